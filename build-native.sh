@@ -1,0 +1,112 @@
+#!/usr/bin/env bash
+# Finds libtorch, compiles the shim (native/) against it, runs the shim's C tests, and prints where the result lies.
+# Does nothing when that result is up to date. Needs: a C++17 compiler; for the default libtorch also Maven and Python 3 with pip.
+#
+# libtorch comes from the first of these that exists:
+#   1. $LIBTORCH, an unpacked libtorch (include/ and lib/), 2.4 or newer;
+#   2. the torch package of `python3`;
+#   3. the libraries of ai.djl.pytorch:pytorch-native-cpu (Maven) with the headers of the torch wheel (PyPI), kept in the
+#      cache: $PANASCOPE_CACHE, or else panascope/ in $XDG_CACHE_HOME or ~/.cache.
+set -euo pipefail
+cd "$(dirname "$0")"
+
+VERSION=2.7.1
+JAR=pytorch-native-cpu-$VERSION-linux-x86_64.jar
+JAR_SHA256=1769928feaaa2389b4aa68390e7787ce1707290258b167d016a200fced4b8c39
+WHEEL_SHA256=aea4fc1bf433d12843eb2c6b2204861f43d8364597697074c8d38ae2507f8730
+
+OUT=target/native/linux-x86_64
+CACHE=${PANASCOPE_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/panascope}
+CXX=${CXX:-g++} CC=${CC:-gcc}
+
+die() { echo "build-native: $*" >&2; exit 1; }
+need() { command -v "$1" >/dev/null || die "'$1' is needed $2, and is not on the PATH."; }
+[ "$(uname -sm)" = "Linux x86_64" ] || die "only Linux on x86_64 is supported so far; this is $(uname -sm)."
+
+# --- libtorch: sets SOURCE, INCLUDE, LIB
+fetch_default() {
+  local kept=$CACHE/libtorch/$VERSION-cpu-linux-x86_64 jar
+  if [ ! -e "$kept/complete" ]; then
+    need python3 "to fetch libtorch's headers"; need unzip "to unpack libtorch"
+    mkdir -p "$CACHE/libtorch"
+    new=$(mktemp -d "$CACHE/libtorch/new.XXXXXX")
+    trap 'rm -rf "$new"' EXIT
+    jar=${PANASCOPE_LIBTORCH_JAR:-}
+    if [ ! -f "$jar" ]; then
+      need mvn "to fetch libtorch's libraries"
+      echo "build-native: fetching libtorch $VERSION (about 110 MB) with Maven" >&2
+      mvn -q -B org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy -DoutputDirectory="$new" \
+        -Dartifact=ai.djl.pytorch:pytorch-native-cpu:$VERSION:jar:linux-x86_64 >&2 || die "Maven could not fetch $JAR."
+      jar=$new/$JAR
+    fi
+    echo "$JAR_SHA256  $jar" | sha256sum --check --status || die "$jar is not the file that was published (its SHA-256 is not $JAR_SHA256). Delete it and try again."
+    echo "build-native: fetching libtorch's headers (about 69 MB) with pip" >&2
+    # The macOS wheel has the same public headers as the Linux one and none of its gigabytes of CUDA.
+    echo "torch==$VERSION --hash=sha256:$WHEEL_SHA256" > "$new/wanted.txt"
+    python3 -m pip download -q --disable-pip-version-check --no-deps --only-binary=:all: --platform macosx_11_0_arm64 \
+      --python-version 3.11 --require-hashes -r "$new/wanted.txt" -d "$new" >&2 || die "pip could not fetch torch $VERSION from PyPI."
+    unzip -q -j "$jar" 'pytorch/cpu/linux-x86_64/*' -d "$new/lib"
+    unzip -q "$new"/torch-*.whl 'torch/include/*' -d "$new" && mv "$new/torch/include" "$new/include"
+    rm -rf "$new"/torch "$new"/torch-*.whl "$new"/*.jar "$new/wanted.txt"
+    touch "$new/complete"
+    mv -T "$new" "$kept" 2>/dev/null || [ -e "$kept/complete" ] || die "could not write $kept."
+  fi
+  SOURCE=default INCLUDE=$kept/include LIB=$kept/lib
+}
+
+find_libtorch() {
+  local torch
+  if [ -n "${LIBTORCH:-}" ]; then
+    [ -f "$LIBTORCH/lib/libtorch_cpu.so" ] && [ -d "$LIBTORCH/include" ] || die "LIBTORCH=$LIBTORCH has no lib/libtorch_cpu.so or no include/."
+    SOURCE=LIBTORCH INCLUDE=$LIBTORCH/include LIB=$LIBTORCH/lib
+  elif torch=$(python3 -c 'import importlib.util as u; s = u.find_spec("torch"); print(s.submodule_search_locations[0])' 2>/dev/null) \
+      && [ -f "$torch/lib/libtorch_cpu.so" ]; then
+    SOURCE=python INCLUDE=$torch/include LIB=$torch/lib
+  else
+    fetch_default
+  fi
+}
+
+# --- compile: everything under native/ with one set of flags
+compile() { # folder, extra flags
+  local dir=$1; shift
+  mkdir -p "$dir"
+  local common=(-O2 -g1 -fPIC -fvisibility=hidden -Wall -Wextra -Werror -Inative/include "$@")
+  local cxx=("-std=$STANDARD" "-D_GLIBCXX_USE_CXX11_ABI=$CXX11_ABI" "-DPSC_HEADER_SHA256=\"$HEADER\""
+             -isystem "$INCLUDE" -isystem "$INCLUDE/torch/csrc/api/include")
+  printf '%s\n' native/src/*.cpp | xargs -P "$(nproc)" -I{} sh -c 'f=$1; d=$2; shift 2; "$@" -c "$f" -o "$d/$(basename "$f" .cpp).o"' \
+    - {} "$dir" "$CXX" "${cxx[@]}" "${common[@]}"
+  "$CXX" -shared "$@" -Wl,--version-script=native/psc.map -Wl,-soname,libpanascope.so -Wl,--no-undefined -Wl,-rpath,"$LIB" \
+    -o "$dir/libpanascope.so" "$dir"/*.o -L"$LIB" -ltorch_cpu -lc10
+  "$CC" -std=c11 "${common[@]}" native/test/psc_test.c -o "$dir/psc_test" -L"$dir" -lpanascope -lm \
+    -Wl,-rpath,"$PWD/$dir" -Wl,-rpath-link,"$LIB"
+}
+
+find_libtorch
+TORCH_VERSION=$(awk '/define TORCH_VERSION_(MAJOR|MINOR|PATCH)/ {v = v s $3; s = "."} END {print v}' "$INCLUDE/torch/csrc/api/include/torch/version.h")
+HEADER=$(sha256sum < native/include/psc.h | cut -d' ' -f1)
+STAMP=$( { find native build-native.sh -type f | LC_ALL=C sort | xargs sha256sum; echo "$SOURCE $INCLUDE $LIB $TORCH_VERSION $CXX"; } | sha256sum | cut -d' ' -f1)
+if [ "$(cat target/native-build/stamp 2>/dev/null)" = "$STAMP" ] && [ -f "$OUT/libpanascope.so" ]; then
+  echo "$PWD/$OUT/libpanascope.so"; exit 0
+fi
+
+need "$CXX" "to compile the shim"; need "$CC" "to compile the shim's test"
+STANDARD=c++17; [ "$(printf '%s\n' 2.10 "$TORCH_VERSION" | sort -V | head -1)" = 2.10 ] && STANDARD=c++20  # newer headers need it
+CXX11_ABI=1; grep -q _ZNSt7__cxx11 "$LIB/libc10.so" || CXX11_ABI=0  # as libtorch itself was compiled
+echo "build-native: compiling the shim for libtorch $TORCH_VERSION ($SOURCE)" >&2
+rm -rf target/native-build "$OUT"
+compile target/native-build/plain
+compile target/native-build/asan -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
+for kind in plain asan; do
+  echo "build-native: the C test, $kind" >&2
+  ASAN_OPTIONS=detect_leaks=1:allocator_may_return_null=1:detect_odr_violation=0 LSAN_OPTIONS=suppressions=native/test/lsan.supp:print_suppressions=0 \
+    LD_LIBRARY_PATH=$LIB "target/native-build/$kind/psc_test" "target/native-build/$kind/test.pt" >&2
+done
+
+mkdir -p "$OUT"
+cp target/native-build/plain/libpanascope.so "$OUT/"
+"${STRIP:-strip}" --strip-debug "$OUT/libpanascope.so"
+printf 'torch.version=%s\ntorch.source=%s\nheader.sha256=%s\nlibrary.sha256=%s\n' "$TORCH_VERSION" "$SOURCE" "$HEADER" \
+  "$(sha256sum < "$OUT/libpanascope.so" | cut -d' ' -f1)" > "$OUT/shim.properties"
+echo "$STAMP" > target/native-build/stamp
+echo "$PWD/$OUT/libpanascope.so"

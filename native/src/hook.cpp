@@ -1,0 +1,73 @@
+// Section "hook" of psc.h: the hook operator and its way out to the caller's language.
+#include "hook.h"
+
+#include "guard.h"
+#include "handles.h"
+
+#include <ATen/core/dispatch/Dispatcher.h>
+#include <ATen/core/stack.h>
+#include <torch/library.h>
+
+#include <memory>
+#include <unordered_set>
+
+struct psc_hooks final : psc::Counted<PSC_KIND_HOOKS> {
+  psc_hook_fn callback;
+  int64_t run;
+  std::unordered_set<std::string> names;
+};
+
+namespace {
+
+thread_local const psc_hooks *active = nullptr;
+
+// stack: activation, name -> activation. Boxed, so that a point without a hook costs no conversion and no copy.
+void hook_point(const c10::OperatorHandle &, torch::jit::Stack *stack) {
+  const psc_hooks *hooks = active;
+  if (hooks != nullptr) {
+    const std::string &name = stack->back().toStringRef();
+    if (hooks->names.count(name) != 0) {
+      psc_tensor activation{(*stack)[stack->size() - 2].toTensor()};
+      psc_tensor *replacement = nullptr;
+      int32_t status = hooks->callback(hooks->run, name.c_str(), &activation, &replacement);
+      std::unique_ptr<psc::OwnedTensor> taken(static_cast<psc::OwnedTensor *>(replacement));
+      if (status != PSC_OK) throw psc::HookFailed{};
+      if (taken) (*stack)[stack->size() - 2] = taken->tensor;
+    }
+  }
+  stack->pop_back();
+}
+
+}  // namespace
+
+namespace psc {
+
+void register_hook_point() {
+  // A second copy of the shim in one process would register twice, and libtorch would end the process for it.
+  TORCH_CHECK(!c10::Dispatcher::singleton().findSchema({"lens::hook_point", ""}),
+              "another copy of libpanascope is already loaded in this process");
+  static torch::Library library(torch::Library::DEF, "lens", std::nullopt, __FILE__, __LINE__);
+  // Conservative: a hook may do anything, so the compiler must neither move, merge nor drop the call.
+  library.def(torch::schema("lens::hook_point(Tensor activation, str name) -> Tensor", c10::AliasAnalysisKind::CONSERVATIVE));
+  library.impl("hook_point", torch::dispatch(c10::DispatchKey::CompositeImplicitAutograd,
+                                             torch::CppFunction::makeFromBoxedFunction<&hook_point>()));
+}
+
+ActiveHooks::ActiveHooks(const psc_hooks *hooks) : former_(active) { active = hooks; }
+ActiveHooks::~ActiveHooks() { active = former_; }
+
+}  // namespace psc
+
+int32_t psc_hooks_new(psc_hook_fn callback, int64_t run, const char *const *names, int32_t count, psc_hooks **out) {
+  *out = nullptr;
+  return psc::guard([&] {
+    TORCH_CHECK(callback != nullptr, "hooks need a callback");
+    auto hooks = std::make_unique<psc_hooks>();
+    hooks->callback = callback;
+    hooks->run = run;
+    hooks->names.insert(names, names + count);
+    *out = hooks.release();
+  });
+}
+
+void psc_hooks_free(psc_hooks *hooks) { delete hooks; }

@@ -1,0 +1,72 @@
+// Section "runtime" of psc.h: versions, devices, threads, live handles.
+#include "guard.h"
+#include "handles.h"
+#include "hook.h"
+
+#include <ATen/Context.h>
+#include <ATen/Parallel.h>
+#include <ATen/Version.h>
+#include <torch/csrc/jit/runtime/graph_executor.h>
+#include <torch/version.h>
+
+#include <mutex>
+
+namespace psc {
+std::atomic<int64_t> live_handles[3];
+}
+
+int32_t psc_abi_version(void) { return PSC_ABI_VERSION; }
+
+const char *psc_header_sha256(void) { return PSC_HEADER_SHA256; }
+
+const char *psc_built_for(void) { return TORCH_VERSION; }
+
+int32_t psc_runtime_init(void) {
+  return psc::guard([] {
+    static std::once_flag once;
+    std::call_once(once, [] {
+      psc::register_hook_point();
+      // The profiling executor would recompile the model for every new shape.
+      torch::jit::getProfilingMode() = false;
+      torch::jit::getExecutorMode() = false;
+    });
+  });
+}
+
+int32_t psc_runtime_describe(const char **text) {
+  *text = nullptr;
+  return psc::guard([&] { *text = psc::keep_text(at::show_config() + at::get_parallel_info()); });
+}
+
+int32_t psc_device_count(int32_t device_type, int32_t *count) {
+  *count = 0;
+  return psc::guard([&] {
+    switch (device_type) {
+      case PSC_DEVICE_CPU: *count = 1; break;
+      case PSC_DEVICE_CUDA: *count = static_cast<int32_t>(at::detail::getCUDAHooks().deviceCount()); break;
+      case PSC_DEVICE_MPS: *count = at::hasMPS() ? 1 : 0; break;
+      default: TORCH_CHECK(false, "device type ", device_type, " is not one of PSC_DEVICE_*");
+    }
+  });
+}
+
+int32_t psc_threads_get(int32_t *threads) {
+  *threads = 0;
+  return psc::guard([&] { *threads = at::get_num_threads(); });
+}
+
+int32_t psc_threads_set(int32_t threads) {
+  return psc::guard([&] {
+    TORCH_CHECK(threads > 0, "the number of threads must be positive, not ", threads);
+    at::set_num_threads(threads);
+  });
+}
+
+int32_t psc_seed(int64_t seed) {
+  return psc::guard([&] { at::manual_seed(static_cast<uint64_t>(seed)); });
+}
+
+int64_t psc_live_handles(int32_t kind) {
+  if (kind < PSC_KIND_TENSOR || kind > PSC_KIND_HOOKS) return -1;
+  return psc::live_handles[kind].load(std::memory_order_relaxed);
+}

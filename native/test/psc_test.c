@@ -1,0 +1,230 @@
+/* Every function of psc.h once and every error once, from plain C. Exit status 0 means that all of it held. */
+#include "psc.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static int checks = 0;
+
+#define CHECK(condition)                                                                              \
+  do {                                                                                                \
+    checks++;                                                                                         \
+    if (!(condition)) {                                                                               \
+      fprintf(stderr, "%s:%d: %s does not hold (last error: %s)\n", __FILE__, __LINE__, #condition,   \
+              psc_last_error());                                                                      \
+      exit(1);                                                                                        \
+    }                                                                                                 \
+  } while (0)
+
+#define OK(call) CHECK((call) == PSC_OK)
+
+static void fails(int32_t status, int32_t expected, const char *text) {
+  if (status != expected || strstr(psc_last_error(), text) == NULL) {
+    fprintf(stderr, "expected status %d with '%s', got %d: %s\n", expected, text, status, psc_last_error());
+    exit(1);
+  }
+  checks++;
+}
+
+static psc_value tensor_value(psc_tensor *t) { return (psc_value){.tag = PSC_TAG_TENSOR, .as = {.p = t}}; }
+static psc_value int_value(int64_t i) { return (psc_value){.tag = PSC_TAG_INT, .as = {.i = i}}; }
+
+static void runtime(void) {
+  CHECK(psc_abi_version() == PSC_ABI_VERSION);
+  CHECK(strlen(psc_header_sha256()) == 64);
+  CHECK(strchr(psc_built_for(), '.') != NULL);
+  OK(psc_runtime_init());
+  OK(psc_runtime_init());
+  const char *text;
+  OK(psc_runtime_describe(&text));
+  char wanted[64];
+  snprintf(wanted, sizeof wanted, "TORCH_VERSION=%s", psc_built_for());
+  CHECK(strstr(text, wanted) != NULL);
+  int32_t n;
+  OK(psc_device_count(PSC_DEVICE_CPU, &n));
+  CHECK(n == 1);
+  OK(psc_device_count(PSC_DEVICE_CUDA, &n));
+  OK(psc_device_count(PSC_DEVICE_MPS, &n));
+  fails(psc_device_count(99, &n), PSC_ERR_VALUE, "device type 99");
+  OK(psc_threads_get(&n));
+  OK(psc_threads_set(2));
+  fails(psc_threads_set(0), PSC_ERR_VALUE, "must be positive");
+  OK(psc_threads_set(n));
+  OK(psc_seed(1));
+  CHECK(psc_live_handles(PSC_KIND_TENSOR) == 0);
+  CHECK(psc_live_handles(77) == -1);
+}
+
+static void tensors(void) {
+  psc_tensor *t, *alias;
+  psc_tensor_info info;
+  OK(psc_tensor_empty(PSC_INT64, (int64_t[]){2, 3}, 2, PSC_DEVICE_CPU, 0, &t));
+  OK(psc_tensor_describe(t, &info));
+  CHECK(info.dtype == PSC_INT64 && info.rank == 2 && info.sizes[1] == 3 && info.strides[0] == 3 && info.bytes == 48);
+  CHECK(info.contiguous == 1 && info.inference == 0 && info.elements == 6 && info.device_type == PSC_DEVICE_CPU);
+  OK(psc_tensor_alias(t, &alias));
+  psc_tensor_free(t);
+  CHECK(psc_live_handles(PSC_KIND_TENSOR) == 1);
+  psc_tensor_free(alias);
+  psc_tensor_free(NULL);
+  float data[4] = {1, 2, 3, 4};
+  for (int32_t dtype = PSC_FLOAT32; dtype <= PSC_BOOL; dtype++) {
+    OK(psc_tensor_wrap(data, dtype, (int64_t[]){1}, 1, &t));
+    OK(psc_tensor_describe(t, &info));
+    CHECK(info.dtype == dtype && info.address == (int64_t)(intptr_t)data);
+    psc_tensor_free(t);
+  }
+  fails(psc_tensor_empty(99, NULL, 0, PSC_DEVICE_CPU, 0, &t), PSC_ERR_VALUE, "dtype code 99");
+  CHECK(t == NULL);
+  fails(psc_tensor_empty(PSC_FLOAT32, NULL, 0, 99, 0, &t), PSC_ERR_VALUE, "device type 99");
+  fails(psc_tensor_wrap(data, PSC_FLOAT32, NULL, PSC_MAX_RANK + 1, &t), PSC_ERR_VALUE, "rank 13");
+  fails(psc_tensor_empty(PSC_FLOAT32, (int64_t[]){1LL << 50}, 1, PSC_DEVICE_CPU, 0, &t), PSC_ERR_OUT_OF_MEMORY, "allocate");
+}
+
+static void operators(void) {
+  const psc_op *add, *split, *index, *none;
+  OK(psc_op_find("aten::add", "Tensor", &add));
+  OK(psc_op_find("aten::split", "Tensor", &split));
+  OK(psc_op_find("aten::select", "int", &index));
+  fails(psc_op_find("aten::no_such", "", &none), PSC_ERR_VALUE, "no operator aten::no_such");
+  const char *schema;
+  OK(psc_op_schema(add, &schema));
+  CHECK(strncmp(schema, "aten::add.Tensor(Tensor self", 28) == 0);
+
+  float data[4] = {1, 2, 3, 4};
+  psc_tensor *t;
+  OK(psc_tensor_wrap(data, PSC_FLOAT32, (int64_t[]){4}, 1, &t));
+  psc_value args[3] = {tensor_value(t), tensor_value(t), int_value(2)}, results[2];
+  int32_t n;
+  psc_tensor_info info;
+  OK(psc_op_call(add, args, 2, results, 2, &n)); /* alpha by default */
+  OK(psc_op_call(add, args, 3, results + 1, 1, &n));
+  CHECK(n == 1 && results[0].tag == PSC_TAG_TENSOR);
+  OK(psc_tensor_describe(results[1].as.p, &info));
+  CHECK(((float *)(intptr_t)info.address)[3] == 12);
+  psc_tensor_free(results[0].as.p);
+  psc_tensor_free(results[1].as.p);
+
+  psc_value cut[2] = {tensor_value(t), int_value(2)};
+  OK(psc_op_call(split, cut, 2, results, 2, &n)); /* a list of results is laid out flat */
+  CHECK(n == 2);
+  psc_tensor_free(results[0].as.p);
+  psc_tensor_free(results[1].as.p);
+  int64_t before = psc_live_handles(PSC_KIND_TENSOR);
+  fails(psc_op_call(split, cut, 2, results, 1, &n), PSC_ERR_VALUE, "more results than");
+  CHECK(psc_live_handles(PSC_KIND_TENSOR) == before && n == 0);
+
+  fails(psc_op_call(add, args, 1, results, 1, &n), PSC_ERR_VALUE, "needs a value for argument 'other'");
+  psc_value wrong[2] = {tensor_value(t), int_value(1)};
+  fails(psc_op_call(add, wrong, 2, results, 1, &n), PSC_ERR_VALUE, "argument 'other' should be Tensor");
+  psc_value many[9] = {tensor_value(t), tensor_value(t)};
+  fails(psc_op_call(add, many, 9, results, 1, &n), PSC_ERR_VALUE, "at most 3 arguments");
+  psc_value far[3] = {tensor_value(t), int_value(0), int_value(9)};
+  fails(psc_op_call(index, far, 3, results, 1, &n), PSC_ERR_INDEX, "out of range");
+  const psc_op *bad;
+  OK(psc_op_find("aten::softmax", "int", &bad));
+  psc_tensor *integers;
+  OK(psc_tensor_empty(PSC_INT64, (int64_t[]){2, 2}, 2, PSC_DEVICE_CPU, 0, &integers));
+  psc_value unfit[2] = {tensor_value(integers), int_value(0)};
+  fails(psc_op_call(bad, unfit, 2, results, 1, &n), PSC_ERR_NOT_IMPLEMENTED, "not implemented");
+  psc_tensor_free(integers);
+  psc_tensor_free(t);
+}
+
+static int32_t doubling(int64_t run, const char *name, psc_tensor *activation, psc_tensor **replacement) {
+  if (run == 13) return PSC_ERR_CALLBACK;
+  CHECK(strcmp(name, "here") == 0);
+  const psc_op *add;
+  OK(psc_op_find("aten::add", "Tensor", &add));
+  psc_value args[2] = {tensor_value(activation), tensor_value(activation)}, result;
+  int32_t n;
+  OK(psc_op_call(add, args, 2, &result, 1, &n));
+  *replacement = result.as.p;
+  return PSC_OK;
+}
+
+static float run(const psc_module *module, const psc_hooks *hooks, psc_tensor *x) {
+  psc_value arg = tensor_value(x), result;
+  int32_t n;
+  OK(psc_module_call(module, "forward", hooks, &arg, 1, &result, 1, &n));
+  psc_tensor_info info;
+  OK(psc_tensor_describe(result.as.p, &info));
+  float value = *(float *)(intptr_t)info.address;
+  psc_tensor_free(result.as.p);
+  return value;
+}
+
+static void modules_and_hooks(const char *file) {
+  psc_module *root, *child, *again;
+  float three = 3, one = 1;
+  psc_tensor *weight, *x, *same;
+  OK(psc_tensor_wrap(&three, PSC_FLOAT32, NULL, 0, &weight));
+  OK(psc_tensor_wrap(&one, PSC_FLOAT32, NULL, 0, &x));
+  OK(psc_module_new("Root", &root));
+  OK(psc_module_new("Child", &child));
+  OK(psc_module_add_parameter(child, "weight", weight));
+  OK(psc_module_define(child, "def forward(self, x: Tensor) -> Tensor:\n    return lens.hook_point(x, \"here\") * self.weight\n"));
+  OK(psc_module_add_child(root, "child", child));
+  OK(psc_module_define(root, "def forward(self, x: Tensor) -> Tensor:\n    return self.child.forward(x)\n"
+                             "def broken(self, x: Tensor) -> Tensor:\n    return x.view([7])\n"));
+  psc_module *scratch; /* a source that does not compile leaves its module unfit to save */
+  OK(psc_module_new("Scratch", &scratch));
+  fails(psc_module_define(scratch, "def f(self):\n    return nowhere\n"), PSC_ERR_VALUE, "undefined value nowhere");
+  psc_module_free(scratch);
+
+  const char *names[1] = {"here"}, *elsewhere[1] = {"there"};
+  psc_hooks *doubled, *silent, *failing;
+  OK(psc_hooks_new(doubling, 1, names, 1, &doubled));
+  OK(psc_hooks_new(doubling, 1, elsewhere, 1, &silent));
+  OK(psc_hooks_new(doubling, 13, names, 1, &failing));
+  fails(psc_hooks_new(NULL, 1, names, 1, &(psc_hooks *){NULL}), PSC_ERR_VALUE, "need a callback");
+  CHECK(psc_live_handles(PSC_KIND_HOOKS) == 3);
+  CHECK(run(root, NULL, x) == 3 && run(root, doubled, x) == 6 && run(root, silent, x) == 3);
+  psc_value arg = tensor_value(x), result;
+  int32_t n;
+  fails(psc_module_call(root, "forward", failing, &arg, 1, &result, 1, &n), PSC_ERR_CALLBACK, "a hook failed");
+  CHECK(run(root, NULL, x) == 3); /* nothing of the failed run is left on the thread */
+  fails(psc_module_call(root, "broken", NULL, &arg, 1, &result, 1, &n), PSC_ERR_VALUE, "shape '[7]' is invalid");
+  fails(psc_module_call(root, "absent", NULL, &arg, 1, &result, 1, &n), PSC_ERR_VALUE, "absent");
+
+  const char *text;
+  OK(psc_module_parameter_names(root, &text));
+  CHECK(strcmp(text, "child.weight\n") == 0);
+  OK(psc_module_child(root, "child", &again));
+  OK(psc_module_parameter(again, "weight", &same));
+  psc_tensor_free(same);
+  psc_module_free(again);
+  fails(psc_module_child(child, "weight", &again), PSC_ERR_VALUE, "not a submodule");
+  fails(psc_module_parameter(root, "child", &same), PSC_ERR_VALUE, "not a tensor");
+
+  OK(psc_module_save(root, file, "{\"a\": 1}"));
+  psc_module *loaded;
+  OK(psc_module_load(file, PSC_DEVICE_CPU, 0, &loaded, &text));
+  CHECK(strcmp(text, "{\"a\": 1}") == 0);
+  CHECK(run(loaded, doubled, x) == 6);
+  remove(file);
+  fails(psc_module_load(file, PSC_DEVICE_CPU, 0, &again, &text), PSC_ERR_VALUE, "open file failed");
+
+  psc_module_free(loaded);
+  psc_module_free(root);
+  psc_module_free(child);
+  psc_hooks_free(doubled);
+  psc_hooks_free(silent);
+  psc_hooks_free(failing);
+  psc_hooks_free(NULL);
+  psc_tensor_free(weight);
+  psc_tensor_free(x);
+}
+
+int main(int argc, char **argv) {
+  CHECK(argc == 2); /* the path of a file that may be written */
+  runtime();
+  tensors();
+  operators();
+  modules_and_hooks(argv[1]);
+  for (int32_t kind = PSC_KIND_TENSOR; kind <= PSC_KIND_HOOKS; kind++) CHECK(psc_live_handles(kind) == 0);
+  printf("psc_test: %d checks hold, no handle is left\n", checks);
+  return 0;
+}

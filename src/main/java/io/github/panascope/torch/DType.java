@@ -1,0 +1,76 @@
+package io.github.panascope.torch;
+
+import io.github.panascope.bindings.Psc;
+
+/** Element types of tensors, under their PyTorch names. */
+public enum DType {
+    /** 32-bit floating point. */
+    FLOAT32(Psc.PSC_FLOAT32(), 4, "float32"),
+    /** 64-bit floating point. */
+    FLOAT64(Psc.PSC_FLOAT64(), 8, "float64"),
+    /** IEEE 754 half precision. */
+    FLOAT16(Psc.PSC_FLOAT16(), 2, "float16"),
+    /** The upper half of a float32. */
+    BFLOAT16(Psc.PSC_BFLOAT16(), 2, "bfloat16"),
+    /** 64-bit integer; the type of token ids and indices. */
+    INT64(Psc.PSC_INT64(), 8, "int64"),
+    /** 32-bit integer. */
+    INT32(Psc.PSC_INT32(), 4, "int32"),
+    /** 16-bit integer. */
+    INT16(Psc.PSC_INT16(), 2, "int16"),
+    /** 8-bit integer. */
+    INT8(Psc.PSC_INT8(), 1, "int8"),
+    /** Unsigned 8-bit integer. */
+    UINT8(Psc.PSC_UINT8(), 1, "uint8"),
+    /** Truth value, one byte. */
+    BOOL(Psc.PSC_BOOL(), 1, "bool");
+
+    private static final DType[] BY_CODE = new DType[16];
+
+    static {
+        for (DType dtype : values()) BY_CODE[dtype.code] = dtype;
+    }
+
+    final int code;
+    private final int bytes;
+    private final String name;
+
+    DType(int code, int bytes, String name) {
+        this.code = code;
+        this.bytes = bytes;
+        this.name = name;
+    }
+
+    static DType ofCode(int code) {
+        DType dtype = BY_CODE[code];
+        if (dtype == null) throw new TorchException("a tensor has a dtype that Panascope does not know");
+        return dtype;
+    }
+
+    /**
+     * The type of a PyTorch name, with or without {@code torch.} before it.
+     *
+     * @throws IllegalArgumentException if no type has that name
+     */
+    public static DType ofName(String name) {
+        String plain = name.startsWith("torch.") ? name.substring("torch.".length()) : name;
+        for (DType dtype : values()) if (dtype.name.equals(plain)) return dtype;
+        throw new IllegalArgumentException("'" + name + "' is not a dtype");
+    }
+
+    /** Bytes per element. */
+    public int bytes() {
+        return bytes;
+    }
+
+    /** Whether this is one of the floating-point types. */
+    public boolean isFloatingPoint() {
+        return this == FLOAT32 || this == FLOAT64 || this == FLOAT16 || this == BFLOAT16;
+    }
+
+    /** The PyTorch name, such as {@code float32}. */
+    @Override
+    public String toString() {
+        return name;
+    }
+}

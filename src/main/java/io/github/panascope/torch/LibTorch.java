@@ -1,0 +1,168 @@
+package io.github.panascope.torch;
+
+import java.io.IOException;
+import java.io.InputStream;
+import java.nio.channels.FileChannel;
+import java.nio.channels.FileLock;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
+import java.nio.file.StandardOpenOption;
+import java.security.DigestInputStream;
+import java.security.MessageDigest;
+import java.security.NoSuchAlgorithmException;
+import java.util.ArrayList;
+import java.util.HexFormat;
+import java.util.List;
+import java.util.concurrent.TimeUnit;
+
+/**
+ * A libtorch on this machine. Looked for in the order of build-native.sh: {@code LIBTORCH}; Python's torch, if the shim
+ * was built against one; the libraries of the Maven artifact, unpacked once into the cache that build-native.sh uses too.
+ *
+ * @param folder  holds libtorch_cpu.so
+ * @param version such as 2.7.1
+ * @param origin  where it came from, in words
+ */
+record LibTorch(Path folder, String version, String origin) {
+    private static final List<String> LIBRARIES = List.of("libgomp-98b21ff3.so.1", "libc10.so", "libtorch_cpu.so", "libtorch.so");
+
+    /** The libtorch to use for a shim that was built for a version from a source. */
+    static LibTorch find(String version, String source) throws IOException {
+        List<String> tried = new ArrayList<>();
+        String variable = System.getenv("LIBTORCH");
+        if (variable != null && !variable.isEmpty()) {
+            // The user's own word: used or refused, never passed over.
+            LibTorch explicit = fromFolder(Path.of(variable, "lib"), Path.of(variable, "build-version"), version, "LIBTORCH=" + variable, tried);
+            if (explicit != null) return explicit;
+            throw new NativeLibraryException(String.join("; ", tried) + advice());
+        }
+        tried.add("LIBTORCH is not set");
+        if ("python".equals(source)) {
+            LibTorch python = fromPython(version, tried);
+            if (python != null) return python;
+        }
+        LibTorch bundled = fromArtifact(version, tried);
+        if (bundled != null) return bundled;
+        throw new NativeLibraryException("no libtorch " + version + " was found: " + String.join("; ", tried) + advice());
+    }
+
+    static String advice() {
+        return ". Set LIBTORCH to an unpacked libtorch and run build-native.sh, or put the Maven artifact"
+                + " ai.djl.pytorch:pytorch-native-cpu (classifier linux-x86_64) on the class path";
+    }
+
+    private static LibTorch fromFolder(Path folder, Path versionFile, String wanted, String origin, List<String> tried) throws IOException {
+        if (!Files.exists(folder.resolve("libtorch_cpu.so"))) {
+            tried.add(origin + " has no " + folder.resolve("libtorch_cpu.so"));
+            return null;
+        }
+        String version = Files.exists(versionFile) ? versionIn(Files.readString(versionFile)) : wanted;
+        if (!version.equals(wanted)) {
+            tried.add(origin + " is version " + version + ", and the shim is built for " + wanted + ": run build-native.sh again with it");
+            return null;
+        }
+        return new LibTorch(folder, version, origin);
+    }
+
+    private static String versionIn(String text) {
+        var matcher = java.util.regex.Pattern.compile("[0-9]+\\.[0-9]+\\.[0-9]+").matcher(text);
+        return matcher.find() ? matcher.group() : text.strip();
+    }
+
+    /** Asks python3 where its torch lies, without importing it. */
+    private static LibTorch fromPython(String wanted, List<String> tried) throws IOException {
+        String question = "import importlib.util as u; s = u.find_spec('torch'); print(s.submodule_search_locations[0] if s else '')";
+        Process process;
+        try {
+            process = new ProcessBuilder("python3", "-c", question).redirectError(ProcessBuilder.Redirect.DISCARD).start();
+        } catch (IOException e) {
+            tried.add("python3 cannot be started");
+            return null;
+        }
+        String answer = new String(process.getInputStream().readAllBytes(), java.nio.charset.StandardCharsets.UTF_8).strip();
+        try {
+            if (!process.waitFor(20, TimeUnit.SECONDS) || answer.isEmpty()) {
+                tried.add("python3 has no torch");
+                return null;
+            }
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+            throw new IOException("interrupted while asking python3 for its torch", e);
+        }
+        Path torch = Path.of(answer);
+        return fromFolder(torch.resolve("lib"), torch.resolve("version.py"), wanted, "python3's torch in " + torch, tried);
+    }
+
+    private static LibTorch fromArtifact(String version, List<String> tried) throws IOException {
+        Path kept = cache().resolve("libtorch").resolve(version + "-cpu-linux-x86_64");
+        Path libraries = kept.resolve("lib");
+        String origin = "ai.djl.pytorch:pytorch-native-cpu:" + version + ", unpacked in " + kept;
+        if (Files.exists(kept.resolve("complete"))) return new LibTorch(libraries, version, origin);
+        ClassLoader loader = LibTorch.class.getClassLoader();
+        String prefix = "pytorch/cpu/linux-x86_64/";
+        if (loader.getResource(prefix + "libtorch_cpu.so") == null) {
+            tried.add("the artifact ai.djl.pytorch:pytorch-native-cpu is not on the class path");
+            return null;
+        }
+        try (InputStream in = loader.getResourceAsStream("native/lib/pytorch.properties")) {
+            String found = in == null ? "unknown" : versionIn(new String(in.readAllBytes(), java.nio.charset.StandardCharsets.UTF_8));
+            if (!found.equals(version)) {
+                tried.add("the artifact ai.djl.pytorch:pytorch-native-cpu on the class path is version " + found);
+                return null;
+            }
+        }
+        Path marker = kept.resolveSibling(version + "-cpu-linux-x86_64-jar");
+        unpack(loader, prefix, marker);
+        return new LibTorch(marker, version, origin + "-jar");
+    }
+
+    /** Unpacks all libraries into a folder, once, however many processes try. Real copies: libtorch looks beside itself. */
+    private static void unpack(ClassLoader loader, String prefix, Path folder) throws IOException {
+        if (Files.exists(folder.resolve("complete"))) return;
+        Files.createDirectories(folder);
+        try (FileChannel lock = FileChannel.open(folder.resolve("lock"), StandardOpenOption.CREATE, StandardOpenOption.WRITE);
+                FileLock _ = lock.lock()) {
+            if (Files.exists(folder.resolve("complete"))) return;
+            for (String library : LIBRARIES) {
+                try (InputStream in = loader.getResourceAsStream(prefix + library)) {
+                    if (in == null) throw new NativeLibraryException("the libtorch artifact on the class path lacks " + library);
+                    writeAtomically(in, folder.resolve(library));
+                }
+            }
+            Files.createFile(folder.resolve("complete"));
+        }
+    }
+
+    /** Where unpacked libraries are kept between runs. */
+    static Path cache() {
+        String own = System.getenv("PANASCOPE_CACHE");
+        if (own != null && !own.isEmpty()) return Path.of(own);
+        String xdg = System.getenv("XDG_CACHE_HOME");
+        Path base = xdg != null && !xdg.isEmpty() ? Path.of(xdg) : Path.of(System.getProperty("user.home"), ".cache");
+        return base.resolve("panascope");
+    }
+
+    static void writeAtomically(InputStream in, Path target) throws IOException {
+        Files.createDirectories(target.getParent());
+        Path part = Files.createTempFile(target.getParent(), target.getFileName().toString(), ".part");
+        try {
+            Files.copy(in, part, StandardCopyOption.REPLACE_EXISTING);
+            Files.move(part, target, StandardCopyOption.ATOMIC_MOVE);
+        } finally {
+            Files.deleteIfExists(part);
+        }
+    }
+
+    static String sha256(Path file) throws IOException {
+        try {
+            MessageDigest digest = MessageDigest.getInstance("SHA-256");
+            try (InputStream in = new DigestInputStream(Files.newInputStream(file), digest)) {
+                in.transferTo(java.io.OutputStream.nullOutputStream());
+            }
+            return HexFormat.of().formatHex(digest.digest());
+        } catch (NoSuchAlgorithmException e) {
+            throw new IllegalStateException("every JDK has SHA-256", e);
+        }
+    }
+}

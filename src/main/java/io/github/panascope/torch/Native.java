@@ -1,0 +1,32 @@
+package io.github.panascope.torch;
+
+import io.github.panascope.bindings.Psc;
+import java.lang.foreign.MemorySegment;
+import java.util.function.Supplier;
+
+/** The one place where a status of the shim becomes an exception. */
+final class Native {
+    private Native() {}
+
+    /** Throws what a status other than PSC_OK means. {@code what} says in words what was being done. */
+    static void check(int status, String what) {
+        if (status != Psc.PSC_OK()) throw exception(status, what);
+    }
+
+    /** As above, where saying it costs something. */
+    static void check(int status, Supplier<String> what) {
+        if (status != Psc.PSC_OK()) throw exception(status, what.get());
+    }
+
+    private static RuntimeException exception(int status, String what) {
+        String message = what + ": " + text(Psc.psc_last_error());
+        if (status == Psc.PSC_ERR_OUT_OF_MEMORY()) return new TorchOutOfMemoryException(message);
+        if (status == Psc.PSC_ERR_INDEX()) return new IndexOutOfBoundsException(message);
+        if (status == Psc.PSC_ERR_NOT_IMPLEMENTED()) return new UnsupportedOperationException(message);
+        return new TorchException(message);
+    }
+
+    static String text(MemorySegment pointer) {
+        return pointer.reinterpret(Long.MAX_VALUE).getString(0);
+    }
+}

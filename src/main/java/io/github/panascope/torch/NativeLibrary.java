@@ -1,0 +1,124 @@
+package io.github.panascope.torch;
+
+import io.github.panascope.bindings.Psc;
+import java.io.IOException;
+import java.io.InputStream;
+import java.io.UncheckedIOException;
+import java.lang.foreign.Arena;
+import java.lang.foreign.SymbolLookup;
+import java.net.URL;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.Paths;
+import java.util.Properties;
+
+/**
+ * Loads libtorch and the shim, once. Where libtorch is looked for is {@link LibTorch}'s business; here the shim is found,
+ * both are opened, and versions are compared before anything else is called.
+ */
+final class NativeLibrary {
+    private static final String PLATFORM = "linux-x86_64";
+    private static final String SHIM = "/native/" + PLATFORM + "/";
+
+    private static volatile NativeLibrary loaded;
+    private static NativeLibraryException refused;
+
+    private final String torchVersion;
+    private final String origin;
+
+    private NativeLibrary(String torchVersion, String origin) {
+        this.torchVersion = torchVersion;
+        this.origin = origin;
+    }
+
+    String torchVersion() {
+        return torchVersion;
+    }
+
+    String origin() {
+        return origin;
+    }
+
+    /**
+     * Loads it, or says again why that failed.
+     *
+     * @throws NativeLibraryException with every place that was tried
+     */
+    static NativeLibrary load() {
+        NativeLibrary library = loaded;
+        return library != null ? library : loadOnce();
+    }
+
+    private static synchronized NativeLibrary loadOnce() {
+        if (loaded != null) return loaded;
+        if (refused != null) throw refused;
+        try {
+            return loaded = open();
+        } catch (NativeLibraryException e) {
+            throw refused = e;
+        } catch (IOException | UncheckedIOException e) {
+            throw refused = new NativeLibraryException("the native library could not be prepared: " + e.getMessage(), e);
+        }
+    }
+
+    private static NativeLibrary open() throws IOException {
+        String os = System.getProperty("os.name"), arch = System.getProperty("os.arch");
+        if (!os.equals("Linux") || !(arch.equals("amd64") || arch.equals("x86_64"))) {
+            throw new NativeLibraryException("only Linux on x86_64 is supported so far; this is " + os + " on " + arch);
+        }
+        Properties properties = properties(SHIM + "shim.properties", "the jar holds no native library: build it with build-native.sh");
+        LibTorch torch = LibTorch.find(properties.getProperty("torch.version"), properties.getProperty("torch.source"));
+        Path shim = shim(properties.getProperty("library.sha256"));
+        open(torch.folder().resolve("libtorch_cpu.so"));
+        Path cuda = torch.folder().resolve("libtorch_cuda.so");
+        if (Files.exists(cuda)) open(cuda); // nothing depends on it, yet its kernels register only when it is open
+        open(shim);
+        verify(torch);
+        return new NativeLibrary(torch.version(), torch.origin() + ", shim " + shim);
+    }
+
+    private static void open(Path library) {
+        try {
+            SymbolLookup.libraryLookup(library, Arena.global());
+        } catch (IllegalArgumentException e) {
+            throw new NativeLibraryException(library + " cannot be loaded: " + e.getMessage() + LibTorch.advice(), e);
+        }
+    }
+
+    /** Compares what the header, the bindings, the shim and libtorch say of themselves. */
+    private static void verify(LibTorch torch) throws IOException {
+        Properties generated = properties("/io/github/panascope/bindings/GENERATED.properties", "the jar lacks the bindings' manifest");
+        if (Psc.psc_abi_version() != Psc.PSC_ABI_VERSION() || !Native.text(Psc.psc_header_sha256()).equals(generated.getProperty("psc.h.sha256"))) {
+            throw new NativeLibraryException("the shim and the bindings come from different versions of psc.h: run build-native.sh again");
+        }
+        String built = Native.text(Psc.psc_built_for());
+        Native.check(Psc.psc_runtime_init(), "starting libtorch");
+        String running = Torch.versionIn(Torch.describe());
+        if (!built.equals(running)) {
+            throw new NativeLibraryException("the shim is built for libtorch " + built + " but " + torch.folder() + " holds " + running
+                    + ": run build-native.sh with that libtorch, or leave LIBTORCH unset");
+        }
+    }
+
+    /** The shim as a file: where the build left it, or unpacked from the jar, once for each content. */
+    private static Path shim(String sha256) throws IOException {
+        URL resource = NativeLibrary.class.getResource(SHIM + "libpanascope.so");
+        if (resource.getProtocol().equals("file")) return Paths.get(java.net.URI.create(resource.toString()));
+        Path kept = LibTorch.cache().resolve("shim").resolve(sha256).resolve("libpanascope.so");
+        if (!Files.exists(kept) || !LibTorch.sha256(kept).equals(sha256)) {
+            try (InputStream in = resource.openStream()) {
+                LibTorch.writeAtomically(in, kept);
+            }
+        }
+        return kept;
+    }
+
+    private static Properties properties(String resource, String ifAbsent) throws IOException {
+        try (InputStream in = NativeLibrary.class.getResourceAsStream(resource)) {
+            if (in == null) throw new NativeLibraryException(ifAbsent);
+            Properties properties = new Properties();
+            properties.load(in);
+            return properties;
+        }
+    }
+}

@@ -1,0 +1,83 @@
+package io.github.panascope.torch;
+
+import io.github.panascope.bindings.Psc;
+import java.lang.foreign.MemorySegment;
+
+import static java.lang.foreign.ValueLayout.ADDRESS;
+
+/**
+ * An operator of libtorch's dispatcher: the door to all of ATen, for what {@link Tensor} has no method for. Calls record
+ * no gradients. Instances are immutable and may be shared between threads.
+ */
+public final class Op {
+    private final String name;
+    private final MemorySegment handle;
+
+    private Op(String name, MemorySegment handle) {
+        this.name = name;
+        this.handle = handle;
+    }
+
+    /**
+     * The operator of a name and overload, as its schema writes them: {@code "aten::add"}, {@code "Tensor"}. The
+     * overload may be empty.
+     *
+     * @throws TorchException if libtorch has none of that name
+     */
+    public static Op of(String name, String overload) {
+        NativeLibrary.load();
+        try (Scratch scratch = Scratch.open()) {
+            MemorySegment out = scratch.pointer();
+            Native.check(Psc.psc_op_find(scratch.text(name), scratch.text(overload), out), "looking up an operator");
+            return new Op(overload.isEmpty() ? name : name + "." + overload, out.get(ADDRESS, 0));
+        }
+    }
+
+    /** The schema: names, types and defaults of the arguments, and what is returned. */
+    public String schema() {
+        try (Scratch scratch = Scratch.open()) {
+            MemorySegment out = scratch.pointer();
+            Native.check(Psc.psc_op_schema(handle, out), name);
+            return Native.text(out.get(ADDRESS, 0));
+        }
+    }
+
+    /**
+     * Calls it. Arguments are given in the schema's order, as {@link Tensor}, {@code Integer} or {@code Long},
+     * {@code Float} or {@code Double}, {@code Boolean}, {@code String}, {@link DType}, {@link Device}, {@code long[]},
+     * {@code double[]}, {@code Tensor[]}, or null for None; those left off at the end take their defaults.
+     *
+     * @return the results in order, lists laid out flat: {@link Tensor} (in the innermost open scope), {@code Long},
+     *     {@code Double}, {@code Boolean} or null
+     * @throws IllegalStateException if no scope is open
+     */
+    public Object[] call(Object... arguments) {
+        TensorScope scope = TensorScope.current();
+        try (Scratch scratch = Scratch.open(); Values values = Values.of(scratch, arguments)) {
+            MemorySegment results = values.results();
+            MemorySegment count = scratch.ints(1);
+            int status = Psc.psc_op_call(handle, values.segment(), arguments.length, results, Values.MAX_RESULTS, count);
+            Native.check(status, () -> name + Values.describe(arguments));
+            return Values.read(results, count, scope);
+        }
+    }
+
+    /** Calls it for its first result, a tensor. */
+    public Tensor tensor(Object... arguments) {
+        return (Tensor) call(arguments)[0];
+    }
+
+    /** Calls it for its first {@code count} results, all tensors. */
+    public Tensor[] tensors(int count, Object... arguments) {
+        Object[] results = call(arguments);
+        Tensor[] tensors = new Tensor[count];
+        for (int i = 0; i < count; i++) tensors[i] = (Tensor) results[i];
+        return tensors;
+    }
+
+    /** The name, with the overload after a dot. */
+    @Override
+    public String toString() {
+        return name;
+    }
+}

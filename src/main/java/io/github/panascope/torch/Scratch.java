@@ -1,0 +1,71 @@
+package io.github.panascope.torch;
+
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.nio.charset.StandardCharsets;
+
+import static java.lang.foreign.ValueLayout.ADDRESS;
+import static java.lang.foreign.ValueLayout.JAVA_BYTE;
+import static java.lang.foreign.ValueLayout.JAVA_INT;
+import static java.lang.foreign.ValueLayout.JAVA_LONG;
+
+/**
+ * Short-lived native memory for arguments and results of one call: a stack for each thread, so that a call costs no
+ * allocation, and a hook may call again while the outer call waits.
+ */
+final class Scratch implements AutoCloseable {
+    private static final long CAPACITY = 32 * 1024;
+    private static final ThreadLocal<Scratch> STACKS = ThreadLocal.withInitial(Scratch::new);
+
+    private final MemorySegment memory = Arena.ofAuto().allocate(CAPACITY, 16);
+    private final long[] marks = new long[256];
+    private int depth;
+    private long top;
+
+    private Scratch() {}
+
+    /** Opens a frame on this thread's stack; closing it gives its memory back. */
+    static Scratch open() {
+        Scratch scratch = STACKS.get();
+        if (scratch.depth == scratch.marks.length) throw new IllegalStateException("calls are nested more than " + scratch.depth + " deep");
+        scratch.marks[scratch.depth++] = scratch.top;
+        return scratch;
+    }
+
+    @Override
+    public void close() {
+        top = marks[--depth];
+    }
+
+    MemorySegment bytes(long size) {
+        long start = top + 15 & ~15L;
+        if (start + size > CAPACITY) return Arena.ofAuto().allocate(Math.max(size, 1), 16); // rare: a very long list
+        top = start + size;
+        return memory.asSlice(start, size).fill((byte) 0);
+    }
+
+    MemorySegment ints(int count) {
+        return bytes(count * JAVA_INT.byteSize());
+    }
+
+    MemorySegment longs(long... values) {
+        MemorySegment segment = bytes(values.length * JAVA_LONG.byteSize());
+        MemorySegment.copy(values, 0, segment, JAVA_LONG, 0, values.length);
+        return segment;
+    }
+
+    /** Room for one pointer, nulled. */
+    MemorySegment pointer() {
+        return bytes(ADDRESS.byteSize());
+    }
+
+    /** UTF-8 with a NUL at the end. */
+    MemorySegment text(String text) {
+        byte[] utf8 = text.getBytes(StandardCharsets.UTF_8);
+        for (byte b : utf8) if (b == 0) throw new IllegalArgumentException("text for native code must not hold a NUL character");
+        MemorySegment segment = bytes(utf8.length + 1L);
+        MemorySegment.copy(utf8, 0, segment, JAVA_BYTE, 0, utf8.length);
+        segment.set(JAVA_BYTE, utf8.length, (byte) 0);
+        return segment;
+    }
+}

@@ -1,0 +1,132 @@
+package io.github.panascope.torch;
+
+import io.github.panascope.bindings.Psc;
+import java.lang.foreign.MemorySegment;
+import java.nio.file.Path;
+import java.util.List;
+
+import static java.lang.foreign.ValueLayout.ADDRESS;
+
+/**
+ * A TorchScript module. Its source may call {@code lens.hook_point(tensor, "name")}, which returns the tensor, or what a
+ * hook puts in its place. A module belongs to the scope it was made in; it shares its parameters' memory with the
+ * tensors they were made from. Any number of threads may call it at once.
+ */
+public final class ScriptModule {
+    private final MemorySegment handle;
+    private final TensorScope scope;
+
+    private ScriptModule(MemorySegment pointer, TensorScope scope) {
+        this.handle = scope.ownModule(pointer);
+        this.scope = scope;
+    }
+
+    /** An empty module. The name is that of its type in saved code. */
+    public static ScriptModule create(String name, TensorScope scope) {
+        try (Scratch scratch = Scratch.open()) {
+            MemorySegment out = scratch.pointer();
+            Native.check(Psc.psc_module_new(scratch.text(name), out), "making module " + name);
+            return new ScriptModule(out.get(ADDRESS, 0), scope);
+        }
+    }
+
+    /** A module from a {@code .pt} file, and the metadata saved with it ("" if there is none). */
+    public record Loaded(ScriptModule module, String metadata) {}
+
+    /**
+     * Loads a {@code .pt} file onto a device.
+     *
+     * @throws TorchException if the file is missing or is not TorchScript
+     */
+    public static Loaded load(Path file, Device device, TensorScope scope) {
+        try (Scratch scratch = Scratch.open()) {
+            MemorySegment out = scratch.pointer();
+            MemorySegment metadata = scratch.pointer();
+            Native.check(Psc.psc_module_load(scratch.text(file.toString()), device.code(), device.index(), out, metadata), "loading " + file);
+            return new Loaded(new ScriptModule(out.get(ADDRESS, 0), scope), Native.text(metadata.get(ADDRESS, 0)));
+        }
+    }
+
+    /** Writes a {@code .pt} file that other programs can load where {@code lens::hook_point} is registered. */
+    public void save(Path file, String metadata) {
+        try (Scratch scratch = Scratch.open()) {
+            Native.check(Psc.psc_module_save(handle, scratch.text(file.toString()), scratch.text(metadata)), "saving " + file);
+        }
+    }
+
+    /** Registers a parameter. */
+    public ScriptModule parameter(String name, Tensor tensor) {
+        try (Scratch scratch = Scratch.open()) {
+            Native.check(Psc.psc_module_add_parameter(handle, scratch.text(name), tensor.handle()), "adding parameter " + name);
+        }
+        return this;
+    }
+
+    /** Registers a submodule. */
+    public ScriptModule child(String name, ScriptModule module) {
+        try (Scratch scratch = Scratch.open()) {
+            Native.check(Psc.psc_module_add_child(handle, scratch.text(name), module.handle), "adding module " + name);
+        }
+        return this;
+    }
+
+    /**
+     * Compiles methods.
+     *
+     * @throws TorchException with the compiler's message, if the source does not compile
+     */
+    public ScriptModule define(String source) {
+        try (Scratch scratch = Scratch.open()) {
+            Native.check(Psc.psc_module_define(handle, scratch.text(source)), "compiling TorchScript");
+        }
+        return this;
+    }
+
+    /** A submodule by its name, in the same scope as this module. */
+    public ScriptModule child(String name) {
+        try (Scratch scratch = Scratch.open()) {
+            MemorySegment out = scratch.pointer();
+            Native.check(Psc.psc_module_child(handle, scratch.text(name), out), "submodule " + name);
+            return new ScriptModule(out.get(ADDRESS, 0), scope);
+        }
+    }
+
+    /** A parameter of this module by its name, in the innermost open scope. */
+    public Tensor parameter(String name) {
+        TensorScope current = TensorScope.current();
+        try (Scratch scratch = Scratch.open()) {
+            MemorySegment out = scratch.pointer();
+            Native.check(Psc.psc_module_parameter(handle, scratch.text(name), out), "parameter " + name);
+            return current.own(out.get(ADDRESS, 0));
+        }
+    }
+
+    /** The names of all parameters, those of submodules included, such as {@code blocks_0.W_O}. */
+    public List<String> parameterNames() {
+        try (Scratch scratch = Scratch.open()) {
+            MemorySegment out = scratch.pointer();
+            Native.check(Psc.psc_module_parameter_names(handle, out), "parameter names");
+            return Native.text(out.get(ADDRESS, 0)).lines().toList();
+        }
+    }
+
+    /**
+     * Calls a method without gradients, and returns its first result, in the innermost open scope.
+     *
+     * @param hooks     who hears of hook points, or null for nobody
+     * @param arguments as for {@link Op#call}
+     * @throws RuntimeException or any other {@link Throwable} that a hook threw, as itself
+     */
+    public Tensor call(String method, HookSet hooks, Object... arguments) {
+        TensorScope current = TensorScope.current();
+        try (Scratch scratch = Scratch.open(); Values values = Values.of(scratch, arguments)) {
+            MemorySegment results = values.results();
+            MemorySegment count = scratch.ints(1);
+            int status = Psc.psc_module_call(handle, scratch.text(method), hooks == null ? MemorySegment.NULL : hooks.handle(),
+                    values.segment(), arguments.length, results, Values.MAX_RESULTS, count);
+            if (status == Psc.PSC_ERR_CALLBACK() && hooks != null) hooks.rethrow();
+            Native.check(status, () -> method + Values.describe(arguments));
+            return (Tensor) Values.read(results, count, current)[0];
+        }
+    }
+}

@@ -1,0 +1,416 @@
+package io.github.panascope.torch;
+
+import io.github.panascope.bindings.Psc;
+import io.github.panascope.bindings.psc_tensor_info;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.util.Objects;
+
+import static java.lang.foreign.ValueLayout.ADDRESS;
+
+/**
+ * A handle to a tensor of libtorch, owned by a {@link TensorScope}.
+ *
+ * <p>Methods that return a tensor leave it in the innermost open scope of the calling thread, and need one to be open. A
+ * result may share memory with its operand where PyTorch's would (views). Two handles are equal only if they are the
+ * same object. Shapes are written as PyTorch writes them; a negative dimension counts from the end.
+ *
+ * <p>Unless a method says otherwise: operands must lie on one device; shapes, dtypes or devices that do not fit are a
+ * {@link TorchException}; a closed scope is an {@link IllegalStateException}.
+ */
+public final class Tensor {
+    private final MemorySegment handle;
+    private final TensorScope scope;
+    private DType dtype;
+    private Shape shape;
+    private Device device;
+
+    Tensor(MemorySegment handle, TensorScope scope) {
+        this.handle = handle;
+        this.scope = scope;
+    }
+
+    MemorySegment handle() {
+        return handle;
+    }
+
+    TensorScope scope() {
+        return scope;
+    }
+
+    // ------------------------------------------------------------------------------------------------ making tensors
+
+    /** A tensor of uninitialised memory. */
+    public static Tensor empty(DType dtype, Shape shape, Device device) {
+        TensorScope scope = TensorScope.current();
+        try (Scratch scratch = Scratch.open()) {
+            MemorySegment out = scratch.pointer();
+            Native.check(Psc.psc_tensor_empty(dtype.code, scratch.longs(shape.sizes()), shape.rank(), device.code(), device.index(), out),
+                    () -> "making a " + dtype + " tensor of shape " + shape + " on " + device);
+            return scope.own(out.get(ADDRESS, 0));
+        }
+    }
+
+    /** A CPU tensor of zeros. */
+    public static Tensor zeros(DType dtype, Shape shape) {
+        return empty(dtype, shape, Device.CPU).zero_();
+    }
+
+    /** A float32 CPU tensor holding a copy of these values, row by row. */
+    public static Tensor of(float[] values, Shape shape) {
+        requireElements(values.length, shape);
+        Tensor tensor = empty(DType.FLOAT32, shape, Device.CPU);
+        MemorySegment.copy(values, 0, tensor.segment(), ValueLayout.JAVA_FLOAT, 0, values.length);
+        return tensor;
+    }
+
+    /** An int64 CPU tensor holding a copy of these values, row by row. */
+    public static Tensor of(long[] values, Shape shape) {
+        requireElements(values.length, shape);
+        Tensor tensor = empty(DType.INT64, shape, Device.CPU);
+        MemorySegment.copy(values, 0, tensor.segment(), ValueLayout.JAVA_LONG, 0, values.length);
+        return tensor;
+    }
+
+    /** An int64 CPU tensor of shape [1, n] holding these token ids. */
+    public static Tensor ofTokens(int... tokens) {
+        return of(java.util.Arrays.stream(tokens).asLongStream().toArray(), Shape.of(1, tokens.length));
+    }
+
+    /**
+     * A row-major CPU tensor over foreign memory, without a copy. The caller keeps the memory, and must keep it alive
+     * until every tensor that shares it (this one, its views, their aliases) is freed: let its arena outlive the scope.
+     *
+     * @param memory native and writable, of exactly the bytes that the shape needs, aligned to the element size
+     * @throws IllegalArgumentException if the memory is on the heap, read-only, unaligned or of another size
+     */
+    public static Tensor wrap(MemorySegment memory, DType dtype, Shape shape) {
+        long bytes = Math.multiplyExact(shape.elements(), (long) dtype.bytes());
+        if (!memory.isNative()) throw new IllegalArgumentException("only native memory can be wrapped; this segment lies on the Java heap");
+        if (memory.isReadOnly()) throw new IllegalArgumentException("read-only memory cannot be wrapped: an operator writing to it would end the JVM");
+        if (memory.byteSize() != bytes) {
+            throw new IllegalArgumentException("a " + dtype + " tensor of shape " + shape + " needs " + bytes + " bytes, not " + memory.byteSize());
+        }
+        if (memory.address() % dtype.bytes() != 0) throw new IllegalArgumentException("the memory is not aligned to " + dtype.bytes() + " bytes");
+        TensorScope scope = TensorScope.current();
+        try (Scratch scratch = Scratch.open()) {
+            MemorySegment out = scratch.pointer();
+            Native.check(Psc.psc_tensor_wrap(memory, dtype.code, scratch.longs(shape.sizes()), shape.rank(), out),
+                    () -> "wrapping " + bytes + " bytes as " + dtype + " " + shape);
+            return scope.own(out.get(ADDRESS, 0));
+        }
+    }
+
+    private static void requireElements(int count, Shape shape) {
+        if (count != shape.elements()) throw new IllegalArgumentException("shape " + shape + " holds " + shape.elements() + " elements, not " + count);
+    }
+
+    // ------------------------------------------------------------------------------------------------- what it is
+
+    /** The element type. */
+    public DType dtype() {
+        describe();
+        return dtype;
+    }
+
+    /** The sizes of its dimensions. */
+    public Shape shape() {
+        describe();
+        return shape;
+    }
+
+    /** Where its memory lies. */
+    public Device device() {
+        describe();
+        return device;
+    }
+
+    /** The size of one dimension. */
+    public long size(int dimension) {
+        return shape().size(dimension);
+    }
+
+    /** Whether its elements lie row by row without gaps. */
+    public boolean isContiguous() {
+        try (Scratch scratch = Scratch.open()) {
+            return psc_tensor_info.contiguous(info(scratch)) != 0;
+        }
+    }
+
+    private void describe() {
+        if (shape != null) return; // dtype, shape and device of a libtorch tensor handle never change here
+        try (Scratch scratch = Scratch.open()) {
+            MemorySegment info = info(scratch);
+            long[] sizes = new long[psc_tensor_info.rank(info)];
+            // Not psc_tensor_info.sizes(info, i): jextract's accessor of one array element forgets the field's offset.
+            MemorySegment.copy(psc_tensor_info.sizes(info), ValueLayout.JAVA_LONG, 0, sizes, 0, sizes.length);
+            dtype = DType.ofCode(psc_tensor_info.dtype(info));
+            device = Device.ofCode(psc_tensor_info.device_type(info), psc_tensor_info.device_index(info));
+            shape = Shape.of(sizes);
+        }
+    }
+
+    private MemorySegment info(Scratch scratch) {
+        MemorySegment info = scratch.bytes(psc_tensor_info.sizeof());
+        Native.check(Psc.psc_tensor_describe(handle, info), "describing a tensor");
+        return info;
+    }
+
+    // ----------------------------------------------------------------------------------------------- data and life
+
+    /**
+     * The tensor's own memory, without a copy: writing to it writes to the tensor. It lives as long as this tensor's scope.
+     *
+     * @throws IllegalStateException if the tensor is not on the CPU or not contiguous
+     */
+    public MemorySegment segment() {
+        try (Scratch scratch = Scratch.open()) {
+            MemorySegment info = info(scratch);
+            if (psc_tensor_info.device_type(info) != Psc.PSC_DEVICE_CPU()) throw new IllegalStateException("only CPU memory can be seen from Java: call to(Device.CPU) first");
+            if (psc_tensor_info.contiguous(info) == 0) throw new IllegalStateException("the elements do not lie row by row: call contiguous() first");
+            return MemorySegment.ofAddress(psc_tensor_info.address(info)).reinterpret(psc_tensor_info.bytes(info), scope.arena(), null);
+        }
+    }
+
+    /** A copy of the elements as floats, row by row, whatever the dtype and device. */
+    public float[] toFloats() {
+        try (var _ = TensorScope.open()) {
+            return to(DType.FLOAT32).to(Device.CPU).contiguous().segment().toArray(ValueLayout.JAVA_FLOAT);
+        }
+    }
+
+    /** A copy of the elements as longs, row by row; floating-point elements lose their fraction. */
+    public long[] toLongs() {
+        try (var _ = TensorScope.open()) {
+            return to(DType.INT64).to(Device.CPU).contiguous().segment().toArray(ValueLayout.JAVA_LONG);
+        }
+    }
+
+    /** A copy of the elements as doubles, row by row. */
+    public double[] toDoubles() {
+        try (var _ = TensorScope.open()) {
+            return to(DType.FLOAT64).to(Device.CPU).contiguous().segment().toArray(ValueLayout.JAVA_DOUBLE);
+        }
+    }
+
+    /**
+     * The only element, as a double.
+     *
+     * @throws IllegalStateException if there is not exactly one
+     */
+    public double item() {
+        if (shape().elements() != 1) throw new IllegalStateException("item() needs one element; this tensor has shape " + shape);
+        return toDoubles()[0];
+    }
+
+    /** Another handle to the same tensor, in the innermost open scope. */
+    public Tensor alias() {
+        return TensorScope.current().adopt(this);
+    }
+
+    /** Another handle to the same tensor, in the scope outside the innermost one: for returning a result. */
+    public Tensor promote() {
+        return TensorScope.current().outer().adopt(this);
+    }
+
+    // ------------------------------------------------------------------------------------------------- operators
+
+    /** Elementwise sum, broadcast. */
+    public Tensor add(Tensor other) {
+        return Ops.ADD.tensor(this, other);
+    }
+
+    /** Elementwise difference, broadcast. */
+    public Tensor sub(Tensor other) {
+        return Ops.SUB.tensor(this, other);
+    }
+
+    /** Elementwise product, broadcast. */
+    public Tensor mul(Tensor other) {
+        return Ops.MUL.tensor(this, other);
+    }
+
+    /** Product with a number. */
+    public Tensor mul(double factor) {
+        return Ops.MUL_SCALAR.tensor(this, factor);
+    }
+
+    /** Elementwise quotient, broadcast. */
+    public Tensor div(Tensor other) {
+        return Ops.DIV.tensor(this, other);
+    }
+
+    /** Sum with a number. */
+    public Tensor add(double number) {
+        return Ops.ADD_SCALAR.tensor(this, number);
+    }
+
+    /** Adds in place, broadcast; returns this tensor. */
+    public Tensor add_(Tensor other) {
+        Ops.ADD_.tensor(this, other);
+        return this;
+    }
+
+    /** Sets all elements to zero in place; returns this tensor. */
+    public Tensor zero_() {
+        Ops.ZERO_.tensor(this);
+        return this;
+    }
+
+    /** Overwrites the elements with another tensor's, converted; returns this tensor. */
+    public Tensor copy_(Tensor source) {
+        Ops.COPY_.tensor(this, source);
+        return this;
+    }
+
+    /** Matrix product, batched over leading dimensions. */
+    public Tensor matmul(Tensor other) {
+        return Ops.MATMUL.tensor(this, other);
+    }
+
+    /** {@code this + a·b} for matrices a [n, k] and b [k, m]; this tensor is broadcast to [n, m]. */
+    public Tensor addmm(Tensor a, Tensor b) {
+        return Ops.ADDMM.tensor(this, a, b);
+    }
+
+    /** max(x, 0). */
+    public Tensor relu() {
+        return Ops.RELU.tensor(this);
+    }
+
+    /** Elementwise square root. */
+    public Tensor sqrt() {
+        return Ops.SQRT.tensor(this);
+    }
+
+    /** Elementwise x &gt; number, as bool. */
+    public Tensor gt(double number) {
+        return Ops.GT.tensor(this, number);
+    }
+
+    /** Mean over one dimension. */
+    public Tensor mean(int dimension, boolean keepDimension) {
+        return Ops.MEAN.tensor(this, new long[] {dimension}, keepDimension);
+    }
+
+    /** Mean over all elements, as a scalar. */
+    public Tensor mean() {
+        return Ops.MEAN_ALL.tensor(this);
+    }
+
+    /** Sum over one dimension; integers and bools are summed as int64. */
+    public Tensor sum(int dimension, boolean keepDimension) {
+        return Ops.SUM.tensor(this, new long[] {dimension}, keepDimension);
+    }
+
+    /** Sum over all elements in a given type, as a scalar. */
+    public Tensor sum(DType accumulator) {
+        return Ops.SUM_ALL.tensor(this, accumulator);
+    }
+
+    /** Euclidean norm over the last dimension, kept with size 1. */
+    public Tensor norm() {
+        return Ops.NORM.tensor(this, 2.0, new long[] {-1}, true);
+    }
+
+    /** Standard deviation over the last dimension, kept with size 1; {@code correction} 1 divides by n-1. */
+    public Tensor std(int correction) {
+        return Ops.STD.tensor(this, new long[] {-1}, correction, true);
+    }
+
+    /** Softmax over one dimension. */
+    public Tensor softmax(int dimension) {
+        return Ops.SOFTMAX.tensor(this, dimension);
+    }
+
+    /** Elements in descending order over the last dimension: values, then their indices (int64). Ties keep their order. */
+    public Tensor[] sortDescending() {
+        return Ops.SORT.tensors(2, this, true, -1, true);
+    }
+
+    /** The k largest over the last dimension, largest first: values, then their indices (int64). */
+    public Tensor[] topk(long k) {
+        return Ops.TOPK.tensors(2, this, k);
+    }
+
+    /** A view of the elements from start (inclusive) to end (exclusive) of one dimension. */
+    public Tensor slice(int dimension, long start, long end) {
+        return Ops.SLICE.tensor(this, dimension, start, end);
+    }
+
+    /** A view with one index of one dimension, which disappears. */
+    public Tensor select(int dimension, long index) {
+        return Ops.SELECT.tensor(this, dimension, index);
+    }
+
+    /** The slices at these int64 indices along one dimension, copied. */
+    public Tensor indexSelect(int dimension, Tensor indices) {
+        return Ops.INDEX_SELECT.tensor(this, dimension, indices);
+    }
+
+    /** A copy with the slices at these int64 indices along one dimension set to a number. */
+    public Tensor indexFill(int dimension, Tensor indices, double number) {
+        return Ops.INDEX_FILL.tensor(this, dimension, indices, number);
+    }
+
+    /** The same elements in another shape; copied only where they must be. One size may be -1. */
+    public Tensor reshape(long... sizes) {
+        return Ops.RESHAPE.tensor(this, sizes);
+    }
+
+    /** A view with the matrix's dimensions exchanged. */
+    public Tensor t() {
+        return Ops.T.tensor(this);
+    }
+
+    /** A view with two dimensions exchanged. */
+    public Tensor transpose(int first, int second) {
+        return Ops.TRANSPOSE.tensor(this, first, second);
+    }
+
+    /** A view with a dimension of size 1 put in. */
+    public Tensor unsqueeze(int dimension) {
+        return Ops.UNSQUEEZE.tensor(this, dimension);
+    }
+
+    /** Tensors joined along one dimension, copied. */
+    public static Tensor cat(int dimension, Tensor... parts) {
+        return Ops.CAT.tensor(parts, dimension);
+    }
+
+    /** A copy with its own memory. */
+    public Tensor copy() {
+        return Ops.CLONE.tensor(this);
+    }
+
+    /** Row by row without gaps; a copy only if it is not so already. */
+    public Tensor contiguous() {
+        return Ops.CONTIGUOUS.tensor(this);
+    }
+
+    /** In another element type; shares memory if it has that type already. */
+    public Tensor to(DType target) {
+        return Ops.TO_DTYPE.tensor(this, target);
+    }
+
+    /** On another device; shares memory if it lies there already. */
+    public Tensor to(Device target) {
+        return Ops.TO_DEVICE.tensor(this, target, dtype());
+    }
+
+    /** A tensor of zeros of the same shape, dtype and device. */
+    public Tensor zerosLike() {
+        return Ops.ZEROS_LIKE.tensor(this);
+    }
+
+    /** Whether both have the same shape and equal elements. */
+    public boolean sameElements(Tensor other) {
+        return (Boolean) Ops.EQUAL.call(this, Objects.requireNonNull(other))[0];
+    }
+
+    /** Dtype, shape and device; never data. */
+    @Override
+    public String toString() {
+        return scope.isOpen() ? "Tensor(" + dtype() + ", " + shape() + ", " + device() + ")" : "Tensor(closed)";
+    }
+}

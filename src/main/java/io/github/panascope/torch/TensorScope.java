@@ -1,0 +1,164 @@
+package io.github.panascope.torch;
+
+import io.github.panascope.bindings.Psc;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.util.concurrent.atomic.AtomicInteger;
+
+/**
+ * Owns tensors and modules, and frees them when it closes.
+ *
+ * <p>{@link #open} makes a confined scope: it belongs to its thread, and until it closes, results of that thread's
+ * operators land in it (in the innermost one, if several are open). {@link #shared} makes a scope that any thread may
+ * read from, for weights; nothing lands there by itself, {@link #adopt} puts it there.
+ *
+ * <p>After closing, every use of what it owned is an {@link IllegalStateException}; a use by the wrong thread is a
+ * {@link WrongThreadException}. Closing a shared scope while a call uses it is an {@link IllegalStateException} too, and
+ * leaves it open.
+ */
+public final class TensorScope implements AutoCloseable {
+    private static final ThreadLocal<TensorScope> INNERMOST = new ThreadLocal<>();
+    private static final int CLOSED = -1;
+
+    private final Arena arena;
+    private final Thread owner;
+    private final TensorScope outer;
+    private final AtomicInteger uses = new AtomicInteger();
+    private long[] tensors = new long[8];
+    private int tensorCount;
+    private long[] modules = new long[0];
+
+    private TensorScope(Arena arena, Thread owner, TensorScope outer) {
+        this.arena = arena;
+        this.owner = owner;
+        this.outer = outer;
+    }
+
+    /** Opens a confined scope, the innermost of this thread until it closes. */
+    public static TensorScope open() {
+        NativeLibrary.load();
+        TensorScope scope = new TensorScope(Arena.ofConfined(), Thread.currentThread(), INNERMOST.get());
+        INNERMOST.set(scope);
+        return scope;
+    }
+
+    /** Makes a shared scope, for what lives long and is read by many threads. */
+    public static TensorScope shared() {
+        NativeLibrary.load();
+        return new TensorScope(Arena.ofShared(), null, null);
+    }
+
+    /**
+     * The innermost open scope of this thread.
+     *
+     * @throws IllegalStateException if it has none
+     */
+    public static TensorScope current() {
+        TensorScope scope = INNERMOST.get();
+        if (scope == null) throw new IllegalStateException("no TensorScope is open on this thread: open one with try (var scope = TensorScope.open()) { ... }");
+        return scope;
+    }
+
+    /** A new handle to the same tensor, owned by this scope. The given one stays as it is. */
+    public Tensor adopt(Tensor tensor) {
+        try (Scratch scratch = Scratch.open()) {
+            MemorySegment out = scratch.pointer();
+            Native.check(Psc.psc_tensor_alias(tensor.handle(), out), "aliasing a tensor");
+            return own(out.get(java.lang.foreign.ValueLayout.ADDRESS, 0));
+        }
+    }
+
+    /** Whether this scope is still open. */
+    public boolean isOpen() {
+        return arena.scope().isAlive();
+    }
+
+    /** Frees everything it owns. Closing twice does nothing. */
+    @Override
+    public void close() {
+        if (!isOpen()) return;
+        if (owner == null) {
+            if (!uses.compareAndSet(0, CLOSED)) throw new IllegalStateException("this scope is in use by a running call");
+        } else if (owner == Thread.currentThread() && INNERMOST.get() != this) {
+            throw new IllegalStateException("scopes close in the order opposite to their opening, and an inner one is still open");
+        }
+        try {
+            arena.close();
+        } catch (IllegalStateException e) {
+            if (owner == null) uses.set(0);
+            throw e;
+        }
+        if (owner != null) {
+            if (outer == null) INNERMOST.remove();
+            else INNERMOST.set(outer);
+        }
+        for (int i = tensorCount - 1; i >= 0; i--) Psc.psc_tensor_free(MemorySegment.ofAddress(tensors[i]));
+        for (int i = modules.length - 1; i >= 0; i--) Psc.psc_module_free(MemorySegment.ofAddress(modules[i]));
+    }
+
+    Arena arena() {
+        return arena;
+    }
+
+    TensorScope outer() {
+        if (outer == null) throw new IllegalStateException("this scope has no outer one to promote into");
+        return outer;
+    }
+
+    /** Takes over a native tensor. Frees it if the scope cannot take it. */
+    synchronized Tensor own(MemorySegment pointer) {
+        try {
+            checkUsable();
+            if (tensorCount == tensors.length) tensors = java.util.Arrays.copyOf(tensors, tensorCount * 2);
+        } catch (RuntimeException | Error e) {
+            Psc.psc_tensor_free(pointer);
+            throw e;
+        }
+        tensors[tensorCount++] = pointer.address();
+        return new Tensor(handle(pointer), this);
+    }
+
+    /** A tensor that somebody else frees, and that must not be used after this scope closes. */
+    Tensor borrow(MemorySegment pointer) {
+        return new Tensor(handle(pointer), this);
+    }
+
+    synchronized MemorySegment ownModule(MemorySegment pointer) {
+        try {
+            checkUsable();
+            modules = java.util.Arrays.copyOf(modules, modules.length + 1);
+        } catch (RuntimeException | Error e) {
+            Psc.psc_module_free(pointer);
+            throw e;
+        }
+        modules[modules.length - 1] = pointer.address();
+        return handle(pointer);
+    }
+
+    /** Zero-length, so that nobody can look inside; scoped, so that the linker refuses it once this scope is closed. */
+    private MemorySegment handle(MemorySegment pointer) {
+        return pointer.reinterpret(0, arena, null);
+    }
+
+    /** Says that a native call reads a tensor of this scope; {@link #release} says that it no longer does. */
+    void acquire() {
+        checkUsable();
+        if (owner != null) return;
+        if (uses.getAndUpdate(n -> n == CLOSED ? CLOSED : n + 1) == CLOSED) throw closed();
+    }
+
+    void release() {
+        if (owner == null) uses.decrementAndGet();
+    }
+
+    private void checkUsable() {
+        if (!isOpen()) throw closed();
+        if (owner != null && owner != Thread.currentThread()) {
+            throw new WrongThreadException("this scope belongs to thread '" + owner.getName() + "', not to '" + Thread.currentThread().getName() + "'");
+        }
+    }
+
+    private static IllegalStateException closed() {
+        return new IllegalStateException("the scope of this tensor or module is closed");
+    }
+}

@@ -1,0 +1,72 @@
+package io.github.panascope.torch;
+
+import io.github.panascope.bindings.Psc;
+import java.lang.foreign.MemorySegment;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+
+import static java.lang.foreign.ValueLayout.ADDRESS;
+import static java.lang.foreign.ValueLayout.JAVA_INT;
+
+/** libtorch as a whole: its version and build, its threads, and the count of what is alive. */
+public final class Torch {
+    private Torch() {}
+
+    /** The version of the libtorch that is loaded, such as {@code 2.7.1}. */
+    public static String version() {
+        return NativeLibrary.load().torchVersion();
+    }
+
+    /** Where libtorch and the shim were loaded from, in words. */
+    public static String origin() {
+        return NativeLibrary.load().origin();
+    }
+
+    /** libtorch's own account of its build (BLAS, oneDNN, CUDA) and of its threads; several lines. */
+    public static String description() {
+        NativeLibrary.load();
+        return describe();
+    }
+
+    static String describe() {
+        try (Scratch scratch = Scratch.open()) {
+            MemorySegment out = scratch.pointer();
+            Native.check(Psc.psc_runtime_describe(out), "describing libtorch");
+            return Native.text(out.get(ADDRESS, 0));
+        }
+    }
+
+    static String versionIn(String description) {
+        Matcher matcher = Pattern.compile("TORCH_VERSION=([0-9.]+)").matcher(description);
+        return matcher.find() ? matcher.group(1) : "unknown";
+    }
+
+    /** How many threads one operator may use. */
+    public static int threads() {
+        NativeLibrary.load();
+        try (Scratch scratch = Scratch.open()) {
+            MemorySegment out = scratch.ints(1);
+            Native.check(Psc.psc_threads_get(out), "reading the number of threads");
+            return out.get(JAVA_INT, 0);
+        }
+    }
+
+    /** Sets how many threads one operator may use, for the whole process. */
+    public static void setThreads(int threads) {
+        NativeLibrary.load();
+        Native.check(Psc.psc_threads_set(threads), "setting the number of threads");
+    }
+
+    /** Seeds libtorch's random generators. */
+    public static void seed(long seed) {
+        NativeLibrary.load();
+        Native.check(Psc.psc_seed(seed), "seeding");
+    }
+
+    /** Native objects that Java owns now and has not freed, of all kinds. A scope that closes takes its own away. */
+    public static long liveHandles() {
+        NativeLibrary.load();
+        return Psc.psc_live_handles(Psc.PSC_KIND_TENSOR()) + Psc.psc_live_handles(Psc.PSC_KIND_MODULE())
+                + Psc.psc_live_handles(Psc.PSC_KIND_HOOKS());
+    }
+}
