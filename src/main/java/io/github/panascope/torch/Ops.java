@@ -25,6 +25,8 @@ final class Ops {
     static final Op NORM = Op.of("aten::norm", "ScalarOpt_dim");
     static final Op STD = Op.of("aten::std", "correction");
     static final Op SOFTMAX = Op.of("aten::softmax", "int");
+    static final Op LOG_SOFTMAX = Op.of("aten::log_softmax", "int");
+    static final Op GATHER = Op.of("aten::gather", "");
     static final Op SORT = Op.of("aten::sort", "stable");
     static final Op TOPK = Op.of("aten::topk", "");
     static final Op SLICE = Op.of("aten::slice", "Tensor");

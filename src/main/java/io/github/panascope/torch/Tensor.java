@@ -21,16 +21,21 @@ import static java.lang.foreign.ValueLayout.ADDRESS;
 public final class Tensor {
     private final MemorySegment handle;
     private final TensorScope scope;
+    private final int slot;
+    private boolean freed;
     private DType dtype;
     private Shape shape;
     private Device device;
 
-    Tensor(MemorySegment handle, TensorScope scope) {
+    /** {@code slot} is its place among the scope's own, or -1 if somebody else frees it. */
+    Tensor(MemorySegment handle, TensorScope scope, int slot) {
         this.handle = handle;
         this.scope = scope;
+        this.slot = slot;
     }
 
     MemorySegment handle() {
+        if (freed) throw new IllegalStateException("this tensor was freed");
         return handle;
     }
 
@@ -152,7 +157,7 @@ public final class Tensor {
 
     private MemorySegment info(Scratch scratch) {
         MemorySegment info = scratch.bytes(psc_tensor_info.sizeof());
-        Native.check(Psc.psc_tensor_describe(handle, info), "describing a tensor");
+        Native.check(Psc.psc_tensor_describe(handle(), info), "describing a tensor");
         return info;
     }
 
@@ -211,6 +216,13 @@ public final class Tensor {
     /** Another handle to the same tensor, in the scope outside the innermost one: for returning a result. */
     public Tensor promote() {
         return TensorScope.current().outer().adopt(this);
+    }
+
+    /** Frees this handle now, before its scope closes; for what is large and no longer needed. Again does nothing. */
+    public void free() {
+        if (freed || slot < 0) return;
+        scope.free(handle, slot);
+        freed = true;
     }
 
     // ------------------------------------------------------------------------------------------------- operators
@@ -323,6 +335,16 @@ public final class Tensor {
         return Ops.SOFTMAX.tensor(this, dimension);
     }
 
+    /** Logarithm of the softmax over one dimension. */
+    public Tensor logSoftmax(int dimension) {
+        return Ops.LOG_SOFTMAX.tensor(this, dimension);
+    }
+
+    /** The elements at these int64 indices along one dimension; the result has the indices' shape. */
+    public Tensor gather(int dimension, Tensor indices) {
+        return Ops.GATHER.tensor(this, dimension, indices);
+    }
+
     /** Elements in descending order over the last dimension: values, then their indices (int64). Ties keep their order. */
     public Tensor[] sortDescending() {
         return Ops.SORT.tensors(2, this, true, -1, true);
@@ -411,6 +433,6 @@ public final class Tensor {
     /** Dtype, shape and device; never data. */
     @Override
     public String toString() {
-        return scope.isOpen() ? "Tensor(" + dtype() + ", " + shape() + ", " + device() + ")" : "Tensor(closed)";
+        return scope.isOpen() && !freed ? "Tensor(" + dtype() + ", " + shape() + ", " + device() + ")" : "Tensor(closed)";
     }
 }

@@ -114,13 +114,21 @@ public final class TensorScope implements AutoCloseable {
             Psc.psc_tensor_free(pointer);
             throw e;
         }
-        tensors[tensorCount++] = pointer.address();
-        return new Tensor(handle(pointer), this);
+        tensors[tensorCount] = pointer.address();
+        return new Tensor(handle(pointer), this, tensorCount++);
     }
 
     /** A tensor that somebody else frees, and that must not be used after this scope closes. */
     Tensor borrow(MemorySegment pointer) {
-        return new Tensor(handle(pointer), this);
+        return new Tensor(handle(pointer), this, -1);
+    }
+
+    /** Frees one of its own early. */
+    synchronized void free(MemorySegment handle, int slot) {
+        checkUsable();
+        if (uses.get() != 0) throw new IllegalStateException("this scope is in use by a running call");
+        tensors[slot] = 0; // freeing NULL, when the scope closes, does nothing
+        Psc.psc_tensor_free(MemorySegment.ofAddress(handle.address()));
     }
 
     synchronized MemorySegment ownModule(MemorySegment pointer) {

@@ -1,0 +1,160 @@
+package io.github.panascope.hub;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.NoSuchFileException;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Collection;
+import java.util.List;
+import java.util.Optional;
+import java.util.Set;
+import tools.jackson.core.JacksonException;
+import tools.jackson.databind.JsonNode;
+import tools.jackson.databind.json.JsonMapper;
+
+/** A JSON object read strictly: every complaint names the file, the key, the value and what was expected. */
+public final class ConfigFile {
+    private static final JsonMapper JSON = JsonMapper.builder().enable(tools.jackson.core.StreamReadFeature.STRICT_DUPLICATE_DETECTION).build();
+
+    private final String place;
+    private final JsonNode object;
+
+    private ConfigFile(String place, JsonNode object) {
+        this.place = place;
+        this.object = object;
+    }
+
+    /**
+     * Reads a file that holds one JSON object.
+     *
+     * @throws InputException if it is missing, cannot be read, or is not a JSON object
+     */
+    public static ConfigFile read(Path file) {
+        try {
+            return parse(file.toString(), Files.readString(file));
+        } catch (NoSuchFileException e) {
+            throw new InputException(file + " does not exist.", e);
+        } catch (IOException e) {
+            throw new InputException(file + " cannot be read: " + e.getMessage(), e);
+        }
+    }
+
+    /** Reads a JSON object from text; {@code place} names it in complaints. */
+    public static ConfigFile parse(String place, String text) {
+        JsonNode node;
+        try {
+            node = JSON.readTree(text);
+        } catch (JacksonException e) {
+            throw new InputException(place + " is not valid JSON: " + e.getOriginalMessage() + ".", e);
+        }
+        if (node == null || !node.isObject()) throw new InputException(place + " should hold a JSON object.");
+        return new ConfigFile(place, node);
+    }
+
+    /** Where it was read from. */
+    public String place() {
+        return place;
+    }
+
+    /** The keys, in the file's order. */
+    public List<String> keys() {
+        return List.copyOf(object.propertyNames());
+    }
+
+    /** Whether a key is there and not null. */
+    public boolean has(String key) {
+        return object.has(key) && !object.get(key).isNull();
+    }
+
+    /** A nested object, if it is there and not null. */
+    public Optional<ConfigFile> object(String key) {
+        if (!has(key)) return Optional.empty();
+        if (!object.get(key).isObject()) throw wrong(key, "an object");
+        return Optional.of(new ConfigFile(place + ": " + key, object.get(key)));
+    }
+
+    /** A positive whole number that has to be there. */
+    public int size(String key) {
+        require(key, "a positive whole number");
+        JsonNode value = object.get(key);
+        if (!value.isIntegralNumber() || !value.canConvertToInt() || value.intValue() <= 0) throw wrong(key, "a positive whole number");
+        return value.intValue();
+    }
+
+    /** A positive whole number, or a default. */
+    public int size(String key, int ifAbsent) {
+        return has(key) ? size(key) : ifAbsent;
+    }
+
+    /** A number, or a default. */
+    public double number(String key, double ifAbsent) {
+        if (!has(key)) return ifAbsent;
+        if (!object.get(key).isNumber()) throw wrong(key, "a number");
+        return object.get(key).doubleValue();
+    }
+
+    /** true or false, or a default. */
+    public boolean flag(String key, boolean ifAbsent) {
+        if (!has(key)) return ifAbsent;
+        if (!object.get(key).isBoolean()) throw wrong(key, "true or false");
+        return object.get(key).booleanValue();
+    }
+
+    /** A text that has to be there. */
+    public String text(String key) {
+        require(key, "a text");
+        return text(key, null);
+    }
+
+    /** A text, or a default. */
+    public String text(String key, String ifAbsent) {
+        if (!has(key)) return ifAbsent;
+        if (!object.get(key).isString()) throw wrong(key, "a text");
+        return object.get(key).stringValue();
+    }
+
+    /** Whether the value is a text, a number, true or false, an object or a list; for keys that changed type over time. */
+    public JsonNode value(String key) {
+        return object.get(key);
+    }
+
+    /** The complaint that a value is not what it should be. */
+    public InputException wrong(String key, String expected) {
+        return new InputException(place + ": '" + key + "' should be " + expected + ", not " + shorten(object.get(key)) + ".");
+    }
+
+    private static String shorten(JsonNode value) {
+        String text = value.toString();
+        return text.length() <= 60 ? text : text.substring(0, 57) + "...";
+    }
+
+    private void require(String key, String expected) {
+        if (has(key)) return;
+        String meant = keys().stream().filter(found -> Nearest.to(found, List.of(key)).isPresent()).findFirst()
+                .map(found -> " It has '" + found + "': did you mean '" + key + "'?").orElse("");
+        throw new InputException(place + " has no '" + key + "', which should be " + expected + "." + meant);
+    }
+
+    /**
+     * Goes through the keys that nothing asked for. One that is nearly an understood key is an error: it was meant to
+     * change the mathematics, and would be lost.
+     *
+     * @param understood keys that are read
+     * @param harmless   keys known to change nothing here
+     * @return the keys that are skipped
+     */
+    public List<String> skipped(Set<String> understood, Collection<String> harmless) {
+        List<String> skipped = new ArrayList<>();
+        for (String key : keys()) {
+            if (understood.contains(key)) continue;
+            if (!harmless.contains(key)) {
+                Nearest.to(key, understood).ifPresent(near -> {
+                    throw new InputException(place + ": unknown key '" + key + "'. Did you mean '" + near + "'?");
+                });
+            }
+            skipped.add(key);
+        }
+        return skipped;
+    }
+}

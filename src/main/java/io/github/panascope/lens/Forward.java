@@ -1,0 +1,153 @@
+package io.github.panascope.lens;
+
+import io.github.panascope.torch.ActivationHook;
+import io.github.panascope.torch.DType;
+import io.github.panascope.torch.HookSet;
+import io.github.panascope.torch.Tensor;
+import io.github.panascope.torch.TensorScope;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.function.Predicate;
+
+/**
+ * One forward pass, described and then run: {@code model.forward(tokens).hooks(h).loss()}. Results belong to the scope that
+ * is innermost when it runs; temporaries are freed before it returns. Used by one thread, once.
+ */
+public final class Forward {
+    private final HookedTransformer model;
+    private final Tensor tokens;
+    private Hooks hooks = Hooks.NONE;
+    private int startLayer;
+    private Tensor residual;
+    private Predicate<String> cached;
+    private ActivationCache cache;
+
+    Forward(HookedTransformer model, Tensor tokens) {
+        this.model = model;
+        this.tokens = tokens;
+    }
+
+    /** Calls these hooks during the run. */
+    public Forward hooks(Hooks hooks) {
+        this.hooks = hooks;
+        return this;
+    }
+
+    /**
+     * Keeps the activations at these hook points, as the other hooks leave them; {@link #cache} has them afterwards.
+     */
+    public Forward caching(Predicate<String> names) {
+        this.cached = names;
+        return this;
+    }
+
+    /** Begins at a block, with this residual stream [batch, pos, d_model] coming into it. A negative layer counts from the end. */
+    public Forward startAtLayer(int layer, Tensor residual) {
+        this.startLayer = model.layerIndex(layer);
+        this.residual = residual;
+        return this;
+    }
+
+    /** What {@link #caching} asked for; after the run. */
+    public ActivationCache cache() {
+        if (cache == null) throw new IllegalStateException("nothing was cached: call caching(...) before the run");
+        return cache;
+    }
+
+    /** Runs everything. Logits [batch, pos, d_vocab] in the model's dtype. */
+    public Tensor logits() {
+        return run(model.config().nLayers(), (resid, set) -> model.unembed().call("forward", set, resid));
+    }
+
+    /** Runs everything but the logits as a whole. Cross-entropy of each next token, in nats, float32 [batch, pos-1]. */
+    public Tensor lossPerToken() {
+        requireTargets();
+        return run(model.config().nLayers(), (resid, set) -> model.unembed().call("loss", set, resid, tokens));
+    }
+
+    /** The mean of {@link #lossPerToken} over all positions, in nats. */
+    public double loss() {
+        try (var _ = TensorScope.open()) {
+            return lossPerToken().mean().item();
+        }
+    }
+
+    /** Logits, and the loss computed from them. */
+    public record LogitsAndLoss(Tensor logits, double loss) {}
+
+    /** Runs once for both. Holds all logits: [batch, pos, d_vocab]. */
+    public LogitsAndLoss logitsAndLoss() {
+        requireTargets();
+        Tensor logits = logits();
+        try (var _ = TensorScope.open()) {
+            long positions = tokens.size(1) - 1;
+            Tensor predicted = logits.slice(1, 0, positions).to(DType.FLOAT32);
+            Tensor targets = tokens.slice(1, 1, positions + 1).unsqueeze(-1);
+            return new LogitsAndLoss(logits, -predicted.logSoftmax(-1).gather(-1, targets).mean().item());
+        }
+    }
+
+    /** Runs the blocks before a layer; the residual stream [batch, pos, d_model] coming into it. Negative layers count from the end. */
+    public Tensor stopAtLayer(int layer) {
+        return run(layer == model.config().nLayers() ? layer : model.layerIndex(layer), (resid, set) -> resid);
+    }
+
+    private void requireTargets() {
+        if (tokens == null || tokens.size(1) < 2) throw new IllegalArgumentException("a loss needs at least two tokens: each position predicts the next");
+    }
+
+    @FunctionalInterface
+    private interface Ending {
+        Tensor apply(Tensor resid, HookSet set);
+    }
+
+    private Tensor run(int stopLayer, Ending ending) {
+        TensorScope results = TensorScope.current();
+        List<String> points = model.hookNames();
+        Map<String, List<ActivationHook>> resolved = hooks.resolve(points);
+        if (cached != null) {
+            cache = new ActivationCache();
+            for (String point : points) {
+                if (cached.test(point)) resolved.computeIfAbsent(point, p -> new ArrayList<>()).add(keepIn(results));
+            }
+        }
+        if (resolved.isEmpty()) return results(results, null, stopLayer, ending);
+        try (HookSet set = new HookSet(resolved.keySet(), (activation, name) -> chain(resolved.get(name), activation, name))) {
+            return results(results, set, stopLayer, ending);
+        }
+    }
+
+    private Tensor results(TensorScope results, HookSet set, int stopLayer, Ending ending) {
+        try (var _ = TensorScope.open()) {
+            return results.adopt(ending.apply(blocks(set, stopLayer), set));
+        }
+    }
+
+    /** Goes through the blocks, holding no more than the residual streams of two at a time. */
+    private Tensor blocks(HookSet set, int stopLayer) {
+        Tensor resid = residual != null ? residual.alias() : model.embed().call("forward", set, tokens);
+        for (int layer = startLayer; layer < stopLayer; layer++) {
+            Tensor next = model.block(layer).call("forward", set, resid);
+            resid.free();
+            resid = next;
+        }
+        return resid;
+    }
+
+    private ActivationHook keepIn(TensorScope results) {
+        return (activation, name) -> {
+            cache.put(name, results.adopt(activation));
+            return null;
+        };
+    }
+
+    private static Tensor chain(List<ActivationHook> hooks, Tensor activation, String name) throws Exception {
+        Tensor current = activation;
+        for (ActivationHook hook : hooks) {
+            Tensor next = hook.apply(current, name);
+            if (next != null) current = next;
+        }
+        return current;
+    }
+}

@@ -1,0 +1,58 @@
+package io.github.panascope.lens;
+
+import io.github.panascope.torch.ScriptModule;
+import io.github.panascope.torch.Tensor;
+import io.github.panascope.torch.TensorScope;
+import java.io.IOException;
+import java.io.InputStream;
+import java.io.UncheckedIOException;
+import java.nio.charset.StandardCharsets;
+import java.util.Map;
+
+/**
+ * Builds GPT-2 as TorchScript from the three sources beside this class. Together with {@link ScriptModule} this is all
+ * that knows of TorchScript; another executor could take its place.
+ */
+final class Gpt2Script {
+    /** Positions whose logits are held at once while computing a loss: 256 rows of GPT-2's vocabulary are 51 MB. */
+    private static final int LOSS_CHUNK = 256;
+
+    private Gpt2Script() {}
+
+    static ScriptModule build(TransformerConfig config, boolean lnFolded, Gpt2Weights weights, TensorScope scope) {
+        ScriptModule root = ScriptModule.create("HookedGpt2", scope);
+        StringBuilder forward = new StringBuilder("def forward(self, tokens: Tensor) -> Tensor:\n    resid = self.embed.forward(tokens)\n");
+        root.child("embed", module("Embed", weights.embed(scope), source("embed"), scope));
+        for (int layer = 0; layer < config.nLayers(); layer++) {
+            root.child("blocks_" + layer, module("Block", weights.block(layer, scope), block(config, lnFolded, layer), scope));
+            forward.append("    resid = self.blocks_").append(layer).append(".forward(resid)\n");
+        }
+        String unembed = source("unembed").replace("$EPS", Double.toString(config.eps())).replace("$CHUNK", Integer.toString(LOSS_CHUNK))
+                .replace("$LN_FINAL_AFFINE", lnFolded ? "" : " * self.ln_final_w + self.ln_final_b");
+        root.child("unembed", module("Unembed", weights.unembed(scope), unembed, scope));
+        return root.define(forward + "    return self.unembed.forward(resid)\n");
+    }
+
+    private static String block(TransformerConfig config, boolean lnFolded, int layer) {
+        double scale = Math.sqrt(config.dHead()) * (config.inverseLayerAttnScale() ? layer + 1 : 1);
+        return source("block").replace("$NAME", "blocks." + layer + ".").replace("$EPS", Double.toString(config.eps()))
+                .replace("$N_HEADS", Integer.toString(config.nHeads())).replace("$D_HEAD", Integer.toString(config.dHead()))
+                .replace("$ATTN_SCALE", Double.toString(scale))
+                .replace("$LN1_AFFINE", lnFolded ? "" : " * self.ln1_w + self.ln1_b")
+                .replace("$LN2_AFFINE", lnFolded ? "" : " * self.ln2_w + self.ln2_b");
+    }
+
+    private static ScriptModule module(String name, Map<String, Tensor> parameters, String source, TensorScope scope) {
+        ScriptModule module = ScriptModule.create(name, scope);
+        parameters.forEach(module::parameter);
+        return module.define(source);
+    }
+
+    private static String source(String name) {
+        try (InputStream in = Gpt2Script.class.getResourceAsStream("gpt2/" + name + ".py")) {
+            return new String(in.readAllBytes(), StandardCharsets.UTF_8);
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+    }
+}

@@ -1,0 +1,146 @@
+package io.github.panascope.lens;
+
+import io.github.panascope.hub.InputException;
+import io.github.panascope.hub.Safetensors;
+import io.github.panascope.torch.DType;
+import io.github.panascope.torch.Device;
+import io.github.panascope.torch.Shape;
+import io.github.panascope.torch.Tensor;
+import io.github.panascope.torch.TensorScope;
+import java.util.HashMap;
+import java.util.HashSet;
+import java.util.Map;
+import java.util.Set;
+import java.util.TreeSet;
+
+/**
+ * The weights of a GPT-2 as the hookable model wants them, under TransformerLens's names: processed tensor by tensor from a
+ * mapped file. Projections keep GPT-2's own layout [in, out]; q, k and v stay side by side in W_QKV [d_model, 3 d_model].
+ *
+ * <p>Each step is followed by its formula in TransformerLens 2.18's {@code weight_processing}; the order matters.
+ */
+final class Gpt2Weights {
+    private final Safetensors file;
+    private final TransformerConfig config;
+    private final WeightProcessing processing;
+    private final Device device;
+    private final DType dtype;
+    private final String prefix;
+    private final Set<String> used = new HashSet<>();
+
+    Gpt2Weights(Safetensors file, TransformerConfig config, WeightProcessing processing, Device device, DType dtype) {
+        this.file = file;
+        this.config = config;
+        this.processing = processing;
+        this.device = device;
+        this.dtype = dtype;
+        // As saved by GPT2LMHeadModel, or as in the file of the `gpt2` repository.
+        this.prefix = file.has("transformer.wte.weight") ? "transformer." : "";
+    }
+
+    /** W_E [d_vocab, d_model] and W_pos [n_ctx, d_model]. */
+    Map<String, Tensor> embed(TensorScope keep) {
+        try (var _ = TensorScope.open()) {
+            Tensor embed = load("wte.weight", config.dVocab(), config.dModel());
+            Tensor positions = load("wpe.weight", config.nCtx(), config.dModel());
+            if (processing.centerWritingWeights()) {
+                embed = centred(embed, -1);
+                positions = centred(positions, -1);
+            }
+            return kept(keep, Map.of("W_E", embed, "W_pos", positions));
+        }
+    }
+
+    /** W_QKV, b_QKV, W_O, b_O, W_in, b_in, W_out, b_out of a block, and ln1_w, ln1_b, ln2_w, ln2_b unless folded. */
+    Map<String, Tensor> block(int layer, TensorScope keep) {
+        int width = config.dModel(), mlp = config.dMlp();
+        String block = "h." + layer + ".";
+        Map<String, Tensor> weights = new HashMap<>();
+        try (var _ = TensorScope.open()) {
+            Tensor ln1Weight = load(block + "ln_1.weight", width), ln1Bias = load(block + "ln_1.bias", width);
+            Tensor ln2Weight = load(block + "ln_2.weight", width), ln2Bias = load(block + "ln_2.bias", width);
+            Tensor wQkv = load(block + "attn.c_attn.weight", width, 3 * width), bQkv = load(block + "attn.c_attn.bias", 3 * width);
+            Tensor wO = load(block + "attn.c_proj.weight", width, width), bO = load(block + "attn.c_proj.bias", width);
+            Tensor wIn = load(block + "mlp.c_fc.weight", width, mlp), bIn = load(block + "mlp.c_fc.bias", mlp);
+            Tensor wOut = load(block + "mlp.c_proj.weight", mlp, width), bOut = load(block + "mlp.c_proj.bias", width);
+            if (processing.foldLn()) {
+                bQkv = bQkv.add(ln1Bias.matmul(wQkv)); // with the weights as they were
+                wQkv = centred(wQkv.mul(ln1Weight.unsqueeze(1)), 0);
+                bIn = bIn.add(ln2Bias.matmul(wIn));
+                wIn = centred(wIn.mul(ln2Weight.unsqueeze(1)), 0);
+            } else {
+                // LayerNorm itself runs in float32, whatever the model's dtype.
+                weights.putAll(Map.of("ln1_w", ln1Weight, "ln1_b", ln1Bias, "ln2_w", ln2Weight, "ln2_b", ln2Bias));
+            }
+            if (processing.centerWritingWeights()) {
+                wO = centred(wO, -1);
+                bO = centred(bO, -1);
+                wOut = centred(wOut, -1);
+                bOut = centred(bOut, -1);
+            }
+            if (processing.foldValueBiases()) {
+                Tensor bV = bQkv.slice(0, 2L * width, 3L * width);
+                bO = bO.add(bV.matmul(wO));
+                bQkv = Tensor.cat(0, bQkv.slice(0, 0, 2L * width), bV.zerosLike());
+            }
+            weights.putAll(Map.of("W_QKV", wQkv, "b_QKV", bQkv, "W_O", wO, "b_O", bO, "W_in", wIn, "b_in", bIn, "W_out", wOut, "b_out", bOut));
+            return kept(keep, weights);
+        }
+    }
+
+    /** W_U [d_model, d_vocab], b_U [d_vocab], and ln_final_w, ln_final_b unless folded. */
+    Map<String, Tensor> unembed(TensorScope keep) {
+        Map<String, Tensor> weights = new HashMap<>();
+        try (var _ = TensorScope.open()) {
+            Tensor weight = load("ln_f.weight", config.dModel()), bias = load("ln_f.bias", config.dModel());
+            // Kept as the file has it, [d_vocab, d_model], and seen transposed: unprocessed it then shares the file's memory.
+            Tensor unembed = file.has("lm_head.weight") ? take("lm_head.weight", config.dVocab(), config.dModel())
+                    : load("wte.weight", config.dVocab(), config.dModel());
+            Tensor bU = Tensor.zeros(DType.FLOAT32, Shape.of(config.dVocab()));
+            if (processing.foldLn()) {
+                bU = bU.add(unembed.matmul(bias));
+                unembed = centred(unembed.mul(weight), -1);
+            } else {
+                weights.putAll(Map.of("ln_final_w", weight, "ln_final_b", bias));
+            }
+            if (processing.centerUnembed()) {
+                unembed = centred(unembed, 0);
+                bU = centred(bU, -1);
+            }
+            weights.putAll(Map.of("W_U", unembed, "b_U", bU));
+            Map<String, Tensor> result = kept(keep, weights);
+            result.put("W_U", keep.adopt(result.get("W_U").t()));
+            return result;
+        }
+    }
+
+    /** Complains about tensors that nothing asked for: they would be part of another model. */
+    void requireAllUsed() {
+        Set<String> left = new TreeSet<>(file.names());
+        left.removeAll(used);
+        left.removeIf(name -> name.matches(".*h\\.\\d+\\.attn\\.(masked_)?bias")); // the causal mask, as a buffer
+        if (!left.isEmpty()) {
+            throw new InputException(file.file() + " holds tensors that a GPT-2 of " + config.nLayers() + " layers does not have: "
+                    + String.join(", ", left.stream().limit(5).toList()) + (left.size() > 5 ? ", ... (" + left.size() + " in all)." : "."));
+        }
+    }
+
+    private Tensor load(String name, long... sizes) {
+        return take(prefix + name, sizes);
+    }
+
+    private Tensor take(String name, long... sizes) {
+        used.add(name);
+        return file.weight(name, Shape.of(sizes)).to(DType.FLOAT32);
+    }
+
+    private static Tensor centred(Tensor tensor, int dimension) {
+        return tensor.sub(tensor.mean(dimension, true));
+    }
+
+    private Map<String, Tensor> kept(TensorScope keep, Map<String, Tensor> weights) {
+        Map<String, Tensor> result = new HashMap<>();
+        weights.forEach((name, tensor) -> result.put(name, keep.adopt((name.startsWith("ln") ? tensor : tensor.to(dtype)).to(device))));
+        return result;
+    }
+}

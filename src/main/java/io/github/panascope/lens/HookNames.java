@@ -1,0 +1,37 @@
+package io.github.panascope.lens;
+
+import java.util.ArrayList;
+import java.util.List;
+import java.util.OptionalInt;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+
+/** The names of hook points, as TransformerLens writes them. */
+public final class HookNames {
+    private static final List<String> BLOCK = List.of("hook_resid_pre", "ln1.hook_scale", "ln1.hook_normalized", "attn.hook_q", "attn.hook_k",
+            "attn.hook_v", "attn.hook_attn_scores", "attn.hook_pattern", "attn.hook_z", "hook_attn_out", "hook_resid_mid", "ln2.hook_scale",
+            "ln2.hook_normalized", "mlp.hook_pre", "mlp.hook_post", "hook_mlp_out", "hook_resid_post");
+    private static final Pattern LAYER = Pattern.compile("blocks\\.(\\d+)\\..+");
+
+    private HookNames() {}
+
+    /** All hook points of a model, in the order in which a run reaches them: 17 a layer and 4 more. */
+    public static List<String> all(TransformerConfig config) {
+        List<String> names = new ArrayList<>(List.of("hook_embed", "hook_pos_embed"));
+        for (int layer = 0; layer < config.nLayers(); layer++) for (String point : BLOCK) names.add("blocks." + layer + "." + point);
+        names.addAll(List.of("ln_final.hook_scale", "ln_final.hook_normalized"));
+        return List.copyOf(names);
+    }
+
+    /** The block that a hook point belongs to; empty for those before the first block and after the last. */
+    public static OptionalInt layer(String name) {
+        Matcher matcher = LAYER.matcher(name);
+        return matcher.matches() ? OptionalInt.of(Integer.parseInt(matcher.group(1))) : OptionalInt.empty();
+    }
+
+    /** The size of the last dimension at a hook point, with the heads of q, k, v and z counted as one; -1 where it is positions or 1. */
+    public static int width(String name, TransformerConfig config) {
+        if (name.endsWith("hook_scale") || name.endsWith("hook_attn_scores") || name.endsWith("hook_pattern")) return -1;
+        return name.contains(".mlp.hook_p") ? config.dMlp() : config.dModel();
+    }
+}

@@ -1,0 +1,248 @@
+package io.github.panascope.lens;
+
+import io.github.panascope.hub.ConfigFile;
+import io.github.panascope.hub.Hub;
+import io.github.panascope.hub.InputException;
+import io.github.panascope.hub.Safetensors;
+import io.github.panascope.torch.DType;
+import io.github.panascope.torch.Device;
+import io.github.panascope.torch.ScriptModule;
+import io.github.panascope.torch.Tensor;
+import io.github.panascope.torch.TensorScope;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.function.Predicate;
+
+/**
+ * A GPT-2 with a hook at every point that TransformerLens names. Immutable, and safe to run from many threads at once. It
+ * owns its weights until it is closed; what its runs return belongs to the caller's innermost {@link TensorScope}.
+ *
+ * <p>Token ids are int64 [batch, pos] or [pos]. {@code ln1.hook_scale} and {@code ln1.hook_normalized} are reached once a
+ * block, where TransformerLens 2 reaches them three times.
+ */
+public final class HookedTransformer implements AutoCloseable {
+    /**
+     * How a model is loaded.
+     *
+     * @param processing which weight-processing steps to apply
+     * @param device     where the weights go
+     * @param dtype      float32 or bfloat16; LayerNorm and losses are float32 in both
+     */
+    public record Options(WeightProcessing processing, Device device, DType dtype) {
+        /** What {@code HookedTransformer.from_pretrained} does, on the CPU in float32. */
+        public static final Options DEFAULT = new Options(WeightProcessing.DEFAULT, Device.CPU, DType.FLOAT32);
+
+        /** Checks the dtype. */
+        public Options {
+            if (dtype != DType.FLOAT32 && dtype != DType.BFLOAT16) throw new IllegalArgumentException("a model runs in float32 or bfloat16, not " + dtype);
+        }
+    }
+
+    private final String name;
+    private final TransformerConfig config;
+    private final Tokenizer tokenizer;
+    private final Device device;
+    private final List<String> skippedKeys;
+    private final TensorScope scope;
+    private final ScriptModule root;
+    private final ScriptModule embed;
+    private final List<ScriptModule> blocks = new ArrayList<>();
+    private final ScriptModule unembed;
+    private final List<String> hookNames;
+
+    HookedTransformer(String name, TransformerConfig config, Tokenizer tokenizer, Device device, List<String> skippedKeys, ScriptModule root, TensorScope scope) {
+        this.name = name;
+        this.config = config;
+        this.tokenizer = tokenizer;
+        this.device = device;
+        this.skippedKeys = List.copyOf(skippedKeys);
+        this.scope = scope;
+        this.root = root;
+        this.embed = root.child("embed");
+        for (int layer = 0; layer < config.nLayers(); layer++) blocks.add(root.child("blocks_" + layer));
+        this.unembed = root.child("unembed");
+        this.hookNames = HookNames.all(config);
+    }
+
+    /**
+     * Loads a model by its TransformerLens name ({@code gpt2-small}), its hub id, or the folder that holds its
+     * {@code config.json} and {@code model.safetensors}. The hub's cache is asked first; without a match there it is fetched.
+     *
+     * @throws InputException if there is no such model, or its files cannot be used
+     */
+    public static HookedTransformer fromPretrained(String nameOrFolder, Options options, Hub hub) {
+        return load(nameOrFolder, ModelFiles.find(nameOrFolder, hub), options);
+    }
+
+    /** The same with the default options, and the hub as the environment describes it. */
+    public static HookedTransformer fromPretrained(String nameOrFolder) {
+        return fromPretrained(nameOrFolder, Options.DEFAULT, Hub.fromEnvironment());
+    }
+
+    private static HookedTransformer load(String name, ModelFiles files, Options options) {
+        TransformerConfig.Parsed parsed = TransformerConfig.parse(ConfigFile.read(files.config()));
+        TransformerConfig config = parsed.config();
+        Tokenizer tokenizer = files.tokenizer();
+        if (tokenizer.size() > config.dVocab()) {
+            throw new InputException(files.config() + ": 'vocab_size' is " + config.dVocab() + ", but the tokenizer has " + tokenizer.size() + " tokens.");
+        }
+        Device device = options.device().requireUsable();
+        TensorScope scope = TensorScope.shared();
+        try {
+            Safetensors file = Safetensors.open(files.weights(), scope);
+            Gpt2Weights weights = new Gpt2Weights(file, config, options.processing(), device, options.dtype());
+            ScriptModule root;
+            try (var _ = TensorScope.open()) {
+                root = Gpt2Script.build(config, options.processing().foldLn(), weights, scope);
+            }
+            weights.requireAllUsed();
+            return new HookedTransformer(name, config, tokenizer, device, parsed.skippedKeys(), root, scope);
+        } catch (RuntimeException | Error e) {
+            scope.close();
+            throw e;
+        }
+    }
+
+    /**
+     * Loads what {@link #save} wrote, with GPT-2's own tokenizer.
+     *
+     * @throws InputException if the file is missing or was not written by {@link #save}
+     */
+    public static HookedTransformer loadTorchScript(Path file, Device device) {
+        if (!Files.isRegularFile(file)) throw new InputException(file + " does not exist.");
+        device.requireUsable();
+        TensorScope scope = TensorScope.shared();
+        try {
+            ScriptModule.Loaded loaded = ScriptModule.load(file, device, scope);
+            if (loaded.metadata().isEmpty()) throw new InputException(file + " is TorchScript, but was not saved by Panascope: it has no panascope.json inside.");
+            ConfigFile saved = ConfigFile.parse(file + "!panascope.json", loaded.metadata());
+            TransformerConfig config = TransformerConfig.parse(saved.object("config").orElseThrow(() -> new InputException(file + "!panascope.json has no 'config'."))).config();
+            return new HookedTransformer(saved.text("name"), config, Tokenizer.gpt2(), device, List.of(), loaded.module(), scope);
+        } catch (RuntimeException | Error e) {
+            scope.close();
+            throw e;
+        }
+    }
+
+    /** Writes the model as TorchScript (.pt) with its weights as they are processed, for {@link #loadTorchScript}. */
+    public void save(Path file) {
+        String json = """
+                {"name": %s, "config": {"model_type": "gpt2", "n_layer": %d, "n_embd": %d, "n_head": %d, "n_inner": %d, "vocab_size": %d,
+                 "n_positions": %d, "layer_norm_epsilon": %s, "scale_attn_by_inverse_layer_idx": %b}}"""
+                .formatted(tools.jackson.databind.json.JsonMapper.shared().writeValueAsString(name), config.nLayers(), config.dModel(), config.nHeads(),
+                        config.dMlp(), config.dVocab(), config.nCtx(), config.eps(), config.inverseLayerAttnScale());
+        root.save(file, json);
+    }
+
+    // ------------------------------------------------------------------------------------------------- what it is
+
+    /** What it was loaded as. */
+    public String name() {
+        return name;
+    }
+
+    /** Its sizes. */
+    public TransformerConfig config() {
+        return config;
+    }
+
+    /** Its tokenizer. */
+    public Tokenizer tokenizer() {
+        return tokenizer;
+    }
+
+    /** Where its weights lie. */
+    public Device device() {
+        return device;
+    }
+
+    /** The names of all its hook points, in the order in which a run reaches them. */
+    public List<String> hookNames() {
+        return hookNames;
+    }
+
+    /** Keys of its config.json that were not needed. */
+    public List<String> skippedKeys() {
+        return skippedKeys;
+    }
+
+    /** A processed weight by its name, such as {@code embed.W_E} or {@code blocks_0.W_O}, in the innermost scope; not to be written to. */
+    public Tensor weight(String path) {
+        int dot = path.indexOf('.');
+        return root.child(path.substring(0, dot)).parameter(path.substring(dot + 1));
+    }
+
+    // ------------------------------------------------------------------------------------------------- running it
+
+    /**
+     * Describes a forward pass over token ids.
+     *
+     * @throws IllegalArgumentException if the ids are not int64 [batch, pos] or [pos], are none, or are more than n_ctx
+     */
+    public Forward forward(Tensor tokens) {
+        Tensor batch = tokens.shape().rank() == 1 ? tokens.unsqueeze(0) : tokens;
+        if (batch.dtype() != DType.INT64 || batch.shape().rank() != 2) throw new IllegalArgumentException("tokens should be int64 [batch, pos], not " + tokens);
+        if (batch.size(1) > config.nCtx()) {
+            throw new IllegalArgumentException("a context of " + batch.size(1) + " tokens is longer than the model's n_ctx of " + config.nCtx());
+        }
+        if (batch.shape().elements() == 0) throw new IllegalArgumentException("tokens should not be empty: " + tokens);
+        return new Forward(this, batch.device().equals(device) ? batch : batch.to(device));
+    }
+
+    /** Describes a forward pass over a text, with {@code <|endoftext|>} before it. */
+    public Forward forward(String text) {
+        return forward(toTokens(text));
+    }
+
+    /** Logits [batch, pos, d_vocab] without hooks. */
+    public Tensor run(Tensor tokens) {
+        return forward(tokens).logits();
+    }
+
+    /** Logits [batch, pos, d_vocab] under these hooks. Nothing of them is left behind, whatever is thrown. */
+    public Tensor runWithHooks(Tensor tokens, Hooks hooks) {
+        return forward(tokens).hooks(hooks).logits();
+    }
+
+    /** Logits [batch, pos, d_vocab] and the activations that were asked for. */
+    public record RunWithCache(Tensor logits, ActivationCache cache) {}
+
+    /** Runs, keeping the activations at the hook points whose names pass. */
+    public RunWithCache runWithCache(Tensor tokens, Predicate<String> names) {
+        Forward forward = forward(tokens).caching(names);
+        Tensor logits = forward.logits();
+        return new RunWithCache(logits, forward.cache());
+    }
+
+    /** The ids of a text, int64 [1, pos], with {@code <|endoftext|>} before it as TransformerLens puts it. Longer ones are cut to n_ctx. */
+    public Tensor toTokens(String text) {
+        int[] ids = tokenizer.encode(Tokenizer.END_OF_TEXT + text);
+        return Tensor.ofTokens(ids.length > config.nCtx() ? java.util.Arrays.copyOf(ids, config.nCtx()) : ids);
+    }
+
+    int layerIndex(int layer) {
+        int index = layer < 0 ? layer + config.nLayers() : layer;
+        if (index < 0 || index >= config.nLayers()) throw new IllegalArgumentException("layer " + layer + " is outside the model's " + config.nLayers() + " layers");
+        return index;
+    }
+
+    ScriptModule embed() {
+        return embed;
+    }
+
+    ScriptModule block(int layer) {
+        return blocks.get(layer);
+    }
+
+    ScriptModule unembed() {
+        return unembed;
+    }
+
+    /** Frees the weights. */
+    @Override
+    public void close() {
+        scope.close();
+    }
+}

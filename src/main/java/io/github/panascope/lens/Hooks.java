@@ -1,0 +1,69 @@
+package io.github.panascope.lens;
+
+import io.github.panascope.hub.Nearest;
+import io.github.panascope.torch.ActivationHook;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.function.Predicate;
+
+/**
+ * Hooks for a run, as a value: what is called at which points. Several at one point are called in the order in which they
+ * were added, each with what the one before it left. Immutable.
+ */
+public final class Hooks {
+    /** No hooks. */
+    public static final Hooks NONE = new Hooks(List.of());
+
+    /** {@code name} is null where a predicate chooses. */
+    private record Entry(String name, Predicate<String> matches, ActivationHook hook) {}
+
+    private final List<Entry> entries;
+
+    private Hooks(List<Entry> entries) {
+        this.entries = entries;
+    }
+
+    /** A hook at one point. That the point exists is checked when a model runs. */
+    public static Hooks at(String name, ActivationHook hook) {
+        return NONE.and(name, hook);
+    }
+
+    /** A hook at every point whose name passes. */
+    public static Hooks where(Predicate<String> names, ActivationHook hook) {
+        return NONE.andWhere(names, hook);
+    }
+
+    /** These hooks, and one more at a point. */
+    public Hooks and(String name, ActivationHook hook) {
+        return with(new Entry(name, name::equals, hook));
+    }
+
+    /** These hooks, and one more at every point whose name passes. */
+    public Hooks andWhere(Predicate<String> names, ActivationHook hook) {
+        return with(new Entry(null, names, hook));
+    }
+
+    private Hooks with(Entry entry) {
+        List<Entry> more = new ArrayList<>(entries);
+        more.add(entry);
+        return new Hooks(List.copyOf(more));
+    }
+
+    /** For each of a model's points that has hooks, those hooks in order. */
+    Map<String, List<ActivationHook>> resolve(List<String> points) {
+        for (Entry entry : entries) {
+            if (entry.name != null && !points.contains(entry.name)) {
+                throw new IllegalArgumentException("the model has no hook point '" + entry.name + "'." + Nearest.advice(entry.name, points));
+            }
+        }
+        Map<String, List<ActivationHook>> resolved = new LinkedHashMap<>();
+        for (Entry entry : entries) {
+            for (String point : points) {
+                if (entry.matches.test(point)) resolved.computeIfAbsent(point, p -> new ArrayList<>()).add(entry.hook);
+            }
+        }
+        return resolved;
+    }
+}

@@ -1,0 +1,109 @@
+package io.github.panascope.lens;
+
+import io.github.panascope.torch.Shape;
+import io.github.panascope.torch.Tensor;
+import io.github.panascope.torch.TensorScope;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.Comparator;
+import java.util.List;
+import java.util.stream.Collectors;
+import java.util.stream.IntStream;
+
+/**
+ * TransformerLens's {@code test_prompt}: how a model continues a prompt, and where the expected answer ranks.
+ *
+ * @param promptTokens the prompt, token by token, with {@code <|endoftext|>} before it
+ * @param answerTokens each answer, token by token
+ * @param positions    with one answer, one entry for each of its tokens, each predicted with the ones before it given; with
+ *                     several, one entry that compares their first tokens
+ */
+public record TestPrompt(List<String> promptTokens, List<List<String>> answerTokens, List<Position> positions) {
+    /** A candidate for the next token: rank counts from 0 by descending probability; prob is from 0 to 1. */
+    public record Candidate(String token, int rank, double logit, double prob) {}
+
+    /** What is predicted at one position. */
+    public record Position(List<Candidate> answers, List<Candidate> top) {}
+
+    /**
+     * Runs the prompt with its answer. An answer gets a space before it unless it has one.
+     *
+     * @param hooks called during the run
+     * @param topK  how many of the most probable tokens to keep
+     * @throws IllegalArgumentException if there is no answer, or prompt and answer do not fit n_ctx
+     */
+    public static TestPrompt run(HookedTransformer model, String prompt, List<String> answers, Hooks hooks, int topK) {
+        Tokenizer tokenizer = model.tokenizer();
+        if (answers.isEmpty()) throw new IllegalArgumentException("test_prompt needs an answer");
+        int[] promptIds = tokenizer.encode(Tokenizer.END_OF_TEXT + prompt);
+        List<int[]> answerIds = answers.stream().map(answer -> tokenizer.encode(answer.startsWith(" ") ? answer : " " + answer)).toList();
+        boolean several = answers.size() > 1;
+        int answerLength = several ? 1 : answerIds.get(0).length;
+        int length = promptIds.length + answerLength;
+        if (length > model.config().nCtx()) {
+            throw new IllegalArgumentException("prompt and answer are " + length + " tokens long, more than the model's n_ctx of " + model.config().nCtx());
+        }
+        long[] ids = answerIds.stream().flatMapToInt(answer -> IntStream.concat(Arrays.stream(promptIds), Arrays.stream(answer, 0, answerLength))).asLongStream().toArray();
+        List<Position> positions = new ArrayList<>();
+        try (var _ = TensorScope.open()) {
+            Tensor logits = model.runWithHooks(Tensor.of(ids, Shape.of(answers.size(), length)), hooks);
+            for (int i = 0; i < answerLength; i++) {
+                int step = i;
+                List<Integer> targets = answerIds.stream().map(answer -> answer[step]).toList();
+                positions.add(position(logits.select(1, promptIds.length + i - 1L), targets, tokenizer, topK));
+            }
+        }
+        return new TestPrompt(tokenizer.tokens(promptIds), answerIds.stream().map(tokenizer::tokens).toList(), List.copyOf(positions));
+    }
+
+    /** {@code logits} is [answer, d_vocab]; each answer is looked up in its own row, the top in the first. */
+    private static Position position(Tensor logits, List<Integer> targets, Tokenizer tokenizer, int topK) {
+        int vocabulary = (int) logits.size(-1);
+        float[] values = logits.toFloats(), probs = logits.to(io.github.panascope.torch.DType.FLOAT32).softmax(-1).toFloats();
+        List<Candidate> answers = new ArrayList<>();
+        for (int row = 0; row < targets.size(); row++) {
+            int at = row * vocabulary, token = targets.get(row);
+            answers.add(new Candidate(tokenizer.decode(token), rank(probs, at, vocabulary, token), values[at + token], probs[at + token]));
+        }
+        Integer[] order = IntStream.range(0, vocabulary).boxed().sorted(Comparator.comparingDouble((Integer id) -> -probs[id])).limit(topK).toArray(Integer[]::new);
+        List<Candidate> top = new ArrayList<>();
+        for (int i = 0; i < order.length; i++) {
+            // A model may have more logits than its tokenizer has tokens; those have no text.
+            String text = order[i] < tokenizer.size() ? tokenizer.decode(order[i]) : "";
+            top.add(new Candidate(text, i, values[order[i]], probs[order[i]]));
+        }
+        return new Position(List.copyOf(answers), List.copyOf(top));
+    }
+
+    private static int rank(float[] probs, int from, int count, int token) {
+        int rank = 0;
+        float own = probs[from + token];
+        for (int i = 0; i < count; i++) if (probs[from + i] > own || probs[from + i] == own && i < token) rank++;
+        return rank;
+    }
+
+    /** The text that TransformerLens prints, each line ended. */
+    public String format() {
+        boolean several = answerTokens.size() > 1;
+        StringBuilder out = new StringBuilder();
+        out.append("Tokenized prompt: ").append(PythonText.repr(promptTokens)).append('\n');
+        if (several) out.append("Tokenized answers: ").append(answerTokens.stream().map(PythonText::repr).collect(Collectors.joining(", ", "[", "]"))).append('\n');
+        else out.append("Tokenized answer: ").append(PythonText.repr(answerTokens.get(0))).append('\n');
+        for (Position position : positions) {
+            out.append("Performance on answer token").append(several ? "s" : "").append(":\n");
+            for (Candidate answer : position.answers) {
+                out.append("Rank: ").append(PythonText.left(Integer.toString(answer.rank), 8)).append(numbers(answer));
+            }
+            for (Candidate candidate : position.top) out.append("Top ").append(candidate.rank).append("th token.").append(numbers(candidate));
+        }
+        String ranks = positions.stream().map(position -> position.answers.stream()
+                .map(answer -> "(" + PythonText.repr(answer.token) + ", " + answer.rank + ")").collect(Collectors.joining(", ", several ? "[" : "", several ? "]" : "")))
+                .collect(Collectors.joining(", ", "[", "]"));
+        return out.append("Ranks of the answer tokens: ").append(ranks).append('\n').toString();
+    }
+
+    private static String numbers(Candidate candidate) {
+        return " Logit: " + PythonText.right(PythonText.fixed(candidate.logit, 2), 5) + " Prob: "
+                + PythonText.right(PythonText.percent(candidate.prob, 2), 6) + " Token: |" + candidate.token + "|\n";
+    }
+}

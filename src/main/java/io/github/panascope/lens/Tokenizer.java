@@ -1,0 +1,189 @@
+package io.github.panascope.lens;
+
+import com.knuddels.jtokkit.Encodings;
+import com.knuddels.jtokkit.api.Encoding;
+import com.knuddels.jtokkit.api.EncodingRegistry;
+import com.knuddels.jtokkit.api.EncodingType;
+import com.knuddels.jtokkit.api.GptBytePairEncodingParams;
+import com.knuddels.jtokkit.api.IntArrayList;
+import io.github.panascope.hub.ConfigFile;
+import io.github.panascope.hub.InputException;
+import java.io.ByteArrayOutputStream;
+import java.io.IOException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.regex.Pattern;
+import tools.jackson.databind.JsonNode;
+
+/**
+ * GPT-2's byte-level BPE: texts to token ids and back, equal to Hugging Face's. Thread-safe. The literal
+ * {@code <|endoftext|>} in a text is the special token, as it is for Hugging Face; beginning, end and padding are all that
+ * token.
+ */
+public final class Tokenizer {
+    /** The only special token of GPT-2. */
+    public static final String END_OF_TEXT = "<|endoftext|>";
+
+    /** What may be merged at all: contractions, words, numbers, other signs, white space; as GPT-2 was trained. */
+    private static final Pattern PIECES = Pattern.compile("'(?:[sdmt]|ll|ve|re)| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+", Pattern.UNICODE_CHARACTER_CLASS);
+
+    private final Encoding encoding;
+    private final int endOfText;
+    private final int size;
+
+    private Tokenizer(Encoding encoding, int endOfText, int size) {
+        this.encoding = encoding;
+        this.endOfText = endOfText;
+        this.size = size;
+    }
+
+    private static final class Gpt2 {
+        static final Tokenizer INSTANCE = new Tokenizer(Encodings.newLazyEncodingRegistry().getEncoding(EncodingType.R50K_BASE), 50256, 50257);
+    }
+
+    /** The tokenizer of the published GPT-2. */
+    public static Tokenizer gpt2() {
+        return Gpt2.INSTANCE;
+    }
+
+    /**
+     * A model's own {@code vocab.json} and {@code merges.txt}.
+     *
+     * @throws InputException if they are malformed, disagree, or number tokens in another order than that of their merges
+     */
+    public static Tokenizer ofVocabulary(Path vocab, Path merges) {
+        ConfigFile file = ConfigFile.read(vocab);
+        List<String> lines;
+        try {
+            lines = Files.readAllLines(merges);
+        } catch (IOException e) {
+            throw new InputException(merges + " cannot be read: " + e.getMessage(), e);
+        }
+        Map<String, Integer> ids = new HashMap<>();
+        for (String token : file.keys()) ids.put(token, file.value(token).asInt(-1));
+        List<String> pairs = lines.stream().filter(line -> !line.startsWith("#version") && !line.isBlank()).toList();
+        return build(vocab + " with " + merges.getFileName(), ids, pairs);
+    }
+
+    /** A model's own {@code tokenizer.json}, if it holds a byte-level BPE. */
+    public static Tokenizer ofTokenizerJson(Path path) {
+        ConfigFile model = ConfigFile.read(path).object("model").orElseThrow(() -> new InputException(path + " has no 'model'."));
+        if (!model.text("type", "BPE").equals("BPE")) throw model.wrong("type", "'BPE'");
+        Map<String, Integer> ids = new HashMap<>();
+        model.object("vocab").orElseThrow(() -> new InputException(path + ": model has no 'vocab'."));
+        model.value("vocab").forEachEntry((token, id) -> ids.put(token, id.asInt(-1)));
+        List<String> pairs = new ArrayList<>();
+        JsonNode merges = model.value("merges");
+        if (merges == null || !merges.isArray()) throw new InputException(path + ": model has no 'merges'.");
+        for (JsonNode merge : merges) pairs.add(merge.isArray() ? merge.get(0).asString() + " " + merge.get(1).asString() : merge.asString());
+        return build(path.toString(), ids, pairs);
+    }
+
+    private static Tokenizer build(String place, Map<String, Integer> ids, List<String> merges) {
+        Integer end = ids.get(END_OF_TEXT);
+        if (end == null) throw new InputException(place + ": the vocabulary has no " + END_OF_TEXT + ".");
+        requireMergeOrder(place, ids, merges);
+        Map<byte[], Integer> encoder = new HashMap<>(ids.size() * 2);
+        ids.forEach((token, id) -> {
+            if (id < 0) throw new InputException(place + ": token '" + token + "' has no id that is a whole number.");
+            if (id != end.intValue()) encoder.put(bytes(place, token), id);
+        });
+        EncodingRegistry registry = Encodings.newLazyEncodingRegistry();
+        registry.registerGptBytePairEncoding(new GptBytePairEncodingParams("model", PIECES, encoder, Map.of(END_OF_TEXT, end)));
+        return new Tokenizer(registry.getEncoding("model").orElseThrow(), end, ids.values().stream().mapToInt(Integer::intValue).max().orElse(0) + 1);
+    }
+
+    /** The encoder merges the pair with the lowest id first, which is right only if ids follow the order of the merges. */
+    private static void requireMergeOrder(String place, Map<String, Integer> ids, List<String> merges) {
+        int previous = -1;
+        for (String merge : merges) {
+            int space = merge.indexOf(' ', 1);
+            Integer id = space < 0 ? null : ids.get(merge.substring(0, space) + merge.substring(space + 1));
+            if (id == null) throw new InputException(place + ": the merge '" + merge + "' makes a token that the vocabulary does not have.");
+            if (id <= previous) throw new InputException(place + ": the vocabulary numbers its tokens in another order than its merges, which is not supported.");
+            previous = id;
+        }
+    }
+
+    /** GPT-2 writes bytes as characters: printable ones as themselves, the others from U+0100 on. */
+    private static byte[] bytes(String place, String token) {
+        ByteArrayOutputStream out = new ByteArrayOutputStream(token.length());
+        for (char c : token.toCharArray()) {
+            int b = c < ByteLetters.BYTE_OF.length ? ByteLetters.BYTE_OF[c] : -1;
+            if (b < 0) throw new InputException(place + ": token '" + token + "' holds '" + c + "', which stands for no byte.");
+            out.write(b);
+        }
+        return out.toByteArray();
+    }
+
+    private static final class ByteLetters {
+        static final int[] BYTE_OF = new int[0x144];
+
+        static {
+            java.util.Arrays.fill(BYTE_OF, -1);
+            int next = 0x100;
+            for (int b = 0; b < 256; b++) {
+                boolean printable = b >= '!' && b <= '~' || b >= 0xa1 && b <= 0xac || b >= 0xae;
+                BYTE_OF[printable ? b : next++] = b;
+            }
+        }
+    }
+
+    // ----------------------------------------------------------------------------------------------------------------
+
+    /** The number of token ids, the special token included. */
+    public int size() {
+        return size;
+    }
+
+    /** The id of {@code <|endoftext|>}: beginning, end and padding. */
+    public int endOfText() {
+        return endOfText;
+    }
+
+    /** The ids of a text. Nothing is put before or after it. */
+    public int[] encode(String text) {
+        IntArrayList ids = new IntArrayList();
+        int from = 0;
+        for (int at; (at = text.indexOf(END_OF_TEXT, from)) >= 0; from = at + END_OF_TEXT.length()) {
+            append(ids, text.substring(from, at));
+            ids.add(endOfText);
+        }
+        append(ids, from == 0 ? text : text.substring(from));
+        return ids.toArray();
+    }
+
+    private void append(IntArrayList ids, String text) {
+        if (text.isEmpty()) return;
+        IntArrayList more = encoding.encodeOrdinary(text);
+        if (ids.isEmpty()) ids.ensureCapacity(more.size());
+        for (int i = 0; i < more.size(); i++) ids.add(more.get(i));
+    }
+
+    /** The bytes of token ids, which need not be whole characters. */
+    public byte[] decodeBytes(int... ids) {
+        IntArrayList list = new IntArrayList(ids.length);
+        for (int id : ids) {
+            if (id < 0 || id >= size) throw new IllegalArgumentException("token id " + id + " is outside the vocabulary of " + size);
+            list.add(id);
+        }
+        return encoding.decodeBytes(list);
+    }
+
+    /** The text of token ids; bytes that are no whole character become U+FFFD. */
+    public String decode(int... ids) {
+        return new String(decodeBytes(ids), StandardCharsets.UTF_8);
+    }
+
+    /** The text of each token id by itself. */
+    public List<String> tokens(int... ids) {
+        List<String> tokens = new ArrayList<>(ids.length);
+        for (int id : ids) tokens.add(decode(id));
+        return tokens;
+    }
+}

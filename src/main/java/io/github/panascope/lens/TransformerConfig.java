@@ -1,0 +1,69 @@
+package io.github.panascope.lens;
+
+import io.github.panascope.hub.ConfigFile;
+import io.github.panascope.hub.InputException;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Set;
+
+/**
+ * The shape of a GPT-2, from its Hugging Face {@code config.json}.
+ *
+ * @param nLayers                 number of blocks
+ * @param dModel                  width of the residual stream
+ * @param nHeads                  attention heads of a block; divides dModel
+ * @param dMlp                    neurons of a block
+ * @param dVocab                  number of tokens
+ * @param nCtx                    longest context, in tokens
+ * @param eps                     added to the variance in LayerNorm
+ * @param inverseLayerAttnScale   whether block l divides its attention scores by l+1 too (the stanford-crfm models)
+ */
+public record TransformerConfig(int nLayers, int dModel, int nHeads, int dMlp, int dVocab, int nCtx, double eps, boolean inverseLayerAttnScale) {
+    private static final Set<String> UNDERSTOOD = Set.of("model_type", "n_layer", "n_embd", "n_head", "n_inner", "vocab_size", "n_positions",
+            "n_ctx", "layer_norm_epsilon", "activation_function", "scale_attn_weights", "scale_attn_by_inverse_layer_idx",
+            "add_cross_attention", "tie_word_embeddings");
+    /** Keys of GPT2Config and PretrainedConfig that say nothing of the forward pass. */
+    private static final Set<String> HARMLESS = Set.of("architectures", "attn_pdrop", "bos_token_id", "dtype", "torch_dtype", "embd_pdrop", "eos_token_id",
+            "initializer_range", "reorder_and_upcast_attn", "resid_pdrop", "summary_activation", "summary_first_dropout",
+            "summary_proj_to_labels", "summary_type", "summary_use_proj", "task_specific_params", "transformers_version",
+            "use_cache", "_name_or_path", "_num_labels", "id2label", "label2id", "pad_token_id", "gradient_checkpointing", "output_past");
+
+    /** Checks that the heads share the width evenly. */
+    public TransformerConfig {
+        if (nLayers < 1 || dModel < 1 || nHeads < 1 || dMlp < 1 || dVocab < 1 || nCtx < 1 || !(eps > 0)) throw new IllegalArgumentException("sizes and eps must be positive");
+        if (dModel % nHeads != 0) throw new IllegalArgumentException("n_embd " + dModel + " is not a multiple of n_head " + nHeads);
+    }
+
+    /** A configuration, and the keys of its file that were not needed. */
+    public record Parsed(TransformerConfig config, List<String> skippedKeys) {}
+
+    /**
+     * Reads a {@code config.json}.
+     *
+     * @throws InputException if it is not a GPT-2's, or asks for something that changes the mathematics and is not understood
+     */
+    public static Parsed parse(ConfigFile file) {
+        List<String> skipped = new ArrayList<>(file.skipped(UNDERSTOOD, HARMLESS));
+        expect(file, "model_type", "gpt2", "gpt2");
+        expect(file, "activation_function", "gelu_new", "gelu_new");
+        if (!file.flag("scale_attn_weights", true)) throw file.wrong("scale_attn_weights", "true");
+        if (file.flag("add_cross_attention", false)) throw file.wrong("add_cross_attention", "false");
+        int width = file.size("n_embd");
+        int context = file.has("n_positions") ? file.size("n_positions") : file.size("n_ctx");
+        double eps = file.number("layer_norm_epsilon", 1e-5);
+        if (!(eps > 0)) throw file.wrong("layer_norm_epsilon", "a positive number");
+        int heads = file.size("n_head");
+        if (width % heads != 0) throw new InputException(file.place() + ": 'n_embd' " + width + " should be a multiple of 'n_head' " + heads + ".");
+        return new Parsed(new TransformerConfig(file.size("n_layer"), width, heads, file.size("n_inner", 4 * width), file.size("vocab_size"), context,
+                eps, file.flag("scale_attn_by_inverse_layer_idx", false)), skipped);
+    }
+
+    private static void expect(ConfigFile file, String key, String only, String ifAbsent) {
+        if (!file.text(key, ifAbsent).equals(only)) throw file.wrong(key, "'" + only + "'");
+    }
+
+    /** Width of one attention head. */
+    public int dHead() {
+        return dModel / nHeads;
+    }
+}

@@ -1,0 +1,98 @@
+package io.github.panascope.metrics;
+
+import io.github.panascope.lens.Forward;
+import io.github.panascope.lens.HookNames;
+import io.github.panascope.lens.HookedTransformer;
+import io.github.panascope.lens.Hooks;
+import io.github.panascope.sae.Sae;
+import io.github.panascope.torch.ActivationHook;
+import io.github.panascope.torch.Tensor;
+import io.github.panascope.torch.TensorScope;
+import java.util.function.IntConsumer;
+
+/**
+ * L0 and the three losses of an SAE in a model, over rows of tokens, in one pass: the blocks before the SAE's run once, and
+ * each loss starts from there. Memory does not grow with the number of rows.
+ *
+ * @param l0   over all positions but the first of each row, which is {@code <|endoftext|>}
+ * @param loss over all positions that have a next token
+ */
+public record SaeEvaluation(L0 l0, DownstreamLoss loss) {
+    /** Rows that run together; more would need more memory and be no faster. */
+    private static final int ROWS_AT_ONCE = 8;
+    /** Positions whose features are held at once: 256 x 24,576 floats are 25 MB, near what stays in cache. */
+    private static final int ENCODE_CHUNK = 256;
+
+    /** The same without anybody to tell. */
+    public static SaeEvaluation run(HookedTransformer model, Sae sae, Tensor tokens) {
+        return run(model, sae, tokens, rows -> {});
+    }
+
+    /**
+     * Runs it.
+     *
+     * @param tokens   int64 [rows, pos], each row beginning with {@code <|endoftext|>}
+     * @param progress told how many rows are done
+     * @throws io.github.panascope.hub.InputException if the SAE does not fit the model
+     */
+    public static SaeEvaluation run(HookedTransformer model, Sae sae, Tensor tokens, IntConsumer progress) {
+        sae.requireFits(model);
+        L0 l0 = new L0();
+        double[] sums = new double[3];
+        long predictions = 0;
+        int rows = (int) tokens.size(0);
+        for (int start = 0; start < rows; start += ROWS_AT_ONCE) {
+            int end = Math.min(rows, start + ROWS_AT_ONCE);
+            try (var _ = TensorScope.open()) {
+                Tensor batch = tokens.slice(0, start, end);
+                double[] losses = evaluate(model, sae, batch, l0);
+                for (int i = 0; i < sums.length; i++) sums[i] += losses[i];
+                predictions += (end - start) * (tokens.size(1) - 1);
+            }
+            progress.accept(end);
+        }
+        return new SaeEvaluation(l0, new DownstreamLoss(sums[0] / predictions, sums[1] / predictions, sums[2] / predictions));
+    }
+
+    /** Sums over positions of the three losses; L0 is counted on the way. */
+    private static double[] evaluate(HookedTransformer model, Sae sae, Tensor batch, L0 l0) {
+        String hook = sae.config().hookName();
+        int layer = HookNames.layer(hook).orElse(hook.startsWith("ln_final") ? model.config().nLayers() : 0);
+        boolean fromStart = layer == 0 || layer == model.config().nLayers(); // nothing to share, or nothing to start at
+        Tensor prefix = fromStart ? null : model.forward(batch).stopAtLayer(layer);
+        Forward plain = begin(model, batch, layer, prefix).caching(hook::equals);
+        double original = sum(plain.lossPerToken());
+        Tensor reconstruction = reconstruct(sae, plain.cache().get(hook), l0);
+        double reconstructed = sum(begin(model, batch, layer, prefix).hooks(Hooks.at(hook, (activation, name) -> reconstruction)).lossPerToken());
+        ActivationHook zeros = (activation, name) -> activation.zerosLike();
+        double zero = sum(begin(model, batch, layer, prefix).hooks(Hooks.at(hook, zeros)).lossPerToken());
+        return new double[] {original, reconstructed, zero};
+    }
+
+    private static Forward begin(HookedTransformer model, Tensor batch, int layer, Tensor prefix) {
+        Forward forward = model.forward(batch);
+        return prefix == null ? forward : forward.startAtLayer(layer, prefix);
+    }
+
+    private static double sum(Tensor losses) {
+        return losses.sum(io.github.panascope.torch.DType.FLOAT64).item();
+    }
+
+    /** The reconstruction in the activation's shape and dtype; never holds the features of more than a chunk of positions. */
+    private static Tensor reconstruct(Sae sae, Tensor activation, L0 l0) {
+        long positions = activation.size(1);
+        long count = activation.size(0) * positions;
+        Tensor rows = activation.reshape(count, -1);
+        Tensor result = Tensor.empty(activation.dtype(), rows.shape(), rows.device());
+        for (long start = 0; start < count; start += ENCODE_CHUNK) {
+            long end = Math.min(count, start + ENCODE_CHUNK);
+            try (var _ = TensorScope.open()) {
+                Sae.Encoded encoded = sae.encodeAndReconstruct(rows.slice(0, start, end));
+                long[] active = encoded.features().gt(0).sum(-1, false).toLongs();
+                for (int i = 0; i < active.length; i++) if ((start + i) % positions != 0) l0.add((int) active[i]);
+                result.slice(0, start, end).copy_(encoded.reconstruction());
+            }
+        }
+        return result.reshape(activation.shape().sizes());
+    }
+}

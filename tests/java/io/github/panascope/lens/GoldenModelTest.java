@@ -1,0 +1,213 @@
+package io.github.panascope.lens;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import io.github.panascope.Golden;
+import io.github.panascope.LeakCheck;
+import io.github.panascope.hub.Safetensors;
+import io.github.panascope.hub.TextDataset;
+import io.github.panascope.torch.DType;
+import io.github.panascope.torch.Device;
+import io.github.panascope.torch.Tensor;
+import io.github.panascope.torch.TensorScope;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.stream.IntStream;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.extension.ExtendWith;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+import tools.jackson.databind.JsonNode;
+
+/** The model, its tokenizer and its hooks against what TransformerLens computed. */
+@ExtendWith(LeakCheck.class)
+class GoldenModelTest {
+    private static final Golden GOLDEN = Golden.standardA();
+
+    private static HookedTransformer load(WeightProcessing processing) {
+        return HookedTransformer.fromPretrained("gpt2-small", new HookedTransformer.Options(processing, Device.CPU, DType.FLOAT32), GOLDEN.hub());
+    }
+
+    static WeightProcessing processing(String name) {
+        return switch (name) {
+            case "processed" -> WeightProcessing.DEFAULT;
+            case "no_processing" -> WeightProcessing.NONE;
+            case "centred" -> WeightProcessing.CENTERED;
+            default -> throw new IllegalArgumentException(name);
+        };
+    }
+
+    @ParameterizedTest
+    @CsvSource({"processed", "no_processing", "centred"})
+    void everyHookHasTransformerLensNameShapeOrderAndValue(String name) {
+        try (var scope = TensorScope.open(); HookedTransformer model = load(processing(name))) {
+            Safetensors expected = Safetensors.open(GOLDEN.folder().resolve("expected.safetensors"), scope);
+            var run = model.runWithCache(expected.tensor("small_tokens"), hook -> true);
+            JsonNode hooks = GOLDEN.expected().get(name + "/hooks");
+            assertEquals(List.copyOf(hooks.propertyNames()), run.cache().names());
+            int compared = 0;
+            for (String hook : run.cache().names()) {
+                assertArrayEquals(hooks.get(hook).valueStream().mapToLong(JsonNode::longValue).toArray(), run.cache().get(hook).shape().sizes(), hook);
+                if (!expected.has(name + "/" + hook)) continue;
+                Golden.assertClose(expected.tensor(name + "/" + hook), run.cache().get(hook), name + "/" + hook);
+                compared++;
+            }
+            assertEquals(name.equals("processed") ? 17 * 3 + 4 : 4, compared);
+            Golden.assertClose(expected.tensor(name + "/logits_last"), run.logits().select(1, 15), name + " logits");
+            assertEquals(GOLDEN.number(name + "/logits_sum"), run.logits().sum(DType.FLOAT64).item(), 0.05);
+        }
+    }
+
+    @ParameterizedTest
+    @CsvSource({"processed", "no_processing", "centred"})
+    void lossEqualsTransformerLens(String name) {
+        try (var _ = TensorScope.open(); HookedTransformer model = load(processing(name))) {
+            Tensor batch = tokens(model, Tokenization.WHITESPACE_CHUNKS).batch(0, 32);
+            assertEquals(GOLDEN.number(name + "/loss"), model.forward(batch).loss(), 1e-4);
+        }
+    }
+
+    @Test
+    void lossPerTokenEqualsTransformerLensAndTheLossOfLogits() {
+        try (var scope = TensorScope.open(); HookedTransformer model = load(WeightProcessing.DEFAULT)) {
+            Safetensors expected = Safetensors.open(GOLDEN.folder().resolve("expected.safetensors"), scope);
+            Tensor tokens = expected.tensor("small_tokens");
+            Golden.assertClose(expected.tensor("processed/loss_per_token"), model.forward(tokens).lossPerToken(), "loss per token");
+            assertEquals(model.forward(tokens).loss(), model.forward(tokens).logitsAndLoss().loss(), 1e-5);
+        }
+    }
+
+    @Test
+    void steeringAndAHeadAblationChangeTheLossAsInTransformerLens() {
+        try (var scope = TensorScope.open(); HookedTransformer model = load(WeightProcessing.DEFAULT)) {
+            Tensor steer = Safetensors.open(GOLDEN.folder().resolve("expected.safetensors"), scope).tensor("steer_vector");
+            Tensor batch = tokens(model, Tokenization.WHITESPACE_CHUNKS).batch(0, 32);
+            Hooks steered = Hooks.at("blocks.2.hook_resid_pre", (activation, name) -> activation.add(steer));
+            assertEquals(GOLDEN.number("ce_steered"), model.forward(batch).hooks(steered).loss(), 1e-4);
+            Tensor head = Tensor.of(new long[] {1}, io.github.panascope.torch.Shape.of(1));
+            Hooks ablated = Hooks.at("blocks.0.attn.hook_z", (z, name) -> z.indexFill(2, head, 0));
+            assertEquals(GOLDEN.number("ce_head_ablated"), model.forward(batch).hooks(ablated).loss(), 1e-4);
+        }
+    }
+
+    @Test
+    void everyCombinationOfProcessingLeavesTheLossAsItIs() {
+        try (var scope = TensorScope.open()) {
+            Tensor tokens = Safetensors.open(GOLDEN.folder().resolve("expected.safetensors"), scope).tensor("small_tokens");
+            Double plain = null;
+            for (int bits = 0; bits < 16; bits++) {
+                try (HookedTransformer model = load(new WeightProcessing((bits & 1) != 0, (bits & 2) != 0, (bits & 4) != 0, (bits & 8) != 0))) {
+                    double loss = model.forward(tokens).loss();
+                    if (plain == null) plain = loss;
+                    assertEquals(plain, loss, 2e-5, "combination " + bits);
+                }
+            }
+        }
+    }
+
+    @Test
+    void tokensEqualHuggingFaceOnTrickyTexts() {
+        for (Tokenizer tokenizer : List.of(Tokenizer.gpt2(), Tokenizer.ofVocabulary(GOLDEN.model().resolve("vocab.json"), GOLDEN.model().resolve("merges.txt")))) {
+            for (JsonNode pair : GOLDEN.expected().get("tokenizer")) {
+                int[] ids = pair.get("ids").valueStream().mapToInt(JsonNode::intValue).toArray();
+                assertArrayEquals(ids, tokenizer.encode(pair.get("text").stringValue()), pair.toString());
+                assertEquals(pair.get("text").stringValue(), tokenizer.decode(ids));
+            }
+            assertEquals(50257, tokenizer.size());
+        }
+    }
+
+    private static TokenDataset tokens(HookedTransformer model, Tokenization tokenization) {
+        TextDataset texts = TextDataset.of(GOLDEN.folder().resolve("dataset.parquet").toString(), GOLDEN.hub());
+        return TokenDataset.tokenizeAndConcatenate(texts::forEach, model.tokenizer(), tokenization, GOLDEN.expected().get("args").get("context_size").intValue());
+    }
+
+    @Test
+    void rowsEqualBothChunkAlgorithms() {
+        try (HookedTransformer model = load(WeightProcessing.NONE)) {
+            TokenDataset whitespace = tokens(model, Tokenization.WHITESPACE_CHUNKS);
+            JsonNode expected = GOLDEN.expected();
+            assertEquals(expected.get("n_rows_total").intValue(), whitespace.rows());
+            assertRows(expected.get("tokens_first_rows"), whitespace);
+            assertArrayEquals(ids(expected.get("tokens_last_row")), whitespace.row(whitespace.rows() - 1));
+            long sum = 0, weighted = 0, position = 0;
+            for (int row = 0; row < whitespace.rows(); row++) {
+                for (int id : whitespace.row(row)) {
+                    sum += id;
+                    weighted += id * ++position % 1000003;
+                }
+            }
+            assertEquals(expected.get("tokens_checksum").get(0).longValue(), sum);
+            assertEquals(expected.get("tokens_checksum").get(1).longValue(), weighted);
+
+            JsonNode characters = expected.get("tokens_character_chunks");
+            TokenDataset character = tokens(model, Tokenization.CHARACTER_CHUNKS);
+            assertEquals(characters.get("n_rows").intValue(), character.rows());
+            assertRows(characters.get("first_rows"), character);
+        }
+    }
+
+    private static void assertRows(JsonNode expected, TokenDataset actual) {
+        for (int row = 0; row < expected.size(); row++) assertArrayEquals(ids(expected.get(row)), actual.row(row), "row " + row);
+    }
+
+    private static int[] ids(JsonNode array) {
+        return array.valueStream().mapToInt(JsonNode::intValue).toArray();
+    }
+
+    @Test
+    void testPromptPrintsWhatTransformerLensPrints() {
+        String prompt = "When John and Mary went to the shops, John gave the bag to";
+        try (HookedTransformer model = load(WeightProcessing.DEFAULT)) {
+            assertEquals(GOLDEN.text("test_prompt"), TestPrompt.run(model, prompt, List.of(" Mary"), Hooks.NONE, 10).format());
+            assertEquals(GOLDEN.text("test_prompt_multi"), TestPrompt.run(model, prompt, List.of(" Mary", " John", "them"), Hooks.NONE, 10).format());
+            assertEquals(GOLDEN.text("test_prompt_long_answer"), TestPrompt.run(model, prompt, List.of("Mary and the others"), Hooks.NONE, 3).format());
+        }
+    }
+
+    @Test
+    void stoppingAndStartingAtALayerEqualsTheWholeRun() {
+        try (var _ = TensorScope.open(); HookedTransformer model = load(WeightProcessing.DEFAULT)) {
+            Tensor tokens = model.toTokens("When John and Mary went to the shops");
+            Tensor whole = model.run(tokens);
+            for (int layer = 0; layer < 3; layer++) {
+                Tensor resid = model.forward(tokens).stopAtLayer(layer);
+                assertTrue(whole.sameElements(model.forward(tokens).startAtLayer(layer, resid).logits()), "layer " + layer);
+            }
+            assertTrue(model.forward(tokens).stopAtLayer(-1).sameElements(model.forward(tokens).stopAtLayer(2)));
+        }
+    }
+
+    @Test
+    void aSavedModelRunsTheSameWithItsHooks(@TempDir Path folder) {
+        try (var _ = TensorScope.open(); HookedTransformer model = load(WeightProcessing.DEFAULT)) {
+            Tensor tokens = model.toTokens("The quick brown fox");
+            Tensor expected = model.run(tokens);
+            model.save(folder.resolve("model.pt"));
+            try (HookedTransformer loaded = HookedTransformer.loadTorchScript(folder.resolve("model.pt"), Device.CPU)) {
+                assertEquals(model.config(), loaded.config());
+                List<String> seen = new ArrayList<>();
+                Tensor logits = loaded.runWithHooks(tokens, Hooks.where(name -> true, (activation, name) -> {
+                    seen.add(name);
+                    return null;
+                }));
+                assertTrue(expected.sameElements(logits));
+                assertEquals(model.hookNames(), seen);
+            }
+        }
+    }
+
+    @Test
+    void aReplacementMayHaveFewerPositions() {
+        try (var _ = TensorScope.open(); HookedTransformer model = load(WeightProcessing.DEFAULT)) {
+            Tensor tokens = Tensor.ofTokens(IntStream.range(0, 16).toArray());
+            Tensor fifteen = model.forward(Tensor.ofTokens(IntStream.range(0, 15).toArray())).stopAtLayer(2);
+            Tensor logits = model.runWithHooks(tokens, Hooks.at("blocks.2.hook_resid_pre", (activation, name) -> fifteen));
+            assertEquals(15, logits.size(1));
+        }
+    }
+}

@@ -1,0 +1,116 @@
+package io.github.panascope.metrics;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import io.github.panascope.Golden;
+import io.github.panascope.LeakCheck;
+import io.github.panascope.hub.Safetensors;
+import io.github.panascope.hub.TextDataset;
+import io.github.panascope.lens.HookedTransformer;
+import io.github.panascope.lens.Hooks;
+import io.github.panascope.lens.TestPrompt;
+import io.github.panascope.lens.TokenDataset;
+import io.github.panascope.lens.Tokenization;
+import io.github.panascope.sae.Neuronpedia;
+import io.github.panascope.sae.Sae;
+import io.github.panascope.torch.DType;
+import io.github.panascope.torch.Device;
+import io.github.panascope.torch.Tensor;
+import io.github.panascope.torch.TensorScope;
+import java.util.List;
+import java.util.stream.StreamSupport;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.extension.ExtendWith;
+import tools.jackson.databind.JsonNode;
+
+/** The SAE and the tutorial's metrics against what SAELens and TransformerLens computed. */
+@ExtendWith(LeakCheck.class)
+class GoldenSaeTest {
+    private static final Golden GOLDEN = Golden.standardA();
+    private static final String RELEASE = "gpt2-small-res-jb/blocks.2.hook_resid_pre";
+    private static final String PROMPT = "When John and Mary went to the shops, John gave the bag to";
+
+    private static HookedTransformer model() {
+        return HookedTransformer.fromPretrained("gpt2-small", HookedTransformer.Options.DEFAULT, GOLDEN.hub());
+    }
+
+    private static Sae sae() {
+        return Sae.fromPretrained(RELEASE, Device.CPU, DType.FLOAT32, GOLDEN.hub());
+    }
+
+    private static TokenDataset tokens(HookedTransformer model) {
+        TextDataset texts = TextDataset.of(GOLDEN.folder().resolve("dataset.parquet").toString(), GOLDEN.hub());
+        return TokenDataset.tokenizeAndConcatenate(texts::forEach, model.tokenizer(), Tokenization.WHITESPACE_CHUNKS, 64);
+    }
+
+    @Test
+    void legacyAndPresentLayoutsAreTheSameSae() {
+        try (var _ = TensorScope.open(); Sae legacy = sae();
+                Sae present = Sae.fromPretrained(GOLDEN.folder().resolve("sae").toString(), Device.CPU, DType.FLOAT32, GOLDEN.hub())) {
+            assertEquals(legacy.config(), present.config());
+            Tensor x = Tensor.zeros(DType.FLOAT32, io.github.panascope.torch.Shape.of(2, 3, 48)).add(0.3);
+            assertTrue(legacy.encode(x).sameElements(present.encode(x)));
+            assertEquals(GOLDEN.number("sparsity_mean"), legacy.logSparsity().orElseThrow().mean().item(), 1e-5);
+        }
+    }
+
+    @Test
+    void featuresAndReconstructionEqualSaeLens() {
+        try (var scope = TensorScope.open(); HookedTransformer model = model(); Sae sae = sae()) {
+            Safetensors expected = Safetensors.open(GOLDEN.folder().resolve("expected.safetensors"), scope);
+            Tensor resid = model.forward(tokens(model).batch(0, 2)).stopAtLayer(2).slice(1, 0, 16);
+            Golden.assertClose(expected.tensor("feature_acts_small"), sae.encode(resid), "features");
+            Golden.assertClose(expected.tensor("sae_out_small"), sae.decode(sae.encode(resid)), "decode");
+            Golden.assertClose(expected.tensor("sae_out_small"), sae.reconstruct(resid), "reconstruction");
+        }
+    }
+
+    @Test
+    void l0AndTheThreeLossesEqualThePeers() {
+        try (var _ = TensorScope.open(); HookedTransformer model = model(); Sae sae = sae()) {
+            SaeEvaluation evaluation = SaeEvaluation.run(model, sae, tokens(model).batch(0, 32));
+            assertEquals(GOLDEN.number("l0_mean"), evaluation.l0().mean(), 0.02);
+            long[] histogram = GOLDEN.expected().get("l0_histogram").valueStream().mapToLong(JsonNode::longValue).toArray();
+            long moved = 0;
+            long[] ours = evaluation.l0().histogram();
+            for (int i = 0; i < Math.max(histogram.length, ours.length); i++) {
+                moved += Math.abs((i < ours.length ? ours[i] : 0) - (i < histogram.length ? histogram[i] : 0));
+            }
+            assertTrue(moved <= 0.01 * 32 * 63, moved + " positions differ");
+            assertEquals(GOLDEN.number("ce_orig"), evaluation.loss().original(), 1e-4);
+            assertEquals(GOLDEN.number("ce_reconstr"), evaluation.loss().reconstructed(), 1e-4);
+            assertEquals(GOLDEN.number("ce_zero"), evaluation.loss().zero(), 1e-4);
+        }
+    }
+
+    @Test
+    void thePromptsLossesEqualThePeers() {
+        try (var _ = TensorScope.open(); HookedTransformer model = model(); Sae sae = sae()) {
+            JsonNode expected = GOLDEN.expected().get("prompt");
+            Tensor tokens = model.toTokens(PROMPT);
+            assertEquals(StreamSupport.stream(expected.get("tokens").get(0).spliterator(), false).map(JsonNode::longValue).toList(),
+                    java.util.Arrays.stream(tokens.toLongs()).boxed().toList());
+            DownstreamLoss loss = SaeEvaluation.run(model, sae, tokens).loss();
+            assertEquals(expected.get("ce_orig").doubleValue(), loss.original(), 1e-4);
+            assertEquals(expected.get("ce_reconstr").doubleValue(), loss.reconstructed(), 1e-4);
+            assertEquals(expected.get("ce_zero").doubleValue(), loss.zero(), 1e-4);
+        }
+    }
+
+    @Test
+    void testPromptUnderTheReconstructionPrintsWhatThePeersPrint() {
+        try (HookedTransformer model = model(); Sae sae = sae()) {
+            Hooks reconstruct = Hooks.at(sae.config().hookName(), (activation, name) -> sae.reconstruct(activation));
+            assertEquals(GOLDEN.text("test_prompt_reconstructed"), TestPrompt.run(model, PROMPT, List.of(" Mary"), reconstruct, 10).format());
+        }
+    }
+
+    @Test
+    void theQuickListIsTheSameAddress() {
+        try (Sae sae = sae()) {
+            List<Integer> features = java.util.Arrays.stream(GOLDEN.expected().get("args").get("features").stringValue().split(",")).map(Integer::valueOf).toList();
+            assertEquals(GOLDEN.text("neuronpedia_quick_list"), Neuronpedia.quickList(sae.config(), features, "temporary_list").orElseThrow());
+        }
+    }
+}
