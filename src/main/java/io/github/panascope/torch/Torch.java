@@ -1,6 +1,8 @@
 package io.github.panascope.torch;
 
 import io.github.panascope.bindings.Psc;
+import java.lang.foreign.FunctionDescriptor;
+import java.lang.foreign.Linker;
 import java.lang.foreign.MemorySegment;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
@@ -61,6 +63,18 @@ public final class Torch {
     public static void seed(long seed) {
         NativeLibrary.load();
         Native.check(Psc.psc_seed(seed), "seeding");
+    }
+
+    /** The version of the C library, such as {@code 2.36}; null if it is not glibc. Needs no libtorch. */
+    public static String libcVersion() {
+        Linker linker = Linker.nativeLinker();
+        return linker.defaultLookup().find("gnu_get_libc_version").map(function -> {
+            try {
+                return Native.text((MemorySegment) linker.downcallHandle(function, FunctionDescriptor.of(ADDRESS)).invokeExact());
+            } catch (Throwable t) {
+                throw new IllegalStateException("asking the C library for its version", t);
+            }
+        }).orElse(null);
     }
 
     /** Native objects that Java owns now and has not freed, of all kinds. A scope that closes takes its own away. */

@@ -1,0 +1,75 @@
+package io.github.panascope.cli;
+
+import java.io.File;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.Paths;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.stream.Collectors;
+import java.util.stream.Stream;
+
+/**
+ * First class of {@code java -jar panascope.jar}, compiled for Java 11: on a Java that is too old, it looks for an installed
+ * JDK 22 or newer and starts that one with the same arguments, or says in one sentence what is missing.
+ */
+public final class Launcher {
+    private static final int NEEDED = 22;
+
+    private Launcher() {}
+
+    public static void main(String[] args) throws Exception {
+        if (Runtime.version().feature() >= NEEDED) {
+            Class.forName("io.github.panascope.cli.Main").getMethod("main", String[].class).invoke(null, (Object) args);
+            return;
+        }
+        Path java = find();
+        if (java == null) {
+            System.err.println("panascope: Java " + NEEDED + " or newer is needed; this is " + Runtime.version().feature()
+                    + ", and none was found in JAVA_HOME or where JDKs are usually installed. Install one, or set JAVA_HOME.");
+            System.exit(2);
+        }
+        List<String> command = new ArrayList<>(List.of(java.toString(), "-jar",
+                Paths.get(Launcher.class.getProtectionDomain().getCodeSource().getLocation().toURI()).toString()));
+        command.addAll(Arrays.asList(args));
+        System.exit(new ProcessBuilder(command).inheritIO().start().waitFor());
+    }
+
+    /** The newest suitable {@code java} on this machine, JAVA_HOME's before all others; null if there is none. */
+    private static Path find() {
+        String own = System.getenv("JAVA_HOME");
+        if (own != null && version(Paths.get(own)) >= NEEDED) return executable(Paths.get(own));
+        String home = System.getProperty("user.home");
+        return Stream.of("/usr/lib/jvm", "/usr/java", "/opt", "/opt/java", home + "/.sdkman/candidates/java", home + "/.jdks", home + "/.local/share/mise/installs/java",
+                        "/Library/Java/JavaVirtualMachines")
+                .flatMap(Launcher::children)
+                .flatMap(jdk -> Stream.of(jdk, jdk.resolve("Contents/Home")))
+                .filter(jdk -> version(jdk) >= NEEDED)
+                .max((a, b) -> Integer.compare(version(a), version(b)))
+                .map(Launcher::executable).orElse(null);
+    }
+
+    private static Stream<Path> children(String folder) {
+        File[] files = new File(folder).listFiles(File::isDirectory);
+        return files == null ? Stream.empty() : Arrays.stream(files).map(File::toPath).sorted();
+    }
+
+    private static Path executable(Path jdk) {
+        return jdk.resolve("bin/java");
+    }
+
+    /** The feature version in a JDK's {@code release} file; 0 if this is no JDK. */
+    private static int version(Path jdk) {
+        Path release = jdk.resolve("release");
+        if (!Files.isExecutable(executable(jdk)) || !Files.isReadable(release)) return 0;
+        try (Stream<String> lines = Files.lines(release)) {
+            String version = lines.filter(line -> line.startsWith("JAVA_VERSION=")).map(line -> line.replaceAll("[^0-9.]", ""))
+                    .collect(Collectors.joining());
+            return version.isEmpty() ? 0 : Integer.parseInt(version.split("\\.")[0]);
+        } catch (IOException | RuntimeException e) {
+            return 0; // unreadable: not one to start
+        }
+    }
+}

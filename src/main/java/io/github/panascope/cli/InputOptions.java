@@ -1,0 +1,151 @@
+package io.github.panascope.cli;
+
+import io.github.panascope.hub.Hub;
+import io.github.panascope.hub.InputException;
+import io.github.panascope.lens.HookedTransformer;
+import io.github.panascope.lens.WeightProcessing;
+import io.github.panascope.sae.Sae;
+import io.github.panascope.torch.DType;
+import io.github.panascope.torch.Device;
+import java.util.Locale;
+import picocli.CommandLine.Option;
+
+/** What to load and where to run it; the same for every command that runs a model. */
+final class InputOptions {
+    /** Names of --processing. */
+    enum Processing {
+        DEFAULT(WeightProcessing.DEFAULT), NONE(WeightProcessing.NONE), CENTERED(WeightProcessing.CENTERED);
+
+        final WeightProcessing steps;
+
+        Processing(WeightProcessing steps) {
+            this.steps = steps;
+        }
+
+        @Override
+        public String toString() {
+            return name().toLowerCase(Locale.ROOT);
+        }
+    }
+
+    private static final String TUTORIAL_DATASET = "NeelNanda/pile-10k";
+
+    @Option(names = "--model", paramLabel = "ID|DIR", description = "TransformerLens name, hub id, or folder of config.json and model.safetensors (default: the demo's, or what the SAE names)")
+    private String model;
+
+    @Option(names = "--sae", paramLabel = "RELEASE/SAE_ID|DIR", description = "such as gpt2-small-res-jb/blocks.8.hook_resid_pre, or a folder of cfg.json and sae_weights.safetensors (default: the demo's)")
+    private String sae;
+
+    @Option(names = "--device", paramLabel = "auto|cpu|cuda|mps", defaultValue = "auto", description = "default: mps, else cuda, else cpu")
+    private String device;
+
+    @Option(names = "--dtype", paramLabel = "float32|bfloat16", defaultValue = "float32", description = "of the model and the SAE (default: ${DEFAULT-VALUE})")
+    private String dtype;
+
+    @Option(names = "--processing", paramLabel = "default|none|centered", defaultValue = "default", description = "TransformerLens's weight processing (default: all of it)")
+    private Processing processing;
+
+    @Option(names = "--debug", description = "show stack traces and skipped configuration keys")
+    private boolean debug;
+
+    @Option(names = "--quiet", description = "print nothing but errors")
+    private boolean quiet;
+
+    private final Hub hub = Hub.fromEnvironment();
+
+    boolean quiet() {
+        return quiet;
+    }
+
+    Hub hub() {
+        return hub;
+    }
+
+    private boolean demo() {
+        return model == null && sae == null;
+    }
+
+    void print(String text) {
+        if (!quiet) System.out.println(text);
+    }
+
+    /** The device, after saying which, and why not a better one. */
+    Device chooseDevice() {
+        Device chosen = switch (device.toLowerCase(Locale.ROOT)) {
+            case "auto" -> Device.best();
+            case "cpu" -> Device.CPU;
+            case "cuda" -> Device.CUDA;
+            case "mps" -> Device.MPS;
+            default -> throw new InputException("--device should be auto, cpu, cuda or mps, not '" + device + "'.");
+        };
+        try {
+            chosen.requireUsable();
+        } catch (IllegalArgumentException e) {
+            throw new InputException("--device " + device + ": " + e.getMessage() + ".", e);
+        }
+        print("Device: " + chosen.toString().replace(":0", "") + (chosen.equals(Device.CPU) && device.equals("auto") ? " (" + whyNotCuda() + ")" : ""));
+        return chosen;
+    }
+
+    private static String whyNotCuda() {
+        try {
+            Device.CUDA.requireUsable();
+            return "";
+        } catch (IllegalArgumentException e) {
+            return e.getMessage();
+        }
+    }
+
+    DType dtype() {
+        DType chosen;
+        try {
+            chosen = DType.ofName(dtype);
+        } catch (IllegalArgumentException e) {
+            throw new InputException("--dtype should be float32 or bfloat16, not '" + dtype + "'.", e);
+        }
+        if (chosen != DType.FLOAT32 && chosen != DType.BFLOAT16) throw new InputException("--dtype should be float32 or bfloat16, not '" + dtype + "'.");
+        return chosen;
+    }
+
+    /** Loads the SAE, and gives SAELens's advice where its authors ask for other model processing. */
+    Sae loadSae(Device device) {
+        if (sae == null && model != null) throw new InputException("--model is given without --sae: name the SAE that belongs to it.");
+        Sae loaded = Sae.fromPretrained(demo() ? Demo.find().sae() : sae, device, dtype(), hub);
+        print("SAE: " + (demo() ? "demo" : sae) + " (" + loaded.config().architecture() + ", d_in " + loaded.config().dIn() + ", d_sae " + loaded.config().dSae()
+                + ", hook " + loaded.config().hookName() + ")");
+        if (!loaded.config().modelKwargs().isEmpty() && processing != Processing.CENTERED) {
+            print("This SAE has non-empty model_from_pretrained_kwargs " + loaded.config().modelKwargs()
+                    + ". For optimal performance, load the model without other processing: --processing centered");
+        }
+        showSkipped("SAE cfg.json", loaded.skippedKeys());
+        return loaded;
+    }
+
+    /** Loads the model: the one named, else the demo's, else the one that the SAE names. */
+    HookedTransformer loadModel(Device device, Sae sae) {
+        String name = model != null ? model : demo() ? Demo.find().model() : sae.config().modelName();
+        if (name == null) throw new InputException("the SAE does not say which model it belongs to: name it with --model.");
+        HookedTransformer loaded = HookedTransformer.fromPretrained(name, new HookedTransformer.Options(processing.steps, device, dtype()), hub);
+        print("Loaded pretrained model " + modelName(sae) + " into HookedTransformer");
+        showSkipped("model config.json", loaded.skippedKeys());
+        return loaded;
+    }
+
+    /** For people and metrics.json: not a folder of the installation. */
+    String modelName(Sae sae) {
+        return model != null ? model : demo() ? "demo" : sae.config().modelName();
+    }
+
+    String saeName() {
+        return demo() ? "demo" : sae;
+    }
+
+    /** The dataset to use if none is named: the demo's with the demo, the tutorial's otherwise. */
+    String defaultDataset() {
+        return demo() ? Demo.find().dataset() : TUTORIAL_DATASET;
+    }
+
+    private void showSkipped(String what, java.util.List<String> keys) {
+        if (debug && !keys.isEmpty()) System.err.println("skipped in the " + what + ": " + String.join(", ", keys));
+    }
+}

@@ -1,0 +1,77 @@
+package io.github.panascope.cli;
+
+import com.fasterxml.jackson.annotation.JsonProperty;
+import com.fasterxml.jackson.annotation.JsonPropertyOrder;
+import io.github.panascope.hub.InputException;
+import io.github.panascope.lens.TestPrompt;
+import io.github.panascope.metrics.DownstreamLoss;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
+import java.util.List;
+import java.util.Map;
+import tools.jackson.databind.SerializationFeature;
+import tools.jackson.databind.json.JsonMapper;
+
+/** metrics.json: stable names, which other programs read. Losses in nats; l0_histogram counts positions at index = L0; seconds are wall time. */
+@JsonPropertyOrder(alphabetic = false)
+record Metrics(
+        String model, String sae, String hook, String device, String dtype, int rows,
+        @JsonProperty("context_size") int contextSize,
+        String tokenization,
+        @JsonProperty("n_rows_total") int nRowsTotal,
+        @JsonProperty("l0_mean") double l0Mean,
+        @JsonProperty("l0_histogram") long[] l0Histogram,
+        @JsonProperty("ce_orig") double ceOrig,
+        @JsonProperty("ce_reconstr") double ceReconstr,
+        @JsonProperty("ce_zero") double ceZero,
+        Prompt prompt,
+        @JsonProperty("neuronpedia_quick_list") String neuronpediaQuickList,
+        Map<String, String> versions,
+        Map<String, Double> seconds) {
+
+    /** {@code tokens} are the ids of the prompt, {@code rank} that of the answer's first token, from 0. */
+    record Prompt(String text, String answer, long[] tokens, int rank,
+                  @JsonProperty("ce_orig") double ceOrig,
+                  @JsonProperty("ce_reconstr") double ceReconstr,
+                  @JsonProperty("ce_zero") double ceZero,
+                  List<Candidate> top,
+                  @JsonProperty("top_reconstructed") List<Candidate> topReconstructed) {
+
+        static Prompt of(PromptOptions options, long[] tokens, TestPrompt plain, DownstreamLoss loss, TestPrompt reconstructed) {
+            return new Prompt(options.prompt, options.answer, tokens, plain.positions().get(0).answers().get(0).rank(), loss.original(),
+                    loss.reconstructed(), loss.zero(), Candidate.top(plain), Candidate.top(reconstructed));
+        }
+    }
+
+    /** A next token. */
+    record Candidate(String token, double logit, double prob) {
+        static List<Candidate> top(TestPrompt result) {
+            return result.positions().get(0).top().stream().map(c -> new Candidate(c.token(), c.logit(), c.prob())).toList();
+        }
+    }
+
+    String toJson() {
+        return JsonMapper.builder().enable(SerializationFeature.INDENT_OUTPUT).disable(tools.jackson.databind.MapperFeature.SORT_PROPERTIES_ALPHABETICALLY)
+                .build().writeValueAsString(this) + "\n";
+    }
+
+    /** Writes a file whole or not at all. */
+    static void write(Path file, String text) {
+        try {
+            Path folder = file.toAbsolutePath().getParent();
+            Files.createDirectories(folder);
+            Path part = Files.createTempFile(folder, file.getFileName().toString(), ".part");
+            try {
+                Files.writeString(part, text);
+                Files.setPosixFilePermissions(part, java.nio.file.attribute.PosixFilePermissions.fromString("rw-r--r--"));
+                Files.move(part, file, StandardCopyOption.ATOMIC_MOVE);
+            } finally {
+                Files.deleteIfExists(part);
+            }
+        } catch (IOException e) {
+            throw new InputException(file + " cannot be written: " + e.getMessage() + ".", e);
+        }
+    }
+}

@@ -1,0 +1,29 @@
+package io.github.panascope.cli;
+
+import io.github.panascope.hub.InputException;
+import io.github.panascope.lens.HookedTransformer;
+import io.github.panascope.lens.Tokenizer;
+import picocli.CommandLine.Option;
+
+/** The prompt to test, and what is expected after it. */
+final class PromptOptions {
+    private static final String IOI = "When John and Mary went to the shops, John gave the bag to";
+
+    @Option(names = "--prompt", paramLabel = "TEXT", defaultValue = IOI, description = "default: ${DEFAULT-VALUE}")
+    String prompt;
+
+    @Option(names = "--answer", paramLabel = "TEXT", defaultValue = " Mary", description = "what should follow; a space is put before it unless it has one (default: Mary)")
+    String answer;
+
+    /** Refuses, before anything is computed, what would not run. */
+    void check(HookedTransformer model) {
+        Tokenizer tokenizer = model.tokenizer();
+        int answerLength = tokenizer.encode(answer.startsWith(" ") ? answer : " " + answer).length;
+        int length = tokenizer.encode(prompt).length + 1 + answerLength;
+        if (answer.isBlank()) throw new InputException("--answer should not be empty.");
+        if (prompt.isEmpty()) throw new InputException("--prompt should not be empty.");
+        if (length > model.config().nCtx()) {
+            throw new InputException("--prompt with its answer is " + length + " tokens long, more than the model's context of " + model.config().nCtx() + ".");
+        }
+    }
+}
