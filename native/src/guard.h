@@ -34,10 +34,12 @@ inline const char *last_sentence(const char *message) {
   return found;
 }
 
-// libtorch says some things only in words: its CPU allocator and its dtype dispatch throw plain errors.
+// libtorch says some things only in words: its CPU allocator and its dtype dispatch throw plain errors, and what is
+// thrown inside TorchScript loses its type.
 inline int32_t fail_with(int32_t code, const char *message) noexcept {
   if (says_out_of_memory(message)) code = PSC_ERR_OUT_OF_MEMORY;
   else if (std::strstr(message, "not implemented for '")) code = PSC_ERR_NOT_IMPLEMENTED;
+  else if (std::strstr(message, "index out of range")) code = PSC_ERR_INDEX;
   return fail(code, last_sentence(message));
 }
 

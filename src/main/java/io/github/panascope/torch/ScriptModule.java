@@ -21,6 +21,11 @@ public final class ScriptModule {
         this.scope = scope;
     }
 
+    private MemorySegment handle() {
+        scope.checkUsable();
+        return handle;
+    }
+
     /** An empty module. The name is that of its type in saved code. */
     public static ScriptModule create(String name, TensorScope scope) {
         try (Scratch scratch = Scratch.open()) {
@@ -50,14 +55,14 @@ public final class ScriptModule {
     /** Writes a {@code .pt} file that other programs can load where {@code lens::hook_point} is registered. */
     public void save(Path file, String metadata) {
         try (Scratch scratch = Scratch.open()) {
-            Native.check(Psc.psc_module_save(handle, scratch.text(file.toString()), scratch.text(metadata)), "saving " + file);
+            Native.check(Psc.psc_module_save(handle(), scratch.text(file.toString()), scratch.text(metadata)), "saving " + file);
         }
     }
 
     /** Registers a parameter. */
     public ScriptModule parameter(String name, Tensor tensor) {
         try (Scratch scratch = Scratch.open()) {
-            Native.check(Psc.psc_module_add_parameter(handle, scratch.text(name), tensor.handle()), "adding parameter " + name);
+            Native.check(Psc.psc_module_add_parameter(handle(), scratch.text(name), tensor.handle()), "adding parameter " + name);
         }
         return this;
     }
@@ -65,7 +70,7 @@ public final class ScriptModule {
     /** Registers a submodule. */
     public ScriptModule child(String name, ScriptModule module) {
         try (Scratch scratch = Scratch.open()) {
-            Native.check(Psc.psc_module_add_child(handle, scratch.text(name), module.handle), "adding module " + name);
+            Native.check(Psc.psc_module_add_child(handle(), scratch.text(name), module.handle()), "adding module " + name);
         }
         return this;
     }
@@ -77,7 +82,7 @@ public final class ScriptModule {
      */
     public ScriptModule define(String source) {
         try (Scratch scratch = Scratch.open()) {
-            Native.check(Psc.psc_module_define(handle, scratch.text(source)), "compiling TorchScript");
+            Native.check(Psc.psc_module_define(handle(), scratch.text(source)), "compiling TorchScript");
         }
         return this;
     }
@@ -86,7 +91,7 @@ public final class ScriptModule {
     public ScriptModule child(String name) {
         try (Scratch scratch = Scratch.open()) {
             MemorySegment out = scratch.pointer();
-            Native.check(Psc.psc_module_child(handle, scratch.text(name), out), "submodule " + name);
+            Native.check(Psc.psc_module_child(handle(), scratch.text(name), out), "submodule " + name);
             return new ScriptModule(out.get(ADDRESS, 0), scope);
         }
     }
@@ -96,7 +101,7 @@ public final class ScriptModule {
         TensorScope current = TensorScope.current();
         try (Scratch scratch = Scratch.open()) {
             MemorySegment out = scratch.pointer();
-            Native.check(Psc.psc_module_parameter(handle, scratch.text(name), out), "parameter " + name);
+            Native.check(Psc.psc_module_parameter(handle(), scratch.text(name), out), "parameter " + name);
             return current.own(out.get(ADDRESS, 0));
         }
     }
@@ -105,7 +110,7 @@ public final class ScriptModule {
     public List<String> parameterNames() {
         try (Scratch scratch = Scratch.open()) {
             MemorySegment out = scratch.pointer();
-            Native.check(Psc.psc_module_parameter_names(handle, out), "parameter names");
+            Native.check(Psc.psc_module_parameter_names(handle(), out), "parameter names");
             return Native.text(out.get(ADDRESS, 0)).lines().toList();
         }
     }
@@ -122,7 +127,7 @@ public final class ScriptModule {
         try (Scratch scratch = Scratch.open(); Values values = Values.of(scratch, arguments)) {
             MemorySegment results = values.results();
             MemorySegment count = scratch.ints(1);
-            int status = Psc.psc_module_call(handle, scratch.text(method), hooks == null ? MemorySegment.NULL : hooks.handle(),
+            int status = Psc.psc_module_call(handle(), scratch.text(method), hooks == null ? MemorySegment.NULL : hooks.handle(),
                     values.segment(), arguments.length, results, Values.MAX_RESULTS, count);
             if (status == Psc.PSC_ERR_CALLBACK() && hooks != null) hooks.rethrow();
             Native.check(status, () -> method + Values.describe(arguments));

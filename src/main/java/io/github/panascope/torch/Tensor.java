@@ -34,8 +34,10 @@ public final class Tensor {
         this.slot = slot;
     }
 
+    /** Checked here and not left to the linker: the generated bindings turn its exceptions into AssertionErrors. */
     MemorySegment handle() {
         if (freed) throw new IllegalStateException("this tensor was freed");
+        scope.checkUsable();
         return handle;
     }
 
@@ -259,19 +261,19 @@ public final class Tensor {
 
     /** Adds in place, broadcast; returns this tensor. */
     public Tensor add_(Tensor other) {
-        Ops.ADD_.tensor(this, other);
+        Ops.ADD_.tensor(this, other).free();
         return this;
     }
 
     /** Sets all elements to zero in place; returns this tensor. */
     public Tensor zero_() {
-        Ops.ZERO_.tensor(this);
+        Ops.ZERO_.tensor(this).free();
         return this;
     }
 
     /** Overwrites the elements with another tensor's, converted; returns this tensor. */
     public Tensor copy_(Tensor source) {
-        Ops.COPY_.tensor(this, source);
+        Ops.COPY_.tensor(this, source).free();
         return this;
     }
 

@@ -159,7 +159,8 @@ public final class TensorScope implements AutoCloseable {
         if (owner == null) uses.decrementAndGet();
     }
 
-    private void checkUsable() {
+    /** Throws unless this scope is open and this thread may use it. */
+    void checkUsable() {
         if (!isOpen()) throw closed();
         if (owner != null && owner != Thread.currentThread()) {
             throw new WrongThreadException("this scope belongs to thread '" + owner.getName() + "', not to '" + Thread.currentThread().getName() + "'");

@@ -1,0 +1,60 @@
+package io.github.panascope;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.io.IOException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import org.junit.jupiter.api.Test;
+
+/** Who may know whom, read from the class files. */
+class ArchitectureTest {
+    private static final Path CLASSES = Path.of("target/classes/io/github/panascope");
+    /** What each package may use of the others. */
+    private static final Map<String, Set<String>> MAY_USE = Map.of(
+            "bindings", Set.of(),
+            "torch", Set.of("bindings"),
+            "hub", Set.of("torch"),
+            "lens", Set.of("torch", "hub"),
+            "sae", Set.of("torch", "hub", "lens"),
+            "metrics", Set.of("torch", "hub", "lens", "sae"),
+            "cli", Set.of("torch", "hub", "lens", "sae", "metrics"));
+
+    private static List<Path> classes(String inPackage) throws IOException {
+        try (var walk = Files.walk(CLASSES.resolve(inPackage))) {
+            return walk.filter(file -> file.toString().endsWith(".class")).toList();
+        }
+    }
+
+    /** Names of classes stand in a class file as plain UTF-8. */
+    private static boolean mentions(Path classFile, String name) throws IOException {
+        return new String(Files.readAllBytes(classFile), StandardCharsets.ISO_8859_1).contains(name);
+    }
+
+    @Test
+    void onlyTorchKnowsForeignMemory() throws IOException {
+        for (String name : MAY_USE.keySet()) {
+            if (name.equals("torch") || name.equals("bindings")) continue;
+            for (Path file : classes(name)) assertTrue(!mentions(file, "java/lang/foreign/"), file + " uses java.lang.foreign");
+        }
+        assertTrue(classes("torch").size() > 10);
+    }
+
+    @Test
+    void packagesUseOnlyThoseBelowThem() throws IOException {
+        try (var packages = Files.list(CLASSES)) {
+            assertEquals(MAY_USE.keySet(), packages.filter(Files::isDirectory).map(path -> path.getFileName().toString()).collect(java.util.stream.Collectors.toSet()));
+        }
+        for (var entry : MAY_USE.entrySet()) {
+            for (String other : MAY_USE.keySet()) {
+                if (other.equals(entry.getKey()) || entry.getValue().contains(other)) continue;
+                for (Path file : classes(entry.getKey())) assertTrue(!mentions(file, "io/github/panascope/" + other + "/"), file + " uses package " + other);
+            }
+        }
+    }
+}

@@ -1,0 +1,92 @@
+package io.github.panascope.lens;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import io.github.panascope.hub.InputException;
+import java.util.Collections;
+import java.util.List;
+import org.junit.jupiter.api.Test;
+
+/** Tokens, rows and Python's text, where the golden case does not reach. */
+class TokensTest {
+    private static final Tokenizer GPT2 = Tokenizer.gpt2();
+
+    private static TokenDataset rows(List<String> documents, Tokenization tokenization, int length) {
+        return TokenDataset.tokenizeAndConcatenate(documents::forEach, GPT2, tokenization, length);
+    }
+
+    @Test
+    void spaceIsPythons() {
+        for (int c : new int[] {' ', '\t', '\n', 0x1c, 0x1f, 0x85, 0xa0, 0x2007, 0x202f, 0x2028, 0x3000}) assertTrue(PythonText.isSpace(c), Integer.toHexString(c));
+        for (int c : new int[] {0x200b, 'a', 0, 0xfeff, 0x180e, 0x1b}) assertFalse(PythonText.isSpace(c), Integer.toHexString(c));
+    }
+
+    @Test
+    void numbersRoundHalfToEvenOnTheBinaryValue() {
+        assertEquals("2.67", PythonText.fixed(2.675, 2));
+        assertEquals("0.12", PythonText.fixed(0.125, 2));
+        assertEquals("0.38", PythonText.fixed(0.375, 2));
+        assertEquals("-0.00", PythonText.fixed(-0.001, 2));
+        assertEquals("69.93%", PythonText.percent(0.6993, 2));
+        assertEquals("inf", PythonText.fixed(Double.POSITIVE_INFINITY, 2));
+    }
+
+    @Test
+    void reprIsPythons() {
+        assertEquals("['a', \"it's\", '\\n\\t', '\\x00\\xa0', '\\u200b', 'é', '\\\\', 'both \\' and \"', '\\ufffd'.]".replace("'\\ufffd'.", "'\ufffd'"),
+                PythonText.repr(List.of("a", "it's", "\n\t", "\u0000\u00a0", "\u200b", "é", "\\", "both ' and \"", "\ufffd")));
+        assertEquals("'\\U000e0001🤖'", PythonText.repr("\udb40\udc01🤖"));
+    }
+
+    @Test
+    void aTextTooShortForARowIsFilledUp() {
+        // Cut into single characters first, as the peers do with a text shorter than 20 characters.
+        assertArrayEquals(new int[] {50256, 23307, 1790, 13, 50256, 50256, 50256, 50256}, rows(List.of("Too short."), Tokenization.PER_DOCUMENT, 8).row(0));
+        int[] cut = rows(List.of("Too short."), Tokenization.CHARACTER_CHUNKS, 16).row(0);
+        assertArrayEquals(new int[] {50256, 51, 78, 78, 220, 82, 71, 78, 81, 83, 13, 50256, 50256, 50256, 50256, 50256}, cut);
+    }
+
+    @Test
+    void separatorsVanishInChunksAndStayBetweenDocuments() {
+        List<String> documents = List.of("one two three four", "five<|endoftext|>six seven");
+        assertTrue(java.util.Arrays.stream(rows(documents, Tokenization.WHITESPACE_CHUNKS, 4).row(0)).skip(1).noneMatch(id -> id == 50256));
+        TokenDataset perDocument = rows(documents, Tokenization.PER_DOCUMENT, 5);
+        assertArrayEquals(new int[] {50256, 505, 734, 1115, 1440}, perDocument.row(0));
+        assertArrayEquals(new int[] {50256, 50256, 13261, 50256, 19412}, perDocument.row(1));
+    }
+
+    @Test
+    void eachThousandDocumentsAreAGroup() {
+        TokenDataset rows = rows(Collections.nCopies(2500, "word"), Tokenization.PER_DOCUMENT, 11);
+        assertEquals(2500, rows.documents());
+        assertEquals((1000 + 999) / 10 * 2 + (500 + 499) / 10, rows.rows());
+    }
+
+    @Test
+    void documentsOfNothingMakeNoRows() {
+        for (Tokenization tokenization : List.of(Tokenization.CHARACTER_CHUNKS, Tokenization.WHITESPACE_CHUNKS)) {
+            assertThrows(InputException.class, () -> rows(List.of(" \n "), tokenization, 8));
+        }
+    }
+
+    @Test
+    void codePointsCountAndNotSurrogates() {
+        String robots = "🤖".repeat(45);
+        TokenDataset rows = rows(List.of(robots), Tokenization.CHARACTER_CHUNKS, 46);
+        assertEquals(50256, rows.row(0)[0]);
+        // A piece that began with half a character would hold U+FFFD.
+        assertEquals(robots.substring(0, 30), GPT2.decode(java.util.Arrays.copyOfRange(rows.row(0), 1, 46)).substring(0, 30));
+    }
+
+    @Test
+    void partialCharactersDecodeToTheReplacementCharacter() {
+        int[] ids = GPT2.encode("🤖");
+        assertEquals("🤖", GPT2.decode(ids));
+        assertTrue(GPT2.tokens(ids).get(0).contains("\ufffd"));
+        assertThrows(IllegalArgumentException.class, () -> GPT2.decode(50257));
+    }
+}
