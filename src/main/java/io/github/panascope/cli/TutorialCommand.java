@@ -67,6 +67,7 @@ final class TutorialCommand implements Callable<Integer> {
         Instant processStart = ProcessHandle.current().info().startInstant().orElse(Instant.now());
         checkOptions();
         Tokenization algorithm = tokenization();
+        TextDataset texts = TextDataset.of(dataset != null ? dataset : input.defaultDataset(), input.hub()); // before anything takes time
         Torch.version(); // loads libtorch, which is part of starting up
         seconds.put("startup", since(processStart));
         Device device = input.chooseDevice();
@@ -76,7 +77,7 @@ final class TutorialCommand implements Callable<Integer> {
             prompt.check(model);
             List<Integer> chosen = features(sae);
             int context = contextSize(sae, model);
-            TokenDataset tokens = timed("tokenize", () -> tokenize(model, algorithm, context));
+            TokenDataset tokens = timed("tokenize", () -> tokenize(texts, model, algorithm, context));
             int used = Math.min(rows, tokens.rows());
             input.print("Tokenized " + tokens.documents() + " documents into " + tokens.rows() + " rows of " + context + " tokens (" + algorithm + ")"
                     + (used < rows ? "; fewer than the " + rows + " rows asked for" : ""));
@@ -93,8 +94,7 @@ final class TutorialCommand implements Callable<Integer> {
 
     // ------------------------------------------------------------------------------------------------- the steps
 
-    private TokenDataset tokenize(HookedTransformer model, Tokenization algorithm, int context) {
-        TextDataset texts = TextDataset.of(dataset != null ? dataset : input.defaultDataset(), input.hub());
+    private TokenDataset tokenize(TextDataset texts, HookedTransformer model, Tokenization algorithm, int context) {
         try (Progress progress = new Progress("Tokenizing documents", 0, input.quiet())) {
             long[] done = {0};
             return TokenDataset.tokenizeAndConcatenate(documents -> texts.forEach(document -> {

@@ -1,0 +1,71 @@
+package io.github.panascope;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import io.github.panascope.hub.TextDataset;
+import io.github.panascope.lens.HookedTransformer;
+import io.github.panascope.lens.TokenDataset;
+import io.github.panascope.lens.Tokenization;
+import io.github.panascope.metrics.SaeEvaluation;
+import io.github.panascope.sae.Sae;
+import io.github.panascope.torch.DType;
+import io.github.panascope.torch.Device;
+import io.github.panascope.torch.TensorScope;
+import java.io.ByteArrayOutputStream;
+import java.io.PrintStream;
+import java.net.URL;
+import java.net.URLClassLoader;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+import javax.tools.ToolProvider;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.extension.ExtendWith;
+import org.junit.jupiter.api.io.TempDir;
+
+/** The README's example compiles without a warning and says what the library says. */
+@ExtendWith(LeakCheck.class)
+class ReadmeTest {
+    @Test
+    void theExampleCompilesRunsAndIsRight(@TempDir Path folder) throws Exception {
+        Matcher block = Pattern.compile("```java\n(.*?)```", Pattern.DOTALL).matcher(Files.readString(Path.of("README.md")));
+        assertTrue(block.find());
+        Path source = Files.writeString(folder.resolve("TutorialL0.java"), block.group(1));
+        ByteArrayOutputStream messages = new ByteArrayOutputStream();
+        int status = ToolProvider.getSystemJavaCompiler().run(null, messages, messages, "--release", "22", "-Xlint:all", "-Werror", "-proc:none",
+                "-cp", System.getProperty("java.class.path"), "-d", folder.toString(), source.toString());
+        assertEquals(0, status, messages.toString(StandardCharsets.UTF_8));
+
+        Golden golden = Golden.standardA();
+        String model = golden.model().toString(), sae = golden.folder().resolve("sae").toString(), dataset = golden.folder().resolve("dataset.parquet").toString();
+        ByteArrayOutputStream printed = new ByteArrayOutputStream();
+        PrintStream out = System.out;
+        System.setOut(new PrintStream(printed, true, StandardCharsets.UTF_8));
+        try (URLClassLoader loader = new URLClassLoader(new URL[] {folder.toUri().toURL()})) {
+            loader.loadClass("TutorialL0").getMethod("main", String[].class).invoke(null, (Object) new String[] {model, sae, dataset});
+        } finally {
+            System.setOut(out);
+        }
+        try (var _ = TensorScope.open(); var loaded = HookedTransformer.fromPretrained(model); Sae autoencoder = Sae.fromPretrained(sae, Device.CPU, DType.FLOAT32, golden.hub())) {
+            TextDataset texts = TextDataset.of(dataset, golden.hub());
+            var tokens = TokenDataset.tokenizeAndConcatenate(texts::forEach, loaded.tokenizer(), Tokenization.CHARACTER_CHUNKS, 64);
+            SaeEvaluation expected = SaeEvaluation.run(loaded, autoencoder, tokens.batch(0, 32));
+            Matcher numbers = Pattern.compile("average l0 ([0-9.]+), loss ([0-9.]+)\\s*").matcher(printed.toString(StandardCharsets.UTF_8));
+            assertTrue(numbers.matches(), printed.toString(StandardCharsets.UTF_8));
+            assertEquals(expected.l0().mean(), Double.parseDouble(numbers.group(1)), 1e-4);
+            assertEquals(expected.loss().original(), Double.parseDouble(numbers.group(2)), 1e-4);
+        }
+    }
+
+    @Test
+    void theTopLevelIsTheOneThatWasFixed() throws Exception {
+        try (var entries = Files.list(Path.of("."))) {
+            List<String> visible = entries.map(path -> path.getFileName().toString()).filter(name -> !name.startsWith(".")).sorted().toList();
+            assertEquals(List.of("LICENSE", "README.md", "bindings", "build-native.sh", "native", "pom.xml", "src", "target", "tests"), visible.stream().filter(name -> !name.equals("panascope-out")).toList());
+        }
+    }
+}

@@ -1,0 +1,64 @@
+package io.github.panascope.sae;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import io.github.panascope.hub.ConfigFile;
+import io.github.panascope.hub.InputException;
+import io.github.panascope.hub.SaeRegistry;
+import java.util.List;
+import java.util.Map;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+
+/** Reading an SAE's configuration: old and new, and what must not pass in silence. */
+class SaeConfigTest {
+    private static SaeConfig.Parsed parse(String json) {
+        return SaeConfig.parse(ConfigFile.parse("cfg.json", json));
+    }
+
+    @Test
+    void oldFilesTakeTheDefaultsOfTheirDay() {
+        SaeConfig.Parsed parsed = parse("{\"hook_point\": \"blocks.2.attn.hook_z\", \"hook_point_layer\": 2, \"d_in\": 48, \"d_sae\": 96, \"normalize_activations\": null, "
+                + "\"device\": \"mps\", \"dtype\": \"torch.float32\", \"lr\": 0.1, \"something_new\": 7}");
+        assertEquals(new SaeConfig("standard", 48, 96, true, Normalization.NONE, true, "blocks.2.attn.hook_z", null, 0, true, null, Map.of()), parsed.config());
+        assertEquals(List.of("hook_point_layer", "lr", "something_new"), parsed.skippedKeys());
+        assertEquals(Normalization.EXPECTED_AVERAGE_ONLY_IN, parse("{\"hook_point\": \"h\", \"d_in\": 1, \"d_sae\": 1, \"normalize_activations\": true}").config().normalization());
+    }
+
+    @ParameterizedTest
+    @CsvSource(delimiter = '|', quoteCharacter = '^', value = {
+        "{\"architekture\": \"standard\", \"hook_name\": \"h\", \"d_in\": 1, \"d_sae\": 1} | unknown key 'architekture'. Did you mean 'architecture'?",
+        "{\"architecture\": \"standart\", \"hook_name\": \"h\", \"d_in\": 1, \"d_sae\": 1} | the architecture 'standart' is not known. Did you mean 'standard'?",
+        "{\"architecture\": \"gated\", \"hook_name\": \"h\", \"d_in\": 1, \"d_sae\": 1}    | the architecture 'gated' is not supported yet",
+        "{\"hook_name\": \"h\", \"d_sae\": 1} | has no 'd_in', which should be a positive whole number",
+        "{\"hook_name\": \"h\", \"d_in\": \"1\", \"d_sae\": 1} | 'd_in' should be a positive whole number, not \"1\"",
+        "{\"hook_name\": \"h\", \"d_in\": -1, \"d_sae\": 1} | 'd_in' should be a positive whole number, not -1",
+        "{\"hook_name\": \"h\", \"d_in\": 1, \"d_sae\": 1, \"apply_b_dec_to_input\": 1} | 'apply_b_dec_to_input' should be true or false, not 1",
+        "{\"hook_name\": \"h\", \"d_in\": 1, \"d_sae\": 1, \"normalize_activations\": \"batch_norm\"} | 'normalize_activations' should be one of none, layer_norm",
+        "{\"hook_name\": \"h\", \"d_in\": 1, \"d_sae\": 1, \"activation_fn\": \"topk\"} | 'activation_fn' should be 'relu'",
+        "{\"hook_name\": \"h\", \"d_in\": 1, \"d_sae\": 1, \"hook_head_index\": 3} | 'hook_head_index' should be null",
+        "{\"d_in\": 1, \"d_sae\": 1, \"metadata\": {\"hook_nam\": \"h\"}} | unknown key 'hook_nam'. Did you mean 'hook_name'?",
+        "{\"d_in\": 1, \"d_sae\": 1} | has no 'hook_name'",
+        "[] | should hold a JSON object",
+        "{ | is not valid JSON",
+        "{\"d_in\": 1, \"d_in\": 2} | is not valid JSON"})
+    void whatWouldChangeTheMathematicsIsRefused(String json, String expected) {
+        InputException e = assertThrows(InputException.class, () -> parse(json));
+        assertTrue(e.getMessage().startsWith("cfg.json") && e.getMessage().contains(expected), e.getMessage());
+    }
+
+    @Test
+    void theRegistryNamesTheNearest() {
+        SaeRegistry registry = SaeRegistry.bundled();
+        SaeRegistry.Entry entry = registry.find("gpt2-small-res-jb/blocks.8.hook_resid_pre");
+        assertEquals("jbloom/GPT2-Small-SAEs-Reformatted", entry.repo());
+        assertEquals("gpt2-small/8-res-jb", entry.neuronpediaId());
+        assertEquals(Map.of("center_writing_weights", true), entry.modelKwargs());
+        assertTrue(assertThrows(InputException.class, () -> registry.find("gpt2-small-res-jp/x")).getMessage().contains("Did you mean 'gpt2-small-res-jb'?"));
+        String message = assertThrows(InputException.class, () -> registry.find("gpt2-small-res-jb/blocks.8.hook_resid_pree")).getMessage();
+        assertTrue(message.contains("Did you mean 'blocks.8.hook_resid_pre'?"), message);
+    }
+}
