@@ -67,7 +67,7 @@ final class TutorialCommand implements Callable<Integer> {
         Instant processStart = ProcessHandle.current().info().startInstant().orElse(Instant.now());
         checkOptions();
         Tokenization algorithm = tokenization();
-        TextDataset texts = TextDataset.of(dataset != null ? dataset : input.defaultDataset(), input.hub()); // before anything takes time
+        TextDataset named = dataset == null ? null : TextDataset.of(dataset, input.hub()); // a complaint before anything takes time
         Torch.version(); // loads libtorch, which is part of starting up
         seconds.put("startup", since(processStart));
         Device device = input.chooseDevice();
@@ -77,7 +77,7 @@ final class TutorialCommand implements Callable<Integer> {
             prompt.check(model);
             List<Integer> chosen = features(sae);
             int context = contextSize(sae, model);
-            TokenDataset tokens = timed("tokenize", () -> tokenize(texts, model, algorithm, context));
+            TokenDataset tokens = timed("tokenize", () -> tokenize(named != null ? named : TextDataset.of(input.defaultDataset(), input.hub()), model, algorithm, context));
             int used = Math.min(rows, tokens.rows());
             input.print("Tokenized " + tokens.documents() + " documents into " + tokens.rows() + " rows of " + context + " tokens (" + algorithm + ")"
                     + (used < rows ? "; fewer than the " + rows + " rows asked for" : ""));
