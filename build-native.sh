@@ -83,7 +83,10 @@ compile() { # folder, extra flags
 }
 
 find_libtorch
-TORCH_VERSION=$(awk '/define TORCH_VERSION_(MAJOR|MINOR|PATCH)/ {v = v s $3; s = "."} END {print v}' "$INCLUDE/torch/csrc/api/include/torch/version.h")
+# The numbers moved to headeronly/ in later versions.
+TORCH_VERSION=$(cat "$INCLUDE/torch/csrc/api/include/torch/version.h" "$INCLUDE/torch/headeronly/version.h" 2>/dev/null \
+  | awk '$1 == "#define" && $2 ~ /^TORCH_VERSION_(MAJOR|MINOR|PATCH)$/ {v = v s $3; s = "."} END {print v}' || true)
+[ -n "$TORCH_VERSION" ] || die "$INCLUDE has no torch/version.h: is it libtorch's include folder?"
 HEADER=$(sha256sum < native/include/psc.h | cut -d' ' -f1)
 STAMP=$( { find native build-native.sh -type f | LC_ALL=C sort | xargs sha256sum; echo "$SOURCE $INCLUDE $LIB $TORCH_VERSION $CXX"; } | sha256sum | cut -d' ' -f1)
 if [ "$(cat target/native-build/stamp 2>/dev/null)" = "$STAMP" ] && [ -f "$OUT/libpanascope.so" ]; then
