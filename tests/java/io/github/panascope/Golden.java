@@ -18,7 +18,12 @@ public record Golden(Path folder, JsonNode expected) {
     private static final double RELATIVE = 1e-4, ABSOLUTE = 2e-5;
 
     public static Golden standardA() {
-        Path folder = Path.of("tests/resources/golden/standard_a");
+        return of("standard_a");
+    }
+
+    /** A case by the name of its folder. */
+    public static Golden of(String name) {
+        Path folder = Path.of("tests/resources/golden").resolve(name);
         try {
             return new Golden(folder, JsonMapper.shared().readTree(Files.readString(folder.resolve("expected.json"))));
         } catch (IOException e) {
@@ -29,6 +34,11 @@ public record Golden(Path folder, JsonNode expected) {
     /** The case's hub cache, offline. */
     public Hub hub() {
         return Hub.of(Map.of("HF_HUB_CACHE", folder.resolve("hub").toString(), "HF_HUB_OFFLINE", "1"));
+    }
+
+    /** All cases share one corpus. */
+    public Path dataset() {
+        return Path.of("tests/resources/golden/standard_a/dataset.parquet");
     }
 
     public Path model() {

@@ -163,7 +163,7 @@ class CommandLineTest {
     @Test
     void badModelsAreRefused() throws IOException {
         byte[] weights = Files.readAllBytes(DEMO.resolve("model/model.safetensors"));
-        assertRefused("has no model.safetensors", "--sae", sae(), "--model", changed("model", "model.safetensors", null));
+        assertRefused("has none of model.safetensors", "--sae", sae(), "--model", changed("model", "model.safetensors", null));
         assertRefused("is truncated", "--sae", sae(), "--model", changed("model", "model.safetensors", Arrays.copyOf(weights, weights.length - 1000)));
         assertRefused("'n_layer' should be a positive whole number", "--sae", sae(), "--model", changedText("model", "config.json", "\"n_layer\": 4", "\"n_layer\": \"4\""));
         assertRefused("has no tensor 'transformer.h.4.ln_1.weight'", "--sae", sae(), "--model", changedText("model", "config.json", "\"n_layer\": 4", "\"n_layer\": 5"));
@@ -172,13 +172,13 @@ class CommandLineTest {
         assertRefused("'activation_function' should be 'gelu_new', not \"relu\"", "--sae", sae(), "--model", changedText("model", "config.json", "gelu_new", "relu"));
         assertRefused("'model_type' should be 'gpt2'", "--sae", sae(), "--model", changedText("model", "config.json", "\"model_type\": \"gpt2\"", "\"model_type\": \"llama\""));
         assertRefused("Did you mean 'n_layer'?", "--sae", sae(), "--model", changedText("model", "config.json", "\"n_layer\": 4", "\"n_layers\": 4"));
-        assertRefused("model 'gpt2-smal' is not known, and no folder of that name exists. Did you mean 'gpt2-small'?", "--sae", sae(), "--model", "gpt2-smal");
+        assertRefused("model 'gpt2-smal' is not known, and no file or folder of that name exists. Did you mean 'gpt2-small'?", "--sae", sae(), "--model", "gpt2-smal");
     }
 
     @Test
     void badSaesAreRefused() throws IOException {
         assertRefused("Did you mean 'architecture'?", "--model", model(), "--sae", changedText("sae", "cfg.json", "\"architecture\"", "\"architekture\""));
-        assertRefused("holds tensors that a standard SAE does not have: sparsity", "--model", model(), "--sae", changed("sae", "sae_weights.safetensors", Files.readAllBytes(DEMO.resolve("sae/sparsity.safetensors"))));
+        assertRefused("holds tensors that an SAE of the architecture 'standard' does not have: sparsity", "--model", model(), "--sae", changed("sae", "sae_weights.safetensors", Files.readAllBytes(DEMO.resolve("sae/sparsity.safetensors"))));
         assertRefused("was expected", "--model", model(), "--sae", changedText("sae", "cfg.json", "\"d_in\": 96", "\"d_in\": 95"));
         assertRefused("has only 4 layers", "--model", model(), "--sae", changedText("sae", "cfg.json", "blocks.2.hook_resid_pre", "blocks.7.hook_resid_pre"));
         assertRefused("is no hook point", "--model", model(), "--sae", changedText("sae", "cfg.json", "blocks.2.hook_resid_pre", "blocks.2.hook_resid_prr"));

@@ -22,6 +22,8 @@ import java.util.List;
 import java.util.stream.StreamSupport;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.extension.ExtendWith;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 import tools.jackson.databind.JsonNode;
 
 /** The SAE and the tutorial's metrics against what SAELens and TransformerLens computed. */
@@ -31,8 +33,8 @@ class GoldenSaeTest {
     private static final String RELEASE = "gpt2-small-res-jb/blocks.2.hook_resid_pre";
     private static final String PROMPT = "When John and Mary went to the shops, John gave the bag to";
 
-    private static HookedTransformer model() {
-        return HookedTransformer.fromPretrained("gpt2-small", HookedTransformer.Options.DEFAULT, GOLDEN.hub());
+    private static HookedTransformer model(Golden golden) {
+        return HookedTransformer.fromPretrained("gpt2-small", HookedTransformer.Options.DEFAULT, golden.hub());
     }
 
     private static Sae sae() {
@@ -40,7 +42,7 @@ class GoldenSaeTest {
     }
 
     private static TokenDataset tokens(HookedTransformer model) {
-        TextDataset texts = TextDataset.of(GOLDEN.folder().resolve("dataset.parquet").toString(), GOLDEN.hub());
+        TextDataset texts = TextDataset.of(GOLDEN.dataset().toString(), GOLDEN.hub());
         return TokenDataset.tokenizeAndConcatenate(texts::forEach, model.tokenizer(), Tokenization.WHITESPACE_CHUNKS, 64);
     }
 
@@ -48,45 +50,47 @@ class GoldenSaeTest {
     void legacyAndPresentLayoutsAreTheSameSae() {
         try (var _ = TensorScope.open(); Sae legacy = sae();
                 Sae present = Sae.fromPretrained(GOLDEN.folder().resolve("sae").toString(), Device.CPU, DType.FLOAT32, GOLDEN.hub())) {
-            assertEquals(legacy.config(), present.config());
+            assertEquals(List.of(legacy.config().dSae(), legacy.config().hookName(), legacy.config().normalization(), legacy.config().modelKwargs(), legacy.config().neuronpediaId()),
+                    List.of(present.config().dSae(), present.config().hookName(), present.config().normalization(), present.config().modelKwargs(), present.config().neuronpediaId()));
             Tensor x = Tensor.zeros(DType.FLOAT32, io.github.panascope.torch.Shape.of(2, 3, 48)).add(0.3);
             assertTrue(legacy.encode(x).sameElements(present.encode(x)));
             assertEquals(GOLDEN.number("sparsity_mean"), legacy.logSparsity().orElseThrow().mean().item(), 1e-5);
         }
     }
 
-    @Test
-    void featuresAndReconstructionEqualSaeLens() {
-        try (var scope = TensorScope.open(); HookedTransformer model = model(); Sae sae = sae()) {
-            Safetensors expected = Safetensors.open(GOLDEN.folder().resolve("expected.safetensors"), scope);
-            Tensor resid = model.forward(tokens(model).batch(0, 2)).stopAtLayer(2).slice(1, 0, 16);
+    @ParameterizedTest
+    @ValueSource(strings = {"standard_a", "gated_b", "jumprelu_c", "topk_d"})
+    void featuresReconstructionL0AndTheThreeLossesEqualThePeers(String name) {
+        Golden golden = Golden.of(name);
+        try (var scope = TensorScope.open(); HookedTransformer model = model(golden);
+                Sae sae = Sae.fromPretrained(golden.folder().resolve("sae").toString(), Device.CPU, DType.FLOAT32, golden.hub())) {
+            TokenDataset tokens = tokens(model);
+            assertEquals(golden.number("n_rows_total"), tokens.rows());
+            Safetensors expected = Safetensors.open(golden.folder().resolve("expected.safetensors"), scope);
+            String hook = sae.config().hookName();
+            Tensor resid = model.runWithCache(tokens.batch(0, 2), hook::equals).cache().get(hook).slice(1, 0, 16);
             Golden.assertClose(expected.tensor("feature_acts_small"), sae.encode(resid), "features");
-            Golden.assertClose(expected.tensor("sae_out_small"), sae.decode(sae.encode(resid)), "decode");
             Golden.assertClose(expected.tensor("sae_out_small"), sae.reconstruct(resid), "reconstruction");
-        }
-    }
+            if (sae.config().normalization() == io.github.panascope.sae.Normalization.NONE) Golden.assertClose(expected.tensor("sae_out_small"), sae.decode(sae.encode(resid)), "decode");
 
-    @Test
-    void l0AndTheThreeLossesEqualThePeers() {
-        try (var _ = TensorScope.open(); HookedTransformer model = model(); Sae sae = sae()) {
-            SaeEvaluation evaluation = SaeEvaluation.run(model, sae, tokens(model).batch(0, 32));
-            assertEquals(GOLDEN.number("l0_mean"), evaluation.l0().mean(), 0.02);
-            long[] histogram = GOLDEN.expected().get("l0_histogram").valueStream().mapToLong(JsonNode::longValue).toArray();
+            SaeEvaluation evaluation = SaeEvaluation.run(model, sae, tokens.batch(0, 32));
+            assertEquals(golden.number("l0_mean"), evaluation.l0().mean(), 0.02);
+            long[] histogram = golden.expected().get("l0_histogram").valueStream().mapToLong(JsonNode::longValue).toArray();
             long moved = 0;
             long[] ours = evaluation.l0().histogram();
             for (int i = 0; i < Math.max(histogram.length, ours.length); i++) {
                 moved += Math.abs((i < ours.length ? ours[i] : 0) - (i < histogram.length ? histogram[i] : 0));
             }
             assertTrue(moved <= 0.01 * 32 * 63, moved + " positions differ");
-            assertEquals(GOLDEN.number("ce_orig"), evaluation.loss().original(), 1e-4);
-            assertEquals(GOLDEN.number("ce_reconstr"), evaluation.loss().reconstructed(), 1e-4);
-            assertEquals(GOLDEN.number("ce_zero"), evaluation.loss().zero(), 1e-4);
+            assertEquals(golden.number("ce_orig"), evaluation.loss().original(), 1e-4);
+            assertEquals(golden.number("ce_reconstr"), evaluation.loss().reconstructed(), 1e-4);
+            assertEquals(golden.number("ce_zero"), evaluation.loss().zero(), 1e-4);
         }
     }
 
     @Test
     void thePromptsLossesEqualThePeers() {
-        try (var _ = TensorScope.open(); HookedTransformer model = model(); Sae sae = sae()) {
+        try (var _ = TensorScope.open(); HookedTransformer model = model(GOLDEN); Sae sae = sae()) {
             JsonNode expected = GOLDEN.expected().get("prompt");
             Tensor tokens = model.toTokens(PROMPT);
             assertEquals(StreamSupport.stream(expected.get("tokens").get(0).spliterator(), false).map(JsonNode::longValue).toList(),
@@ -100,7 +104,7 @@ class GoldenSaeTest {
 
     @Test
     void testPromptUnderTheReconstructionPrintsWhatThePeersPrint() {
-        try (HookedTransformer model = model(); Sae sae = sae()) {
+        try (HookedTransformer model = model(GOLDEN); Sae sae = sae()) {
             Hooks reconstruct = Hooks.at(sae.config().hookName(), (activation, name) -> sae.reconstruct(activation));
             assertEquals(GOLDEN.text("test_prompt_reconstructed"), TestPrompt.run(model, PROMPT, List.of(" Mary"), reconstruct, 10).format());
         }

@@ -2,11 +2,13 @@ package io.github.panascope.cli;
 
 import io.github.panascope.hub.Hub;
 import io.github.panascope.hub.InputException;
+import io.github.panascope.hub.SaeRegistry;
 import io.github.panascope.lens.HookedTransformer;
 import io.github.panascope.lens.WeightProcessing;
 import io.github.panascope.sae.Sae;
 import io.github.panascope.torch.DType;
 import io.github.panascope.torch.Device;
+import java.nio.file.Path;
 import java.util.Locale;
 import picocli.CommandLine.Option;
 
@@ -33,8 +35,11 @@ final class InputOptions {
     @Option(names = "--model", paramLabel = "ID|DIR", description = "TransformerLens name, hub id, or folder of config.json and model.safetensors (default: the demo's, or what the SAE names)")
     private String model;
 
-    @Option(names = "--sae", paramLabel = "RELEASE/SAE_ID|DIR", description = "such as gpt2-small-res-jb/blocks.8.hook_resid_pre, or a folder of cfg.json and sae_weights.safetensors (default: the demo's)")
+    @Option(names = "--sae", paramLabel = "RELEASE/SAE_ID|DIR", description = "such as gpt2-small-res-jb/blocks.8.hook_resid_pre (`panascope saes` lists them), OWNER/REPO/PATH on the hub, or a folder of cfg.json and sae_weights.safetensors (default: the demo's)")
     private String sae;
+
+    @Option(names = "--registry", paramLabel = "FILE", description = "releases of your own, in the format of SAELens's pretrained_saes.yaml")
+    private Path registry;
 
     @Option(names = "--device", paramLabel = "auto|cpu|cuda|mps", defaultValue = "auto", description = "default: mps, else cuda, else cpu")
     private String device;
@@ -59,6 +64,10 @@ final class InputOptions {
 
     Hub hub() {
         return hub;
+    }
+
+    private SaeRegistry registry() {
+        return registry == null ? SaeRegistry.bundled() : SaeRegistry.bundled().with(registry);
     }
 
     private boolean demo() {
@@ -110,13 +119,14 @@ final class InputOptions {
     /** Loads the SAE, and gives SAELens's advice where its authors ask for other model processing. */
     Sae loadSae(Device device) {
         if (sae == null && model != null) throw new InputException("--model is given without --sae: name the SAE that belongs to it.");
-        Sae loaded = Sae.fromPretrained(demo() ? Demo.find().sae() : sae, device, dtype(), hub);
+        Sae loaded = Sae.fromPretrained(demo() ? Demo.find().sae() : sae, device, dtype(), hub, registry());
         print("SAE: " + (demo() ? "demo" : sae) + " (" + loaded.config().architecture() + ", d_in " + loaded.config().dIn() + ", d_sae " + loaded.config().dSae()
-                + ", hook " + loaded.config().hookName() + ")");
+                + ", hook " + loaded.config().hookName() + (loaded.config().hookNameOut().equals(loaded.config().hookName()) ? "" : " to " + loaded.config().hookNameOut()) + ")");
         if (!loaded.config().modelKwargs().isEmpty() && processing != Processing.CENTERED) {
             print("This SAE has non-empty model_from_pretrained_kwargs " + loaded.config().modelKwargs()
                     + ". For optimal performance, load the model without other processing: --processing centered");
         }
+        loaded.advice().forEach(this::print);
         showSkipped("SAE cfg.json", loaded.skippedKeys());
         return loaded;
     }

@@ -2,13 +2,8 @@ package io.github.panascope.cli;
 
 import com.fasterxml.jackson.annotation.JsonProperty;
 import com.fasterxml.jackson.annotation.JsonPropertyOrder;
-import io.github.panascope.hub.InputException;
 import io.github.panascope.lens.TestPrompt;
 import io.github.panascope.metrics.DownstreamLoss;
-import java.io.IOException;
-import java.nio.file.Files;
-import java.nio.file.Path;
-import java.nio.file.StandardCopyOption;
 import java.util.List;
 import java.util.Map;
 import tools.jackson.databind.SerializationFeature;
@@ -55,23 +50,5 @@ record Metrics(
     String toJson() {
         return JsonMapper.builder().enable(SerializationFeature.INDENT_OUTPUT).disable(tools.jackson.databind.MapperFeature.SORT_PROPERTIES_ALPHABETICALLY)
                 .build().writeValueAsString(this) + "\n";
-    }
-
-    /** Writes a file whole or not at all. */
-    static void write(Path file, String text) {
-        try {
-            Path folder = file.toAbsolutePath().getParent();
-            Files.createDirectories(folder);
-            Path part = Files.createTempFile(folder, file.getFileName().toString(), ".part");
-            try {
-                Files.writeString(part, text);
-                Files.setPosixFilePermissions(part, java.nio.file.attribute.PosixFilePermissions.fromString("rw-r--r--"));
-                Files.move(part, file, StandardCopyOption.ATOMIC_MOVE);
-            } finally {
-                Files.deleteIfExists(part);
-            }
-        } catch (IOException e) {
-            throw new InputException(file + " cannot be written: " + e.getMessage() + ".", e);
-        }
     }
 }

@@ -29,9 +29,8 @@ final class PromptCommand implements Callable<Integer> {
             sae.requireFits(model);
             prompt.check(model);
             System.out.println(TestPrompt.run(model, prompt.prompt, List.of(prompt.answer), Hooks.NONE, topK).format());
-            System.out.println("Under the reconstruction at " + sae.config().hookName() + ":");
-            Hooks reconstruct = Hooks.at(sae.config().hookName(), (activation, name) -> sae.reconstruct(activation).to(activation.dtype()));
-            System.out.print(TestPrompt.run(model, prompt.prompt, List.of(prompt.answer), reconstruct, topK).format());
+            System.out.println("Under the reconstruction at " + sae.config().hookNameOut() + ":");
+            System.out.print(TestPrompt.run(model, prompt.prompt, List.of(prompt.answer), sae.asHooks(), topK).format());
         }
         return 0;
     }

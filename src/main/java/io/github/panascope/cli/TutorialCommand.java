@@ -1,7 +1,9 @@
 package io.github.panascope.cli;
 
+import io.github.panascope.hub.AtomicFile;
 import io.github.panascope.hub.InputException;
 import io.github.panascope.hub.TextDataset;
+import io.github.panascope.lens.HookNames;
 import io.github.panascope.lens.HookedTransformer;
 import io.github.panascope.lens.Hooks;
 import io.github.panascope.lens.PythonText;
@@ -116,7 +118,7 @@ final class TutorialCommand implements Callable<Integer> {
     }
 
     private Metrics.Prompt prompt(HookedTransformer model, Sae sae) {
-        String hook = sae.config().hookName();
+        String in = HookNames.reading(sae.config().hookName()), out = sae.config().hookNameOut();
         List<String> answer = List.of(prompt.answer);
         TestPrompt plain = TestPrompt.run(model, prompt.prompt, answer, Hooks.NONE, TOP_K);
         input.print(plain.format());
@@ -126,10 +128,10 @@ final class TutorialCommand implements Callable<Integer> {
             printLosses(loss);
             input.print("");
             // As in the notebook's last cell, where the reconstruction of the prompt alone takes the place of prompt and answer.
-            var cached = model.forward(tokens).caching(hook::equals);
+            var cached = model.forward(tokens).caching(in::equals);
             cached.lossPerToken();
-            Tensor reconstruction = sae.reconstruct(cached.cache().get(hook)).to(cached.cache().get(hook).dtype());
-            TestPrompt reconstructed = TestPrompt.run(model, prompt.prompt, answer, Hooks.at(hook, (activation, name) -> reconstruction), TOP_K);
+            Tensor reconstruction = sae.reconstruct(cached.cache().get(in)).to(cached.cache().get(in).dtype());
+            TestPrompt reconstructed = TestPrompt.run(model, prompt.prompt, answer, Hooks.at(out, (activation, name) -> reconstruction), TOP_K);
             input.print(reconstructed.format());
             return Metrics.Prompt.of(prompt, tokens.toLongs(), plain, loss, reconstructed);
         }
@@ -142,9 +144,9 @@ final class TutorialCommand implements Callable<Integer> {
     }
 
     private void write(Metrics metrics, SaeEvaluation evaluation) {
-        Metrics.write(out.resolve("metrics.json"), metrics.toJson());
-        Metrics.write(out.resolve("l0_histogram.html"), L0Page.of(evaluation.l0(), metrics.sae(), metrics.hook()));
-        if (json != null) Metrics.write(json, metrics.toJson());
+        AtomicFile.write(out.resolve("metrics.json"), metrics.toJson());
+        AtomicFile.write(out.resolve("l0_histogram.html"), L0Page.of(evaluation.l0(), metrics.sae(), metrics.hook()));
+        if (json != null) AtomicFile.write(json, metrics.toJson());
         input.print("Wrote " + out.resolve("metrics.json") + ", " + out.resolve("l0_histogram.html") + (json == null ? "" : ", " + json));
     }
 

@@ -12,6 +12,7 @@ import java.util.Set;
 import tools.jackson.core.JacksonException;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.json.JsonMapper;
+import tools.jackson.databind.node.ObjectNode;
 
 /** A JSON object read strictly: every complaint names the file, the key, the value and what was expected. */
 public final class ConfigFile {
@@ -52,6 +53,21 @@ public final class ConfigFile {
         return new ConfigFile(place, node);
     }
 
+    /**
+     * The same with other values for some keys.
+     *
+     * @param values a JSON object
+     * @param nested where keys of {@code values} go that {@code here} does not hold, if there is such an object
+     */
+    public ConfigFile with(String values, Set<String> here, String nested) {
+        ObjectNode changed = ((ObjectNode) object).deepCopy();
+        JSON.readTree(values).forEachEntry((key, value) -> {
+            boolean inside = !here.contains(key) && changed.path(nested).isObject();
+            (inside ? (ObjectNode) changed.get(nested) : changed).set(key, value);
+        });
+        return new ConfigFile(place, changed);
+    }
+
     /** Where it was read from. */
     public String place() {
         return place;
@@ -85,6 +101,14 @@ public final class ConfigFile {
     /** A positive whole number, or a default. */
     public int size(String key, int ifAbsent) {
         return has(key) ? size(key) : ifAbsent;
+    }
+
+    /** A whole number of at least 0 that has to be there. */
+    public int count(String key) {
+        require(key, "a whole number");
+        JsonNode value = object.get(key);
+        if (!value.isIntegralNumber() || !value.canConvertToInt() || value.intValue() < 0) throw wrong(key, "a whole number");
+        return value.intValue();
     }
 
     /** A number, or a default. */

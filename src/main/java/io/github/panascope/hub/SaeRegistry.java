@@ -3,33 +3,62 @@ package io.github.panascope.hub;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.UncheckedIOException;
+import java.nio.file.Path;
+import java.util.Collection;
+import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.Optional;
 import java.util.TreeMap;
+import java.util.stream.Stream;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.json.JsonMapper;
 
 /**
- * The published SAE releases that can be named as RELEASE/SAE_ID, as SAELens's pretrained_saes.yaml lists them. The data
- * is made from the installed Python package by tests/peers/make_registry.py.
+ * The published SAE releases that can be named as RELEASE/SAE_ID, as SAELens's pretrained_saes.yaml lists them: the data that
+ * tests/peers/make_registry.py makes from the installed Python package, and files in the format of that one that a user adds.
  */
 public final class SaeRegistry {
     /**
      * One SAE of a release.
      *
-     * @param release      the release's name
-     * @param id           the SAE's id in it
-     * @param repo         the hub repository
-     * @param path         its folder there
-     * @param model        the TransformerLens name of its model
-     * @param neuronpediaId such as {@code gpt2-small/8-res-jb}, or null
-     * @param l0           the L0 that its authors report, or NaN
-     * @param modelKwargs  from_pretrained arguments that the release asks for; empty if none
+     * @param release           the release's name
+     * @param id                the SAE's id in it
+     * @param repo              the hub repository
+     * @param path              its folder or file there
+     * @param model             the TransformerLens name of its model
+     * @param loader            SAELens's name for the layout of its files; {@code sae_lens} for its own
+     * @param l0                the mean L0 that its authors report, or NaN
+     * @param neuronpediaId     such as {@code gpt2-small/8-res-jb}, or null
+     * @param normScalingFactor what to fold into weights that were trained on scaled activations, or NaN
+     * @param varianceExplained the share that its authors report, or NaN
+     * @param configOverrides   values that take the place of those in its configuration file, a JSON object
+     * @param links             pages about the release, by kind
      */
-    public record Entry(String release, String id, String repo, String path, String model, String neuronpediaId, double l0,
-                        Map<String, Boolean> modelKwargs) {}
+    public record Entry(String release, String id, String repo, String path, String model, String loader, double l0, String neuronpediaId,
+                        double normScalingFactor, double varianceExplained, String configOverrides, Map<String, String> links) {
+        /** Its architecture by SAELens's name, where the layout or the path settles it; null where only its configuration file says. */
+        public String architecture() {
+            return switch (loader) {
+                case "connor_rob_hook_z", "goodfire", "deepseek_r1" -> "standard";
+                case "gemma_2", "llama_scope", "llama_scope_r1_distill" -> "jumprelu";
+                case "gemma_3" -> !path.contains("transcoder") && !path.contains("clt") ? "jumprelu" : path.contains("affine") ? "jumprelu_skip_transcoder" : "jumprelu_transcoder";
+                case "gemma_2_transcoder" -> "jumprelu_transcoder";
+                case "mwhanna_transcoder", "mntss_clt_layer_transcoder" -> "transcoder";
+                case "qwen_scope" -> "topk";
+                case "temporal" -> "temporal";
+                default -> null;
+            };
+        }
+
+        /** How to name it: RELEASE/SAE_ID. */
+        public String name() {
+            return release + "/" + id;
+        }
+    }
+
+    private static final List<String> COLUMNS = List.of("id", "path", "l0", "neuronpedia", "norm_scaling_factor", "variance_explained");
+    private static final SaeRegistry BUNDLED = readBundled();
 
     private final Map<String, Map<String, Entry>> releases = new TreeMap<>();
 
@@ -37,28 +66,88 @@ public final class SaeRegistry {
 
     /** The registry that the jar carries. */
     public static SaeRegistry bundled() {
+        return BUNDLED;
+    }
+
+    private static SaeRegistry readBundled() {
         try (InputStream in = SaeRegistry.class.getResourceAsStream("pretrained_saes.json")) {
             SaeRegistry registry = new SaeRegistry();
-            JsonMapper.shared().readTree(in).forEachEntry(registry::add);
+            JsonMapper.shared().readTree(in).get("releases").forEachEntry((name, node) -> registry.add("pretrained_saes.json", name, node));
             return registry;
         } catch (IOException e) {
             throw new UncheckedIOException(e);
         }
     }
 
-    private void add(String release, JsonNode node) {
-        Map<String, Boolean> kwargs = new LinkedHashMap<>();
-        node.path("model_from_pretrained_kwargs").forEachEntry((key, value) -> kwargs.put(key, value.booleanValue()));
+    /**
+     * This registry and the releases of a user's own YAML file, in the format of SAELens's; a release of the same name is replaced.
+     *
+     * @throws InputException if the file cannot be read or lacks something
+     */
+    public SaeRegistry with(Path yaml) {
+        SaeRegistry joined = new SaeRegistry();
+        joined.releases.putAll(releases);
+        JsonNode root = Yaml.read(yaml);
+        if (!root.isObject()) throw new InputException(yaml + " should map the names of releases to what they are.");
+        root.forEachEntry((name, node) -> joined.add(yaml.toString(), name, node));
+        return joined;
+    }
+
+    private void add(String place, String release, JsonNode node) {
+        String where = place + ": release '" + release + "'";
+        if (!node.isObject() || !node.path("saes").isArray()) throw new InputException(where + " should have repo_id, model and a list 'saes'.");
+        String repo = required(where, node, "repo_id"), model = required(where, node, "model");
+        HubRepo.model(repo); // complains of what is no id
+        String loader = node.path("conversion_func").asString("sae_lens");
+        Map<String, String> links = new LinkedHashMap<>();
+        node.path("links").forEachEntry((kind, link) -> links.put(kind, link.asString("")));
         Map<String, Entry> saes = new LinkedHashMap<>();
-        node.get("saes").forEachEntry((id, sae) -> saes.put(id, new Entry(release, id, node.get("repo_id").stringValue(), sae.get("path").stringValue(),
-                node.get("model").stringValue(), sae.has("neuronpedia") ? sae.get("neuronpedia").stringValue() : null,
-                sae.path("l0").doubleValue(Double.NaN), Map.copyOf(kwargs))));
-        releases.put(release, saes);
+        for (JsonNode sae : node.get("saes")) {
+            String id = required(where, sae, "id"), path = value(sae, "path").asString(id);
+            String neuronpedia = value(sae, "neuronpedia").asString(null);
+            String overrides = overrides(node, neuronpedia);
+            saes.put(id, new Entry(release, id, repo, path, model, loader, number(sae, "l0"), neuronpedia, number(sae, "norm_scaling_factor"),
+                    number(sae, "variance_explained"), overrides, Map.copyOf(links)));
+        }
+        releases.put(release, Collections.unmodifiableMap(saes));
+    }
+
+    /** As SAELens orders them: what the release says, then the SAE's page. */
+    private static String overrides(JsonNode release, String neuronpedia) {
+        var overrides = JsonMapper.shared().createObjectNode();
+        release.path("config_overrides").forEachEntry(overrides::set);
+        if (neuronpedia != null) overrides.put("neuronpedia_id", neuronpedia);
+        return overrides.toString();
+    }
+
+    /** A value of an SAE, which is a mapping in YAML and a row in the bundled file. */
+    private static JsonNode value(JsonNode sae, String key) {
+        return sae.isArray() ? sae.path(COLUMNS.indexOf(key)) : sae.path(key);
+    }
+
+    private static String required(String where, JsonNode node, String key) {
+        JsonNode value = value(node, key);
+        if (value.isMissingNode() || value.isNull() || value.isContainer()) throw new InputException(where + " lacks '" + key + "'.");
+        return value.asString();
+    }
+
+    private static double number(JsonNode sae, String key) {
+        return value(sae, key).asDouble(Double.NaN);
     }
 
     /** The names of all releases. */
-    public List<String> releases() {
-        return List.copyOf(releases.keySet());
+    public Collection<String> releases() {
+        return Collections.unmodifiableSet(releases.keySet());
+    }
+
+    /** All SAEs, release by release. */
+    public Stream<Entry> entries() {
+        return releases.values().stream().flatMap(saes -> saes.values().stream());
+    }
+
+    /** Whether a name begins with a release of this registry. */
+    public boolean knows(String name) {
+        return releases.containsKey(name.split("/", 2)[0]);
     }
 
     /**
@@ -69,14 +158,17 @@ public final class SaeRegistry {
     public Entry find(String name) {
         int slash = name.indexOf('/');
         String release = slash < 0 ? name : name.substring(0, slash);
-        Map<String, Entry> saes = Optional.ofNullable(releases.get(release)).orElseThrow(() -> new InputException(
-                "SAE release '" + release + "' is not known, and no folder of that name exists." + Nearest.advice(release, releases.keySet())
-                        + " Known: " + String.join(", ", releases.keySet()) + "."));
+        Map<String, Entry> saes = releases.get(release);
+        if (saes == null) {
+            throw new InputException("SAE release '" + release + "' is not known, and no folder of that name exists." + Nearest.advice(release, releases.keySet())
+                    + " `panascope saes` lists all; OWNER/REPO/PATH names any folder on the hub.");
+        }
         String id = slash < 0 ? "" : name.substring(slash + 1);
         Entry entry = saes.get(id);
         if (entry == null) {
-            throw new InputException("release '" + release + "' has no SAE '" + id + "'." + Nearest.advice(id, saes.keySet())
-                    + " It has " + String.join(", ", saes.keySet()) + ".");
+            List<String> first = saes.keySet().stream().limit(13).toList();
+            throw new InputException((id.isEmpty() ? "'" + name + "' names a release of SAEs, and not one of them (" + name + "/SAE_ID)." : "release '" + release + "' has no SAE '" + id + "'.")
+                    + Nearest.advice(id, saes.keySet()) + " It has " + String.join(", ", first) + (saes.size() > first.size() ? ", ... (" + saes.size() + " in all)." : "."));
         }
         return entry;
     }

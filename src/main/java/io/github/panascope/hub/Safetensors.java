@@ -8,7 +8,6 @@ import io.github.panascope.torch.TensorScope;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
@@ -17,15 +16,17 @@ import java.util.Set;
 import tools.jackson.core.JacksonException;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.json.JsonMapper;
+import tools.jackson.databind.node.ObjectNode;
 
 /**
  * A safetensors file, memory-mapped. Its format: eight bytes little-endian with the length of a JSON header, that header
- * (name, dtype, shape and byte range of each tensor), then the bytes. Every range is checked against the file's length
+ * (name, dtype, shape and byte range of each tensor), then the bytes, without gap or overlap. All of that is checked
  * before a tensor is made.
  */
-public final class Safetensors {
+public final class Safetensors implements StateDict {
     private static final int PREFIX = 8;
     private static final long MAX_HEADER = 100_000_000; // the format's own limit
+    private static final JsonMapper STRICT = JsonMapper.builder().enable(tools.jackson.core.StreamReadFeature.STRICT_DUPLICATE_DETECTION).build();
     private static final Map<String, DType> DTYPES = Map.of("F64", DType.FLOAT64, "F32", DType.FLOAT32, "F16", DType.FLOAT16,
             "BF16", DType.BFLOAT16, "I64", DType.INT64, "I32", DType.INT32, "I16", DType.INT16, "I8", DType.INT8,
             "U8", DType.UINT8, "BOOL", DType.BOOL);
@@ -50,14 +51,50 @@ public final class Safetensors {
     public static Safetensors open(Path file, TensorScope scope) {
         if (!Files.isRegularFile(file)) throw new InputException(file + " does not exist.");
         try {
-            long size = Files.size(file);
-            if (size < PREFIX) throw new InputException(file + " is not a safetensors file: it is only " + size + " bytes long.");
-            Safetensors opened = new Safetensors(file, MappedFile.open(file, scope));
-            opened.readHeader();
-            return opened;
+            return open(file, MappedFile.open(file, scope));
         } catch (IOException e) {
             throw new InputException(file + " cannot be read: " + e.getMessage(), e);
         }
+    }
+
+    static Safetensors open(Path file, MappedFile mapping) {
+        if (mapping.size() < PREFIX) throw new InputException(file + " is not a safetensors file: it is only " + mapping.size() + " bytes long.");
+        Safetensors opened = new Safetensors(file, mapping);
+        opened.readHeader();
+        return opened;
+    }
+
+    /**
+     * Writes tensors in a file's place once all is written, so that no half a file is ever seen.
+     *
+     * @param tensors of any device, layout and dtype that the format has
+     * @throws InputException if the file cannot be written
+     */
+    public static void write(Path file, Map<String, Tensor> tensors) {
+        ObjectNode description = JsonMapper.shared().createObjectNode();
+        description.putObject("__metadata__").put("format", "pt");
+        long end = 0;
+        for (var named : tensors.entrySet()) {
+            Tensor tensor = named.getValue();
+            String dtype = DTYPES.entrySet().stream().filter(known -> known.getValue() == tensor.dtype()).findFirst().orElseThrow(
+                    () -> new IllegalArgumentException(named.getKey() + " has dtype " + tensor.dtype() + ", which safetensors does not have")).getKey();
+            long bytes = tensor.shape().elements() * tensor.dtype().bytes();
+            ObjectNode entry = description.putObject(named.getKey()).put("dtype", dtype);
+            for (long size : tensor.shape().sizes()) entry.withArray("shape").add(size);
+            if (tensor.shape().rank() == 0) entry.putArray("shape");
+            entry.putArray("data_offsets").add(end).add(end + bytes);
+            end += bytes;
+        }
+        byte[] json = JsonMapper.shared().writeValueAsBytes(description);
+        int padded = (json.length + PREFIX - 1) / PREFIX * PREFIX; // so that the data is aligned, as the format's own library does
+        byte[] start = java.util.Arrays.copyOf(ByteBuffer.allocate(PREFIX).order(ByteOrder.LITTLE_ENDIAN).putLong(padded).array(), PREFIX + padded);
+        java.util.Arrays.fill(start, PREFIX, start.length, (byte) ' ');
+        System.arraycopy(json, 0, start, PREFIX, json.length);
+        AtomicFile.write(file, out -> {
+            ByteBuffer header = ByteBuffer.wrap(start);
+            while (header.hasRemaining()) out.write(header);
+            for (Tensor tensor : tensors.values()) tensor.writeTo(out);
+        });
     }
 
     private void readHeader() {
@@ -66,7 +103,7 @@ public final class Safetensors {
         if (PREFIX + length > mapping.size()) throw truncated("its header ends at byte " + (PREFIX + length));
         JsonNode header;
         try {
-            header = JsonMapper.shared().readTree(new String(mapping.bytes(PREFIX, (int) length), StandardCharsets.UTF_8));
+            header = STRICT.readTree(mapping.bytes(PREFIX, (int) length));
         } catch (JacksonException e) {
             throw new InputException(file + " is not a safetensors file: its header is not JSON.", e);
         }
@@ -74,6 +111,21 @@ public final class Safetensors {
         header.forEachEntry((name, node) -> {
             if (!name.equals("__metadata__")) entries.put(name, entry(name, node, PREFIX + length));
         });
+        requireNoGapOrOverlap(PREFIX + length);
+    }
+
+    private void requireNoGapOrOverlap(long dataStart) {
+        long at = dataStart;
+        String before = null;
+        for (var next : entries.entrySet().stream().sorted(java.util.Comparator.comparingLong(e -> e.getValue().offset)).toList()) {
+            Entry entry = next.getValue();
+            if (entry.offset != at) {
+                throw new InputException(file + " is damaged: the range of tensor '" + next.getKey() + "' " + (entry.offset < at ? "overlaps that of '" + before + "'." : "leaves a gap before it."));
+            }
+            at += entry.shape.elements() * entry.dtype.bytes();
+            before = next.getKey();
+        }
+        if (at != mapping.size()) throw new InputException(file + " is damaged: " + (mapping.size() - at) + " bytes follow its last tensor.");
     }
 
     private Entry entry(String name, JsonNode node, long dataStart) {
@@ -103,52 +155,35 @@ public final class Safetensors {
         return new InputException(file + " is truncated: " + where + ", and the file has " + mapping.size() + ". Fetch it again.");
     }
 
-    /** The file it was read from. */
+    @Override
     public Path file() {
         return file;
     }
 
-    /** The names of its tensors, in the header's order. */
+    @Override
     public Set<String> names() {
         return java.util.Collections.unmodifiableSet(entries.keySet());
     }
 
-    /** Whether it holds a tensor of this name. */
-    public boolean has(String name) {
-        return entries.containsKey(name);
-    }
-
-    /** The shape of a tensor that is there. */
+    @Override
     public Shape shape(String name) {
         return require(name).shape;
     }
 
-    /** The dtype of a tensor that is there. */
+    @Override
     public DType dtype(String name) {
         return require(name).dtype;
     }
 
-    /** A tensor over the mapped bytes, in the innermost open scope; it must not outlive the mapping's scope. */
+    @Override
     public Tensor tensor(String name) {
         Entry entry = require(name);
         return mapping.tensor(entry.offset, entry.dtype, entry.shape);
     }
 
-    /**
-     * A floating-point tensor of a known shape.
-     *
-     * @throws InputException if it is missing, of another shape, or not floating-point
-     */
-    public Tensor weight(String name, Shape expected) {
-        Entry entry = require(name);
-        if (!entry.shape.equals(expected)) throw new InputException(file + ": tensor '" + name + "' has shape " + entry.shape + ", and " + expected + " was expected.");
-        if (!entry.dtype.isFloatingPoint()) throw new InputException(file + ": tensor '" + name + "' has dtype " + entry.dtype + ", and a floating-point dtype was expected.");
-        return tensor(name);
-    }
-
     private Entry require(String name) {
         Entry entry = entries.get(name);
-        if (entry == null) throw new InputException(file + " has no tensor '" + name + "'." + Nearest.advice(name, entries.keySet()));
+        if (entry == null) throw missing(name);
         return entry;
     }
 }

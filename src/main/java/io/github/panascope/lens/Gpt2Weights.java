@@ -1,7 +1,7 @@
 package io.github.panascope.lens;
 
 import io.github.panascope.hub.InputException;
-import io.github.panascope.hub.Safetensors;
+import io.github.panascope.hub.StateDict;
 import io.github.panascope.torch.DType;
 import io.github.panascope.torch.Device;
 import io.github.panascope.torch.Shape;
@@ -15,20 +15,23 @@ import java.util.TreeSet;
 
 /**
  * The weights of a GPT-2 as the hookable model wants them, under TransformerLens's names: processed tensor by tensor from a
- * mapped file. Projections keep GPT-2's own layout [in, out]; q, k and v stay side by side in W_QKV [d_model, 3 d_model].
+ * mapped file, so that never more than a layer is held twice. Projections keep GPT-2's own layout [in, out]; q, k and v stay
+ * side by side in W_QKV [d_model, 3 d_model].
  *
  * <p>Each step is followed by its formula in TransformerLens 2.18's {@code weight_processing}; the order matters.
  */
 final class Gpt2Weights {
-    private final Safetensors file;
+    private final StateDict file;
     private final TransformerConfig config;
     private final WeightProcessing processing;
     private final Device device;
     private final DType dtype;
     private final String prefix;
     private final Set<String> used = new HashSet<>();
+    /** Tensors that are no view of the file: changed in place, where another copy would cost as much again. */
+    private final Set<Tensor> own = new HashSet<>();
 
-    Gpt2Weights(Safetensors file, TransformerConfig config, WeightProcessing processing, Device device, DType dtype) {
+    Gpt2Weights(StateDict file, TransformerConfig config, WeightProcessing processing, Device device, DType dtype) {
         this.file = file;
         this.config = config;
         this.processing = processing;
@@ -65,9 +68,9 @@ final class Gpt2Weights {
             Tensor wOut = load(block + "mlp.c_proj.weight", mlp, width), bOut = load(block + "mlp.c_proj.bias", width);
             if (processing.foldLn()) {
                 bQkv = bQkv.add(ln1Bias.matmul(wQkv)); // with the weights as they were
-                wQkv = centred(wQkv.mul(ln1Weight.unsqueeze(1)), 0);
+                wQkv = centred(scaled(wQkv, ln1Weight.unsqueeze(1)), 0);
                 bIn = bIn.add(ln2Bias.matmul(wIn));
-                wIn = centred(wIn.mul(ln2Weight.unsqueeze(1)), 0);
+                wIn = centred(scaled(wIn, ln2Weight.unsqueeze(1)), 0);
             } else {
                 // LayerNorm itself runs in float32, whatever the model's dtype.
                 weights.putAll(Map.of("ln1_w", ln1Weight, "ln1_b", ln1Bias, "ln2_w", ln2Weight, "ln2_b", ln2Bias));
@@ -99,7 +102,7 @@ final class Gpt2Weights {
             Tensor bU = Tensor.zeros(DType.FLOAT32, Shape.of(config.dVocab()));
             if (processing.foldLn()) {
                 bU = bU.add(unembed.matmul(bias));
-                unembed = centred(unembed.mul(weight), -1);
+                unembed = centred(scaled(unembed, weight), -1);
             } else {
                 weights.putAll(Map.of("ln_final_w", weight, "ln_final_b", bias));
             }
@@ -131,15 +134,29 @@ final class Gpt2Weights {
 
     private Tensor take(String name, long... sizes) {
         used.add(name);
-        return file.weight(name, Shape.of(sizes)).to(DType.FLOAT32);
+        Tensor stored = file.weight(name, Shape.of(sizes));
+        Tensor tensor = stored.to(DType.FLOAT32);
+        if (stored.dtype() != DType.FLOAT32) own.add(tensor); // a copy already, that may be written to
+        return tensor;
     }
 
-    private static Tensor centred(Tensor tensor, int dimension) {
-        return tensor.sub(tensor.mean(dimension, true));
+    private Tensor centred(Tensor tensor, int dimension) {
+        Tensor mean = tensor.mean(dimension, true);
+        return own.contains(tensor) ? tensor.sub_(mean) : owned(tensor.sub(mean));
+    }
+
+    private Tensor scaled(Tensor tensor, Tensor factor) {
+        return own.contains(tensor) ? tensor.mul_(factor) : owned(tensor.mul(factor));
+    }
+
+    private Tensor owned(Tensor tensor) {
+        own.add(tensor);
+        return tensor;
     }
 
     private Map<String, Tensor> kept(TensorScope keep, Map<String, Tensor> weights) {
         Map<String, Tensor> result = new HashMap<>();
+        own.clear();
         weights.forEach((name, tensor) -> result.put(name, keep.adopt((name.startsWith("ln") ? tensor : tensor.to(dtype)).to(device))));
         return result;
     }

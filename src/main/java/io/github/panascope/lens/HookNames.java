@@ -29,6 +29,16 @@ public final class HookNames {
         return matcher.matches() ? OptionalInt.of(Integer.parseInt(matcher.group(1))) : OptionalInt.empty();
     }
 
+    /**
+     * The hook point at which an activation can be read that TransformerLens or SAELens have under another name too: the input of the MLP,
+     * {@code mlp.hook_in}, is {@code ln2.hook_normalized}, and {@code hook_mlp_in}, before its LayerNorm, is {@code hook_resid_mid}.
+     */
+    public static String reading(String name) {
+        if (name.endsWith(".mlp.hook_in")) return name.substring(0, name.length() - "mlp.hook_in".length()) + "ln2.hook_normalized";
+        if (name.endsWith(".hook_mlp_in")) return name.substring(0, name.length() - "hook_mlp_in".length()) + "hook_resid_mid";
+        return name;
+    }
+
     /** The size of the last dimension at a hook point, with the heads of q, k, v and z counted as one; -1 where it is positions or 1. */
     public static int width(String name, TransformerConfig config) {
         if (name.endsWith("hook_scale") || name.endsWith("hook_attn_scores") || name.endsWith("hook_pattern")) return -1;

@@ -3,7 +3,7 @@ package io.github.panascope.lens;
 import io.github.panascope.hub.ConfigFile;
 import io.github.panascope.hub.Hub;
 import io.github.panascope.hub.InputException;
-import io.github.panascope.hub.Safetensors;
+import io.github.panascope.hub.StateDict;
 import io.github.panascope.torch.DType;
 import io.github.panascope.torch.Device;
 import io.github.panascope.torch.ScriptModule;
@@ -40,6 +40,9 @@ public final class HookedTransformer implements AutoCloseable {
         }
     }
 
+    /** The text in a saved model that says what it is. */
+    private static final String SAVED = "panascope.json";
+
     private final String name;
     private final TransformerConfig config;
     private final Tokenizer tokenizer;
@@ -67,18 +70,31 @@ public final class HookedTransformer implements AutoCloseable {
     }
 
     /**
-     * Loads a model by its TransformerLens name ({@code gpt2-small}), its hub id, or the folder that holds its
-     * {@code config.json} and {@code model.safetensors}. The hub's cache is asked first; without a match there it is fetched.
+     * Loads a model: by its TransformerLens name ({@code gpt2-small}); by its hub id, {@code @REVISION} added where that is not main; by the
+     * folder that holds its {@code config.json} and weights ({@code model.safetensors}, {@code pytorch_model.bin}, or their shards with an
+     * index); or by a file of weights with {@code config.json} beside it, which may be TorchScript that was traced or scripted from Hugging
+     * Face's GPT-2. What {@link #save} wrote is recognised too. The hub's cache is asked first; without a match there it is fetched.
      *
      * @throws InputException if there is no such model, or its files cannot be used
      */
     public static HookedTransformer fromPretrained(String nameOrFolder, Options options, Hub hub) {
+        if (nameOrFolder.endsWith(".pt") && Files.isRegularFile(Path.of(nameOrFolder)) && StateDict.extraFile(Path.of(nameOrFolder), SAVED).isPresent()) {
+            if (options.processing() != WeightProcessing.DEFAULT || options.dtype() != DType.FLOAT32) {
+                throw new InputException(nameOrFolder + " holds weights as they were processed when it was saved: load it with the default processing and dtype.");
+            }
+            return loadTorchScript(Path.of(nameOrFolder), options.device());
+        }
         return load(nameOrFolder, ModelFiles.find(nameOrFolder, hub), options);
     }
 
     /** The same with the default options, and the hub as the environment describes it. */
     public static HookedTransformer fromPretrained(String nameOrFolder) {
         return fromPretrained(nameOrFolder, Options.DEFAULT, Hub.fromEnvironment());
+    }
+
+    /** Whether a name is one of GPT-2's in TransformerLens. */
+    public static boolean isKnown(String name) {
+        return ModelFiles.isKnown(name);
     }
 
     private static HookedTransformer load(String name, ModelFiles files, Options options) {
@@ -91,7 +107,7 @@ public final class HookedTransformer implements AutoCloseable {
         Device device = options.device().requireUsable();
         TensorScope scope = TensorScope.shared();
         try {
-            Safetensors file = Safetensors.open(files.weights(), scope);
+            StateDict file = StateDict.open(files.weights(), scope, files.shards());
             Gpt2Weights weights = new Gpt2Weights(file, config, options.processing(), device, options.dtype());
             ScriptModule root;
             try (var _ = TensorScope.open()) {
@@ -115,9 +131,9 @@ public final class HookedTransformer implements AutoCloseable {
         device.requireUsable();
         TensorScope scope = TensorScope.shared();
         try {
+            String metadata = StateDict.extraFile(file, SAVED).orElseThrow(() -> new InputException(file + " was not saved by Panascope: it has no " + SAVED + " inside."));
+            ConfigFile saved = ConfigFile.parse(file + "!" + SAVED, metadata);
             ScriptModule.Loaded loaded = ScriptModule.load(file, device, scope);
-            if (loaded.metadata().isEmpty()) throw new InputException(file + " is TorchScript, but was not saved by Panascope: it has no panascope.json inside.");
-            ConfigFile saved = ConfigFile.parse(file + "!panascope.json", loaded.metadata());
             TransformerConfig config = TransformerConfig.parse(saved.object("config").orElseThrow(() -> new InputException(file + "!panascope.json has no 'config'."))).config();
             return new HookedTransformer(saved.text("name"), config, Tokenizer.gpt2(), device, List.of(), loaded.module(), scope);
         } catch (RuntimeException | Error e) {

@@ -5,8 +5,10 @@ import io.github.panascope.hub.HubRepo;
 import io.github.panascope.hub.InputException;
 import io.github.panascope.hub.Nearest;
 import java.nio.file.Files;
+import java.nio.file.InvalidPathException;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -16,44 +18,77 @@ import java.util.function.Function;
  * Where the files of a model lie, in Hugging Face's layout.
  *
  * @param config     config.json
- * @param weights    model.safetensors
+ * @param weights    the tensors, or the index of the files that hold them
+ * @param shards     where a file lies that the index names
  * @param vocabulary vocab.json and merges.txt, or tokenizer.json; none if GPT-2's own tokenizer applies
  */
-record ModelFiles(Path config, Path weights, List<Path> vocabulary) {
-    /** TransformerLens's names and aliases, by the hub's. */
-    private static final Map<String, List<String>> NAMES = Map.of(
-            "gpt2", List.of("gpt2", "gpt2-small"),
-            "gpt2-medium", List.of("gpt2-medium"),
-            "gpt2-large", List.of("gpt2-large"),
-            "gpt2-xl", List.of("gpt2-xl"),
-            "distilgpt2", List.of("distilgpt2", "distillgpt2", "distill-gpt2", "distil-gpt2", "gpt2-xs"));
+record ModelFiles(Path config, Path weights, Function<String, Path> shards, List<Path> vocabulary) {
+    /** What transformers writes, the safest first. The last one is TorchScript, which has no fixed name; this is ours. */
+    private static final List<String> WEIGHTS = List.of("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json", "model.pt");
+    private static final Map<String, String> HUB_IDS = hubIds();
 
-    static ModelFiles find(String nameOrFolder, Hub hub) {
-        Path folder = Path.of(nameOrFolder);
-        if (Files.isDirectory(folder)) {
-            Function<String, Optional<Path>> inFolder = name -> Optional.of(folder.resolve(name)).filter(Files::exists);
-            return of(name -> inFolder.apply(name).orElseThrow(() -> new InputException("model folder " + folder + " has no " + name + ".")), inFolder);
+    /** The hub's id of each of TransformerLens's names and aliases. */
+    private static Map<String, String> hubIds() {
+        Map<String, String> ids = new LinkedHashMap<>();
+        for (String name : List.of("gpt2", "gpt2-medium", "gpt2-large", "gpt2-xl", "distilgpt2")) ids.put(name, name);
+        ids.put("gpt2-small", "gpt2");
+        for (String alias : List.of("distillgpt2", "distill-gpt2", "distil-gpt2", "gpt2-xs")) ids.put(alias, "distilgpt2");
+        crfm(ids, "small", List.of("alias-gpt2-small-x21", "battlestar-gpt2-small-x49", "caprica-gpt2-small-x81", "darkmatter-gpt2-small-x343", "expanse-gpt2-small-x777"), "gpt2-mistral-small-");
+        crfm(ids, "medium", List.of("arwen-gpt2-medium-x21", "beren-gpt2-medium-x49", "celebrimbor-gpt2-medium-x81", "durin-gpt2-medium-x343", "eowyn-gpt2-medium-x777"), "gpt2-medium-small-");
+        return ids;
+    }
+
+    /** Stanford's five models of a size, which are also called by letters. */
+    private static void crfm(Map<String, String> ids, String size, List<String> names, String third) {
+        for (int i = 0; i < names.size(); i++) {
+            String id = "stanford-crfm/" + names.get(i);
+            char letter = (char) ('a' + i);
+            for (String alias : List.of(id, names.get(i), "stanford-gpt2-" + size + "-" + letter, third + letter, "gpt2-stanford-" + size + "-" + letter)) ids.put(alias, id);
         }
-        HubRepo repo = HubRepo.model(hubId(nameOrFolder));
-        return of(name -> hub.file(repo, name), name -> hub.optionalFile(repo, name));
+    }
+
+    static boolean isKnown(String name) {
+        return HUB_IDS.containsKey(name);
+    }
+
+    /** Finds them by TransformerLens's name, a hub id (with {@code @REVISION} where it is not main), a folder, or a file of weights with config.json beside it. */
+    static ModelFiles find(String name, Hub hub) {
+        Path path;
+        try {
+            path = Path.of(name);
+        } catch (InvalidPathException e) {
+            throw new InputException("'" + name.replace("\0", "\\0") + "' is neither the name of a model nor of a folder.", e);
+        }
+        if (Files.isRegularFile(path)) return inFolder(path.toAbsolutePath().getParent(), path.getFileName().toString());
+        if (Files.isDirectory(path)) return inFolder(path, null);
+        HubRepo repo = HubRepo.model(hubId(name));
+        return of(only -> hub.file(repo, only), only -> hub.optionalFile(repo, only), null, repo.toString());
+    }
+
+    private static ModelFiles inFolder(Path folder, String weights) {
+        Function<String, Optional<Path>> optional = name -> Optional.of(folder.resolve(name)).filter(Files::exists);
+        return of(name -> optional.apply(name).orElseThrow(() -> new InputException("model folder " + folder + " has no " + name + ".")), optional, weights, "model folder " + folder);
     }
 
     private static String hubId(String name) {
-        for (var known : NAMES.entrySet()) if (known.getValue().contains(name)) return known.getKey();
-        if (name.matches("[^/.][^/]*/[^/]+")) return name;
-        List<String> all = NAMES.values().stream().flatMap(List::stream).sorted().toList();
-        throw new InputException("model '" + name + "' is not known, and no folder of that name exists." + Nearest.advice(name, all) + " Known: " + String.join(", ", all) + ".");
+        int at = name.indexOf('@');
+        String id = at < 0 ? name : name.substring(0, at), revision = at < 0 ? "" : name.substring(at);
+        if (HUB_IDS.containsKey(id)) return HUB_IDS.get(id) + revision;
+        if (id.matches("[^/.][^/]*/[^/]+")) return name;
+        throw new InputException("model '" + name + "' is not known, and no file or folder of that name exists." + Nearest.advice(id, HUB_IDS.keySet())
+                + " Known: gpt2-small, gpt2-medium, gpt2-large, gpt2-xl, distilgpt2, stanford-crfm's, and any OWNER/NAME on the hub.");
     }
 
-    private static ModelFiles of(Function<String, Path> required, Function<String, Optional<Path>> optional) {
+    private static ModelFiles of(Function<String, Path> required, Function<String, Optional<Path>> optional, String weights, String where) {
         Path config = required.apply("config.json");
-        Path weights = required.apply("model.safetensors");
+        Path found = weights != null ? required.apply(weights) : WEIGHTS.stream().map(optional).flatMap(Optional::stream).findFirst()
+                .orElseThrow(() -> new InputException(where + " has none of " + String.join(", ", WEIGHTS) + "."));
         List<Path> vocabulary = new ArrayList<>();
         Optional<Path> vocab = optional.apply("vocab.json");
-        Optional<Path> merges = vocab.flatMap(found -> optional.apply("merges.txt"));
+        Optional<Path> merges = vocab.flatMap(there -> optional.apply("merges.txt"));
         if (merges.isPresent()) vocabulary.addAll(List.of(vocab.get(), merges.get()));
         else optional.apply("tokenizer.json").ifPresent(vocabulary::add);
-        return new ModelFiles(config, weights, List.copyOf(vocabulary));
+        return new ModelFiles(config, found, required, List.copyOf(vocabulary));
     }
 
     Tokenizer tokenizer() {

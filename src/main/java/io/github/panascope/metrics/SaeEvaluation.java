@@ -6,6 +6,7 @@ import io.github.panascope.lens.HookedTransformer;
 import io.github.panascope.lens.Hooks;
 import io.github.panascope.sae.Sae;
 import io.github.panascope.torch.ActivationHook;
+import io.github.panascope.torch.Shape;
 import io.github.panascope.torch.Tensor;
 import io.github.panascope.torch.TensorScope;
 import java.util.function.IntConsumer;
@@ -54,18 +55,18 @@ public record SaeEvaluation(L0 l0, DownstreamLoss loss) {
         return new SaeEvaluation(l0, new DownstreamLoss(sums[0] / predictions, sums[1] / predictions, sums[2] / predictions));
     }
 
-    /** Sums over positions of the three losses; L0 is counted on the way. */
+    /** Sums over positions of the three losses; L0 is counted on the way. Zeros go where the reconstruction goes. */
     private static double[] evaluate(HookedTransformer model, Sae sae, Tensor batch, L0 l0) {
-        String hook = sae.config().hookName();
-        int layer = HookNames.layer(hook).orElse(hook.startsWith("ln_final") ? model.config().nLayers() : 0);
+        String in = HookNames.reading(sae.config().hookName()), out = sae.config().hookNameOut(); // the same but for transcoders
+        int layer = HookNames.layer(in).orElse(in.startsWith("ln_final") ? model.config().nLayers() : 0);
         boolean fromStart = layer == 0 || layer == model.config().nLayers(); // nothing to share, or nothing to start at
         Tensor prefix = fromStart ? null : model.forward(batch).stopAtLayer(layer);
-        Forward plain = begin(model, batch, layer, prefix).caching(hook::equals);
+        Forward plain = begin(model, batch, layer, prefix).caching(name -> name.equals(in) || name.equals(out));
         double original = sum(plain.lossPerToken());
-        Tensor reconstruction = reconstruct(sae, plain.cache().get(hook), l0);
-        double reconstructed = sum(begin(model, batch, layer, prefix).hooks(Hooks.at(hook, (activation, name) -> reconstruction)).lossPerToken());
+        Tensor reconstruction = reconstruct(sae, plain.cache().get(in), plain.cache().get(out), l0);
+        double reconstructed = sum(begin(model, batch, layer, prefix).hooks(Hooks.at(out, (activation, name) -> reconstruction)).lossPerToken());
         ActivationHook zeros = (activation, name) -> activation.zerosLike();
-        double zero = sum(begin(model, batch, layer, prefix).hooks(Hooks.at(hook, zeros)).lossPerToken());
+        double zero = sum(begin(model, batch, layer, prefix).hooks(Hooks.at(out, zeros)).lossPerToken());
         return new double[] {original, reconstructed, zero};
     }
 
@@ -78,12 +79,12 @@ public record SaeEvaluation(L0 l0, DownstreamLoss loss) {
         return losses.sum(io.github.panascope.torch.DType.FLOAT64).item();
     }
 
-    /** The reconstruction in the activation's shape and dtype; never holds the features of more than a chunk of positions. */
-    private static Tensor reconstruct(Sae sae, Tensor activation, L0 l0) {
+    /** What the SAE makes of one activation, in the shape and dtype of the other; never holds the features of more than a chunk of positions. */
+    private static Tensor reconstruct(Sae sae, Tensor activation, Tensor like, L0 l0) {
         long positions = activation.size(1);
         long count = activation.size(0) * positions;
         Tensor rows = activation.reshape(count, -1);
-        Tensor result = Tensor.empty(activation.dtype(), rows.shape(), rows.device());
+        Tensor result = Tensor.empty(like.dtype(), Shape.of(count, sae.config().dOut()), like.device());
         for (long start = 0; start < count; start += ENCODE_CHUNK) {
             long end = Math.min(count, start + ENCODE_CHUNK);
             try (var _ = TensorScope.open()) {
@@ -93,6 +94,6 @@ public record SaeEvaluation(L0 l0, DownstreamLoss loss) {
                 result.slice(0, start, end).copy_(encoded.reconstruction());
             }
         }
-        return result.reshape(activation.shape().sizes());
+        return result.reshape(like.shape().sizes());
     }
 }

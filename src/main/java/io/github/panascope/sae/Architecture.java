@@ -3,89 +3,165 @@ package io.github.panascope.sae;
 import io.github.panascope.hub.ConfigFile;
 import io.github.panascope.hub.InputException;
 import io.github.panascope.hub.Nearest;
-import io.github.panascope.hub.Safetensors;
 import io.github.panascope.torch.DType;
-import io.github.panascope.torch.Device;
 import io.github.panascope.torch.Shape;
 import io.github.panascope.torch.Tensor;
-import io.github.panascope.torch.TensorScope;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.Set;
-import java.util.TreeSet;
+import java.util.function.UnaryOperator;
 
 /**
- * How an SAE turns its input into features and features into its output. One case for each architecture, holding its
- * weights; switches over it are exhaustive.
+ * How an SAE turns its input into features and features into its output: the formulas of SAELens 6. One case for each
+ * architecture, over its weights: W_enc [d_in, d_sae], b_enc [d_sae], W_dec [d_sae, d_out], b_dec [d_out].
+ *
+ * <p>Rows are prepared: normalised, and without b_dec where that applies.
  */
-sealed interface Architecture permits Architecture.Standard {
-    /** Names that SAELens knows; those without a case here are refused by name. */
-    List<String> KNOWN = List.of("standard", "gated", "jumprelu", "topk", "batchtopk", "matryoshka_batchtopk", "transcoder", "skip_transcoder",
-            "jumprelu_transcoder", "jumprelu_skip_transcoder", "matching_pursuit", "temporal", "abstopk");
+sealed interface Architecture {
+    /** The names that files may carry, as SAELens writes them. */
+    List<String> SUPPORTED = List.of("standard", "gated", "jumprelu", "topk", "transcoder", "skip_transcoder", "jumprelu_transcoder", "jumprelu_skip_transcoder");
+    /** Names of SAELens without a case here, refused by name: the first three are trained, and saved as jumprelu. */
+    List<String> UNSUPPORTED = List.of("batchtopk", "matryoshka_batchtopk", "jumprelu_training", "matching_pursuit", "temporal", "abstopk");
 
-    /**
-     * relu(x W_enc + b_enc), and a W_dec + b_dec.
-     *
-     * @param wEnc [d_in, d_sae]
-     * @param bEnc [d_sae]
-     * @param wDec [d_sae, d_in]
-     * @param bDec [d_in]
-     */
+    /** relu(x W_enc + b_enc). */
     record Standard(Tensor wEnc, Tensor bEnc, Tensor wDec, Tensor bDec) implements Architecture {
-        /** Features [n, d_sae] of rows [n, d_in] from which b_dec is subtracted already, where that applies. */
         @Override
         public Tensor encode(Tensor rows) {
             return bEnc.addmm(rows, wEnc).relu();
         }
+    }
+
+    /** 1[x W_enc + b_gate &gt; 0] · relu(x (W_enc · exp(r_mag)) + b_mag), with b_gate, r_mag and b_mag [d_sae]. */
+    record Gated(Tensor wEnc, Tensor bGate, Tensor rMag, Tensor bMag, Tensor wDec, Tensor bDec) implements Architecture {
+        @Override
+        public Tensor encode(Tensor rows) {
+            Tensor products = rows.matmul(wEnc); // one product serves both: x (W_enc · exp(r)) = (x W_enc) · exp(r)
+            Tensor open = products.add(bGate).gt(0);
+            return products.mul(rMag.exp()).add(bMag).relu().mul(open);
+        }
+    }
+
+    /** h = x W_enc + b_enc; relu(h) · 1[h &gt; threshold], with threshold [d_sae]. */
+    record JumpRelu(Tensor wEnc, Tensor bEnc, Tensor threshold, Tensor wDec, Tensor bDec) implements Architecture {
+        @Override
+        public Tensor encode(Tensor rows) {
+            Tensor pre = bEnc.addmm(rows, wEnc);
+            return pre.relu().mul(pre.gt(threshold));
+        }
+    }
+
+    /**
+     * h = x W_enc + b_enc; relu of the k largest of each row, zero elsewhere.
+     *
+     * @param norms ‖W_dec‖ of each feature [d_sae], by which h is multiplied and features are divided again; null without rescaling
+     */
+    record TopK(Tensor wEnc, Tensor bEnc, Tensor wDec, Tensor bDec, Tensor norms, int k) implements Architecture {
+        @Override
+        public Tensor encode(Tensor rows) {
+            Tensor pre = bEnc.addmm(rows, wEnc);
+            if (norms != null) pre = pre.mul(norms);
+            Tensor[] top = pre.topk(k);
+            return pre.zerosLike().scatter(-1, top[1], top[0].relu());
+        }
 
         @Override
         public Tensor decode(Tensor features) {
-            return bDec.addmm(features, wDec);
+            return bDec.addmm(norms == null ? features : features.div(norms), wDec);
         }
     }
 
     /** Features [n, d_sae] of prepared rows [n, d_in]. */
     Tensor encode(Tensor rows);
 
-    /** Rows [n, d_in] of features [n, d_sae]. */
-    Tensor decode(Tensor features);
+    /** Rows [n, d_out] of features [n, d_sae]: a W_dec + b_dec. */
+    default Tensor decode(Tensor features) {
+        return bDec().addmm(features, wDec());
+    }
 
-    /** [d_in]. */
+    /** [d_sae, d_out]. */
+    Tensor wDec();
+
+    /** [d_out]. */
     Tensor bDec();
+
+    // ------------------------------------------------------------------------------------------------- by name
 
     /** Refuses an architecture that is not understood, by name. */
     static void requireSupported(ConfigFile file, String name) {
-        if (name.equals("standard")) return;
-        if (KNOWN.contains(name)) {
-            throw new InputException(file.place() + ": the architecture '" + name + "' is not supported yet; 'standard' is.");
+        if (SUPPORTED.contains(name)) return;
+        if (name.endsWith("batchtopk")) {
+            throw new InputException(file.place() + ": '" + name + "' is an architecture in training; SAELens saves the result as 'jumprelu' (save_inference_model).");
         }
-        throw new InputException(file.place() + ": the architecture '" + name + "' is not known." + Nearest.advice(name, KNOWN));
+        String known = String.join(", ", SUPPORTED) + ".";
+        if (UNSUPPORTED.contains(name)) throw new InputException(file.place() + ": the architecture '" + name + "' is not supported; supported are " + known);
+        throw new InputException(file.place() + ": the architecture '" + name + "' is not known." + Nearest.advice(name, SUPPORTED) + " Supported are " + known);
     }
 
-    /** Reads the weights that a configuration calls for, and refuses a file that lacks some or holds others. */
-    static Architecture load(Safetensors file, SaeConfig config, Device device, DType dtype, TensorScope keep) {
-        int in = config.dIn(), sae = config.dSae();
-        Map<String, Shape> wanted = Map.of("W_enc", Shape.of(in, sae), "b_enc", Shape.of(sae), "W_dec", Shape.of(sae, in), "b_dec", Shape.of(in));
-        requireOnly(file, wanted.keySet());
-        try (var _ = TensorScope.open()) {
-            java.util.function.Function<String, Tensor> weight = name -> keep.adopt(file.weight(name, wanted.get(name)).to(dtype).to(device));
-            return new Standard(weight.apply("W_enc"), weight.apply("b_enc"), weight.apply("W_dec"), weight.apply("b_dec"));
-        }
+    /** Whether an architecture reads one hook point and writes another. */
+    static boolean isTranscoder(String name) {
+        return name.endsWith("transcoder");
     }
 
-    private static void requireOnly(Safetensors file, Set<String> wanted) {
-        Set<String> left = new TreeSet<>(file.names());
-        left.removeAll(wanted);
-        if (left.remove("scaling_factor")) requireOnes(file);
-        if (!left.isEmpty()) throw new InputException(file.file() + " holds tensors that a standard SAE does not have: " + String.join(", ", left) + ". Is it of another architecture?");
+    /** The tensors that a configuration calls for, under SAELens's names. */
+    static Map<String, Shape> shapes(SaeConfig config) {
+        Shape features = Shape.of(config.dSae());
+        Map<String, Shape> shapes = new LinkedHashMap<>();
+        shapes.put("W_enc", Shape.of(config.dIn(), config.dSae()));
+        shapes.put("W_dec", Shape.of(config.dSae(), config.dOut()));
+        shapes.put("b_dec", Shape.of(config.dOut()));
+        if (config.architecture().equals("gated")) {
+            for (String name : List.of("b_gate", "r_mag", "b_mag")) shapes.put(name, features);
+        } else {
+            shapes.put("b_enc", features);
+        }
+        if (config.architecture().startsWith("jumprelu")) shapes.put("threshold", features);
+        if (config.architecture().contains("skip")) shapes.put("W_skip", Shape.of(config.dOut(), config.dIn()));
+        return shapes;
     }
 
-    /** Old files carry a factor for each feature; all ones change nothing, anything else is another SAE. */
-    private static void requireOnes(Safetensors file) {
-        try (var _ = TensorScope.open()) {
-            for (float factor : file.tensor("scaling_factor").toFloats()) {
-                if (factor != 1f) throw new InputException(file.file() + ": 'scaling_factor' is not all ones; fine-tuned SAEs are not supported yet.");
-            }
-        }
+    /** The architecture over weights of these names; {@code keep} gets what it works out for itself. */
+    static Architecture of(SaeConfig config, Map<String, Tensor> w, UnaryOperator<Tensor> keep) {
+        return switch (config.architecture()) {
+            case "standard", "transcoder", "skip_transcoder" -> new Standard(w.get("W_enc"), w.get("b_enc"), w.get("W_dec"), w.get("b_dec"));
+            case "gated" -> new Gated(w.get("W_enc"), w.get("b_gate"), w.get("r_mag"), w.get("b_mag"), w.get("W_dec"), w.get("b_dec"));
+            case "jumprelu", "jumprelu_transcoder", "jumprelu_skip_transcoder" ->
+                new JumpRelu(w.get("W_enc"), w.get("b_enc"), w.get("threshold"), w.get("W_dec"), w.get("b_dec"));
+            case "topk" -> new TopK(w.get("W_enc"), w.get("b_enc"), w.get("W_dec"), w.get("b_dec"), config.rescaleActsByDecoderNorm() ? keep.apply(norms(w.get("W_dec"))) : null, config.k());
+            default -> throw new IllegalArgumentException("no such architecture: " + config.architecture());
+        };
+    }
+
+    /** ‖W_dec‖ of each feature, [d_sae]. */
+    private static Tensor norms(Tensor wDec) {
+        return wDec.norm().reshape(-1);
+    }
+
+    // ------------------------------------------------------------------------------------------------- folding
+
+    /**
+     * Weights of the same function with decoder rows of norm 1: with n = max(‖W_dec‖, 1e-8), W_dec / n, and W_enc, b_enc, b_gate,
+     * b_mag and threshold times n (r_mag, an exponent, stays). Features come out times n.
+     */
+    static Map<String, Tensor> foldDecoderNorm(Map<String, Tensor> weights) {
+        Tensor n = norms(weights.get("W_dec")).clampMin(1e-8);
+        Map<String, Tensor> folded = new LinkedHashMap<>(weights);
+        folded.computeIfPresent("W_dec", (name, tensor) -> tensor.div(n.unsqueeze(1)));
+        for (String name : List.of("W_enc", "b_enc", "b_gate", "b_mag", "threshold")) folded.computeIfPresent(name, (key, tensor) -> tensor.mul(n));
+        return folded;
+    }
+
+    /** Weights for activations as they are, of an SAE that was trained on activations times s: W_enc · s, W_dec / s, b_dec / s. */
+    static Map<String, Tensor> foldNormScaling(Map<String, Tensor> weights, double s) {
+        Map<String, Tensor> folded = new LinkedHashMap<>(weights);
+        folded.computeIfPresent("W_enc", (name, tensor) -> tensor.mul(s));
+        for (String name : List.of("W_dec", "b_dec")) folded.computeIfPresent(name, (key, tensor) -> tensor.mul(1 / s));
+        return folded;
+    }
+
+    /** Weights in another dtype, for messages and loading alike: nothing is copied that has it already. */
+    static Map<String, Tensor> inDType(Map<String, Tensor> weights, DType dtype) {
+        Map<String, Tensor> converted = new LinkedHashMap<>();
+        weights.forEach((name, tensor) -> converted.put(name, tensor.to(dtype)));
+        return converted;
     }
 }

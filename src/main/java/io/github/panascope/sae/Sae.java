@@ -1,24 +1,29 @@
 package io.github.panascope.sae;
 
-import io.github.panascope.hub.ConfigFile;
+import io.github.panascope.hub.AtomicFile;
 import io.github.panascope.hub.Hub;
-import io.github.panascope.hub.HubRepo;
 import io.github.panascope.hub.InputException;
+import io.github.panascope.hub.Nearest;
 import io.github.panascope.hub.SaeRegistry;
 import io.github.panascope.hub.Safetensors;
+import io.github.panascope.hub.StateDict;
 import io.github.panascope.lens.HookNames;
 import io.github.panascope.lens.HookedTransformer;
+import io.github.panascope.lens.Hooks;
 import io.github.panascope.lens.TransformerConfig;
 import io.github.panascope.torch.DType;
 import io.github.panascope.torch.Device;
 import io.github.panascope.torch.Shape;
 import io.github.panascope.torch.Tensor;
 import io.github.panascope.torch.TensorScope;
-import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Arrays;
+import java.util.Collections;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.function.UnaryOperator;
 
 /**
  * A sparse autoencoder. Immutable, safe to use from many threads at once; owns its weights until it is closed. Results
@@ -31,17 +36,24 @@ public final class Sae implements AutoCloseable {
     private final String name;
     private final SaeConfig config;
     private final List<String> skippedKeys;
+    private final List<String> advice;
+    private final Map<String, Tensor> weights;
     private final Architecture architecture;
     private final Tensor logSparsity;
     private final DType dtype;
     private final Device device;
     private final TensorScope scope;
 
-    private Sae(String name, SaeConfig config, List<String> skippedKeys, Architecture architecture, Tensor logSparsity, DType dtype, Device device, TensorScope scope) {
+    /** Takes the weights, of any scope, into its own. */
+    private Sae(String name, SaeConfig config, List<String> skippedKeys, List<String> advice, Map<String, Tensor> weights, Tensor logSparsity, DType dtype, Device device, TensorScope scope) {
         this.name = name;
         this.config = config;
         this.skippedKeys = List.copyOf(skippedKeys);
-        this.architecture = architecture;
+        this.advice = List.copyOf(advice);
+        Map<String, Tensor> kept = new LinkedHashMap<>();
+        weights.forEach((key, tensor) -> kept.put(key, scope.adopt(tensor.to(device))));
+        this.weights = Collections.unmodifiableMap(kept);
+        this.architecture = Architecture.of(config, kept, scope::adopt);
         this.logSparsity = logSparsity;
         this.dtype = dtype;
         this.device = device;
@@ -49,44 +61,45 @@ public final class Sae implements AutoCloseable {
     }
 
     /**
-     * Loads an SAE by RELEASE/SAE_ID ({@code gpt2-small-res-jb/blocks.8.hook_resid_pre}), or from the folder that holds its
-     * {@code cfg.json} and {@code sae_weights.safetensors}.
+     * Loads an SAE: RELEASE/SAE_ID of the registry ({@code gpt2-small-res-jb/blocks.8.hook_resid_pre}), OWNER/REPO/PATH of a
+     * folder on the hub, or a folder here that holds {@code cfg.json} and {@code sae_weights.safetensors}. Weights are mapped
+     * from their file, without a copy where dtype and device allow it.
      *
      * @param dtype float32 or bfloat16
      * @throws InputException if there is no such SAE, or its files cannot be used
      */
-    public static Sae fromPretrained(String releaseIdOrFolder, Device device, DType dtype, Hub hub) {
-        Path folder = Path.of(releaseIdOrFolder);
-        if (Files.isDirectory(folder)) {
-            Path weights = folder.resolve("sae_weights.safetensors");
-            return load(releaseIdOrFolder, folder.resolve("cfg.json"), weights, Optional.of(folder.resolve("sparsity.safetensors")).filter(Files::exists), device, dtype, null, Map.of());
-        }
-        if (folder.isAbsolute() || releaseIdOrFolder.startsWith(".")) throw new InputException("SAE folder " + folder + " does not exist.");
-        SaeRegistry.Entry entry = SaeRegistry.bundled().find(releaseIdOrFolder);
-        HubRepo repo = HubRepo.model(entry.repo());
-        return load(releaseIdOrFolder, hub.file(repo, entry.path() + "/cfg.json"), hub.file(repo, entry.path() + "/sae_weights.safetensors"),
-                hub.optionalFile(repo, entry.path() + "/sparsity.safetensors"), device, dtype, entry.neuronpediaId(), entry.modelKwargs());
+    public static Sae fromPretrained(String name, Device device, DType dtype, Hub hub, SaeRegistry registry) {
+        return load(name, SaeFiles.find(name, hub, registry), device, dtype);
+    }
+
+    /** Whether an SAE of the registry belongs to a GPT-2 and is published in a layout that is understood here. */
+    public static boolean supports(SaeRegistry.Entry sae) {
+        return HookedTransformer.isKnown(sae.model()) && SaeFiles.LOADERS.contains(sae.loader());
+    }
+
+    /** The same with the registry that the jar carries. */
+    public static Sae fromPretrained(String name, Device device, DType dtype, Hub hub) {
+        return fromPretrained(name, device, dtype, hub, SaeRegistry.bundled());
     }
 
     /** The same on the CPU in float32, with the hub as the environment describes it. */
-    public static Sae fromPretrained(String releaseIdOrFolder) {
-        return fromPretrained(releaseIdOrFolder, Device.CPU, DType.FLOAT32, Hub.fromEnvironment());
+    public static Sae fromPretrained(String name) {
+        return fromPretrained(name, Device.CPU, DType.FLOAT32, Hub.fromEnvironment());
     }
 
-    private static Sae load(String name, Path cfg, Path weights, Optional<Path> sparsity, Device device, DType dtype, String neuronpediaId, Map<String, Boolean> kwargs) {
-        SaeConfig.Parsed parsed = SaeConfig.parse(ConfigFile.read(cfg));
-        SaeConfig config = parsed.config().published(neuronpediaId, kwargs);
+    private static Sae load(String name, SaeFiles files, Device device, DType dtype) {
         device.requireUsable();
         TensorScope scope = TensorScope.shared();
-        try {
-            Architecture architecture = Architecture.load(Safetensors.open(weights, scope), config, device, dtype, scope);
-            Tensor logSparsity = null;
-            if (sparsity.isPresent()) {
-                try (var _ = TensorScope.open()) {
-                    logSparsity = scope.adopt(Safetensors.open(sparsity.get(), scope).weight("sparsity", Shape.of(config.dSae())));
-                }
+        try (var _ = TensorScope.open()) {
+            SaeConfig config = files.parsed().config();
+            Map<String, Tensor> weights = files.tensors(StateDict.open(files.weights(), scope));
+            if (config.normalization() == Normalization.EXPECTED_AVERAGE_ONLY_IN && !Double.isNaN(files.scaling())) {
+                weights = Architecture.foldNormScaling(weights, files.scaling());
+                config = config.with(Normalization.NONE);
             }
-            return new Sae(name, config, parsed.skippedKeys(), architecture, logSparsity, dtype, device, scope);
+            Tensor logSparsity = null;
+            if (files.sparsity().isPresent()) logSparsity = scope.adopt(Safetensors.open(files.sparsity().get(), scope).weight("sparsity", Shape.of(config.dSae())));
+            return new Sae(name, config, files.parsed().skippedKeys(), files.advice(), Architecture.inDType(weights, dtype), logSparsity, dtype, device, scope);
         } catch (RuntimeException | Error e) {
             scope.close();
             throw e;
@@ -107,17 +120,18 @@ public final class Sae implements AutoCloseable {
     }
 
     /**
-     * Activations [..., d_in] of features [..., d_sae]. Where the SAE normalises its input, this is on the normalised scale:
-     * {@link #reconstruct} knows the input and puts its scale back.
+     * Activations [..., d_out] of features [..., d_sae]. Where the SAE normalises its input, this is on the normalised scale:
+     * {@link #reconstruct} knows the input and puts its scale back. A skip transcoder's skip connection needs the input too.
+     * At attn.hook_z the heads stay side by side.
      */
     public Tensor decode(Tensor features) {
         try (var _ = TensorScope.open()) {
-            long[] leading = java.util.Arrays.copyOf(features.shape().sizes(), features.shape().rank() - 1);
-            return reshape(architecture.decode(features.reshape(-1, config.dSae())), leading, config.dIn()).promote();
+            long[] leading = Arrays.copyOf(features.shape().sizes(), features.shape().rank() - 1);
+            return reshape(architecture.decode(features.reshape(-1, config.dSae())), leading, config.dOut()).promote();
         }
     }
 
-    /** What the SAE makes of activations, in their shape: decode(encode(x)), with normalisation undone. */
+    /** What the SAE makes of activations, in their shape: decode(encode(x)), with normalisation undone; a transcoder's output is [..., d_out]. */
     public Tensor reconstruct(Tensor activations) {
         try (var _ = TensorScope.open()) {
             return encodeAndReconstruct(activations).reconstruction().promote();
@@ -130,12 +144,104 @@ public final class Sae implements AutoCloseable {
     /** Both at once, encoding once. */
     public Encoded encodeAndReconstruct(Tensor activations) {
         try (var _ = TensorScope.open()) {
-            Normalization.Normalized normalized = config.normalization().apply(rows(activations));
+            Tensor rows = rows(activations);
+            Normalization.Normalized normalized = config.normalization().apply(rows);
             Tensor features = architecture.encode(prepared(normalized.rows()));
-            Tensor rows = config.normalization().undo(architecture.decode(features), normalized);
-            return new Encoded(features.promote(), rows.reshape(activations.shape().sizes()).promote());
+            return new Encoded(features.promote(), output(features, rows, normalized, activations).promote());
         }
     }
+
+    /**
+     * What the SAE makes of activations after somebody changed their features, plus what it fails to reconstruct
+     * (SAELens's {@code use_error_term}): decode(edit(f)) + x - decode(f). Without a change this is x itself.
+     *
+     * @param edit gets the features [n, d_sae] of activations whose leading dimensions are laid flat; gives the new ones
+     * @throws IllegalStateException for a transcoder, whose output is no reconstruction of its input
+     */
+    public Tensor reconstructWithErrorTerm(Tensor activations, UnaryOperator<Tensor> edit) {
+        if (Architecture.isTranscoder(config.architecture())) throw new IllegalStateException("SAE " + name + " is a transcoder: the difference of its output and its input is no error");
+        try (var _ = TensorScope.open()) {
+            Tensor rows = rows(activations);
+            Normalization.Normalized normalized = config.normalization().apply(rows);
+            Tensor features = architecture.encode(prepared(normalized.rows()));
+            Tensor error = activations.to(dtype).sub(output(features, rows, normalized, activations));
+            return output(edit.apply(features.copy()), rows, normalized, activations).add(error).promote();
+        }
+    }
+
+    /**
+     * Hooks that put what this SAE makes in the place of the activation (SAELens's {@code add_sae}). A transcoder reads one point and
+     * writes another, and its hooks serve one run at a time.
+     */
+    public Hooks asHooks() {
+        String in = HookNames.reading(config.hookName()), out = config.hookNameOut();
+        if (in.equals(out)) return Hooks.at(in, (activation, hook) -> reconstruct(activation).to(activation.dtype()));
+        Tensor[] read = new Tensor[1];
+        return Hooks.at(in, (activation, hook) -> {
+            read[0] = activation.promote();
+            return null;
+        }).and(out, (activation, hook) -> {
+            Tensor input = read[0];
+            if (input == null) throw new IllegalStateException("SAE " + name + " writes " + hook + ", but this run did not pass " + in);
+            read[0] = null;
+            Tensor output = reconstruct(input).to(activation.dtype());
+            input.free();
+            return output;
+        });
+    }
+
+    /** Decoded features on the scale of the rows they came from, in the shape of the activations that those came from. */
+    private Tensor output(Tensor features, Tensor rows, Normalization.Normalized normalized, Tensor activations) {
+        Tensor decoded = architecture.decode(features);
+        if (!Architecture.isTranscoder(config.architecture())) return config.normalization().undo(decoded, normalized).reshape(activations.shape().sizes());
+        if (weights.containsKey("W_skip")) decoded = decoded.add(rows.matmul(weights.get("W_skip").t()));
+        return reshape(decoded, leading(activations), config.dOut());
+    }
+
+    // ------------------------------------------------------------------------------------------------- made from this one
+
+    /**
+     * The same function with decoder rows of norm 1, as SAELens's {@code fold_W_dec_norm} makes of it in place: features come out
+     * larger by the norms. This SAE stays as it is; the new one owns its weights.
+     *
+     * @throws IllegalStateException for a topk SAE that does not rescale by decoder norms: others would be among the k largest
+     */
+    public Sae foldWDecNorm() {
+        if (config.architecture().equals("topk") && !config.rescaleActsByDecoderNorm()) {
+            throw new IllegalStateException("SAE " + name + " keeps the k largest activations; scaling them by decoder norms would change which those are");
+        }
+        TensorScope own = TensorScope.shared();
+        try (var _ = TensorScope.open()) {
+            Tensor sparsity = logSparsity == null ? null : own.adopt(logSparsity.copy());
+            Map<String, Tensor> folded = new LinkedHashMap<>();
+            Architecture.foldDecoderNorm(weights).forEach((key, tensor) -> folded.put(key, tensor.equals(weights.get(key)) ? tensor.copy() : tensor));
+            return new Sae(name, config, skippedKeys, advice, folded, sparsity, dtype, device, own);
+        } catch (RuntimeException | Error e) {
+            own.close();
+            throw e;
+        }
+    }
+
+    /**
+     * Saves it as SAELens 6 does ({@code cfg.json}, {@code sae_weights.safetensors}, and {@code sparsity.safetensors} if it has one), for
+     * {@code SAE.load_from_disk} and for {@link #fromPretrained(String)}. Each file is replaced whole; the configuration comes last.
+     *
+     * @throws InputException if the folder cannot be written
+     */
+    public void save(Path folder) {
+        Safetensors.write(folder.resolve("sae_weights.safetensors"), weights);
+        if (logSparsity != null) Safetensors.write(folder.resolve("sparsity.safetensors"), Map.of("sparsity", logSparsity));
+        AtomicFile.write(folder.resolve("cfg.json"), config.toJson(dtype.toString()));
+    }
+
+    /** A weight by SAELens's name, such as {@code W_dec} [d_sae, d_out]; owned by this SAE, not to be written to. */
+    public Tensor weight(String weight) {
+        Tensor tensor = weights.get(weight);
+        if (tensor == null) throw new IllegalArgumentException("SAE " + name + " has no weight '" + weight + "'; it has " + String.join(", ", weights.keySet()));
+        return tensor;
+    }
+
+    // ------------------------------------------------------------------------------------------------- shapes
 
     private Tensor rows(Tensor activations) {
         long width = activations.size(-1);
@@ -150,11 +256,11 @@ public final class Sae implements AutoCloseable {
 
     private long[] leading(Tensor activations) {
         int dropped = activations.size(-1) == config.dIn() ? 1 : 2; // at hook_z, heads and their width are one dimension here
-        return java.util.Arrays.copyOf(activations.shape().sizes(), activations.shape().rank() - dropped);
+        return Arrays.copyOf(activations.shape().sizes(), activations.shape().rank() - dropped);
     }
 
     private static Tensor reshape(Tensor rows, long[] leading, long width) {
-        long[] sizes = java.util.Arrays.copyOf(leading, leading.length + 1);
+        long[] sizes = Arrays.copyOf(leading, leading.length + 1);
         sizes[leading.length] = width;
         return rows.reshape(sizes);
     }
@@ -165,22 +271,26 @@ public final class Sae implements AutoCloseable {
      * @throws InputException if the model has no such hook point, or of another width
      */
     public void requireFits(HookedTransformer model) {
+        String in = HookNames.reading(config.hookName());
+        requireHook(model, in, config.dIn(), "d_in");
+        if (!config.hookNameOut().equals(config.hookName())) requireHook(model, config.hookNameOut(), config.dOut(), "d_out");
+        if (in.matches(".*attn\\.hook_[qkvz]") && !config.reshapeHookZ()) {
+            throw new InputException("SAE " + name + " belongs at " + in + ", whose heads have to be laid side by side: its cfg.json should say \"reshape_activations\": \"hook_z\".");
+        }
+    }
+
+    private void requireHook(HookedTransformer model, String hook, int width, String what) {
         TransformerConfig sizes = model.config();
-        var layer = HookNames.layer(config.hookName());
+        var layer = HookNames.layer(hook);
         if (layer.isPresent() && layer.getAsInt() >= sizes.nLayers()) {
-            throw new InputException("SAE " + name + " belongs at " + config.hookName() + ", but model " + model.name() + " has only " + sizes.nLayers() + " layers.");
+            throw new InputException("SAE " + name + " belongs at " + hook + ", but model " + model.name() + " has only " + sizes.nLayers() + " layers.");
         }
-        if (!model.hookNames().contains(config.hookName())) {
-            throw new InputException("SAE " + name + " belongs at '" + config.hookName() + "', which is no hook point of model " + model.name() + "."
-                    + io.github.panascope.hub.Nearest.advice(config.hookName(), model.hookNames()));
+        if (!model.hookNames().contains(hook)) {
+            throw new InputException("SAE " + name + " belongs at '" + hook + "', which is no hook point of model " + model.name() + "." + Nearest.advice(hook, model.hookNames()));
         }
-        int width = HookNames.width(config.hookName(), sizes);
-        if (width != config.dIn()) {
-            throw new InputException("SAE " + name + " has d_in " + config.dIn() + ", but model " + model.name() + " has " + (width < 0 ? "no feature dimension" : "width " + width)
-                    + " at " + config.hookName() + ".");
-        }
-        if (config.hookName().matches(".*attn\\.hook_[qkvz]") && !config.reshapeHookZ()) {
-            throw new InputException("SAE " + name + " belongs at " + config.hookName() + ", whose heads have to be laid side by side: its cfg.json should say \"reshape_activations\": \"hook_z\".");
+        int there = HookNames.width(hook, sizes);
+        if (there != width) {
+            throw new InputException("SAE " + name + " has " + what + " " + width + ", but model " + model.name() + " has " + (there < 0 ? "no feature dimension" : "width " + there) + " at " + hook + ".");
         }
     }
 
@@ -197,6 +307,11 @@ public final class Sae implements AutoCloseable {
     /** Keys of its cfg.json that were not needed. */
     public List<String> skippedKeys() {
         return skippedKeys;
+    }
+
+    /** Sentences that a user should see: what may be amiss with the way it was published. */
+    public List<String> advice() {
+        return advice;
     }
 
     /** The logarithm to base 10 of how often each feature fires, float32 [d_sae], as published; owned by this SAE. */

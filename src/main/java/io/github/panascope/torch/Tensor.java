@@ -210,6 +210,17 @@ public final class Tensor {
         return toDoubles()[0];
     }
 
+    /** Writes the elements to a channel, row by row in the machine's byte order; copied to the CPU first if they are not there. */
+    public void writeTo(java.nio.channels.WritableByteChannel out) throws java.io.IOException {
+        try (var _ = TensorScope.open()) {
+            MemorySegment bytes = to(Device.CPU).contiguous().segment();
+            for (long at = 0; at < bytes.byteSize();) { // a buffer holds at most 2 GB
+                var part = bytes.asSlice(at, Math.min(bytes.byteSize() - at, 1 << 30)).asByteBuffer();
+                while (part.hasRemaining()) at += out.write(part);
+            }
+        }
+    }
+
     /** Another handle to the same tensor, in the innermost open scope. */
     public Tensor alias() {
         return TensorScope.current().adopt(this);
@@ -265,6 +276,18 @@ public final class Tensor {
         return this;
     }
 
+    /** Subtracts in place, broadcast; returns this tensor. */
+    public Tensor sub_(Tensor other) {
+        Ops.SUB_.tensor(this, other).free();
+        return this;
+    }
+
+    /** Multiplies in place, broadcast; returns this tensor. */
+    public Tensor mul_(Tensor other) {
+        Ops.MUL_.tensor(this, other).free();
+        return this;
+    }
+
     /** Sets all elements to zero in place; returns this tensor. */
     public Tensor zero_() {
         Ops.ZERO_.tensor(this).free();
@@ -295,6 +318,21 @@ public final class Tensor {
     /** Elementwise square root. */
     public Tensor sqrt() {
         return Ops.SQRT.tensor(this);
+    }
+
+    /** Elementwise e^x. */
+    public Tensor exp() {
+        return Ops.EXP.tensor(this);
+    }
+
+    /** Elementwise max(x, number). */
+    public Tensor clampMin(double number) {
+        return Ops.CLAMP_MIN.tensor(this, number);
+    }
+
+    /** Elementwise x &gt; other, broadcast, as bool. */
+    public Tensor gt(Tensor other) {
+        return Ops.GT_TENSOR.tensor(this, other);
     }
 
     /** Elementwise x &gt; number, as bool. */
@@ -347,6 +385,11 @@ public final class Tensor {
         return Ops.GATHER.tensor(this, dimension, indices);
     }
 
+    /** A copy with these values written at these int64 indices along one dimension; the reverse of {@link #gather}. */
+    public Tensor scatter(int dimension, Tensor indices, Tensor values) {
+        return Ops.SCATTER.tensor(this, dimension, indices, values);
+    }
+
     /** Elements in descending order over the last dimension: values, then their indices (int64). Ties keep their order. */
     public Tensor[] sortDescending() {
         return Ops.SORT.tensors(2, this, true, -1, true);
@@ -395,6 +438,15 @@ public final class Tensor {
     /** A view with a dimension of size 1 put in. */
     public Tensor unsqueeze(int dimension) {
         return Ops.UNSQUEEZE.tensor(this, dimension);
+    }
+
+    /**
+     * A view of the elements at any strides of this tensor's memory, counted in elements.
+     *
+     * @throws TorchException if it would reach beyond the memory
+     */
+    public Tensor asStrided(long[] sizes, long[] strides, long offset) {
+        return Ops.AS_STRIDED.tensor(this, sizes, strides, offset);
     }
 
     /** Tensors joined along one dimension, copied. */
