@@ -3,19 +3,40 @@ package io.github.panascope.hub;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
-import java.util.stream.Stream;
-import tools.jackson.databind.JsonNode;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
 
 /**
  * Files of the Hugging Face hub: from its cache on this machine, without a request if they are there, else downloaded
- * into it. {@code HF_HOME}, {@code HF_HUB_CACHE}, {@code HF_HUB_OFFLINE}, {@code HF_ENDPOINT} and {@code HF_TOKEN} mean
- * what they mean to Python's huggingface_hub, which can share the cache.
+ * into it. {@code HF_HOME}, {@code HF_HUB_CACHE}, {@code HF_HUB_OFFLINE}, {@code HF_ENDPOINT}, {@code HF_TOKEN} and the usual proxy
+ * variables mean what they mean to Python's huggingface_hub, which can share the cache. Safe to use from many threads at once.
  */
 public final class Hub {
-    private static final String REVISION = "main";
+    private static final int DOWNLOADS_AT_ONCE = 4;
+    /** What datasets call one part of many: its number, and how many there are. */
+    private static final Pattern SHARD = Pattern.compile("(.*)-(\\d{5})-of-(\\d{5})(.*)");
+
+    /** Somebody to tell how a download goes. Called from several threads. */
+    @FunctionalInterface
+    public interface Progress {
+        /**
+         * Tells of one file.
+         *
+         * @param file  its name
+         * @param done  bytes that are here
+         * @param total bytes in all, or -1 if the hub does not say
+         */
+        void update(String file, long done, long total);
+    }
 
     private final Path cache;
     private final boolean offline;
@@ -34,18 +55,26 @@ public final class Hub {
 
     /** The hub as these variables describe it; what is absent takes Hugging Face's default. */
     public static Hub of(Map<String, String> environment) {
-        Path home = variable(environment, "HF_HOME").map(Path::of).orElseGet(() ->
-                variable(environment, "XDG_CACHE_HOME").map(Path::of)
+        Path home = variable(environment, "HF_HOME").map(value -> path("HF_HOME", value)).orElseGet(() ->
+                variable(environment, "XDG_CACHE_HOME").map(value -> path("XDG_CACHE_HOME", value))
                         .orElse(Path.of(System.getProperty("user.home"), ".cache")).resolve("huggingface"));
-        Path cache = variable(environment, "HF_HUB_CACHE").or(() -> variable(environment, "HUGGINGFACE_HUB_CACHE")).map(Path::of).orElse(home.resolve("hub"));
-        boolean offline = variable(environment, "HF_HUB_OFFLINE").filter(v -> List.of("1", "ON", "YES", "TRUE").contains(v.toUpperCase(java.util.Locale.ROOT))).isPresent();
+        Path cache = variable(environment, "HF_HUB_CACHE").or(() -> variable(environment, "HUGGINGFACE_HUB_CACHE")).map(value -> path("HF_HUB_CACHE", value)).orElse(home.resolve("hub"));
+        boolean offline = variable(environment, "HF_HUB_OFFLINE").filter(v -> List.of("1", "ON", "YES", "TRUE").contains(v.toUpperCase(Locale.ROOT))).isPresent();
         String endpoint = variable(environment, "HF_ENDPOINT").orElse("https://huggingface.co").replaceAll("/+$", "");
         String token = variable(environment, "HF_TOKEN").or(() -> readToken(home.resolve("token"))).map(String::strip).orElse(null);
-        return new Hub(cache, offline, new HubDownload(endpoint, token));
+        return new Hub(cache, offline, new HubDownload(endpoint, token, EnvironmentProxy.of(environment), HubDownload.Patience.DEFAULT));
     }
 
     private static Optional<String> variable(Map<String, String> environment, String name) {
         return Optional.ofNullable(environment.get(name)).filter(value -> !value.isBlank());
+    }
+
+    private static Path path(String variable, String value) {
+        try {
+            return Path.of(value.startsWith("~/") ? System.getProperty("user.home") + value.substring(1) : value);
+        } catch (java.nio.file.InvalidPathException e) {
+            throw new InputException(variable + " is not a path: '" + value + "'.", e);
+        }
     }
 
     private static Optional<String> readToken(Path file) {
@@ -56,57 +85,104 @@ public final class Hub {
         }
     }
 
+    /** The same hub, telling somebody of its downloads. */
+    public Hub reporting(Progress progress) {
+        return new Hub(cache, offline, download.reporting(progress));
+    }
+
+    /** The same hub with other ideas of how long to wait. */
+    Hub patient(HubDownload.Patience patience) {
+        return new Hub(cache, offline, download.patient(patience));
+    }
+
     /**
      * A file of a repository on this machine.
      *
+     * @param name its path in the repository
      * @throws InputException if it is neither in the cache nor to be had
      */
     public Path file(HubRepo repo, String name) {
-        return optionalFile(repo, name).orElseThrow(() -> new InputException(repo + " has no file '" + name + "'."));
+        return optionalFile(repo, name).orElseThrow(() -> offline
+                ? new InputException(repo + " has no file '" + name + "' in the hub cache " + cache + ", and HF_HUB_OFFLINE is set: unset it, or run `panascope fetch` where there is a network.")
+                : new InputException(repo + " has no file '" + name + "'."));
     }
 
     /** The same for a file that a repository may do without. */
     public Optional<Path> optionalFile(HubRepo repo, String name) {
-        Optional<Path> snapshot = cachedSnapshot(repo);
-        if (snapshot.isPresent()) {
-            Path file = snapshot.get().resolve(name);
-            if (Files.exists(file)) return Optional.of(file);
-        }
+        requireInside(name);
+        HubCache cached = new HubCache(cache, repo);
+        Optional<Path> here = cached.file(name);
+        if (here.isPresent()) return here;
         if (offline) {
-            if (snapshot.isPresent()) return Optional.empty();
-            throw new InputException(repo + " is not in the hub cache " + cache + ", and HF_HUB_OFFLINE is set: unset it, or fetch it on a machine with a network.");
+            if (cached.hasSnapshot()) return Optional.empty();
+            throw notCached(repo);
         }
-        Path marker = cache.resolve(repo.folder()).resolve(".no_exist").resolve(snapshot.map(s -> s.getFileName().toString()).orElse(REVISION)).resolve(name);
-        if (Files.exists(marker)) return Optional.empty();
-        return download.fetch(repo, REVISION, name, cache.resolve(repo.folder()));
+        return cached.isKnownMissing(name) ? Optional.empty() : download.fetch(repo, name, cached);
     }
 
-    /** The names of a repository's files: of its cached snapshot, or else asked of the hub. */
-    public List<String> files(HubRepo repo) {
-        Optional<Path> snapshot = cachedSnapshot(repo);
-        if (snapshot.isPresent()) {
-            Path root = snapshot.get();
-            try (Stream<Path> walk = Files.walk(root, java.nio.file.FileVisitOption.FOLLOW_LINKS)) {
-                List<String> names = walk.filter(Files::isRegularFile).map(file -> root.relativize(file).toString().replace('\\', '/')).sorted().toList();
-                if (!names.isEmpty()) return names;
-            } catch (IOException e) {
-                throw new InputException(root + " cannot be read: " + e.getMessage(), e);
+    /**
+     * Several files of a repository on this machine, up to four being fetched at once.
+     *
+     * @throws InputException if one is neither in the cache nor to be had; what the others brought stays in the cache
+     */
+    public List<Path> files(HubRepo repo, List<String> names) {
+        try (ExecutorService workers = Executors.newFixedThreadPool(DOWNLOADS_AT_ONCE, Thread.ofVirtual().factory())) {
+            List<Future<Path>> futures = names.stream().map(name -> workers.submit(() -> file(repo, name))).toList();
+            List<Path> files = new ArrayList<>();
+            for (Future<Path> future : futures) {
+                try {
+                    files.add(future.get());
+                } catch (ExecutionException e) {
+                    workers.shutdownNow();
+                    if (e.getCause() instanceof InputException refused) throw refused;
+                    throw new IllegalStateException(e.getCause());
+                }
+            }
+            return files;
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+            throw new InputException("fetching " + repo + " was interrupted.", e);
+        }
+    }
+
+    /**
+     * The names of a repository's files that pass: of its cached snapshot if that holds some, and all parts of what is in parts;
+     * else asked of the hub.
+     */
+    public List<String> names(HubRepo repo, java.util.function.Predicate<String> filter) {
+        List<String> cached = new HubCache(cache, repo).files().stream().filter(filter).toList();
+        String missing = missingShard(cached);
+        if (!cached.isEmpty() && missing == null) return cached;
+        if (offline) {
+            if (cached.isEmpty()) throw notCached(repo);
+            throw new InputException(repo + " is not whole in the hub cache " + cache + " (" + missing + " is missing), and HF_HUB_OFFLINE is set: unset it, or run `panascope fetch` where there is a network.");
+        }
+        return download.list(repo).stream().filter(filter).sorted().toList();
+    }
+
+    /** One of the parts that are not there of a file in parts, or null. */
+    private static String missingShard(List<String> names) {
+        for (String name : names) {
+            Matcher shard = SHARD.matcher(name);
+            if (!shard.matches()) continue;
+            for (int i = 0; i < Integer.parseInt(shard.group(3)); i++) {
+                String sibling = "%s-%05d-of-%s%s".formatted(shard.group(1), i, shard.group(3), shard.group(4));
+                if (!names.contains(sibling)) return sibling;
             }
         }
-        if (offline) throw new InputException(repo + " is not in the hub cache " + cache + ", and HF_HUB_OFFLINE is set: unset it, or fetch it on a machine with a network.");
-        return download.list(repo, REVISION).valueStream().filter(node -> "file".equals(node.path("type").asString("")))
-                .map((JsonNode node) -> node.path("path").asString()).sorted().toList();
+        return null;
     }
 
-    private Optional<Path> cachedSnapshot(HubRepo repo) {
-        Path folder = cache.resolve(repo.folder());
-        Path ref = folder.resolve("refs").resolve(REVISION);
-        if (!Files.isReadable(ref)) return Optional.empty();
-        try {
-            Path snapshot = folder.resolve("snapshots").resolve(Files.readString(ref).strip());
-            return Files.isDirectory(snapshot) ? Optional.of(snapshot) : Optional.empty();
-        } catch (IOException e) {
-            throw new InputException(ref + " cannot be read: " + e.getMessage(), e);
+    private InputException notCached(HubRepo repo) {
+        return new InputException(repo + " is not in the hub cache " + cache + ", and HF_HUB_OFFLINE is set: unset it, or run `panascope fetch` where there is a network.");
+    }
+
+    /** A file's name becomes part of a path here and of an address there. */
+    private static void requireInside(String name) {
+        for (String part : name.split("/", -1)) {
+            if (part.isEmpty() || part.equals(".") || part.equals("..") || part.indexOf('\\') >= 0 || part.indexOf('\0') >= 0) {
+                throw new InputException("'" + name.replace("\0", "\\0") + "' is not the name of a file in a repository.");
+            }
         }
     }
 }

@@ -42,11 +42,11 @@ public final class TextDataset {
         if (Files.isDirectory(path)) return new TextDataset(fileOrId, filesIn(path));
         if (path.isAbsolute() || kind(path) != null) throw new InputException("dataset " + fileOrId + " does not exist.");
         HubRepo repo = HubRepo.dataset(fileOrId);
-        List<String> names = hub.files(repo).stream().filter(name -> kind(Path.of(name)) == Kind.PARQUET || kind(Path.of(name)) == Kind.JSON_LINES).toList();
+        List<String> names = hub.names(repo, name -> kind(Path.of(name)) == Kind.PARQUET || kind(Path.of(name)) == Kind.JSON_LINES);
         List<String> train = names.stream().filter(name -> name.contains("train")).toList();
         if (!train.isEmpty()) names = train;
         if (names.isEmpty()) throw new InputException(repo + " holds no Parquet or JSON Lines file.");
-        return new TextDataset(fileOrId, names.stream().map(name -> hub.file(repo, name)).toList());
+        return new TextDataset(fileOrId, hub.files(repo, names));
     }
 
     /** What the user called it. */

@@ -162,7 +162,7 @@ final class TorchFile implements StateDict {
                 return arguments.get(0);
             }
             default -> {
-                if (function.module().startsWith("__torch__.")) return new Pickle.PlainObject();
+                if (function.module().equals("__torch__") || function.module().startsWith("__torch__.")) return new Pickle.PlainObject();
                 throw new InputException(file + " wants to call the Python function " + name + ", which no file of tensors needs; refused.");
             }
         }

@@ -1,0 +1,124 @@
+package io.github.panascope.hub;
+
+import java.io.IOException;
+import java.nio.channels.FileChannel;
+import java.nio.file.FileVisitOption;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
+import java.util.List;
+import java.util.Optional;
+import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.locks.ReentrantLock;
+import java.util.stream.Stream;
+
+/**
+ * The Hugging Face cache as huggingface_hub lays it out, for one repository: {@code blobs/} by checksum, {@code snapshots/COMMIT/}
+ * of symbolic links to them, {@code refs/REVISION} with the commit, {@code .no_exist/COMMIT/} of what is known not to be there.
+ */
+final class HubCache {
+    private static final ConcurrentHashMap<Path, ReentrantLock> LOCKS = new ConcurrentHashMap<>();
+
+    private final Path root;
+    private final Path folder;
+    private final HubRepo repo;
+
+    HubCache(Path root, HubRepo repo) {
+        this.root = root;
+        this.folder = root.resolve(repo.folder());
+        this.repo = repo;
+    }
+
+    /** The commit that the cache knows for the revision. */
+    Optional<String> commit() {
+        if (Files.isDirectory(folder.resolve("snapshots").resolve(repo.revision()))) return Optional.of(repo.revision());
+        Path ref = folder.resolve("refs").resolve(repo.revision());
+        if (!Files.isReadable(ref) || Files.isDirectory(ref)) return Optional.empty();
+        try {
+            String commit = Files.readString(ref).strip();
+            if (!isCommit(commit)) throw new InputException(ref + " should hold a commit, not '" + commit.lines().findFirst().orElse("") + "': remove it.");
+            return Optional.of(commit);
+        } catch (IOException e) {
+            throw new InputException(ref + " cannot be read: " + e.getMessage(), e);
+        }
+    }
+
+    /** A commit becomes part of a path. */
+    static boolean isCommit(String text) {
+        return text.matches("[A-Za-z0-9][A-Za-z0-9_-]{0,127}");
+    }
+
+    private Optional<Path> snapshot() {
+        return commit().map(commit -> folder.resolve("snapshots").resolve(commit)).filter(Files::isDirectory);
+    }
+
+    boolean hasSnapshot() {
+        return snapshot().isPresent();
+    }
+
+    Optional<Path> file(String name) {
+        return snapshot().map(snapshot -> snapshot.resolve(name)).filter(Files::exists);
+    }
+
+    boolean isKnownMissing(String name) {
+        return commit().map(commit -> Files.exists(folder.resolve(".no_exist").resolve(commit).resolve(name))).orElse(false);
+    }
+
+    /** The names of the files in the snapshot; empty if there is none. */
+    List<String> files() {
+        Optional<Path> snapshot = snapshot();
+        if (snapshot.isEmpty()) return List.of();
+        try (Stream<Path> walk = Files.walk(snapshot.get(), FileVisitOption.FOLLOW_LINKS)) {
+            return walk.filter(Files::isRegularFile).map(file -> snapshot.get().relativize(file).toString().replace('\\', '/')).sorted().toList();
+        } catch (IOException | java.io.UncheckedIOException e) {
+            throw new InputException(snapshot.get() + " cannot be read: " + e.getMessage(), e);
+        }
+    }
+
+    // ------------------------------------------------------------------------------------------------- writing
+
+    Path blob(String etag) throws IOException {
+        return Files.createDirectories(folder.resolve("blobs")).resolve(etag);
+    }
+
+    /** Runs something that no other thread or process does at the same time for this blob. */
+    <T> T locked(String etag, Locked<T> work) throws IOException {
+        Path file = Files.createDirectories(root.resolve(".locks").resolve(repo.folder())).resolve(etag + ".lock");
+        // A file lock is the process's: threads of this one have to wait for each other themselves.
+        ReentrantLock here = LOCKS.computeIfAbsent(file.toAbsolutePath(), path -> new ReentrantLock());
+        here.lock();
+        try (FileChannel channel = FileChannel.open(file, StandardOpenOption.CREATE, StandardOpenOption.WRITE); var _ = channel.lock()) {
+            return work.run();
+        } finally {
+            here.unlock();
+        }
+    }
+
+    /** Work that reads and writes files. */
+    interface Locked<T> {
+        T run() throws IOException;
+    }
+
+    /** Makes a blob a file of a snapshot. */
+    Path link(String commit, String name, Path blob) throws IOException {
+        Path file = folder.resolve("snapshots").resolve(commit).resolve(name);
+        Files.createDirectories(file.getParent());
+        Path part = file.resolveSibling("." + file.getFileName() + "." + Thread.currentThread().threadId() + ProcessHandle.current().pid() + ".part");
+        Files.createSymbolicLink(part, file.getParent().toAbsolutePath().relativize(blob.toAbsolutePath()));
+        Files.move(part, file, java.nio.file.StandardCopyOption.ATOMIC_MOVE);
+        return file;
+    }
+
+    /** Remembers which commit the revision is. A revision that is a commit needs no reference. */
+    void refer(String commit) {
+        if (!commit.equals(repo.revision())) AtomicFile.write(folder.resolve("refs").resolve(repo.revision()), commit);
+    }
+
+    /** Remembers that a commit has no such file, so that nobody asks again. */
+    void markMissing(String commit, String name) throws IOException {
+        Path marker = folder.resolve(".no_exist").resolve(commit).resolve(name);
+        Files.createDirectories(marker.getParent());
+        if (!Files.exists(marker)) Files.createFile(marker);
+        refer(commit);
+    }
+}
