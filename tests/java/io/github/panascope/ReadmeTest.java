@@ -3,7 +3,7 @@ package io.github.panascope;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import io.github.panascope.hub.TextDataset;
+import io.github.panascope.hub.Dataset;
 import io.github.panascope.lens.HookedTransformer;
 import io.github.panascope.lens.TokenDataset;
 import io.github.panascope.lens.Tokenization;
@@ -51,7 +51,7 @@ class ReadmeTest {
             System.setOut(out);
         }
         try (var _ = TensorScope.open(); var loaded = HookedTransformer.fromPretrained(model); Sae autoencoder = Sae.fromPretrained(sae, Device.CPU, DType.FLOAT32, golden.hub())) {
-            TextDataset texts = TextDataset.of(dataset, golden.hub());
+            Dataset texts = Dataset.of(dataset, golden.hub());
             var tokens = TokenDataset.tokenizeAndConcatenate(texts::forEach, loaded.tokenizer(), Tokenization.CHARACTER_CHUNKS, 64);
             SaeEvaluation expected = SaeEvaluation.run(loaded, autoencoder, tokens.batch(0, 32));
             Matcher numbers = Pattern.compile("average l0 ([0-9.]+), loss ([0-9.]+)\\s*").matcher(printed.toString(StandardCharsets.UTF_8));

@@ -15,6 +15,7 @@ import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Collections;
 import java.util.List;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
@@ -112,6 +113,32 @@ class CommandLineTest {
         assertTrue(output().contains(golden.text("test_prompt")), this::output);
     }
 
+    /** Where the notebook's last cell does not fit, its results still come out. */
+    @Test
+    void eachHookPointAndAnswerGivesResults() throws IOException {
+        String mlp = changedText("sae", "cfg.json", "blocks.2.hook_resid_pre", "blocks.2.hook_mlp_out"), in = changedText("sae", "cfg.json", "blocks.2.hook_resid_pre", "blocks.2.mlp.hook_in");
+        for (List<String> arguments : List.of(List.of("--sae", mlp), List.of("--sae", in), List.of("--sae", sae(), "--answer", "Mary went away"))) {
+            printed.reset();
+            List<String> all = new ArrayList<>(List.of("tutorial", "--model", model(), "--dataset", "tests/resources/datasets/texts.jsonl", "--rows", "2", "--out", folder.toString()));
+            all.addAll(arguments);
+            assertEquals(0, Main.run(all.toArray(String[]::new)), this::complaint);
+            assertTrue(output().contains("Reconstructing prompt and answer"), this::output);
+            assertEquals(10, json("metrics.json").get("prompt").get("top_reconstructed").size());
+        }
+        assertEquals(0, Main.run("prompt", "--answer", " "), this::complaint);
+        assertTrue(output().contains("Tokenized answer: [' ']"), this::output);
+    }
+
+    @Test
+    void tokenizedRowsNeedNoTokenizer() throws IOException {
+        String line = "{\"tokens\":" + Collections.nCopies(130, 11) + "}\n";
+        Path rows = Files.writeString(folder.resolve("rows.jsonl"), line.repeat(5));
+        assertEquals(0, Main.run("tutorial", "--dataset", rows.toString(), "--rows", "3", "--out", folder.toString()), this::complaint);
+        JsonNode metrics = json("metrics.json");
+        assertEquals("pre-tokenized", metrics.get("tokenization").stringValue());
+        assertEquals(List.of(3, 5), List.of(metrics.get("rows").intValue(), metrics.get("n_rows_total").intValue()));
+    }
+
     @Test
     void promptAndDoctorPrint() {
         assertEquals(0, Main.run("prompt", "--prompt", "After Mary and John went to the park, Mary gave the ball to", "--answer", "John", "--top-k", "3"), this::complaint);
@@ -187,6 +214,7 @@ class CommandLineTest {
         assertRefused("Did you mean 'gpt2-small-res-jb'?", "--model", model(), "--sae", "gpt2-small-res-jbb/blocks.8.hook_resid_pre");
         assertRefused("Did you mean 'blocks.8.hook_resid_pre'?", "--model", model(), "--sae", "gpt2-small-res-jb/blocks.8.hook_resid_prr");
         assertRefused("--model is given without --sae", "--model", model());
+        assertRefused("writes blocks.2.hook_mlp_in, which can be read here, but not replaced", "--model", model(), "--sae", changedText("sae", "cfg.json", "blocks.2.hook_resid_pre", "blocks.2.hook_mlp_in"));
         assertRefused("cfg.json does not exist", "--model", model(), "--sae", folder.toString());
     }
 
@@ -206,7 +234,10 @@ class CommandLineTest {
         assertRefused("--features: 1024 is outside the SAE's features 0 to 1023", "--features", "0,1024");
         assertRefused("more than the model's context of 256", "--prompt", "word ".repeat(300));
         assertRefused("--prompt should not be empty", "--prompt", "");
-        assertRefused("--answer should not be empty", "--answer", " ");
+        assertRefused("--answer should not be empty", "--answer", "");
+        assertRefused("has no files of the split 'test'", "--dataset", folder.toString(), "--split", "test");
+        assertRefused("no field 'body'", "--dataset", Files.writeString(folder.resolve("texts.jsonl"), "{\"text\":\"x\"}").toString(), "--column", "body");
+        assertRefused("is too short for this SAE", "--dataset", "tests/resources/datasets/tokens.parquet");
         assertEquals(2, Main.run("tutorial", "--out", empty.toString()));
         assertTrue(complaint().contains("is a file, not a folder"), this::complaint);
     }

@@ -107,16 +107,20 @@ class HubTest {
         assertMessage("has no revision 'nowhere'", () -> hub().file(HubRepo.model("owner/name@nowhere"), "config.json"));
     }
 
+    private static List<String> parquet(List<String> names) {
+        return names.stream().filter(name -> name.endsWith(".parquet")).toList();
+    }
+
     @Test
     void namesComeFromTheCacheUnlessPartsAreMissing() throws IOException {
         server.small("/datasets/o/t/resolve/main/data/train-00000-of-00002.parquet", "a").small("/datasets/o/t/resolve/main/data/train-00001-of-00002.parquet", "b");
         HubRepo texts = HubRepo.dataset("o/t");
         hub().file(texts, "data/train-00000-of-00002.parquet");
-        assertMessage("data/train-00001-of-00002.parquet is missing", () -> hub("HF_HUB_OFFLINE", "1").names(texts, name -> name.endsWith(".parquet")));
-        List<String> names = hub().names(texts, name -> name.endsWith(".parquet"));
+        assertMessage("data/train-00001-of-00002.parquet is missing", () -> hub("HF_HUB_OFFLINE", "1").names(texts, HubTest::parquet));
+        List<String> names = hub().names(texts, HubTest::parquet);
         assertEquals(List.of("data/train-00000-of-00002.parquet", "data/train-00001-of-00002.parquet"), names);
         assertEquals("b", Files.readString(hub().files(texts, names).get(1)));
-        assertEquals(names, hub("HF_HUB_OFFLINE", "1").names(texts, name -> name.endsWith(".parquet")));
+        assertEquals(names, hub("HF_HUB_OFFLINE", "1").names(texts, HubTest::parquet));
     }
 
     // ------------------------------------------------------------------------------------------------- what servers do

@@ -6,15 +6,20 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.github.panascope.Golden;
 import io.github.panascope.LeakCheck;
+import io.github.panascope.hub.Dataset;
 import io.github.panascope.hub.Safetensors;
-import io.github.panascope.hub.TextDataset;
 import io.github.panascope.torch.DType;
 import io.github.panascope.torch.Device;
+import io.github.panascope.torch.Shape;
 import io.github.panascope.torch.Tensor;
 import io.github.panascope.torch.TensorScope;
+import java.io.IOException;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.stream.IntStream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.extension.ExtendWith;
@@ -88,9 +93,34 @@ class GoldenModelTest {
             Tensor batch = tokens(model, Tokenization.WHITESPACE_CHUNKS).batch(0, 32);
             Hooks steered = Hooks.at("blocks.2.hook_resid_pre", (activation, name) -> activation.add(steer));
             assertEquals(GOLDEN.number("ce_steered"), model.forward(batch).hooks(steered).loss(), 1e-4);
-            Tensor head = Tensor.of(new long[] {1}, io.github.panascope.torch.Shape.of(1));
+            Tensor head = Tensor.of(new long[] {1}, Shape.of(1));
             Hooks ablated = Hooks.at("blocks.0.attn.hook_z", (z, name) -> z.indexFill(2, head, 0));
             assertEquals(GOLDEN.number("ce_head_ablated"), model.forward(batch).hooks(ablated).loss(), 1e-4);
+        }
+    }
+
+    /** A file may hold an unembedding that a tied model never uses. */
+    @Test
+    void aTiedModelUnembedsWithItsEmbedding(@TempDir Path folder) throws IOException {
+        try (var scope = TensorScope.open()) {
+            Safetensors file = Safetensors.open(GOLDEN.model().resolve("model.safetensors"), scope);
+            Map<String, Tensor> tensors = new LinkedHashMap<>();
+            for (String name : file.names()) tensors.put(name, file.tensor(name));
+            tensors.put("lm_head.weight", tensors.get(tensors.containsKey("wte.weight") ? "wte.weight" : "transformer.wte.weight").mul(2));
+            Safetensors.write(folder.resolve("model.safetensors"), tensors);
+            String config = Files.readString(GOLDEN.model().resolve("config.json")).replaceAll("\"tie_word_embeddings\": *\\w+,?", "");
+            Tensor tokens = Tensor.of(new long[] {50256, 11, 13}, Shape.of(1, 3));
+            double[] losses = new double[2];
+            for (int tied = 0; tied < 2; tied++) {
+                Files.writeString(folder.resolve("config.json"), config.replaceFirst("\\{", "{\"tie_word_embeddings\": " + (tied == 1) + ","));
+                try (HookedTransformer model = HookedTransformer.fromPretrained(folder.toString())) {
+                    losses[tied] = model.forward(tokens).loss();
+                }
+            }
+            try (HookedTransformer model = load(WeightProcessing.DEFAULT)) {
+                assertEquals(model.forward(tokens).loss(), losses[1], 1e-6);
+            }
+            assertTrue(Math.abs(losses[0] - losses[1]) > 1e-3);
         }
     }
 
@@ -122,7 +152,7 @@ class GoldenModelTest {
     }
 
     private static TokenDataset tokens(HookedTransformer model, Tokenization tokenization) {
-        TextDataset texts = TextDataset.of(GOLDEN.folder().resolve("dataset.parquet").toString(), GOLDEN.hub());
+        Dataset texts = Dataset.of(GOLDEN.folder().resolve("dataset.parquet").toString(), GOLDEN.hub());
         return TokenDataset.tokenizeAndConcatenate(texts::forEach, model.tokenizer(), tokenization, GOLDEN.expected().get("args").get("context_size").intValue());
     }
 

@@ -7,8 +7,12 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.github.panascope.hub.InputException;
+import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.Collections;
 import java.util.List;
+import java.util.concurrent.ForkJoinPool;
+import java.util.stream.IntStream;
 import org.junit.jupiter.api.Test;
 
 /** Tokens, rows and Python's text, where the golden case does not reach. */
@@ -53,7 +57,7 @@ class TokensTest {
     @Test
     void separatorsVanishInChunksAndStayBetweenDocuments() {
         List<String> documents = List.of("one two three four", "five<|endoftext|>six seven");
-        assertTrue(java.util.Arrays.stream(rows(documents, Tokenization.WHITESPACE_CHUNKS, 4).row(0)).skip(1).noneMatch(id -> id == 50256));
+        assertTrue(Arrays.stream(rows(documents, Tokenization.WHITESPACE_CHUNKS, 4).row(0)).skip(1).noneMatch(id -> id == 50256));
         TokenDataset perDocument = rows(documents, Tokenization.PER_DOCUMENT, 5);
         assertArrayEquals(new int[] {50256, 505, 734, 1115, 1440}, perDocument.row(0));
         assertArrayEquals(new int[] {50256, 50256, 13261, 50256, 19412}, perDocument.row(1));
@@ -64,6 +68,42 @@ class TokensTest {
         TokenDataset rows = rows(Collections.nCopies(2500, "word"), Tokenization.PER_DOCUMENT, 11);
         assertEquals(2500, rows.documents());
         assertEquals((1000 + 999) / 10 * 2 + (500 + 499) / 10, rows.rows());
+    }
+
+    @Test
+    void rowsBeginWithTextWhereNoBosIsAskedFor() {
+        List<String> documents = List.of("one two three four", "five six seven");
+        TokenDataset rows = TokenDataset.tokenizeAndConcatenate(documents::forEach, GPT2, Tokenization.PER_DOCUMENT, 4, false, 1);
+        assertArrayEquals(new int[] {505, 734, 1115, 1440}, rows.row(0));
+        assertEquals(1, rows.rows());
+        assertEquals(2, rows.rowsInAll()); // eight tokens with the one between, of which one row is kept
+    }
+
+    /** Pieces are tokenized in parallel, and which thread takes which must not show. */
+    @Test
+    void anyNumberOfThreadsMakesTheSameRows() throws Exception {
+        List<String> documents = IntStream.range(0, 2300).mapToObj(i -> "The " + i + "th story of Zoë and 🤖, " + "again ".repeat(i % 9)).toList();
+        for (Tokenization tokenization : Tokenization.values()) {
+            List<List<Integer>> rows = null;
+            for (int threads : new int[] {1, 3, 8}) {
+                List<List<Integer>> found = new ArrayList<>();
+                try (ForkJoinPool pool = new ForkJoinPool(threads)) {
+                    pool.submit(() -> TokenDataset.forEachRow(documents::forEach, GPT2, tokenization, 32, true, row -> found.add(Arrays.stream(row).boxed().toList()))).get();
+                }
+                if (rows != null) assertEquals(rows, found);
+                rows = found;
+            }
+        }
+    }
+
+    @Test
+    void tokenizedRowsAreCutAndChecked() {
+        List<int[]> documents = List.of(new int[] {1, 2, 3, 4}, new int[] {5, 6, 7});
+        TokenDataset rows = TokenDataset.ofTokens(documents::forEach, 8, 3, 10);
+        assertArrayEquals(new int[] {1, 2, 3}, rows.row(0));
+        assertArrayEquals(new int[] {5, 6, 7}, rows.row(1));
+        assertThrows(InputException.class, () -> TokenDataset.ofTokens(documents::forEach, 8, 4, 10)); // the second is too short
+        assertThrows(InputException.class, () -> TokenDataset.ofTokens(documents::forEach, 7, 3, 10)); // 7 is unknown
     }
 
     @Test
@@ -79,7 +119,7 @@ class TokensTest {
         TokenDataset rows = rows(List.of(robots), Tokenization.CHARACTER_CHUNKS, 46);
         assertEquals(50256, rows.row(0)[0]);
         // A piece that began with half a character would hold U+FFFD.
-        assertEquals(robots.substring(0, 30), GPT2.decode(java.util.Arrays.copyOfRange(rows.row(0), 1, 46)).substring(0, 30));
+        assertEquals(robots.substring(0, 30), GPT2.decode(Arrays.copyOfRange(rows.row(0), 1, 46)).substring(0, 30));
     }
 
     @Test

@@ -5,8 +5,8 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.github.panascope.Golden;
 import io.github.panascope.LeakCheck;
+import io.github.panascope.hub.Dataset;
 import io.github.panascope.hub.Safetensors;
-import io.github.panascope.hub.TextDataset;
 import io.github.panascope.lens.HookedTransformer;
 import io.github.panascope.lens.Hooks;
 import io.github.panascope.lens.TestPrompt;
@@ -42,7 +42,7 @@ class GoldenSaeTest {
     }
 
     private static TokenDataset tokens(HookedTransformer model) {
-        TextDataset texts = TextDataset.of(GOLDEN.dataset().toString(), GOLDEN.hub());
+        Dataset texts = Dataset.of(GOLDEN.dataset().toString(), GOLDEN.hub());
         return TokenDataset.tokenizeAndConcatenate(texts::forEach, model.tokenizer(), Tokenization.WHITESPACE_CHUNKS, 64);
     }
 

@@ -1,6 +1,7 @@
 package io.github.panascope.sae;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -29,6 +30,15 @@ class SaeConfigTest {
         assertEquals(Normalization.EXPECTED_AVERAGE_ONLY_IN, parse("{\"hook_point\": \"h\", \"d_in\": 1, \"d_sae\": 1, \"normalize_activations\": true}").config().normalization());
     }
 
+    /** SAELens 6 knows no default for it, and then prepends nothing; before, it was on. */
+    @Test
+    void rowsBeginWithBosWhereTheFileOrItsTimeSaysSo() {
+        assertTrue(parse("{\"hook_name\": \"h\", \"d_in\": 1, \"d_sae\": 1}").config().prependBos());
+        assertFalse(parse("{\"hook_name\": \"h\", \"d_in\": 1, \"d_sae\": 1, \"prepend_bos\": false}").config().prependBos());
+        assertFalse(parse("{\"d_in\": 1, \"d_sae\": 1, \"metadata\": {\"hook_name\": \"h\"}}").config().prependBos());
+        assertTrue(parse("{\"d_in\": 1, \"d_sae\": 1, \"metadata\": {\"hook_name\": \"h\", \"prepend_bos\": true}}").config().prependBos());
+    }
+
     @ParameterizedTest
     @CsvSource(delimiter = '|', quoteCharacter = '^', value = {
         "{\"architekture\": \"standard\", \"hook_name\": \"h\", \"d_in\": 1, \"d_sae\": 1} | unknown key 'architekture'. Did you mean 'architecture'?",
@@ -49,6 +59,7 @@ class SaeConfigTest {
         "{\"hook_name\": \"h\", \"d_in\": 1, \"d_sae\": 1, \"activation_fn\": \"tanh-relu\"} | 'activation_fn' should be 'relu'",
         "{\"hook_name\": \"h\", \"d_in\": 1, \"d_sae\": 1, \"hook_head_index\": 3} | 'hook_head_index' should be null",
         "{\"d_in\": 1, \"d_sae\": 1, \"metadata\": {\"hook_nam\": \"h\"}} | unknown key 'hook_nam'. Did you mean 'hook_name'?",
+        "{\"hook_name\": \"h\", \"hook_point\": \"g\", \"d_in\": 1, \"d_sae\": 1} | 'hook_point' should be 'h', as hook_name says, not \"g\"",
         "{\"d_in\": 1, \"d_sae\": 1} | has no 'hook_name'",
         "[] | should hold a JSON object",
         "{ | is not valid JSON",

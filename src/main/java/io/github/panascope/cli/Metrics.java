@@ -15,7 +15,7 @@ record Metrics(
         String model, String sae, String hook, String device, String dtype, int rows,
         @JsonProperty("context_size") int contextSize,
         String tokenization,
-        @JsonProperty("n_rows_total") int nRowsTotal,
+        @JsonProperty("n_rows_total") long nRowsTotal,
         @JsonProperty("l0_mean") double l0Mean,
         @JsonProperty("l0_histogram") long[] l0Histogram,
         @JsonProperty("ce_orig") double ceOrig,

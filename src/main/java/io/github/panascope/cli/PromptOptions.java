@@ -20,7 +20,7 @@ final class PromptOptions {
         Tokenizer tokenizer = model.tokenizer();
         int answerLength = tokenizer.encode(answer.startsWith(" ") ? answer : " " + answer).length;
         int length = tokenizer.encode(prompt).length + 1 + answerLength;
-        if (answer.isBlank()) throw new InputException("--answer should not be empty.");
+        if (answer.isEmpty()) throw new InputException("--answer should not be empty.");
         if (prompt.isEmpty()) throw new InputException("--prompt should not be empty.");
         if (length > model.config().nCtx()) {
             throw new InputException("--prompt with its answer is " + length + " tokens long, more than the model's context of " + model.config().nCtx() + ".");

@@ -1,8 +1,8 @@
 package io.github.panascope.cli;
 
 import io.github.panascope.hub.AtomicFile;
+import io.github.panascope.hub.Dataset;
 import io.github.panascope.hub.InputException;
-import io.github.panascope.hub.TextDataset;
 import io.github.panascope.lens.HookNames;
 import io.github.panascope.lens.HookedTransformer;
 import io.github.panascope.lens.Hooks;
@@ -27,6 +27,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Random;
 import java.util.concurrent.Callable;
+import java.util.function.Consumer;
 import java.util.function.Supplier;
 import java.util.stream.IntStream;
 import picocli.CommandLine.Command;
@@ -44,8 +45,14 @@ final class TutorialCommand implements Callable<Integer> {
     @Mixin private InputOptions input;
     @Mixin private PromptOptions prompt;
 
-    @Option(names = "--dataset", paramLabel = "FILE|ID", description = "Parquet or JSON Lines with a `text` column, plain text, or a hub id (default: the demo's; NeelNanda/pile-10k with another model)")
+    @Option(names = "--dataset", paramLabel = "FILE|ID", description = "Parquet or JSON Lines with a `text` column (or token ids in `tokens` or `input_ids`), plain text, a folder of them, or a hub id (default: the demo's; NeelNanda/pile-10k with another model)")
     private String dataset;
+
+    @Option(names = "--split", paramLabel = "NAME", defaultValue = "train", description = "of a dataset that is split (default: ${DEFAULT-VALUE})")
+    private String split;
+
+    @Option(names = "--column", paramLabel = "NAME", description = "of the dataset, for text or token ids (default: text, else tokens or input_ids)")
+    private String column;
 
     @Option(names = "--rows", paramLabel = "N", defaultValue = "32", description = "rows of the dataset for L0 and the losses (default: ${DEFAULT-VALUE})")
     private int rows;
@@ -69,7 +76,7 @@ final class TutorialCommand implements Callable<Integer> {
         Instant processStart = ProcessHandle.current().info().startInstant().orElse(Instant.now());
         checkOptions();
         Tokenization algorithm = tokenization();
-        TextDataset named = dataset == null ? null : TextDataset.of(dataset, input.hub()); // a complaint before anything takes time
+        Dataset named = dataset == null ? null : dataset(dataset); // a complaint before anything takes time
         Torch.version(); // loads libtorch, which is part of starting up
         seconds.put("startup", since(processStart));
         Device device = input.chooseDevice();
@@ -79,16 +86,18 @@ final class TutorialCommand implements Callable<Integer> {
             prompt.check(model);
             List<Integer> chosen = features(sae);
             int context = contextSize(sae, model);
-            TokenDataset tokens = timed("tokenize", () -> tokenize(named != null ? named : TextDataset.of(input.defaultDataset(), input.hub()), model, algorithm, context));
-            int used = Math.min(rows, tokens.rows());
-            input.print("Tokenized " + tokens.documents() + " documents into " + tokens.rows() + " rows of " + context + " tokens (" + algorithm + ")"
+            Dataset documents = named != null ? named : dataset(input.defaultDataset());
+            String how = documents.isTokenized() ? "pre-tokenized" : algorithm.toString();
+            TokenDataset tokens = timed("tokenize", () -> tokenize(documents, model, sae, algorithm, context));
+            int used = tokens.rows();
+            input.print("Tokenized " + tokens.documents() + " documents into " + tokens.rowsInAll() + " rows of " + context + " tokens (" + how + ")"
                     + (used < rows ? "; fewer than the " + rows + " rows asked for" : ""));
             SaeEvaluation evaluation = timed("metrics", () -> evaluate(model, sae, tokens, used));
             Metrics.Prompt result = timed("prompt", () -> prompt(model, sae));
             String list = neuronpedia(sae, chosen);
             seconds.put("total", since(processStart));
             write(new Metrics(input.modelName(sae), input.saeName(), sae.config().hookName(), device.toString().replace(":0", ""), sae.dtype().toString(), used, context,
-                    algorithm.toString(), tokens.rows(), evaluation.l0().mean(), evaluation.l0().histogram(), evaluation.loss().original(),
+                    how, tokens.rowsInAll(), evaluation.l0().mean(), evaluation.l0().histogram(), evaluation.loss().original(),
                     evaluation.loss().reconstructed(), evaluation.loss().zero(), result, list, versions(), seconds), evaluation);
         }
         return 0;
@@ -96,14 +105,25 @@ final class TutorialCommand implements Callable<Integer> {
 
     // ------------------------------------------------------------------------------------------------- the steps
 
-    private TokenDataset tokenize(TextDataset texts, HookedTransformer model, Tokenization algorithm, int context) {
+    private Dataset dataset(String name) {
+        Dataset found = Dataset.of(name, split, input.hub());
+        return column == null ? found : found.column(column);
+    }
+
+    /** The rows that are used, of all that there are. */
+    private TokenDataset tokenize(Dataset documents, HookedTransformer model, Sae sae, Tokenization algorithm, int context) {
         try (Progress progress = new Progress("Tokenizing documents", 0, input.quiet())) {
             long[] done = {0};
-            return TokenDataset.tokenizeAndConcatenate(documents -> texts.forEach(document -> {
-                documents.accept(document);
-                progress.update(++done[0]);
-            }), model.tokenizer(), algorithm, context);
+            if (documents.isTokenized()) return TokenDataset.ofTokens(consumer -> documents.forEachTokens(counted(consumer, done, progress)), model.config().dVocab(), context, rows);
+            return TokenDataset.tokenizeAndConcatenate(consumer -> documents.forEach(counted(consumer, done, progress)), model.tokenizer(), algorithm, context, sae.config().prependBos(), rows);
         }
+    }
+
+    private static <T> Consumer<T> counted(Consumer<T> consumer, long[] done, Progress progress) {
+        return document -> {
+            consumer.accept(document);
+            progress.update(++done[0]);
+        };
     }
 
     private SaeEvaluation evaluate(HookedTransformer model, Sae sae, TokenDataset tokens, int used) {
@@ -118,7 +138,6 @@ final class TutorialCommand implements Callable<Integer> {
     }
 
     private Metrics.Prompt prompt(HookedTransformer model, Sae sae) {
-        String in = HookNames.reading(sae.config().hookName()), out = sae.config().hookNameOut();
         List<String> answer = List.of(prompt.answer);
         TestPrompt plain = TestPrompt.run(model, prompt.prompt, answer, Hooks.NONE, TOP_K);
         input.print(plain.format());
@@ -127,14 +146,27 @@ final class TutorialCommand implements Callable<Integer> {
             DownstreamLoss loss = SaeEvaluation.run(model, sae, tokens).loss();
             printLosses(loss);
             input.print("");
-            // As in the notebook's last cell, where the reconstruction of the prompt alone takes the place of prompt and answer.
-            var cached = model.forward(tokens).caching(in::equals);
-            cached.lossPerToken();
-            Tensor reconstruction = sae.reconstruct(cached.cache().get(in)).to(cached.cache().get(in).dtype());
-            TestPrompt reconstructed = TestPrompt.run(model, prompt.prompt, answer, Hooks.at(out, (activation, name) -> reconstruction), TOP_K);
+            TestPrompt reconstructed = TestPrompt.run(model, prompt.prompt, answer, reconstruction(model, sae, tokens, plain.positions().size()), TOP_K);
             input.print(reconstructed.format());
             return Metrics.Prompt.of(prompt, tokens.toLongs(), plain, loss, reconstructed);
         }
+    }
+
+    /**
+     * As in the notebook's last cell the reconstruction of the prompt alone takes the place of prompt and answer, a position too short. That fits where all
+     * that follows comes from it, the residual stream, and where a single token is asked for; elsewhere what is there is reconstructed.
+     */
+    private Hooks reconstruction(HookedTransformer model, Sae sae, Tensor tokens, int answerTokens) {
+        String hook = HookNames.writing(sae.config().hookNameOut());
+        if (!HookNames.isBottleneck(hook) || !hook.equals(HookNames.reading(sae.config().hookName())) || answerTokens > 1) {
+            input.print("Reconstructing prompt and answer: the notebook's way, the prompt alone, fits a residual stream and an answer of one token.");
+            return sae.asHooks();
+        }
+        var cached = model.forward(tokens).caching(hook::equals);
+        cached.lossPerToken();
+        Tensor activation = cached.cache().get(hook);
+        Tensor reconstruction = sae.reconstruct(activation).to(activation.dtype());
+        return Hooks.at(hook, (whole, name) -> reconstruction);
     }
 
     private String neuronpedia(Sae sae, List<Integer> chosen) {

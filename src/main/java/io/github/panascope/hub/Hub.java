@@ -12,6 +12,7 @@ import java.util.concurrent.ExecutionException;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
+import java.util.function.UnaryOperator;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
@@ -146,18 +147,20 @@ public final class Hub {
     }
 
     /**
-     * The names of a repository's files that pass: of its cached snapshot if that holds some, and all parts of what is in parts;
-     * else asked of the hub.
+     * Some of the names of a repository's files: of its cached snapshot if they are there, and all parts of what is in parts; else as
+     * the hub lists them.
+     *
+     * @param choice picks from the sorted names; an empty list says that what is wanted is not among them
      */
-    public List<String> names(HubRepo repo, java.util.function.Predicate<String> filter) {
-        List<String> cached = new HubCache(cache, repo).files().stream().filter(filter).toList();
-        String missing = missingShard(cached);
-        if (!cached.isEmpty() && missing == null) return cached;
-        if (offline) {
-            if (cached.isEmpty()) throw notCached(repo);
-            throw new InputException(repo + " is not whole in the hub cache " + cache + " (" + missing + " is missing), and HF_HUB_OFFLINE is set: unset it, or run `panascope fetch` where there is a network.");
-        }
-        return download.list(repo).stream().filter(filter).sorted().toList();
+    public List<String> names(HubRepo repo, UnaryOperator<List<String>> choice) {
+        HubCache cached = new HubCache(cache, repo);
+        List<String> here = choice.apply(cached.files());
+        String missing = missingShard(here);
+        if (!here.isEmpty() && missing == null) return here;
+        if (!offline) return choice.apply(download.list(repo).stream().sorted().toList());
+        if (!cached.hasSnapshot()) throw notCached(repo);
+        if (missing == null) return here;
+        throw new InputException(repo + " is not whole in the hub cache " + cache + " (" + missing + " is missing), and HF_HUB_OFFLINE is set: unset it, or run `panascope fetch` where there is a network.");
     }
 
     /** One of the parts that are not there of a file in parts, or null. */

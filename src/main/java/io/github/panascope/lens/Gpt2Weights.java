@@ -97,7 +97,8 @@ final class Gpt2Weights {
         try (var _ = TensorScope.open()) {
             Tensor weight = load("ln_f.weight", config.dModel()), bias = load("ln_f.bias", config.dModel());
             // Kept as the file has it, [d_vocab, d_model], and seen transposed: unprocessed it then shares the file's memory.
-            Tensor unembed = file.has("lm_head.weight") ? take("lm_head.weight", config.dVocab(), config.dModel())
+            used.add("lm_head.weight");
+            Tensor unembed = file.has("lm_head.weight") && !config.tieWordEmbeddings() ? take("lm_head.weight", config.dVocab(), config.dModel())
                     : load("wte.weight", config.dVocab(), config.dModel());
             Tensor bU = Tensor.zeros(DType.FLOAT32, Shape.of(config.dVocab()));
             if (processing.foldLn()) {

@@ -39,6 +39,16 @@ public final class HookNames {
         return name;
     }
 
+    /** The hook point at which an activation can be replaced that has another name too: {@code mlp.hook_in} again, but not the MLP's copy of {@code hook_resid_mid}. */
+    public static String writing(String name) {
+        return name.endsWith(".mlp.hook_in") ? reading(name) : name;
+    }
+
+    /** Whether all that follows comes from what passes this hook point: from the residual stream, and from what is unembedded. */
+    public static boolean isBottleneck(String name) {
+        return name.matches("blocks\\.\\d+\\.hook_resid_(pre|mid|post)|ln_final\\.hook_normalized");
+    }
+
     /** The size of the last dimension at a hook point, with the heads of q, k, v and z counted as one; -1 where it is positions or 1. */
     public static int width(String name, TransformerConfig config) {
         if (name.endsWith("hook_scale") || name.endsWith("hook_attn_scores") || name.endsWith("hook_pattern")) return -1;

@@ -17,8 +17,10 @@ import java.util.Set;
  * @param nCtx                    longest context, in tokens
  * @param eps                     added to the variance in LayerNorm
  * @param inverseLayerAttnScale   whether block l divides its attention scores by l+1 too (the stanford-crfm models)
+ * @param tieWordEmbeddings       whether the unembedding is the embedding, even where a file holds another
  */
-public record TransformerConfig(int nLayers, int dModel, int nHeads, int dMlp, int dVocab, int nCtx, double eps, boolean inverseLayerAttnScale) {
+public record TransformerConfig(int nLayers, int dModel, int nHeads, int dMlp, int dVocab, int nCtx, double eps, boolean inverseLayerAttnScale,
+                                boolean tieWordEmbeddings) {
     private static final Set<String> UNDERSTOOD = Set.of("model_type", "n_layer", "n_embd", "n_head", "n_inner", "vocab_size", "n_positions",
             "n_ctx", "layer_norm_epsilon", "activation_function", "scale_attn_weights", "scale_attn_by_inverse_layer_idx",
             "add_cross_attention", "tie_word_embeddings");
@@ -55,7 +57,7 @@ public record TransformerConfig(int nLayers, int dModel, int nHeads, int dMlp, i
         int heads = file.size("n_head");
         if (width % heads != 0) throw new InputException(file.place() + ": 'n_embd' " + width + " should be a multiple of 'n_head' " + heads + ".");
         return new Parsed(new TransformerConfig(file.size("n_layer"), width, heads, file.size("n_inner", 4 * width), file.size("vocab_size"), context,
-                eps, file.flag("scale_attn_by_inverse_layer_idx", false)), skipped);
+                eps, file.flag("scale_attn_by_inverse_layer_idx", false), file.flag("tie_word_embeddings", true)), skipped);
     }
 
     private static void expect(ConfigFile file, String key, String only, String ifAbsent) {

@@ -57,7 +57,7 @@ public record SaeEvaluation(L0 l0, DownstreamLoss loss) {
 
     /** Sums over positions of the three losses; L0 is counted on the way. Zeros go where the reconstruction goes. */
     private static double[] evaluate(HookedTransformer model, Sae sae, Tensor batch, L0 l0) {
-        String in = HookNames.reading(sae.config().hookName()), out = sae.config().hookNameOut(); // the same but for transcoders
+        String in = HookNames.reading(sae.config().hookName()), out = HookNames.writing(sae.config().hookNameOut()); // the same but for transcoders
         int layer = HookNames.layer(in).orElse(in.startsWith("ln_final") ? model.config().nLayers() : 0);
         boolean fromStart = layer == 0 || layer == model.config().nLayers(); // nothing to share, or nothing to start at
         Tensor prefix = fromStart ? null : model.forward(batch).stopAtLayer(layer);

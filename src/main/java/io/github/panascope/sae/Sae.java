@@ -174,7 +174,7 @@ public final class Sae implements AutoCloseable {
      * writes another, and its hooks serve one run at a time.
      */
     public Hooks asHooks() {
-        String in = HookNames.reading(config.hookName()), out = config.hookNameOut();
+        String in = HookNames.reading(config.hookName()), out = HookNames.writing(config.hookNameOut());
         if (in.equals(out)) return Hooks.at(in, (activation, hook) -> reconstruct(activation).to(activation.dtype()));
         Tensor[] read = new Tensor[1];
         return Hooks.at(in, (activation, hook) -> {
@@ -271,9 +271,10 @@ public final class Sae implements AutoCloseable {
      * @throws InputException if the model has no such hook point, or of another width
      */
     public void requireFits(HookedTransformer model) {
-        String in = HookNames.reading(config.hookName());
+        String in = HookNames.reading(config.hookName()), out = HookNames.writing(config.hookNameOut());
         requireHook(model, in, config.dIn(), "d_in");
-        if (!config.hookNameOut().equals(config.hookName())) requireHook(model, config.hookNameOut(), config.dOut(), "d_out");
+        if (out.endsWith(".hook_mlp_in")) throw new InputException("SAE " + name + " writes " + out + ", which can be read here, but not replaced.");
+        if (!out.equals(in)) requireHook(model, out, config.dOut(), "d_out");
         if (in.matches(".*attn\\.hook_[qkvz]") && !config.reshapeHookZ()) {
             throw new InputException("SAE " + name + " belongs at " + in + ", whose heads have to be laid side by side: its cfg.json should say \"reshape_activations\": \"hook_z\".");
         }

@@ -155,9 +155,10 @@ public record SaeConfig(String architecture, int dIn, int dSae, int dOut, int k,
         throw file.wrong("normalize_activations", "one of none, layer_norm, constant_norm_rescale, expected_average_only_in");
     }
 
-    /** In SAELens 6 it is free-form, and kept whole; before, the keys that SAELens 6 would keep. */
+    /** In SAELens 6 it is free-form, and kept whole, and says nothing of what it leaves out; before, the keys that SAELens 6 would keep. */
     private static Metadata metadata(ConfigFile place, boolean whole, boolean transcoder) {
         String hook = place.has("hook_point") && !place.has("hook_name") ? place.text("hook_point") : place.text("hook_name");
+        if (!place.text("hook_point", hook).equals(hook)) throw place.wrong("hook_point", "'" + hook + "', as hook_name says");
         Map<String, Boolean> kwargs = new LinkedHashMap<>();
         place.object("model_from_pretrained_kwargs").ifPresent(object -> {
             for (String key : object.keys()) if (object.value(key).isBoolean()) kwargs.put(key, object.value(key).booleanValue());
@@ -167,7 +168,7 @@ public record SaeConfig(String architecture, int dIn, int dSae, int dOut, int k,
             if ((whole || KEPT.contains(key)) && !METADATA.contains(key) && place.has(key)) other.put(key, place.value(key).toString());
         }
         return new Metadata(hook, transcoder ? place.text("hook_name_out") : hook, place.text("model_name", null), place.size("context_size", 0),
-                place.flag("prepend_bos", true), place.text("neuronpedia_id", null), kwargs, other);
+                place.flag("prepend_bos", !whole), place.text("neuronpedia_id", null), kwargs, other);
     }
 
     /** The {@code cfg.json} of SAELens 6 that says the same. */
