@@ -149,6 +149,35 @@ class CommandLineTest {
         assertTrue(output().matches("(?s).*panascope \\d+\\.\\d+.*"), this::output);
     }
 
+    @Test
+    void anSaeIsCheckedAgainstWhatItsAuthorsSay() throws IOException {
+        assertEquals(0, Main.run("check-sae"), this::complaint);
+        assertTrue(output().contains("It fits."), this::output);
+        assertEquals(1, Main.run("check-sae", "--model", model(), "--sae", changedText("sae", "cfg.json", "\"normalize_activations\": \"none\"", "\"normalize_activations\": \"layer_norm\"")));
+        assertTrue(complaint().contains("panascope: L0: expected about 18, got 4: wrong architecture or processing?"), this::complaint);
+    }
+
+    @Test
+    void theRegistryIsListedAndSearched() throws IOException {
+        assertEquals(0, Main.run("saes"), this::complaint);
+        assertTrue(output().contains("170 releases, 13857 SAEs."), this::output);
+        printed.reset();
+        assertEquals(0, Main.run("saes", "--model", "gpt2-small", "res-jb", "blocks.8"), this::complaint);
+        assertTrue(output().contains("gpt2-small-res-jb/blocks.8.hook_resid_pre") && output().contains("gpt2-small/8-res-jb"), this::output);
+        printed.reset();
+        Path own = Files.writeString(folder.resolve("own.yaml"), "ours:\n  repo_id: me/mine\n  model: gpt2-small\n  saes:\n  - id: first\n    path: a/b\n    l0: 12.5\n");
+        assertEquals(0, Main.run("saes", "--registry", own.toString(), "--json", "ours"), this::complaint);
+        JsonNode line = JsonMapper.shared().readTree(output()).get(0);
+        assertEquals("ours/first", line.get("sae").stringValue());
+        assertEquals(12.5, line.get("l0").doubleValue());
+        assertTrue(line.get("supported").booleanValue());
+        assertEquals(2, Main.run("saes", "--model", "gpt2-smal"));
+        assertTrue(complaint().contains("Did you mean 'gpt2-small'?"), this::complaint);
+        assertEquals(2, Main.run("fetch"));
+        assertEquals(2, Main.run("doctor", "--bench", "gpt2-nano"));
+        assertTrue(complaint().contains("--bench should be gpt2-small"), this::complaint);
+    }
+
     // ------------------------------------------------------------------------------------------------- what it refuses
 
     /** Exit code 2, one sentence, no stack trace, nothing written. */

@@ -5,6 +5,8 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
+import io.github.panascope.Golden;
+import io.github.panascope.hub.FakeHub;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
@@ -12,9 +14,12 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Map;
 import java.util.jar.JarFile;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import tools.jackson.databind.JsonNode;
+import tools.jackson.databind.json.JsonMapper;
 
 /** The packaged jars, in processes of their own and in another folder. */
 class PackagedIT {
@@ -25,9 +30,15 @@ class PackagedIT {
     private record Result(int status, String out) {}
 
     private Result run(String java, String... arguments) throws IOException, InterruptedException {
+        return run(Map.of(), java, arguments);
+    }
+
+    private Result run(Map<String, String> environment, String java, String... arguments) throws IOException, InterruptedException {
         List<String> command = new ArrayList<>(List.of(java, "-jar", JAR.toString()));
         command.addAll(Arrays.asList(arguments));
-        Process process = new ProcessBuilder(command).directory(folder.toFile()).redirectErrorStream(true).start();
+        ProcessBuilder builder = new ProcessBuilder(command).directory(folder.toFile()).redirectErrorStream(true);
+        builder.environment().putAll(environment);
+        Process process = builder.start();
         String out = new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
         return new Result(process.waitFor(), out);
     }
@@ -43,6 +54,35 @@ class PackagedIT {
         assertTrue(Files.exists(folder.resolve("panascope-out/metrics.json")) && Files.exists(folder.resolve("panascope-out/l0_histogram.html")));
         assertTrue(result.out.contains("Top 0th token. ") && result.out.contains("Token: | Mary|"), result.out);
         assertFalse(result.out.contains("WARNING") || result.out.contains("\r"), result.out);
+    }
+
+    /** From a hub to a machine without a network: nothing is asked for twice, and offline nothing is asked at all. */
+    @Test
+    void whatIsFetchedLoadsOffline() throws Exception {
+        Golden golden = Golden.standardA();
+        String sae = "gpt2-small-res-jb/blocks.2.hook_resid_pre";
+        try (FakeHub hub = new FakeHub()) {
+            for (String file : List.of("config.json", "model.safetensors", "vocab.json", "merges.txt")) hub.large("/gpt2/resolve/main/" + file, Files.readAllBytes(golden.model().resolve(file)));
+            Path files = golden.folder().resolve("hub/models--jbloom--GPT2-Small-SAEs-Reformatted/snapshots").resolve(golden.model().getFileName()).resolve("blocks.2.hook_resid_pre");
+            for (String file : List.of("cfg.json", "sae_weights.safetensors", "sparsity.safetensors")) {
+                hub.large("/jbloom/GPT2-Small-SAEs-Reformatted/resolve/main/blocks.2.hook_resid_pre/" + file, Files.readAllBytes(files.resolve(file)));
+            }
+            hub.large("/datasets/some/texts/resolve/main/data/train-00000-of-00001.parquet", Files.readAllBytes(golden.dataset()));
+            Map<String, String> environment = Map.of("HF_HOME", folder.resolve("hf").toString(), "HF_ENDPOINT", hub.endpoint());
+            String[] fetch = {"fetch", "--model", "gpt2-small", "--sae", sae, "--dataset", "some/texts"};
+            Result result = run(environment, thisJava(), fetch);
+            assertEquals(0, result.status, result.out);
+            assertTrue(result.out.contains("model gpt2-small: 4 files, ") && result.out.contains("SAE " + sae + ": 2 files, ") && result.out.contains("dataset some/texts: 1 file, "), result.out);
+            int requests = hub.requests.size();
+            result = run(environment, thisJava(), fetch);
+            assertEquals(0, result.status, result.out);
+            result = run(Map.of("HF_HOME", folder.resolve("hf").toString(), "HF_ENDPOINT", hub.endpoint(), "HF_HUB_OFFLINE", "1"), thisJava(), "tutorial", "--model", "gpt2-small", "--sae", sae,
+                    "--dataset", "some/texts", "--tokenization", "whitespace-chunks");
+            assertEquals(0, result.status, result.out);
+            assertEquals(requests, hub.requests.size());
+            JsonNode metrics = JsonMapper.shared().readTree(Files.readString(folder.resolve("panascope-out/metrics.json")));
+            assertEquals(golden.number("ce_reconstr"), metrics.get("ce_reconstr").doubleValue(), 1e-4);
+        }
     }
 
     @Test

@@ -22,7 +22,7 @@ import java.util.concurrent.Executors;
 import java.util.stream.Collectors;
 
 /** A hub in this process: small files itself, large ones by a redirect to a second host; and all that can go wrong on the way. */
-final class FakeHub implements AutoCloseable {
+public final class FakeHub implements AutoCloseable {
     static final String COMMIT = "a".repeat(40);
 
     /** Something to do in the place of the next answer. */
@@ -30,13 +30,13 @@ final class FakeHub implements AutoCloseable {
         void answer(HttpExchange exchange, byte[] content) throws IOException;
     }
 
-    final List<String> requests = new CopyOnWriteArrayList<>();
+    public final List<String> requests = new CopyOnWriteArrayList<>();
     final List<String> hubTokens = new CopyOnWriteArrayList<>(), storageTokens = new CopyOnWriteArrayList<>();
     final Deque<Mishap> hubMishaps = new ConcurrentLinkedDeque<>(), storageMishaps = new ConcurrentLinkedDeque<>();
     private final Map<String, byte[]> small = new ConcurrentHashMap<>(), large = new ConcurrentHashMap<>();
     private final HttpServer hub, storage;
 
-    FakeHub() throws IOException {
+    public FakeHub() throws IOException {
         hub = serve(this::answerAsHub);
         storage = serve(this::answerAsStorage);
     }
@@ -57,17 +57,17 @@ final class FakeHub implements AutoCloseable {
         return server;
     }
 
-    FakeHub small(String path, String content) {
+    public FakeHub small(String path, String content) {
         small.put(path, content.getBytes(StandardCharsets.UTF_8));
         return this;
     }
 
-    FakeHub large(String path, byte[] content) {
+    public FakeHub large(String path, byte[] content) {
         large.put(path, content);
         return this;
     }
 
-    String endpoint() {
+    public String endpoint() {
         return "http://127.0.0.1:" + hub.getAddress().getPort();
     }
 

@@ -212,4 +212,16 @@ class TensorTest {
             assertEquals(9_999, Tensor.cat(0, parts).toFloats()[9_999]);
         }
     }
+
+    @Test
+    void elementsGoThroughAChannelAndBack() throws Exception {
+        try (var _ = TensorScope.open()) {
+            var bytes = new java.io.ByteArrayOutputStream();
+            Tensor.of(new float[] {1, -2, 3.5f}, Shape.of(3)).writeTo(java.nio.channels.Channels.newChannel(bytes));
+            Tensor back = Tensor.empty(DType.FLOAT32, Shape.of(3), Device.CPU);
+            back.readFrom(java.nio.channels.Channels.newChannel(new java.io.ByteArrayInputStream(bytes.toByteArray())));
+            assertArrayEquals(new float[] {1, -2, 3.5f}, back.toFloats());
+            assertThrows(java.io.EOFException.class, () -> back.readFrom(java.nio.channels.Channels.newChannel(new java.io.ByteArrayInputStream(new byte[11]))));
+        }
+    }
 }

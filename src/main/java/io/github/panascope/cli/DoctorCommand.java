@@ -16,6 +16,9 @@ final class DoctorCommand implements Callable<Integer> {
     @Option(names = "--debug", description = "show stack traces and libtorch's whole description of itself")
     private boolean debug;
 
+    @Option(names = "--bench", paramLabel = "MODEL", arity = "0..1", fallbackValue = "gpt2-small", description = "also measure loading: a model of this size (default: ${FALLBACK-VALUE}) and an SAE of 24,576 features, beside reading their files")
+    private String bench;
+
     @Override
     public Integer call() {
         line("ok", "panascope", Version.number());
@@ -36,7 +39,9 @@ final class DoctorCommand implements Callable<Integer> {
         device("CUDA", Device.CUDA);
         line("ok", "threads", Torch.threads() + " for an operator, of " + Runtime.getRuntime().availableProcessors() + " processors (OMP_NUM_THREADS sets it)");
         demo();
-        return computes() ? 0 : Main.FAILED;
+        if (!computes()) return Main.FAILED;
+        if (bench != null) LoadBench.run(bench);
+        return 0;
     }
 
     private static void device(String name, Device device) {

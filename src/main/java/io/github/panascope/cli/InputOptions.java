@@ -56,17 +56,18 @@ final class InputOptions {
     @Option(names = "--quiet", description = "print nothing but errors")
     private boolean quiet;
 
-    private final Hub hub = Hub.fromEnvironment();
+    private Hub hub;
 
     boolean quiet() {
         return quiet;
     }
 
     Hub hub() {
+        if (hub == null) hub = Hub.fromEnvironment().reporting(new Downloads(quiet));
         return hub;
     }
 
-    private SaeRegistry registry() {
+    SaeRegistry registry() {
         return registry == null ? SaeRegistry.bundled() : SaeRegistry.bundled().with(registry);
     }
 
@@ -119,7 +120,7 @@ final class InputOptions {
     /** Loads the SAE, and gives SAELens's advice where its authors ask for other model processing. */
     Sae loadSae(Device device) {
         if (sae == null && model != null) throw new InputException("--model is given without --sae: name the SAE that belongs to it.");
-        Sae loaded = Sae.fromPretrained(demo() ? Demo.find().sae() : sae, device, dtype(), hub, registry());
+        Sae loaded = Sae.fromPretrained(demo() ? Demo.find().sae() : sae, device, dtype(), hub(), registry());
         print("SAE: " + (demo() ? "demo" : sae) + " (" + loaded.config().architecture() + ", d_in " + loaded.config().dIn() + ", d_sae " + loaded.config().dSae()
                 + ", hook " + loaded.config().hookName() + (loaded.config().hookNameOut().equals(loaded.config().hookName()) ? "" : " to " + loaded.config().hookNameOut()) + ")");
         if (!loaded.config().modelKwargs().isEmpty() && processing != Processing.CENTERED) {
@@ -135,7 +136,7 @@ final class InputOptions {
     HookedTransformer loadModel(Device device, Sae sae) {
         String name = model != null ? model : demo() ? Demo.find().model() : sae.config().modelName();
         if (name == null) throw new InputException("the SAE does not say which model it belongs to: name it with --model.");
-        HookedTransformer loaded = HookedTransformer.fromPretrained(name, new HookedTransformer.Options(processing.steps, device, dtype()), hub);
+        HookedTransformer loaded = HookedTransformer.fromPretrained(name, new HookedTransformer.Options(processing.steps, device, dtype()), hub());
         print("Loaded pretrained model " + modelName(sae) + " into HookedTransformer");
         showSkipped("model config.json", loaded.skippedKeys());
         return loaded;

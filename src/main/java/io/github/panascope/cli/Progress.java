@@ -2,39 +2,71 @@ package io.github.panascope.cli;
 
 import java.io.Console;
 import java.io.PrintStream;
+import java.util.Locale;
 
 /** A progress bar on standard error for what takes longer than a second; none if that is no terminal, or if it should be quiet. */
 final class Progress implements AutoCloseable {
     private static final long DELAY_NANOS = 1_000_000_000L, REDRAW_NANOS = 100_000_000L;
     private static final int WIDTH = 30;
 
+    /** What is counted. */
+    enum Unit {
+        THINGS {
+            @Override
+            String amount(double number) {
+                return String.format(Locale.ROOT, number == Math.rint(number) ? "%.0f" : "%.1f", number);
+            }
+        },
+        BYTES {
+            @Override
+            String amount(double number) {
+                return String.format(Locale.ROOT, "%.1f MB", number / 1e6);
+            }
+        };
+
+        abstract String amount(double number);
+    }
+
+    /** The one on the screen, or null. */
+    private static volatile Progress drawn;
+
     private final String label;
-    private final long total;
+    private final Unit unit;
     private final boolean shown;
     private final long start = System.nanoTime();
     private final PrintStream out = System.err;
     private long lastDrawn;
 
-    /** {@code total} is 0 if it is not known how much there is. */
-    Progress(String label, long total, boolean quiet) {
+    Progress(String label, boolean quiet) {
+        this(label, Unit.THINGS, quiet);
+    }
+
+    Progress(String label, Unit unit, boolean quiet) {
         this.label = label;
-        this.total = total;
+        this.unit = unit;
         Console console = System.console();
         this.shown = !quiet && console != null && console.isTerminal();
     }
 
-    void update(long done) {
+    /** {@code total} is 0 if it is not known how much there is. */
+    void update(long done, long total) {
+        update("", done, total);
+    }
+
+    /** The same, saying what it is at. */
+    void update(String what, long done, long total) {
         long now = System.nanoTime();
         if (!shown || now - start < DELAY_NANOS || now - lastDrawn < REDRAW_NANOS && done != total) return;
         lastDrawn = now;
+        drawn = this;
         double seconds = (now - start) / 1e9;
-        String rate = String.format(java.util.Locale.ROOT, "%.1f/s", done / seconds);
+        String text = what.isEmpty() ? label : label + " " + what, rate = unit.amount(Math.round(done / seconds * 10) / 10.0) + "/s";
         if (total == 0) {
-            out.print("\r\033[K" + label + "  " + done + "  " + rate);
+            out.print("\r\033[K" + text + "  " + unit.amount(done) + "  " + rate);
         } else {
             int filled = (int) (WIDTH * done / total);
             long left = Math.round(seconds / Math.max(1, done) * (total - done));
-            out.print("\r\033[K" + label + " [" + "#".repeat(filled) + ".".repeat(WIDTH - filled) + "] " + done + "/" + total + "  " + rate + "  " + left + " s left");
+            out.print("\r\033[K" + text + " [" + "#".repeat(filled) + ".".repeat(WIDTH - filled) + "] " + unit.amount(done) + "/" + unit.amount(total) + "  " + rate + "  " + left + " s left");
         }
         out.flush();
     }
@@ -42,9 +74,15 @@ final class Progress implements AutoCloseable {
     /** Takes the bar away. */
     @Override
     public void close() {
-        if (lastDrawn != 0) {
-            out.print("\r\033[K");
-            out.flush();
-        }
+        if (drawn == this) clear();
+    }
+
+    /** Takes away what is on the screen, so that a message finds an empty line. */
+    static void clear() {
+        Progress there = drawn;
+        if (there == null) return;
+        drawn = null;
+        there.out.print("\r\033[K");
+        there.out.flush();
     }
 }

@@ -112,7 +112,7 @@ final class TutorialCommand implements Callable<Integer> {
 
     /** The rows that are used, of all that there are. */
     private TokenDataset tokenize(Dataset documents, HookedTransformer model, Sae sae, Tokenization algorithm, int context) {
-        try (Progress progress = new Progress("Tokenizing documents", 0, input.quiet())) {
+        try (Progress progress = new Progress("Tokenizing documents", input.quiet())) {
             long[] done = {0};
             if (documents.isTokenized()) return TokenDataset.ofTokens(consumer -> documents.forEachTokens(counted(consumer, done, progress)), model.config().dVocab(), context, rows);
             return TokenDataset.tokenizeAndConcatenate(consumer -> documents.forEach(counted(consumer, done, progress)), model.tokenizer(), algorithm, context, sae.config().prependBos(), rows);
@@ -122,14 +122,14 @@ final class TutorialCommand implements Callable<Integer> {
     private static <T> Consumer<T> counted(Consumer<T> consumer, long[] done, Progress progress) {
         return document -> {
             consumer.accept(document);
-            progress.update(++done[0]);
+            progress.update(++done[0], 0);
         };
     }
 
     private SaeEvaluation evaluate(HookedTransformer model, Sae sae, TokenDataset tokens, int used) {
         SaeEvaluation evaluation;
-        try (var _ = TensorScope.open(); Progress progress = new Progress("L0 and losses, rows", used, input.quiet())) {
-            evaluation = SaeEvaluation.run(model, sae, tokens.batch(0, used), progress::update);
+        try (var _ = TensorScope.open(); Progress progress = new Progress("L0 and losses, rows", input.quiet())) {
+            evaluation = SaeEvaluation.run(model, sae, tokens.batch(0, used), done -> progress.update(done, used));
         }
         input.print("average l0 " + evaluation.l0().mean());
         printLosses(evaluation.loss());

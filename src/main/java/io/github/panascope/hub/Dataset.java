@@ -87,6 +87,11 @@ public final class Dataset {
         return name;
     }
 
+    /** The files that it is read from, in order. */
+    public List<Path> files() {
+        return files;
+    }
+
     /** Whether its documents are token ids rather than text: whether its first file has such a column and no text. */
     public boolean isTokenized() {
         Path first = files.getFirst();

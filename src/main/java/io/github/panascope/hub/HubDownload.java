@@ -222,7 +222,10 @@ final class HubDownload {
             if (have == file.size && have > 0) return;
             IOException cut;
             try {
-                if (fetchRest(name, file, part, have)) return;
+                if (fetchRest(name, file, part, have)) {
+                    progress.update(name, Files.size(part), Files.size(part));
+                    return;
+                }
                 cut = new IOException("the server ended the download early");
             } catch (FinalException e) {
                 throw e;

@@ -7,6 +7,7 @@ import io.github.panascope.torch.TensorScope;
 import java.nio.file.Path;
 import java.util.Collections;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.function.Function;
@@ -21,18 +22,32 @@ final class ShardedStateDict implements StateDict {
         this.shards = shards;
     }
 
-    static ShardedStateDict open(Path index, TensorScope scope, Function<String, Path> files) {
+    /** The file of each tensor, by the tensor's name. */
+    private static Map<String, String> weightMap(Path index) {
         ConfigFile map = ConfigFile.read(index).object("weight_map").orElseThrow(() -> new InputException(index + " has no 'weight_map', which should give the file of each tensor."));
-        Map<String, StateDict> opened = new LinkedHashMap<>();
-        Map<String, StateDict> shards = new LinkedHashMap<>();
+        Map<String, String> files = new LinkedHashMap<>();
         for (String name : map.keys()) {
             String file = map.text(name);
             // Files lie beside their index; a path would lead anywhere.
             if (!file.matches("[A-Za-z0-9_][A-Za-z0-9_.-]*") || file.endsWith(".json")) throw map.wrong(name, "the name of a file beside it");
+            files.put(name, file);
+        }
+        return files;
+    }
+
+    /** The names of the files that an index names. */
+    static List<String> files(Path index) {
+        return weightMap(index).values().stream().distinct().toList();
+    }
+
+    static ShardedStateDict open(Path index, TensorScope scope, Function<String, Path> files) {
+        Map<String, StateDict> opened = new LinkedHashMap<>();
+        Map<String, StateDict> shards = new LinkedHashMap<>();
+        weightMap(index).forEach((name, file) -> {
             StateDict shard = opened.computeIfAbsent(file, missing -> StateDict.open(files.apply(missing), scope));
             if (!shard.has(name)) throw new InputException(index + " says that tensor '" + name + "' is in " + file + ", but it is not.");
             shards.put(name, shard);
-        }
+        });
         return new ShardedStateDict(index, shards);
     }
 

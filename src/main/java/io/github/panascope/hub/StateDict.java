@@ -9,6 +9,7 @@ import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.List;
 import java.util.Optional;
 import java.util.Set;
 import java.util.function.Function;
@@ -31,7 +32,7 @@ public sealed interface StateDict permits Safetensors, TorchFile, ShardedStateDi
 
     /** The same; an index finds its files where {@code files} says. */
     static StateDict open(Path file, TensorScope scope, Function<String, Path> files) {
-        if (file.getFileName().toString().endsWith(".index.json")) return ShardedStateDict.open(file, scope, files);
+        if (isIndex(file)) return ShardedStateDict.open(file, scope, files);
         if (!Files.isRegularFile(file)) throw new InputException(file + " does not exist.");
         try {
             MappedFile mapping = MappedFile.open(file, scope);
@@ -40,6 +41,15 @@ public sealed interface StateDict permits Safetensors, TorchFile, ShardedStateDi
         } catch (IOException e) {
             throw new InputException(file + " cannot be read: " + e.getMessage(), e);
         }
+    }
+
+    /** The names of the files that an index names; none for what is no index. */
+    static List<String> shards(Path file) {
+        return isIndex(file) ? ShardedStateDict.files(file) : List.of();
+    }
+
+    private static boolean isIndex(Path file) {
+        return file.getFileName().toString().endsWith(".index.json");
     }
 
     /**

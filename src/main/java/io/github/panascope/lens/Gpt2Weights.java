@@ -68,9 +68,9 @@ final class Gpt2Weights {
             Tensor wOut = load(block + "mlp.c_proj.weight", mlp, width), bOut = load(block + "mlp.c_proj.bias", width);
             if (processing.foldLn()) {
                 bQkv = bQkv.add(ln1Bias.matmul(wQkv)); // with the weights as they were
-                wQkv = centred(scaled(wQkv, ln1Weight.unsqueeze(1)), 0);
+                wQkv = folded(wQkv, ln1Weight);
                 bIn = bIn.add(ln2Bias.matmul(wIn));
-                wIn = centred(scaled(wIn, ln2Weight.unsqueeze(1)), 0);
+                wIn = folded(wIn, ln2Weight);
             } else {
                 // LayerNorm itself runs in float32, whatever the model's dtype.
                 weights.putAll(Map.of("ln1_w", ln1Weight, "ln1_b", ln1Bias, "ln2_w", ln2Weight, "ln2_b", ln2Bias));
@@ -103,7 +103,8 @@ final class Gpt2Weights {
             Tensor bU = Tensor.zeros(DType.FLOAT32, Shape.of(config.dVocab()));
             if (processing.foldLn()) {
                 bU = bU.add(unembed.matmul(bias));
-                unembed = centred(scaled(unembed, weight), -1);
+                Tensor means = unembed.matmul(weight).mul(1.0 / config.dModel()).unsqueeze(1);
+                unembed = scaled(unembed, weight).sub_(means);
             } else {
                 weights.putAll(Map.of("ln_final_w", weight, "ln_final_b", bias));
             }
@@ -144,6 +145,12 @@ final class Gpt2Weights {
     private Tensor centred(Tensor tensor, int dimension) {
         Tensor mean = tensor.mean(dimension, true);
         return own.contains(tensor) ? tensor.sub_(mean) : owned(tensor.sub(mean));
+    }
+
+    /** A LayerNorm's scale [in] times weights [in, out], less the means over its input: what is left out, its centring takes away. */
+    private Tensor folded(Tensor tensor, Tensor scale) {
+        Tensor means = scale.mul(-1.0 / scale.size(0)).matmul(tensor), column = scale.unsqueeze(1);
+        return own.contains(tensor) ? tensor.mul_(column).add_(means) : owned(means.addcmul(tensor, column)); // one pass, not three
     }
 
     private Tensor scaled(Tensor tensor, Tensor factor) {

@@ -92,6 +92,16 @@ public final class HookedTransformer implements AutoCloseable {
         return fromPretrained(nameOrFolder, Options.DEFAULT, Hub.fromEnvironment());
     }
 
+    /**
+     * Brings a model's files onto this machine, without loading it: {@link #fromPretrained} then needs no network.
+     *
+     * @return the files of configuration, tokenizer and weights
+     * @throws InputException as {@link #fromPretrained} does
+     */
+    public static List<Path> fetch(String name, Hub hub) {
+        return ModelFiles.find(name, hub).all();
+    }
+
     /** Whether a name is one of GPT-2's in TransformerLens. */
     public static boolean isKnown(String name) {
         return ModelFiles.isKnown(name);
@@ -107,7 +117,7 @@ public final class HookedTransformer implements AutoCloseable {
         Device device = options.device().requireUsable();
         TensorScope scope = TensorScope.shared();
         try {
-            StateDict file = StateDict.open(files.weights(), scope, files.shards());
+            StateDict file = StateDict.open(files.weights(), scope, files.shards()::get);
             Gpt2Weights weights = new Gpt2Weights(file, config, options.processing(), device, options.dtype());
             ScriptModule root;
             try (var _ = TensorScope.open()) {

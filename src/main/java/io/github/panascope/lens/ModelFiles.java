@@ -4,25 +4,28 @@ import io.github.panascope.hub.Hub;
 import io.github.panascope.hub.HubRepo;
 import io.github.panascope.hub.InputException;
 import io.github.panascope.hub.Nearest;
+import io.github.panascope.hub.StateDict;
 import java.nio.file.Files;
 import java.nio.file.InvalidPathException;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Collection;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.function.Function;
+import java.util.stream.Stream;
 
 /**
  * Where the files of a model lie, in Hugging Face's layout.
  *
  * @param config     config.json
  * @param weights    the tensors, or the index of the files that hold them
- * @param shards     where a file lies that the index names
+ * @param shards     the files that the index names, by name; none without an index
  * @param vocabulary vocab.json and merges.txt, or tokenizer.json; none if GPT-2's own tokenizer applies
  */
-record ModelFiles(Path config, Path weights, Function<String, Path> shards, List<Path> vocabulary) {
+record ModelFiles(Path config, Path weights, Map<String, Path> shards, List<Path> vocabulary) {
     /** What transformers writes, the safest first. The last one is TorchScript, which has no fixed name; this is ours. */
     private static final List<String> WEIGHTS = List.of("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json", "model.pt");
     private static final Map<String, String> HUB_IDS = hubIds();
@@ -62,12 +65,13 @@ record ModelFiles(Path config, Path weights, Function<String, Path> shards, List
         if (Files.isRegularFile(path)) return inFolder(path.toAbsolutePath().getParent(), path.getFileName().toString());
         if (Files.isDirectory(path)) return inFolder(path, null);
         HubRepo repo = HubRepo.model(hubId(name));
-        return of(only -> hub.file(repo, only), only -> hub.optionalFile(repo, only), null, repo.toString());
+        return of(names -> hub.files(repo, names), file -> hub.optionalFile(repo, file), null, repo.toString());
     }
 
     private static ModelFiles inFolder(Path folder, String weights) {
         Function<String, Optional<Path>> optional = name -> Optional.of(folder.resolve(name)).filter(Files::exists);
-        return of(name -> optional.apply(name).orElseThrow(() -> new InputException("model folder " + folder + " has no " + name + ".")), optional, weights, "model folder " + folder);
+        return of(names -> names.stream().map(name -> optional.apply(name).orElseThrow(() -> new InputException("model folder " + folder + " has no " + name + "."))).toList(),
+                optional, weights, "model folder " + folder);
     }
 
     private static String hubId(String name) {
@@ -79,16 +83,25 @@ record ModelFiles(Path config, Path weights, Function<String, Path> shards, List
                 + " Known: gpt2-small, gpt2-medium, gpt2-large, gpt2-xl, distilgpt2, stanford-crfm's, and any OWNER/NAME on the hub.");
     }
 
-    private static ModelFiles of(Function<String, Path> required, Function<String, Optional<Path>> optional, String weights, String where) {
-        Path config = required.apply("config.json");
-        Path found = weights != null ? required.apply(weights) : WEIGHTS.stream().map(optional).flatMap(Optional::stream).findFirst()
+    private static ModelFiles of(Function<List<String>, List<Path>> required, Function<String, Optional<Path>> optional, String weights, String where) {
+        Path config = required.apply(List.of("config.json")).getFirst();
+        Path found = weights != null ? required.apply(List.of(weights)).getFirst() : WEIGHTS.stream().map(optional).flatMap(Optional::stream).findFirst()
                 .orElseThrow(() -> new InputException(where + " has none of " + String.join(", ", WEIGHTS) + "."));
         List<Path> vocabulary = new ArrayList<>();
         Optional<Path> vocab = optional.apply("vocab.json");
         Optional<Path> merges = vocab.flatMap(there -> optional.apply("merges.txt"));
         if (merges.isPresent()) vocabulary.addAll(List.of(vocab.get(), merges.get()));
         else optional.apply("tokenizer.json").ifPresent(vocabulary::add);
-        return new ModelFiles(config, found, required, List.copyOf(vocabulary));
+        List<String> names = StateDict.shards(found);
+        List<Path> files = required.apply(names);
+        Map<String, Path> shards = new LinkedHashMap<>();
+        for (int i = 0; i < names.size(); i++) shards.put(names.get(i), files.get(i));
+        return new ModelFiles(config, found, shards, List.copyOf(vocabulary));
+    }
+
+    /** Every file. */
+    List<Path> all() {
+        return Stream.of(List.of(config), vocabulary, List.of(weights), shards.values()).flatMap(Collection::stream).toList();
     }
 
     Tokenizer tokenizer() {

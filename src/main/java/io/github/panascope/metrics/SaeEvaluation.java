@@ -6,19 +6,21 @@ import io.github.panascope.lens.HookedTransformer;
 import io.github.panascope.lens.Hooks;
 import io.github.panascope.sae.Sae;
 import io.github.panascope.torch.ActivationHook;
+import io.github.panascope.torch.DType;
 import io.github.panascope.torch.Shape;
 import io.github.panascope.torch.Tensor;
 import io.github.panascope.torch.TensorScope;
 import java.util.function.IntConsumer;
 
 /**
- * L0 and the three losses of an SAE in a model, over rows of tokens, in one pass: the blocks before the SAE's run once, and
+ * L0, the explained variance and the three losses of an SAE in a model, over rows of tokens, in one pass: the blocks before the SAE's run once, and
  * each loss starts from there. Memory does not grow with the number of rows.
  *
- * @param l0   over all positions but the first of each row, which is {@code <|endoftext|>}
- * @param loss over all positions that have a next token
+ * @param l0                over all positions but the first of each row, which is {@code <|endoftext|>}
+ * @param explainedVariance of what the SAE writes, over the same positions
+ * @param loss              over all positions that have a next token
  */
-public record SaeEvaluation(L0 l0, DownstreamLoss loss) {
+public record SaeEvaluation(L0 l0, ExplainedVariance explainedVariance, DownstreamLoss loss) {
     /** Rows that run together; more would need more memory and be no faster. */
     private static final int ROWS_AT_ONCE = 8;
     /** Positions whose features are held at once: 256 x 24,576 floats are 25 MB, near what stays in cache. */
@@ -39,6 +41,7 @@ public record SaeEvaluation(L0 l0, DownstreamLoss loss) {
     public static SaeEvaluation run(HookedTransformer model, Sae sae, Tensor tokens, IntConsumer progress) {
         sae.requireFits(model);
         L0 l0 = new L0();
+        ExplainedVariance variance = new ExplainedVariance();
         double[] sums = new double[3];
         long predictions = 0;
         int rows = (int) tokens.size(0);
@@ -46,24 +49,24 @@ public record SaeEvaluation(L0 l0, DownstreamLoss loss) {
             int end = Math.min(rows, start + ROWS_AT_ONCE);
             try (var _ = TensorScope.open()) {
                 Tensor batch = tokens.slice(0, start, end);
-                double[] losses = evaluate(model, sae, batch, l0);
+                double[] losses = evaluate(model, sae, batch, l0, variance);
                 for (int i = 0; i < sums.length; i++) sums[i] += losses[i];
                 predictions += (end - start) * (tokens.size(1) - 1);
             }
             progress.accept(end);
         }
-        return new SaeEvaluation(l0, new DownstreamLoss(sums[0] / predictions, sums[1] / predictions, sums[2] / predictions));
+        return new SaeEvaluation(l0, variance, new DownstreamLoss(sums[0] / predictions, sums[1] / predictions, sums[2] / predictions));
     }
 
-    /** Sums over positions of the three losses; L0 is counted on the way. Zeros go where the reconstruction goes. */
-    private static double[] evaluate(HookedTransformer model, Sae sae, Tensor batch, L0 l0) {
+    /** Sums over positions of the three losses; L0 and variance are counted on the way. Zeros go where the reconstruction goes. */
+    private static double[] evaluate(HookedTransformer model, Sae sae, Tensor batch, L0 l0, ExplainedVariance variance) {
         String in = HookNames.reading(sae.config().hookName()), out = HookNames.writing(sae.config().hookNameOut()); // the same but for transcoders
         int layer = HookNames.layer(in).orElse(in.startsWith("ln_final") ? model.config().nLayers() : 0);
         boolean fromStart = layer == 0 || layer == model.config().nLayers(); // nothing to share, or nothing to start at
         Tensor prefix = fromStart ? null : model.forward(batch).stopAtLayer(layer);
         Forward plain = begin(model, batch, layer, prefix).caching(name -> name.equals(in) || name.equals(out));
         double original = sum(plain.lossPerToken());
-        Tensor reconstruction = reconstruct(sae, plain.cache().get(in), plain.cache().get(out), l0);
+        Tensor reconstruction = reconstruct(sae, plain.cache().get(in), plain.cache().get(out), l0, variance);
         double reconstructed = sum(begin(model, batch, layer, prefix).hooks(Hooks.at(out, (activation, name) -> reconstruction)).lossPerToken());
         ActivationHook zeros = (activation, name) -> activation.zerosLike();
         double zero = sum(begin(model, batch, layer, prefix).hooks(Hooks.at(out, zeros)).lossPerToken());
@@ -76,14 +79,17 @@ public record SaeEvaluation(L0 l0, DownstreamLoss loss) {
     }
 
     private static double sum(Tensor losses) {
-        return losses.sum(io.github.panascope.torch.DType.FLOAT64).item();
+        return losses.sum(DType.FLOAT64).item();
     }
 
     /** What the SAE makes of one activation, in the shape and dtype of the other; never holds the features of more than a chunk of positions. */
-    private static Tensor reconstruct(Sae sae, Tensor activation, Tensor like, L0 l0) {
+    private static Tensor reconstruct(Sae sae, Tensor activation, Tensor like, L0 l0, ExplainedVariance variance) {
         long positions = activation.size(1);
         long count = activation.size(0) * positions;
-        Tensor rows = activation.reshape(count, -1);
+        Tensor rows = activation.reshape(count, -1), wanted = like.reshape(count, -1);
+        Tensor counted = Tensor.zeros(DType.FLOAT32, Shape.of(activation.size(0), positions, 1)).add(1).to(like.device());
+        counted.slice(1, 0, 1).zero_();
+        counted = counted.reshape(count, 1);
         Tensor result = Tensor.empty(like.dtype(), Shape.of(count, sae.config().dOut()), like.device());
         for (long start = 0; start < count; start += ENCODE_CHUNK) {
             long end = Math.min(count, start + ENCODE_CHUNK);
@@ -91,6 +97,7 @@ public record SaeEvaluation(L0 l0, DownstreamLoss loss) {
                 Sae.Encoded encoded = sae.encodeAndReconstruct(rows.slice(0, start, end));
                 long[] active = encoded.features().gt(0).sum(-1, false).toLongs();
                 for (int i = 0; i < active.length; i++) if ((start + i) % positions != 0) l0.add((int) active[i]);
+                variance.add(wanted.slice(0, start, end), encoded.reconstruction(), counted.slice(0, start, end));
                 result.slice(0, start, end).copy_(encoded.reconstruction());
             }
         }

@@ -24,6 +24,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.function.UnaryOperator;
+import java.util.stream.Stream;
 
 /**
  * A sparse autoencoder. Immutable, safe to use from many threads at once; owns its weights until it is closed. Results
@@ -70,6 +71,17 @@ public final class Sae implements AutoCloseable {
      */
     public static Sae fromPretrained(String name, Device device, DType dtype, Hub hub, SaeRegistry registry) {
         return load(name, SaeFiles.find(name, hub, registry), device, dtype);
+    }
+
+    /**
+     * Brings an SAE's files onto this machine and checks its configuration, without loading it: {@link #fromPretrained} then needs no network.
+     *
+     * @return the files, the weights last
+     * @throws InputException as {@link #fromPretrained} does
+     */
+    public static List<Path> fetch(String name, Hub hub, SaeRegistry registry) {
+        SaeFiles files = SaeFiles.find(name, hub, registry);
+        return Stream.concat(files.sparsity().stream(), Stream.of(files.weights())).toList();
     }
 
     /** Whether an SAE of the registry belongs to a GPT-2 and is published in a layout that is understood here. */

@@ -194,6 +194,12 @@ public record SaeConfig(String architecture, int dIn, int dSae, int dOut, int k,
         return new SaeConfig(architecture, dIn, dSae, dOut, k, rescaleActsByDecoderNorm, applyBDecToInput, other, reshapeHookZ, metadata);
     }
 
+    /** A number that its authors put into the metadata, such as {@code l0}; NaN if they did not. */
+    public double reported(String key) {
+        String value = metadata.other.get(key);
+        return value == null ? Double.NaN : JsonMapper.shared().readTree(value).asDouble(Double.NaN);
+    }
+
     /** {@link Metadata#hookName}. */
     public String hookName() {
         return metadata.hookName;

@@ -17,6 +17,7 @@ final class Ops {
     static final Op COPY_ = Op.of("aten::copy_", "");
     static final Op MATMUL = Op.of("aten::matmul", "");
     static final Op ADDMM = Op.of("aten::addmm", "");
+    static final Op ADDCMUL = Op.of("aten::addcmul", "");
     static final Op RELU = Op.of("aten::relu", "");
     static final Op SQRT = Op.of("aten::sqrt", "");
     static final Op EXP = Op.of("aten::exp", "");

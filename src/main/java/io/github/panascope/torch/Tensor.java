@@ -221,6 +221,20 @@ public final class Tensor {
         }
     }
 
+    /**
+     * Fills a contiguous CPU tensor with the bytes of a channel, as they are in memory.
+     *
+     * @throws java.io.EOFException if the channel ends before
+     */
+    public void readFrom(java.nio.channels.ReadableByteChannel in) throws java.io.IOException {
+        MemorySegment memory = segment();
+        for (long at = 0; at < memory.byteSize();) {
+            int read = in.read(memory.asSlice(at, Math.min(memory.byteSize() - at, 1 << 30)).asByteBuffer());
+            if (read < 0) throw new java.io.EOFException("the channel ended after " + at + " of " + memory.byteSize() + " bytes");
+            at += read;
+        }
+    }
+
     /** Another handle to the same tensor, in the innermost open scope. */
     public Tensor alias() {
         return TensorScope.current().adopt(this);
@@ -308,6 +322,11 @@ public final class Tensor {
     /** {@code this + a·b} for matrices a [n, k] and b [k, m]; this tensor is broadcast to [n, m]. */
     public Tensor addmm(Tensor a, Tensor b) {
         return Ops.ADDMM.tensor(this, a, b);
+    }
+
+    /** this + a · b, element by element, each broadcast. */
+    public Tensor addcmul(Tensor a, Tensor b) {
+        return Ops.ADDCMUL.tensor(this, a, b, 1.0);
     }
 
     /** max(x, 0). */

@@ -1,0 +1,197 @@
+package io.github.panascope.cli;
+
+import io.github.panascope.hub.AtomicFile;
+import io.github.panascope.hub.Hub;
+import io.github.panascope.hub.InputException;
+import io.github.panascope.hub.Safetensors;
+import io.github.panascope.lens.HookedTransformer;
+import io.github.panascope.lens.WeightProcessing;
+import io.github.panascope.sae.Sae;
+import io.github.panascope.torch.DType;
+import io.github.panascope.torch.Device;
+import io.github.panascope.torch.Shape;
+import io.github.panascope.torch.Tensor;
+import io.github.panascope.torch.TensorScope;
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.channels.FileChannel;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Arrays;
+import java.util.Comparator;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.function.Supplier;
+
+/**
+ * How long loading takes beside reading the same file into memory, and what memory it takes that is not the file's: on files of the real
+ * shapes, made for it and removed again. Reading and loading both find the file in the page cache, and alternate.
+ */
+final class LoadBench {
+    private static final int ROUNDS = 5, VOCABULARY = 50257, CONTEXT = 1024, FEATURES = 24576;
+    private static final double MB = 1e6;
+
+    /** Layers and width. */
+    private static final Map<String, int[]> SIZES = Map.of("gpt2-small", new int[] {12, 768}, "gpt2-medium", new int[] {24, 1024}, "gpt2-large", new int[] {36, 1280}, "gpt2-xl", new int[] {48, 1600});
+
+    private LoadBench() {}
+
+    /** Prints a line for each way of loading a model of this size, and for an SAE of 24,576 features. */
+    static void run(String model) {
+        int[] size = SIZES.get(model);
+        if (size == null) throw new InputException("--bench should be gpt2-small, gpt2-medium, gpt2-large or gpt2-xl, not '" + model + "'.");
+        Path folder = null;
+        try {
+            folder = Files.createTempDirectory("panascope-bench");
+            long bytes = writeModel(folder, size[0], size[1]);
+            String path = folder.toString();
+            System.out.printf(Locale.ROOT, "%n%s-sized weights, %.0f MB in float32; medians of %d%n", model, bytes / MB, ROUNDS);
+            for (WeightProcessing processing : List.of(WeightProcessing.NONE, WeightProcessing.DEFAULT)) {
+                var options = new HookedTransformer.Options(processing, Device.CPU, DType.FLOAT32);
+                compare(processing == WeightProcessing.NONE ? "mapped, as they are" : "processed", folder.resolve("model.safetensors"), bytes,
+                        () -> HookedTransformer.fromPretrained(path, options, Hub.fromEnvironment()));
+            }
+            bytes = writeSae(folder, size[1]);
+            System.out.printf(Locale.ROOT, "an SAE of %d features on it, %.0f MB%n", FEATURES, bytes / MB);
+            compare("mapped", folder.resolve("sae_weights.safetensors"), bytes, () -> Sae.fromPretrained(path));
+        } catch (IOException e) {
+            throw new UncheckedIOException("the files for --bench cannot be written: " + e.getMessage(), e);
+        } finally {
+            if (folder != null) delete(folder);
+        }
+    }
+
+    private static void compare(String label, Path file, long bytes, Supplier<AutoCloseable> load) throws IOException {
+        double[] reading = new double[ROUNDS], loading = new double[ROUNDS];
+        long most = 0;
+        for (int round = -1; round < ROUNDS; round++) { // the first one warms up
+            double read = read(file);
+            try (PeakMemory memory = new PeakMemory()) {
+                long start = System.nanoTime();
+                AutoCloseable loaded = load.get();
+                double seconds = (System.nanoTime() - start) / 1e9;
+                most = Math.max(most, memory.stop());
+                loaded.close();
+                if (round < 0) continue;
+                reading[round] = read;
+                loading[round] = seconds;
+            } catch (IOException | RuntimeException e) {
+                throw e;
+            } catch (Exception e) {
+                throw new IllegalStateException(e);
+            }
+        }
+        Arrays.sort(reading);
+        Arrays.sort(loading);
+        double read = reading[ROUNDS / 2], loaded = loading[ROUNDS / 2];
+        System.out.printf(Locale.ROOT, "  %-20s read %.3f s, load %.3f s: %.2f times; at most %.0f MB beside the file's pages (%.2f of its size)%n", label, read, loaded, loaded / read, most / MB, (double) most / bytes);
+    }
+
+    /** Into memory of its own, as whoever does not map a file has to; libtorch's, which is not cleared first. */
+    private static double read(Path file) throws IOException {
+        long start = System.nanoTime();
+        try (var _ = TensorScope.open(); FileChannel channel = FileChannel.open(file)) {
+            Tensor.empty(DType.UINT8, Shape.of(channel.size()), Device.CPU).readFrom(channel);
+        }
+        return (System.nanoTime() - start) / 1e9;
+    }
+
+    /** The most memory of this process that is no file's, over what there was at the start, asked every few milliseconds. */
+    private static final class PeakMemory implements AutoCloseable {
+        private final AtomicBoolean stopped = new AtomicBoolean();
+        private final long before = anonymous();
+        private volatile long most = before;
+        private final Thread watch = Thread.ofPlatform().daemon().start(() -> {
+            while (!stopped.get()) {
+                most = Math.max(most, anonymous());
+                java.util.concurrent.locks.LockSupport.parkNanos(2_000_000);
+            }
+        });
+
+        long stop() {
+            close();
+            return Math.max(most, anonymous()) - before;
+        }
+
+        private static long anonymous() {
+            try {
+                return Files.readAllLines(Path.of("/proc/self/status")).stream().filter(line -> line.startsWith("RssAnon:")).mapToLong(line -> Long.parseLong(line.replaceAll("\\D", "")) << 10).findFirst().orElse(0);
+            } catch (IOException e) {
+                return 0; // nowhere but on Linux
+            }
+        }
+
+        @Override
+        public void close() {
+            stopped.set(true);
+            try {
+                watch.join();
+            } catch (InterruptedException e) {
+                Thread.currentThread().interrupt();
+            }
+        }
+    }
+
+    // ------------------------------------------------------------------------------------------------- the files
+
+    /** A GPT-2 as Hugging Face saves it; the size of its weights in bytes. What the weights are changes no time. */
+    private static long writeModel(Path folder, int layers, int width) {
+        Map<String, long[]> shapes = new LinkedHashMap<>();
+        shapes.put("wte.weight", new long[] {VOCABULARY, width});
+        shapes.put("wpe.weight", new long[] {CONTEXT, width});
+        for (int layer = 0; layer < layers; layer++) {
+            String block = "h." + layer + ".";
+            linear(shapes, block + "attn.c_attn", width, 3L * width);
+            linear(shapes, block + "attn.c_proj", width, width);
+            linear(shapes, block + "mlp.c_fc", width, 4L * width);
+            linear(shapes, block + "mlp.c_proj", 4L * width, width);
+            for (String norm : List.of("ln_1", "ln_2")) linear(shapes, block + norm, width);
+        }
+        linear(shapes, "ln_f", width);
+        AtomicFile.write(folder.resolve("config.json"), "{\"model_type\": \"gpt2\", \"n_layer\": %d, \"n_embd\": %d, \"n_head\": %d, \"vocab_size\": %d, \"n_positions\": %d}"
+                .formatted(layers, width, width / 64, VOCABULARY, CONTEXT));
+        return write(folder.resolve("model.safetensors"), shapes);
+    }
+
+    private static void linear(Map<String, long[]> shapes, String name, long... weight) {
+        shapes.put(name + ".weight", weight);
+        shapes.put(name + ".bias", new long[] {weight[weight.length - 1]});
+    }
+
+    private static long writeSae(Path folder, int width) {
+        Map<String, long[]> shapes = new LinkedHashMap<>(Map.of("W_enc", new long[] {width, FEATURES}, "W_dec", new long[] {FEATURES, width}, "b_enc", new long[] {FEATURES}, "b_dec", new long[] {width}));
+        AtomicFile.write(folder.resolve("cfg.json"), "{\"architecture\": \"standard\", \"d_in\": %d, \"d_sae\": %d, \"hook_name\": \"blocks.8.hook_resid_pre\"}".formatted(width, FEATURES));
+        return write(folder.resolve("sae_weights.safetensors"), shapes);
+    }
+
+    /** Writes one shared memory under every name. */
+    private static long write(Path file, Map<String, long[]> shapes) {
+        try (var _ = TensorScope.open()) {
+            long largest = shapes.values().stream().mapToLong(LoadBench::elements).max().orElseThrow(), all = 0;
+            Tensor values = Tensor.zeros(DType.FLOAT32, Shape.of(largest)).add(0.01);
+            Map<String, Tensor> tensors = new LinkedHashMap<>();
+            for (var named : shapes.entrySet()) {
+                long elements = elements(named.getValue());
+                tensors.put(named.getKey(), values.slice(0, 0, elements).reshape(named.getValue()));
+                all += elements * DType.FLOAT32.bytes();
+            }
+            Safetensors.write(file, tensors);
+            return all;
+        }
+    }
+
+    private static long elements(long[] sizes) {
+        return Arrays.stream(sizes).reduce(1, Math::multiplyExact);
+    }
+
+    private static void delete(Path folder) {
+        try (var files = Files.walk(folder)) {
+            for (Path file : files.sorted(Comparator.reverseOrder()).toList()) Files.delete(file);
+        } catch (IOException e) {
+            System.err.println("panascope: " + folder + " cannot be removed: " + e.getMessage());
+        }
+    }
+}
