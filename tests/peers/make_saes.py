@@ -2,12 +2,13 @@
 """Small seeded SAEs of every architecture, saved by SAELens itself, with what it computes on a few activations.
 
     python make_saes.py tests/resources/golden/saes
+    python make_saes.py FOLDER --real       # only the published ones, in their real shapes: 6 GB
 
 Each case is a folder as SAELens 6 saves it, and expected.safetensors: x, features, out (forward), decoded (transcoders), error (forward with the error
-term), and folded_features, folded_out after fold_W_dec_norm where the architecture allows it. The hub/ folder is a Hugging Face cache of
-two releases in other layouts (connor_rob_hook_z; a legacy topk of OpenAI's shape) and one whose activations were scaled.
+term), and folded_features, folded_out after fold_W_dec_norm where the architecture allows it. The hub/ folder is a Hugging Face cache with
+one SAE of each of GPT-2's releases in the registry, in the release's layout and with its keys, and of dictionary_learning's classes.
 """
-import copy, json, shutil, sys
+import copy, json, re, shutil, sys
 from pathlib import Path
 
 import torch
@@ -19,6 +20,7 @@ from sae_lens import (SAE, GatedSAE, GatedSAEConfig, JumpReLUSAE, JumpReLUSAECon
 from sae_lens.saes.sae import SAEMetadata
 from sae_lens.saes.transcoder import JumpReLUSkipTranscoder, JumpReLUSkipTranscoderConfig
 
+REAL = "--real" in sys.argv
 out = Path(sys.argv[1]); shutil.rmtree(out, ignore_errors=True); out.mkdir(parents=True)
 D, N, HEADS, OUT = 12, 40, 3, 8
 
@@ -61,34 +63,38 @@ def common(**kw):
     meta.update(kw.pop("meta", {}))
     return dict(d_in=D, d_sae=N, metadata=SAEMetadata(**meta)) | kw
 
-for norm in ("none", "layer_norm", "constant_norm_rescale", "expected_average_only_in"):
-    case(f"standard_{norm}", StandardSAE(StandardSAEConfig(**common(normalize_activations=norm))))
-case("standard_keep_b_dec", StandardSAE(StandardSAEConfig(**common(apply_b_dec_to_input=False))))
-case("standard_hook_z", StandardSAE(StandardSAEConfig(**common(reshape_activations="hook_z", meta=dict(hook_name="blocks.1.attn.hook_z")))), hook_z=True)
-case("gated", GatedSAE(GatedSAEConfig(**common())))
-case("gated_layer_norm", GatedSAE(GatedSAEConfig(**common(normalize_activations="layer_norm"))))
-case("jumprelu", JumpReLUSAE(JumpReLUSAEConfig(**common(apply_b_dec_to_input=False))))
-case("jumprelu_hook_z", JumpReLUSAE(JumpReLUSAEConfig(**common(reshape_activations="hook_z", meta=dict(hook_name="blocks.1.attn.hook_z")))), hook_z=True)
-case("topk", TopKSAE(TopKSAEConfig(**common(k=7))))
-case("topk_rescaled", TopKSAE(TopKSAEConfig(**common(k=7, rescale_acts_by_decoder_norm=True))))
-case("topk_layer_norm", TopKSAE(TopKSAEConfig(**common(k=7, normalize_activations="layer_norm"))))
-coder = lambda **kw: common(apply_b_dec_to_input=False, d_out=OUT, meta=dict(hook_name="blocks.1.ln2.hook_normalized", hook_name_out="blocks.1.hook_mlp_out"), **kw)
-case("transcoder", Transcoder(TranscoderConfig(**coder())))
-case("transcoder_layer_norm", Transcoder(TranscoderConfig(**coder(normalize_activations="layer_norm"))))
-case("skip_transcoder", SkipTranscoder(SkipTranscoderConfig(**coder())))
-case("jumprelu_transcoder", JumpReLUTranscoder(JumpReLUTranscoderConfig(**coder())))
-case("jumprelu_skip_transcoder", JumpReLUSkipTranscoder(JumpReLUSkipTranscoderConfig(**coder())))
+def saved_cases():
+    for norm in ("none", "layer_norm", "constant_norm_rescale", "expected_average_only_in"):
+        case(f"standard_{norm}", StandardSAE(StandardSAEConfig(**common(normalize_activations=norm))))
+    case("standard_keep_b_dec", StandardSAE(StandardSAEConfig(**common(apply_b_dec_to_input=False))))
+    case("standard_hook_z", StandardSAE(StandardSAEConfig(**common(reshape_activations="hook_z", meta=dict(hook_name="blocks.1.attn.hook_z")))), hook_z=True)
+    case("gated", GatedSAE(GatedSAEConfig(**common())))
+    case("gated_layer_norm", GatedSAE(GatedSAEConfig(**common(normalize_activations="layer_norm"))))
+    case("jumprelu", JumpReLUSAE(JumpReLUSAEConfig(**common(apply_b_dec_to_input=False))))
+    case("jumprelu_hook_z", JumpReLUSAE(JumpReLUSAEConfig(**common(reshape_activations="hook_z", meta=dict(hook_name="blocks.1.attn.hook_z")))), hook_z=True)
+    case("topk", TopKSAE(TopKSAEConfig(**common(k=7))))
+    case("topk_rescaled", TopKSAE(TopKSAEConfig(**common(k=7, rescale_acts_by_decoder_norm=True))))
+    case("topk_layer_norm", TopKSAE(TopKSAEConfig(**common(k=7, normalize_activations="layer_norm"))))
+    coder = lambda **kw: common(apply_b_dec_to_input=False, d_out=OUT, meta=dict(hook_name="blocks.1.ln2.hook_normalized", hook_name_out="blocks.1.hook_mlp_out"), **kw)
+    case("transcoder", Transcoder(TranscoderConfig(**coder())))
+    case("transcoder_layer_norm", Transcoder(TranscoderConfig(**coder(normalize_activations="layer_norm"))))
+    case("skip_transcoder", SkipTranscoder(SkipTranscoderConfig(**coder())))
+    case("jumprelu_transcoder", JumpReLUTranscoder(JumpReLUTranscoderConfig(**coder())))
+    case("jumprelu_skip_transcoder", JumpReLUSkipTranscoder(JumpReLUSkipTranscoderConfig(**coder())))
 
-# --- what training saves: batchtopk and matryoshka become jumprelu with one learned threshold, decoder norms folded
-from sae_lens.saes.batchtopk_sae import BatchTopKTrainingSAE, BatchTopKTrainingSAEConfig
-from sae_lens.saes.matryoshka_batchtopk_sae import MatryoshkaBatchTopKTrainingSAE, MatryoshkaBatchTopKTrainingSAEConfig
-for name, cls, cfg in (("batchtopk_as_saved", BatchTopKTrainingSAE, BatchTopKTrainingSAEConfig), ("matryoshka_as_saved", MatryoshkaBatchTopKTrainingSAE, MatryoshkaBatchTopKTrainingSAEConfig)):
-    extra = dict(matryoshka_widths=[10, N]) if "matryoshka" in name else {}
-    sae = fill(cls(cfg(**common(k=5, **extra))))
-    sae.topk_threshold.fill_(0.4)
-    sae.save_inference_model(out / name)
-    saved = SAE.load_from_disk(out / name)
-    save_file(tensors(saved, torch.randn(2, 5, D)), out / name / "expected.safetensors")
+    # --- what training saves: batchtopk and matryoshka become jumprelu with one learned threshold, decoder norms folded
+    from sae_lens.saes.batchtopk_sae import BatchTopKTrainingSAE, BatchTopKTrainingSAEConfig
+    from sae_lens.saes.matryoshka_batchtopk_sae import MatryoshkaBatchTopKTrainingSAE, MatryoshkaBatchTopKTrainingSAEConfig
+    for name, cls, cfg in (("batchtopk_as_saved", BatchTopKTrainingSAE, BatchTopKTrainingSAEConfig), ("matryoshka_as_saved", MatryoshkaBatchTopKTrainingSAE, MatryoshkaBatchTopKTrainingSAEConfig)):
+        extra = dict(matryoshka_widths=[10, N]) if "matryoshka" in name else {}
+        sae = fill(cls(cfg(**common(k=5, **extra))))
+        sae.topk_threshold.fill_(0.4)
+        sae.save_inference_model(out / name)
+        saved = SAE.load_from_disk(out / name)
+        save_file(tensors(saved, torch.randn(2, 5, D)), out / name / "expected.safetensors")
+
+
+if not REAL: saved_cases()
 
 # --- releases of the registry in a hub cache
 import os
@@ -109,25 +115,50 @@ def published(case, release, sae_id, x):
     (out / case).mkdir()
     save_file(tensors(sae, x), out / case / "expected.safetensors")
 
-torch.manual_seed(100)
-weights = lambda: dict(W_enc=torch.randn(D, N) * 0.3, b_enc=torch.randn(N) * 0.1, W_dec=torch.randn(N, D) * 0.3, b_dec=torch.randn(D) * 0.1)
-s = repo("ckkissane/attn-saes-gpt2-small-all-layers"); p = path("gpt2-small-hook-z-kk", "blocks.1.hook_z")
-torch.save(weights(), s / p)
-(s / (p.split(".pt")[0] + "_cfg.json")).write_text(json.dumps(dict(act_size=D, dict_size=N, act_name="blocks.1.attn.hook_z", seed=49, lr=0.001)))
-published("published_connor_rob", "gpt2-small-hook-z-kk", "blocks.1.hook_z", torch.randn(2, 5, HEADS, D // HEADS))
+def weights(d_in, d_sae):
+    return dict(W_enc=torch.randn(d_in, d_sae) * 0.3, b_enc=torch.randn(d_sae) * 0.1, W_dec=torch.randn(d_sae, d_in) * 0.3, b_dec=torch.randn(d_in) * 0.1)
 
-def sae_lens_files(release, sae_id, cfg, w):
-    s = repo(registry[release]["repo_id"]) / path(release, sae_id); s.mkdir(parents=True)
-    save_file(w, s / "sae_weights.safetensors")
-    save_file({"sparsity": torch.log10(torch.rand(N))}, s / "sparsity.safetensors")
-    (s / "cfg.json").write_text(json.dumps(cfg))
-legacy = dict(model_name="gpt2-small", d_in=D, d_sae=N, device="mps", dtype="torch.float32", context_size=64, hook_layer=1, hook_head_index=None, lr=1e-3, prepend_bos=True)
-sae_lens_files("gpt2-small-resid-post-v5-32k", "blocks.1.hook_resid_post", legacy | dict(architecture="standard", hook_name="blocks.1.hook_resid_post", activation_fn_str="topk",
-               activation_fn_kwargs=dict(k=6), apply_b_dec_to_input=True, normalize_activations="layer_norm", finetuning_scaling_factor=False), weights())
-published("published_openai_topk", "gpt2-small-resid-post-v5-32k", "blocks.1.hook_resid_post", torch.randn(2, 5, D))
-sae_lens_files("gpt2-small-mlp-tm", "blocks.1.hook_mlp_out", legacy | dict(hook_name="blocks.1.hook_mlp_out", normalize_activations="expected_average_only_in", apply_b_dec_to_input=False,
-               finetuning_scaling_factor=False), weights() | dict(scaling_factor=torch.ones(N)))
-published("published_scaled", "gpt2-small-mlp-tm", "blocks.1.hook_mlp_out", torch.randn(2, 5, D))
+def release(name, sae_id, d_sae, x):
+    """The files of one SAE of a release, with the keys that its repository's files have."""
+    d = x.shape[-1] * (x.shape[-2] if x.dim() == 4 else 1)
+    p, loader, w = path(name, sae_id), registry[name].get("conversion_func"), weights(d, d_sae)
+    snapshot = repo(registry[name]["repo_id"])
+    if loader == "connor_rob_hook_z":
+        (snapshot / p).parent.mkdir(parents=True, exist_ok=True)
+        torch.save(w, snapshot / p)
+        (snapshot / (p.split(".pt")[0] + "_cfg.json")).write_text(json.dumps(dict(act_size=d, dict_size=d_sae, act_name=f"blocks.{sae_id.split('.')[1]}.attn.hook_z", seed=49, lr=0.001)))
+    else:
+        assert loader is None, loader
+        hook = re.match(r"blocks\.\d+\.hook_(resid_pre|resid_mid|resid_post|mlp_out|attn_out)", sae_id).group()
+        cfg = dict(model_name="gpt2-small", d_in=d, d_sae=d_sae, device="mps", dtype="torch.float32", context_size=64, hook_layer=int(hook.split(".")[1]), hook_head_index=None, lr=1e-3, prepend_bos=True,
+                   hook_name=hook, apply_b_dec_to_input=True, finetuning_scaling_factor=False)
+        if "-v5-" in name:  # OpenAI's: topk by the name of its activation
+            cfg |= dict(architecture="standard", activation_fn_str="topk", activation_fn_kwargs=dict(k=min(32, d_sae // 6)), normalize_activations="layer_norm")
+        if name.endswith("-tm"):
+            cfg |= dict(normalize_activations="expected_average_only_in", apply_b_dec_to_input=False)
+            w |= dict(scaling_factor=torch.ones(d_sae))
+        if name.startswith("gpt2-small-res-jb"):  # the oldest keys
+            cfg |= dict(hook_point=cfg.pop("hook_name"), hook_point_layer=cfg.pop("hook_layer"), hook_point_head_index=cfg.pop("hook_head_index"))
+        folder = snapshot / p; folder.mkdir(parents=True)
+        save_file(w, folder / "sae_weights.safetensors")
+        save_file({"sparsity": torch.log10(torch.rand(d_sae))}, folder / "sparsity.safetensors")
+        (folder / "cfg.json").write_text(json.dumps(cfg))
+    published(f"published_{name}", name, sae_id, x)
+
+def real_width(name, sae_id):
+    if "splitting" in name: return int(sae_id.rsplit("_", 1)[1])
+    return {"32k": 32768, "128k": 131072, "ajt": 60 * 768}.get(name.rsplit("-", 1)[1], 24576)
+
+torch.manual_seed(100)
+for name, entry in registry.items():
+    if entry["model"] != "gpt2-small": continue
+    ids = [sae["id"] for sae in entry["saes"]]
+    sae_id = ids[min(1, len(ids) - 1)]
+    shape = (2, 5, 12, 64) if REAL else (2, 5, HEADS, D // HEADS)
+    x = torch.randn(*shape) if "hook-z" in name else torch.randn(2, 5, shape[2] * shape[3])
+    release(name, sae_id, real_width(name, sae_id) if REAL else N, x)
+    (out / f"published_{name}" / "id.txt").write_text(f"{name}/{sae_id}")
+if REAL: sys.exit()
 
 # --- dictionary_learning's classes: no GPT-2 release has this layout, a registry of one's own can
 import unittest.mock
@@ -138,7 +169,7 @@ classes = {
     "GatedAutoEncoder": {k: v for k, v in lin().items() if k != "encoder.bias"} | {"decoder_bias": torch.randn(D) * 0.1, "r_mag": torch.randn(N) * 0.1, "gate_bias": torch.randn(N) * 0.1, "mag_bias": torch.randn(N) * 0.1},
     "AutoEncoderTopK": lin() | {"b_dec": torch.randn(D) * 0.1, "k": torch.tensor(6), "threshold": torch.tensor(0.1)},
     "BatchTopKSAE": lin() | {"b_dec": torch.randn(D) * 0.1, "k": torch.tensor(6), "threshold": torch.tensor(0.4)},
-    "JumpReluAutoEncoder": weights() | {"threshold": torch.rand(N) * 0.3},
+    "JumpReluAutoEncoder": weights(D, N) | {"threshold": torch.rand(N) * 0.3},
 }
 s = repo("someone/dictionaries")
 for name, state in classes.items():

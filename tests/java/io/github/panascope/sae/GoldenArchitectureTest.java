@@ -22,15 +22,16 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.extension.ExtendWith;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
-import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.MethodSource;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /** Every architecture, normalisation and layout against what SAELens computed: see tests/peers/make_saes.py. */
 @ExtendWith(LeakCheck.class)
 class GoldenArchitectureTest {
-    private static final Path FOLDER = Path.of("tests/resources/golden/saes");
+    /** Another folder holds the releases in their real shapes. */
+    private static final Path FOLDER = Path.of(System.getProperty("panascope.saes", "tests/resources/golden/saes"));
     private static final Hub HUB = Hub.of(Map.of("HF_HUB_CACHE", FOLDER.resolve("hub").toString(), "HF_HUB_OFFLINE", "1"));
-    private static final SaeRegistry REGISTRY = SaeRegistry.bundled().with(FOLDER.resolve("registry.yaml"));
+    private static final SaeRegistry REGISTRY = SaeRegistry.bundled().with(Path.of("tests/resources/golden/saes/registry.yaml"));
 
     static List<String> saved() throws IOException {
         try (var folders = Files.list(FOLDER)) {
@@ -74,14 +75,30 @@ class GoldenArchitectureTest {
         }
     }
 
+    static List<String> released() {
+        return SaeRegistry.bundled().releases().stream().filter(release -> SaeRegistry.bundled().entries().anyMatch(entry -> entry.release().equals(release) && entry.model().equals("gpt2-small"))).toList();
+    }
+
+    /** One SAE of each of GPT-2's releases, in its layout and with the keys of its files. */
     @ParameterizedTest
-    @CsvSource({"connor_rob, gpt2-small-hook-z-kk/blocks.1.hook_z", "openai_topk, gpt2-small-resid-post-v5-32k/blocks.1.hook_resid_post", "scaled, gpt2-small-mlp-tm/blocks.1.hook_mlp_out",
-        "AutoEncoder, dictionaries/AutoEncoder", "GatedAutoEncoder, dictionaries/GatedAutoEncoder", "AutoEncoderTopK, dictionaries/AutoEncoderTopK",
-        "BatchTopKSAE, dictionaries/BatchTopKSAE", "JumpReluAutoEncoder, dictionaries/JumpReluAutoEncoder"})
-    void equalsSaeLensInEveryLayoutOfItsRegistry(String folder, String name) {
+    @MethodSource("released")
+    void equalsSaeLensOnEveryReleaseForGpt2(String release) throws IOException {
+        assertEquals(18, released().size());
+        Path folder = FOLDER.resolve("published_" + release);
+        String name = Files.readString(folder.resolve("id.txt"));
         try (var scope = TensorScope.open(); Sae sae = load(name)) {
-            compare(Safetensors.open(FOLDER.resolve("published_" + folder).resolve("expected.safetensors"), scope), sae, name);
-            assertEquals("gpt2", sae.config().modelName().substring(0, 4));
+            compare(Safetensors.open(folder.resolve("expected.safetensors"), scope), sae, name);
+            assertEquals("gpt2-small", sae.config().modelName());
+            assertEquals(REGISTRY.find(name).neuronpediaId(), sae.config().neuronpediaId());
+        }
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"AutoEncoder", "GatedAutoEncoder", "AutoEncoderTopK", "BatchTopKSAE", "JumpReluAutoEncoder"})
+    void equalsSaeLensOnDictionaryLearning(String type) {
+        try (var scope = TensorScope.open(); Sae sae = load("dictionaries/" + type)) {
+            compare(Safetensors.open(FOLDER.resolve("published_" + type).resolve("expected.safetensors"), scope), sae, type);
+            assertEquals("gpt2", sae.config().modelName());
         }
     }
 

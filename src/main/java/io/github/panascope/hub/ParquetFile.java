@@ -33,6 +33,7 @@ final class ParquetFile {
             ColumnSchema column = reader.getFileSchema().getColumns().stream().filter(each -> top(each).equals(name)).findFirst().orElseThrow(() -> missing(file, reader, List.of(name)));
             boolean nested = column.fieldPath().elements().size() > 1 || column.maxRepetitionLevel() > 0;
             if (nested || column.type() != PhysicalType.BYTE_ARRAY) throw new InputException(file + ": column '" + name + "' should hold text, not " + (nested ? "lists or structures." : column.type() + "."));
+            ParquetPages.check(file, reader.getFileMetaData().rowGroups(), column.columnIndex());
             // The library takes any leaf of a structure for the column, if the leaf has its name and comes first. By rows it finds the column.
             if (reader.getFileSchema().getColumns().stream().filter(each -> each.name().equals(name)).count() > 1) return byRow(reader, name, documents);
             try (ColumnReader values = reader.columnReader(column.columnIndex())) {
@@ -61,6 +62,7 @@ final class ParquetFile {
             ColumnSchema column = reader.getFileSchema().getColumns().stream().filter(each -> names.contains(top(each))).findFirst().orElseThrow(() -> missing(file, reader, names));
             boolean several = reader.getFileSchema().getColumns().stream().filter(each -> top(each).equals(top(column))).count() > 1; // a list of structures
             if (several || !isTokens(column)) throw new InputException(file + ": column '" + top(column) + "' should hold lists of whole numbers.");
+            ParquetPages.check(file, reader.getFileMetaData().rowGroups(), column.columnIndex());
             try (ColumnReader values = reader.columnReader(column.columnIndex())) {
                 while (values.nextBatch()) {
                     int[] ids = ids(file, values, column);

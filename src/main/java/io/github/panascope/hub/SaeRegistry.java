@@ -97,7 +97,11 @@ public final class SaeRegistry {
         String where = place + ": release '" + release + "'";
         if (!node.isObject() || !node.path("saes").isArray()) throw new InputException(where + " should have repo_id, model and a list 'saes'.");
         String repo = required(where, node, "repo_id"), model = required(where, node, "model");
-        HubRepo.model(repo); // complains of what is no id
+        try {
+            HubRepo.model(repo);
+        } catch (InputException e) {
+            throw new InputException(where + ": " + e.getMessage(), e);
+        }
         String loader = node.path("conversion_func").asString("sae_lens");
         Map<String, String> links = new LinkedHashMap<>();
         node.path("links").forEachEntry((kind, link) -> links.put(kind, link.asString("")));

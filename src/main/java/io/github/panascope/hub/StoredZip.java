@@ -36,7 +36,7 @@ final class StoredZip {
         StoredZip zip = new StoredZip(file, mapping);
         try {
             zip.readDirectory();
-        } catch (IndexOutOfBoundsException | java.nio.BufferUnderflowException | ArithmeticException e) {
+        } catch (IndexOutOfBoundsException | IllegalArgumentException | java.nio.BufferUnderflowException | ArithmeticException e) {
             throw new InputException(file + " is a damaged zip archive: its directory points outside the file.", e);
         }
         return zip;
