@@ -116,6 +116,9 @@ def published(case, release, sae_id, x):
     save_file(tensors(sae, x), out / case / "expected.safetensors")
 
 def weights(d_in, d_sae):
+    if REAL:  # about 60 features of 24,576 active, as in trained ones: sums of thousands of terms that cancel would compare rounding alone
+        W_dec = torch.randn(d_sae, d_in) / d_in ** 0.5
+        return dict(W_enc=W_dec.T.contiguous(), b_enc=torch.full((d_sae,), -2.8), W_dec=W_dec, b_dec=torch.randn(d_in) * 0.1)
     return dict(W_enc=torch.randn(d_in, d_sae) * 0.3, b_enc=torch.randn(d_sae) * 0.1, W_dec=torch.randn(d_sae, d_in) * 0.3, b_dec=torch.randn(d_in) * 0.1)
 
 def release(name, sae_id, d_sae, x):

@@ -51,6 +51,12 @@ class GoldenArchitectureTest {
         if (expected.has("error")) Golden.assertClose(expected.tensor("error"), sae.reconstructWithErrorTerm(x, features -> features), what + " with error term");
     }
 
+    /** Where tests/peers/check_saved.py finds it, if that is asked for. */
+    private static void keep(Sae sae, String name) {
+        String saved = System.getProperty("panascope.saved");
+        if (saved != null) sae.save(Path.of(saved).resolve(name));
+    }
+
     @ParameterizedTest
     @MethodSource("saved")
     void equalsSaeLensLoadedFoldedAndSavedAgain(String name, @TempDir Path folder) {
@@ -58,6 +64,7 @@ class GoldenArchitectureTest {
             Safetensors expected = Safetensors.open(FOLDER.resolve(name).resolve("expected.safetensors"), scope);
             compare(expected, sae, name);
             sae.save(folder);
+            keep(sae, name);
             try (Sae again = load(folder.toString())) {
                 assertEquals(sae.config(), again.config());
                 compare(expected, again, name + " saved and loaded");
@@ -68,6 +75,7 @@ class GoldenArchitectureTest {
             }
             Tensor before = sae.encode(expected.tensor("x"));
             try (Sae folded = sae.foldWDecNorm()) {
+                keep(folded, name + "@folded");
                 Golden.assertClose(expected.tensor("folded_features"), folded.encode(expected.tensor("x")), name + " folded features");
                 Golden.assertClose(expected.tensor("folded_out"), folded.reconstruct(expected.tensor("x")), name + " folded out");
             }

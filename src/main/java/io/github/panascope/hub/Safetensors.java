@@ -147,12 +147,12 @@ public final class Safetensors implements StateDict {
         if (start < 0 || end - start != bytes) {
             throw new InputException(file + ": tensor '" + name + "' of shape " + shape + " and dtype " + dtype + " needs " + bytes + " bytes, but its range is " + start + " to " + end + ".");
         }
-        if (dataStart + end > mapping.size()) throw truncated("tensor '" + name + "' ends at byte " + (dataStart + end));
+        if (end > mapping.size() - dataStart) throw truncated("tensor '" + name + "' ends " + end + " bytes after the header");
         return new Entry(dtype, shape, dataStart + start);
     }
 
     private InputException truncated(String where) {
-        return new InputException(file + " is truncated: " + where + ", and the file has " + mapping.size() + ". Fetch it again.");
+        return new InputException(file + " is truncated: " + where + ", and the file has " + mapping.size() + " bytes in all. Fetch it again.");
     }
 
     @Override
