@@ -14,7 +14,9 @@ namespace psc {
 
 // Thrown where a hook reported failure. Deliberately not a std::exception: TorchScript's interpreter would turn one
 // into a bare runtime_error, and the caller could no longer tell a failed hook from a failed operator.
-struct HookFailed {};
+struct HookFailed {
+  const char *why = "a hook failed";
+};
 
 // Keeps the sentence for psc_last_error() and returns the code. Never throws.
 int32_t fail(int32_t code, const char *message) noexcept;
@@ -48,8 +50,8 @@ int32_t guard(Body &&body) noexcept {
   try {
     body();
     return PSC_OK;
-  } catch (const HookFailed &) {
-    return fail(PSC_ERR_CALLBACK, "a hook failed");
+  } catch (const HookFailed &e) {
+    return fail(PSC_ERR_CALLBACK, e.why);
   } catch (const c10::OutOfMemoryError &e) {
     return fail(PSC_ERR_OUT_OF_MEMORY, e.what_without_backtrace());
   } catch (const c10::IndexError &e) {

@@ -6,6 +6,7 @@
 
 #include <ATen/core/dispatch/Dispatcher.h>
 #include <ATen/core/stack.h>
+#include <pthread.h>
 #include <torch/library.h>
 
 #include <memory>
@@ -21,12 +22,37 @@ namespace {
 
 thread_local const psc_hooks *active = nullptr;
 
+// What a call out to Java needs of the stack: the JVM keeps some 100 KB at its end free, and ends the process if it meets them
+// on the way in, where nobody can catch it.
+constexpr uintptr_t STACK_FOR_CALLBACK = 160 * 1024;
+
+// The lowest address of this thread's stack; 0 if the system does not say.
+uintptr_t stack_end() {
+  thread_local const uintptr_t end = [] {
+    pthread_attr_t attributes;
+    void *lowest = nullptr;
+    size_t size = 0;
+    if (pthread_getattr_np(pthread_self(), &attributes) != 0) return uintptr_t{0};
+    if (pthread_attr_getstack(&attributes, &lowest, &size) != 0) lowest = nullptr;
+    pthread_attr_destroy(&attributes);
+    return reinterpret_cast<uintptr_t>(lowest);
+  }();
+  return end;
+}
+
+void require_stack() {
+  char here;
+  if (reinterpret_cast<uintptr_t>(&here) - stack_end() < STACK_FOR_CALLBACK)
+    throw psc::HookFailed{"too little of this thread's stack is left to call a hook: runs are nested too deeply, or the stack is too small (-Xss)"};
+}
+
 // stack: activation, name -> activation. Boxed, so that a point without a hook costs no conversion and no copy.
 void hook_point(const c10::OperatorHandle &, torch::jit::Stack *stack) {
   const psc_hooks *hooks = active;
   if (hooks != nullptr) {
     const std::string &name = stack->back().toStringRef();
     if (hooks->names.count(name) != 0) {
+      require_stack();
       psc_tensor activation{(*stack)[stack->size() - 2].toTensor()};
       psc_tensor *replacement = nullptr;
       int32_t status = hooks->callback(hooks->run, name.c_str(), &activation, &replacement);

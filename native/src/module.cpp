@@ -9,7 +9,12 @@
 #include <torch/csrc/jit/frontend/resolver.h>
 #include <torch/csrc/jit/frontend/sugared_value.h>
 #include <torch/csrc/jit/runtime/graph_executor.h>
+#include <torch/csrc/jit/serialization/export.h>
 #include <torch/csrc/jit/serialization/import.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
 
 struct psc_module final : psc::Counted<PSC_KIND_MODULE> {
   explicit psc_module(torch::jit::Module m) : module(std::move(m)) {}
@@ -104,7 +109,20 @@ int32_t psc_module_call(const psc_module *module, const char *method, const psc_
 }
 
 int32_t psc_module_save(const psc_module *module, const char *path, const char *metadata) {
-  return psc::guard([&] { module->module.save(path, {{METADATA, metadata}}); });
+  return psc::guard([&] {
+    std::unique_ptr<FILE, int (*)(FILE *)> file(std::fopen(path, "wb"), std::fclose);
+    TORCH_CHECK(file, path, " cannot be opened: ", std::strerror(errno));
+    // libtorch's archive writer throws again in its destructor if a write fails, which ends the process: it is told that all
+    // went well, and the failure is thrown once the writer is gone.
+    int failure = 0;
+    auto write = [&](const void *bytes, size_t count) {
+      if (failure == 0 && std::fwrite(bytes, 1, count, file.get()) != count) failure = errno != 0 ? errno : EIO;
+      return count;
+    };
+    torch::jit::ExportModule(module->module, write, {{METADATA, metadata}});
+    if (std::fclose(file.release()) != 0 && failure == 0) failure = errno;
+    TORCH_CHECK(failure == 0, path, " cannot be written: ", std::strerror(failure));
+  });
 }
 
 int32_t psc_module_load(const char *path, int32_t device_type, int32_t device_index, psc_module **out,

@@ -32,7 +32,10 @@ c10::IValue to_ivalue(const psc_value &value) {
     case PSC_TAG_TENSOR_LIST: {
       auto items = static_cast<psc_tensor *const *>(value.as.p);
       c10::List<at::Tensor> list;
-      for (int32_t i = 0; i < value.count; i++) list.push_back(items[i]->tensor);
+      for (int32_t i = 0; i < value.count; i++) {
+        TORCH_CHECK(items[i] != nullptr, "tensor ", i, " of a list is missing, and only Tensor?[] may have gaps");
+        list.push_back(items[i]->tensor);
+      }
       return list;
     }
     default: TORCH_CHECK(false, "value tag ", value.tag, " is not one of PSC_TAG_*");

@@ -199,6 +199,7 @@ static void modules_and_hooks(const char *file) {
   fails(psc_module_child(child, "weight", &again), PSC_ERR_VALUE, "not a submodule");
   fails(psc_module_parameter(root, "child", &same), PSC_ERR_VALUE, "not a tensor");
 
+  fails(psc_module_save(root, "/dev/full", ""), PSC_ERR_VALUE, "cannot be written");
   OK(psc_module_save(root, file, "{\"a\": 1}"));
   psc_module *loaded;
   OK(psc_module_load(file, PSC_DEVICE_CPU, 0, &loaded, &text));

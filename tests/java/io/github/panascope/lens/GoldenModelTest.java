@@ -2,11 +2,13 @@ package io.github.panascope.lens;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.github.panascope.Golden;
 import io.github.panascope.LeakCheck;
 import io.github.panascope.hub.Dataset;
+import io.github.panascope.hub.InputException;
 import io.github.panascope.hub.Safetensors;
 import io.github.panascope.torch.DType;
 import io.github.panascope.torch.Device;
@@ -228,6 +230,16 @@ class GoldenModelTest {
                 assertTrue(expected.sameElements(logits));
                 assertEquals(model.hookNames(), seen);
             }
+        }
+    }
+
+    @Test
+    void aModelThatCannotBeSavedLeavesNothing() throws IOException {
+        try (HookedTransformer model = load(WeightProcessing.NONE)) {
+            assertThrows(InputException.class, () -> model.save(Path.of("/proc/no/such/model.pt")));
+            RuntimeException full = assertThrows(RuntimeException.class, () -> model.save(Path.of("/dev/full")));
+            assertTrue(full.getMessage().contains("No space left"), full.getMessage());
+            assertTrue(Files.exists(Path.of("/dev/full")));
         }
     }
 

@@ -7,6 +7,9 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.github.panascope.hub.InputException;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Collections;
@@ -14,6 +17,7 @@ import java.util.List;
 import java.util.concurrent.ForkJoinPool;
 import java.util.stream.IntStream;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
 
 /** Tokens, rows and Python's text, where the golden case does not reach. */
 class TokensTest {
@@ -104,6 +108,15 @@ class TokensTest {
         assertArrayEquals(new int[] {5, 6, 7}, rows.row(1));
         assertThrows(InputException.class, () -> TokenDataset.ofTokens(documents::forEach, 8, 4, 10)); // the second is too short
         assertThrows(InputException.class, () -> TokenDataset.ofTokens(documents::forEach, 7, 3, 10)); // 7 is unknown
+    }
+
+    @Test
+    void vocabulariesWithHolesAreRefused(@TempDir Path folder) throws IOException {
+        Path merges = Files.writeString(folder.resolve("merges.txt"), "#version: 0.2\n");
+        for (String vocabulary : List.of("{\"a\": 0, \"<|endoftext|>\": 1}", "{\"a\": 0, \"<|endoftext|>\": 2}", "{\"a\": 0, \"b\": 0, \"<|endoftext|>\": 1}", "{\"a\": 0, \"<|endoftext|>\": 2147483647}")) {
+            Path vocab = Files.writeString(folder.resolve("vocab.json"), vocabulary);
+            assertTrue(assertThrows(InputException.class, () -> Tokenizer.ofVocabulary(vocab, merges)).getMessage().startsWith(vocab.toString()));
+        }
     }
 
     @Test

@@ -61,6 +61,12 @@ class BindingsTest {
     }
 
     @Test
+    void dtypesHaveTheShimsCodes() throws ReflectiveOperationException {
+        NativeLibrary.load();
+        for (DType dtype : DType.values()) assertEquals(Psc.class.getMethod("PSC_" + dtype.name()).invoke(null), dtype.code, dtype.name());
+    }
+
+    @Test
     void everyPointerOfTheHeaderSaysWhoOwnsIt() throws IOException {
         String header = Files.readString(HEADER);
         assertTrue(header.lines().count() <= 600);

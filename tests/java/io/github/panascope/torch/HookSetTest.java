@@ -4,10 +4,12 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertSame;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.github.panascope.LeakCheck;
 import java.io.IOException;
 import java.util.List;
+import java.util.concurrent.atomic.AtomicReference;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.extension.ExtendWith;
 
@@ -58,6 +60,29 @@ class HookSetTest {
     void aHookThatOverflowsTheStackLeavesTheJvmAlive() {
         assertThrows(StackOverflowError.class, () -> run((x, name) -> endless(x), "second"));
         assertEquals(2, run((x, name) -> null, "first"));
+    }
+
+    /** A hook that runs the module again, with itself: on stacks of many sizes, none of which may end the JVM. */
+    @Test
+    void aHookThatRunsTheModelWithItselfOverflowsTheStackToo() throws InterruptedException {
+        for (int kilobytes = 256; kilobytes <= 1280; kilobytes += 64) {
+            AtomicReference<Throwable> thrown = new AtomicReference<>();
+            Thread thread = new Thread(null, () -> {
+                try {
+                    again(null, null);
+                } catch (Throwable e) {
+                    thrown.set(e);
+                }
+            }, "deep", kilobytes * 1024L);
+            thread.start();
+            thread.join();
+            assertTrue(thrown.get() instanceof StackOverflowError || thrown.get() instanceof IllegalStateException, kilobytes + " KB: " + thrown.get());
+        }
+    }
+
+    private static Tensor again(Tensor x, String name) {
+        run(HookSetTest::again, "first");
+        return null;
     }
 
     private static Tensor endless(Tensor x) {

@@ -214,6 +214,51 @@ class TensorTest {
     }
 
     @Test
+    void aMissingTensorInAListIsRefused() {
+        try (var _ = TensorScope.open()) {
+            Tensor x = Tensor.zeros(DType.FLOAT32, Shape.of(2));
+            assertThrows(TorchException.class, () -> Tensor.cat(0, x, null));
+            assertThrows(TorchException.class, () -> Op.of("aten::stack", "").call(new Tensor[] {null}, 0));
+        }
+    }
+
+    @Test
+    void whatOthersMaySeeOutlivesFree() {
+        try (var _ = TensorScope.open(); TensorScope shared = TensorScope.shared()) {
+            Tensor large = Tensor.zeros(DType.FLOAT32, Shape.of(1 << 24));
+            MemorySegment memory = large.segment();
+            large.free();
+            assertEquals(0, memory.get(ValueLayout.JAVA_FLOAT, memory.byteSize() - 4));
+            assertThrows(IllegalStateException.class, () -> large.add(1));
+            Tensor adopted = shared.adopt(Tensor.zeros(DType.FLOAT32, Shape.of(2)));
+            assertThrows(IllegalStateException.class, adopted::free);
+            assertEquals(0, adopted.toFloats()[0]);
+        }
+    }
+
+    @Test
+    void memoryThatIsGoneCannotBeWrapped() throws Exception {
+        try (var _ = TensorScope.open()) {
+            Arena closed = Arena.ofConfined(), other = Arena.ofConfined();
+            MemorySegment gone = closed.allocate(8, 4), theirs = other.allocate(8, 4);
+            closed.close();
+            assertThrows(IllegalArgumentException.class, () -> Tensor.wrap(gone, DType.FLOAT32, Shape.of(2)));
+            AtomicReference<Throwable> thrown = new AtomicReference<>();
+            Thread thread = new Thread(() -> {
+                try (var _ = TensorScope.open()) {
+                    Tensor.wrap(theirs, DType.FLOAT32, Shape.of(2));
+                } catch (Throwable e) {
+                    thrown.set(e);
+                }
+            });
+            thread.start();
+            thread.join();
+            assertEquals(IllegalArgumentException.class, thrown.get().getClass());
+            other.close();
+        }
+    }
+
+    @Test
     void elementsGoThroughAChannelAndBack() throws Exception {
         try (var _ = TensorScope.open()) {
             var bytes = new java.io.ByteArrayOutputStream();

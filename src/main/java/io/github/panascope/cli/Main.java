@@ -3,6 +3,8 @@ package io.github.panascope.cli;
 import io.github.panascope.hub.InputException;
 import java.io.FileDescriptor;
 import java.io.FileOutputStream;
+import java.io.FilterOutputStream;
+import java.io.IOException;
 import java.io.PrintStream;
 import java.io.PrintWriter;
 import java.nio.charset.StandardCharsets;
@@ -21,15 +23,78 @@ public final class Main {
     /** Held, or the logger would be collected and its level forgotten. It reports at every start that it found no Vector API. */
     private static final Logger PARQUET = Logger.getLogger("dev.hardwood");
 
+    private static final StandardOutput OUT = new StandardOutput();
+
     private Main() {}
+
+    /** Remembers why writing failed: a reader that had enough (`| head`) is no failure. */
+    private static final class StandardOutput extends FilterOutputStream {
+        private boolean brokenPipe;
+
+        StandardOutput() {
+            super(new FileOutputStream(FileDescriptor.out));
+        }
+
+        boolean brokenPipe() {
+            return brokenPipe;
+        }
+
+        @Override
+        public void write(byte[] bytes, int offset, int length) throws IOException {
+            try {
+                out.write(bytes, offset, length);
+            } catch (IOException e) {
+                brokenPipe |= "Broken pipe".equals(e.getMessage());
+                throw e;
+            }
+        }
+    }
 
     /** Runs a command and ends the process with its exit code. */
     public static void main(String[] args) {
         PARQUET.setLevel(Level.WARNING);
         // Tokens are UTF-8 whatever the locale says, as they are for the peers.
-        System.setOut(new PrintStream(new FileOutputStream(FileDescriptor.out), true, StandardCharsets.UTF_8));
+        System.setOut(new PrintStream(OUT, true, StandardCharsets.UTF_8));
         System.setErr(new PrintStream(new FileOutputStream(FileDescriptor.err), true, StandardCharsets.UTF_8));
-        System.exit(run(args));
+        System.exit(runAndSay(args));
+    }
+
+    /** As {@link #run}, with a sentence for what no command could have foreseen, and for output that nobody got. */
+    private static int runAndSay(String... args) {
+        int status;
+        try {
+            requireReadable(args);
+            status = run(args);
+        } catch (InputException e) {
+            System.err.println("panascope: " + e.getMessage());
+            return BAD_INPUT;
+        } catch (OutOfMemoryError e) {
+            return unforeseen(args, e, "Java's memory is used up (" + e.getMessage() + "): java -Xmx16g -jar ... gives it 16 GB");
+        } catch (Throwable e) {
+            return unforeseen(args, e, e.toString());
+        }
+        if (status == 0 && System.out.checkError() && !OUT.brokenPipe()) {
+            System.err.println("panascope: what it printed could not be written to standard output.");
+            return FAILED;
+        }
+        return status;
+    }
+
+    private static int unforeseen(String[] args, Throwable e, String message) {
+        Progress.clear();
+        System.err.println("panascope: " + message);
+        if (java.util.Arrays.asList(args).contains("--debug")) e.printStackTrace();
+        return FAILED;
+    }
+
+    /** In a locale without UTF-8, Java gets replacement characters for what was typed; they would be taken for the text. */
+    private static void requireReadable(String... args) {
+        String charset = System.getProperty("sun.jnu.encoding", "UTF-8");
+        for (String arg : args) {
+            if (arg.indexOf('\ufffd') >= 0 && !charset.equalsIgnoreCase("UTF-8")) {
+                throw new InputException("the argument '" + arg + "' cannot be read in this locale (" + charset + "): set LC_ALL=C.UTF-8.");
+            }
+        }
     }
 
     /** Runs a command with the process's own streams; its exit code. */
@@ -37,6 +102,7 @@ public final class Main {
         CommandLine line = new CommandLine(new Main());
         line.setOut(new PrintWriter(System.out, true)).setErr(new PrintWriter(System.err, true));
         line.setCaseInsensitiveEnumValuesAllowed(true);
+        line.setExpandAtFiles(false); // a prompt may begin with @
         line.setParameterExceptionHandler(Main::badParameter);
         line.setExecutionExceptionHandler(Main::failed);
         if (args.length == 0) {

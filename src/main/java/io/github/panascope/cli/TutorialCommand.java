@@ -193,6 +193,9 @@ final class TutorialCommand implements Callable<Integer> {
     private void checkOptions() {
         if (rows < 1) throw new InputException("--rows should be at least 1, not " + rows + ".");
         if (Files.exists(out) && !Files.isDirectory(out)) throw new InputException("--out " + out + " is a file, not a folder.");
+        Path parent = out.toAbsolutePath();
+        while (!Files.exists(parent)) parent = parent.getParent();
+        if (!Files.isDirectory(parent) || !Files.isWritable(parent)) throw new InputException("--out " + out + " cannot be made: " + parent + " is " + (Files.isDirectory(parent) ? "not writable." : "a file."));
         if (json != null && Files.isDirectory(json)) throw new InputException("--json " + json + " is a folder, not a file.");
     }
 

@@ -8,7 +8,10 @@ import java.nio.file.StandardCopyOption;
 import java.nio.file.StandardOpenOption;
 import java.nio.file.attribute.PosixFilePermissions;
 
-/** Files that appear whole or not at all: written beside their place, and moved there at the end. */
+/**
+ * Files that appear whole or not at all: written beside their place, and moved there at the end. What a symbolic link points to is
+ * replaced, not the link; devices and pipes, which cannot be replaced, are written to.
+ */
 public final class AtomicFile {
     private AtomicFile() {}
 
@@ -19,27 +22,47 @@ public final class AtomicFile {
         void write(FileChannel out) throws IOException;
     }
 
+    /** Somebody who writes a file of a given name. */
+    @FunctionalInterface
+    public interface Writer {
+        /** Writes to a file that is there, and empty. */
+        void write(Path file) throws IOException;
+    }
+
     /**
      * Writes a file and the folders it lies in; an older one of that name is replaced.
      *
      * @throws InputException if that is not possible; the older one is then as it was
      */
     public static void write(Path file, Content content) {
-        try {
-            Path folder = file.toAbsolutePath().getParent();
-            Files.createDirectories(folder);
-            Path part = Files.createTempFile(folder, "." + file.getFileName(), ".part");
-            try {
-                try (FileChannel out = FileChannel.open(part, StandardOpenOption.WRITE)) {
-                    content.write(out);
-                }
-                Files.setPosixFilePermissions(part, PosixFilePermissions.fromString("rw-r--r--"));
-                Files.move(part, file, StandardCopyOption.ATOMIC_MOVE);
-            } finally {
-                Files.deleteIfExists(part);
+        writePath(file, part -> {
+            try (FileChannel out = FileChannel.open(part, StandardOpenOption.WRITE)) {
+                content.write(out);
             }
+        });
+    }
+
+    /** The same, by somebody who needs the name of a file. */
+    public static void writePath(Path file, Writer writer) {
+        try {
+            if (Files.isDirectory(file)) throw new InputException(file + " cannot be written: it is a folder.");
+            if (Files.exists(file) && !Files.isRegularFile(file)) writer.write(file);
+            else replace(Files.exists(file) ? file.toRealPath() : file.toAbsolutePath(), writer);
         } catch (IOException e) {
-            throw new InputException(file + " cannot be written: " + e.getMessage() + ".", e);
+            throw new InputException(file + " cannot be written: " + InputException.reason(e) + ".", e);
+        }
+    }
+
+    private static void replace(Path file, Writer writer) throws IOException {
+        Path folder = file.getParent();
+        Files.createDirectories(folder);
+        Path part = Files.createTempFile(folder, "." + file.getFileName(), ".part");
+        try {
+            writer.write(part);
+            Files.setPosixFilePermissions(part, PosixFilePermissions.fromString("rw-r--r--"));
+            Files.move(part, file, StandardCopyOption.ATOMIC_MOVE);
+        } finally {
+            Files.deleteIfExists(part);
         }
     }
 

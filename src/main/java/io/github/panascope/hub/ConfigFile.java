@@ -1,14 +1,12 @@
 package io.github.panascope.hub;
 
-import java.io.IOException;
-import java.nio.file.Files;
-import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Collection;
 import java.util.List;
 import java.util.Optional;
 import java.util.Set;
+import java.util.function.Predicate;
 import tools.jackson.core.JacksonException;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.json.JsonMapper;
@@ -32,13 +30,7 @@ public final class ConfigFile {
      * @throws InputException if it is missing, cannot be read, or is not a JSON object
      */
     public static ConfigFile read(Path file) {
-        try {
-            return parse(file.toString(), Files.readString(file));
-        } catch (NoSuchFileException e) {
-            throw new InputException(file + " does not exist.", e);
-        } catch (IOException e) {
-            throw new InputException(file + " cannot be read: " + e.getMessage(), e);
-        }
+        return parse(file.toString(), TextFile.read(file));
     }
 
     /** Reads a JSON object from text; {@code place} names it in complaints. */
@@ -47,7 +39,7 @@ public final class ConfigFile {
         try {
             node = JSON.readTree(text);
         } catch (JacksonException e) {
-            throw new InputException(place + " is not valid JSON: " + e.getOriginalMessage() + ".", e);
+            throw new InputException(place + " is not valid JSON: " + JsonError.of(e) + ".", e);
         }
         if (node == null || !node.isObject()) throw new InputException(place + " should hold a JSON object.");
         return new ConfigFile(place, node);
@@ -141,6 +133,11 @@ public final class ConfigFile {
     /** Whether the value is a text, a number, true or false, an object or a list; for keys that changed type over time. */
     public JsonNode value(String key) {
         return object.get(key);
+    }
+
+    /** A value, if it is there and has that form. */
+    public Optional<JsonNode> value(String key, Predicate<JsonNode> form) {
+        return Optional.ofNullable(object.get(key)).filter(form);
     }
 
     /** The complaint that a value is not what it should be. */

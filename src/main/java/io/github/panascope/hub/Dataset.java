@@ -115,7 +115,7 @@ public final class Dataset {
         long[] count = {0};
         Consumer<String> counting = document -> {
             count[0]++;
-            documents.accept(document == null ? "" : document);
+            hand(documents, document == null ? "" : document);
         };
         for (Path each : files) {
             read(each, file -> {
@@ -140,7 +140,7 @@ public final class Dataset {
         long[] count = {0};
         Consumer<int[]> counting = document -> {
             count[0]++;
-            documents.accept(document);
+            hand(documents, document);
         };
         for (Path each : files) {
             read(each, file -> {
@@ -169,8 +169,8 @@ public final class Dataset {
         String lower = file.toLowerCase(Locale.ROOT);
         if (BESIDE.contains(lower.substring(Math.max(lower.lastIndexOf('/'), lower.lastIndexOf('\\')) + 1))) return null;
         if (lower.endsWith(".parquet")) return Kind.PARQUET;
-        if (lower.matches(".*\\.(jsonl|ndjson|json)(\\.(gz|zst))?")) return Kind.JSON_LINES;
-        if (lower.matches(".*\\.(txt|text|md)")) return Kind.PLAIN;
+        if (lower.matches("(?s).*\\.(jsonl|ndjson|json)(\\.(gz|zst))?")) return Kind.JSON_LINES;
+        if (lower.matches("(?s).*\\.(txt|text|md)")) return Kind.PLAIN;
         return null;
     }
 
@@ -182,7 +182,7 @@ public final class Dataset {
             if (found.isEmpty()) throw noFiles("folder " + folder, split, names);
             return found.stream().map(folder::resolve).toList();
         } catch (IOException | UncheckedIOException e) {
-            throw new InputException(folder + " cannot be read: " + e.getMessage(), e);
+            throw new InputException(folder + " cannot be read: " + InputException.reason(e), e);
         }
     }
 
@@ -203,19 +203,39 @@ public final class Dataset {
         return words.stream().anyMatch(word -> Pattern.compile("(^|[^A-Za-z0-9])" + Pattern.quote(word) + "([^A-Za-z0-9]|$)").matcher(file).find());
     }
 
+    /** What the receiver of the documents throws is not the file's fault, and reaches the caller as itself. */
+    static final class ConsumerException extends RuntimeException {
+        private static final long serialVersionUID = 1L;
+        private final RuntimeException thrown;
+
+        ConsumerException(RuntimeException thrown) {
+            super(thrown);
+            this.thrown = thrown;
+        }
+    }
+
+    private static <T> void hand(Consumer<T> documents, T document) {
+        try {
+            documents.accept(document);
+        } catch (RuntimeException e) {
+            throw new ConsumerException(e);
+        }
+    }
+
     private interface Reader<T> {
         T read(Path file) throws IOException;
     }
 
     private static <T> T read(Path file, Reader<T> reader) {
         try {
+            TextFile.requireRegular(file);
             return reader.read(file);
-        } catch (java.nio.file.NoSuchFileException e) {
-            throw new InputException(file + " does not exist.", e);
+        } catch (ConsumerException e) {
+            throw e.thrown;
         } catch (java.nio.charset.CharacterCodingException e) {
             throw new InputException(file + " is not UTF-8 text.", e);
         } catch (IOException | UncheckedIOException e) {
-            throw new InputException(file + " cannot be read: " + e.getMessage(), e);
+            throw new InputException(file + " cannot be read: " + InputException.reason(e), e);
         }
     }
 

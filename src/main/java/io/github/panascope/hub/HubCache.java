@@ -34,13 +34,9 @@ final class HubCache {
         if (Files.isDirectory(folder.resolve("snapshots").resolve(repo.revision()))) return Optional.of(repo.revision());
         Path ref = folder.resolve("refs").resolve(repo.revision());
         if (!Files.isReadable(ref) || Files.isDirectory(ref)) return Optional.empty();
-        try {
-            String commit = Files.readString(ref).strip();
-            if (!isCommit(commit)) throw new InputException(ref + " should hold a commit, not '" + commit.lines().findFirst().orElse("") + "': remove it.");
-            return Optional.of(commit);
-        } catch (IOException e) {
-            throw new InputException(ref + " cannot be read: " + e.getMessage(), e);
-        }
+        String commit = TextFile.read(ref).strip();
+        if (!isCommit(commit)) throw new InputException(ref + " should hold a commit, not '" + commit.lines().findFirst().orElse("") + "': remove it.");
+        return Optional.of(commit);
     }
 
     /** A commit becomes part of a path. */
@@ -71,7 +67,7 @@ final class HubCache {
         try (Stream<Path> walk = Files.walk(snapshot.get(), FileVisitOption.FOLLOW_LINKS)) {
             return walk.filter(Files::isRegularFile).map(file -> snapshot.get().relativize(file).toString().replace('\\', '/')).sorted().toList();
         } catch (IOException | java.io.UncheckedIOException e) {
-            throw new InputException(snapshot.get() + " cannot be read: " + e.getMessage(), e);
+            throw new InputException(snapshot.get() + " cannot be read: " + InputException.reason(e), e);
         }
     }
 

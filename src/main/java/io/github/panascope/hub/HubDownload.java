@@ -75,6 +75,8 @@ final class HubDownload {
         try {
             URI uri = URI.create(endpoint);
             if (uri.getHost() == null || !(uri.getScheme().equals("http") || uri.getScheme().equals("https"))) throw new IllegalArgumentException("no host");
+            if (uri.getPort() > 65535) throw new IllegalArgumentException("no such port");
+            if (uri.getUserInfo() != null) throw new InputException("HF_ENDPOINT should hold no user and password, which would show up in messages; HF_TOKEN is for that.");
             return uri;
         } catch (IllegalArgumentException | NullPointerException e) {
             throw new InputException("HF_ENDPOINT is not an address such as https://huggingface.co: '" + endpoint + "'.", e);

@@ -1,5 +1,7 @@
 package io.github.panascope.hub;
 
+import java.io.IOException;
+
 /**
  * Something given by the user cannot be used. The message is one sentence for that user, on one line: what it quotes from files is cut
  * short, and control characters, which could do anything to a terminal, are shown as U+FFFD.
@@ -16,6 +18,22 @@ public final class InputException extends RuntimeException {
     /** The same, keeping what was caught. */
     public InputException(String message, Throwable cause) {
         super(line(message), cause);
+    }
+
+    /** Why reading or writing failed, in words: some exceptions have a message that is none, or only the file's name. */
+    static String reason(Exception e) {
+        return switch (e) {
+            case java.io.UncheckedIOException unchecked -> reason(unchecked.getCause());
+            case java.nio.file.NoSuchFileException _ -> "it, or a folder in its path, does not exist";
+            case java.nio.file.AccessDeniedException _ -> "permission denied";
+            case java.nio.file.FileAlreadyExistsException _ -> "a file is where a folder should be";
+            case java.nio.file.NotDirectoryException _ -> "a file is where a folder should be";
+            case java.nio.channels.ClosedByInterruptException _ -> "the thread was interrupted";
+            case java.nio.charset.CharacterCodingException _ -> "it is not UTF-8 text";
+            case java.io.EOFException _ -> "it ends too early";
+            case java.nio.file.FileSystemException system when system.getReason() != null -> system.getReason();
+            default -> e.getMessage() == null ? e.getClass().getSimpleName() : e.getMessage();
+        };
     }
 
     private static String line(String message) {

@@ -83,7 +83,7 @@ final class JsonLines {
                 try {
                     node = JsonMapper.shared().readTree(line);
                 } catch (JacksonException | StackOverflowError e) {
-                    throw new InputException(file + ", line " + number + ": not JSON (" + (e instanceof JacksonException json ? json.getOriginalMessage() : "nested too deeply") + ").", e);
+                    throw new InputException(file + ", line " + number + ": not JSON (" + (e instanceof JacksonException json ? JsonError.of(json) : "nested too deeply") + ").", e);
                 }
                 if (node.isArray() && number == 1) throw new InputException(file + " is a JSON array; JSON Lines is expected, an object a line.");
                 if (!lines.take(number, node)) return;

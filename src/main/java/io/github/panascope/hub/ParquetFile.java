@@ -39,7 +39,7 @@ final class ParquetFile {
             try (ColumnReader values = reader.columnReader(column.columnIndex())) {
                 while (values.nextBatch()) {
                     String[] batch = values.getStrings();
-                    for (int i = 0; i < values.getRecordCount(); i++) accept(documents, batch[i]);
+                    for (int i = 0; i < values.getRecordCount(); i++) documents.accept(batch[i]);
                 }
             }
             return null;
@@ -50,7 +50,7 @@ final class ParquetFile {
         try (RowReader rows = reader.rowReader()) {
             while (rows.hasNext()) {
                 rows.next();
-                accept(documents, rows.getString(name));
+                documents.accept(rows.getString(name));
             }
         }
         return null;
@@ -67,7 +67,7 @@ final class ParquetFile {
                 while (values.nextBatch()) {
                     int[] ids = ids(file, values, column);
                     int[] offsets = values.getLayerOffsets(values.getLayerCount() - 1);
-                    for (int i = 0; i < values.getRecordCount(); i++) accept(documents, Arrays.copyOfRange(ids, offsets[i], offsets[i + 1]));
+                    for (int i = 0; i < values.getRecordCount(); i++) documents.accept(Arrays.copyOfRange(ids, offsets[i], offsets[i + 1]));
                 }
             }
             return null;
@@ -117,31 +117,10 @@ final class ParquetFile {
         }
         try (input; reader) {
             return action.run(reader);
-        } catch (ConsumerException e) {
-            throw e.thrown;
-        } catch (InputException e) {
+        } catch (Dataset.ConsumerException | InputException e) {
             throw e;
         } catch (RuntimeException e) { // the reader's own complaints about a damaged file
             throw damaged(file, e);
-        }
-    }
-
-    /** What the receiver of the documents throws is not the file's fault, and reaches the caller as itself. */
-    private static final class ConsumerException extends RuntimeException {
-        private static final long serialVersionUID = 1L;
-        private final RuntimeException thrown;
-
-        ConsumerException(RuntimeException thrown) {
-            super(thrown);
-            this.thrown = thrown;
-        }
-    }
-
-    private static <T> void accept(Consumer<T> documents, T document) {
-        try {
-            documents.accept(document);
-        } catch (RuntimeException e) {
-            throw new ConsumerException(e);
         }
     }
 

@@ -36,6 +36,7 @@ final class Pickle {
     private final Function<Object, Object> persistent;
     private final BiFunction<Global, List<?>, Object> reduce;
     private final ArrayList<Object> stack = new ArrayList<>();
+    private long copied;
     private final Map<Long, Object> memo = new HashMap<>();
 
     /**
@@ -143,7 +144,7 @@ final class Pickle {
             }
             case 'b' -> { // BUILD: a plain object takes its attributes; the state of a dictionary (its _metadata) is of no use here
                 Object state = pop();
-                if (top() instanceof PlainObject object) object.attributes.putAll(attributes(state));
+                if (top() instanceof PlainObject object) object.attributes.putAll(spent(attributes(state)));
                 else if (!(top() instanceof Map)) throw new InputException(place + " sets the state of something that is not a plain object; refused.");
             }
             default -> throw new InputException(place + " uses the pickle opcode 0x" + Integer.toHexString(opcode) + " (byte " + (in.position() - 1)
@@ -154,6 +155,13 @@ final class Pickle {
     /** An object of a class that nobody here knows, with its attributes. */
     static final class PlainObject {
         final Map<Object, Object> attributes = new LinkedHashMap<>();
+    }
+
+    /** One dictionary can be the state of many objects, each of which copies it. */
+    private Map<Object, Object> spent(Map<Object, Object> state) {
+        copied += state.size();
+        if (copied > in.capacity()) throw new InputException(place + " is damaged: its objects would be larger than the file.");
+        return state;
     }
 
     @SuppressWarnings("unchecked")

@@ -24,6 +24,8 @@ import tools.jackson.databind.node.ObjectNode;
  * before a tensor is made.
  */
 public final class Safetensors implements StateDict {
+    /** What the shim can describe. */
+    private static final int MAX_RANK = 12;
     private static final int PREFIX = 8;
     private static final long MAX_HEADER = 100_000_000; // the format's own limit
     private static final JsonMapper STRICT = JsonMapper.builder().enable(tools.jackson.core.StreamReadFeature.STRICT_DUPLICATE_DETECTION).build();
@@ -53,7 +55,7 @@ public final class Safetensors implements StateDict {
         try {
             return open(file, MappedFile.open(file, scope));
         } catch (IOException e) {
-            throw new InputException(file + " cannot be read: " + e.getMessage(), e);
+            throw new InputException(file + " cannot be read: " + InputException.reason(e), e);
         }
     }
 
@@ -114,10 +116,14 @@ public final class Safetensors implements StateDict {
         requireNoGapOrOverlap(PREFIX + length);
     }
 
+    /** An empty tensor lies before the one that begins at the same place. */
+    private static final java.util.Comparator<Map.Entry<String, Entry>> BY_PLACE = java.util.Comparator.comparingLong((Map.Entry<String, Entry> e) -> e.getValue().offset)
+            .thenComparingLong(e -> e.getValue().shape.elements());
+
     private void requireNoGapOrOverlap(long dataStart) {
         long at = dataStart;
         String before = null;
-        for (var next : entries.entrySet().stream().sorted(java.util.Comparator.comparingLong(e -> e.getValue().offset)).toList()) {
+        for (var next : entries.entrySet().stream().sorted(BY_PLACE).toList()) {
             Entry entry = next.getValue();
             if (entry.offset != at) {
                 throw new InputException(file + " is damaged: the range of tensor '" + next.getKey() + "' " + (entry.offset < at ? "overlaps that of '" + before + "'." : "leaves a gap before it."));
@@ -130,14 +136,16 @@ public final class Safetensors implements StateDict {
 
     private Entry entry(String name, JsonNode node, long dataStart) {
         JsonNode offsets = node.get("data_offsets"), sizes = node.get("shape"), type = node.get("dtype");
-        if (offsets == null || sizes == null || type == null || !offsets.isArray() || offsets.size() != 2 || !sizes.isArray()) {
-            throw new InputException(file + ": tensor '" + name + "' lacks its dtype, shape or data_offsets.");
+        if (offsets == null || sizes == null || type == null || !type.isString() || !offsets.isArray() || offsets.size() != 2 || !sizes.isArray() || !sizes.valueStream().allMatch(JsonNode::isIntegralNumber)
+                || !offsets.valueStream().allMatch(JsonNode::isIntegralNumber)) {
+            throw new InputException(file + ": tensor '" + name + "' lacks its dtype, shape or data_offsets, or has them in another form.");
         }
-        DType dtype = DTYPES.get(type.asString());
-        if (dtype == null) throw new InputException(file + ": tensor '" + name + "' has dtype " + type.asString() + ", which is not one of " + new java.util.TreeSet<>(DTYPES.keySet()) + ".");
+        DType dtype = DTYPES.get(type.stringValue());
+        if (dtype == null) throw new InputException(file + ": tensor '" + name + "' has dtype " + type.stringValue() + ", which is not one of " + new java.util.TreeSet<>(DTYPES.keySet()) + ".");
         Shape shape;
         long bytes;
         try {
+            if (sizes.size() > MAX_RANK) throw new IllegalArgumentException();
             shape = Shape.of(sizes.valueStream().mapToLong(JsonNode::longValue).toArray());
             bytes = Math.multiplyExact(shape.elements(), (long) dtype.bytes());
         } catch (RuntimeException e) {

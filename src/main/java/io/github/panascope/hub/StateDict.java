@@ -39,7 +39,7 @@ public sealed interface StateDict permits Safetensors, TorchFile, ShardedStateDi
             byte[] start = mapping.bytes(0, (int) Math.min(4, mapping.size()));
             return TorchFile.recognises(start) ? TorchFile.open(file, mapping) : Safetensors.open(file, mapping);
         } catch (IOException e) {
-            throw new InputException(file + " cannot be read: " + e.getMessage(), e);
+            throw new InputException(file + " cannot be read: " + InputException.reason(e), e);
         }
     }
 
@@ -66,7 +66,7 @@ public sealed interface StateDict permits Safetensors, TorchFile, ShardedStateDi
             return zip.entries().keySet().stream().filter(entry -> entry.matches("[^/]+/extra/" + Pattern.quote(name))).findFirst()
                     .map(entry -> new String(zip.bytes(entry, 1 << 20), StandardCharsets.UTF_8));
         } catch (IOException e) {
-            throw new InputException(file + " cannot be read: " + e.getMessage(), e);
+            throw new InputException(file + " cannot be read: " + InputException.reason(e), e);
         }
     }
 

@@ -24,6 +24,8 @@ import java.util.Set;
 final class TorchFile implements StateDict {
     /** A pickle of names and sizes: GPT-2 XL's has 100 KB. */
     private static final int MAX_PICKLE = 64 << 20;
+    /** What the shim can describe. */
+    private static final int MAX_RANK = 12;
     private static final Object LEGACY_MAGIC = new java.math.BigInteger("1950a86a20f9469cfc6c", 16);
     private static final Map<String, DType> STORAGES = Map.of("DoubleStorage", DType.FLOAT64, "FloatStorage", DType.FLOAT32, "HalfStorage", DType.FLOAT16,
             "BFloat16Storage", DType.BFLOAT16, "LongStorage", DType.INT64, "IntStorage", DType.INT32, "ShortStorage", DType.INT16,
@@ -46,6 +48,7 @@ final class TorchFile implements StateDict {
 
     private final Path file;
     private final MappedFile mapping;
+    private long copied;
     private final Map<String, Storage> storages = new HashMap<>();
     private final Map<String, Entry> entries = new LinkedHashMap<>();
 
@@ -98,7 +101,7 @@ final class TorchFile implements StateDict {
         if (!(plain(in) instanceof List<?> keys)) throw new InputException(file + " is damaged: no list of storages follows its pickle.");
         long at = in.position();
         for (Object key : keys) { // each: its number of elements, then the elements
-            Storage storage = storages.get(String.valueOf(key));
+            Storage storage = key instanceof String ? storages.get(key) : null;
             if (storage == null || storage.offset >= 0 || at + 8 > mapping.size()) throw truncated();
             long elements = ByteBuffer.wrap(mapping.bytes(at, 8)).order(ByteOrder.LITTLE_ENDIAN).getLong();
             if (elements != storage.elements) throw new InputException(file + " is damaged: storage " + key + " has " + elements + " elements, and " + storage.elements + " were expected.");
@@ -152,7 +155,7 @@ final class TorchFile implements StateDict {
             }
             case "collections.OrderedDict" -> {
                 Map<Object, Object> map = new LinkedHashMap<>();
-                if (!arguments.isEmpty()) for (Object pair : (List<?>) arguments.get(0)) map.put((String) ((List<?>) pair).get(0), ((List<?>) pair).get(1));
+                if (!arguments.isEmpty()) for (Object pair : spent((List<?>) arguments.get(0))) map.put((String) ((List<?>) pair).get(0), ((List<?>) pair).get(1));
                 return map;
             }
             case "torch.Size", "torch.jit._pickle.build_intlist", "torch.jit._pickle.build_tensorlist", "torch.jit._pickle.build_doublelist", "torch.jit._pickle.build_boollist" -> {
@@ -185,7 +188,15 @@ final class TorchFile implements StateDict {
         return new Entry(storage, offset, sizes, strides);
     }
 
+    /** One list can be the argument of many calls, each of which copies it; files of tensors name each item once. */
+    private List<?> spent(List<?> items) {
+        copied += items.size();
+        if (copied > mapping.size()) throw new InputException(file + " is damaged: its dictionaries would be larger than the file.");
+        return items;
+    }
+
     private static long[] longs(Object list) {
+        if (((List<?>) list).size() > MAX_RANK) throw new IllegalArgumentException();
         return ((List<?>) list).stream().mapToLong(number -> (Long) number).toArray();
     }
 

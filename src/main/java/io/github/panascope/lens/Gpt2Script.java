@@ -19,7 +19,19 @@ final class Gpt2Script {
 
     private Gpt2Script() {}
 
-    static ScriptModule build(TransformerConfig config, boolean lnFolded, Gpt2Weights weights, TensorScope scope) {
+    /** Where the weights of each part come from, under TransformerLens's names; they belong to {@code keep}. */
+    interface Weights {
+        /** W_E [d_vocab, d_model] and W_pos [n_ctx, d_model]. */
+        Map<String, Tensor> embed(TensorScope keep);
+
+        /** W_QKV, b_QKV, W_O, b_O, W_in, b_in, W_out, b_out of a block, and ln1_w, ln1_b, ln2_w, ln2_b unless folded. */
+        Map<String, Tensor> block(int layer, TensorScope keep);
+
+        /** W_U [d_model, d_vocab], b_U [d_vocab], and ln_final_w, ln_final_b unless folded. */
+        Map<String, Tensor> unembed(TensorScope keep);
+    }
+
+    static ScriptModule build(TransformerConfig config, boolean lnFolded, Weights weights, TensorScope scope) {
         ScriptModule root = ScriptModule.create("HookedGpt2", scope);
         StringBuilder forward = new StringBuilder("def forward(self, tokens: Tensor) -> Tensor:\n    resid = self.embed.forward(tokens)\n");
         root.child("embed", module("Embed", weights.embed(scope), source("embed"), scope));

@@ -20,7 +20,7 @@ import java.util.TreeSet;
  *
  * <p>Each step is followed by its formula in TransformerLens 2.18's {@code weight_processing}; the order matters.
  */
-final class Gpt2Weights {
+final class Gpt2Weights implements Gpt2Script.Weights {
     private final StateDict file;
     private final TransformerConfig config;
     private final WeightProcessing processing;
@@ -41,8 +41,8 @@ final class Gpt2Weights {
         this.prefix = file.has("transformer.wte.weight") ? "transformer." : "";
     }
 
-    /** W_E [d_vocab, d_model] and W_pos [n_ctx, d_model]. */
-    Map<String, Tensor> embed(TensorScope keep) {
+    @Override
+    public Map<String, Tensor> embed(TensorScope keep) {
         try (var _ = TensorScope.open()) {
             Tensor embed = load("wte.weight", config.dVocab(), config.dModel());
             Tensor positions = load("wpe.weight", config.nCtx(), config.dModel());
@@ -54,8 +54,8 @@ final class Gpt2Weights {
         }
     }
 
-    /** W_QKV, b_QKV, W_O, b_O, W_in, b_in, W_out, b_out of a block, and ln1_w, ln1_b, ln2_w, ln2_b unless folded. */
-    Map<String, Tensor> block(int layer, TensorScope keep) {
+    @Override
+    public Map<String, Tensor> block(int layer, TensorScope keep) {
         int width = config.dModel(), mlp = config.dMlp();
         String block = "h." + layer + ".";
         Map<String, Tensor> weights = new HashMap<>();
@@ -91,8 +91,8 @@ final class Gpt2Weights {
         }
     }
 
-    /** W_U [d_model, d_vocab], b_U [d_vocab], and ln_final_w, ln_final_b unless folded. */
-    Map<String, Tensor> unembed(TensorScope keep) {
+    @Override
+    public Map<String, Tensor> unembed(TensorScope keep) {
         Map<String, Tensor> weights = new HashMap<>();
         try (var _ = TensorScope.open()) {
             Tensor weight = load("ln_f.weight", config.dModel()), bias = load("ln_f.bias", config.dModel());

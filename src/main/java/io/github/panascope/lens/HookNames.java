@@ -11,7 +11,7 @@ public final class HookNames {
     private static final List<String> BLOCK = List.of("hook_resid_pre", "ln1.hook_scale", "ln1.hook_normalized", "attn.hook_q", "attn.hook_k",
             "attn.hook_v", "attn.hook_attn_scores", "attn.hook_pattern", "attn.hook_z", "hook_attn_out", "hook_resid_mid", "ln2.hook_scale",
             "ln2.hook_normalized", "mlp.hook_pre", "mlp.hook_post", "hook_mlp_out", "hook_resid_post");
-    private static final Pattern LAYER = Pattern.compile("blocks\\.(\\d+)\\..+");
+    private static final Pattern LAYER = Pattern.compile("blocks\\.(\\d{1,6})\\..+");
 
     private HookNames() {}
 

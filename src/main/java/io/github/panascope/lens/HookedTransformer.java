@@ -1,5 +1,6 @@
 package io.github.panascope.lens;
 
+import io.github.panascope.hub.AtomicFile;
 import io.github.panascope.hub.ConfigFile;
 import io.github.panascope.hub.Hub;
 import io.github.panascope.hub.InputException;
@@ -132,7 +133,7 @@ public final class HookedTransformer implements AutoCloseable {
     }
 
     /**
-     * Loads what {@link #save} wrote, with GPT-2's own tokenizer.
+     * Loads what {@link #save} wrote, with GPT-2's own tokenizer. Its weights alone are read; no code in the file is run.
      *
      * @throws InputException if the file is missing or was not written by {@link #save}
      */
@@ -143,23 +144,32 @@ public final class HookedTransformer implements AutoCloseable {
         try {
             String metadata = StateDict.extraFile(file, SAVED).orElseThrow(() -> new InputException(file + " was not saved by Panascope: it has no " + SAVED + " inside."));
             ConfigFile saved = ConfigFile.parse(file + "!" + SAVED, metadata);
-            ScriptModule.Loaded loaded = ScriptModule.load(file, device, scope);
             TransformerConfig config = TransformerConfig.parse(saved.object("config").orElseThrow(() -> new InputException(file + "!panascope.json has no 'config'."))).config();
-            return new HookedTransformer(saved.text("name"), config, Tokenizer.gpt2(), device, List.of(), loaded.module(), scope);
+            SavedWeights weights = new SavedWeights(StateDict.open(file, scope), config, device);
+            ScriptModule root;
+            try (var _ = TensorScope.open()) {
+                root = Gpt2Script.build(config, weights.lnFolded(), weights, scope);
+            }
+            weights.requireAllUsed();
+            return new HookedTransformer(saved.text("name"), config, Tokenizer.gpt2(), device, List.of(), root, scope);
         } catch (RuntimeException | Error e) {
             scope.close();
             throw e;
         }
     }
 
-    /** Writes the model as TorchScript (.pt) with its weights as they are processed, for {@link #loadTorchScript}. */
+    /**
+     * Writes the model as TorchScript (.pt) with its weights as they are processed, for {@link #loadTorchScript}.
+     *
+     * @throws InputException if the file cannot be written; an older one is then as it was
+     */
     public void save(Path file) {
         String json = """
                 {"name": %s, "config": {"model_type": "gpt2", "n_layer": %d, "n_embd": %d, "n_head": %d, "n_inner": %d, "vocab_size": %d,
-                 "n_positions": %d, "layer_norm_epsilon": %s, "scale_attn_by_inverse_layer_idx": %b}}"""
+                 "n_positions": %d, "layer_norm_epsilon": %s, "scale_attn_by_inverse_layer_idx": %b, "tie_word_embeddings": %b}}"""
                 .formatted(tools.jackson.databind.json.JsonMapper.shared().writeValueAsString(name), config.nLayers(), config.dModel(), config.nHeads(),
-                        config.dMlp(), config.dVocab(), config.nCtx(), config.eps(), config.inverseLayerAttnScale());
-        root.save(file, json);
+                        config.dMlp(), config.dVocab(), config.nCtx(), config.eps(), config.inverseLayerAttnScale(), config.tieWordEmbeddings());
+        AtomicFile.writePath(file, part -> root.save(part, json));
     }
 
     // ------------------------------------------------------------------------------------------------- what it is
@@ -197,6 +207,7 @@ public final class HookedTransformer implements AutoCloseable {
     /** A processed weight by its name, such as {@code embed.W_E} or {@code blocks_0.W_O}, in the innermost scope; not to be written to. */
     public Tensor weight(String path) {
         int dot = path.indexOf('.');
+        if (dot < 0) throw new IllegalArgumentException("'" + path + "' is no weight of " + name + ": a weight has the form embed.W_E or blocks_0.W_O");
         return root.child(path.substring(0, dot)).parameter(path.substring(dot + 1));
     }
 

@@ -8,12 +8,12 @@ import com.knuddels.jtokkit.api.GptBytePairEncodingParams;
 import com.knuddels.jtokkit.api.IntArrayList;
 import io.github.panascope.hub.ConfigFile;
 import io.github.panascope.hub.InputException;
+import io.github.panascope.hub.TextFile;
 import java.io.ByteArrayOutputStream;
-import java.io.IOException;
 import java.nio.charset.StandardCharsets;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.BitSet;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
@@ -58,12 +58,7 @@ public final class Tokenizer {
      */
     public static Tokenizer ofVocabulary(Path vocab, Path merges) {
         ConfigFile file = ConfigFile.read(vocab);
-        List<String> lines;
-        try {
-            lines = Files.readAllLines(merges);
-        } catch (IOException e) {
-            throw new InputException(merges + " cannot be read: " + e.getMessage(), e);
-        }
+        List<String> lines = TextFile.read(merges).lines().toList();
         Map<String, Integer> ids = new HashMap<>();
         for (String token : file.keys()) ids.put(token, file.value(token).asInt(-1));
         List<String> pairs = lines.stream().filter(line -> !line.startsWith("#version") && !line.isBlank()).toList();
@@ -75,12 +70,19 @@ public final class Tokenizer {
         ConfigFile model = ConfigFile.read(path).object("model").orElseThrow(() -> new InputException(path + " has no 'model'."));
         if (!model.text("type", "BPE").equals("BPE")) throw model.wrong("type", "'BPE'");
         Map<String, Integer> ids = new HashMap<>();
+        ConfigFile.read(path).value("added_tokens", JsonNode::isArray).ifPresent(added -> {
+            for (JsonNode token : added) if (token.path("content").asString("").equals(END_OF_TEXT)) ids.put(END_OF_TEXT, token.path("id").asInt(-1));
+        });
         model.object("vocab").orElseThrow(() -> new InputException(path + ": model has no 'vocab'."));
         model.value("vocab").forEachEntry((token, id) -> ids.put(token, id.asInt(-1)));
         List<String> pairs = new ArrayList<>();
         JsonNode merges = model.value("merges");
         if (merges == null || !merges.isArray()) throw new InputException(path + ": model has no 'merges'.");
-        for (JsonNode merge : merges) pairs.add(merge.isArray() ? merge.get(0).asString() + " " + merge.get(1).asString() : merge.asString());
+        for (JsonNode merge : merges) {
+            boolean pair = merge.isArray() && merge.size() == 2 && merge.get(0).isString() && merge.get(1).isString();
+            if (!pair && !merge.isString()) throw new InputException(path + ": model: merges should hold pairs of tokens, not " + merge + ".");
+            pairs.add(pair ? merge.get(0).stringValue() + " " + merge.get(1).stringValue() : merge.stringValue());
+        }
         return build(path.toString(), ids, pairs);
     }
 
@@ -88,14 +90,29 @@ public final class Tokenizer {
         Integer end = ids.get(END_OF_TEXT);
         if (end == null) throw new InputException(place + ": the vocabulary has no " + END_OF_TEXT + ".");
         requireMergeOrder(place, ids, merges);
+        requireComplete(place, ids);
         Map<byte[], Integer> encoder = new HashMap<>(ids.size() * 2);
         ids.forEach((token, id) -> {
-            if (id < 0) throw new InputException(place + ": token '" + token + "' has no id that is a whole number.");
             if (id != end.intValue()) encoder.put(bytes(place, token), id);
         });
         EncodingRegistry registry = Encodings.newLazyEncodingRegistry();
         registry.registerGptBytePairEncoding(new GptBytePairEncodingParams("model", PIECES, encoder, Map.of(END_OF_TEXT, end)));
         return new Tokenizer(registry.getEncoding("model").orElseThrow(), end, ids.values().stream().mapToInt(Integer::intValue).max().orElse(0) + 1);
+    }
+
+    /** Any text is made of the 256 bytes, and ids are numbered from 0 without gaps. */
+    private static void requireComplete(String place, Map<String, Integer> ids) {
+        BitSet seen = new BitSet(ids.size());
+        ids.forEach((token, id) -> {
+            if (id < 0 || id >= ids.size()) throw new InputException(place + ": token '" + token + "' should have an id from 0 to " + (ids.size() - 1) + ", as there are " + ids.size() + " tokens, not " + id + ".");
+            if (seen.get(id)) throw new InputException(place + ": token '" + token + "' has the id " + id + ", which another has too.");
+            seen.set(id);
+        });
+        for (int letter = 0; letter < ByteLetters.BYTE_OF.length; letter++) {
+            if (ByteLetters.BYTE_OF[letter] >= 0 && !ids.containsKey(String.valueOf((char) letter))) {
+                throw new InputException(place + ": the vocabulary has no token '" + (char) letter + "' for the byte " + ByteLetters.BYTE_OF[letter] + ": texts with it could not be tokenized.");
+            }
+        }
     }
 
     /** The encoder merges the pair with the lowest id first, which is right only if ids follow the order of the merges. */

@@ -21,6 +21,8 @@ import java.util.Set;
  */
 public record TransformerConfig(int nLayers, int dModel, int nHeads, int dMlp, int dVocab, int nCtx, double eps, boolean inverseLayerAttnScale,
                                 boolean tieWordEmbeddings) {
+    /** A thousand times GPT-2 XL's, and four of it still an int. */
+    private static final int MAX_WIDTH = 1 << 21;
     private static final Set<String> UNDERSTOOD = Set.of("model_type", "n_layer", "n_embd", "n_head", "n_inner", "vocab_size", "n_positions",
             "n_ctx", "layer_norm_epsilon", "activation_function", "scale_attn_weights", "scale_attn_by_inverse_layer_idx",
             "add_cross_attention", "tie_word_embeddings");
@@ -51,9 +53,10 @@ public record TransformerConfig(int nLayers, int dModel, int nHeads, int dMlp, i
         if (!file.flag("scale_attn_weights", true)) throw file.wrong("scale_attn_weights", "true");
         if (file.flag("add_cross_attention", false)) throw file.wrong("add_cross_attention", "false");
         int width = file.size("n_embd");
+        if (width > MAX_WIDTH) throw file.wrong("n_embd", "at most " + MAX_WIDTH);
         int context = file.has("n_positions") ? file.size("n_positions") : file.size("n_ctx");
         double eps = file.number("layer_norm_epsilon", 1e-5);
-        if (!(eps > 0)) throw file.wrong("layer_norm_epsilon", "a positive number");
+        if (!(eps > 0) || Double.isInfinite(eps)) throw file.wrong("layer_norm_epsilon", "a positive number");
         int heads = file.size("n_head");
         if (width % heads != 0) throw new InputException(file.place() + ": 'n_embd' " + width + " should be a multiple of 'n_head' " + heads + ".");
         return new Parsed(new TransformerConfig(file.size("n_layer"), width, heads, file.size("n_inner", 4 * width), file.size("vocab_size"), context,

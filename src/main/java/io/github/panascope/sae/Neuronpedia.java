@@ -15,8 +15,9 @@ public final class Neuronpedia {
      * The quick list of some features, as SAELens's {@code get_neuronpedia_quick_list} makes it; empty if the SAE has no page.
      */
     public static Optional<String> quickList(SaeConfig sae, List<Integer> features, String name) {
-        if (sae.neuronpediaId() == null || !sae.neuronpediaId().contains("/")) return Optional.empty();
-        String layer = sae.neuronpediaId().split("/")[1];
+        String[] parts = sae.neuronpediaId() == null ? new String[0] : sae.neuronpediaId().split("/");
+        if (parts.length < 2) return Optional.empty();
+        String layer = parts[1];
         // Python's json.dumps writes a space after commas and colons, and that is part of the address.
         String list = features.stream()
                 .map(feature -> "{\"modelId\": " + json(sae.modelName()) + ", \"layer\": " + json(layer) + ", \"index\": \"" + feature + "\"}")

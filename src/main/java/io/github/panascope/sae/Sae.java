@@ -137,6 +137,7 @@ public final class Sae implements AutoCloseable {
      * At attn.hook_z the heads stay side by side.
      */
     public Tensor decode(Tensor features) {
+        if (features.shape().rank() == 0 || features.size(-1) != config.dSae()) throw new IllegalArgumentException("the SAE has " + config.dSae() + " features, but " + features + " was given");
         try (var _ = TensorScope.open()) {
             long[] leading = Arrays.copyOf(features.shape().sizes(), features.shape().rank() - 1);
             return reshape(architecture.decode(features.reshape(-1, config.dSae())), leading, config.dOut()).promote();
@@ -256,6 +257,7 @@ public final class Sae implements AutoCloseable {
     // ------------------------------------------------------------------------------------------------- shapes
 
     private Tensor rows(Tensor activations) {
+        if (activations.shape().rank() == 0) throw new IllegalArgumentException("the SAE reads [..., " + config.dIn() + "], not a single number");
         long width = activations.size(-1);
         if (config.reshapeHookZ() && activations.shape().rank() >= 2 && width != config.dIn()) width *= activations.size(-2);
         if (width != config.dIn()) throw new IllegalArgumentException("the SAE reads " + config.dIn() + " dimensions, but " + activations + " has " + width);

@@ -1,29 +1,27 @@
 package io.github.panascope.torch;
 
-import io.github.panascope.bindings.Psc;
-
 /** Element types of tensors, under their PyTorch names. */
 public enum DType {
     /** 32-bit floating point. */
-    FLOAT32(Psc.PSC_FLOAT32(), 4, "float32"),
+    FLOAT32(1, 4, "float32"),
     /** 64-bit floating point. */
-    FLOAT64(Psc.PSC_FLOAT64(), 8, "float64"),
+    FLOAT64(2, 8, "float64"),
     /** IEEE 754 half precision. */
-    FLOAT16(Psc.PSC_FLOAT16(), 2, "float16"),
+    FLOAT16(3, 2, "float16"),
     /** The upper half of a float32. */
-    BFLOAT16(Psc.PSC_BFLOAT16(), 2, "bfloat16"),
+    BFLOAT16(4, 2, "bfloat16"),
     /** 64-bit integer; the type of token ids and indices. */
-    INT64(Psc.PSC_INT64(), 8, "int64"),
+    INT64(5, 8, "int64"),
     /** 32-bit integer. */
-    INT32(Psc.PSC_INT32(), 4, "int32"),
+    INT32(6, 4, "int32"),
     /** 16-bit integer. */
-    INT16(Psc.PSC_INT16(), 2, "int16"),
+    INT16(7, 2, "int16"),
     /** 8-bit integer. */
-    INT8(Psc.PSC_INT8(), 1, "int8"),
+    INT8(8, 1, "int8"),
     /** Unsigned 8-bit integer. */
-    UINT8(Psc.PSC_UINT8(), 1, "uint8"),
+    UINT8(9, 1, "uint8"),
     /** Truth value, one byte. */
-    BOOL(Psc.PSC_BOOL(), 1, "bool");
+    BOOL(10, 1, "bool");
 
     private static final DType[] BY_CODE = new DType[16];
 
@@ -31,6 +29,7 @@ public enum DType {
         for (DType dtype : values()) BY_CODE[dtype.code] = dtype;
     }
 
+    /** The shim's code. Written out here: asking the bindings for it would need the library to be loaded before a dtype can be named. */
     final int code;
     private final int bytes;
     private final String name;

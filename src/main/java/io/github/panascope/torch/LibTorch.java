@@ -2,6 +2,8 @@ package io.github.panascope.torch;
 
 import java.io.IOException;
 import java.io.InputStream;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
 import java.nio.channels.FileChannel;
 import java.nio.channels.FileLock;
 import java.nio.file.Files;
@@ -124,6 +126,9 @@ record LibTorch(Path folder, String version, String origin) {
         try (FileChannel lock = FileChannel.open(folder.resolve("lock"), StandardOpenOption.CREATE, StandardOpenOption.WRITE);
                 FileLock _ = lock.lock()) {
             if (Files.exists(folder.resolve("complete"))) return;
+            try (var left = Files.newDirectoryStream(folder, "*.part")) { // by a process that was killed
+                for (Path part : left) Files.delete(part);
+            }
             for (String library : LIBRARIES) {
                 try (InputStream in = loader.getResourceAsStream(prefix + library)) {
                     if (in == null) throw new NativeLibraryException("the libtorch artifact on the class path lacks " + library);
@@ -131,6 +136,19 @@ record LibTorch(Path folder, String version, String origin) {
                 }
             }
             Files.createFile(folder.resolve("complete"));
+        }
+    }
+
+    /** Complains of a library that is cut short or no file at all: loading it would end the process, or never end. */
+    static void requireWhole(Path library) throws IOException {
+        if (!Files.isRegularFile(library)) throw new NativeLibraryException(library + " is not a regular file" + advice());
+        ByteBuffer header = ByteBuffer.allocate(64).order(ByteOrder.LITTLE_ENDIAN);
+        try (FileChannel channel = FileChannel.open(library)) {
+            while (header.hasRemaining() && channel.read(header) >= 0) { }
+            if (header.hasRemaining() || header.getInt(0) != 0x464c457f) throw new NativeLibraryException(library + " is not a library for Linux" + advice());
+            // The section headers lie at the end of an ELF file: their offset, size and number are in its header.
+            long end = header.getLong(0x28) + (long) (header.getShort(0x3a) & 0xffff) * (header.getShort(0x3c) & 0xffff);
+            if (end > channel.size()) throw new NativeLibraryException(library + " is truncated: it has " + channel.size() + " bytes, and should have " + end + advice());
         }
     }
 

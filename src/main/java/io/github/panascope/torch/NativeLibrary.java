@@ -7,10 +7,16 @@ import java.io.UncheckedIOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.SymbolLookup;
 import java.net.URL;
+import java.nio.channels.ClosedByInterruptException;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.Paths;
 import java.util.Properties;
+import java.util.Set;
+import java.util.TreeSet;
+import java.util.stream.Collectors;
+import java.util.stream.Stream;
 
 /**
  * Loads libtorch and the shim, once. Where libtorch is looked for is {@link LibTorch}'s business; here the shim is found,
@@ -56,8 +62,10 @@ final class NativeLibrary {
             return loaded = open();
         } catch (NativeLibraryException e) {
             throw refused = e;
+        } catch (ClosedByInterruptException e) { // of this thread; the next one may have more time
+            throw new NativeLibraryException("the thread was interrupted while it prepared the native library", e);
         } catch (IOException | UncheckedIOException e) {
-            throw refused = new NativeLibraryException("the native library could not be prepared: " + e.getMessage(), e);
+            throw refused = new NativeLibraryException("the native library could not be prepared in " + LibTorch.cache() + " (PANASCOPE_CACHE names another folder): " + e, e);
         }
     }
 
@@ -70,14 +78,30 @@ final class NativeLibrary {
         LibTorch torch = LibTorch.find(properties.getProperty("torch.version"), properties.getProperty("torch.source"));
         Path shim = shim(properties.getProperty("library.sha256"));
         open(torch.folder().resolve("libtorch_cpu.so"));
+        Set<String> before = mapped("libtorch_cpu.so");
         Path cuda = torch.folder().resolve("libtorch_cuda.so");
         if (Files.exists(cuda)) open(cuda); // nothing depends on it, yet its kernels register only when it is open
         open(shim);
+        Set<String> other = mapped("libtorch_cpu.so");
+        other.removeAll(before);
+        if (!other.isEmpty()) {
+            throw new NativeLibraryException(torch.folder().resolve("libtorch_cpu.so") + " is not the libtorch that was loaded, which is " + String.join(", ", other) + LibTorch.advice());
+        }
         verify(torch);
         return new NativeLibrary(torch.version(), torch.origin() + ", shim " + shim);
     }
 
-    private static void open(Path library) {
+    /** The files of this name that are loaded into this process; none where the system does not say. */
+    private static Set<String> mapped(String name) throws IOException {
+        Path maps = Path.of("/proc/self/maps");
+        if (!Files.isReadable(maps)) return new TreeSet<>();
+        try (Stream<String> lines = Files.lines(maps, StandardCharsets.ISO_8859_1)) {
+            return lines.filter(line -> line.endsWith("/" + name)).map(line -> line.substring(line.indexOf('/'))).collect(Collectors.toCollection(TreeSet::new));
+        }
+    }
+
+    private static void open(Path library) throws IOException {
+        LibTorch.requireWhole(library);
         try {
             SymbolLookup.libraryLookup(library, Arena.global());
         } catch (IllegalArgumentException e) {

@@ -39,7 +39,8 @@ public final class ScriptModule {
     public record Loaded(ScriptModule module, String metadata) {}
 
     /**
-     * Loads a {@code .pt} file onto a device.
+     * Loads a {@code .pt} file onto a device. TorchScript in a file is code, and some of it ({@code __setstate__}) runs while it is loaded:
+     * load only what you would run.
      *
      * @throws TorchException if the file is missing or is not TorchScript
      */
@@ -52,7 +53,12 @@ public final class ScriptModule {
         }
     }
 
-    /** Writes a {@code .pt} file that other programs can load where {@code lens::hook_point} is registered. */
+    /**
+     * Writes a {@code .pt} file, straight into its place: what was there is gone if the disk fills up on the way. Other programs
+     * can load it where {@code lens::hook_point} is registered.
+     *
+     * @throws TorchException if it cannot be written
+     */
     public void save(Path file, String metadata) {
         try (Scratch scratch = Scratch.open()) {
             Native.check(Psc.psc_module_save(handle(), scratch.text(file.toString()), scratch.text(metadata)), "saving " + file);
@@ -129,7 +135,10 @@ public final class ScriptModule {
             MemorySegment count = scratch.ints(1);
             int status = Psc.psc_module_call(handle(), scratch.text(method), hooks == null ? MemorySegment.NULL : hooks.handle(),
                     values.segment(), arguments.length, results, Values.MAX_RESULTS, count);
-            if (status == Psc.PSC_ERR_CALLBACK() && hooks != null) hooks.rethrow();
+            if (status == Psc.PSC_ERR_CALLBACK() && hooks != null) {
+                hooks.rethrow();
+                throw new StackOverflowError(Native.text(Psc.psc_last_error())); // no hook was called: there was too little stack to do so
+            }
             Native.check(status, () -> method + Values.describe(arguments));
             return (Tensor) Values.read(results, count, current)[0];
         }

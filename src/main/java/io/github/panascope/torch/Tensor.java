@@ -23,6 +23,8 @@ public final class Tensor {
     private final TensorScope scope;
     private final int slot;
     private boolean freed;
+    /** Whether its memory was given out. */
+    private boolean exposed;
     private DType dtype;
     private Shape shape;
     private Device device;
@@ -94,6 +96,8 @@ public final class Tensor {
     public static Tensor wrap(MemorySegment memory, DType dtype, Shape shape) {
         long bytes = Math.multiplyExact(shape.elements(), (long) dtype.bytes());
         if (!memory.isNative()) throw new IllegalArgumentException("only native memory can be wrapped; this segment lies on the Java heap");
+        if (!memory.scope().isAlive()) throw new IllegalArgumentException("the memory's arena is closed");
+        if (!memory.isAccessibleBy(Thread.currentThread())) throw new IllegalArgumentException("the memory's arena belongs to another thread");
         if (memory.isReadOnly()) throw new IllegalArgumentException("read-only memory cannot be wrapped: an operator writing to it would end the JVM");
         if (memory.byteSize() != bytes) {
             throw new IllegalArgumentException("a " + dtype + " tensor of shape " + shape + " needs " + bytes + " bytes, not " + memory.byteSize());
@@ -166,7 +170,8 @@ public final class Tensor {
     // ----------------------------------------------------------------------------------------------- data and life
 
     /**
-     * The tensor's own memory, without a copy: writing to it writes to the tensor. It lives as long as this tensor's scope.
+     * The tensor's own memory, without a copy: writing to it writes to the tensor. It lives as long as this tensor's scope, whose
+     * closing alone then frees the memory ({@link #free} no longer does).
      *
      * @throws IllegalStateException if the tensor is not on the CPU or not contiguous
      */
@@ -175,6 +180,7 @@ public final class Tensor {
             MemorySegment info = info(scratch);
             if (psc_tensor_info.device_type(info) != Psc.PSC_DEVICE_CPU()) throw new IllegalStateException("only CPU memory can be seen from Java: call to(Device.CPU) first");
             if (psc_tensor_info.contiguous(info) == 0) throw new IllegalStateException("the elements do not lie row by row: call contiguous() first");
+            exposed = true;
             return MemorySegment.ofAddress(psc_tensor_info.address(info)).reinterpret(psc_tensor_info.bytes(info), scope.arena(), null);
         }
     }
@@ -245,10 +251,15 @@ public final class Tensor {
         return TensorScope.current().outer().adopt(this);
     }
 
-    /** Frees this handle now, before its scope closes; for what is large and no longer needed. Again does nothing. */
+    /**
+     * Frees this handle now, before its scope closes; for what is large and no longer needed. Again does nothing.
+     *
+     * @throws IllegalStateException if it belongs to a shared scope
+     */
     public void free() {
         if (freed || slot < 0) return;
-        scope.free(handle, slot);
+        if (exposed) scope.checkUsable(); // somebody may still look at its memory
+        else scope.free(handle, slot);
         freed = true;
     }
 

@@ -75,7 +75,7 @@ public final class TensorScope implements AutoCloseable {
 
     /** Frees everything it owns. Closing twice does nothing. */
     @Override
-    public void close() {
+    public synchronized void close() {
         if (!isOpen()) return;
         if (owner == null) {
             if (!uses.compareAndSet(0, CLOSED)) throw new IllegalStateException("this scope is in use by a running call");
@@ -123,10 +123,10 @@ public final class TensorScope implements AutoCloseable {
         return new Tensor(handle(pointer), this, -1);
     }
 
-    /** Frees one of its own early. */
-    synchronized void free(MemorySegment handle, int slot) {
+    /** Frees one of its own early. In a shared scope another thread could be about to use it. */
+    void free(MemorySegment handle, int slot) {
         checkUsable();
-        if (uses.get() != 0) throw new IllegalStateException("this scope is in use by a running call");
+        if (owner == null) throw new IllegalStateException("what a shared scope owns is freed when the scope closes: another thread could be using it");
         tensors[slot] = 0; // freeing NULL, when the scope closes, does nothing
         Psc.psc_tensor_free(MemorySegment.ofAddress(handle.address()));
     }
