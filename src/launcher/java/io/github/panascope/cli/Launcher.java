@@ -21,6 +21,7 @@ public final class Launcher {
     private Launcher() {}
 
     public static void main(String[] args) throws Exception {
+        requireReadable(args);
         if (Runtime.version().feature() >= NEEDED) {
             Class.forName("io.github.panascope.cli.Main").getMethod("main", String[].class).invoke(null, (Object) args);
             return;
@@ -35,6 +36,17 @@ public final class Launcher {
                 Paths.get(Launcher.class.getProtectionDomain().getCodeSource().getLocation().toURI()).toString()));
         command.addAll(Arrays.asList(args));
         System.exit(new ProcessBuilder(command).inheritIO().start().waitFor());
+    }
+
+    /** In a locale without UTF-8, Java gets replacement characters for what was typed; they would be taken for the text. */
+    private static void requireReadable(String[] args) {
+        String charset = System.getProperty("sun.jnu.encoding", "UTF-8");
+        for (String arg : args) {
+            if (arg.indexOf('\ufffd') >= 0 && !charset.equalsIgnoreCase("UTF-8")) {
+                System.err.println("panascope: an argument cannot be read in this locale (" + charset + "): set LC_ALL=C.UTF-8.");
+                System.exit(2);
+            }
+        }
     }
 
     /** The newest suitable {@code java} on this machine, JAVA_HOME's before all others; null if there is none. */

@@ -38,7 +38,7 @@ final class FetchCommand implements Callable<Integer> {
     @Option(names = "--debug", description = "show stack traces")
     private boolean debug;
 
-    @Option(names = "--quiet", description = "print nothing but errors")
+    @Option(names = "--quiet", description = "no progress and no comments")
     private boolean quiet;
 
     private Hub hub;

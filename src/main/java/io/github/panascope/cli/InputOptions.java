@@ -53,7 +53,7 @@ final class InputOptions {
     @Option(names = "--debug", description = "show stack traces and skipped configuration keys")
     private boolean debug;
 
-    @Option(names = "--quiet", description = "print nothing but errors")
+    @Option(names = "--quiet", description = "no progress and no comments")
     private boolean quiet;
 
     private Hub hub;

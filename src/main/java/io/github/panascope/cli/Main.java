@@ -63,11 +63,7 @@ public final class Main {
     private static int runAndSay(String... args) {
         int status;
         try {
-            requireReadable(args);
             status = run(args);
-        } catch (InputException e) {
-            System.err.println("panascope: " + e.getMessage());
-            return BAD_INPUT;
         } catch (OutOfMemoryError e) {
             return unforeseen(args, e, "Java's memory is used up (" + e.getMessage() + "): java -Xmx16g -jar ... gives it 16 GB");
         } catch (Throwable e) {
@@ -85,16 +81,6 @@ public final class Main {
         System.err.println("panascope: " + message);
         if (java.util.Arrays.asList(args).contains("--debug")) e.printStackTrace();
         return FAILED;
-    }
-
-    /** In a locale without UTF-8, Java gets replacement characters for what was typed; they would be taken for the text. */
-    private static void requireReadable(String... args) {
-        String charset = System.getProperty("sun.jnu.encoding", "UTF-8");
-        for (String arg : args) {
-            if (arg.indexOf('\ufffd') >= 0 && !charset.equalsIgnoreCase("UTF-8")) {
-                throw new InputException("the argument '" + arg + "' cannot be read in this locale (" + charset + "): set LC_ALL=C.UTF-8.");
-            }
-        }
     }
 
     /** Runs a command with the process's own streams; its exit code. */
