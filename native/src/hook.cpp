@@ -64,6 +64,9 @@ void hook_point(const c10::OperatorHandle &, torch::jit::Stack *stack) {
   stack->pop_back();
 }
 
+// Whether anybody listens to a point: what only a hook needs is not computed without one.
+bool hooked(const std::string &name) { return active != nullptr && active->names.count(name) != 0; }
+
 }  // namespace
 
 namespace psc {
@@ -77,6 +80,7 @@ void register_hook_point() {
   library.def(torch::schema("lens::hook_point(Tensor activation, str name) -> Tensor", c10::AliasAnalysisKind::CONSERVATIVE));
   library.impl("hook_point", torch::dispatch(c10::DispatchKey::CompositeImplicitAutograd,
                                              torch::CppFunction::makeFromBoxedFunction<&hook_point>()));
+  library.def(torch::schema("lens::hooked(str name) -> bool", c10::AliasAnalysisKind::CONSERVATIVE), &hooked);
 }
 
 ActiveHooks::ActiveHooks(const psc_hooks *hooks) : former_(active) { active = hooks; }

@@ -157,8 +157,8 @@ final class TutorialCommand implements Callable<Integer> {
      * that follows comes from it, the residual stream, and where a single token is asked for; elsewhere what is there is reconstructed.
      */
     private Hooks reconstruction(HookedTransformer model, Sae sae, Tensor tokens, int answerTokens) {
-        String hook = HookNames.writing(sae.config().hookNameOut());
-        if (!HookNames.isBottleneck(hook) || !hook.equals(HookNames.reading(sae.config().hookName())) || answerTokens > 1) {
+        String hook = sae.config().hookName();
+        if (!HookNames.isBottleneck(hook) || !hook.equals(sae.config().hookNameOut()) || answerTokens > 1) {
             input.print("Reconstructing prompt and answer: the notebook's way, the prompt alone, fits a residual stream and an answer of one token.");
             return sae.asHooks();
         }

@@ -6,8 +6,10 @@ import io.github.panascope.torch.HookSet;
 import io.github.panascope.torch.Tensor;
 import io.github.panascope.torch.TensorScope;
 import java.util.ArrayList;
+import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.function.Predicate;
 
 /**
@@ -20,7 +22,7 @@ public final class Forward {
     private Hooks hooks = Hooks.NONE;
     private int startLayer;
     private Tensor residual;
-    private Predicate<String> cached;
+    private final Set<String> cached = new LinkedHashSet<>();
     private ActivationCache cache;
 
     Forward(HookedTransformer model, Tensor tokens) {
@@ -35,10 +37,24 @@ public final class Forward {
     }
 
     /**
-     * Keeps the activations at these hook points, as the other hooks leave them; {@link #cache} has them afterwards.
+     * Keeps the activations at the hook points whose names pass, as the other hooks leave them; {@link #cache} has them afterwards.
+     * Points that are reached on request only ({@link HookNames#onRequest}) have to be named.
      */
     public Forward caching(Predicate<String> names) {
-        this.cached = names;
+        model.hookNames().stream().filter(names).forEach(cached::add);
+        cache = new ActivationCache();
+        return this;
+    }
+
+    /**
+     * The same for these hook points.
+     *
+     * @throws IllegalArgumentException if the model has none of that name
+     */
+    public Forward caching(String... names) {
+        for (String name : names) Hooks.requirePoint(name, model.hookNames(), model.hookNamesOnRequest());
+        cached.addAll(List.of(names));
+        cache = new ActivationCache();
         return this;
     }
 
@@ -104,14 +120,8 @@ public final class Forward {
 
     private Tensor run(int stopLayer, Ending ending) {
         TensorScope results = TensorScope.current();
-        List<String> points = model.hookNames();
-        Map<String, List<ActivationHook>> resolved = hooks.resolve(points);
-        if (cached != null) {
-            cache = new ActivationCache();
-            for (String point : points) {
-                if (cached.test(point)) resolved.computeIfAbsent(point, p -> new ArrayList<>()).add(keepIn(results));
-            }
-        }
+        Map<String, List<ActivationHook>> resolved = hooks.resolve(model.hookNames(), model.hookNamesOnRequest());
+        for (String point : cached) resolved.computeIfAbsent(point, p -> new ArrayList<>()).add(keepIn(results));
         if (resolved.isEmpty()) return results(results, null, stopLayer, ending);
         try (HookSet set = new HookSet(resolved.keySet(), (activation, name) -> chain(resolved.get(name), activation, name))) {
             return results(results, set, stopLayer, ending);

@@ -11,6 +11,7 @@ public final class HookNames {
     private static final List<String> BLOCK = List.of("hook_resid_pre", "ln1.hook_scale", "ln1.hook_normalized", "attn.hook_q", "attn.hook_k",
             "attn.hook_v", "attn.hook_attn_scores", "attn.hook_pattern", "attn.hook_z", "hook_attn_out", "hook_resid_mid", "ln2.hook_scale",
             "ln2.hook_normalized", "mlp.hook_pre", "mlp.hook_post", "hook_mlp_out", "hook_resid_post");
+    private static final List<String> ON_REQUEST = List.of("hook_attn_in", "hook_q_input", "hook_k_input", "hook_v_input", "attn.hook_result", "hook_mlp_in", "mlp.hook_in");
     private static final Pattern LAYER = Pattern.compile("blocks\\.(\\d{1,6})\\..+");
 
     private HookNames() {}
@@ -23,25 +24,22 @@ public final class HookNames {
         return List.copyOf(names);
     }
 
+    /**
+     * The hook points that a run reaches only if they are asked for by name, since they cost time and memory: inputs of the heads
+     * ({@code hook_q_input}, {@code hook_k_input}, {@code hook_v_input}, and before these {@code hook_attn_in}) and each head's own
+     * result, all [batch, pos, head, d_model]; the MLP's copy of {@code hook_resid_mid}, {@code hook_mlp_in}; {@code mlp.hook_in}, what it reads
+     * after LayerNorm; and {@code hook_tokens}, the ids. TransformerLens has switches for them ({@code use_attn_result} and others).
+     */
+    public static List<String> onRequest(TransformerConfig config) {
+        List<String> names = new ArrayList<>(List.of("hook_tokens"));
+        for (int layer = 0; layer < config.nLayers(); layer++) for (String point : ON_REQUEST) names.add("blocks." + layer + "." + point);
+        return List.copyOf(names);
+    }
+
     /** The block that a hook point belongs to; empty for those before the first block and after the last. */
     public static OptionalInt layer(String name) {
         Matcher matcher = LAYER.matcher(name);
         return matcher.matches() ? OptionalInt.of(Integer.parseInt(matcher.group(1))) : OptionalInt.empty();
-    }
-
-    /**
-     * The hook point at which an activation can be read that TransformerLens or SAELens have under another name too: the input of the MLP,
-     * {@code mlp.hook_in}, is {@code ln2.hook_normalized}, and {@code hook_mlp_in}, before its LayerNorm, is {@code hook_resid_mid}.
-     */
-    public static String reading(String name) {
-        if (name.endsWith(".mlp.hook_in")) return name.substring(0, name.length() - "mlp.hook_in".length()) + "ln2.hook_normalized";
-        if (name.endsWith(".hook_mlp_in")) return name.substring(0, name.length() - "hook_mlp_in".length()) + "hook_resid_mid";
-        return name;
-    }
-
-    /** The hook point at which an activation can be replaced that has another name too: {@code mlp.hook_in} again, but not the MLP's copy of {@code hook_resid_mid}. */
-    public static String writing(String name) {
-        return name.endsWith(".mlp.hook_in") ? reading(name) : name;
     }
 
     /** Whether all that follows comes from what passes this hook point: from the residual stream, and from what is unembedded. */
@@ -51,7 +49,7 @@ public final class HookNames {
 
     /** The size of the last dimension at a hook point, with the heads of q, k, v and z counted as one; -1 where it is positions or 1. */
     public static int width(String name, TransformerConfig config) {
-        if (name.endsWith("hook_scale") || name.endsWith("hook_attn_scores") || name.endsWith("hook_pattern")) return -1;
+        if (name.equals("hook_tokens") || name.endsWith("hook_scale") || name.endsWith("hook_attn_scores") || name.endsWith("hook_pattern")) return -1;
         return name.contains(".mlp.hook_p") ? config.dMlp() : config.dModel();
     }
 }

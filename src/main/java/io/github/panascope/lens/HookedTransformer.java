@@ -54,7 +54,7 @@ public final class HookedTransformer implements AutoCloseable {
     private final ScriptModule embed;
     private final List<ScriptModule> blocks = new ArrayList<>();
     private final ScriptModule unembed;
-    private final List<String> hookNames;
+    private final List<String> hookNames, hookNamesOnRequest;
 
     HookedTransformer(String name, TransformerConfig config, Tokenizer tokenizer, Device device, List<String> skippedKeys, ScriptModule root, TensorScope scope) {
         this.name = name;
@@ -68,6 +68,7 @@ public final class HookedTransformer implements AutoCloseable {
         for (int layer = 0; layer < config.nLayers(); layer++) blocks.add(root.child("blocks_" + layer));
         this.unembed = root.child("unembed");
         this.hookNames = HookNames.all(config);
+        this.hookNamesOnRequest = HookNames.onRequest(config);
     }
 
     /**
@@ -197,6 +198,10 @@ public final class HookedTransformer implements AutoCloseable {
     /** The names of all its hook points, in the order in which a run reaches them. */
     public List<String> hookNames() {
         return hookNames;
+    }
+
+    List<String> hookNamesOnRequest() {
+        return hookNamesOnRequest;
     }
 
     /** Keys of its config.json that were not needed. */

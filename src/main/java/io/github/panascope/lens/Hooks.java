@@ -16,7 +16,7 @@ public final class Hooks {
     /** No hooks. */
     public static final Hooks NONE = new Hooks(List.of());
 
-    /** {@code name} is null where a predicate chooses. */
+    /** Either a name or a predicate. */
     private record Entry(String name, Predicate<String> matches, ActivationHook hook) {}
 
     private final List<Entry> entries;
@@ -37,7 +37,7 @@ public final class Hooks {
 
     /** These hooks, and one more at a point. */
     public Hooks and(String name, ActivationHook hook) {
-        return with(new Entry(name, name::equals, hook));
+        return with(new Entry(name, null, hook));
     }
 
     /** These hooks, and one more at every point whose name passes. */
@@ -51,15 +51,20 @@ public final class Hooks {
         return new Hooks(List.copyOf(more));
     }
 
-    /** For each of a model's points that has hooks, those hooks in order. */
-    Map<String, List<ActivationHook>> resolve(List<String> points) {
-        for (Entry entry : entries) {
-            if (entry.name != null && !points.contains(entry.name)) {
-                throw new IllegalArgumentException("the model has no hook point '" + entry.name + "'." + Nearest.advice(entry.name, points));
-            }
-        }
+    /** Complains unless a model has the hook point, always or on request. */
+    static void requirePoint(String name, List<String> points, List<String> onRequest) {
+        if (!points.contains(name) && !onRequest.contains(name)) throw new IllegalArgumentException("the model has no hook point '" + name + "'." + Nearest.advice(name, points));
+    }
+
+    /** For each of a model's points that has hooks, those hooks in order. Predicates choose among those that are always there. */
+    Map<String, List<ActivationHook>> resolve(List<String> points, List<String> onRequest) {
         Map<String, List<ActivationHook>> resolved = new LinkedHashMap<>();
         for (Entry entry : entries) {
+            if (entry.name != null) {
+                requirePoint(entry.name, points, onRequest);
+                resolved.computeIfAbsent(entry.name, p -> new ArrayList<>()).add(entry.hook);
+                continue;
+            }
             for (String point : points) {
                 if (entry.matches.test(point)) resolved.computeIfAbsent(point, p -> new ArrayList<>()).add(entry.hook);
             }

@@ -60,11 +60,11 @@ public record SaeEvaluation(L0 l0, ExplainedVariance explainedVariance, Downstre
 
     /** Sums over positions of the three losses; L0 and variance are counted on the way. Zeros go where the reconstruction goes. */
     private static double[] evaluate(HookedTransformer model, Sae sae, Tensor batch, L0 l0, ExplainedVariance variance) {
-        String in = HookNames.reading(sae.config().hookName()), out = HookNames.writing(sae.config().hookNameOut()); // the same but for transcoders
+        String in = sae.config().hookName(), out = sae.config().hookNameOut(); // the same but for transcoders
         int layer = HookNames.layer(in).orElse(in.startsWith("ln_final") ? model.config().nLayers() : 0);
         boolean fromStart = layer == 0 || layer == model.config().nLayers(); // nothing to share, or nothing to start at
         Tensor prefix = fromStart ? null : model.forward(batch).stopAtLayer(layer);
-        Forward plain = begin(model, batch, layer, prefix).caching(name -> name.equals(in) || name.equals(out));
+        Forward plain = begin(model, batch, layer, prefix).caching(in, out);
         double original = sum(plain.lossPerToken());
         Tensor reconstruction = reconstruct(sae, plain.cache().get(in), plain.cache().get(out), l0, variance);
         double reconstructed = sum(begin(model, batch, layer, prefix).hooks(Hooks.at(out, (activation, name) -> reconstruction)).lossPerToken());

@@ -187,7 +187,7 @@ public final class Sae implements AutoCloseable {
      * writes another, and its hooks serve one run at a time.
      */
     public Hooks asHooks() {
-        String in = HookNames.reading(config.hookName()), out = HookNames.writing(config.hookNameOut());
+        String in = config.hookName(), out = config.hookNameOut();
         if (in.equals(out)) return Hooks.at(in, (activation, hook) -> reconstruct(activation).to(activation.dtype()));
         Tensor[] read = new Tensor[1];
         return Hooks.at(in, (activation, hook) -> {
@@ -285,9 +285,8 @@ public final class Sae implements AutoCloseable {
      * @throws InputException if the model has no such hook point, or of another width
      */
     public void requireFits(HookedTransformer model) {
-        String in = HookNames.reading(config.hookName()), out = HookNames.writing(config.hookNameOut());
+        String in = config.hookName(), out = config.hookNameOut();
         requireHook(model, in, config.dIn(), "d_in");
-        if (out.endsWith(".hook_mlp_in")) throw new InputException("SAE " + name + " writes " + out + ", which can be read here, but not replaced.");
         if (!out.equals(in)) requireHook(model, out, config.dOut(), "d_out");
         if (in.matches(".*attn\\.hook_[qkvz]") && !config.reshapeHookZ()) {
             throw new InputException("SAE " + name + " belongs at " + in + ", whose heads have to be laid side by side: its cfg.json should say \"reshape_activations\": \"hook_z\".");
@@ -300,7 +299,7 @@ public final class Sae implements AutoCloseable {
         if (layer.isPresent() && layer.getAsInt() >= sizes.nLayers()) {
             throw new InputException("SAE " + name + " belongs at " + hook + ", but model " + model.name() + " has only " + sizes.nLayers() + " layers.");
         }
-        if (!model.hookNames().contains(hook)) {
+        if (!model.hookNames().contains(hook) && !HookNames.onRequest(sizes).contains(hook)) {
             throw new InputException("SAE " + name + " belongs at '" + hook + "', which is no hook point of model " + model.name() + "." + Nearest.advice(hook, model.hookNames()));
         }
         int there = HookNames.width(hook, sizes);

@@ -13,12 +13,35 @@ def ln2(self, x: Tensor) -> Tensor:
     scale = lens.hook_point((x.pow(2).mean([-1], keepdim=True) + $EPS).sqrt(), "$NAMEln2.hook_scale")
     return lens.hook_point(x / scale$LN2_AFFINE, "$NAMEln2.hook_normalized").to(self.W_in.dtype)
 
-def attention(self, x: Tensor) -> Tensor:
-    # x [batch, pos, d_model]; one product for q, k and v, each [batch, pos, head, d_head]
+def head_input(self, resid: Tensor, name: str) -> Tensor:
+    # what one projection of each head reads, [batch, pos, head, d_model], a copy for each head
+    return lens.hook_point(resid.contiguous(), name) if lens.hooked(name) else resid
+
+def project(self, resid: Tensor, part: int) -> Tensor:
+    # q (0), k (1) or v (2) [batch, pos, head, d_head], of an input that may differ between heads. LayerNorm reports nothing here:
+    # its own hook points are those of the one input that all heads share.
+    x = resid.float()
+    x = x - x.mean([-1], keepdim=True)
+    x = (x / (x.pow(2).mean([-1], keepdim=True) + $EPS).sqrt()$LN1_AFFINE).to(self.W_QKV.dtype)
+    weights = self.W_QKV.view([x.size(3), 3, $N_HEADS, $D_HEAD])[:, part]
+    return torch.einsum("bphm,mhd->bphd", [x, weights]) + self.b_QKV.view([3, $N_HEADS, $D_HEAD])[part]
+
+def qkv(self, resid: Tensor) -> Tuple[Tensor, Tensor, Tensor]:
+    # residual stream [batch, pos, d_model] -> q, k and v, each [batch, pos, head, d_head]
+    if lens.hooked("$NAMEhook_attn_in") or lens.hooked("$NAMEhook_q_input") or lens.hooked("$NAMEhook_k_input") or lens.hooked("$NAMEhook_v_input"):
+        heads = self.head_input(resid.unsqueeze(2).expand([-1, -1, $N_HEADS, -1]), "$NAMEhook_attn_in")
+        return (self.project(self.head_input(heads, "$NAMEhook_q_input"), 0), self.project(self.head_input(heads, "$NAMEhook_k_input"), 1),
+                self.project(self.head_input(heads, "$NAMEhook_v_input"), 2))
+    x = self.ln1(resid)  # one product for all three
     qkv = torch.addmm(self.b_QKV, x.reshape([-1, x.size(2)]), self.W_QKV).view([x.size(0), x.size(1), 3, $N_HEADS, $D_HEAD])
-    q = lens.hook_point(qkv[:, :, 0], "$NAMEattn.hook_q").transpose(1, 2)
-    k = lens.hook_point(qkv[:, :, 1], "$NAMEattn.hook_k").transpose(1, 2)
-    v = lens.hook_point(qkv[:, :, 2], "$NAMEattn.hook_v").transpose(1, 2)
+    return qkv[:, :, 0], qkv[:, :, 1], qkv[:, :, 2]
+
+def attention(self, resid: Tensor) -> Tensor:
+    # residual stream [batch, pos, d_model] -> what the heads add to it
+    q, k, v = self.qkv(resid)
+    q = lens.hook_point(q, "$NAMEattn.hook_q").transpose(1, 2)
+    k = lens.hook_point(k, "$NAMEattn.hook_k").transpose(1, 2)
+    v = lens.hook_point(v, "$NAMEattn.hook_v").transpose(1, 2)
     scores = torch.matmul(q, k.transpose(2, 3)) / $ATTN_SCALE
     future = torch.ones([scores.size(2), scores.size(3)], device=scores.device).triu(1) > 0
     scores = lens.hook_point(scores.masked_fill(future, float("-inf")), "$NAMEattn.hook_attn_scores")
@@ -26,8 +49,12 @@ def attention(self, x: Tensor) -> Tensor:
     pattern = torch.nan_to_num_(torch.softmax(scores, -1), 0.0)
     pattern = lens.hook_point(pattern, "$NAMEattn.hook_pattern").to(v.dtype)
     z = lens.hook_point(torch.matmul(pattern, v).transpose(1, 2), "$NAMEattn.hook_z")
-    out = torch.addmm(self.b_O, z.reshape([z.size(0) * z.size(1), -1]), self.W_O)
-    return lens.hook_point(out.view([z.size(0), z.size(1), -1]), "$NAMEhook_attn_out")
+    if lens.hooked("$NAMEattn.hook_result"):  # each head's own part [batch, pos, head, d_model]: many times the memory, so only if asked for
+        result = torch.einsum("bphd,hdm->bphm", [z, self.W_O.view([$N_HEADS, $D_HEAD, -1])])
+        out = lens.hook_point(result, "$NAMEattn.hook_result").sum(2) + self.b_O
+    else:
+        out = torch.addmm(self.b_O, z.reshape([z.size(0) * z.size(1), -1]), self.W_O).view([z.size(0), z.size(1), -1])
+    return lens.hook_point(out, "$NAMEhook_attn_out")
 
 def mlp(self, x: Tensor) -> Tensor:
     pre = torch.addmm(self.b_in, x.reshape([-1, x.size(2)]), self.W_in).view([x.size(0), x.size(1), -1])
@@ -38,5 +65,8 @@ def mlp(self, x: Tensor) -> Tensor:
 def forward(self, resid: Tensor) -> Tensor:
     # residual stream [batch, pos, d_model], before and after
     resid_pre = lens.hook_point(resid, "$NAMEhook_resid_pre")
-    resid_mid = lens.hook_point(resid_pre + self.attention(self.ln1(resid_pre)), "$NAMEhook_resid_mid")
-    return lens.hook_point(resid_mid + self.mlp(self.ln2(resid_mid)), "$NAMEhook_resid_post")
+    resid_mid = lens.hook_point(resid_pre + self.attention(resid_pre), "$NAMEhook_resid_mid")
+    mlp_in = resid_mid
+    if lens.hooked("$NAMEhook_mlp_in"):  # the MLP's copy of it
+        mlp_in = lens.hook_point(resid_mid.clone(), "$NAMEhook_mlp_in")
+    return lens.hook_point(resid_mid + self.mlp(lens.hook_point(self.ln2(mlp_in), "$NAMEmlp.hook_in")), "$NAMEhook_resid_post")

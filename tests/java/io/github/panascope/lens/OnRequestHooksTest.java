@@ -1,0 +1,85 @@
+package io.github.panascope.lens;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import io.github.panascope.Golden;
+import io.github.panascope.LeakCheck;
+import io.github.panascope.hub.Safetensors;
+import io.github.panascope.torch.ActivationHook;
+import io.github.panascope.torch.DType;
+import io.github.panascope.torch.Device;
+import io.github.panascope.torch.Shape;
+import io.github.panascope.torch.Tensor;
+import io.github.panascope.torch.TensorScope;
+import java.nio.file.Path;
+import java.util.List;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.extension.ExtendWith;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
+
+/** Hook points that are there only when they are named, against TransformerLens with its switches on: see tests/peers/make_hooks.py. */
+@ExtendWith(LeakCheck.class)
+class OnRequestHooksTest {
+    private static final Golden GOLDEN = Golden.standardA();
+    private static final Path EXPECTED = Path.of("tests/resources/golden/hooks/expected.safetensors");
+
+    private static HookedTransformer model() {
+        return HookedTransformer.fromPretrained("gpt2-small", new HookedTransformer.Options(WeightProcessing.DEFAULT, Device.CPU, DType.FLOAT32), GOLDEN.hub());
+    }
+
+    private static Tensor tokens(TensorScope scope) {
+        return Safetensors.open(GOLDEN.folder().resolve("expected.safetensors"), scope).tensor("small_tokens");
+    }
+
+    @Test
+    void allOfTransformerLensAreThere() {
+        TransformerConfig small = new TransformerConfig(12, 768, 12, 3072, 50257, 1024, 1e-5, false, true);
+        assertEquals(208, HookNames.all(small).size());
+        // Without hook_tokens and SAELens's mlp.hook_in, which TransformerLens's count leaves out.
+        assertEquals(280, 208 + HookNames.onRequest(small).stream().filter(name -> !name.equals("hook_tokens") && !name.endsWith("mlp.hook_in")).count());
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"hook_q_input", "hook_k_input", "hook_v_input", "hook_attn_in", "attn.hook_result", "hook_mlp_in"})
+    void valuesAndInterventionsEqualTransformerLens(String point) {
+        String name = "blocks.1." + point;
+        try (var scope = TensorScope.open(); HookedTransformer model = model()) {
+            Safetensors expected = Safetensors.open(EXPECTED, scope);
+            Forward run = model.forward(tokens(scope)).caching(name);
+            Tensor untouched = run.lossPerToken();
+            Golden.assertClose(expected.tensor(name), run.cache().get(name), name);
+            assertEquals(List.of(name), run.cache().names());
+            Golden.assertClose(model.forward(tokens(scope)).lossPerToken(), untouched, "the loss with " + name + " looked at");
+            Tensor second = Tensor.of(new long[] {1}, Shape.of(1));
+            ActivationHook halved = (x, hook) -> point.equals("hook_mlp_in") ? x.mul(0.5) : x.sub(x.sub(x.indexFill(2, second, 0)).mul(0.5));
+            Golden.assertClose(expected.tensor("loss/" + point), model.forward(tokens(scope)).hooks(Hooks.at(name, halved)).lossPerToken(), "intervention at " + name);
+        }
+    }
+
+    @Test
+    void theyAreNotThereForPredicatesAndUnderNoOtherName() {
+        try (var scope = TensorScope.open(); HookedTransformer model = model()) {
+            assertFalse(model.runWithCache(tokens(scope), name -> true).cache().has("blocks.1.attn.hook_result"));
+            assertThrows(IllegalArgumentException.class, () -> model.forward(tokens(scope)).caching("blocks.1.attn.hook_resultt"));
+            assertThrows(IllegalArgumentException.class, () -> model.runWithHooks(tokens(scope), Hooks.at("blocks.3.hook_mlp_in", (x, name) -> null)));
+        }
+    }
+
+    @Test
+    void tokensAndTheMlpsInputCanBeReplaced() {
+        try (var scope = TensorScope.open(); HookedTransformer model = model()) {
+            Tensor tokens = tokens(scope), other = tokens.slice(1, 1, 2).add(Tensor.zeros(DType.INT64, tokens.shape()));
+            assertTrue(model.run(other).sameElements(model.runWithHooks(tokens, Hooks.at("hook_tokens", (ids, name) -> other))));
+            Forward run = model.forward(tokens).caching("blocks.0.mlp.hook_in", "blocks.0.ln2.hook_normalized");
+            run.logits();
+            assertArrayEquals(run.cache().get("blocks.0.ln2.hook_normalized").toFloats(), run.cache().get("blocks.0.mlp.hook_in").toFloats());
+            Hooks zeroed = Hooks.at("blocks.0.mlp.hook_in", (x, name) -> x.zerosLike()), same = Hooks.at("blocks.0.ln2.hook_normalized", (x, name) -> x.zerosLike());
+            assertTrue(model.runWithHooks(tokens, zeroed).sameElements(model.runWithHooks(tokens, same)));
+        }
+    }
+}
