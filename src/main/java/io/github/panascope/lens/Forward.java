@@ -152,7 +152,7 @@ public final class Forward {
         };
     }
 
-    private static Tensor chain(List<ActivationHook> hooks, Tensor activation, String name) throws Exception {
+    static Tensor chain(List<ActivationHook> hooks, Tensor activation, String name) throws Exception {
         Tensor current = activation;
         for (ActivationHook hook : hooks) {
             Tensor next = hook.apply(current, name);

@@ -258,6 +258,26 @@ public final class HookedTransformer implements AutoCloseable {
         return new RunWithCache(logits, forward.cache());
     }
 
+    /**
+     * Describes a generation that goes on from prompts of one length.
+     *
+     * @param tokens int64 [batch, pos] or [pos], at least one
+     */
+    public Generation generate(Tensor tokens) {
+        Tensor batch = tokens.shape().rank() == 1 ? tokens.unsqueeze(0) : tokens;
+        if (batch.dtype() != DType.INT64 || batch.shape().rank() != 2 || batch.shape().elements() == 0) throw new IllegalArgumentException("tokens should be int64 [batch, pos], not " + tokens);
+        int length = (int) batch.size(1);
+        int[] ids = java.util.Arrays.stream(batch.toLongs()).mapToInt(Math::toIntExact).toArray();
+        int[][] rows = new int[(int) batch.size(0)][];
+        for (int row = 0; row < rows.length; row++) rows[row] = java.util.Arrays.copyOfRange(ids, row * length, (row + 1) * length);
+        return new Generation(this, rows);
+    }
+
+    /** The same from a text, with {@code <|endoftext|>} before it. */
+    public Generation generate(String prompt) {
+        return new Generation(this, new int[][] {tokenizer.encode(Tokenizer.END_OF_TEXT + prompt)});
+    }
+
     /** The ids of a text, int64 [1, pos], with {@code <|endoftext|>} before it as TransformerLens puts it. Longer ones are cut to n_ctx. */
     public Tensor toTokens(String text) {
         int[] ids = tokenizer.encode(Tokenizer.END_OF_TEXT + text);

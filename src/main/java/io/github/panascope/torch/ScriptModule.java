@@ -129,6 +129,11 @@ public final class ScriptModule {
      * @throws RuntimeException or any other {@link Throwable} that a hook threw, as itself
      */
     public Tensor call(String method, HookSet hooks, Object... arguments) {
+        return callForAll(method, hooks, arguments)[0];
+    }
+
+    /** The same for a method that returns several tensors. */
+    public Tensor[] callForAll(String method, HookSet hooks, Object... arguments) {
         TensorScope current = TensorScope.current();
         try (Scratch scratch = Scratch.open(); Values values = Values.of(scratch, arguments)) {
             MemorySegment results = values.results();
@@ -140,7 +145,7 @@ public final class ScriptModule {
                 throw new StackOverflowError(Native.text(Psc.psc_last_error())); // no hook was called: there was too little stack to do so
             }
             Native.check(status, () -> method + Values.describe(arguments));
-            return (Tensor) Values.read(results, count, current)[0];
+            return java.util.Arrays.stream(Values.read(results, count, current)).map(Tensor.class::cast).toArray(Tensor[]::new);
         }
     }
 }

@@ -36,14 +36,18 @@ def qkv(self, resid: Tensor) -> Tuple[Tensor, Tensor, Tensor]:
     qkv = torch.addmm(self.b_QKV, x.reshape([-1, x.size(2)]), self.W_QKV).view([x.size(0), x.size(1), 3, $N_HEADS, $D_HEAD])
     return qkv[:, :, 0], qkv[:, :, 1], qkv[:, :, 2]
 
-def attention(self, resid: Tensor) -> Tensor:
-    # residual stream [batch, pos, d_model] -> what the heads add to it
+def attention(self, resid: Tensor, past: Optional[Tuple[Tensor, Tensor]]) -> Tuple[Tensor, Tensor, Tensor]:
+    # residual stream [batch, pos, d_model] -> what the heads add to it; with the keys and values [batch, head, pos, d_head] of
+    # this and all positions before, which `past` holds if there are any
     q, k, v = self.qkv(resid)
     q = lens.hook_point(q, "$NAMEattn.hook_q").transpose(1, 2)
     k = lens.hook_point(k, "$NAMEattn.hook_k").transpose(1, 2)
     v = lens.hook_point(v, "$NAMEattn.hook_v").transpose(1, 2)
+    if past is not None:
+        k = torch.cat([past[0], k], 2)
+        v = torch.cat([past[1], v], 2)
     scores = torch.matmul(q, k.transpose(2, 3)) / $ATTN_SCALE
-    future = torch.ones([scores.size(2), scores.size(3)], device=scores.device).triu(1) > 0
+    future = torch.ones([scores.size(2), scores.size(3)], device=scores.device).triu(1 + scores.size(3) - scores.size(2)) > 0
     scores = lens.hook_point(scores.masked_fill(future, float("-inf")), "$NAMEattn.hook_attn_scores")
     # A row that a hook masked whole would be NaN.
     pattern = torch.nan_to_num_(torch.softmax(scores, -1), 0.0)
@@ -54,7 +58,7 @@ def attention(self, resid: Tensor) -> Tensor:
         out = lens.hook_point(result, "$NAMEattn.hook_result").sum(2) + self.b_O
     else:
         out = torch.addmm(self.b_O, z.reshape([z.size(0) * z.size(1), -1]), self.W_O).view([z.size(0), z.size(1), -1])
-    return lens.hook_point(out, "$NAMEhook_attn_out")
+    return lens.hook_point(out, "$NAMEhook_attn_out"), k, v
 
 def mlp(self, x: Tensor) -> Tensor:
     pre = torch.addmm(self.b_in, x.reshape([-1, x.size(2)]), self.W_in).view([x.size(0), x.size(1), -1])
@@ -62,11 +66,23 @@ def mlp(self, x: Tensor) -> Tensor:
     out = torch.addmm(self.b_out, post.reshape([-1, post.size(2)]), self.W_out)
     return lens.hook_point(out.view([post.size(0), post.size(1), -1]), "$NAMEhook_mlp_out")
 
-def forward(self, resid: Tensor) -> Tensor:
-    # residual stream [batch, pos, d_model], before and after
+def run(self, resid: Tensor, past: Optional[Tuple[Tensor, Tensor]]) -> Tuple[Tensor, Tensor, Tensor]:
     resid_pre = lens.hook_point(resid, "$NAMEhook_resid_pre")
-    resid_mid = lens.hook_point(resid_pre + self.attention(resid_pre), "$NAMEhook_resid_mid")
+    attn_out, k, v = self.attention(resid_pre, past)
+    resid_mid = lens.hook_point(resid_pre + attn_out, "$NAMEhook_resid_mid")
     mlp_in = resid_mid
     if lens.hooked("$NAMEhook_mlp_in"):  # the MLP's copy of it
         mlp_in = lens.hook_point(resid_mid.clone(), "$NAMEhook_mlp_in")
-    return lens.hook_point(resid_mid + self.mlp(lens.hook_point(self.ln2(mlp_in), "$NAMEmlp.hook_in")), "$NAMEhook_resid_post")
+    return lens.hook_point(resid_mid + self.mlp(lens.hook_point(self.ln2(mlp_in), "$NAMEmlp.hook_in")), "$NAMEhook_resid_post"), k, v
+
+def forward(self, resid: Tensor) -> Tensor:
+    # residual stream [batch, pos, d_model], before and after
+    return self.run(resid, None)[0]
+
+def begin(self, resid: Tensor) -> Tuple[Tensor, Tensor, Tensor]:
+    # the same, with keys and values to go on from
+    return self.run(resid, None)
+
+def extend(self, resid: Tensor, k: Tensor, v: Tensor) -> Tuple[Tensor, Tensor, Tensor]:
+    # positions that follow those whose keys and values are given
+    return self.run(resid, (k, v))

@@ -1,0 +1,151 @@
+package io.github.panascope.lens;
+
+import io.github.panascope.torch.ActivationHook;
+import io.github.panascope.torch.DType;
+import io.github.panascope.torch.HookSet;
+import io.github.panascope.torch.Shape;
+import io.github.panascope.torch.Tensor;
+import io.github.panascope.torch.TensorScope;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Map;
+import java.util.SplittableRandom;
+import java.util.function.Consumer;
+
+/**
+ * Text that a model goes on with, described and then run: {@code model.generate(tokens).maxNewTokens(20).sampling(Sampling.PLAIN).seed(1).run()}.
+ * Without more words: ten tokens, the most probable one each time, with a cache of keys and values, ending where every row has
+ * reached {@code <|endoftext|>}. Used by one thread, once.
+ */
+public final class Generation {
+    private final HookedTransformer model;
+    private final int[][] rows;
+    private int maxNewTokens = 10;
+    private Sampling sampling = Sampling.GREEDY;
+    private boolean stopAtEos = true;
+    private boolean usePastKvCache = true;
+    private Hooks hooks = Hooks.NONE;
+    private long seed;
+    private Consumer<int[]> listener = tokens -> { };
+
+    Generation(HookedTransformer model, int[][] rows) {
+        this.model = model;
+        this.rows = rows;
+    }
+
+    /** How many tokens to add at most. */
+    public Generation maxNewTokens(int count) {
+        if (count < 0) throw new IllegalArgumentException("maxNewTokens should be at least 0, not " + count);
+        this.maxNewTokens = count;
+        return this;
+    }
+
+    /** How each is chosen. */
+    public Generation sampling(Sampling how) {
+        this.sampling = how;
+        return this;
+    }
+
+    /** The start of the random numbers; the same seed gives the same text. */
+    public Generation seed(long start) {
+        this.seed = start;
+        return this;
+    }
+
+    /** Whether a row ends at {@code <|endoftext|>}; what follows in it, while other rows go on, is that token again. */
+    public Generation stopAtEos(boolean stop) {
+        this.stopAtEos = stop;
+        return this;
+    }
+
+    /** Whether keys and values are kept from token to token. Without it, everything is computed anew for each token: the same text, slowly. */
+    public Generation usePastKvCache(boolean use) {
+        this.usePastKvCache = use;
+        return this;
+    }
+
+    /** Calls these hooks at every step: first with all positions of the prompt, then, with the cache, with the new one alone. */
+    public Generation hooks(Hooks others) {
+        this.hooks = others;
+        return this;
+    }
+
+    /** Hears of the new token of each row, step by step. What it throws ends the generation. */
+    public Generation onToken(Consumer<int[]> hears) {
+        this.listener = hears;
+        return this;
+    }
+
+    /**
+     * Runs it.
+     *
+     * @return the ids of prompt and text, int64 [batch, pos + new] on the CPU
+     * @throws IllegalArgumentException if prompt and text may be longer than n_ctx
+     */
+    public Tensor run() {
+        int length = rows[0].length;
+        if (length + maxNewTokens > model.config().nCtx()) {
+            throw new IllegalArgumentException("a prompt of " + length + " tokens and " + maxNewTokens + " more do not fit the model's n_ctx of " + model.config().nCtx());
+        }
+        int[][] texts = Arrays.stream(rows).map(row -> Arrays.copyOf(row, length + maxNewTokens)).toArray(int[][]::new);
+        int end = length + generate(texts, length);
+        long[] ids = Arrays.stream(texts).flatMapToInt(text -> Arrays.stream(text, 0, end)).asLongStream().toArray();
+        return Tensor.of(ids, Shape.of(texts.length, end));
+    }
+
+    /** The text alone, of a generation from one prompt, without {@code <|endoftext|>}. */
+    public String text() {
+        try (var _ = TensorScope.open()) {
+            int[] ids = Arrays.stream(run().toLongs()).mapToInt(Math::toIntExact).filter(id -> id != model.tokenizer().endOfText()).toArray();
+            return model.tokenizer().decode(ids);
+        }
+    }
+
+    /** Fills the rows from a position on; how many tokens were added. */
+    private int generate(int[][] texts, int length) {
+        Map<String, List<ActivationHook>> resolved = hooks.resolve(model.hookNames(), model.hookNamesOnRequest());
+        SplittableRandom random = new SplittableRandom(seed);
+        boolean[] finished = new boolean[texts.length];
+        try (TensorScope cacheScope = TensorScope.open(); HookSet set = resolved.isEmpty() ? null : new HookSet(resolved.keySet(), (activation, name) -> Forward.chain(resolved.get(name), activation, name))) {
+            Tensor[][] cache = new Tensor[model.config().nLayers()][];
+            for (int added = 0; added < maxNewTokens; added++) {
+                float[] logits = nextLogits(texts, usePastKvCache && added > 0 ? length + added - 1 : 0, length + added, cache, cacheScope, set);
+                int vocabulary = logits.length / texts.length;
+                int[] tokens = new int[texts.length];
+                for (int row = 0; row < texts.length; row++) {
+                    float[] own = Arrays.copyOfRange(logits, row * vocabulary, (row + 1) * vocabulary);
+                    double at = random.nextDouble(); // drawn for finished rows too, so that none depends on when another ends
+                    tokens[row] = finished[row] ? model.tokenizer().endOfText() : sampling.draw(own, Arrays.copyOf(texts[row], length + added), at);
+                    texts[row][length + added] = tokens[row];
+                    finished[row] |= stopAtEos && tokens[row] == model.tokenizer().endOfText();
+                }
+                listener.accept(tokens);
+                if (stopAtEos && allTrue(finished)) return added + 1;
+            }
+        }
+        return maxNewTokens;
+    }
+
+    private static boolean allTrue(boolean[] values) {
+        for (boolean value : values) if (!value) return false;
+        return true;
+    }
+
+    /** Logits of the token after the last one, [batch × d_vocab], running the positions from {@code first} to {@code end} alone. */
+    private float[] nextLogits(int[][] texts, int first, int end, Tensor[][] cache, TensorScope cacheScope, HookSet set) {
+        long[] ids = Arrays.stream(texts).flatMapToInt(text -> Arrays.stream(text, first, end)).asLongStream().toArray();
+        try (var _ = TensorScope.open()) {
+            Tensor resid = model.embed().call("at", set, Tensor.of(ids, Shape.of(texts.length, end - first)).to(model.device()), (long) first);
+            for (int layer = 0; layer < cache.length; layer++) {
+                Tensor[] past = cache[layer];
+                Tensor[] result = past == null || first == 0 ? model.block(layer).callForAll("begin", set, resid) : model.block(layer).callForAll("extend", set, resid, past[0], past[1]);
+                resid = result[0];
+                if (!usePastKvCache) continue;
+                cache[layer] = new Tensor[] {cacheScope.adopt(result[1]), cacheScope.adopt(result[2])};
+                if (past != null) for (Tensor old : past) old.free();
+            }
+            Tensor last = resid.slice(1, resid.size(1) - 1, resid.size(1));
+            return model.unembed().call("forward", set, last).to(DType.FLOAT32).toFloats();
+        }
+    }
+}
