@@ -8,6 +8,7 @@ import io.github.panascope.hub.StateDict;
 import io.github.panascope.torch.DType;
 import io.github.panascope.torch.Device;
 import io.github.panascope.torch.ScriptModule;
+import io.github.panascope.torch.Shape;
 import io.github.panascope.torch.Tensor;
 import io.github.panascope.torch.TensorScope;
 import java.nio.file.Files;
@@ -278,11 +279,104 @@ public final class HookedTransformer implements AutoCloseable {
         return new Generation(this, new int[][] {tokenizer.encode(Tokenizer.END_OF_TEXT + prompt)});
     }
 
+    // ------------------------------------------------------------------------------------------------- texts and tokens
+
     /** The ids of a text, int64 [1, pos], with {@code <|endoftext|>} before it as TransformerLens puts it. Longer ones are cut to n_ctx. */
     public Tensor toTokens(String text) {
-        int[] ids = tokenizer.encode(Tokenizer.END_OF_TEXT + text);
-        return Tensor.ofTokens(ids.length > config.nCtx() ? java.util.Arrays.copyOf(ids, config.nCtx()) : ids);
+        return toTokens(text, true);
     }
+
+    /** The same with or without {@code <|endoftext|>} before it; the room for it is left either way. */
+    public Tensor toTokens(String text, boolean prependBos) {
+        return toTokens(List.of(text), prependBos);
+    }
+
+    /** The ids of several texts, int64 [texts, pos], filled up on the right with {@code <|endoftext|>} to the longest. */
+    public Tensor toTokens(List<String> texts, boolean prependBos) {
+        if (texts.isEmpty()) throw new IllegalArgumentException("there should be at least one text");
+        List<int[]> rows = texts.stream().map(text -> encode(text, prependBos)).toList();
+        int length = rows.stream().mapToInt(row -> row.length).max().orElseThrow();
+        long[] ids = new long[rows.size() * length];
+        java.util.Arrays.fill(ids, tokenizer.endOfText());
+        for (int row = 0; row < rows.size(); row++) for (int i = 0; i < rows.get(row).length; i++) ids[row * length + i] = rows.get(row)[i];
+        return Tensor.of(ids, Shape.of(rows.size(), length));
+    }
+
+    private int[] encode(String text, boolean prependBos) {
+        int[] ids = tokenizer.encode(prependBos ? Tokenizer.END_OF_TEXT + text : text);
+        int longest = prependBos ? config.nCtx() : config.nCtx() - 1;
+        return ids.length > longest ? java.util.Arrays.copyOf(ids, longest) : ids;
+    }
+
+    /** The text of ids [pos] or [1, pos]; bytes that are no whole character become U+FFFD. */
+    public String toString(Tensor tokens) {
+        return tokenizer.decode(ids(tokens));
+    }
+
+    /** The text of each row of ids [batch, pos]. */
+    public List<String> toStrings(Tensor tokens) {
+        return java.util.stream.LongStream.range(0, tokens.size(0)).mapToObj(row -> {
+            try (var _ = TensorScope.open()) {
+                return toString(tokens.select(0, row));
+            }
+        }).toList();
+    }
+
+    /** The text of each token of a text. */
+    public List<String> toStrTokens(String text, boolean prependBos) {
+        return tokenizer.tokens(encode(text, prependBos));
+    }
+
+    /** The text of each of some ids, [pos] or [1, pos]. */
+    public List<String> toStrTokens(Tensor tokens) {
+        return tokenizer.tokens(ids(tokens));
+    }
+
+    /**
+     * The id of a text that is one token.
+     *
+     * @throws IllegalArgumentException if it is not one
+     */
+    public int toSingleToken(String text) {
+        int[] ids = tokenizer.encode(text);
+        if (ids.length != 1) throw new IllegalArgumentException("'" + text + "' is not a single token, but " + tokenizer.tokens(ids));
+        return ids[0];
+    }
+
+    /** The text of an id. */
+    public String toSingleStrToken(int token) {
+        return tokenizer.decode(token);
+    }
+
+    /**
+     * Where a token stands in ids [pos] or [1, pos], from 0.
+     *
+     * @param last the last of its places, instead of the first
+     * @throws IllegalArgumentException if it does not stand there, or is no single token
+     */
+    public int tokenPosition(String token, Tensor tokens, boolean last) {
+        int wanted = toSingleToken(token), found = -1;
+        int[] ids = ids(tokens);
+        for (int i = 0; i < ids.length && (last || found < 0); i++) if (ids[i] == wanted) found = i;
+        if (found < 0) throw new IllegalArgumentException("'" + token + "' does not occur in the tokens");
+        return found;
+    }
+
+    /** The directions of the residual stream that raise the logits of ids [...]: columns of W_U, [..., d_model]. */
+    public Tensor tokensToResidualDirections(Tensor tokens) {
+        try (var _ = TensorScope.open()) {
+            long[] sizes = java.util.Arrays.copyOf(tokens.shape().sizes(), tokens.shape().rank() + 1);
+            sizes[sizes.length - 1] = config.dModel();
+            return weight("unembed.W_U").t().indexSelect(0, tokens.reshape(-1).to(device)).reshape(sizes).promote();
+        }
+    }
+
+    private static int[] ids(Tensor tokens) {
+        if (tokens.shape().rank() > 2 || tokens.shape().rank() == 2 && tokens.size(0) != 1) throw new IllegalArgumentException("ids should be [pos] or [1, pos], not " + tokens);
+        return java.util.Arrays.stream(tokens.toLongs()).mapToInt(Math::toIntExact).toArray();
+    }
+
+    // ------------------------------------------------------------------------------------------------- parts
 
     int layerIndex(int layer) {
         int index = layer < 0 ? layer + config.nLayers() : layer;

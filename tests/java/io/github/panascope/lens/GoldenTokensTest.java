@@ -1,0 +1,72 @@
+package io.github.panascope.lens;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+
+import io.github.panascope.Golden;
+import io.github.panascope.LeakCheck;
+import io.github.panascope.hub.Safetensors;
+import io.github.panascope.torch.Shape;
+import io.github.panascope.torch.Tensor;
+import io.github.panascope.torch.TensorScope;
+import java.util.List;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.extension.ExtendWith;
+import tools.jackson.databind.JsonNode;
+
+/** Texts, tokens and directions as TransformerLens has them: see tests/peers/make_tokens.py. */
+@ExtendWith(LeakCheck.class)
+class GoldenTokensTest {
+    private static final Golden GOLDEN = Golden.of("tokens");
+
+    private static HookedTransformer model() {
+        return HookedTransformer.fromPretrained("gpt2-small", HookedTransformer.Options.DEFAULT, Golden.standardA().hub());
+    }
+
+    private static List<String> strings(JsonNode list) {
+        return list.valueStream().map(JsonNode::stringValue).toList();
+    }
+
+    private static void assertIds(JsonNode expected, Tensor actual) {
+        assertEquals(Shape.of(expected.size(), expected.get(0).size()), actual.shape());
+        assertArrayEquals(expected.valueStream().flatMap(JsonNode::valueStream).mapToLong(JsonNode::longValue).toArray(), actual.toLongs());
+    }
+
+    @Test
+    void textsBecomeTheSameTokensAndBack() {
+        JsonNode expected = GOLDEN.expected();
+        List<String> texts = strings(expected.get("texts"));
+        try (var _ = TensorScope.open(); HookedTransformer model = model()) {
+            for (boolean prepend : new boolean[] {true, false}) {
+                String key = prepend ? "/True" : "/False";
+                List<String> some = texts.stream().filter(text -> prepend || !text.isEmpty()).toList();
+                for (int i = 0; i < some.size(); i++) {
+                    assertIds(expected.get("to_tokens" + key).get(i), model.toTokens(some.get(i), prepend));
+                    assertEquals(strings(expected.get("to_str_tokens" + key).get(i)), model.toStrTokens(some.get(i), prepend));
+                }
+                assertIds(expected.get("to_tokens_list" + key), model.toTokens(texts.subList(0, 5), prepend));
+            }
+            assertEquals(expected.get("to_string").stringValue(), model.toString(model.toTokens(texts.get(2))));
+            assertEquals(strings(expected.get("to_string_list")), model.toStrings(model.toTokens(texts.subList(0, 5), true)));
+            assertEquals(strings(expected.get("to_str_tokens/True").get(2)), model.toStrTokens(model.toTokens(texts.get(2))));
+        }
+    }
+
+    @Test
+    void singleTokensPositionsAndDirectionsAreTheSame() {
+        JsonNode expected = GOLDEN.expected();
+        try (var scope = TensorScope.open(); HookedTransformer model = model()) {
+            expected.get("to_single_token").forEachEntry((text, id) -> assertEquals(id.intValue(), model.toSingleToken(text)));
+            expected.get("to_single_str_token").forEachEntry((id, text) -> assertEquals(text.stringValue(), model.toSingleStrToken(Integer.parseInt(id))));
+            Tensor tokens = model.toTokens("the cat and the dog and the bird");
+            assertIds(expected.get("position_tokens"), tokens);
+            expected.get("get_token_position").forEachEntry((key, at) -> assertEquals(at.intValue(), model.tokenPosition(key.split("/")[0], tokens, key.endsWith("last"))));
+            assertThrows(IllegalArgumentException.class, () -> model.tokenPosition(" fish", tokens, false));
+            assertThrows(IllegalArgumentException.class, () -> model.toSingleToken("two tokens"));
+            Safetensors directions = Safetensors.open(GOLDEN.folder().resolve("expected.safetensors"), scope);
+            Golden.assertClose(directions.tensor("directions"), model.tokensToResidualDirections(Tensor.of(new long[] {1, 2, 3, 4, 5, 6}, Shape.of(2, 3))), "directions");
+            Golden.assertClose(directions.tensor("directions_one"), model.tokensToResidualDirections(Tensor.of(new long[] {model.toSingleToken(" Mary")}, Shape.of())), "one direction");
+        }
+    }
+}
