@@ -42,7 +42,7 @@ public final class Forward {
      */
     public Forward caching(Predicate<String> names) {
         model.hookNames().stream().filter(names).forEach(cached::add);
-        cache = new ActivationCache();
+        cache = new ActivationCache(model);
         return this;
     }
 
@@ -54,7 +54,7 @@ public final class Forward {
     public Forward caching(String... names) {
         for (String name : names) Hooks.requirePoint(name, model.hookNames(), model.hookNamesOnRequest());
         cached.addAll(List.of(names));
-        cache = new ActivationCache();
+        cache = new ActivationCache(model);
         return this;
     }
 

@@ -217,6 +217,29 @@ public final class HookedTransformer implements AutoCloseable {
         return root.child(path.substring(0, dot)).parameter(path.substring(dot + 1));
     }
 
+    /** Whether there is a weight of this name; LayerNorm's are folded away by the default processing. */
+    public boolean hasWeight(String path) {
+        return root.parameterNames().contains(path);
+    }
+
+    /**
+     * The sum of the biases that the blocks before one add to the residual stream, [d_model], in the innermost scope: those of attention, and of
+     * the MLPs if wanted.
+     *
+     * @param mlpInput with the bias of that block's attention
+     */
+    public Tensor accumulatedBias(int layer, boolean mlpInput, boolean includeMlpBiases) {
+        try (var _ = TensorScope.open()) {
+            Tensor sum = weight("blocks_0.b_O").zerosLike();
+            for (int l = 0; l < layer; l++) {
+                sum = sum.add(weight("blocks_" + l + ".b_O"));
+                if (includeMlpBiases) sum = sum.add(weight("blocks_" + l + ".b_out"));
+            }
+            if (mlpInput) sum = sum.add(weight("blocks_" + layer + ".b_O"));
+            return sum.promote();
+        }
+    }
+
     // ------------------------------------------------------------------------------------------------- running it
 
     /**
