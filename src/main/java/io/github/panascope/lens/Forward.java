@@ -6,11 +6,13 @@ import io.github.panascope.torch.HookSet;
 import io.github.panascope.torch.Tensor;
 import io.github.panascope.torch.TensorScope;
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.function.Predicate;
+import java.util.stream.Stream;
 
 /**
  * One forward pass, described and then run: {@code model.forward(tokens).hooks(h).loss()}. Results belong to the scope that
@@ -20,6 +22,7 @@ public final class Forward {
     private final HookedTransformer model;
     private final Tensor tokens;
     private Hooks hooks = Hooks.NONE;
+    private final List<Attachment> attached = new ArrayList<>();
     private int startLayer;
     private Tensor residual;
     private final Set<String> cached = new LinkedHashSet<>();
@@ -37,11 +40,28 @@ public final class Forward {
     }
 
     /**
+     * Attaches something to this run; its own hook points are then among those that hooks and {@link #caching} can name.
+     *
+     * @throws IllegalArgumentException if something is attached there already
+     */
+    public Forward attach(Attachment attachment) {
+        for (String point : List.of(attachment.readsAt(), attachment.writesAt())) Hooks.requirePoint(point, model.hookNames(), model.hookNamesOnRequest());
+        if (attached.stream().anyMatch(other -> other.writesAt().equals(attachment.writesAt()))) throw new IllegalArgumentException("something is attached at " + attachment.writesAt() + " already");
+        attached.add(attachment);
+        return this;
+    }
+
+    /** The model's hook points, and those of what is attached. */
+    private List<String> points() {
+        return Stream.concat(model.hookNames().stream(), attached.stream().flatMap(each -> each.points().stream())).toList();
+    }
+
+    /**
      * Keeps the activations at the hook points whose names pass, as the other hooks leave them; {@link #cache} has them afterwards.
      * Points that are reached on request only ({@link HookNames#onRequest}) have to be named.
      */
     public Forward caching(Predicate<String> names) {
-        model.hookNames().stream().filter(names).forEach(cached::add);
+        points().stream().filter(names).forEach(cached::add);
         cache = new ActivationCache(model);
         return this;
     }
@@ -52,7 +72,7 @@ public final class Forward {
      * @throws IllegalArgumentException if the model has none of that name
      */
     public Forward caching(String... names) {
-        for (String name : names) Hooks.requirePoint(name, model.hookNames(), model.hookNamesOnRequest());
+        for (String name : names) Hooks.requirePoint(name, points(), model.hookNamesOnRequest());
         cached.addAll(List.of(names));
         cache = new ActivationCache(model);
         return this;
@@ -120,12 +140,35 @@ public final class Forward {
 
     private Tensor run(int stopLayer, Ending ending) {
         TensorScope results = TensorScope.current();
-        Map<String, List<ActivationHook>> resolved = hooks.resolve(model.hookNames(), model.hookNamesOnRequest());
+        Map<String, List<ActivationHook>> resolved = hooks.resolve(points(), model.hookNamesOnRequest());
         for (String point : cached) resolved.computeIfAbsent(point, p -> new ArrayList<>()).add(keepIn(results));
+        for (Attachment attachment : attached) addTo(resolved, attachment);
         if (resolved.isEmpty()) return results(results, null, stopLayer, ending);
         try (HookSet set = new HookSet(resolved.keySet(), (activation, name) -> chain(resolved.get(name), activation, name))) {
             return results(results, set, stopLayer, ending);
         }
+    }
+
+    /** Makes hooks of an attachment; those at its own points, of which the model knows nothing, are called from there. */
+    private void addTo(Map<String, List<ActivationHook>> resolved, Attachment attachment) {
+        Map<String, List<ActivationHook>> own = new HashMap<>();
+        for (String point : attachment.points()) {
+            List<ActivationHook> there = resolved.remove(point);
+            if (there != null) own.put(point, there);
+        }
+        Attachment.Points points = (name, value) -> own.containsKey(name) ? chain(own.get(name), value, name) : value;
+        Tensor[] read = new Tensor[1];
+        if (!attachment.readsAt().equals(attachment.writesAt())) {
+            resolved.computeIfAbsent(attachment.readsAt(), p -> new ArrayList<>()).add((activation, name) -> {
+                read[0] = activation.promote();
+                return null;
+            });
+        }
+        resolved.computeIfAbsent(attachment.writesAt(), p -> new ArrayList<>()).add((activation, name) -> {
+            Tensor input = attachment.readsAt().equals(attachment.writesAt()) ? activation : read[0];
+            if (input == null) throw new IllegalStateException("this run reached " + name + " without passing " + attachment.readsAt());
+            return attachment.run().run(input, activation, tokens, points);
+        });
     }
 
     private Tensor results(TensorScope results, HookSet set, int stopLayer, Ending ending) {

@@ -26,27 +26,27 @@ sealed interface Architecture {
     /** relu(x W_enc + b_enc). */
     record Standard(Tensor wEnc, Tensor bEnc, Tensor wDec, Tensor bDec) implements Architecture {
         @Override
-        public Tensor encode(Tensor rows) {
-            return bEnc.addmm(rows, wEnc).relu();
+        public Tensor encode(Tensor rows, Pre pre) throws Exception {
+            return pre.of(bEnc.addmm(rows, wEnc)).relu();
         }
     }
 
     /** 1[x W_enc + b_gate &gt; 0] · relu(x (W_enc · exp(r_mag)) + b_mag), with b_gate, r_mag and b_mag [d_sae]. */
     record Gated(Tensor wEnc, Tensor bGate, Tensor rMag, Tensor bMag, Tensor wDec, Tensor bDec) implements Architecture {
         @Override
-        public Tensor encode(Tensor rows) {
+        public Tensor encode(Tensor rows, Pre pre) throws Exception {
             Tensor products = rows.matmul(wEnc); // one product serves both: x (W_enc · exp(r)) = (x W_enc) · exp(r)
             Tensor open = products.add(bGate).gt(0);
-            return products.mul(rMag.exp()).add(bMag).relu().mul(open);
+            return pre.of(products.mul(rMag.exp()).add(bMag)).relu().mul(open);
         }
     }
 
     /** h = x W_enc + b_enc; relu(h) · 1[h &gt; threshold], with threshold [d_sae]. */
     record JumpRelu(Tensor wEnc, Tensor bEnc, Tensor threshold, Tensor wDec, Tensor bDec) implements Architecture {
         @Override
-        public Tensor encode(Tensor rows) {
-            Tensor pre = bEnc.addmm(rows, wEnc);
-            return pre.relu().mul(pre.gt(threshold));
+        public Tensor encode(Tensor rows, Pre pre) throws Exception {
+            Tensor h = pre.of(bEnc.addmm(rows, wEnc));
+            return h.relu().mul(h.gt(threshold));
         }
     }
 
@@ -57,11 +57,11 @@ sealed interface Architecture {
      */
     record TopK(Tensor wEnc, Tensor bEnc, Tensor wDec, Tensor bDec, Tensor norms, int k) implements Architecture {
         @Override
-        public Tensor encode(Tensor rows) {
-            Tensor pre = bEnc.addmm(rows, wEnc);
-            if (norms != null) pre = pre.mul(norms);
-            Tensor[] top = pre.topk(k);
-            return pre.zerosLike().scatter(-1, top[1], top[0].relu());
+        public Tensor encode(Tensor rows, Pre pre) throws Exception {
+            Tensor h = pre.of(bEnc.addmm(rows, wEnc));
+            if (norms != null) h = h.mul(norms);
+            Tensor[] top = h.topk(k);
+            return h.zerosLike().scatter(-1, top[1], top[0].relu());
         }
 
         @Override
@@ -70,8 +70,27 @@ sealed interface Architecture {
         }
     }
 
+    /** Somebody who may change what a feature's activation is made of, [n, d_sae], before the activation function: SAELens's hook_sae_acts_pre. */
+    @FunctionalInterface
+    interface Pre {
+        Pre NONE = activations -> activations;
+
+        Tensor of(Tensor activations) throws Exception;
+    }
+
     /** Features [n, d_sae] of prepared rows [n, d_in]. */
-    Tensor encode(Tensor rows);
+    Tensor encode(Tensor rows, Pre pre) throws Exception;
+
+    /** The same, with nobody between. */
+    default Tensor encode(Tensor rows) {
+        try {
+            return encode(rows, Pre.NONE);
+        } catch (RuntimeException e) {
+            throw e;
+        } catch (Exception e) {
+            throw new IllegalStateException(e);
+        }
+    }
 
     /** Rows [n, d_out] of features [n, d_sae]: a W_dec + b_dec. */
     default Tensor decode(Tensor features) {

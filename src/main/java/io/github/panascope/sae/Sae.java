@@ -7,6 +7,7 @@ import io.github.panascope.hub.Nearest;
 import io.github.panascope.hub.SaeRegistry;
 import io.github.panascope.hub.Safetensors;
 import io.github.panascope.hub.StateDict;
+import io.github.panascope.lens.Attachment;
 import io.github.panascope.lens.HookNames;
 import io.github.panascope.lens.HookedTransformer;
 import io.github.panascope.lens.Hooks;
@@ -34,6 +35,9 @@ import java.util.stream.Stream;
  * on its device. The formulas are those of SAELens 6.
  */
 public final class Sae implements AutoCloseable {
+    /** GPT-2's only special token. */
+    private static final int END_OF_TEXT = 50256;
+
     private final String name;
     private final SaeConfig config;
     private final List<String> skippedKeys;
@@ -203,12 +207,64 @@ public final class Sae implements AutoCloseable {
         });
     }
 
+    /** The names of the six hook points inside an SAE, as SAELens calls them, in the order in which it reaches them. */
+    public static final List<String> INNER_HOOK_POINTS = List.of("hook_sae_input", "hook_sae_acts_pre", "hook_sae_acts_post", "hook_sae_recons", "hook_sae_error", "hook_sae_output");
+
+    /**
+     * This SAE for one run, {@code model.forward(tokens).attach(sae.attachment(...))}, with its {@link #INNER_HOOK_POINTS} as hook points of the run: the name of
+     * the point that it writes, a dot, and theirs. As in SAELens's HookedSAETransformer, hook_sae_error is reached only with the error term, and is that of
+     * the SAE without hooks, so that a change of features is not made up for.
+     *
+     * @param useErrorTerm         whether what the SAE fails to reconstruct is added, so that without a change nothing changes
+     * @param excludeSpecialTokens whether positions of {@code <|endoftext|>} keep the model's own activation
+     */
+    public Attachment attachment(boolean useErrorTerm, boolean excludeSpecialTokens) {
+        String prefix = config.hookNameOut() + ".";
+        List<String> points = INNER_HOOK_POINTS.stream().filter(point -> useErrorTerm || !point.equals("hook_sae_error")).map(prefix::concat).toList();
+        return new Attachment(config.hookName(), config.hookNameOut(), points, (read, there, tokens, hooks) -> {
+            Tensor input = hooks.at(prefix + "hook_sae_input", laidSideBySide(read));
+            Tensor rows = input.reshape(-1, config.dIn());
+            long[] leading = Arrays.copyOf(input.shape().sizes(), input.shape().rank() - 1);
+            Normalization.Normalized normalized = config.normalization().apply(rows);
+            Tensor features = architecture.encode(prepared(normalized.rows()), pre -> hooks.at(prefix + "hook_sae_acts_pre", reshape(pre, leading, config.dSae())).reshape(-1, config.dSae()));
+            features = hooks.at(prefix + "hook_sae_acts_post", reshape(features, leading, config.dSae()));
+            Tensor decoded = architecture.decode(features.reshape(-1, config.dSae()));
+            decoded = hooks.at(prefix + "hook_sae_recons", reshape(decoded, leading, config.dOut())).reshape(-1, config.dOut());
+            Tensor output = finished(decoded, rows, normalized).reshape(there.shape().sizes());
+            Tensor special = excludeSpecialTokens ? special(tokens, there) : null;
+            if (useErrorTerm) {
+                Tensor error = there.to(dtype).sub(reconstruct(read).reshape(there.shape().sizes()));
+                if (special != null) error = error.zerosLike().where(special, error);
+                output = output.add(hooks.at(prefix + "hook_sae_error", error));
+            }
+            if (special != null) output = there.to(dtype).where(special, output);
+            return hooks.at(prefix + "hook_sae_output", output).to(there.dtype());
+        });
+    }
+
+    /** [batch, pos, 1, ...]: where the tokens of a run are special. */
+    private static Tensor special(Tensor tokens, Tensor there) {
+        if (tokens == null || tokens.size(1) != there.size(1)) throw new IllegalStateException("special tokens cannot be excluded: the run's positions are not those of its tokens");
+        Tensor special = tokens.eq(END_OF_TEXT);
+        while (special.shape().rank() < there.shape().rank()) special = special.unsqueeze(-1);
+        return special;
+    }
+
+    /** Activations [..., d_in] in this SAE's dtype, with the heads of hook_z in one dimension. */
+    private Tensor laidSideBySide(Tensor activations) {
+        return reshape(rows(activations), leading(activations), config.dIn());
+    }
+
     /** Decoded features on the scale of the rows they came from, in the shape of the activations that those came from. */
     private Tensor output(Tensor features, Tensor rows, Normalization.Normalized normalized, Tensor activations) {
-        Tensor decoded = architecture.decode(features);
-        if (!Architecture.isTranscoder(config.architecture())) return config.normalization().undo(decoded, normalized).reshape(activations.shape().sizes());
-        if (weights.containsKey("W_skip")) decoded = decoded.add(rows.matmul(weights.get("W_skip").t()));
-        return reshape(decoded, leading(activations), config.dOut());
+        Tensor output = finished(architecture.decode(features), rows, normalized);
+        return Architecture.isTranscoder(config.architecture()) ? reshape(output, leading(activations), config.dOut()) : output.reshape(activations.shape().sizes());
+    }
+
+    /** Decoded rows on the scale of what was read; a transcoder's with its skip connection. */
+    private Tensor finished(Tensor decoded, Tensor rows, Normalization.Normalized normalized) {
+        if (!Architecture.isTranscoder(config.architecture())) return config.normalization().undo(decoded, normalized);
+        return weights.containsKey("W_skip") ? decoded.add(rows.matmul(weights.get("W_skip").t())) : decoded;
     }
 
     // ------------------------------------------------------------------------------------------------- made from this one

@@ -241,6 +241,16 @@ public final class Tensor {
         }
     }
 
+    /** This tensor where a condition (bool) holds, the other elsewhere; all three broadcast. */
+    public Tensor where(Tensor condition, Tensor other) {
+        return Ops.WHERE.tensor(condition, this, other);
+    }
+
+    /** Whether each element is a number, as bool. */
+    public Tensor eq(double number) {
+        return Ops.EQ.tensor(this, number);
+    }
+
     /** Another handle to the same tensor, in the innermost open scope. */
     public Tensor alias() {
         return TensorScope.current().adopt(this);

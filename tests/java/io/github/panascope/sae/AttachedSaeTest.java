@@ -1,0 +1,95 @@
+package io.github.panascope.sae;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import io.github.panascope.Golden;
+import io.github.panascope.LeakCheck;
+import io.github.panascope.hub.Safetensors;
+import io.github.panascope.lens.Forward;
+import io.github.panascope.lens.HookedTransformer;
+import io.github.panascope.lens.Hooks;
+import io.github.panascope.torch.ActivationHook;
+import io.github.panascope.torch.Shape;
+import io.github.panascope.torch.Tensor;
+import io.github.panascope.torch.TensorScope;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.stream.LongStream;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.extension.ExtendWith;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
+
+/** SAEs attached to runs against SAELens's HookedSAETransformer: see tests/peers/make_attached.py. */
+@ExtendWith(LeakCheck.class)
+class AttachedSaeTest {
+    private static final Path FOLDER = Path.of("tests/resources/golden/attached");
+
+    private static HookedTransformer model() {
+        return HookedTransformer.fromPretrained("gpt2-small", HookedTransformer.Options.DEFAULT, Golden.standardA().hub());
+    }
+
+    private static Sae sae(String name) {
+        return Sae.fromPretrained(FOLDER.resolve(name).toString());
+    }
+
+    private static void compare(Safetensors expected, String run, Forward forward, HookedTransformer model) {
+        List<String> inner = expected.names().stream().filter(name -> name.startsWith(run + "/") && name.contains("hook_sae")).map(name -> name.substring(run.length() + 1)).toList();
+        assertTrue(inner.size() >= 5, run);
+        Tensor logits = forward.caching(inner.toArray(String[]::new)).logits();
+        Golden.assertClose(expected.tensor(run + "/logits"), logits.select(1, logits.size(1) - 1).slice(1, 0, 500), run + " logits");
+        for (String name : inner) Golden.assertClose(expected.tensor(run + "/" + name), forward.cache().get(name), run + " " + name);
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"standard", "gated", "topk", "jumprelu_z", "transcoder"})
+    void everyPointAndInterventionEqualsSaeLens(String name) {
+        try (var scope = TensorScope.open(); HookedTransformer model = model(); Sae sae = sae(name)) {
+            Safetensors expected = Safetensors.open(FOLDER.resolve("expected.safetensors"), scope);
+            Tensor tokens = expected.tensor("tokens");
+            String point = sae.config().hookNameOut() + ".hook_sae_acts_";
+            long[] even = LongStream.iterate(0, i -> i < 96, i -> i + 2).toArray();
+            Tensor some = Tensor.of(even, Shape.of(even.length));
+            ActivationHook ablate = (acts, hook) -> acts.indexFill(acts.shape().rank() - 1, some, 0);
+            compare(expected, name, model.forward(tokens).attach(sae.attachment(false, false)), model);
+            compare(expected, name + "+error", model.forward(tokens).attach(sae.attachment(true, false)), model);
+            compare(expected, name + "+ablated", model.forward(tokens).attach(sae.attachment(false, false)).hooks(Hooks.at(point + "post", ablate)), model);
+            compare(expected, name + "+ablated+error", model.forward(tokens).attach(sae.attachment(true, false)).hooks(Hooks.at(point + "post", ablate)), model);
+            compare(expected, name + "+halved", model.forward(tokens).attach(sae.attachment(false, false)).hooks(Hooks.at(point + "pre", (acts, hook) -> acts.mul(0.5))), model);
+        }
+    }
+
+    @Test
+    void specialTokensMayPassAndSeveralSaesMayBeAttached() {
+        try (var scope = TensorScope.open(); HookedTransformer model = model(); Sae standard = sae("standard"); Sae topk = sae("topk")) {
+            Safetensors expected = Safetensors.open(FOLDER.resolve("expected.safetensors"), scope);
+            Tensor tokens = expected.tensor("tokens");
+            compare(expected, "standard+exclude", model.forward(tokens).attach(standard.attachment(false, true)), model);
+            compare(expected, "standard+exclude+error", model.forward(tokens).attach(standard.attachment(true, true)), model);
+            compare(expected, "two", model.forward(tokens).attach(topk.attachment(false, false)).attach(standard.attachment(false, false)), model);
+        }
+    }
+
+    @Test
+    void withTheErrorTermNothingChangesAndNothingStaysBehind() {
+        try (var scope = TensorScope.open(); HookedTransformer model = model(); Sae sae = sae("standard")) {
+            Tensor tokens = Safetensors.open(FOLDER.resolve("expected.safetensors"), scope).tensor("tokens");
+            Tensor plain = model.run(tokens);
+            Golden.assertClose(plain, model.forward(tokens).attach(sae.attachment(true, false)).logits(), "with error term");
+            assertFalse(plain.sameElements(model.forward(tokens).attach(sae.attachment(false, false)).logits()));
+            assertTrue(plain.sameElements(model.run(tokens)), "an attachment is of one run");
+            List<String> seen = new ArrayList<>();
+            model.forward(tokens).attach(sae.attachment(true, false)).hooks(Hooks.where(name -> name.contains("hook_sae") || name.equals("blocks.2.hook_resid_pre"), (x, name) -> {
+                seen.add(name.substring(name.lastIndexOf('.') + 1));
+                return null;
+            })).logits();
+            assertEquals(List.of("hook_resid_pre", "hook_sae_input", "hook_sae_acts_pre", "hook_sae_acts_post", "hook_sae_recons", "hook_sae_error", "hook_sae_output"), seen);
+            assertThrows(IllegalArgumentException.class, () -> model.forward(tokens).attach(sae.attachment(true, false)).attach(sae.attachment(false, false)));
+            assertThrows(IllegalArgumentException.class, () -> model.forward(tokens).attach(sae.attachment(false, false)).caching("blocks.2.hook_resid_pre.hook_sae_error"));
+        }
+    }
+}
