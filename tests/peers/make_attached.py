@@ -3,7 +3,7 @@
 
     python tests/peers/make_attached.py
 
-Writes tests/resources/golden/attached/: the SAEs (seeded, saved by SAELens), and expected.safetensors: for each run the last position's first 500 logits and every point inside
+Writes tests/resources/golden/attached/: the SAEs (seeded, saved by SAELens), and expected.safetensors: for each run the last position's first 60 logits and every point inside
 the SAEs. The first row of tokens begins with <|endoftext|>.
 """
 import os
@@ -28,7 +28,7 @@ out = GOLDEN / "attached"
 shutil.rmtree(out, ignore_errors=True)
 out.mkdir()
 model = HookedSAETransformer.from_pretrained("gpt2-small", device="cpu")
-tokens = load_file(GOLDEN / "standard_a" / "expected.safetensors")["small_tokens"][:, :6].clone()
+tokens = load_file(GOLDEN / "standard_a" / "expected.safetensors")["small_tokens"][:, :4].clone()
 tokens[:, 0] = 50256
 T = {"tokens": tokens}
 
@@ -58,7 +58,7 @@ def run(name, some, hooks=(), **kw):
     with model.hooks(fwd_hooks=list(hooks)):
         logits, cache = model.run_with_cache(tokens)
     model.reset_saes()
-    T[f"{name}/logits"] = logits[:, -1, :500]
+    T[f"{name}/logits"] = logits[:, -1, :60]
     for key, value in cache.items():
         if "hook_sae" in key:
             T[f"{name}/{key}"] = value

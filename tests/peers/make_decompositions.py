@@ -30,7 +30,7 @@ def keep(name, pair):
 
 for kind, load in (("processed", HookedTransformer.from_pretrained), ("no_processing", HookedTransformer.from_pretrained_no_processing)):
     model = load("gpt2-small", device="cpu")
-    tokens = load_file(GOLDEN / "standard_a" / "expected.safetensors")["small_tokens"][:, :6]
+    tokens = load_file(GOLDEN / "standard_a" / "expected.safetensors")["small_tokens"][:, :3]
     _, cache = model.run_with_cache(tokens)
     keep(f"{kind}/decompose", cache.decompose_resid(2, mlp_input=True, return_labels=True))
     keep(f"{kind}/decompose_mlp", cache.decompose_resid(-1, mode="mlp", incl_embeds=False, return_labels=True))
