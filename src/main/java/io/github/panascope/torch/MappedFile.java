@@ -52,7 +52,7 @@ public final class MappedFile {
         MemorySegment slice = memory.asSlice(offset, shape.elements() * dtype.bytes());
         if (slice.address() % dtype.bytes() == 0) return Tensor.wrap(slice, dtype, shape);
         Tensor copy = Tensor.empty(dtype, shape, Device.CPU);
-        copy.segment().copyFrom(slice);
+        copy.memory().copyFrom(slice);
         return copy;
     }
 }

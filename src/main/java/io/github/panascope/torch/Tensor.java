@@ -69,7 +69,7 @@ public final class Tensor {
     public static Tensor of(float[] values, Shape shape) {
         requireElements(values.length, shape);
         Tensor tensor = empty(DType.FLOAT32, shape, Device.CPU);
-        MemorySegment.copy(values, 0, tensor.segment(), ValueLayout.JAVA_FLOAT, 0, values.length);
+        MemorySegment.copy(values, 0, tensor.memory(), ValueLayout.JAVA_FLOAT, 0, values.length);
         return tensor;
     }
 
@@ -77,7 +77,15 @@ public final class Tensor {
     public static Tensor of(long[] values, Shape shape) {
         requireElements(values.length, shape);
         Tensor tensor = empty(DType.INT64, shape, Device.CPU);
-        MemorySegment.copy(values, 0, tensor.segment(), ValueLayout.JAVA_LONG, 0, values.length);
+        MemorySegment.copy(values, 0, tensor.memory(), ValueLayout.JAVA_LONG, 0, values.length);
+        return tensor;
+    }
+
+    /** A float64 CPU tensor holding a copy of these values, row by row. */
+    public static Tensor of(double[] values, Shape shape) {
+        requireElements(values.length, shape);
+        Tensor tensor = empty(DType.FLOAT64, shape, Device.CPU);
+        MemorySegment.copy(values, 0, tensor.memory(), ValueLayout.JAVA_DOUBLE, 0, values.length);
         return tensor;
     }
 
@@ -176,11 +184,17 @@ public final class Tensor {
      * @throws IllegalStateException if the tensor is not on the CPU or not contiguous
      */
     public MemorySegment segment() {
+        MemorySegment memory = memory();
+        exposed = true;
+        return memory;
+    }
+
+    /** The same for those who let go of it before they return. */
+    MemorySegment memory() {
         try (Scratch scratch = Scratch.open()) {
             MemorySegment info = info(scratch);
             if (psc_tensor_info.device_type(info) != Psc.PSC_DEVICE_CPU()) throw new IllegalStateException("only CPU memory can be seen from Java: call to(Device.CPU) first");
             if (psc_tensor_info.contiguous(info) == 0) throw new IllegalStateException("the elements do not lie row by row: call contiguous() first");
-            exposed = true;
             return MemorySegment.ofAddress(psc_tensor_info.address(info)).reinterpret(psc_tensor_info.bytes(info), scope.arena(), null);
         }
     }
@@ -188,21 +202,21 @@ public final class Tensor {
     /** A copy of the elements as floats, row by row, whatever the dtype and device. */
     public float[] toFloats() {
         try (var _ = TensorScope.open()) {
-            return to(DType.FLOAT32).to(Device.CPU).contiguous().segment().toArray(ValueLayout.JAVA_FLOAT);
+            return to(DType.FLOAT32).to(Device.CPU).contiguous().memory().toArray(ValueLayout.JAVA_FLOAT);
         }
     }
 
     /** A copy of the elements as longs, row by row; floating-point elements lose their fraction. */
     public long[] toLongs() {
         try (var _ = TensorScope.open()) {
-            return to(DType.INT64).to(Device.CPU).contiguous().segment().toArray(ValueLayout.JAVA_LONG);
+            return to(DType.INT64).to(Device.CPU).contiguous().memory().toArray(ValueLayout.JAVA_LONG);
         }
     }
 
     /** A copy of the elements as doubles, row by row. */
     public double[] toDoubles() {
         try (var _ = TensorScope.open()) {
-            return to(DType.FLOAT64).to(Device.CPU).contiguous().segment().toArray(ValueLayout.JAVA_DOUBLE);
+            return to(DType.FLOAT64).to(Device.CPU).contiguous().memory().toArray(ValueLayout.JAVA_DOUBLE);
         }
     }
 
@@ -219,7 +233,7 @@ public final class Tensor {
     /** Writes the elements to a channel, row by row in the machine's byte order; copied to the CPU first if they are not there. */
     public void writeTo(java.nio.channels.WritableByteChannel out) throws java.io.IOException {
         try (var _ = TensorScope.open()) {
-            MemorySegment bytes = to(Device.CPU).contiguous().segment();
+            MemorySegment bytes = to(Device.CPU).contiguous().memory();
             for (long at = 0; at < bytes.byteSize();) { // a buffer holds at most 2 GB
                 var part = bytes.asSlice(at, Math.min(bytes.byteSize() - at, 1 << 30)).asByteBuffer();
                 while (part.hasRemaining()) at += out.write(part);
@@ -233,7 +247,7 @@ public final class Tensor {
      * @throws java.io.EOFException if the channel ends before
      */
     public void readFrom(java.nio.channels.ReadableByteChannel in) throws java.io.IOException {
-        MemorySegment memory = segment();
+        MemorySegment memory = memory();
         for (long at = 0; at < memory.byteSize();) {
             int read = in.read(memory.asSlice(at, Math.min(memory.byteSize() - at, 1 << 30)).asByteBuffer());
             if (read < 0) throw new java.io.EOFException("the channel ended after " + at + " of " + memory.byteSize() + " bytes");

@@ -1,0 +1,134 @@
+package io.github.panascope.lens;
+
+import io.github.panascope.torch.Shape;
+import io.github.panascope.torch.Tensor;
+import io.github.panascope.torch.TensorScope;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.function.ToDoubleFunction;
+
+/**
+ * Activation patching: a run on corrupted tokens in which one piece of an activation is the clean run's, for each piece in turn, and what that does to
+ * a metric (TransformerLens's {@code patching}). The blocks before a piece run once, and many pieces run together as rows of one batch.
+ *
+ * <p>Points are named without their block: {@code hook_resid_pre}, {@code hook_attn_out}, {@code attn.hook_z}. Results are float64 on the CPU, in the
+ * innermost scope.
+ */
+public final class Patching {
+    /** Rows that run together. */
+    private static final int ROWS_AT_ONCE = 32;
+
+    private final HookedTransformer model;
+    private final Tensor corrupted;
+    private final ActivationCache clean;
+    private final ToDoubleFunction<Tensor> metric;
+
+    private Patching(HookedTransformer model, Tensor corrupted, ActivationCache clean, ToDoubleFunction<Tensor> metric) {
+        this.model = model;
+        this.corrupted = corrupted;
+        this.clean = clean;
+        this.metric = metric;
+    }
+
+    /**
+     * Describes it.
+     *
+     * @param corruptedTokens int64 [batch, pos]
+     * @param cleanCache      of a run on clean tokens of the same shape, with the points that will be patched
+     * @param metric          of logits [batch, pos, d_vocab], which end with its call
+     */
+    public static Patching of(HookedTransformer model, Tensor corruptedTokens, ActivationCache cleanCache, ToDoubleFunction<Tensor> metric) {
+        if (corruptedTokens.shape().rank() != 2) throw new IllegalArgumentException("tokens should be [batch, pos], not " + corruptedTokens);
+        return new Patching(model, corruptedTokens, cleanCache, metric);
+    }
+
+    /** Each position of each layer, at a point [batch, pos, ...]: [layer, pos]. */
+    public Tensor byPosition(String point) {
+        int positions = (int) corrupted.size(1);
+        List<long[]> pieces = new ArrayList<>();
+        for (int position = 0; position < positions; position++) pieces.add(new long[] {position, -1});
+        return patch(point, pieces, positions);
+    }
+
+    /** Each head of each layer, at all positions, at attn.hook_q, hook_k, hook_v, hook_z, hook_result, hook_attn_scores or hook_pattern: [layer, head]. */
+    public Tensor byHead(String point) {
+        requireHeads(point);
+        int heads = model.config().nHeads();
+        List<long[]> pieces = new ArrayList<>();
+        for (int head = 0; head < heads; head++) pieces.add(new long[] {-1, head});
+        return patch(point, pieces, heads);
+    }
+
+    /** Each head of each layer at each position (for scores and patterns: of the query), at the same points: [layer, pos, head]. */
+    public Tensor byPositionAndHead(String point) {
+        requireHeads(point);
+        int positions = (int) corrupted.size(1), heads = model.config().nHeads();
+        List<long[]> pieces = new ArrayList<>();
+        for (int position = 0; position < positions; position++) for (int head = 0; head < heads; head++) pieces.add(new long[] {position, head});
+        return patch(point, pieces, positions, heads);
+    }
+
+    private static void requireHeads(String point) {
+        if (!point.matches("attn\\.hook_(q|k|v|z|result|attn_scores|pattern)")) throw new IllegalArgumentException("'" + point + "' has no heads; points with heads are attn.hook_q, hook_k, hook_v, hook_z, hook_result, hook_attn_scores and hook_pattern");
+    }
+
+    /** Pieces are (position, head), -1 for all of a kind. */
+    private Tensor patch(String point, List<long[]> pieces, int... sizes) {
+        int layers = model.config().nLayers();
+        double[] results = new double[layers * pieces.size()];
+        for (int layer = 0; layer < layers; layer++) patch(layer, "blocks." + layer + "." + point, pieces, results, layer * pieces.size());
+        long[] shape = new long[sizes.length + 1];
+        shape[0] = layers;
+        for (int i = 0; i < sizes.length; i++) shape[i + 1] = sizes[i];
+        return Tensor.of(results, Shape.of(shape));
+    }
+
+    private void patch(int layer, String name, List<long[]> pieces, double[] results, int offset) {
+        Tensor wanted = clean.get(name);
+        int batch = (int) corrupted.size(0), together = Math.max(1, ROWS_AT_ONCE / batch);
+        try (var _ = TensorScope.open()) {
+            Tensor before = layer == 0 ? null : model.forward(corrupted).stopAtLayer(layer);
+            for (int start = 0; start < pieces.size(); start += together) {
+                List<long[]> some = pieces.subList(start, Math.min(pieces.size(), start + together));
+                try (var _ = TensorScope.open()) {
+                    Forward run = model.forward(repeated(corrupted, some.size()));
+                    if (before != null) run.startAtLayer(layer, repeated(before, some.size()));
+                    Tensor logits = run.hooks(Hooks.at(name, (activation, point) -> patched(activation, wanted, name, some, batch))).logits();
+                    for (int i = 0; i < some.size(); i++) {
+                        try (var _ = TensorScope.open()) {
+                            results[offset + start + i] = metric.applyAsDouble(logits.slice(0, (long) i * batch, (i + 1L) * batch));
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    private static Tensor repeated(Tensor tensor, int times) {
+        Tensor[] parts = new Tensor[times];
+        Arrays.fill(parts, tensor);
+        return Tensor.cat(0, parts);
+    }
+
+    private static Tensor patched(Tensor activation, Tensor wanted, String name, List<long[]> pieces, int batch) {
+        if (!wanted.shape().equals(activation.slice(0, 0, batch).shape())) throw new IllegalArgumentException("the clean run's " + name + " is " + wanted.shape() + ", and the corrupted run's " + activation.slice(0, 0, batch).shape() + ": both need the same tokens' shape");
+        boolean headsFirst = name.endsWith("hook_pattern") || name.endsWith("hook_attn_scores");
+        int positionDimension = headsFirst ? 2 : 1, headDimension = headsFirst ? 1 : 2;
+        Tensor changed = activation.copy();
+        for (int i = 0; i < pieces.size(); i++) {
+            long position = pieces.get(i)[0], head = pieces.get(i)[1];
+            Tensor to = changed.slice(0, (long) i * batch, (i + 1L) * batch), from = wanted;
+            if (position >= 0) {
+                to = to.slice(positionDimension, position, position + 1);
+                from = from.slice(positionDimension, position, position + 1);
+            }
+            if (head >= 0) {
+                to = to.slice(headDimension, head, head + 1);
+                from = from.slice(headDimension, head, head + 1);
+            }
+            to.copy_(from);
+        }
+        return changed;
+    }
+}
