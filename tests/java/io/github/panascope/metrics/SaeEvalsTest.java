@@ -1,0 +1,61 @@
+package io.github.panascope.metrics;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import io.github.panascope.Golden;
+import io.github.panascope.LeakCheck;
+import io.github.panascope.lens.HookedTransformer;
+import io.github.panascope.sae.Sae;
+import io.github.panascope.torch.Shape;
+import io.github.panascope.torch.Tensor;
+import io.github.panascope.torch.TensorScope;
+import java.util.List;
+import java.util.Map;
+import org.junit.jupiter.api.extension.ExtendWith;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+import tools.jackson.databind.JsonNode;
+
+/** Every metric against sae_lens.evals: see tests/peers/make_evals.py. */
+@ExtendWith(LeakCheck.class)
+class SaeEvalsTest {
+    private static final Golden GOLDEN = Golden.of("evals");
+    /** Sums of float32 in another order; the peers' are float32 throughout. */
+    private static final double RELATIVE = 1e-4, ABSOLUTE = 2e-5;
+
+    private static void assertClose(double expected, double actual, String what) {
+        assertEquals(expected, actual, Math.max(ABSOLUTE, RELATIVE * Math.abs(expected)), what);
+    }
+
+    @ParameterizedTest
+    @CsvSource({"standard, standard_a, standard_a/sae", "gated, gated_b, gated_b/sae", "topk, topk_d, topk_d/sae", "hook_z, standard_a, attached/jumprelu_z"})
+    void everyMetricEqualsSaeLens(String name, String hub, String sae) {
+        JsonNode expected = GOLDEN.expected().get(name);
+        try (var _ = TensorScope.open(); HookedTransformer model = HookedTransformer.fromPretrained("gpt2-small", HookedTransformer.Options.DEFAULT, Golden.of(hub).hub());
+                Sae loaded = Sae.fromPretrained("tests/resources/golden/" + sae)) {
+            JsonNode rows = expected.get("tokens");
+            Tensor tokens = Tensor.of(rows.valueStream().flatMap(JsonNode::valueStream).mapToLong(JsonNode::longValue).toArray(), Shape.of(rows.size(), rows.get(0).size()));
+            for (String kind : List.of("exclude", "all")) {
+                SaeEvals evals = SaeEvals.run(model, loaded, tokens, 4, 8, kind.equals("exclude"), done -> { });
+                Map<String, Map<String, Double>> metrics = evals.metrics();
+                int compared = 0;
+                for (Map<String, Double> group : metrics.values()) {
+                    for (var metric : group.entrySet()) {
+                        assertClose(expected.get(kind).get(metric.getKey()).doubleValue(), metric.getValue(), name + " " + kind + " " + metric.getKey());
+                        compared++;
+                    }
+                }
+                assertEquals(17, compared);
+                evals.featureMetrics().forEach((metric, values) -> {
+                    JsonNode wanted = expected.get(kind).get(metric);
+                    assertEquals(wanted.size(), values.length, metric);
+                    for (int i = 0; i < values.length; i++) {
+                        if (wanted.get(i).isNull()) assertTrue(Double.isNaN(values[i]), metric + " " + i);
+                        else assertClose(wanted.get(i).doubleValue(), values[i], metric + " " + i);
+                    }
+                });
+            }
+        }
+    }
+}
