@@ -46,7 +46,7 @@ PSC_API PSC_STATIC const char *psc_last_error(void);
 
 /* -------------------------------------------------------------------------------------------------------- runtime */
 
-#define PSC_ABI_VERSION 1
+#define PSC_ABI_VERSION 2
 
 #define PSC_DEVICE_CPU 0
 #define PSC_DEVICE_CUDA 1
@@ -166,7 +166,7 @@ PSC_API int32_t psc_op_find(PSC_BORROWED const char *name, PSC_BORROWED const ch
 /* Its schema, as libtorch writes it. */
 PSC_API int32_t psc_op_schema(PSC_BORROWED const psc_op *op, PSC_OUT const char **text);
 
-/* Calls it without gradients. Arguments left off at the end take the schema's defaults. Tensors among the results are
+/* Calls it, without gradients unless psc_grad_enable said otherwise. Arguments left off at the end take the schema's defaults. Tensors among the results are
    owned by the caller; a list or tuple of results is laid out flat. Too small a capacity is an error, and frees all. */
 PSC_API int32_t psc_op_call(PSC_BORROWED const psc_op *op, PSC_BORROWED const psc_value *args, int32_t count,
                             PSC_OUT_OWNED psc_value *results, int32_t capacity, PSC_OUT int32_t *result_count);
@@ -199,7 +199,7 @@ PSC_API int32_t psc_module_parameter(PSC_BORROWED const psc_module *module, PSC_
 /* Names of all parameters, submodules' included, one a line. */
 PSC_API int32_t psc_module_parameter_names(PSC_BORROWED const psc_module *module, PSC_OUT const char **text);
 
-/* Calls a method without gradients. `hooks` may be NULL: then no hook point reports. Results as for psc_op_call. */
+/* Calls a method, without gradients unless psc_grad_enable said otherwise. `hooks` may be NULL: then no hook point reports. Results as for psc_op_call. */
 PSC_API int32_t psc_module_call(PSC_BORROWED const psc_module *module, PSC_BORROWED const char *method,
                                 PSC_BORROWED const psc_hooks *hooks, PSC_BORROWED const psc_value *args, int32_t count,
                                 PSC_OUT_OWNED psc_value *results, int32_t capacity, PSC_OUT int32_t *result_count);
@@ -211,6 +211,21 @@ PSC_API int32_t psc_module_load(PSC_BORROWED const char *path, int32_t device_ty
                                 PSC_OUT_OWNED psc_module **out, PSC_OUT const char **metadata);
 
 PSC_API void psc_module_free(PSC_CONSUMED psc_module *module);
+
+/* ------------------------------------------------------------------------------------------------------- gradient */
+
+/* Whether this thread's calls keep what gradients need. Off until it is switched on; *former is what to put back. */
+PSC_API int32_t psc_grad_enable(int32_t enabled, PSC_OUT int32_t *former);
+
+/* The same memory cut off from how it came about, as something that gradients can be asked of. */
+PSC_API int32_t psc_grad_leaf(PSC_BORROWED const psc_tensor *tensor, PSC_OUT_OWNED psc_tensor **out);
+
+/* 1 if gradients flow through the tensor, else 0. */
+PSC_API int32_t psc_grad_flows(PSC_BORROWED const psc_tensor *tensor, PSC_OUT int32_t *flows);
+
+/* The gradient of one number with respect to each input, NULL where it does not depend on it. What was kept for it is let go. */
+PSC_API int32_t psc_grad_compute(PSC_BORROWED const psc_tensor *output, PSC_BORROWED psc_tensor *const *inputs, int32_t count,
+                                 PSC_OUT_OWNED psc_tensor **gradients);
 
 /* ----------------------------------------------------------------------------------------------------------- hook */
 

@@ -1,10 +1,10 @@
 // Section "module" of psc.h: TorchScript modules, built from source or loaded, and called with hooks.
+#include "gradient.h"
 #include "guard.h"
 #include "handles.h"
 #include "hook.h"
 #include "values.h"
 
-#include <c10/core/GradMode.h>
 #include <torch/csrc/jit/api/module.h>
 #include <torch/csrc/jit/frontend/resolver.h>
 #include <torch/csrc/jit/frontend/sugared_value.h>
@@ -96,7 +96,7 @@ int32_t psc_module_call(const psc_module *module, const char *method, const psc_
                         int32_t count, psc_value *results, int32_t capacity, int32_t *result_count) {
   *result_count = 0;
   return psc::guard([&] {
-    c10::AutoGradMode no_grad(false);
+    psc::CallGradMode mode;
     PlainExecution plain;
     psc::ActiveHooks active(hooks);
     auto found = module->module.get_method(method);

@@ -1,9 +1,9 @@
 // Section "op" of psc.h: one door to every operator of ATen's dispatcher, boxed.
+#include "gradient.h"
 #include "guard.h"
 #include "values.h"
 
 #include <ATen/core/dispatch/Dispatcher.h>
-#include <c10/core/GradMode.h>
 
 #include <map>
 #include <mutex>
@@ -39,7 +39,7 @@ int32_t psc_op_call(const psc_op *op, const psc_value *args, int32_t count, psc_
                     int32_t *result_count) {
   *result_count = 0;
   return psc::guard([&] {
-    c10::AutoGradMode no_grad(false);
+    psc::CallGradMode mode;
     torch::jit::Stack stack;
     psc::push_arguments(op->handle.schema(), 0, args, count, stack);
     op->handle.callBoxed(stack);

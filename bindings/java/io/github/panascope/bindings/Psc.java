@@ -132,10 +132,10 @@ public class Psc {
     public static int PSC_ERR_UNKNOWN() {
         return PSC_ERR_UNKNOWN;
     }
-    private static final int PSC_ABI_VERSION = (int)1L;
+    private static final int PSC_ABI_VERSION = (int)2L;
     /**
      * {@snippet lang=c :
-     * #define PSC_ABI_VERSION 1
+     * #define PSC_ABI_VERSION 2
      * }
      */
     public static int PSC_ABI_VERSION() {
@@ -2170,6 +2170,244 @@ public class Psc {
                 traceDowncall("psc_module_free", module);
             }
             mh$.invokeExact(module);
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class psc_grad_enable {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            Psc.C_INT,
+            Psc.C_INT,
+            Psc.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = Psc.findOrThrow("psc_grad_enable");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * int32_t psc_grad_enable(int32_t enabled, int32_t *former)
+     * }
+     */
+    public static FunctionDescriptor psc_grad_enable$descriptor() {
+        return psc_grad_enable.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * int32_t psc_grad_enable(int32_t enabled, int32_t *former)
+     * }
+     */
+    public static MethodHandle psc_grad_enable$handle() {
+        return psc_grad_enable.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * int32_t psc_grad_enable(int32_t enabled, int32_t *former)
+     * }
+     */
+    public static MemorySegment psc_grad_enable$address() {
+        return psc_grad_enable.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * int32_t psc_grad_enable(int32_t enabled, int32_t *former)
+     * }
+     */
+    public static int psc_grad_enable(int enabled, MemorySegment former) {
+        var mh$ = psc_grad_enable.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("psc_grad_enable", enabled, former);
+            }
+            return (int)mh$.invokeExact(enabled, former);
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class psc_grad_leaf {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            Psc.C_INT,
+            Psc.C_POINTER,
+            Psc.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = Psc.findOrThrow("psc_grad_leaf");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * int32_t psc_grad_leaf(const psc_tensor *tensor, psc_tensor **out)
+     * }
+     */
+    public static FunctionDescriptor psc_grad_leaf$descriptor() {
+        return psc_grad_leaf.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * int32_t psc_grad_leaf(const psc_tensor *tensor, psc_tensor **out)
+     * }
+     */
+    public static MethodHandle psc_grad_leaf$handle() {
+        return psc_grad_leaf.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * int32_t psc_grad_leaf(const psc_tensor *tensor, psc_tensor **out)
+     * }
+     */
+    public static MemorySegment psc_grad_leaf$address() {
+        return psc_grad_leaf.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * int32_t psc_grad_leaf(const psc_tensor *tensor, psc_tensor **out)
+     * }
+     */
+    public static int psc_grad_leaf(MemorySegment tensor, MemorySegment out) {
+        var mh$ = psc_grad_leaf.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("psc_grad_leaf", tensor, out);
+            }
+            return (int)mh$.invokeExact(tensor, out);
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class psc_grad_flows {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            Psc.C_INT,
+            Psc.C_POINTER,
+            Psc.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = Psc.findOrThrow("psc_grad_flows");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * int32_t psc_grad_flows(const psc_tensor *tensor, int32_t *flows)
+     * }
+     */
+    public static FunctionDescriptor psc_grad_flows$descriptor() {
+        return psc_grad_flows.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * int32_t psc_grad_flows(const psc_tensor *tensor, int32_t *flows)
+     * }
+     */
+    public static MethodHandle psc_grad_flows$handle() {
+        return psc_grad_flows.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * int32_t psc_grad_flows(const psc_tensor *tensor, int32_t *flows)
+     * }
+     */
+    public static MemorySegment psc_grad_flows$address() {
+        return psc_grad_flows.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * int32_t psc_grad_flows(const psc_tensor *tensor, int32_t *flows)
+     * }
+     */
+    public static int psc_grad_flows(MemorySegment tensor, MemorySegment flows) {
+        var mh$ = psc_grad_flows.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("psc_grad_flows", tensor, flows);
+            }
+            return (int)mh$.invokeExact(tensor, flows);
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class psc_grad_compute {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            Psc.C_INT,
+            Psc.C_POINTER,
+            Psc.C_POINTER,
+            Psc.C_INT,
+            Psc.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = Psc.findOrThrow("psc_grad_compute");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * int32_t psc_grad_compute(const psc_tensor *output, psc_tensor *const *inputs, int32_t count, psc_tensor **gradients)
+     * }
+     */
+    public static FunctionDescriptor psc_grad_compute$descriptor() {
+        return psc_grad_compute.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * int32_t psc_grad_compute(const psc_tensor *output, psc_tensor *const *inputs, int32_t count, psc_tensor **gradients)
+     * }
+     */
+    public static MethodHandle psc_grad_compute$handle() {
+        return psc_grad_compute.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * int32_t psc_grad_compute(const psc_tensor *output, psc_tensor *const *inputs, int32_t count, psc_tensor **gradients)
+     * }
+     */
+    public static MemorySegment psc_grad_compute$address() {
+        return psc_grad_compute.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * int32_t psc_grad_compute(const psc_tensor *output, psc_tensor *const *inputs, int32_t count, psc_tensor **gradients)
+     * }
+     */
+    public static int psc_grad_compute(MemorySegment output, MemorySegment inputs, int count, MemorySegment gradients) {
+        var mh$ = psc_grad_compute.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("psc_grad_compute", output, inputs, count, gradients);
+            }
+            return (int)mh$.invokeExact(output, inputs, count, gradients);
         } catch (Throwable ex$) {
            throw new AssertionError("should not reach here", ex$);
         }

@@ -75,6 +75,21 @@ class AttachedSaeTest {
     }
 
     @Test
+    void featuresSteerAlongTheirDirections() {
+        try (var scope = TensorScope.open(); HookedTransformer model = model(); Sae sae = sae("standard"); Sae heads = sae("jumprelu_z")) {
+            Tensor tokens = Safetensors.open(FOLDER.resolve("expected.safetensors"), scope).tensor("tokens");
+            Tensor direction = sae.weight("W_dec").select(0, 7);
+            Tensor expected = model.runWithHooks(tokens, Hooks.at("blocks.2.hook_resid_pre", (x, name) -> x.add(direction.mul(3))));
+            assertTrue(expected.sameElements(model.runWithHooks(tokens, sae.steering(7, 3))));
+            assertFalse(model.run(tokens).sameElements(model.runWithHooks(tokens, heads.steering(7, 3))));
+            assertThrows(IndexOutOfBoundsException.class, () -> sae.steering(96, 1));
+            Tensor lens = sae.logitLens(model, 7, 11);
+            Golden.assertClose(direction.unsqueeze(0).matmul(model.weight("unembed.W_U")), lens.slice(0, 0, 1), "logit lens");
+            assertEquals(Shape.of(2, 50257), lens.shape());
+        }
+    }
+
+    @Test
     void withTheErrorTermNothingChangesAndNothingStaysBehind() {
         try (var scope = TensorScope.open(); HookedTransformer model = model(); Sae sae = sae("standard")) {
             Tensor tokens = Safetensors.open(FOLDER.resolve("expected.safetensors"), scope).tensor("tokens");

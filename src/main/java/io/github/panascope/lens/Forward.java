@@ -2,15 +2,18 @@ package io.github.panascope.lens;
 
 import io.github.panascope.torch.ActivationHook;
 import io.github.panascope.torch.DType;
+import io.github.panascope.torch.GradMode;
 import io.github.panascope.torch.HookSet;
 import io.github.panascope.torch.Tensor;
 import io.github.panascope.torch.TensorScope;
 import java.util.ArrayList;
 import java.util.HashMap;
+import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import java.util.function.Function;
 import java.util.function.Predicate;
 import java.util.stream.Stream;
 
@@ -94,6 +97,45 @@ public final class Forward {
     /** Runs everything. Logits [batch, pos, d_vocab] in the model's dtype. */
     public Tensor logits() {
         return run(model.config().nLayers(), (resid, set) -> model.unembed().call("forward", set, resid));
+    }
+
+    /**
+     * A number that a run ended in, and what it depends on at hook points: the activations, as the other hooks left them, and its gradients with respect
+     * to them, under the same names and of the same shapes. The tensors belong to the scope that was innermost when the run began.
+     */
+    public record Gradients(double value, ActivationCache activations, ActivationCache gradients) {}
+
+    /**
+     * Runs everything, and goes back through it.
+     *
+     * @param metric one number of the logits [batch, pos, d_vocab], made with this library's operators
+     * @param names  the hook points at which gradients are wanted
+     * @throws IllegalArgumentException if there is no such hook point
+     */
+    public Gradients gradients(Function<Tensor, Tensor> metric, String... names) {
+        for (String name : names) Hooks.requirePoint(name, points(), model.hookNamesOnRequest());
+        TensorScope results = TensorScope.current();
+        Map<String, Tensor> reached = new LinkedHashMap<>();
+        Hooks all = hooks;
+        try (var scope = TensorScope.open(); var _ = GradMode.enable()) {
+            for (String name : names) {
+                all = all.and(name, (activation, point) -> {
+                    Tensor kept = GradMode.flowsThrough(activation) ? activation : GradMode.leaf(activation);
+                    reached.put(point, scope.adopt(kept));
+                    return kept;
+                });
+            }
+            hooks = all;
+            Tensor number = metric.apply(logits());
+            List<String> points = List.copyOf(reached.keySet());
+            Tensor[] found = GradMode.gradients(number, points.stream().map(reached::get).toArray(Tensor[]::new));
+            ActivationCache activations = new ActivationCache(model), gradients = new ActivationCache(model);
+            for (int i = 0; i < found.length; i++) {
+                activations.put(points.get(i), results.adopt(reached.get(points.get(i)).detach()));
+                gradients.put(points.get(i), results.adopt(found[i]));
+            }
+            return new Gradients(number.detach().item(), activations, gradients);
+        }
     }
 
     /** Runs everything but the logits as a whole. Cross-entropy of each next token, in nats, float32 [batch, pos-1]. */

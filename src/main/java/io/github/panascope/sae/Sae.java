@@ -255,6 +255,31 @@ public final class Sae implements AutoCloseable {
         return reshape(rows(activations), leading(activations), config.dIn());
     }
 
+    /**
+     * Hooks that add a feature's direction to what this SAE writes, at every position: coefficient · W_dec[feature].
+     *
+     * @throws IndexOutOfBoundsException if there is no such feature
+     */
+    public Hooks steering(int feature, double coefficient) {
+        java.util.Objects.checkIndex(feature, config.dSae());
+        return Hooks.at(config.hookNameOut(), (activation, hook) -> {
+            Tensor direction = weights.get("W_dec").select(0, feature).mul(coefficient);
+            if (activation.size(-1) != config.dOut()) direction = direction.reshape(activation.size(-2), activation.size(-1)); // at hook_z, heads lie side by side
+            return activation.add(direction.to(activation.dtype()));
+        });
+    }
+
+    /**
+     * The logit lens of features: what each one's direction adds to the logits, W_dec[features] · W_U, [features, d_vocab]. Meaningful where this SAE writes to the
+     * residual stream.
+     */
+    public Tensor logitLens(HookedTransformer model, int... features) {
+        try (var _ = TensorScope.open()) {
+            Tensor chosen = Tensor.of(Arrays.stream(features).asLongStream().toArray(), Shape.of(features.length)).to(device);
+            return weights.get("W_dec").indexSelect(0, chosen).matmul(model.weight("unembed.W_U").to(dtype)).promote();
+        }
+    }
+
     /** Decoded features on the scale of the rows they came from, in the shape of the activations that those came from. */
     private Tensor output(Tensor features, Tensor rows, Normalization.Normalized normalized, Tensor activations) {
         Tensor output = finished(architecture.decode(features), rows, normalized);

@@ -50,6 +50,7 @@ final class Ops {
     static final Op CONTIGUOUS = Op.of("aten::contiguous", "");
     static final Op TO_DTYPE = Op.of("aten::to", "dtype");
     static final Op TO_DEVICE = Op.of("aten::to", "device");
+    static final Op DETACH = Op.of("aten::detach", "");
     static final Op WHERE = Op.of("aten::where", "self");
     static final Op EQ = Op.of("aten::eq", "Scalar");
     static final Op ZEROS_LIKE = Op.of("aten::zeros_like", "");

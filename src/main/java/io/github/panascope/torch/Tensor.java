@@ -265,6 +265,11 @@ public final class Tensor {
         return Ops.EQ.tensor(this, number);
     }
 
+    /** The same memory, cut off from gradients. */
+    public Tensor detach() {
+        return Ops.DETACH.tensor(this);
+    }
+
     /** Another handle to the same tensor, in the innermost open scope. */
     public Tensor alias() {
         return TensorScope.current().adopt(this);

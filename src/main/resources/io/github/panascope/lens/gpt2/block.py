@@ -50,7 +50,8 @@ def attention(self, resid: Tensor, past: Optional[Tuple[Tensor, Tensor]]) -> Tup
     future = torch.ones([scores.size(2), scores.size(3)], device=scores.device).triu(1 + scores.size(3) - scores.size(2)) > 0
     scores = lens.hook_point(scores.masked_fill(future, float("-inf")), "$NAMEattn.hook_attn_scores")
     # A row that a hook masked whole would be NaN.
-    pattern = torch.nan_to_num_(torch.softmax(scores, -1), 0.0)
+    pattern = torch.softmax(scores, -1)
+    pattern = torch.nan_to_num(pattern, 0.0) if torch.is_grad_enabled() else torch.nan_to_num_(pattern, 0.0)
     pattern = lens.hook_point(pattern, "$NAMEattn.hook_pattern").to(v.dtype)
     z = lens.hook_point(torch.matmul(pattern, v).transpose(1, 2), "$NAMEattn.hook_z")
     if lens.hooked("$NAMEattn.hook_result"):  # each head's own part [batch, pos, head, d_model]: many times the memory, so only if asked for
