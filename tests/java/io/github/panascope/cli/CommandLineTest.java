@@ -158,6 +158,24 @@ class CommandLineTest {
     }
 
     @Test
+    void everyMetricIsPrintedAndWrittenAsSaeLensDoes() throws IOException {
+        Path csv = folder.resolve("evals.csv");
+        assertEquals(0, Main.run("eval", "--n-eval-reconstruction-batches", "1", "--batch-size-prompts", "4", "--json", folder.resolve("evals.json").toString(), "--csv", csv.toString()), this::complaint);
+        JsonNode result = json("evals.json");
+        assertEquals(List.of("unique_id", "sae_set", "sae_id", "eval_cfg", "metrics", "feature_metrics", "sae_cfg"), List.copyOf(result.propertyNames()));
+        assertEquals(List.of("model_behavior_preservation", "model_performance_preservation", "reconstruction_quality", "shrinkage", "sparsity", "token_stats"), List.copyOf(result.get("metrics").propertyNames()));
+        assertTrue(result.get("metrics").get("model_performance_preservation").get("ce_loss_score").doubleValue() > 0.9);
+        assertEquals(1024, result.get("feature_metrics").get("feature_density").size());
+        assertEquals(512.0, result.get("metrics").get("token_stats").get("total_tokens_eval_reconstruction").doubleValue());
+        List<String> lines = Files.readAllLines(csv);
+        assertEquals(2, lines.size());
+        assertEquals(lines.get(0).split(",").length, lines.get(1).split(",").length);
+        assertTrue(lines.get(0).contains(",metrics.sparsity.l0,") && output().contains("explained_variance_legacy"), this::output);
+        assertEquals(2, Main.run("eval", "--context-size", "1"));
+        assertEquals(2, Main.run("eval", "--n-eval-reconstruction-batches", "1", "--n-eval-sparsity-variance-batches", "2"));
+    }
+
+    @Test
     void theRegistryIsListedAndSearched() throws IOException {
         assertEquals(0, Main.run("saes"), this::complaint);
         assertTrue(output().contains("170 releases, 13857 SAEs."), this::output);

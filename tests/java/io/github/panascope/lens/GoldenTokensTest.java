@@ -3,6 +3,7 @@ package io.github.panascope.lens;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.github.panascope.Golden;
 import io.github.panascope.LeakCheck;
@@ -50,6 +51,26 @@ class GoldenTokensTest {
             assertEquals(expected.get("to_string").stringValue(), model.toString(model.toTokens(texts.get(2))));
             assertEquals(strings(expected.get("to_string_list")), model.toStrings(model.toTokens(texts.subList(0, 5), true)));
             assertEquals(strings(expected.get("to_str_tokens/True").get(2)), model.toStrTokens(model.toTokens(texts.get(2))));
+        }
+    }
+
+    @Test
+    void rowsAreThoseOfSaeLenssActivationsStore() {
+        List<String> documents = strings(GOLDEN.expected().get("documents"));
+        for (boolean prepend : new boolean[] {true, false}) {
+            for (int size : new int[] {2, 4, 9}) {
+                JsonNode expected = GOLDEN.expected().get("concat_and_batch/" + (prepend ? "True/" : "False/") + size);
+                int[] read = {0};
+                TokenDataset rows = TokenDataset.concatAndBatchSequences(documents::forEach, Tokenizer.gpt2(), size, prepend, 1000);
+                assertEquals(expected.size(), rows.rows());
+                for (int row = 0; row < rows.rows(); row++) assertArrayEquals(expected.get(row).valueStream().mapToInt(JsonNode::intValue).toArray(), rows.row(row), prepend + " " + size + " row " + row);
+                TokenDataset two = TokenDataset.concatAndBatchSequences(consumer -> documents.forEach(document -> {
+                    read[0]++;
+                    consumer.accept(document);
+                }), Tokenizer.gpt2(), size, prepend, 1);
+                assertArrayEquals(rows.row(0), two.row(0));
+                assertTrue(read[0] < documents.size(), "documents are read only as far as needed");
+            }
         }
     }
 

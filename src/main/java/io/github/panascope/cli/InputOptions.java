@@ -71,7 +71,7 @@ final class InputOptions {
         return registry == null ? SaeRegistry.bundled() : SaeRegistry.bundled().with(registry);
     }
 
-    private boolean demo() {
+    boolean demo() {
         return model == null && sae == null;
     }
 

@@ -64,6 +64,39 @@ public final class TokenDataset {
     }
 
     /**
+     * The first rows that SAELens's ActivationsStore makes of documents, reading no more of them than that needs: documents one after the other with
+     * {@code <|endoftext|>} between them, cut where a row is full and going on in the next one, so that no token is lost.
+     *
+     * @param prependBos whether rows begin with {@code <|endoftext|>}; none is put before one that is there
+     * @param rows       how many rows to make at most
+     * @throws InputException if the documents do not fill one row
+     */
+    public static TokenDataset concatAndBatchSequences(Documents documents, Tokenizer tokenizer, int contextSize, boolean prependBos, int rows) {
+        TokenDataset dataset = new TokenDataset(contextSize);
+        SequenceBatches batches = new SequenceBatches(tokenizer.endOfText(), contextSize, prependBos, row -> dataset.add(row, rows));
+        try {
+            documents.forEach(document -> {
+                dataset.documents++;
+                batches.add(tokenizer.encode(document));
+                if (dataset.rows() >= rows) throw new Enough();
+            });
+        } catch (Enough e) {
+            // the rest of the documents is not needed
+        }
+        if (dataset.rows() == 0) throw new InputException("the dataset is too short: its " + dataset.documents + " documents do not fill one row of " + contextSize + " tokens.");
+        return dataset;
+    }
+
+    /** Ends the reading of documents. */
+    private static final class Enough extends RuntimeException {
+        private static final long serialVersionUID = 1L;
+
+        Enough() {
+            super(null, null, false, false);
+        }
+    }
+
+    /**
      * Rows of documents that are token ids already, each one row: cut to {@code rowLength}, as SAELens's ActivationsStore does.
      *
      * @param documents such as {@code Dataset::forEachTokens}

@@ -171,8 +171,8 @@ public record SaeConfig(String architecture, int dIn, int dSae, int dOut, int k,
                 place.flag("prepend_bos", !whole), place.text("neuronpedia_id", null), kwargs, other);
     }
 
-    /** The {@code cfg.json} of SAELens 6 that says the same. */
-    String toJson(String dtype) {
+    /** The {@code cfg.json} of SAELens 6 that says the same, for weights of a dtype. */
+    public String toJson(String dtype) {
         ObjectNode json = JsonMapper.shared().createObjectNode().put("d_in", dIn).put("d_sae", dSae).put("dtype", dtype).put("device", "cpu")
                 .put("apply_b_dec_to_input", applyBDecToInput).put("normalize_activations", normalization.key()).put("reshape_activations", reshapeHookZ ? "hook_z" : "none");
         ObjectNode where = json.putObject("metadata");

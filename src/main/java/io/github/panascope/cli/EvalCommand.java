@@ -1,0 +1,151 @@
+package io.github.panascope.cli;
+
+import io.github.panascope.hub.AtomicFile;
+import io.github.panascope.hub.Dataset;
+import io.github.panascope.hub.InputException;
+import io.github.panascope.lens.HookedTransformer;
+import io.github.panascope.lens.TokenDataset;
+import io.github.panascope.metrics.SaeEvals;
+import io.github.panascope.sae.Sae;
+import io.github.panascope.torch.Device;
+import io.github.panascope.torch.TensorScope;
+import java.nio.file.Path;
+import java.util.LinkedHashMap;
+import java.util.Locale;
+import java.util.Map;
+import java.util.concurrent.Callable;
+import java.util.stream.Collectors;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Option;
+import tools.jackson.databind.SerializationFeature;
+import tools.jackson.databind.json.JsonMapper;
+
+/** Every metric of sae_lens.evals. */
+@Command(name = "eval", mixinStandardHelpOptions = true, sortOptions = false,
+        description = "Every metric of sae_lens.evals: what an SAE keeps of the model's behaviour, how it reconstructs, how sparse it is. Rows are made as SAELens's ActivationsStore makes them, in the "
+                + "dataset's order (SAELens shuffles them first).")
+final class EvalCommand implements Callable<Integer> {
+    private static final int DEFAULT_CONTEXT = 128;
+
+    @Mixin private InputOptions input;
+
+    @Option(names = "--dataset", paramLabel = "FILE|ID", description = "Parquet or JSON Lines with a `text` column or token ids, plain text, a folder of them, or a hub id (default: the demo's; NeelNanda/pile-10k with another model)")
+    private String dataset;
+
+    @Option(names = "--split", paramLabel = "NAME", defaultValue = "train", description = "of a dataset that is split (default: ${DEFAULT-VALUE})")
+    private String split;
+
+    @Option(names = "--column", paramLabel = "NAME", description = "of the dataset, for text or token ids (default: text, else tokens or input_ids)")
+    private String column;
+
+    @Option(names = "--context-size", paramLabel = "N", description = "tokens in a row (default: the SAE's)")
+    private Integer contextSize;
+
+    @Option(names = "--batch-size-prompts", paramLabel = "N", defaultValue = "16", description = "rows in a batch (default: ${DEFAULT-VALUE})")
+    private int batchSizePrompts;
+
+    @Option(names = "--n-eval-reconstruction-batches", paramLabel = "N", defaultValue = "10", description = "batches for KL and losses (default: ${DEFAULT-VALUE})")
+    private int reconstructionBatches;
+
+    @Option(names = "--n-eval-sparsity-variance-batches", paramLabel = "N", defaultValue = "1", description = "of these, batches for the rest (default: ${DEFAULT-VALUE})")
+    private int sparsityBatches;
+
+    @Option(names = "--include-special-tokens", description = "count positions of <|endoftext|> too")
+    private boolean includeSpecialTokens;
+
+    @Option(names = "--json", paramLabel = "FILE", description = "writes all metrics, those of features too, as SAELens does")
+    private Path json;
+
+    @Option(names = "--csv", paramLabel = "FILE", description = "writes the metrics as a table of one row")
+    private Path csv;
+
+    @Override
+    public Integer call() {
+        if (batchSizePrompts < 1 || reconstructionBatches < 1 || sparsityBatches < 1) throw new InputException("--batch-size-prompts and the numbers of batches should be at least 1.");
+        if (sparsityBatches > reconstructionBatches) throw new InputException("--n-eval-sparsity-variance-batches " + sparsityBatches + " should be at most --n-eval-reconstruction-batches " + reconstructionBatches + ".");
+        Device device = input.chooseDevice();
+        try (var _ = TensorScope.open(); Sae sae = input.loadSae(device); HookedTransformer model = input.loadModel(device, sae)) {
+            sae.requireFits(model);
+            int context = contextSize != null ? contextSize : Math.min(sae.config().contextSize() > 0 ? sae.config().contextSize() : DEFAULT_CONTEXT, model.config().nCtx());
+            if (context < 2 || context > model.config().nCtx()) throw new InputException("--context-size should lie between 2 and the model's n_ctx of " + model.config().nCtx() + ", not at " + context + ".");
+            String name = dataset != null ? dataset : input.defaultDataset();
+            Dataset documents = Dataset.of(name, split, input.hub());
+            if (column != null) documents = documents.column(column);
+            TokenDataset tokens = tokens(documents, model, sae, context);
+            SaeEvals evals;
+            int rows = tokens.rows();
+            try (Progress progress = new Progress("Evaluating rows", input.quiet())) {
+                evals = SaeEvals.run(model, sae, tokens.batch(0, rows), batchSizePrompts, batchSizePrompts * sparsityBatches, !includeSpecialTokens, done -> progress.update(done, rows));
+            }
+            report(sae, evals, rows, context, dataset == null && input.demo() ? "demo" : name);
+        }
+        return 0;
+    }
+
+    private TokenDataset tokens(Dataset documents, HookedTransformer model, Sae sae, int context) {
+        int rows = Math.multiplyExact(batchSizePrompts, reconstructionBatches);
+        return documents.isTokenized() ? TokenDataset.ofTokens(documents::forEachTokens, model.config().dVocab(), context, rows)
+                : TokenDataset.concatAndBatchSequences(documents::forEach, model.tokenizer(), context, sae.config().prependBos(), rows);
+    }
+
+    private void report(Sae sae, SaeEvals evals, int rows, int context, String name) {
+        Map<String, Map<String, Double>> metrics = new LinkedHashMap<>(evals.metrics());
+        metrics.put("token_stats", Map.of("total_tokens_eval_reconstruction", (double) rows * context,
+                "total_tokens_eval_sparsity_variance", (double) Math.min(rows, batchSizePrompts * sparsityBatches) * context));
+        metrics.forEach((group, values) -> {
+            input.print(group);
+            values.forEach((metric, value) -> input.print(String.format(Locale.ROOT, "  %-36s %.6g", metric, value)));
+        });
+        String[] parts = input.saeName().split("/", 2);
+        Map<String, Object> result = new LinkedHashMap<>();
+        result.put("unique_id", parts.length == 2 ? parts[0] + "-" + parts[1] : parts[0]);
+        result.put("sae_set", parts[0]);
+        result.put("sae_id", parts[parts.length - 1]);
+        Map<String, Object> config = new LinkedHashMap<>();
+        config.put("context_size", context);
+        config.put("dataset", name);
+        config.put("library_version", "panascope " + Version.number());
+        config.put("formulas", SaeEvals.FORMULAS);
+        config.put("batch_size_prompts", batchSizePrompts);
+        config.put("n_eval_reconstruction_batches", reconstructionBatches);
+        config.put("n_eval_sparsity_variance_batches", sparsityBatches);
+        config.put("exclude_special_tokens", !includeSpecialTokens);
+        result.put("eval_cfg", config);
+        result.put("metrics", cleaned(metrics));
+        if (json != null) {
+            result.put("feature_metrics", cleaned(evals.featureMetrics()));
+            result.put("sae_cfg", JsonMapper.shared().readTree(sae.config().toJson(sae.dtype().toString())));
+            AtomicFile.write(json, JsonMapper.builder().enable(SerializationFeature.INDENT_OUTPUT).disable(tools.jackson.databind.MapperFeature.SORT_PROPERTIES_ALPHABETICALLY).build().writeValueAsString(result) + "\n");
+            input.print("Wrote " + json);
+        }
+        if (csv != null) {
+            Map<String, String> row = new LinkedHashMap<>();
+            for (String key : new String[] {"unique_id", "sae_set", "sae_id"}) row.put(key, (String) result.get(key));
+            config.forEach((key, value) -> row.put("eval_cfg." + key, String.valueOf(value)));
+            metrics.forEach((group, values) -> values.forEach((metric, value) -> row.put("metrics." + group + "." + metric, String.valueOf(number(value)))));
+            AtomicFile.write(csv, line(row.keySet()) + line(row.values()));
+            input.print("Wrote " + csv);
+        }
+    }
+
+    private static String line(java.util.Collection<String> cells) {
+        return cells.stream().map(cell -> cell.matches("[^\",\r\n]*") ? cell : '"' + cell.replace("\"", "\"\"") + '"').collect(Collectors.joining(",", "", "\n"));
+    }
+
+    /** As SAELens writes them: -1 for what is no number. */
+    private static double number(double value) {
+        return Double.isNaN(value) ? -1 : value;
+    }
+
+    private static Map<String, Object> cleaned(Map<String, ?> values) {
+        Map<String, Object> clean = new LinkedHashMap<>();
+        values.forEach((key, value) -> clean.put(key, switch (value) {
+            case Map<?, ?> inner -> cleaned(inner.entrySet().stream().collect(Collectors.toMap(entry -> (String) entry.getKey(), Map.Entry::getValue, (a, b) -> a, LinkedHashMap::new)));
+            case double[] many -> java.util.Arrays.stream(many).map(EvalCommand::number).toArray();
+            case Double one -> number(one);
+            default -> value;
+        }));
+        return clean;
+    }
+}
