@@ -26,9 +26,7 @@ final class CheckSaeCommand implements Callable<Integer> {
     private static final int DEFAULT_CONTEXT = 128;
 
     @Mixin private InputOptions input;
-
-    @Option(names = "--dataset", paramLabel = "FILE|ID", description = "the text (default: the demo's; a text like the one the SAE was trained on says more)")
-    private String dataset;
+    @Mixin private DatasetOptions dataset;
 
     @Option(names = "--rows", paramLabel = "N", defaultValue = "8", description = "rows of it (default: ${DEFAULT-VALUE})")
     private int rows;
@@ -40,7 +38,7 @@ final class CheckSaeCommand implements Callable<Integer> {
         try (var _ = TensorScope.open(); Sae sae = input.loadSae(device); HookedTransformer model = input.loadModel(device, sae)) {
             sae.requireFits(model);
             int context = Math.min(sae.config().contextSize() > 0 ? sae.config().contextSize() : DEFAULT_CONTEXT, model.config().nCtx());
-            Dataset documents = Dataset.of(dataset != null ? dataset : Demo.find().dataset(), input.hub());
+            Dataset documents = dataset.open(Demo.find().dataset(), input.hub());
             TokenDataset tokens = TokenDataset.tokenizeAndConcatenate(documents::forEach, model.tokenizer(), Tokenization.CHARACTER_CHUNKS, context, sae.config().prependBos(), rows);
             SaeEvaluation found = SaeEvaluation.run(model, sae, tokens.batch(0, tokens.rows()));
             return report(sae, found) ? 0 : Main.FAILED;

@@ -29,15 +29,7 @@ final class EvalCommand implements Callable<Integer> {
     private static final int DEFAULT_CONTEXT = 128;
 
     @Mixin private InputOptions input;
-
-    @Option(names = "--dataset", paramLabel = "FILE|ID", description = "Parquet or JSON Lines with a `text` column or token ids, plain text, a folder of them, or a hub id (default: the demo's; NeelNanda/pile-10k with another model)")
-    private String dataset;
-
-    @Option(names = "--split", paramLabel = "NAME", defaultValue = "train", description = "of a dataset that is split (default: ${DEFAULT-VALUE})")
-    private String split;
-
-    @Option(names = "--column", paramLabel = "NAME", description = "of the dataset, for text or token ids (default: text, else tokens or input_ids)")
-    private String column;
+    @Mixin private DatasetOptions dataset;
 
     @Option(names = "--context-size", paramLabel = "N", description = "tokens in a row (default: the SAE's)")
     private Integer contextSize;
@@ -69,16 +61,14 @@ final class EvalCommand implements Callable<Integer> {
             sae.requireFits(model);
             int context = contextSize != null ? contextSize : Math.min(sae.config().contextSize() > 0 ? sae.config().contextSize() : DEFAULT_CONTEXT, model.config().nCtx());
             if (context < 2 || context > model.config().nCtx()) throw new InputException("--context-size should lie between 2 and the model's n_ctx of " + model.config().nCtx() + ", not at " + context + ".");
-            String name = dataset != null ? dataset : input.defaultDataset();
-            Dataset documents = Dataset.of(name, split, input.hub());
-            if (column != null) documents = documents.column(column);
+            Dataset documents = dataset.open(input.defaultDataset(), input.hub());
             TokenDataset tokens = tokens(documents, model, sae, context);
             SaeEvals evals;
             int rows = tokens.rows();
             try (Progress progress = new Progress("Evaluating rows", input.quiet())) {
                 evals = SaeEvals.run(model, sae, tokens.batch(0, rows), batchSizePrompts, batchSizePrompts * sparsityBatches, !includeSpecialTokens, done -> progress.update(done, rows));
             }
-            report(sae, evals, rows, context, dataset == null && input.demo() ? "demo" : name);
+            report(sae, evals, rows, context, !dataset.isNamed() && input.demo() ? "demo" : documents.name());
         }
         return 0;
     }

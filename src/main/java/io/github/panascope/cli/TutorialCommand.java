@@ -43,16 +43,8 @@ final class TutorialCommand implements Callable<Integer> {
     private static final int DEFAULT_CONTEXT = 128;
 
     @Mixin private InputOptions input;
+    @Mixin private DatasetOptions dataset;
     @Mixin private PromptOptions prompt;
-
-    @Option(names = "--dataset", paramLabel = "FILE|ID", description = "Parquet or JSON Lines with a `text` column (or token ids in `tokens` or `input_ids`), plain text, a folder of them, or a hub id (default: the demo's; NeelNanda/pile-10k with another model)")
-    private String dataset;
-
-    @Option(names = "--split", paramLabel = "NAME", defaultValue = "train", description = "of a dataset that is split (default: ${DEFAULT-VALUE})")
-    private String split;
-
-    @Option(names = "--column", paramLabel = "NAME", description = "of the dataset, for text or token ids (default: text, else tokens or input_ids)")
-    private String column;
 
     @Option(names = "--rows", paramLabel = "N", defaultValue = "32", description = "rows of the dataset for L0 and the losses (default: ${DEFAULT-VALUE})")
     private int rows;
@@ -76,7 +68,7 @@ final class TutorialCommand implements Callable<Integer> {
         Instant processStart = ProcessHandle.current().info().startInstant().orElse(Instant.now());
         checkOptions();
         Tokenization algorithm = tokenization();
-        Dataset named = dataset == null ? null : dataset(dataset); // a complaint before anything takes time
+        Dataset named = dataset.isNamed() ? dataset.open(null, input.hub()) : null; // a complaint before anything takes time
         Torch.version(); // loads libtorch, which is part of starting up
         seconds.put("startup", since(processStart));
         Device device = input.chooseDevice();
@@ -86,7 +78,7 @@ final class TutorialCommand implements Callable<Integer> {
             prompt.check(model);
             List<Integer> chosen = features(sae);
             int context = contextSize(sae, model);
-            Dataset documents = named != null ? named : dataset(input.defaultDataset());
+            Dataset documents = named != null ? named : dataset.open(input.defaultDataset(), input.hub());
             String how = documents.isTokenized() ? "pre-tokenized" : algorithm.toString();
             TokenDataset tokens = timed("tokenize", () -> tokenize(documents, model, sae, algorithm, context));
             int used = tokens.rows();
@@ -104,11 +96,6 @@ final class TutorialCommand implements Callable<Integer> {
     }
 
     // ------------------------------------------------------------------------------------------------- the steps
-
-    private Dataset dataset(String name) {
-        Dataset found = Dataset.of(name, split, input.hub());
-        return column == null ? found : found.column(column);
-    }
 
     /** The rows that are used, of all that there are. */
     private TokenDataset tokenize(Dataset documents, HookedTransformer model, Sae sae, Tokenization algorithm, int context) {
