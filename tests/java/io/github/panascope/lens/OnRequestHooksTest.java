@@ -62,6 +62,30 @@ class OnRequestHooksTest {
     }
 
     @Test
+    void whatACacheTakesIsKnownBefore() {
+        try (var scope = TensorScope.open(); HookedTransformer model = model()) {
+            Tensor tokens = tokens(scope);
+            Forward all = model.forward(tokens).caching(name -> true).caching(HookNames.onRequest(model.config()).stream().filter(name -> !name.endsWith("_input")).toArray(String[]::new));
+            all.logits();
+            long bytes = 0;
+            for (String name : all.cache().names()) {
+                Tensor kept = all.cache().get(name);
+                assertEquals(HookNames.shape(name, model.config(), tokens.size(0), tokens.size(1)), kept.shape(), name);
+                bytes += kept.shape().elements() * kept.dtype().bytes();
+            }
+            // With hook_attn_in asked for, ln1's own points report nothing: they are counted and not kept.
+            long silent = 3 * (tokens.size(0) * tokens.size(1) * (1 + 48)) * 4;
+            assertEquals(bytes + silent, all.cacheBytes());
+            int[] called = {0};
+            IllegalStateException e = assertThrows(IllegalStateException.class, () -> model.forward(tokens).caching(name -> true).cacheLimit(1000).hooks(Hooks.where(name -> true, (x, name) -> {
+                called[0]++;
+                return null;
+            })).logits());
+            assertTrue(e.getMessage().contains("more than the limit of 1000") && called[0] == 0, e.getMessage());
+        }
+    }
+
+    @Test
     void theyAreNotThereForPredicatesAndUnderNoOtherName() {
         try (var scope = TensorScope.open(); HookedTransformer model = model()) {
             assertFalse(model.runWithCache(tokens(scope), name -> true).cache().has("blocks.1.attn.hook_result"));

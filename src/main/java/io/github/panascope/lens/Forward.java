@@ -30,6 +30,7 @@ public final class Forward {
     private Tensor residual;
     private final Set<String> cached = new LinkedHashSet<>();
     private ActivationCache cache;
+    private long cacheLimit = Long.MAX_VALUE;
 
     Forward(HookedTransformer model, Tensor tokens) {
         this.model = model;
@@ -78,6 +79,21 @@ public final class Forward {
         for (String name : names) Hooks.requirePoint(name, points(), model.hookNamesOnRequest());
         cached.addAll(List.of(names));
         cache = new ActivationCache(model);
+        return this;
+    }
+
+    /**
+     * How many bytes {@link #caching} will keep, worked out before the run: of the model's own points, in float32 (int64 for hook_tokens). What is attached, and
+     * hooks that change the number of positions, are not counted.
+     */
+    public long cacheBytes() {
+        return cached.stream().filter(name -> attached.stream().noneMatch(each -> each.points().contains(name)))
+                .mapToLong(name -> Math.multiplyExact(HookNames.shape(name, model.config(), tokens.size(0), tokens.size(1)).elements(), (long) (name.equals("hook_tokens") ? DType.INT64 : DType.FLOAT32).bytes())).sum();
+    }
+
+    /** Refuses the run, before anything is computed, if {@link #cacheBytes} is more than this. */
+    public Forward cacheLimit(long bytes) {
+        this.cacheLimit = bytes;
         return this;
     }
 
@@ -182,6 +198,9 @@ public final class Forward {
 
     private Tensor run(int stopLayer, Ending ending) {
         TensorScope results = TensorScope.current();
+        if (cacheLimit != Long.MAX_VALUE && cacheBytes() > cacheLimit) {
+            throw new IllegalStateException("keeping " + cached.size() + " activations takes " + cacheBytes() + " bytes, more than the limit of " + cacheLimit + ": keep fewer, or run fewer rows at once");
+        }
         Map<String, List<ActivationHook>> resolved = hooks.resolve(points(), model.hookNamesOnRequest());
         for (String point : cached) resolved.computeIfAbsent(point, p -> new ArrayList<>()).add(keepIn(results));
         for (Attachment attachment : attached) addTo(resolved, attachment);

@@ -1,5 +1,6 @@
 package io.github.panascope.lens;
 
+import io.github.panascope.torch.Shape;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.OptionalInt;
@@ -45,6 +46,20 @@ public final class HookNames {
     /** Whether all that follows comes from what passes this hook point: from the residual stream, and from what is unembedded. */
     public static boolean isBottleneck(String name) {
         return name.matches("blocks\\.\\d+\\.hook_resid_(pre|mid|post)|ln_final\\.hook_normalized");
+    }
+
+    /** The shape of the activation at a hook point, for tokens [batch, pos]; the points of LayerNorms' scales end in 1. */
+    public static Shape shape(String name, TransformerConfig config, long batch, long positions) {
+        String point = name.substring(name.lastIndexOf('.') + 1);
+        return switch (point) {
+            case "hook_tokens" -> Shape.of(batch, positions);
+            case "hook_scale" -> Shape.of(batch, positions, 1);
+            case "hook_attn_scores", "hook_pattern" -> Shape.of(batch, config.nHeads(), positions, positions);
+            case "hook_q", "hook_k", "hook_v", "hook_z" -> Shape.of(batch, positions, config.nHeads(), config.dHead());
+            case "hook_result", "hook_q_input", "hook_k_input", "hook_v_input", "hook_attn_in" -> Shape.of(batch, positions, config.nHeads(), config.dModel());
+            case "hook_pre", "hook_post" -> Shape.of(batch, positions, config.dMlp());
+            default -> Shape.of(batch, positions, config.dModel());
+        };
     }
 
     /** The size of the last dimension at a hook point, with the heads of q, k, v and z counted as one; -1 where it is positions or 1. */
