@@ -1,6 +1,6 @@
 /**
  * GPT-2 with a hook at every point that TransformerLens names: loading, weight processing, tokens, forward passes, hooks,
- * caches and {@code test_prompt}.
+ * gradients, caches and what the residual stream in them is made of, patching, generation and {@code test_prompt}.
  *
  * <p>Shapes are written as TransformerLens writes them: batch, pos, d_model, head, d_head, d_mlp, d_vocab. A
  * {@link io.github.panascope.lens.HookedTransformer} is immutable; hooks are arguments of a run, so nothing of a run is left

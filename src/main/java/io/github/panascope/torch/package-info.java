@@ -6,7 +6,7 @@
  * is said explicitly, by {@link io.github.panascope.torch.TensorScope#adopt adopt} or
  * {@link io.github.panascope.torch.Tensor#promote promote}.
  *
- * <p>Operators run without gradients. Nothing here is thread-safe for writing: tensors of a confined scope belong to its
+ * <p>Operators run without gradients, unless {@link io.github.panascope.torch.GradMode#enable} switches them on for a thread. Nothing here is thread-safe for writing: tensors of a confined scope belong to its
  * thread, those of a shared scope may be read by all.
  */
 package io.github.panascope.torch;
