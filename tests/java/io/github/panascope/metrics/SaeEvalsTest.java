@@ -1,6 +1,8 @@
 package io.github.panascope.metrics;
 
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.github.panascope.Golden;
@@ -12,6 +14,7 @@ import io.github.panascope.torch.Tensor;
 import io.github.panascope.torch.TensorScope;
 import java.util.List;
 import java.util.Map;
+import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.extension.ExtendWith;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -26,6 +29,20 @@ class SaeEvalsTest {
 
     private static void assertClose(double expected, double actual, String what) {
         assertEquals(expected, actual, Math.max(ABSOLUTE, RELATIVE * Math.abs(expected)), what);
+    }
+
+    @Test
+    void partsMergeToTheWhole() {
+        try (var _ = TensorScope.open(); HookedTransformer model = HookedTransformer.fromPretrained("gpt2-small", HookedTransformer.Options.DEFAULT, Golden.standardA().hub());
+                Sae sae = Sae.fromPretrained("tests/resources/golden/standard_a/sae")) {
+            JsonNode rows = GOLDEN.expected().get("standard").get("tokens");
+            Tensor tokens = Tensor.of(rows.valueStream().flatMap(JsonNode::valueStream).mapToLong(JsonNode::longValue).toArray(), Shape.of(rows.size(), rows.get(0).size()));
+            SaeEvals whole = SaeEvals.run(model, sae, tokens, 4, 12, true, done -> { }), part = SaeEvals.run(model, sae, tokens.slice(0, 8, 12), 4, 4, true, done -> { });
+            part.merge(SaeEvals.run(model, sae, tokens.slice(0, 0, 8), 4, 8, true, done -> { }));
+            whole.metrics().forEach((group, metrics) -> metrics.forEach((name, value) -> assertEquals(value, part.metrics().get(group).get(name), 1e-9 * Math.abs(value), name)));
+            whole.featureMetrics().forEach((name, values) -> assertArrayEquals(values, part.featureMetrics().get(name), 1e-12, name));
+            assertThrows(IllegalArgumentException.class, () -> whole.merge(SaeEvals.run(model, sae, tokens.slice(0, 0, 2), 2, 2, true, done -> { })));
+        }
     }
 
     @ParameterizedTest

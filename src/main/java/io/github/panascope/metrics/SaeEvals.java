@@ -93,6 +93,40 @@ public final class SaeEvals {
         return evals;
     }
 
+    /**
+     * Adds what another one has seen of the same SAE in the same model: of other rows, whole batches of them.
+     *
+     * @throws IllegalArgumentException if it is of another SAE, or had another size of batches
+     */
+    public void merge(SaeEvals other) {
+        if (other.sae != sae || other.batchSizePrompts != batchSizePrompts || other.excludeSpecialTokens != excludeSpecialTokens) {
+            throw new IllegalArgumentException("only evals of one SAE, in batches of one size, can be merged");
+        }
+        klSae += other.klSae;
+        klAblation += other.klAblation;
+        ceSae += other.ceSae;
+        ceWithout += other.ceWithout;
+        ceAblation += other.ceAblation;
+        klPositions += other.klPositions;
+        cePositions += other.cePositions;
+        variance.merge(other.variance);
+        legacy += other.legacy;
+        squaredError += other.squaredError;
+        cosine += other.cosine;
+        normIn += other.normIn;
+        normOut += other.normOut;
+        ratio += other.ratio;
+        bias += other.bias;
+        l0 += other.l0;
+        l1 += other.l1;
+        positions += other.positions;
+        batches += other.batches;
+        for (int i = 0; i < firings.length; i++) {
+            firings[i] += other.firings[i];
+            rowsFired[i] += other.rowsFired[i];
+        }
+    }
+
     /** 1 where a position counts, else 0: float32 [batch, pos]. */
     private Tensor mask(Tensor tokens) {
         Tensor ones = Tensor.zeros(DType.FLOAT32, tokens.shape()).add(1).to(tokens.device());
