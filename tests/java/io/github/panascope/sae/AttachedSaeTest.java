@@ -75,6 +75,26 @@ class AttachedSaeTest {
     }
 
     @Test
+    void aViewHasItsHooksAndSaesInEveryRun() {
+        try (var scope = TensorScope.open(); HookedTransformer model = model(); Sae sae = sae("standard"); Sae gated = sae("gated")) {
+            Tensor tokens = Safetensors.open(FOLDER.resolve("expected.safetensors"), scope).tensor("tokens"), plain = model.run(tokens);
+            Hooks doubled = Hooks.at("blocks.0.hook_mlp_out", (x, name) -> x.mul(2)), plusOne = Hooks.at("blocks.0.hook_mlp_out", (x, name) -> x.add(1));
+            HookedTransformer view = model.with(doubled);
+            assertTrue(model.runWithHooks(tokens, doubled).sameElements(view.run(tokens)));
+            assertTrue(model.runWithHooks(tokens, doubled.and(plusOne)).sameElements(view.runWithHooks(tokens, plusOne)), "the view's come first");
+            assertTrue(model.runWithHooks(tokens, doubled.and(plusOne)).sameElements(model.with(doubled).with(plusOne).run(tokens)));
+            HookedTransformer attached = view.with(sae.attachment(false, false)).with(gated.attachment(false, false)).with(sae.attachment(true, false));
+            assertTrue(model.forward(tokens).hooks(doubled).attach(gated.attachment(false, false)).attach(sae.attachment(true, false)).logits().sameElements(attached.run(tokens)));
+            assertTrue(attached.runWithCache(tokens, name -> name.endsWith("hook_sae_error")).cache().has("blocks.2.hook_resid_pre.hook_sae_error"));
+            assertEquals(model.generate(tokens.slice(0, 0, 1)).hooks(doubled).text(), view.generate(tokens.slice(0, 0, 1)).text());
+            assertThrows(IllegalStateException.class, () -> attached.generate("x"));
+            attached.close();
+            view.close();
+            assertTrue(plain.sameElements(model.run(tokens)), "nothing of a view stays, and closing one frees nothing");
+        }
+    }
+
+    @Test
     void featuresSteerAlongTheirDirections() {
         try (var scope = TensorScope.open(); HookedTransformer model = model(); Sae sae = sae("standard"); Sae heads = sae("jumprelu_z")) {
             Tensor tokens = Safetensors.open(FOLDER.resolve("expected.safetensors"), scope).tensor("tokens");

@@ -24,7 +24,7 @@ import java.util.stream.Stream;
 public final class Forward {
     private final HookedTransformer model;
     private final Tensor tokens;
-    private Hooks hooks = Hooks.NONE;
+    private Hooks hooks;
     private final List<Attachment> attached = new ArrayList<>();
     private int startLayer;
     private Tensor residual;
@@ -35,11 +35,12 @@ public final class Forward {
     Forward(HookedTransformer model, Tensor tokens) {
         this.model = model;
         this.tokens = tokens;
+        this.hooks = model.hooks();
     }
 
-    /** Calls these hooks during the run. */
+    /** Calls these hooks during the run, after those of the model's view. */
     public Forward hooks(Hooks hooks) {
-        this.hooks = hooks;
+        this.hooks = model.hooks().and(hooks);
         return this;
     }
 

@@ -24,13 +24,15 @@ public final class Generation {
     private Sampling sampling = Sampling.GREEDY;
     private boolean stopAtEos = true;
     private boolean usePastKvCache = true;
-    private Hooks hooks = Hooks.NONE;
+    private Hooks hooks;
     private long seed;
     private Consumer<int[]> listener = tokens -> { };
 
     Generation(HookedTransformer model, int[][] rows) {
         this.model = model;
         this.rows = rows;
+        this.hooks = model.hooks();
+        if (!model.attachments().isEmpty()) throw new IllegalStateException("a generation cannot have attachments: give it hooks instead (Sae.asHooks)");
     }
 
     /** How many tokens to add at most. */
@@ -66,7 +68,7 @@ public final class Generation {
 
     /** Calls these hooks at every step: first with all positions of the prompt, then, with the cache, with the new one alone. */
     public Generation hooks(Hooks others) {
-        this.hooks = others;
+        this.hooks = model.hooks().and(others);
         return this;
     }
 

@@ -56,6 +56,10 @@ public final class HookedTransformer implements AutoCloseable {
     private final List<ScriptModule> blocks = new ArrayList<>();
     private final ScriptModule unembed;
     private final List<String> hookNames, hookNamesOnRequest;
+    private final Hooks hooks;
+    private final List<Attachment> attachments;
+    /** Whether this is another model seen with hooks, which owns nothing. */
+    private final boolean view;
 
     HookedTransformer(String name, TransformerConfig config, Tokenizer tokenizer, Device device, List<String> skippedKeys, ScriptModule root, TensorScope scope) {
         this.name = name;
@@ -70,6 +74,52 @@ public final class HookedTransformer implements AutoCloseable {
         this.unembed = root.child("unembed");
         this.hookNames = HookNames.all(config);
         this.hookNamesOnRequest = HookNames.onRequest(config);
+        this.hooks = Hooks.NONE;
+        this.attachments = List.of();
+        this.view = false;
+    }
+
+    private HookedTransformer(HookedTransformer model, Hooks hooks, List<Attachment> attachments) {
+        this.name = model.name;
+        this.config = model.config;
+        this.tokenizer = model.tokenizer;
+        this.device = model.device;
+        this.skippedKeys = model.skippedKeys;
+        this.scope = model.scope;
+        this.root = model.root;
+        this.embed = model.embed;
+        this.blocks.addAll(model.blocks);
+        this.unembed = model.unembed;
+        this.hookNames = model.hookNames;
+        this.hookNamesOnRequest = model.hookNamesOnRequest;
+        this.hooks = hooks;
+        this.attachments = List.copyOf(attachments);
+        this.view = true;
+    }
+
+    /**
+     * This model with hooks in every run, before those of the run itself. A view: it shares the weights, costs nothing, needs no closing, and can be used
+     * as long as this model, beside it and beside other views, by any number of threads.
+     */
+    public HookedTransformer with(Hooks others) {
+        return new HookedTransformer(this, hooks.and(others), attachments);
+    }
+
+    /** This model with something attached in every run, such as an SAE: a view, as above. What is attached to the same point already is replaced. */
+    public HookedTransformer with(Attachment attachment) {
+        List<Attachment> all = new ArrayList<>(attachments);
+        all.removeIf(other -> other.writesAt().equals(attachment.writesAt()));
+        all.add(attachment);
+        return new HookedTransformer(this, hooks, all);
+    }
+
+    /** What every run of this view has. */
+    Hooks hooks() {
+        return hooks;
+    }
+
+    List<Attachment> attachments() {
+        return attachments;
     }
 
     /**
@@ -254,7 +304,9 @@ public final class HookedTransformer implements AutoCloseable {
             throw new IllegalArgumentException("a context of " + batch.size(1) + " tokens is longer than the model's n_ctx of " + config.nCtx());
         }
         if (batch.shape().elements() == 0) throw new IllegalArgumentException("tokens should not be empty: " + tokens);
-        return new Forward(this, batch.device().equals(device) ? batch : batch.to(device));
+        Forward forward = new Forward(this, batch.device().equals(device) ? batch : batch.to(device));
+        attachments.forEach(forward::attach);
+        return forward;
     }
 
     /** Describes a forward pass over a text, with {@code <|endoftext|>} before it. */
@@ -419,9 +471,9 @@ public final class HookedTransformer implements AutoCloseable {
         return unembed;
     }
 
-    /** Frees the weights. */
+    /** Frees the weights; a view has none, and does nothing. */
     @Override
     public void close() {
-        scope.close();
+        if (!view) scope.close();
     }
 }

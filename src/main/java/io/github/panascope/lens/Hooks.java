@@ -40,6 +40,13 @@ public final class Hooks {
         return with(new Entry(name, null, hook));
     }
 
+    /** These hooks, and then others. */
+    public Hooks and(Hooks others) {
+        List<Entry> all = new ArrayList<>(entries);
+        all.addAll(others.entries);
+        return new Hooks(List.copyOf(all));
+    }
+
     /** These hooks, and one more at every point whose name passes. */
     public Hooks andWhere(Predicate<String> names, ActivationHook hook) {
         return with(new Entry(null, names, hook));
