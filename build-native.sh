@@ -80,6 +80,7 @@ compile() { # folder, extra flags
     -o "$dir/libpanascope.so" "$dir"/*.o -L"$LIB" -ltorch_cpu -lc10
   "$CC" -std=c11 "${common[@]}" native/test/psc_test.c -o "$dir/psc_test" -L"$dir" -lpanascope -lm \
     -Wl,-rpath,"$PWD/$dir" -Wl,-rpath-link,"$LIB"
+  "$CC" -std=c11 "${common[@]}" -shared native/test/consumer.c -o "$dir/libconsumer.so"
 }
 
 find_libtorch

@@ -46,7 +46,7 @@ PSC_API PSC_STATIC const char *psc_last_error(void);
 
 /* -------------------------------------------------------------------------------------------------------- runtime */
 
-#define PSC_ABI_VERSION 2
+#define PSC_ABI_VERSION 3
 
 #define PSC_DEVICE_CPU 0
 #define PSC_DEVICE_CUDA 1
@@ -55,6 +55,7 @@ PSC_API PSC_STATIC const char *psc_last_error(void);
 #define PSC_KIND_TENSOR 0
 #define PSC_KIND_MODULE 1
 #define PSC_KIND_HOOKS 2
+#define PSC_KIND_EXPORT 3 /* tensors given to other libraries, which have not let go of them yet */
 
 /* PSC_ABI_VERSION of the header this library was compiled from. */
 PSC_API int32_t psc_abi_version(void);
@@ -80,6 +81,12 @@ PSC_API int32_t psc_threads_set(int32_t threads);
 
 /* Seeds libtorch's default generators. */
 PSC_API int32_t psc_seed(int64_t seed);
+
+/* Begins to add up, for this thread, what libtorch's allocators are asked for during calls of this header; psc_memory_watched ends it. */
+PSC_API int32_t psc_memory_watch(void);
+
+/* Since psc_memory_watch: bytes that were allocated, and the most that were in use at once of these. */
+PSC_API int32_t psc_memory_watched(PSC_OUT int64_t *allocated, PSC_OUT int64_t *peak);
 
 /* Handles of a PSC_KIND_ that were handed out and not freed; -1 for an unknown kind. */
 PSC_API int64_t psc_live_handles(int32_t kind);
@@ -227,6 +234,33 @@ PSC_API int32_t psc_grad_flows(PSC_BORROWED const psc_tensor *tensor, PSC_OUT in
 PSC_API int32_t psc_grad_compute(PSC_BORROWED const psc_tensor *output, PSC_BORROWED psc_tensor *const *inputs, int32_t count,
                                  PSC_OUT_OWNED psc_tensor **gradients);
 
+/* -------------------------------------------------------------------------------------------------------- exchange */
+
+/*
+ * Tensors to and from other libraries of this process, without a copy. What is exported keeps the memory alive until the other library calls its
+ * release function, on any thread; memory that is only borrowed (psc_tensor_wrap) is refused, since nothing could keep it.
+ */
+
+/* A DLManagedTensor (DLPack 0.8, the unversioned form). Whoever takes it calls its deleter once. */
+PSC_API int32_t psc_dlpack_export(PSC_BORROWED const psc_tensor *tensor, PSC_OUT_OWNED void **managed);
+
+/* A tensor over a DLManagedTensor's memory; the last tensor that shares it calls the deleter. Consumed only if it succeeds. */
+PSC_API int32_t psc_dlpack_import(PSC_BORROWED void *managed, PSC_OUT_OWNED psc_tensor **out);
+
+/* Calls the deleter of a DLManagedTensor that nobody took. */
+PSC_API void psc_dlpack_free(PSC_CONSUMED void *managed);
+
+/* Fills an ArrowSchema (72 bytes) and an ArrowArray (80 bytes) of the caller's with a column: [rows] as numbers, [rows, n] as fixed-size lists of n. */
+PSC_API int32_t psc_arrow_export(PSC_BORROWED const psc_tensor *tensor, PSC_BORROWED const char *name, PSC_BORROWED void *schema,
+                                 PSC_BORROWED void *array);
+
+/* A tensor over such a column of another library's, which is moved out of `array` (marked released, as the Arrow C data interface says) and released
+   with the last tensor that shares it; `schema` is released at once. A column that does not fit is refused, and both are as they were. */
+PSC_API int32_t psc_arrow_import(PSC_BORROWED void *schema, PSC_BORROWED void *array, PSC_OUT_OWNED psc_tensor **out);
+
+/* Releases an ArrowSchema and an ArrowArray that nobody took; what is released already stays so. */
+PSC_API void psc_arrow_release(PSC_BORROWED void *schema, PSC_BORROWED void *array);
+
 /* ----------------------------------------------------------------------------------------------------------- hook */
 
 /*
@@ -240,6 +274,11 @@ typedef int32_t (*psc_hook_fn)(int64_t run, PSC_BORROWED const char *name, PSC_B
 /* A set of hook point names and the function that hears of them; `run` is passed through. */
 PSC_API int32_t psc_hooks_new(PSC_BORROWED psc_hook_fn callback, int64_t run, PSC_BORROWED const char *const *names,
                               int32_t count, PSC_OUT_OWNED psc_hooks **out);
+
+/* Calls the callback with the gradient of an activation when it is computed, on the thread that computes it; a replacement flows on. The name need
+   not be among the set's, and the set may be freed before. Fails with PSC_ERR_CALLBACK out of psc_grad_compute. */
+PSC_API int32_t psc_hooks_on_gradient(PSC_BORROWED const psc_hooks *hooks, PSC_BORROWED const char *name,
+                                      PSC_BORROWED psc_tensor *activation);
 
 PSC_API void psc_hooks_free(PSC_CONSUMED psc_hooks *hooks);
 

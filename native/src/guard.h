@@ -18,6 +18,11 @@ struct HookFailed {
   const char *why = "a hook failed";
 };
 
+// The same out of the autograd engine, which carries nothing but std::exceptions from its nodes to the caller.
+struct GradientHookFailed final : std::exception {
+  const char *what() const noexcept override { return "a hook on a gradient failed"; }
+};
+
 // Keeps the sentence for psc_last_error() and returns the code. Never throws.
 int32_t fail(int32_t code, const char *message) noexcept;
 
@@ -52,6 +57,8 @@ int32_t guard(Body &&body) noexcept {
     return PSC_OK;
   } catch (const HookFailed &e) {
     return fail(PSC_ERR_CALLBACK, e.why);
+  } catch (const GradientHookFailed &e) {
+    return fail(PSC_ERR_CALLBACK, e.what());
   } catch (const c10::OutOfMemoryError &e) {
     return fail(PSC_ERR_OUT_OF_MEMORY, e.what_without_backtrace());
   } catch (const c10::IndexError &e) {

@@ -8,6 +8,7 @@
 #include <ATen/core/stack.h>
 #include <pthread.h>
 #include <torch/library.h>
+#include <torch/csrc/autograd/variable.h>
 
 #include <memory>
 #include <unordered_set>
@@ -40,9 +41,13 @@ uintptr_t stack_end() {
   return end;
 }
 
-void require_stack() {
+bool stack_suffices() {
   char here;
-  if (reinterpret_cast<uintptr_t>(&here) - stack_end() < STACK_FOR_CALLBACK)
+  return reinterpret_cast<uintptr_t>(&here) - stack_end() >= STACK_FOR_CALLBACK;
+}
+
+void require_stack() {
+  if (!stack_suffices())
     throw psc::HookFailed{"too little of this thread's stack is left to call a hook: runs are nested too deeply, or the stack is too small (-Xss)"};
 }
 
@@ -97,6 +102,24 @@ int32_t psc_hooks_new(psc_hook_fn callback, int64_t run, const char *const *name
     hooks->run = run;
     hooks->names.insert(names, names + count);
     *out = hooks.release();
+  });
+}
+
+int32_t psc_hooks_on_gradient(const psc_hooks *hooks, const char *name, psc_tensor *activation) {
+  return psc::guard([&] {
+    // By value: the graph that keeps this function may outlive the set.
+    auto callback = hooks->callback;
+    auto run = hooks->run;
+    activation->tensor.register_hook([callback, run, point = std::string(name)](const at::Tensor &gradient) -> at::Tensor {
+      if (!gradient.defined()) return gradient;
+      if (!stack_suffices()) throw psc::GradientHookFailed{};
+      psc_tensor handle{gradient};
+      psc_tensor *replacement = nullptr;
+      int32_t status = callback(run, point.c_str(), &handle, &replacement);
+      std::unique_ptr<psc::OwnedTensor> taken(static_cast<psc::OwnedTensor *>(replacement));
+      if (status != PSC_OK) throw psc::GradientHookFailed{};
+      return taken ? taken->tensor : gradient;
+    });
   });
 }
 

@@ -3,6 +3,7 @@
 #include "guard.h"
 #include "handles.h"
 #include "hook.h"
+#include "memory.h"
 #include "values.h"
 
 #include <torch/csrc/jit/api/module.h>
@@ -97,6 +98,7 @@ int32_t psc_module_call(const psc_module *module, const char *method, const psc_
   *result_count = 0;
   return psc::guard([&] {
     psc::CallGradMode mode;
+    psc::CallMemory memory;
     PlainExecution plain;
     psc::ActiveHooks active(hooks);
     auto found = module->module.get_method(method);

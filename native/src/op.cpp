@@ -1,6 +1,7 @@
 // Section "op" of psc.h: one door to every operator of ATen's dispatcher, boxed.
 #include "gradient.h"
 #include "guard.h"
+#include "memory.h"
 #include "values.h"
 
 #include <ATen/core/dispatch/Dispatcher.h>
@@ -40,6 +41,7 @@ int32_t psc_op_call(const psc_op *op, const psc_value *args, int32_t count, psc_
   *result_count = 0;
   return psc::guard([&] {
     psc::CallGradMode mode;
+    psc::CallMemory memory;
     torch::jit::Stack stack;
     psc::push_arguments(op->handle.schema(), 0, args, count, stack);
     op->handle.callBoxed(stack);

@@ -12,7 +12,7 @@
 #include <mutex>
 
 namespace psc {
-std::atomic<int64_t> live_handles[3];
+std::atomic<int64_t> live_handles[4];
 }
 
 int32_t psc_abi_version(void) { return PSC_ABI_VERSION; }
@@ -67,6 +67,6 @@ int32_t psc_seed(int64_t seed) {
 }
 
 int64_t psc_live_handles(int32_t kind) {
-  if (kind < PSC_KIND_TENSOR || kind > PSC_KIND_HOOKS) return -1;
+  if (kind < PSC_KIND_TENSOR || kind > PSC_KIND_EXPORT) return -1;
   return psc::live_handles[kind].load(std::memory_order_relaxed);
 }

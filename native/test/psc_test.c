@@ -219,13 +219,106 @@ static void modules_and_hooks(const char *file) {
   psc_tensor_free(x);
 }
 
+static void exchange(void) {
+  float data[6] = {1, 2, 3, 4, 5, 6};
+  psc_tensor *borrowed, *t, *back;
+  psc_value shape_like, made;
+  const psc_op *clone;
+  int32_t n;
+  void *managed;
+  OK(psc_tensor_wrap(data, PSC_FLOAT32, (int64_t[]){2, 3}, 2, &borrowed));
+  fails(psc_dlpack_export(borrowed, &managed), PSC_ERR_VALUE, "belongs to somebody else");
+  OK(psc_op_find("aten::clone", "", &clone));
+  shape_like = tensor_value(borrowed);
+  OK(psc_memory_watch());
+  OK(psc_op_call(clone, &shape_like, 1, &made, 1, &n));
+  int64_t allocated, peak;
+  OK(psc_memory_watched(&allocated, &peak));
+  CHECK(allocated >= (int64_t)sizeof data && peak >= (int64_t)sizeof data);
+  t = made.as.p;
+
+  OK(psc_dlpack_export(t, &managed));
+  CHECK(psc_live_handles(PSC_KIND_EXPORT) == 1);
+  psc_tensor_free(t); /* the export keeps the memory */
+  OK(psc_dlpack_import(managed, &back));
+  psc_tensor_info info;
+  OK(psc_tensor_describe(back, &info));
+  CHECK(info.rank == 2 && info.sizes[1] == 3 && ((float *)(intptr_t)info.address)[5] == 6);
+  OK(psc_dlpack_export(back, &managed));
+  psc_dlpack_free(managed);
+  CHECK(psc_live_handles(PSC_KIND_EXPORT) == 1);
+
+  _Alignas(8) char schema[72], array[80];
+  fails(psc_arrow_export(borrowed, "x", schema, array), PSC_ERR_VALUE, "belongs to somebody else");
+  OK(psc_arrow_export(back, "x", schema, array));
+  psc_tensor_free(back);
+  OK(psc_arrow_import(schema, array, &t));
+  fails(psc_arrow_import(schema, array, &back), PSC_ERR_VALUE, "released already");
+  OK(psc_tensor_describe(t, &info));
+  CHECK(info.rank == 2 && info.sizes[0] == 2 && ((float *)(intptr_t)info.address)[4] == 5);
+  OK(psc_arrow_export(t, "x", schema, array));
+  psc_arrow_release(schema, array);
+  psc_arrow_release(schema, array);
+  psc_tensor_free(t);
+  psc_tensor_free(borrowed);
+  CHECK(psc_live_handles(PSC_KIND_EXPORT) == 0);
+}
+
+static int32_t double_gradient(int64_t run, const char *name, psc_tensor *gradient, psc_tensor **replacement) {
+  CHECK(strcmp(name, "here") == 0);
+  if (run == 13) return PSC_ERR_UNKNOWN;
+  const psc_op *add;
+  psc_value args[2] = {tensor_value(gradient), tensor_value(gradient)}, result;
+  int32_t n;
+  OK(psc_op_find("aten::add", "Tensor", &add));
+  OK(psc_op_call(add, args, 2, &result, 1, &n));
+  *replacement = result.as.p;
+  return PSC_OK;
+}
+
+static void gradient_hooks(void) {
+  for (int64_t run = 12; run <= 13; run++) {
+    float data[1] = {3};
+    psc_tensor *t, *leaf, *gradient;
+    const psc_op *mul;
+    psc_value result;
+    int32_t n, former;
+    psc_hooks *hooks;
+    OK(psc_tensor_wrap(data, PSC_FLOAT32, NULL, 0, &t));
+    OK(psc_grad_leaf(t, &leaf));
+    OK(psc_hooks_new(double_gradient, run, NULL, 0, &hooks));
+    OK(psc_hooks_on_gradient(hooks, "here", leaf));
+    psc_hooks_free(hooks);
+    OK(psc_grad_enable(1, &former));
+    OK(psc_op_find("aten::mul", "Tensor", &mul));
+    psc_value args[2] = {tensor_value(leaf), tensor_value(leaf)};
+    OK(psc_op_call(mul, args, 2, &result, 1, &n));
+    psc_tensor *output = result.as.p;
+    if (run == 13) {
+      fails(psc_grad_compute(output, &leaf, 1, &gradient), PSC_ERR_CALLBACK, "gradient failed");
+    } else {
+      OK(psc_grad_compute(output, &leaf, 1, &gradient));
+      psc_tensor_info info;
+      OK(psc_tensor_describe(gradient, &info));
+      CHECK(*(float *)(intptr_t)info.address == 12); /* twice 2x */
+      psc_tensor_free(gradient);
+    }
+    OK(psc_grad_enable(former, &former));
+    psc_tensor_free(output);
+    psc_tensor_free(leaf);
+    psc_tensor_free(t);
+  }
+}
+
 int main(int argc, char **argv) {
   CHECK(argc == 2); /* the path of a file that may be written */
   runtime();
   tensors();
   operators();
   modules_and_hooks(argv[1]);
-  for (int32_t kind = PSC_KIND_TENSOR; kind <= PSC_KIND_HOOKS; kind++) CHECK(psc_live_handles(kind) == 0);
+  exchange();
+  gradient_hooks();
+  for (int32_t kind = PSC_KIND_TENSOR; kind <= PSC_KIND_EXPORT; kind++) CHECK(psc_live_handles(kind) == 0);
   printf("psc_test: %d checks hold, no handle is left\n", checks);
   return 0;
 }

@@ -22,6 +22,7 @@ class ArchitectureTest {
             "hub", Set.of("torch"),
             "lens", Set.of("torch", "hub"),
             "sae", Set.of("torch", "hub", "lens"),
+            "plot", Set.of("torch", "hub"),
             "metrics", Set.of("torch", "hub", "lens", "sae"),
             "cli", Set.of("torch", "hub", "lens", "sae", "metrics"));
 

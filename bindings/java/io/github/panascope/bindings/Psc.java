@@ -132,10 +132,10 @@ public class Psc {
     public static int PSC_ERR_UNKNOWN() {
         return PSC_ERR_UNKNOWN;
     }
-    private static final int PSC_ABI_VERSION = (int)2L;
+    private static final int PSC_ABI_VERSION = (int)3L;
     /**
      * {@snippet lang=c :
-     * #define PSC_ABI_VERSION 2
+     * #define PSC_ABI_VERSION 3
      * }
      */
     public static int PSC_ABI_VERSION() {
@@ -194,6 +194,15 @@ public class Psc {
      */
     public static int PSC_KIND_HOOKS() {
         return PSC_KIND_HOOKS;
+    }
+    private static final int PSC_KIND_EXPORT = (int)3L;
+    /**
+     * {@snippet lang=c :
+     * #define PSC_KIND_EXPORT 3
+     * }
+     */
+    public static int PSC_KIND_EXPORT() {
+        return PSC_KIND_EXPORT;
     }
     private static final int PSC_FLOAT32 = (int)1L;
     /**
@@ -969,6 +978,121 @@ public class Psc {
                 traceDowncall("psc_seed", seed);
             }
             return (int)mh$.invokeExact(seed);
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class psc_memory_watch {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            Psc.C_INT    );
+
+        public static final MemorySegment ADDR = Psc.findOrThrow("psc_memory_watch");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * int32_t psc_memory_watch()
+     * }
+     */
+    public static FunctionDescriptor psc_memory_watch$descriptor() {
+        return psc_memory_watch.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * int32_t psc_memory_watch()
+     * }
+     */
+    public static MethodHandle psc_memory_watch$handle() {
+        return psc_memory_watch.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * int32_t psc_memory_watch()
+     * }
+     */
+    public static MemorySegment psc_memory_watch$address() {
+        return psc_memory_watch.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * int32_t psc_memory_watch()
+     * }
+     */
+    public static int psc_memory_watch() {
+        var mh$ = psc_memory_watch.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("psc_memory_watch");
+            }
+            return (int)mh$.invokeExact();
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class psc_memory_watched {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            Psc.C_INT,
+            Psc.C_POINTER,
+            Psc.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = Psc.findOrThrow("psc_memory_watched");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * int32_t psc_memory_watched(int64_t *allocated, int64_t *peak)
+     * }
+     */
+    public static FunctionDescriptor psc_memory_watched$descriptor() {
+        return psc_memory_watched.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * int32_t psc_memory_watched(int64_t *allocated, int64_t *peak)
+     * }
+     */
+    public static MethodHandle psc_memory_watched$handle() {
+        return psc_memory_watched.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * int32_t psc_memory_watched(int64_t *allocated, int64_t *peak)
+     * }
+     */
+    public static MemorySegment psc_memory_watched$address() {
+        return psc_memory_watched.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * int32_t psc_memory_watched(int64_t *allocated, int64_t *peak)
+     * }
+     */
+    public static int psc_memory_watched(MemorySegment allocated, MemorySegment peak) {
+        var mh$ = psc_memory_watched.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("psc_memory_watched", allocated, peak);
+            }
+            return (int)mh$.invokeExact(allocated, peak);
         } catch (Throwable ex$) {
            throw new AssertionError("should not reach here", ex$);
         }
@@ -2413,6 +2537,360 @@ public class Psc {
         }
     }
 
+    private static class psc_dlpack_export {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            Psc.C_INT,
+            Psc.C_POINTER,
+            Psc.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = Psc.findOrThrow("psc_dlpack_export");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * int32_t psc_dlpack_export(const psc_tensor *tensor, void **managed)
+     * }
+     */
+    public static FunctionDescriptor psc_dlpack_export$descriptor() {
+        return psc_dlpack_export.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * int32_t psc_dlpack_export(const psc_tensor *tensor, void **managed)
+     * }
+     */
+    public static MethodHandle psc_dlpack_export$handle() {
+        return psc_dlpack_export.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * int32_t psc_dlpack_export(const psc_tensor *tensor, void **managed)
+     * }
+     */
+    public static MemorySegment psc_dlpack_export$address() {
+        return psc_dlpack_export.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * int32_t psc_dlpack_export(const psc_tensor *tensor, void **managed)
+     * }
+     */
+    public static int psc_dlpack_export(MemorySegment tensor, MemorySegment managed) {
+        var mh$ = psc_dlpack_export.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("psc_dlpack_export", tensor, managed);
+            }
+            return (int)mh$.invokeExact(tensor, managed);
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class psc_dlpack_import {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            Psc.C_INT,
+            Psc.C_POINTER,
+            Psc.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = Psc.findOrThrow("psc_dlpack_import");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * int32_t psc_dlpack_import(void *managed, psc_tensor **out)
+     * }
+     */
+    public static FunctionDescriptor psc_dlpack_import$descriptor() {
+        return psc_dlpack_import.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * int32_t psc_dlpack_import(void *managed, psc_tensor **out)
+     * }
+     */
+    public static MethodHandle psc_dlpack_import$handle() {
+        return psc_dlpack_import.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * int32_t psc_dlpack_import(void *managed, psc_tensor **out)
+     * }
+     */
+    public static MemorySegment psc_dlpack_import$address() {
+        return psc_dlpack_import.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * int32_t psc_dlpack_import(void *managed, psc_tensor **out)
+     * }
+     */
+    public static int psc_dlpack_import(MemorySegment managed, MemorySegment out) {
+        var mh$ = psc_dlpack_import.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("psc_dlpack_import", managed, out);
+            }
+            return (int)mh$.invokeExact(managed, out);
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class psc_dlpack_free {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.ofVoid(
+            Psc.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = Psc.findOrThrow("psc_dlpack_free");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * void psc_dlpack_free(void *managed)
+     * }
+     */
+    public static FunctionDescriptor psc_dlpack_free$descriptor() {
+        return psc_dlpack_free.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * void psc_dlpack_free(void *managed)
+     * }
+     */
+    public static MethodHandle psc_dlpack_free$handle() {
+        return psc_dlpack_free.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * void psc_dlpack_free(void *managed)
+     * }
+     */
+    public static MemorySegment psc_dlpack_free$address() {
+        return psc_dlpack_free.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * void psc_dlpack_free(void *managed)
+     * }
+     */
+    public static void psc_dlpack_free(MemorySegment managed) {
+        var mh$ = psc_dlpack_free.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("psc_dlpack_free", managed);
+            }
+            mh$.invokeExact(managed);
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class psc_arrow_export {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            Psc.C_INT,
+            Psc.C_POINTER,
+            Psc.C_POINTER,
+            Psc.C_POINTER,
+            Psc.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = Psc.findOrThrow("psc_arrow_export");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * int32_t psc_arrow_export(const psc_tensor *tensor, const char *name, void *schema, void *array)
+     * }
+     */
+    public static FunctionDescriptor psc_arrow_export$descriptor() {
+        return psc_arrow_export.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * int32_t psc_arrow_export(const psc_tensor *tensor, const char *name, void *schema, void *array)
+     * }
+     */
+    public static MethodHandle psc_arrow_export$handle() {
+        return psc_arrow_export.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * int32_t psc_arrow_export(const psc_tensor *tensor, const char *name, void *schema, void *array)
+     * }
+     */
+    public static MemorySegment psc_arrow_export$address() {
+        return psc_arrow_export.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * int32_t psc_arrow_export(const psc_tensor *tensor, const char *name, void *schema, void *array)
+     * }
+     */
+    public static int psc_arrow_export(MemorySegment tensor, MemorySegment name, MemorySegment schema, MemorySegment array) {
+        var mh$ = psc_arrow_export.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("psc_arrow_export", tensor, name, schema, array);
+            }
+            return (int)mh$.invokeExact(tensor, name, schema, array);
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class psc_arrow_import {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            Psc.C_INT,
+            Psc.C_POINTER,
+            Psc.C_POINTER,
+            Psc.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = Psc.findOrThrow("psc_arrow_import");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * int32_t psc_arrow_import(void *schema, void *array, psc_tensor **out)
+     * }
+     */
+    public static FunctionDescriptor psc_arrow_import$descriptor() {
+        return psc_arrow_import.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * int32_t psc_arrow_import(void *schema, void *array, psc_tensor **out)
+     * }
+     */
+    public static MethodHandle psc_arrow_import$handle() {
+        return psc_arrow_import.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * int32_t psc_arrow_import(void *schema, void *array, psc_tensor **out)
+     * }
+     */
+    public static MemorySegment psc_arrow_import$address() {
+        return psc_arrow_import.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * int32_t psc_arrow_import(void *schema, void *array, psc_tensor **out)
+     * }
+     */
+    public static int psc_arrow_import(MemorySegment schema, MemorySegment array, MemorySegment out) {
+        var mh$ = psc_arrow_import.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("psc_arrow_import", schema, array, out);
+            }
+            return (int)mh$.invokeExact(schema, array, out);
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class psc_arrow_release {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.ofVoid(
+            Psc.C_POINTER,
+            Psc.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = Psc.findOrThrow("psc_arrow_release");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * void psc_arrow_release(void *schema, void *array)
+     * }
+     */
+    public static FunctionDescriptor psc_arrow_release$descriptor() {
+        return psc_arrow_release.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * void psc_arrow_release(void *schema, void *array)
+     * }
+     */
+    public static MethodHandle psc_arrow_release$handle() {
+        return psc_arrow_release.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * void psc_arrow_release(void *schema, void *array)
+     * }
+     */
+    public static MemorySegment psc_arrow_release$address() {
+        return psc_arrow_release.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * void psc_arrow_release(void *schema, void *array)
+     * }
+     */
+    public static void psc_arrow_release(MemorySegment schema, MemorySegment array) {
+        var mh$ = psc_arrow_release.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("psc_arrow_release", schema, array);
+            }
+            mh$.invokeExact(schema, array);
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
     private static class psc_hooks_new {
         public static final FunctionDescriptor DESC = FunctionDescriptor.of(
             Psc.C_INT,
@@ -2470,6 +2948,66 @@ public class Psc {
                 traceDowncall("psc_hooks_new", callback, run, names, count, out);
             }
             return (int)mh$.invokeExact(callback, run, names, count, out);
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class psc_hooks_on_gradient {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            Psc.C_INT,
+            Psc.C_POINTER,
+            Psc.C_POINTER,
+            Psc.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = Psc.findOrThrow("psc_hooks_on_gradient");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * int32_t psc_hooks_on_gradient(const psc_hooks *hooks, const char *name, psc_tensor *activation)
+     * }
+     */
+    public static FunctionDescriptor psc_hooks_on_gradient$descriptor() {
+        return psc_hooks_on_gradient.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * int32_t psc_hooks_on_gradient(const psc_hooks *hooks, const char *name, psc_tensor *activation)
+     * }
+     */
+    public static MethodHandle psc_hooks_on_gradient$handle() {
+        return psc_hooks_on_gradient.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * int32_t psc_hooks_on_gradient(const psc_hooks *hooks, const char *name, psc_tensor *activation)
+     * }
+     */
+    public static MemorySegment psc_hooks_on_gradient$address() {
+        return psc_hooks_on_gradient.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * int32_t psc_hooks_on_gradient(const psc_hooks *hooks, const char *name, psc_tensor *activation)
+     * }
+     */
+    public static int psc_hooks_on_gradient(MemorySegment hooks, MemorySegment name, MemorySegment activation) {
+        var mh$ = psc_hooks_on_gradient.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("psc_hooks_on_gradient", hooks, name, activation);
+            }
+            return (int)mh$.invokeExact(hooks, name, activation);
         } catch (Throwable ex$) {
            throw new AssertionError("should not reach here", ex$);
         }

@@ -8,6 +8,7 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.function.Function;
 
 /**
  * Activations that a run kept, by hook point name, in the order in which the run reached them. The tensors belong to the
@@ -22,6 +23,7 @@ public final class ActivationCache {
 
     private final HookedTransformer model;
     private final Map<String, Tensor> activations = new LinkedHashMap<>();
+    private Function<String, Tensor> recompute = name -> null;
 
     ActivationCache(HookedTransformer model) {
         this.model = model;
@@ -35,17 +37,29 @@ public final class ActivationCache {
         return model;
     }
 
+    void recompute(Function<String, Tensor> fromCheckpoints) {
+        this.recompute = fromCheckpoints;
+    }
+
     /**
-     * The activation at a hook point.
+     * The activation at a hook point. What was not kept is worked out anew if the run had {@link Forward#checkpoints}; it then belongs to the innermost scope, and is
+     * not kept now either. A short name will do too ({@link HookNames#actName}): {@code pre5}, {@code k6a}.
      *
      * @throws IllegalArgumentException if the run did not keep it
      */
-    public Tensor get(String name) {
+    public Tensor get(String point) {
+        String name = activations.containsKey(point) ? point : HookNames.actName(point);
         Tensor activation = activations.get(name);
+        if (activation == null) activation = recompute.apply(name);
         if (activation == null) {
             throw new IllegalArgumentException("the cache does not hold '" + name + "'." + Nearest.advice(name, activations.keySet()) + " It holds " + activations.size() + " activations.");
         }
         return activation;
+    }
+
+    /** The same by a short name and a layer, counted from the end if negative: {@code get("resid_pre", -1)}, {@code get("q", 3)}. */
+    public Tensor get(String shortName, int layer) {
+        return get(HookNames.actName(shortName, model.layerIndex(layer)));
     }
 
     /** Whether it was kept. */

@@ -4,6 +4,7 @@ import io.github.panascope.torch.ActivationHook;
 import io.github.panascope.torch.DType;
 import io.github.panascope.torch.GradMode;
 import io.github.panascope.torch.HookSet;
+import io.github.panascope.torch.Shape;
 import io.github.panascope.torch.Tensor;
 import io.github.panascope.torch.TensorScope;
 import java.util.ArrayList;
@@ -28,9 +29,14 @@ public final class Forward {
     private final List<Attachment> attached = new ArrayList<>();
     private int startLayer;
     private Tensor residual;
+    private final Map<Integer, Tensor> checkpoints = new HashMap<>();
     private final Set<String> cached = new LinkedHashSet<>();
     private ActivationCache cache;
     private long cacheLimit = Long.MAX_VALUE;
+    private long firstKept, endKept = Long.MAX_VALUE;
+    private int checkpointEvery;
+    private Tensor mask;
+    private Hooks backwardHooks = Hooks.NONE;
 
     Forward(HookedTransformer model, Tensor tokens) {
         this.model = model;
@@ -67,7 +73,7 @@ public final class Forward {
      */
     public Forward caching(Predicate<String> names) {
         points().stream().filter(names).forEach(cached::add);
-        cache = new ActivationCache(model);
+        if (cache == null) cache = new ActivationCache(model);
         return this;
     }
 
@@ -79,7 +85,37 @@ public final class Forward {
     public Forward caching(String... names) {
         for (String name : names) Hooks.requirePoint(name, points(), model.hookNamesOnRequest());
         cached.addAll(List.of(names));
-        cache = new ActivationCache(model);
+        if (cache == null) cache = new ActivationCache(model);
+        return this;
+    }
+
+    /** Of what {@link #caching} keeps, only positions from start (inclusive) to end (exclusive), of queries where there are two; copies, so that the rest is let go. */
+    public Forward cachingPositions(long start, long end) {
+        if (start < 0 || end <= start) throw new IllegalArgumentException("positions from " + start + " to " + end + " are none");
+        this.firstKept = start;
+        this.endKept = end;
+        return this;
+    }
+
+    /**
+     * Keeps the residual stream that comes into every n-th block, from which {@link ActivationCache#get} works out what was not kept, when it is asked for: at most n
+     * blocks run again, under the hooks and attachments of this run. Hooks that give something else the second time make the two differ.
+     */
+    public Forward checkpoints(int everyBlocks) {
+        if (everyBlocks < 1) throw new IllegalArgumentException("checkpoints are every 1 block or more, not every " + everyBlocks);
+        this.checkpointEvery = everyBlocks;
+        if (cache == null) cache = new ActivationCache(model);
+        return this;
+    }
+
+    /**
+     * Positions that are 0 here are not looked at, and those of a row are counted from its first that is not; losses leave them out.
+     *
+     * @param mask int64 [batch, pos], as {@link HookedTransformer#attentionMask} makes it
+     */
+    public Forward attentionMask(Tensor mask) {
+        if (!mask.shape().equals(tokens.shape())) throw new IllegalArgumentException("the attention mask should have the tokens' shape " + tokens.shape() + ", not " + mask.shape());
+        this.mask = mask.to(model.device());
         return this;
     }
 
@@ -88,8 +124,15 @@ public final class Forward {
      * hooks that change the number of positions, are not counted.
      */
     public long cacheBytes() {
-        return cached.stream().filter(name -> attached.stream().noneMatch(each -> each.points().contains(name)))
-                .mapToLong(name -> Math.multiplyExact(HookNames.shape(name, model.config(), tokens.size(0), tokens.size(1)).elements(), (long) (name.equals("hook_tokens") ? DType.INT64 : DType.FLOAT32).bytes())).sum();
+        long checkpoints = checkpointEvery == 0 ? 0 : (model.config().nLayers() - startLayer + checkpointEvery - 1) / checkpointEvery;
+        return checkpoints * tokens.shape().elements() * model.config().dModel() * DType.FLOAT32.bytes()
+                + cached.stream().filter(name -> attached.stream().noneMatch(each -> each.points().contains(name))).mapToLong(this::bytes).sum();
+    }
+
+    private long bytes(String name) {
+        Shape whole = HookNames.shape(name, model.config(), tokens.size(0), tokens.size(1));
+        long kept = Math.min(endKept, tokens.size(1)) - Math.min(firstKept, tokens.size(1));
+        return Math.multiplyExact(whole.elements() / tokens.size(1) * kept, (long) (name.equals("hook_tokens") ? DType.INT64 : DType.FLOAT32).bytes());
     }
 
     /** Refuses the run, before anything is computed, if {@link #cacheBytes} is more than this. */
@@ -123,6 +166,15 @@ public final class Forward {
     public record Gradients(double value, ActivationCache activations, ActivationCache gradients) {}
 
     /**
+     * Calls these hooks with the gradients of activations as {@link #gradients} computes them, last points first; what they return flows on. They may name any hook point, and
+     * are called like other hooks, with the point's name.
+     */
+    public Forward backwardHooks(Hooks hooks) {
+        this.backwardHooks = backwardHooks.and(hooks);
+        return this;
+    }
+
+    /**
      * Runs everything, and goes back through it.
      *
      * @param metric one number of the logits [batch, pos, d_vocab], made with this library's operators
@@ -133,21 +185,26 @@ public final class Forward {
         for (String name : names) Hooks.requirePoint(name, points(), model.hookNamesOnRequest());
         TensorScope results = TensorScope.current();
         Map<String, Tensor> reached = new LinkedHashMap<>();
+        Map<String, List<ActivationHook>> backward = backwardHooks.resolve(points(), model.hookNamesOnRequest());
+        Set<String> wanted = new LinkedHashSet<>(List.of(names)), watched = new LinkedHashSet<>(wanted);
+        watched.addAll(backward.keySet());
         Hooks all = hooks;
-        try (var scope = TensorScope.open(); var _ = GradMode.enable()) {
-            for (String name : names) {
+        try (var scope = TensorScope.open(); var _ = GradMode.enable(); HookSet set = new HookSet(List.of(), (gradient, name) -> chain(backward.get(name), gradient, name))) {
+            for (String name : watched) {
                 all = all.and(name, (activation, point) -> {
                     Tensor kept = GradMode.flowsThrough(activation) ? activation : GradMode.leaf(activation);
                     reached.put(point, scope.adopt(kept));
+                    if (backward.containsKey(point)) set.onGradient(point, kept);
                     return kept;
                 });
             }
             hooks = all;
             Tensor number = metric.apply(logits());
             List<String> points = List.copyOf(reached.keySet());
-            Tensor[] found = GradMode.gradients(number, points.stream().map(reached::get).toArray(Tensor[]::new));
+            Tensor[] found = GradMode.gradients(set, number, points.stream().map(reached::get).toArray(Tensor[]::new));
             ActivationCache activations = new ActivationCache(model), gradients = new ActivationCache(model);
             for (int i = 0; i < found.length; i++) {
+                if (!wanted.contains(points.get(i))) continue;
                 activations.put(points.get(i), results.adopt(reached.get(points.get(i)).detach()));
                 gradients.put(points.get(i), results.adopt(found[i]));
             }
@@ -155,16 +212,20 @@ public final class Forward {
         }
     }
 
-    /** Runs everything but the logits as a whole. Cross-entropy of each next token, in nats, float32 [batch, pos-1]. */
+    /** Runs everything but the logits as a whole. Cross-entropy of each next token, in nats, float32 [batch, pos-1]; 0 where the attention mask has either of the two tokens at 0. */
     public Tensor lossPerToken() {
         requireTargets();
-        return run(model.config().nLayers(), (resid, set) -> model.unembed().call("loss", set, resid, tokens));
+        return run(model.config().nLayers(), (resid, set) -> {
+            Tensor losses = model.unembed().call("loss", set, resid, tokens);
+            return mask == null ? losses : losses.mul(LmMetrics.nextTokenMask(mask));
+        });
     }
 
-    /** The mean of {@link #lossPerToken} over all positions, in nats. */
+    /** The mean of {@link #lossPerToken} over all positions that the attention mask leaves, in nats. */
     public double loss() {
         try (var _ = TensorScope.open()) {
-            return lossPerToken().mean().item();
+            Tensor losses = lossPerToken();
+            return mask == null ? losses.mean().item() : losses.sum(DType.FLOAT32).item() / LmMetrics.nextTokenMask(mask).sum(DType.INT64).item();
         }
     }
 
@@ -175,12 +236,7 @@ public final class Forward {
     public LogitsAndLoss logitsAndLoss() {
         requireTargets();
         Tensor logits = logits();
-        try (var _ = TensorScope.open()) {
-            long positions = tokens.size(1) - 1;
-            Tensor predicted = logits.slice(1, 0, positions).to(DType.FLOAT32);
-            Tensor targets = tokens.slice(1, 1, positions + 1).unsqueeze(-1);
-            return new LogitsAndLoss(logits, -predicted.logSoftmax(-1).gather(-1, targets).mean().item());
-        }
+        return new LogitsAndLoss(logits, LmMetrics.crossEntropyLoss(logits, tokens, mask));
     }
 
     /** Runs the blocks before a layer; the residual stream [batch, pos, d_model] coming into it. Negative layers count from the end. */
@@ -202,9 +258,19 @@ public final class Forward {
         if (cacheLimit != Long.MAX_VALUE && cacheBytes() > cacheLimit) {
             throw new IllegalStateException("keeping " + cached.size() + " activations takes " + cacheBytes() + " bytes, more than the limit of " + cacheLimit + ": keep fewer, or run fewer rows at once");
         }
+        RunEvent event = RunEvent.started();
+        try {
+            return run(results, stopLayer, ending);
+        } finally {
+            if (event != null) event.finish(model.name(), tokens, startLayer, stopLayer, cached.size());
+        }
+    }
+
+    private Tensor run(TensorScope results, int stopLayer, Ending ending) {
         Map<String, List<ActivationHook>> resolved = hooks.resolve(points(), model.hookNamesOnRequest());
         for (String point : cached) resolved.computeIfAbsent(point, p -> new ArrayList<>()).add(keepIn(results));
         for (Attachment attachment : attached) addTo(resolved, attachment);
+        if (checkpointEvery > 0) cache.recompute(this::recompute);
         if (resolved.isEmpty()) return results(results, null, stopLayer, ending);
         try (HookSet set = new HookSet(resolved.keySet(), (activation, name) -> chain(resolved.get(name), activation, name))) {
             return results(results, set, stopLayer, ending);
@@ -235,15 +301,17 @@ public final class Forward {
 
     private Tensor results(TensorScope results, HookSet set, int stopLayer, Ending ending) {
         try (var _ = TensorScope.open()) {
-            return results.adopt(ending.apply(blocks(set, stopLayer), set));
+            return results.adopt(ending.apply(blocks(results, set, stopLayer), set));
         }
     }
 
-    /** Goes through the blocks, holding no more than the residual streams of two at a time. */
-    private Tensor blocks(HookSet set, int stopLayer) {
-        Tensor resid = residual != null ? residual.alias() : model.embed().call("forward", set, tokens);
+    /** Goes through the blocks, holding no more than the residual streams of two at a time, and checkpoints. */
+    private Tensor blocks(TensorScope results, HookSet set, int stopLayer) {
+        Tensor resid = residual != null ? residual.alias() : model.embed().call("forward", set, tokens, mask);
         for (int layer = startLayer; layer < stopLayer; layer++) {
-            Tensor next = model.block(layer).call("forward", set, resid);
+            // A copy where something could write to it: a hook in place, on what comes in.
+            if (checkpointEvery > 0 && (layer - startLayer) % checkpointEvery == 0) checkpoints.put(layer, results.adopt(set == null ? resid : resid.copy()));
+            Tensor next = model.block(layer).call("forward", set, resid, mask);
             resid.free();
             resid = next;
         }
@@ -252,9 +320,44 @@ public final class Forward {
 
     private ActivationHook keepIn(TensorScope results) {
         return (activation, name) -> {
-            cache.put(name, results.adopt(activation));
+            Tensor kept = activation;
+            if (endKept != Long.MAX_VALUE) {
+                int dimension = activation.shape().rank() + ActivationCache.positionDimension(name);
+                kept = activation.slice(dimension, firstKept, Math.min(endKept, activation.size(dimension))).copy();
+            }
+            cache.put(name, results.adopt(kept));
             return null;
         };
+    }
+
+    /** What this run had at a point that was not kept; null if it did not pass there. */
+    private Tensor recompute(String name) {
+        if (!points().contains(name) && !model.hookNamesOnRequest().contains(name)) return null;
+        int layer = HookNames.layer(name).orElse(name.startsWith("ln_final") ? model.config().nLayers() : -1);
+        if (layer < startLayer && !(layer < 0 && residual == null)) return null;
+        Forward again = new Forward(model, tokens);
+        again.hooks = hooks;
+        again.attached.addAll(attached);
+        again.mask = mask;
+        again.firstKept = firstKept;
+        again.endKept = endKept;
+        again.caching(name);
+        int from = checkpointBefore(Math.min(layer, model.config().nLayers() - 1));
+        if (from >= 0) again.startAtLayer(from, checkpoints.get(from));
+        try (var _ = TensorScope.open()) {
+            again.run(layer + (layer < model.config().nLayers() ? 1 : 0), (resid, set) -> layer < model.config().nLayers() ? resid : model.unembed().call("normalize", set, resid));
+            return again.cache.has(name) ? again.cache.get(name).promote() : null;
+        }
+    }
+
+    /** The last checkpoint at or before a layer after which everything is read that is written there or later. */
+    private int checkpointBefore(int layer) {
+        int from = layer < 0 ? -1 : startLayer + (layer - startLayer) / checkpointEvery * checkpointEvery;
+        for (Attachment attachment : attached) {
+            int read = HookNames.layer(attachment.readsAt()).orElse(0), written = HookNames.layer(attachment.writesAt()).orElse(model.config().nLayers());
+            if (read < from && written >= from) return checkpointBefore(read);
+        }
+        return from;
     }
 
     static Tensor chain(List<ActivationHook> hooks, Tensor activation, String name) throws Exception {

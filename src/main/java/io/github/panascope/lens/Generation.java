@@ -19,7 +19,10 @@ import java.util.function.Consumer;
  */
 public final class Generation {
     private final HookedTransformer model;
+    /** Prompts of one length, shorter ones filled up on the left. */
     private final int[][] rows;
+    /** How many ids of each row were filled in; null if none. */
+    private final int[] padding;
     private int maxNewTokens = 10;
     private Sampling sampling = Sampling.GREEDY;
     private boolean stopAtEos = true;
@@ -28,11 +31,20 @@ public final class Generation {
     private long seed;
     private Consumer<int[]> listener = tokens -> { };
 
-    Generation(HookedTransformer model, int[][] rows) {
+    Generation(HookedTransformer model, int[][] prompts) {
         this.model = model;
-        this.rows = rows;
+        int length = Arrays.stream(prompts).mapToInt(prompt -> prompt.length).max().orElseThrow();
+        this.padding = Arrays.stream(prompts).allMatch(prompt -> prompt.length == length) ? null : Arrays.stream(prompts).mapToInt(prompt -> length - prompt.length).toArray();
+        this.rows = Arrays.stream(prompts).map(prompt -> padded(prompt, length, model.tokenizer().endOfText())).toArray(int[][]::new);
         this.hooks = model.hooks();
         if (!model.attachments().isEmpty()) throw new IllegalStateException("a generation cannot have attachments: give it hooks instead (Sae.asHooks)");
+    }
+
+    private static int[] padded(int[] prompt, int length, int filler) {
+        int[] row = new int[length];
+        Arrays.fill(row, filler);
+        System.arraycopy(prompt, 0, row, length - prompt.length, prompt.length);
+        return row;
     }
 
     /** How many tokens to add at most. */
@@ -81,7 +93,7 @@ public final class Generation {
     /**
      * Runs it.
      *
-     * @return the ids of prompt and text, int64 [batch, pos + new] on the CPU
+     * @return the ids of prompt and text, int64 [batch, pos + new] on the CPU; shorter prompts have {@code <|endoftext|>} before them, which the model does not see
      * @throws IllegalArgumentException if prompt and text may be longer than n_ctx
      */
     public Tensor run() {
@@ -133,14 +145,23 @@ public final class Generation {
         return true;
     }
 
+    /** int64 [batch, end]: 0 at what was filled in; null if nothing was. */
+    private Tensor mask(int end) {
+        if (padding == null) return null;
+        long[] mask = new long[rows.length * end];
+        for (int row = 0; row < rows.length; row++) Arrays.fill(mask, row * end + padding[row], (row + 1) * end, 1);
+        return Tensor.of(mask, Shape.of(rows.length, end)).to(model.device());
+    }
+
     /** Logits of the token after the last one, [batch × d_vocab], running the positions from {@code first} to {@code end} alone. */
     private float[] nextLogits(int[][] texts, int first, int end, Tensor[][] cache, TensorScope cacheScope, HookSet set) {
         long[] ids = Arrays.stream(texts).flatMapToInt(text -> Arrays.stream(text, first, end)).asLongStream().toArray();
         try (var _ = TensorScope.open()) {
-            Tensor resid = model.embed().call("at", set, Tensor.of(ids, Shape.of(texts.length, end - first)).to(model.device()), (long) first);
+            Tensor mask = mask(end);
+            Tensor resid = model.embed().call("at", set, Tensor.of(ids, Shape.of(texts.length, end - first)).to(model.device()), (long) first, mask);
             for (int layer = 0; layer < cache.length; layer++) {
                 Tensor[] past = cache[layer];
-                Tensor[] result = past == null || first == 0 ? model.block(layer).callForAll("begin", set, resid) : model.block(layer).callForAll("extend", set, resid, past[0], past[1]);
+                Tensor[] result = past == null || first == 0 ? model.block(layer).callForAll("begin", set, resid, mask) : model.block(layer).callForAll("extend", set, resid, past[0], past[1], mask);
                 resid = result[0];
                 if (!usePastKvCache) continue;
                 cache[layer] = new Tensor[] {cacheScope.adopt(result[1]), cacheScope.adopt(result[2])};

@@ -3,6 +3,7 @@ package io.github.panascope.lens;
 import io.github.panascope.torch.Shape;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 import java.util.OptionalInt;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
@@ -13,6 +14,8 @@ public final class HookNames {
             "attn.hook_v", "attn.hook_attn_scores", "attn.hook_pattern", "attn.hook_z", "hook_attn_out", "hook_resid_mid", "ln2.hook_scale",
             "ln2.hook_normalized", "mlp.hook_pre", "mlp.hook_post", "hook_mlp_out", "hook_resid_post");
     private static final List<String> ON_REQUEST = List.of("hook_attn_in", "hook_q_input", "hook_k_input", "hook_v_input", "attn.hook_result", "hook_mlp_in", "mlp.hook_in");
+    private static final Pattern SHORT = Pattern.compile("([a-z_]+)(\\d{1,6})([a-z]?.*)");
+    private static final Map<String, String> ALIASES = Map.of("attn", "pattern", "attn_logits", "attn_scores", "key", "k", "query", "q", "value", "v", "mlp_pre", "pre", "mlp_mid", "mid", "mlp_post", "post");
     private static final Pattern LAYER = Pattern.compile("blocks\\.(\\d{1,6})\\..+");
 
     private HookNames() {}
@@ -35,6 +38,40 @@ public final class HookNames {
         List<String> names = new ArrayList<>(List.of("hook_tokens"));
         for (int layer = 0; layer < config.nLayers(); layer++) for (String point : ON_REQUEST) names.add("blocks." + layer + "." + point);
         return List.copyOf(names);
+    }
+
+    /**
+     * The whole name of a short one, as TransformerLens's {@code get_act_name} makes it: {@code k6a} and {@code k6} are {@code blocks.6.attn.hook_k}, {@code pre5} is
+     * {@code blocks.5.mlp.hook_pre}, {@code scale4ln1} is {@code blocks.4.ln1.hook_scale}, {@code embed} is {@code hook_embed}. A whole name stays as it is.
+     */
+    public static String actName(String name) {
+        if (name.contains(".") || name.startsWith("hook_")) return name;
+        Matcher matcher = SHORT.matcher(name);
+        return matcher.matches() ? actName(matcher.group(1), Integer.parseInt(matcher.group(2)), matcher.group(3)) : point(name, "", "");
+    }
+
+    /** The same for a name without its layer: {@code actName("resid_pre", 3)}. */
+    public static String actName(String name, int layer) {
+        return actName(name, layer, "");
+    }
+
+    /** The same with the part of the block that it belongs to: {@code actName("normalized", 27, "ln2")}. */
+    public static String actName(String name, int layer, String layerType) {
+        return point(name, "blocks." + layer + ".", layerType);
+    }
+
+    private static String point(String given, String block, String layerType) {
+        String name = ALIASES.getOrDefault(given, given);
+        String part = List.of("k", "v", "q", "z", "result", "pattern", "attn_scores").contains(name) ? "attn"
+                : List.of("pre", "post", "mid").contains(name) ? "mlp"
+                : switch (layerType) {
+                    case "a", "attention" -> "attn";
+                    case "m" -> "mlp";
+                    case "b", "block", "blocks" -> "";
+                    default -> layerType;
+                };
+        String point = (part.isEmpty() ? "" : part + ".") + "hook_" + name;
+        return block.isEmpty() && (name.equals("scale") || name.equals("normalized")) ? "ln_final." + point : block + point;
     }
 
     /** The block that a hook point belongs to; empty for those before the first block and after the last. */

@@ -260,6 +260,11 @@ public final class HookedTransformer implements AutoCloseable {
         return skippedKeys;
     }
 
+    /** Its weights under TransformerLens's names, those of all blocks together, and what is made of them. */
+    public Weights weights() {
+        return new Weights(this);
+    }
+
     /** A processed weight by its name, such as {@code embed.W_E} or {@code blocks_0.W_O}, in the innermost scope; not to be written to. */
     public Tensor weight(String path) {
         int dot = path.indexOf('.');
@@ -351,7 +356,13 @@ public final class HookedTransformer implements AutoCloseable {
 
     /** The same from a text, with {@code <|endoftext|>} before it. */
     public Generation generate(String prompt) {
-        return new Generation(this, new int[][] {tokenizer.encode(Tokenizer.END_OF_TEXT + prompt)});
+        return generate(List.of(prompt));
+    }
+
+    /** The same from texts of any lengths; each row is what its text alone would give. */
+    public Generation generate(List<String> prompts) {
+        if (prompts.isEmpty()) throw new IllegalArgumentException("there should be at least one text");
+        return new Generation(this, prompts.stream().map(prompt -> tokenizer.encode(Tokenizer.END_OF_TEXT + prompt)).toArray(int[][]::new));
     }
 
     // ------------------------------------------------------------------------------------------------- texts and tokens
@@ -366,15 +377,44 @@ public final class HookedTransformer implements AutoCloseable {
         return toTokens(List.of(text), prependBos);
     }
 
+    /** Where shorter texts are filled up. */
+    public enum PaddingSide { LEFT, RIGHT }
+
     /** The ids of several texts, int64 [texts, pos], filled up on the right with {@code <|endoftext|>} to the longest. */
     public Tensor toTokens(List<String> texts, boolean prependBos) {
+        return toTokens(texts, prependBos, PaddingSide.RIGHT);
+    }
+
+    /** The same filled up on either side; on the left, a run needs the {@link #attentionMask}. */
+    public Tensor toTokens(List<String> texts, boolean prependBos, PaddingSide side) {
         if (texts.isEmpty()) throw new IllegalArgumentException("there should be at least one text");
         List<int[]> rows = texts.stream().map(text -> encode(text, prependBos)).toList();
         int length = rows.stream().mapToInt(row -> row.length).max().orElseThrow();
         long[] ids = new long[rows.size() * length];
         java.util.Arrays.fill(ids, tokenizer.endOfText());
-        for (int row = 0; row < rows.size(); row++) for (int i = 0; i < rows.get(row).length; i++) ids[row * length + i] = rows.get(row)[i];
+        for (int row = 0; row < rows.size(); row++) {
+            int start = side == PaddingSide.LEFT ? length - rows.get(row).length : 0;
+            for (int i = 0; i < rows.get(row).length; i++) ids[row * length + start + i] = rows.get(row)[i];
+        }
         return Tensor.of(ids, Shape.of(rows.size(), length));
+    }
+
+    /**
+     * Which positions are text and which were filled in, int64 [batch, pos] of 1 and 0 on the CPU, for {@link Forward#attentionMask} (TransformerLens's
+     * {@code get_attention_mask}): {@code <|endoftext|>} at the edge of a row is what was filled in, but, on the left, for the last one where texts begin with it.
+     */
+    public Tensor attentionMask(Tensor tokens, PaddingSide side, boolean prependBos) {
+        int length = (int) tokens.size(1), count = (int) tokens.size(0);
+        long[] ids = tokens.toLongs(), mask = new long[ids.length];
+        java.util.Arrays.fill(mask, 1);
+        for (int row = 0; row < count; row++) {
+            int filled = 0;
+            while (filled < length && ids[row * length + (side == PaddingSide.LEFT ? filled : length - 1 - filled)] == tokenizer.endOfText()) filled++;
+            if (side == PaddingSide.LEFT && prependBos) filled = Math.max(0, filled - 1);
+            int from = row * length + (side == PaddingSide.LEFT ? 0 : length - filled);
+            java.util.Arrays.fill(mask, from, from + filled, 0);
+        }
+        return Tensor.of(mask, Shape.of(count, length));
     }
 
     private int[] encode(String text, boolean prependBos) {

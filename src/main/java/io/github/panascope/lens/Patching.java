@@ -6,6 +6,7 @@ import io.github.panascope.torch.TensorScope;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.function.Function;
 import java.util.function.ToDoubleFunction;
 
 /**
@@ -16,6 +17,7 @@ import java.util.function.ToDoubleFunction;
  * innermost scope.
  */
 public final class Patching {
+    private static final List<String> HEAD_POINTS = List.of("attn.hook_z", "attn.hook_q", "attn.hook_k", "attn.hook_v", "attn.hook_pattern");
     /** Rows that run together. */
     private static final int ROWS_AT_ONCE = 32;
 
@@ -67,6 +69,41 @@ public final class Patching {
         List<long[]> pieces = new ArrayList<>();
         for (int position = 0; position < positions; position++) for (int head = 0; head < heads; head++) pieces.add(new long[] {position, head});
         return patch(point, pieces, positions, heads);
+    }
+
+    /** The usual points of a block by position: hook_resid_pre, hook_attn_out and hook_mlp_out, [3, layer, pos] (TransformerLens's {@code get_act_patch_block_every}). */
+    public Tensor blockEvery() {
+        return every(List.of("hook_resid_pre", "hook_attn_out", "hook_mlp_out"), this::byPosition);
+    }
+
+    /** The usual points of heads: output, query, key, value, pattern, [5, layer, head] ({@code get_act_patch_attn_head_all_pos_every}). */
+    public Tensor headEvery() {
+        return every(HEAD_POINTS, this::byHead);
+    }
+
+    /** The same by position, [5, layer, pos, head] ({@code get_act_patch_attn_head_by_pos_every}, there with the pattern's last two dimensions exchanged). */
+    public Tensor headByPositionEvery() {
+        return every(HEAD_POINTS, this::byPositionAndHead);
+    }
+
+    private static Tensor every(List<String> points, Function<String, Tensor> family) {
+        try (var _ = TensorScope.open()) {
+            return Tensor.stack(0, points.stream().map(family).toArray(Tensor[]::new)).promote();
+        }
+    }
+
+    /**
+     * Any patches: the metric of the corrupted run under each of these hooks in turn ({@code generic_activation_patch}). What they put there is theirs to say; {@link Edits} and
+     * the clean run's cache help.
+     */
+    public double[] each(List<Hooks> patches) {
+        double[] results = new double[patches.size()];
+        for (int i = 0; i < results.length; i++) {
+            try (var _ = TensorScope.open()) {
+                results[i] = metric.applyAsDouble(model.forward(corrupted).hooks(patches.get(i)).logits());
+            }
+        }
+        return results;
     }
 
     private static void requireHeads(String point) {

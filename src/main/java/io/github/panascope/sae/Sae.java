@@ -255,6 +255,13 @@ public final class Sae implements AutoCloseable {
         return reshape(rows(activations), leading(activations), config.dIn());
     }
 
+    /** Hooks that set features to zero at every position, for a run to which this SAE is {@link #attachment attached}. */
+    public Hooks ablation(int... features) {
+        for (int feature : features) java.util.Objects.checkIndex(feature, config.dSae());
+        long[] indices = Arrays.stream(features).asLongStream().toArray();
+        return Hooks.at(config.hookNameOut() + ".hook_sae_acts_post", (activations, hook) -> activations.indexFill(-1, Tensor.of(indices, Shape.of(indices.length)).to(device), 0));
+    }
+
     /**
      * Hooks that add a feature's direction to what this SAE writes, at every position: coefficient · W_dec[feature].
      *

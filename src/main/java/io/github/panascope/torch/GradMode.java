@@ -69,11 +69,18 @@ public final class GradMode implements AutoCloseable {
      * @throws TorchException if it has more elements, or came of none of them
      */
     public static Tensor[] gradients(Tensor number, Tensor... inputs) {
+        return gradients(null, number, inputs);
+    }
+
+    /** The same where {@link HookSet#onGradient hooks on gradients} may be called; what one of them throws is thrown here, as itself. */
+    public static Tensor[] gradients(HookSet hooks, Tensor number, Tensor... inputs) {
         TensorScope current = TensorScope.current();
         try (Scratch scratch = Scratch.open()) {
             MemorySegment handles = scratch.bytes(Math.max(1, inputs.length) * ADDRESS.byteSize()), out = scratch.bytes(Math.max(1, inputs.length) * ADDRESS.byteSize());
             for (int i = 0; i < inputs.length; i++) handles.setAtIndex(ADDRESS, i, inputs[i].handle());
-            Native.check(Psc.psc_grad_compute(number.handle(), handles, inputs.length, out), "computing gradients");
+            int status = Psc.psc_grad_compute(number.handle(), handles, inputs.length, out);
+            if (hooks != null && status == Psc.PSC_ERR_CALLBACK()) hooks.rethrow();
+            Native.check(status, "computing gradients");
             Tensor[] gradients = new Tensor[inputs.length];
             for (int i = 0; i < inputs.length; i++) {
                 MemorySegment found = out.getAtIndex(ADDRESS, i);

@@ -82,14 +82,29 @@ public final class HookSet implements AutoCloseable {
         }
     }
 
+    /**
+     * Calls the hook under this name with the gradient of an activation, when it is computed; what it returns flows on. The activation is one that gradients flow
+     * through. What the hook throws leaves {@link GradMode#gradients(HookSet, Tensor, Tensor...)}.
+     */
+    public void onGradient(String name, Tensor activation) {
+        try (Scratch scratch = Scratch.open()) {
+            Native.check(Psc.psc_hooks_on_gradient(handle(), scratch.text(name), activation.handle()), "watching the gradient at " + name);
+        }
+    }
+
     private void run(String name, MemorySegment activation, MemorySegment replacement) throws Exception {
+        Events.Hook event = Events.Hook.started();
+        boolean replaced = false;
         try (TensorScope scope = TensorScope.open()) {
             Tensor before = scope.borrow(activation);
             Tensor after = hook.apply(before, name);
             if (after == null || after == before) return;
             checkReplacement(name, before, after);
+            replaced = true;
             // A handle of its own for C++, which takes it over; the hook's stays with its scope.
             Native.check(Psc.psc_tensor_alias(after.handle(), replacement), "replacing the activation at " + name);
+        } finally {
+            if (event != null) event.finish(name, replaced);
         }
     }
 

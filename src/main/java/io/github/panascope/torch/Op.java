@@ -53,12 +53,17 @@ public final class Op {
      */
     public Object[] call(Object... arguments) {
         TensorScope scope = TensorScope.current();
+        Events.Allocation allocation = Events.Allocation.started();
+        Events.Operator event = Events.Operator.started();
         try (Scratch scratch = Scratch.open(); Values values = Values.of(scratch, arguments)) {
             MemorySegment results = values.results();
             MemorySegment count = scratch.ints(1);
             int status = Psc.psc_op_call(handle, values.segment(), arguments.length, results, Values.MAX_RESULTS, count);
             Native.check(status, () -> name + Values.describe(arguments));
             return Values.read(results, count, scope);
+        } finally {
+            if (event != null) event.finish(name, arguments);
+            if (allocation != null) allocation.finish(name);
         }
     }
 

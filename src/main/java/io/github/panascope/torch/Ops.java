@@ -52,6 +52,10 @@ final class Ops {
     static final Op TO_DEVICE = Op.of("aten::to", "device");
     static final Op DETACH = Op.of("aten::detach", "");
     static final Op WHERE = Op.of("aten::where", "self");
+    static final Op EQ_TENSOR = Op.of("aten::eq", "Tensor");
+    static final Op ARGMAX = Op.of("aten::argmax", "");
+    static final Op STACK = Op.of("aten::stack", "");
+    static final Op ABS = Op.of("aten::abs", "");
     static final Op EQ = Op.of("aten::eq", "Scalar");
     static final Op ZEROS_LIKE = Op.of("aten::zeros_like", "");
     static final Op EQUAL = Op.of("aten::equal", "");

@@ -135,6 +135,8 @@ public final class ScriptModule {
     /** The same for a method that returns several tensors. */
     public Tensor[] callForAll(String method, HookSet hooks, Object... arguments) {
         TensorScope current = TensorScope.current();
+        Events.Allocation allocation = Events.Allocation.started();
+        Events.Operator event = Events.Operator.started();
         try (Scratch scratch = Scratch.open(); Values values = Values.of(scratch, arguments)) {
             MemorySegment results = values.results();
             MemorySegment count = scratch.ints(1);
@@ -146,6 +148,9 @@ public final class ScriptModule {
             }
             Native.check(status, () -> method + Values.describe(arguments));
             return java.util.Arrays.stream(Values.read(results, count, current)).map(Tensor.class::cast).toArray(Tensor[]::new);
+        } finally {
+            if (event != null) event.finish("TorchScript " + method, arguments);
+            if (allocation != null) allocation.finish("TorchScript " + method);
         }
     }
 }

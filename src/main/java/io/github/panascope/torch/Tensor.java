@@ -5,6 +5,7 @@ import io.github.panascope.bindings.psc_tensor_info;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.Objects;
+import java.util.function.Function;
 
 import static java.lang.foreign.ValueLayout.ADDRESS;
 
@@ -120,6 +121,46 @@ public final class Tensor {
         }
     }
 
+    /**
+     * A tensor of another native library of this process, without a copy.
+     *
+     * @param managed a DLPack {@code DLManagedTensor*} (unversioned). Taken over if this succeeds: its deleter is called when the last tensor that shares the
+     *     memory is freed
+     * @throws TorchException if its dtype or device is not known here
+     */
+    public static Tensor fromDlpack(MemorySegment managed) {
+        requirePointer(managed);
+        TensorScope scope = TensorScope.current();
+        try (Scratch scratch = Scratch.open()) {
+            MemorySegment out = scratch.pointer();
+            Native.check(Psc.psc_dlpack_import(managed, out), "taking a DLPack tensor");
+            return scope.own(out.get(ADDRESS, 0));
+        }
+    }
+
+    /**
+     * A column of another native library of this process, without a copy: of numbers [rows], or of fixed-size lists of numbers [rows, n].
+     *
+     * @param schema an Arrow {@code struct ArrowSchema}; released if this succeeds
+     * @param array  its {@code struct ArrowArray}; moved out of there if this succeeds, and released when the last tensor that shares the memory is freed
+     * @throws TorchException if the column has missing values, or is none of numbers
+     */
+    public static Tensor fromArrow(MemorySegment schema, MemorySegment array) {
+        requirePointer(schema);
+        requirePointer(array);
+        TensorScope scope = TensorScope.current();
+        try (Scratch scratch = Scratch.open()) {
+            MemorySegment out = scratch.pointer();
+            Native.check(Psc.psc_arrow_import(schema, array, out), "taking an Arrow column");
+            return scope.own(out.get(ADDRESS, 0));
+        }
+    }
+
+    private static void requirePointer(MemorySegment pointer) {
+        if (!pointer.isNative() || pointer.address() == 0) throw new IllegalArgumentException("a pointer into native memory is needed, not " + pointer);
+        if (!pointer.scope().isAlive()) throw new IllegalArgumentException("the memory's arena is closed");
+    }
+
     private static void requireElements(int count, Shape shape) {
         if (count != shape.elements()) throw new IllegalArgumentException("shape " + shape + " holds " + shape.elements() + " elements, not " + count);
     }
@@ -189,6 +230,24 @@ public final class Tensor {
         return memory;
     }
 
+    /**
+     * This tensor for another native library, without a copy; close it, or give it away.
+     *
+     * @throws TorchException if the memory is only borrowed ({@link #wrap}, mapped weights), since nothing could keep it alive
+     */
+    public Dlpack toDlpack() {
+        return new Dlpack(this);
+    }
+
+    /**
+     * This tensor as an Arrow column, without a copy; close it once it is imported. Needs a contiguous CPU tensor of rank 1 or 2, of a dtype but bool and bfloat16.
+     *
+     * @throws TorchException as {@link #toDlpack} does, or if it cannot be a column
+     */
+    public ArrowColumn toArrow(String name) {
+        return new ArrowColumn(this, name);
+    }
+
     /** The same for those who let go of it before they return. */
     MemorySegment memory() {
         try (Scratch scratch = Scratch.open()) {
@@ -201,22 +260,26 @@ public final class Tensor {
 
     /** A copy of the elements as floats, row by row, whatever the dtype and device. */
     public float[] toFloats() {
-        try (var _ = TensorScope.open()) {
-            return to(DType.FLOAT32).to(Device.CPU).contiguous().memory().toArray(ValueLayout.JAVA_FLOAT);
-        }
+        return onHeap(DType.FLOAT32, memory -> memory.toArray(ValueLayout.JAVA_FLOAT));
     }
 
     /** A copy of the elements as longs, row by row; floating-point elements lose their fraction. */
     public long[] toLongs() {
-        try (var _ = TensorScope.open()) {
-            return to(DType.INT64).to(Device.CPU).contiguous().memory().toArray(ValueLayout.JAVA_LONG);
-        }
+        return onHeap(DType.INT64, memory -> memory.toArray(ValueLayout.JAVA_LONG));
     }
 
     /** A copy of the elements as doubles, row by row. */
     public double[] toDoubles() {
+        return onHeap(DType.FLOAT64, memory -> memory.toArray(ValueLayout.JAVA_DOUBLE));
+    }
+
+    private <A> A onHeap(DType type, Function<MemorySegment, A> copy) {
+        Events.Copy event = Events.Copy.started();
         try (var _ = TensorScope.open()) {
-            return to(DType.FLOAT64).to(Device.CPU).contiguous().memory().toArray(ValueLayout.JAVA_DOUBLE);
+            MemorySegment memory = to(type).to(Device.CPU).contiguous().memory();
+            A array = copy.apply(memory);
+            if (event != null) event.finish(device(), "heap", memory.byteSize());
+            return array;
         }
     }
 
@@ -232,12 +295,14 @@ public final class Tensor {
 
     /** Writes the elements to a channel, row by row in the machine's byte order; copied to the CPU first if they are not there. */
     public void writeTo(java.nio.channels.WritableByteChannel out) throws java.io.IOException {
+        Events.Copy event = Events.Copy.started();
         try (var _ = TensorScope.open()) {
             MemorySegment bytes = to(Device.CPU).contiguous().memory();
             for (long at = 0; at < bytes.byteSize();) { // a buffer holds at most 2 GB
                 var part = bytes.asSlice(at, Math.min(bytes.byteSize() - at, 1 << 30)).asByteBuffer();
                 while (part.hasRemaining()) at += out.write(part);
             }
+            if (event != null) event.finish(device(), "channel", bytes.byteSize());
         }
     }
 
@@ -263,6 +328,21 @@ public final class Tensor {
     /** Whether each element is a number, as bool. */
     public Tensor eq(double number) {
         return Ops.EQ.tensor(this, number);
+    }
+
+    /** Elementwise equality, broadcast, as bool. */
+    public Tensor eq(Tensor other) {
+        return Ops.EQ_TENSOR.tensor(this, other);
+    }
+
+    /** The index of the largest element over one dimension, which disappears: int64; the first of equal ones. */
+    public Tensor argmax(int dimension) {
+        return Ops.ARGMAX.tensor(this, dimension, false);
+    }
+
+    /** Elementwise |x|. */
+    public Tensor abs() {
+        return Ops.ABS.tensor(this);
     }
 
     /** The same memory, cut off from gradients. */
@@ -513,6 +593,11 @@ public final class Tensor {
         return Ops.CAT.tensor(parts, dimension);
     }
 
+    /** Tensors of one shape laid one on the other along a new dimension, copied. */
+    public static Tensor stack(int dimension, Tensor... parts) {
+        return Ops.STACK.tensor(parts, dimension);
+    }
+
     /** A copy with its own memory. */
     public Tensor copy() {
         return Ops.CLONE.tensor(this);
@@ -530,7 +615,10 @@ public final class Tensor {
 
     /** On another device; shares memory if it lies there already. */
     public Tensor to(Device target) {
-        return Ops.TO_DEVICE.tensor(this, target, dtype());
+        Events.Copy event = target.equals(device()) ? null : Events.Copy.started();
+        Tensor moved = Ops.TO_DEVICE.tensor(this, target, dtype());
+        if (event != null) event.finish(device(), target, shape().elements() * dtype().bytes());
+        return moved;
     }
 
     /** A tensor of zeros of the same shape, dtype and device. */

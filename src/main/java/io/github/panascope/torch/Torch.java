@@ -77,10 +77,10 @@ public final class Torch {
         }).orElse(null);
     }
 
-    /** Native objects that Java owns now and has not freed, of all kinds. A scope that closes takes its own away. */
+    /** Native objects that Java owns now and has not freed, of all kinds, and tensors given to other libraries that still use them. A scope that closes takes its own away. */
     public static long liveHandles() {
         NativeLibrary.load();
         return Psc.psc_live_handles(Psc.PSC_KIND_TENSOR()) + Psc.psc_live_handles(Psc.PSC_KIND_MODULE())
-                + Psc.psc_live_handles(Psc.PSC_KIND_HOOKS());
+                + Psc.psc_live_handles(Psc.PSC_KIND_HOOKS()) + Psc.psc_live_handles(Psc.PSC_KIND_EXPORT());
     }
 }

@@ -36,9 +36,9 @@ def qkv(self, resid: Tensor) -> Tuple[Tensor, Tensor, Tensor]:
     qkv = torch.addmm(self.b_QKV, x.reshape([-1, x.size(2)]), self.W_QKV).view([x.size(0), x.size(1), 3, $N_HEADS, $D_HEAD])
     return qkv[:, :, 0], qkv[:, :, 1], qkv[:, :, 2]
 
-def attention(self, resid: Tensor, past: Optional[Tuple[Tensor, Tensor]]) -> Tuple[Tensor, Tensor, Tensor]:
+def attention(self, resid: Tensor, past: Optional[Tuple[Tensor, Tensor]], mask: Optional[Tensor]) -> Tuple[Tensor, Tensor, Tensor]:
     # residual stream [batch, pos, d_model] -> what the heads add to it; with the keys and values [batch, head, pos, d_head] of
-    # this and all positions before, which `past` holds if there are any
+    # this and all positions before, which `past` holds if there are any. `mask` [batch, pos] is 0 at positions that nobody looks at.
     q, k, v = self.qkv(resid)
     q = lens.hook_point(q, "$NAMEattn.hook_q").transpose(1, 2)
     k = lens.hook_point(k, "$NAMEattn.hook_k").transpose(1, 2)
@@ -48,8 +48,10 @@ def attention(self, resid: Tensor, past: Optional[Tuple[Tensor, Tensor]]) -> Tup
         v = torch.cat([past[1], v], 2)
     scores = torch.matmul(q, k.transpose(2, 3)) / $ATTN_SCALE
     future = torch.ones([scores.size(2), scores.size(3)], device=scores.device).triu(1 + scores.size(3) - scores.size(2)) > 0
+    if mask is not None:
+        future = future.logical_or(mask.eq(0).unsqueeze(1).unsqueeze(1))
     scores = lens.hook_point(scores.masked_fill(future, float("-inf")), "$NAMEattn.hook_attn_scores")
-    # A row that a hook masked whole would be NaN.
+    # A row that is masked whole would be NaN.
     pattern = torch.softmax(scores, -1)
     pattern = torch.nan_to_num(pattern, 0.0) if torch.is_grad_enabled() else torch.nan_to_num_(pattern, 0.0)
     pattern = lens.hook_point(pattern, "$NAMEattn.hook_pattern").to(v.dtype)
@@ -67,23 +69,23 @@ def mlp(self, x: Tensor) -> Tensor:
     out = torch.addmm(self.b_out, post.reshape([-1, post.size(2)]), self.W_out)
     return lens.hook_point(out.view([post.size(0), post.size(1), -1]), "$NAMEhook_mlp_out")
 
-def run(self, resid: Tensor, past: Optional[Tuple[Tensor, Tensor]]) -> Tuple[Tensor, Tensor, Tensor]:
+def run(self, resid: Tensor, past: Optional[Tuple[Tensor, Tensor]], mask: Optional[Tensor]) -> Tuple[Tensor, Tensor, Tensor]:
     resid_pre = lens.hook_point(resid, "$NAMEhook_resid_pre")
-    attn_out, k, v = self.attention(resid_pre, past)
+    attn_out, k, v = self.attention(resid_pre, past, mask)
     resid_mid = lens.hook_point(resid_pre + attn_out, "$NAMEhook_resid_mid")
     mlp_in = resid_mid
     if lens.hooked("$NAMEhook_mlp_in"):  # the MLP's copy of it
         mlp_in = lens.hook_point(resid_mid.clone(), "$NAMEhook_mlp_in")
     return lens.hook_point(resid_mid + self.mlp(lens.hook_point(self.ln2(mlp_in), "$NAMEmlp.hook_in")), "$NAMEhook_resid_post"), k, v
 
-def forward(self, resid: Tensor) -> Tensor:
+def forward(self, resid: Tensor, mask: Optional[Tensor] = None) -> Tensor:
     # residual stream [batch, pos, d_model], before and after
-    return self.run(resid, None)[0]
+    return self.run(resid, None, mask)[0]
 
-def begin(self, resid: Tensor) -> Tuple[Tensor, Tensor, Tensor]:
+def begin(self, resid: Tensor, mask: Optional[Tensor]) -> Tuple[Tensor, Tensor, Tensor]:
     # the same, with keys and values to go on from
-    return self.run(resid, None)
+    return self.run(resid, None, mask)
 
-def extend(self, resid: Tensor, k: Tensor, v: Tensor) -> Tuple[Tensor, Tensor, Tensor]:
+def extend(self, resid: Tensor, k: Tensor, v: Tensor, mask: Optional[Tensor]) -> Tuple[Tensor, Tensor, Tensor]:
     # positions that follow those whose keys and values are given
-    return self.run(resid, (k, v))
+    return self.run(resid, (k, v), mask)

@@ -1,10 +1,16 @@
-def at(self, tokens: Tensor, first: int) -> Tensor:
-    # tokens [batch, pos], the first of them at a position -> residual stream [batch, pos, d_model]
+def at(self, tokens: Tensor, first: int, mask: Optional[Tensor]) -> Tensor:
+    # tokens [batch, pos], the first of them at a position -> residual stream [batch, pos, d_model]. `mask` [batch, first + pos] is 0 at
+    # positions that do not count: the first that does is position 0 of its row.
     tokens = lens.hook_point(tokens, "hook_tokens")
     embed = lens.hook_point(torch.embedding(self.W_E, tokens), "hook_embed")
-    positions = self.W_pos[first:first + tokens.size(1)].unsqueeze(0).repeat([tokens.size(0), 1, 1])
+    end = first + tokens.size(1)
+    if mask is None:
+        positions = self.W_pos[first:end].unsqueeze(0).repeat([tokens.size(0), 1, 1])
+    else:
+        places = (mask.cumsum(1) - 1).clamp(min=0)[:, first:end]
+        positions = torch.embedding(self.W_pos, places).masked_fill(mask[:, first:end].eq(0).unsqueeze(-1), 0.0)
     pos_embed = lens.hook_point(positions, "hook_pos_embed")
     return embed + pos_embed
 
-def forward(self, tokens: Tensor) -> Tensor:
-    return self.at(tokens, 0)
+def forward(self, tokens: Tensor, mask: Optional[Tensor] = None) -> Tensor:
+    return self.at(tokens, 0, mask)

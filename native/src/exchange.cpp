@@ -1,0 +1,248 @@
+// Section "exchange" of psc.h: DLPack and the Arrow C data interface, both without a copy.
+#include "guard.h"
+#include "handles.h"
+
+#include <ATen/DLConvertor.h>
+#include <ATen/ops/from_blob.h>
+
+#include <cstring>
+#include <memory>
+#include <vector>
+
+namespace {
+
+// As the specification of the Arrow C data interface lays them out.
+struct ArrowSchema {
+  const char *format;
+  const char *name;
+  const char *metadata;
+  int64_t flags;
+  int64_t n_children;
+  ArrowSchema **children;
+  ArrowSchema *dictionary;
+  void (*release)(ArrowSchema *);
+  void *private_data;
+};
+
+struct ArrowArray {
+  int64_t length;
+  int64_t null_count;
+  int64_t offset;
+  int64_t n_buffers;
+  int64_t n_children;
+  const void **buffers;
+  ArrowArray **children;
+  ArrowArray *dictionary;
+  void (*release)(ArrowArray *);
+  void *private_data;
+};
+
+static_assert(sizeof(ArrowSchema) == 72 && sizeof(ArrowArray) == 80, "the sizes that psc.h names");
+
+// Whether the tensor itself can keep its memory: memory of psc_tensor_wrap has nobody who would free it.
+void require_owned(const at::Tensor &tensor) {
+  const auto &data = tensor.storage().data_ptr();
+  TORCH_CHECK(tensor.numel() == 0 || (data.get_deleter() != nullptr && data.get_context() != nullptr),
+              "this tensor's memory belongs to somebody else, who may free it while the other library uses it: give it a copy() instead");
+}
+
+// A managed tensor of libtorch's inside one that is counted.
+struct Export final : psc::Counted<PSC_KIND_EXPORT> {
+  DLManagedTensor managed;
+  DLManagedTensor *inner;
+};
+
+const char *arrow_format(at::ScalarType type) {
+  switch (type) {
+    case at::kFloat: return "f";
+    case at::kDouble: return "g";
+    case at::kHalf: return "e";
+    case at::kLong: return "l";
+    case at::kInt: return "i";
+    case at::kShort: return "s";
+    case at::kChar: return "c";
+    case at::kByte: return "C";
+    default: TORCH_CHECK(false, "Arrow has no column of ", type, " in the layout of a tensor: convert it first");
+  }
+}
+
+at::ScalarType arrow_type(const char *format) {
+  for (auto type : {at::kFloat, at::kDouble, at::kHalf, at::kLong, at::kInt, at::kShort, at::kChar, at::kByte})
+    if (std::strcmp(format, arrow_format(type)) == 0) return type;
+  TORCH_CHECK(false, "an Arrow column of format '", format, "' has not the layout of a tensor");
+}
+
+struct SchemaParts {
+  std::string format, name;
+  ArrowSchema child{};
+  ArrowSchema *children[1] = {&child};
+};
+
+void release_schema(ArrowSchema *schema) {
+  for (int64_t i = 0; i < schema->n_children; i++)
+    if (schema->children[i]->release) schema->children[i]->release(schema->children[i]);
+  delete static_cast<SchemaParts *>(schema->private_data);
+  schema->release = nullptr;
+}
+
+void fill_schema(ArrowSchema *schema, std::unique_ptr<SchemaParts> parts, int64_t children) {
+  *schema = {};
+  schema->format = parts->format.c_str();
+  schema->name = parts->name.c_str();
+  schema->n_children = children;
+  schema->children = children ? parts->children : nullptr;
+  schema->private_data = parts.release();
+  schema->release = release_schema;
+}
+
+// A list of rows has a child, which may be moved out of it and then keeps the memory by itself.
+struct ArrayParts final : psc::Counted<PSC_KIND_EXPORT> {
+  at::Tensor tensor;
+  const void *buffers[2] = {nullptr, nullptr};
+  ArrowArray child{};
+  ArrowArray *children[1] = {&child};
+};
+
+void release_array(ArrowArray *array) {
+  for (int64_t i = 0; i < array->n_children; i++)
+    if (array->children[i]->release) array->children[i]->release(array->children[i]);
+  delete static_cast<ArrayParts *>(array->private_data);
+  array->release = nullptr;
+}
+
+std::unique_ptr<ArrayParts> parts_of(const at::Tensor &tensor) {
+  auto parts = std::make_unique<ArrayParts>();
+  parts->tensor = tensor;
+  return parts;
+}
+
+void fill_array(ArrowArray *array, std::unique_ptr<ArrayParts> parts, int64_t length, bool list) {
+  *array = {};
+  array->length = length;
+  array->n_buffers = list ? 1 : 2;
+  if (!list) parts->buffers[1] = parts->tensor.data_ptr();
+  array->buffers = parts->buffers;
+  array->n_children = list ? 1 : 0;
+  array->children = list ? parts->children : nullptr;
+  array->private_data = parts.release();
+  array->release = release_array;
+}
+
+// The numbers of a column: nothing missing, and a buffer where there are any.
+void require_plain(const ArrowArray &array, int64_t buffers, int64_t children) {
+  TORCH_CHECK(array.length >= 0 && array.offset >= 0 && array.n_buffers == buffers && array.n_children == children, "the Arrow array does not fit its schema");
+  TORCH_CHECK(array.null_count == 0 || (array.null_count == -1 && array.buffers[0] == nullptr), "the Arrow column has missing values, which a tensor cannot have");
+}
+
+struct Column {
+  at::ScalarType type;
+  const char *data;
+  std::vector<int64_t> sizes;
+};
+
+Column read(const ArrowSchema &schema, const ArrowArray &array) {
+  TORCH_CHECK(schema.release != nullptr && array.release != nullptr, "the Arrow column was released already");
+  if (std::strncmp(schema.format, "+w:", 3) != 0) {
+    auto type = arrow_type(schema.format);
+    require_plain(array, 2, 0);
+    return {type, static_cast<const char *>(array.buffers[1]) + array.offset * c10::elementSize(type), {array.length}};
+  }
+  int64_t width = std::strtoll(schema.format + 3, nullptr, 10);
+  TORCH_CHECK(schema.n_children == 1 && width >= 0, "a fixed-size list has one child");
+  require_plain(array, 1, 1);
+  const ArrowArray &values = *array.children[0];
+  auto type = arrow_type(schema.children[0]->format);
+  require_plain(values, 2, 0);
+  TORCH_CHECK((array.offset + array.length) * width <= values.length, "the Arrow lists end after their values");
+  return {type, static_cast<const char *>(values.buffers[1]) + (values.offset + array.offset * width) * c10::elementSize(type), {array.length, width}};
+}
+
+}  // namespace
+
+int32_t psc_dlpack_export(const psc_tensor *tensor, void **managed) {
+  *managed = nullptr;
+  return psc::guard([&] {
+    require_owned(tensor->tensor);
+    auto exported = std::make_unique<Export>();
+    exported->inner = at::toDLPack(tensor->tensor);
+    exported->managed = *exported->inner;
+    exported->managed.manager_ctx = exported.get();
+    exported->managed.deleter = [](DLManagedTensor *self) {
+      auto *whole = static_cast<Export *>(self->manager_ctx);
+      whole->inner->deleter(whole->inner);
+      delete whole;
+    };
+    *managed = &exported.release()->managed;
+  });
+}
+
+int32_t psc_dlpack_import(void *managed, psc_tensor **out) {
+  *out = nullptr;
+  return psc::guard([&] {
+    auto *given = static_cast<DLManagedTensor *>(managed);
+    TORCH_CHECK(given->dl_tensor.ndim >= 0 && given->dl_tensor.ndim <= PSC_MAX_RANK, "a tensor of rank ", given->dl_tensor.ndim, " is beyond the ", PSC_MAX_RANK, " of psc.h");
+    // Made before the memory is taken over: nothing may fail afterwards.
+    auto owner = std::make_unique<psc::OwnedTensor>(at::Tensor());
+    owner->tensor = at::fromDLPack(given);
+    *out = owner.release();
+  });
+}
+
+void psc_dlpack_free(void *managed) {
+  auto *given = static_cast<DLManagedTensor *>(managed);
+  if (given && given->deleter) given->deleter(given);
+}
+
+int32_t psc_arrow_export(const psc_tensor *tensor, const char *name, void *schema, void *array) {
+  std::memset(schema, 0, sizeof(ArrowSchema));
+  std::memset(array, 0, sizeof(ArrowArray));
+  return psc::guard([&] {
+    const at::Tensor &t = tensor->tensor;
+    TORCH_CHECK(t.device().is_cpu(), "an Arrow column lies on the CPU: call to(Device.CPU) first");
+    TORCH_CHECK(t.dim() == 1 || t.dim() == 2, "an Arrow column is made of a tensor of rank 1 or 2, not ", t.dim());
+    TORCH_CHECK(t.is_contiguous(), "the elements do not lie row by row: call contiguous() first");
+    require_owned(t);
+    bool list = t.dim() == 2;
+    auto format = arrow_format(t.scalar_type());
+    auto names = std::make_unique<SchemaParts>();
+    auto values = parts_of(t);
+    names->name = name;
+    names->format = list ? "+w:" + std::to_string(t.size(1)) : format;
+    if (list) {
+      auto item_names = std::make_unique<SchemaParts>();
+      auto items = parts_of(t);
+      item_names->name = "item";
+      item_names->format = format;
+      fill_schema(&names->child, std::move(item_names), 0);
+      fill_array(&values->child, std::move(items), t.numel(), false);
+    }
+    fill_schema(static_cast<ArrowSchema *>(schema), std::move(names), list ? 1 : 0);
+    fill_array(static_cast<ArrowArray *>(array), std::move(values), t.size(0), list);
+  });
+}
+
+int32_t psc_arrow_import(void *schema, void *array, psc_tensor **out) {
+  *out = nullptr;
+  return psc::guard([&] {
+    auto *names = static_cast<ArrowSchema *>(schema);
+    auto *values = static_cast<ArrowArray *>(array);
+    Column column = read(*names, *values);
+    auto owner = std::make_unique<psc::OwnedTensor>(at::Tensor());
+    std::shared_ptr<ArrowArray> moved(new ArrowArray(*values), [](ArrowArray *array) {
+      array->release(array);
+      delete array;
+    });
+    values->release = nullptr;  // moved out, as the specification says
+    owner->tensor = at::from_blob(const_cast<char *>(column.data), column.sizes, [moved](void *) mutable { moved.reset(); },
+                                  at::TensorOptions(column.type));
+    names->release(names);
+    *out = owner.release();
+  });
+}
+
+void psc_arrow_release(void *schema, void *array) {
+  auto *names = static_cast<ArrowSchema *>(schema);
+  auto *values = static_cast<ArrowArray *>(array);
+  if (names->release) names->release(names);
+  if (values->release) values->release(values);
+}

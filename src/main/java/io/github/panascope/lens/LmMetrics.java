@@ -1,0 +1,64 @@
+package io.github.panascope.lens;
+
+import io.github.panascope.torch.DType;
+import io.github.panascope.torch.Tensor;
+import io.github.panascope.torch.TensorScope;
+
+/**
+ * How well logits predict the next tokens (TransformerLens's {@code lm_cross_entropy_loss} and {@code lm_accuracy}). Logits are [batch, pos, d_vocab], tokens
+ * int64 [batch, pos]; the last position predicts nothing, so that there are pos-1 results a row.
+ */
+public final class LmMetrics {
+    private LmMetrics() {}
+
+    /** −log softmax(logits)[next token], in nats: float32 [batch, pos-1], in the innermost scope. */
+    public static Tensor crossEntropyLossPerToken(Tensor logits, Tensor tokens) {
+        try (var _ = TensorScope.open()) {
+            long positions = requireTargets(logits, tokens);
+            Tensor targets = tokens.slice(1, 1, positions + 1).unsqueeze(-1);
+            return logits.slice(1, 0, positions).to(DType.FLOAT32).logSoftmax(-1).gather(-1, targets).select(2, 0).mul(-1).promote();
+        }
+    }
+
+    /**
+     * The mean of it.
+     *
+     * @param mask int64 [batch, pos]: a position counts where it and the next are not 0; null if all count
+     */
+    public static double crossEntropyLoss(Tensor logits, Tensor tokens, Tensor mask) {
+        try (var _ = TensorScope.open()) {
+            Tensor losses = crossEntropyLossPerToken(logits, tokens);
+            if (mask == null) return losses.mean().item();
+            Tensor counts = nextTokenMask(mask);
+            return losses.mul(counts).sum(DType.FLOAT32).item() / counts.sum(DType.INT64).item();
+        }
+    }
+
+    /** Whether the most probable token is the next one: bool [batch, pos-1], in the innermost scope. */
+    public static Tensor accuracyPerToken(Tensor logits, Tensor tokens) {
+        try (var _ = TensorScope.open()) {
+            long positions = requireTargets(logits, tokens);
+            return logits.slice(1, 0, positions).argmax(-1).eq(tokens.slice(1, 1, positions + 1)).promote();
+        }
+    }
+
+    /** The share of positions where it is. */
+    public static double accuracy(Tensor logits, Tensor tokens) {
+        try (var _ = TensorScope.open()) {
+            return accuracyPerToken(logits, tokens).to(DType.FLOAT64).mean().item();
+        }
+    }
+
+    /** 1 where a position and the next are not masked, else 0: int64 [batch, pos-1]. */
+    static Tensor nextTokenMask(Tensor mask) {
+        long positions = mask.size(1) - 1;
+        return mask.slice(1, 0, positions).mul(mask.slice(1, 1, positions + 1));
+    }
+
+    private static long requireTargets(Tensor logits, Tensor tokens) {
+        if (logits.shape().rank() != 3 || tokens.shape().rank() != 2 || logits.size(0) != tokens.size(0) || logits.size(1) != tokens.size(1) || tokens.size(1) < 2) {
+            throw new IllegalArgumentException("logits [batch, pos, d_vocab] and tokens [batch, pos] of at least two positions are needed, not " + logits.shape() + " and " + tokens.shape());
+        }
+        return tokens.size(1) - 1;
+    }
+}

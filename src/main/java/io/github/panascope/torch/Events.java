@@ -1,0 +1,135 @@
+package io.github.panascope.torch;
+
+import io.github.panascope.bindings.Psc;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import jdk.jfr.Category;
+import jdk.jfr.DataAmount;
+import jdk.jfr.Description;
+import jdk.jfr.Enabled;
+import jdk.jfr.Event;
+import jdk.jfr.Label;
+import jdk.jfr.Name;
+import jdk.jfr.StackTrace;
+import jdk.jfr.Threshold;
+
+/**
+ * What a flight recording says of native calls: {@code panascope.Operator} (those over 1 ms), {@code panascope.Hook}, {@code panascope.Copy} and, switched on by
+ * name since it costs a lookup at every allocation, {@code panascope.Allocation}. Each has a {@code started()} that gives null while nobody records, which
+ * leaves a call as fast as without it.
+ */
+final class Events {
+    private Events() {}
+
+    @Name("panascope.Operator")
+    @Label("Operator")
+    @Category("Panascope")
+    @Description("A call of a libtorch operator or of a TorchScript method")
+    @Threshold("1 ms")
+    static final class Operator extends Event {
+        @Label("Operator") String operator;
+        @Label("Arguments") String arguments;
+
+        static Operator started() {
+            Operator event = new Operator();
+            if (!event.isEnabled()) return null;
+            event.begin();
+            return event;
+        }
+
+        void finish(String name, Object... values) {
+            end();
+            if (!shouldCommit()) return;
+            operator = name;
+            arguments = Values.describe(values);
+            commit();
+        }
+    }
+
+    @Name("panascope.Hook")
+    @Label("Hook")
+    @Category("Panascope")
+    @Description("A hook in Java, called at a hook point or for a gradient")
+    @StackTrace(false)
+    static final class Hook extends Event {
+        @Label("Hook Point") String point;
+        @Label("Replaced") boolean replaced;
+
+        static Hook started() {
+            Hook event = new Hook();
+            if (!event.isEnabled()) return null;
+            event.begin();
+            return event;
+        }
+
+        void finish(String name, boolean changed) {
+            end();
+            if (!shouldCommit()) return;
+            point = name;
+            replaced = changed;
+            commit();
+        }
+    }
+
+    @Name("panascope.Copy")
+    @Label("Copy")
+    @Category("Panascope")
+    @Description("Elements copied between devices, or between native memory and Java's heap or a channel")
+    static final class Copy extends Event {
+        @Label("From") String from;
+        @Label("To") String to;
+        @DataAmount @Label("Bytes") long bytes;
+
+        static Copy started() {
+            Copy event = new Copy();
+            if (!event.isEnabled()) return null;
+            event.begin();
+            return event;
+        }
+
+        void finish(Object source, Object target, long size) {
+            end();
+            if (!shouldCommit()) return;
+            from = source.toString();
+            to = target.toString();
+            bytes = size;
+            commit();
+        }
+    }
+
+    @Name("panascope.Allocation")
+    @Label("Allocation")
+    @Category("Panascope")
+    @Description("What an outermost call asked libtorch's allocators for, that of calls out of its hooks included")
+    @Enabled(false)
+    static final class Allocation extends Event {
+        private static final ThreadLocal<Boolean> WATCHING = ThreadLocal.withInitial(() -> false);
+
+        @Label("Operator") String operator;
+        @DataAmount @Label("Allocated") long allocated;
+        @DataAmount @Label("Peak") @Description("the most in use at once") long peak;
+
+        static Allocation started() {
+            Allocation event = new Allocation();
+            if (!event.isEnabled() || WATCHING.get()) return null;
+            WATCHING.set(true);
+            Psc.psc_memory_watch();
+            event.begin();
+            return event;
+        }
+
+        void finish(String name) {
+            end();
+            WATCHING.set(false);
+            try (Scratch scratch = Scratch.open()) {
+                MemorySegment all = scratch.longs(0), most = scratch.longs(0);
+                Psc.psc_memory_watched(all, most);
+                allocated = all.get(ValueLayout.JAVA_LONG, 0);
+                peak = most.get(ValueLayout.JAVA_LONG, 0);
+            }
+            if (allocated == 0 || !shouldCommit()) return;
+            operator = name;
+            commit();
+        }
+    }
+}

@@ -1,0 +1,113 @@
+package io.github.panascope.lens;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import io.github.panascope.Golden;
+import io.github.panascope.LeakCheck;
+import io.github.panascope.sae.Sae;
+import io.github.panascope.torch.Shape;
+import io.github.panascope.torch.Tensor;
+import io.github.panascope.torch.TensorScope;
+import java.util.List;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.extension.ExtendWith;
+
+/** What is kept of a run, what is worked out again, and edits as functions. */
+@ExtendWith(LeakCheck.class)
+class CheckpointsTest {
+    private static HookedTransformer model() {
+        return HookedTransformer.fromPretrained("gpt2-small", HookedTransformer.Options.DEFAULT, Golden.standardA().hub());
+    }
+
+    @Test
+    void whatWasNotKeptIsTheSameAsIfItHadBeen() {
+        try (var _ = TensorScope.open(); HookedTransformer model = model(); Sae sae = Sae.fromPretrained(Golden.standardA().folder().resolve("sae").toString())) {
+            Tensor tokens = model.toTokens(List.of("When John and Mary went to the shops", "The harbour"), true);
+            // Edits at the very points that checkpoints are taken before, in place and not; and an SAE on the way.
+            Hooks hooks = Hooks.at("blocks.0.hook_resid_pre", (x, name) -> x.add(1)).and("blocks.2.hook_resid_pre", (x, name) -> {
+                x.add_(x.zerosLike().add(0.5));
+                return null;
+            }).and("blocks.1.hook_mlp_out", (x, name) -> x.mul(2));
+            for (int every : new int[] {1, 2, 3, 5}) {
+                Forward kept = model.forward(tokens).hooks(hooks).attach(sae.attachment(true, false)).caching(name -> true), few = model.forward(tokens).hooks(hooks).attach(sae.attachment(true, false)).caching("blocks.1.hook_resid_mid").checkpoints(every);
+                assertTrue(kept.logits().sameElements(few.logits()));
+                assertTrue(few.cacheBytes() < kept.cacheBytes() / 4);
+                assertEquals(List.of("blocks.1.hook_resid_mid"), few.cache().names());
+                for (String name : kept.cache().names()) {
+                    boolean sharesMemory = name.equals("blocks.1.hook_resid_post"); // with blocks.2.hook_resid_pre, so that the edit in place shows in what was kept
+                    assertEquals(!sharesMemory, kept.cache().get(name).sameElements(few.cache().get(name)), name + " from checkpoints every " + every);
+                }
+                assertEquals(Shape.of(2, 9, 4, 48), few.cache().get("blocks.2.attn.hook_result").shape(), "points on request too");
+                assertFalse(few.cache().has("blocks.0.hook_resid_pre"), "nothing is kept by looking");
+                assertThrows(IllegalArgumentException.class, () -> few.cache().get("blocks.3.hook_resid_pre"));
+            }
+            ActivationCache fromBlock = fromBlock(model, tokens);
+            assertThrows(IllegalArgumentException.class, () -> fromBlock.get("hook_embed"), "a run that began at block 1 had no embedding");
+            assertEquals(tokens.size(1), fromBlock.get("blocks.2.hook_mlp_out").size(1));
+        }
+    }
+
+    private static ActivationCache fromBlock(HookedTransformer model, Tensor tokens) {
+        Forward run = model.forward(tokens).startAtLayer(1, model.forward(tokens).stopAtLayer(1)).checkpoints(1);
+        run.loss();
+        return run.cache();
+    }
+
+    @Test
+    void decompositionsWorkFromCheckpoints() {
+        try (var _ = TensorScope.open(); HookedTransformer model = model()) {
+            Tensor tokens = model.toTokens("When John and Mary went to the shops");
+            Forward few = model.forward(tokens).checkpoints(1), kept = model.forward(tokens).caching(name -> true);
+            few.logits();
+            kept.logits();
+            assertTrue(few.cache().fullResidDecomposition(-1, false).values().sameElements(kept.cache().fullResidDecomposition(-1, false).values()));
+            assertTrue(few.cache().accumulatedResid(-1, true, false).applyLn(-1, false).values().sameElements(kept.cache().accumulatedResid(-1, true, false).applyLn(-1, false).values()));
+        }
+    }
+
+    @Test
+    void onlySomePositionsAreKept() {
+        try (var _ = TensorScope.open(); HookedTransformer model = model()) {
+            Tensor tokens = model.toTokens("When John and Mary went to the shops");
+            Forward some = model.forward(tokens).caching(name -> true).cachingPositions(2, 5), all = model.forward(tokens).caching(name -> true);
+            long bytes = some.cacheBytes();
+            some.logits();
+            all.logits();
+            long kept = 0;
+            for (String name : some.cache().names()) {
+                assertTrue(some.cache().get(name).sameElements(all.cache().slicePositions(2, 5).get(name)), name);
+                kept += some.cache().get(name).shape().elements() * 4;
+            }
+            assertEquals(kept, bytes);
+            assertThrows(IllegalArgumentException.class, () -> model.forward(tokens).cachingPositions(3, 3));
+        }
+    }
+
+    @Test
+    void editsDoOneThingAtOnePlace() {
+        try (var _ = TensorScope.open(); HookedTransformer model = model()) {
+            Tensor tokens = model.toTokens(List.of("When John and Mary went", "one two three four five"), true), ones = Tensor.of(new float[] {1}, Shape.of(1));
+            ActivationCache before = model.runWithCache(tokens, name -> true).cache();
+            Hooks hooks = Hooks.at("blocks.0.attn.hook_z", Edits.atHead(2, Edits.zero())).and("blocks.0.attn.hook_pattern", Edits.atHead(1, Edits.atPosition(-1, Edits.zero())))
+                    .and("blocks.1.hook_resid_pre", Edits.atPosition(-2, Edits.replace(ones))).and("blocks.1.attn.hook_q", Edits.scale(0)).and("blocks.2.hook_resid_pre", Edits.mean()).and("blocks.2.mlp.hook_post", Edits.add(ones));
+            Forward run = model.forward(tokens).hooks(hooks).caching(name -> true);
+            run.logits();
+            ActivationCache after = run.cache();
+            Tensor z = after.get("z0");
+            assertEquals(0, z.select(2, 2).abs().sum(io.github.panascope.torch.DType.FLOAT64).item());
+            assertTrue(z.select(2, 3).sameElements(before.get("z0").select(2, 3)));
+            Tensor edited = after.get("resid_pre", 1).select(1, tokens.size(1) - 2);
+            assertTrue(edited.sameElements(edited.zerosLike().add(1)));
+            assertTrue(after.get("resid_pre", 1).select(1, 0).sameElements(after.get("resid_post", 0).select(1, 0)), "and nowhere else");
+            assertEquals(0, after.get("q1").abs().sum(io.github.panascope.torch.DType.FLOAT64).item());
+            assertTrue(after.get("resid_pre", 2).select(0, 0).sameElements(after.get("resid_pre", 2).select(0, 1)));
+            Tensor pattern = after.get("pattern", 0);
+            assertEquals(0, pattern.select(1, 1).select(1, 0).select(1, tokens.size(1) - 1).abs().sum(io.github.panascope.torch.DType.FLOAT64).item());
+            assertThrows(IndexOutOfBoundsException.class, () -> model.runWithHooks(tokens, Hooks.at("blocks.0.attn.hook_z", Edits.atHead(4, Edits.zero()))));
+            assertThrows(IllegalArgumentException.class, () -> model.runWithHooks(tokens, Hooks.at("blocks.0.hook_resid_pre", Edits.atHead(0, Edits.zero()))));
+        }
+    }
+}
