@@ -46,12 +46,13 @@ class CheckpointsTest {
             }
             ActivationCache fromBlock = fromBlock(model, tokens);
             assertThrows(IllegalArgumentException.class, () -> fromBlock.get("hook_embed"), "a run that began at block 1 had no embedding");
+            assertTrue(fromBlock.has("blocks.1.hook_mlp_out"), "what a loss run kept outlives the run");
             assertEquals(tokens.size(1), fromBlock.get("blocks.2.hook_mlp_out").size(1));
         }
     }
 
     private static ActivationCache fromBlock(HookedTransformer model, Tensor tokens) {
-        Forward run = model.forward(tokens).startAtLayer(1, model.forward(tokens).stopAtLayer(1)).checkpoints(1);
+        Forward run = model.forward(tokens).startAtLayer(1, model.forward(tokens).stopAtLayer(1)).caching("blocks.1.hook_mlp_out").checkpoints(1);
         run.loss();
         return run.cache();
     }

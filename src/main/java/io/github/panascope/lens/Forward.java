@@ -223,9 +223,11 @@ public final class Forward {
 
     /** The mean of {@link #lossPerToken} over all positions that the attention mask leaves, in nats. */
     public double loss() {
+        Tensor losses = lossPerToken(); // not inside a scope of its own, which would take what was cached with it
         try (var _ = TensorScope.open()) {
-            Tensor losses = lossPerToken();
             return mask == null ? losses.mean().item() : losses.sum(DType.FLOAT32).item() / LmMetrics.nextTokenMask(mask).sum(DType.INT64).item();
+        } finally {
+            losses.free();
         }
     }
 
@@ -343,8 +345,8 @@ public final class Forward {
         again.endKept = endKept;
         again.caching(name);
         int from = checkpointBefore(Math.min(layer, model.config().nLayers() - 1));
-        if (from >= 0) again.startAtLayer(from, checkpoints.get(from));
         try (var _ = TensorScope.open()) {
+            if (from >= 0) again.startAtLayer(from, checkpoints.get(from).copy()); // a hook may write to it
             again.run(layer + (layer < model.config().nLayers() ? 1 : 0), (resid, set) -> layer < model.config().nLayers() ? resid : model.unembed().call("normalize", set, resid));
             return again.cache.has(name) ? again.cache.get(name).promote() : null;
         }
