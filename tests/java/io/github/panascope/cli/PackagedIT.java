@@ -56,6 +56,37 @@ class PackagedIT {
         assertFalse(result.out.contains("WARNING") || result.out.contains("\r"), result.out);
     }
 
+    /** A native library belongs to no class loader here: two copies of the jar work in one JVM, one after the other's end too. */
+    @Test
+    void twoClassLoadersUseItAtOnce() throws Exception {
+        List<java.net.URL> jars = new ArrayList<>();
+        try (var all = Files.walk(Path.of("target"), 2)) {
+            for (Path jar : all.filter(file -> file.toString().matches("target/(panascope-[0-9.]+\\.jar|lib/.*\\.jar)")).toList()) jars.add(jar.toUri().toURL());
+        }
+        try (var first = new java.net.URLClassLoader(jars.toArray(java.net.URL[]::new), ClassLoader.getPlatformClassLoader())) {
+            String text = generate(first);
+            try (var second = new java.net.URLClassLoader(jars.toArray(java.net.URL[]::new), ClassLoader.getPlatformClassLoader())) {
+                assertFalse(first.loadClass("io.github.panascope.torch.Tensor") == second.loadClass("io.github.panascope.torch.Tensor"));
+                assertEquals(text, generate(second));
+            }
+            assertEquals(text, generate(first));
+        }
+    }
+
+    /** With a hook, so that native code calls back into the loader's classes. */
+    private static String generate(ClassLoader loader) throws Exception {
+        Class<?> scopes = loader.loadClass("io.github.panascope.torch.TensorScope"), models = loader.loadClass("io.github.panascope.lens.HookedTransformer");
+        Class<?> hooks = loader.loadClass("io.github.panascope.lens.Hooks"), edits = loader.loadClass("io.github.panascope.lens.Edits"), hook = loader.loadClass("io.github.panascope.torch.ActivationHook");
+        try (AutoCloseable _ = (AutoCloseable) scopes.getMethod("open").invoke(null);
+                AutoCloseable model = (AutoCloseable) models.getMethod("fromPretrained", String.class).invoke(null, Path.of("src/demo/bundle/model").toString())) {
+            Object halved = hooks.getMethod("at", String.class, hook).invoke(null, "blocks.0.hook_mlp_out", edits.getMethod("scale", double.class).invoke(null, 0.5));
+            Object view = models.getMethod("with", hooks).invoke(model, halved), generation = models.getMethod("generate", String.class).invoke(view, "Once upon a time");
+            String text = (String) generation.getClass().getMethod("text").invoke(generation);
+            assertTrue(text.startsWith("Once upon a time"), text);
+            return text;
+        }
+    }
+
     /** From a hub to a machine without a network: nothing is asked for twice, and offline nothing is asked at all. */
     @Test
     void whatIsFetchedLoadsOffline() throws Exception {
