@@ -76,9 +76,10 @@ class ReadmeTest {
     /** One early head moves most of the answer, and a feature that stands for the name carries it. */
     @Test
     void theStudyFindsAHeadAndAFeature() throws Exception {
-        String printed = run("WhoGetsTheBag", "src/demo/bundle/model", "src/demo/bundle/sae");
+        String printed = run("WhoGetsTheBag", "src/demo/bundle/model", "src/demo/bundle/sae", folder.toString());
         Matcher found = Pattern.compile("head L(\\d)H\\d restores ([0-9.]+)\\s+feature (\\d+) at ' Mary' adds ([0-9.]+)\\s+Once upon a time, there .*", Pattern.DOTALL).matcher(printed);
         assertTrue(found.matches(), printed);
+        for (String picture : List.of("heads.svg", "positions.svg")) assertTrue(Files.readString(folder.resolve(picture)).contains("</svg>"), picture);
         assertTrue(Double.parseDouble(found.group(2)) > 0.5 && Double.parseDouble(found.group(4)) > 1, printed);
     }
 
