@@ -23,8 +23,9 @@ class ArchitectureTest {
             "lens", Set.of("torch", "hub"),
             "sae", Set.of("torch", "hub", "lens"),
             "plot", Set.of("torch", "hub"),
+            "dashboard", Set.of("torch", "hub", "lens", "sae"),
             "metrics", Set.of("torch", "hub", "lens", "sae"),
-            "cli", Set.of("torch", "hub", "lens", "sae", "metrics"));
+            "cli", Set.of("torch", "hub", "lens", "sae", "metrics", "dashboard", "plot"));
 
     private static List<Path> classes(String inPackage) throws IOException {
         try (var walk = Files.walk(CLASSES.resolve(inPackage))) {

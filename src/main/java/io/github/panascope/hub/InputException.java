@@ -21,7 +21,7 @@ public final class InputException extends RuntimeException {
     }
 
     /** Why reading or writing failed, in words: some exceptions have a message that is none, or only the file's name. */
-    static String reason(Exception e) {
+    public static String reason(Exception e) {
         return switch (e) {
             case java.io.UncheckedIOException unchecked -> reason(unchecked.getCause());
             case java.nio.file.NoSuchFileException _ -> "it, or a folder in its path, does not exist";

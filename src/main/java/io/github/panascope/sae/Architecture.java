@@ -29,6 +29,11 @@ sealed interface Architecture {
         public Tensor encode(Tensor rows, Pre pre) throws Exception {
             return pre.of(bEnc.addmm(rows, wEnc)).relu();
         }
+
+        @Override
+        public Tensor encode(Tensor rows, long from, long to) {
+            return bEnc.slice(0, from, to).addmm(rows, wEnc.slice(1, from, to)).relu();
+        }
     }
 
     /** 1[x W_enc + b_gate &gt; 0] · relu(x (W_enc · exp(r_mag)) + b_mag), with b_gate, r_mag and b_mag [d_sae]. */
@@ -39,6 +44,13 @@ sealed interface Architecture {
             Tensor open = products.add(bGate).gt(0);
             return pre.of(products.mul(rMag.exp()).add(bMag)).relu().mul(open);
         }
+
+        @Override
+        public Tensor encode(Tensor rows, long from, long to) {
+            Tensor products = rows.matmul(wEnc.slice(1, from, to));
+            Tensor open = products.add(bGate.slice(0, from, to)).gt(0);
+            return products.mul(rMag.slice(0, from, to).exp()).add(bMag.slice(0, from, to)).relu().mul(open);
+        }
     }
 
     /** h = x W_enc + b_enc; relu(h) · 1[h &gt; threshold], with threshold [d_sae]. */
@@ -47,6 +59,12 @@ sealed interface Architecture {
         public Tensor encode(Tensor rows, Pre pre) throws Exception {
             Tensor h = pre.of(bEnc.addmm(rows, wEnc));
             return h.relu().mul(h.gt(threshold));
+        }
+
+        @Override
+        public Tensor encode(Tensor rows, long from, long to) {
+            Tensor h = bEnc.slice(0, from, to).addmm(rows, wEnc.slice(1, from, to));
+            return h.relu().mul(h.gt(threshold.slice(0, from, to)));
         }
     }
 
@@ -80,6 +98,11 @@ sealed interface Architecture {
 
     /** Features [n, d_sae] of prepared rows [n, d_in]. */
     Tensor encode(Tensor rows, Pre pre) throws Exception;
+
+    /** Features from (inclusive) to (exclusive) alone, [n, to - from]; null where all are needed to know any. */
+    default Tensor encode(Tensor rows, long from, long to) {
+        return null;
+    }
 
     /** The same, with nobody between. */
     default Tensor encode(Tensor rows) {

@@ -135,6 +135,43 @@ public final class Sae implements AutoCloseable {
         }
     }
 
+    /** Somebody who takes the features group by group. */
+    @FunctionalInterface
+    public interface FeatureGroup {
+        /** Features from {@code first} on of all rows, [n, group]; they end with the call. */
+        void accept(int first, Tensor features);
+    }
+
+    /**
+     * {@link #encode} a group of consecutive features at a time, so that all of them are never held at once (but for topk, which has to see all). A group's numbers do
+     * not depend on the others.
+     *
+     * @param activations [..., d_in], whose leading dimensions are laid flat
+     * @param size        of a group; the last may be smaller
+     */
+    public void encodeInGroups(Tensor activations, int size, FeatureGroup consumer) {
+        try (var _ = TensorScope.open()) {
+            Tensor prepared = prepared(config.normalization().apply(rows(activations)).rows()), all = null;
+            for (int first = 0; first < config.dSae(); first += size) {
+                int end = Math.min(config.dSae(), first + size);
+                try (var _ = TensorScope.open()) {
+                    Tensor group = all == null ? architecture.encode(prepared, first, end) : all.slice(1, first, end);
+                    if (group != null) {
+                        consumer.accept(first, group);
+                        continue;
+                    }
+                }
+                all = architecture.encode(prepared);
+                first -= size; // again, from all
+            }
+        }
+    }
+
+    /** Activations as this SAE reads them before it normalises them: [n, d_in] in its dtype, heads side by side. */
+    public Tensor inputRows(Tensor activations) {
+        return rows(activations);
+    }
+
     /**
      * Activations [..., d_out] of features [..., d_sae]. Where the SAE normalises its input, this is on the normalised scale:
      * {@link #reconstruct} knows the input and puts its scale back. A skip transcoder's skip connection needs the input too.

@@ -1,0 +1,299 @@
+package io.github.panascope.dashboard;
+
+import io.github.panascope.dashboard.FeatureDashboard.Entry;
+import io.github.panascope.dashboard.FeatureDashboard.LogitsTable;
+import io.github.panascope.dashboard.FeatureDashboard.Statistics;
+import io.github.panascope.dashboard.FeatureDashboard.Tables;
+import io.github.panascope.lens.HookedTransformer;
+import io.github.panascope.sae.Sae;
+import io.github.panascope.torch.DType;
+import io.github.panascope.torch.Device;
+import io.github.panascope.torch.Tensor;
+import io.github.panascope.torch.TensorScope;
+import io.github.panascope.torch.Torch;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.BitSet;
+import java.util.List;
+import java.util.Objects;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
+import java.util.function.Consumer;
+
+/**
+ * Makes dashboards of features from a {@link FeatureStore}, one after the other, with SAEDashboard's statistics. What comes out for a feature does not depend on the others
+ * that are asked for (but with {@link DashboardConfig.Among#CHOSEN}), nor on the number of threads.
+ */
+public final class Dashboards {
+    /** Activations that are held at once, of as many features as that is: 8 bytes each. */
+    private static final int ENTRIES_AT_ONCE = 32 << 20;
+    private static final int FEATURES_AT_ONCE = 4096;
+    private static final double SMALLEST = 1e-6;
+
+    private final Sae sae;
+    private final DashboardConfig config;
+    private final Corpus corpus;
+    private final BitSet excluded;
+    private final NeuronSums neurons;
+    private final Sequences sequences;
+    private final Directions directions;
+    private final Ablations ablations;
+    private final int dSae;
+
+    private Dashboards(HookedTransformer model, Sae sae, FeatureStore store, DashboardConfig config) {
+        this.sae = sae;
+        this.config = config;
+        this.dSae = sae.config().dSae();
+        this.corpus = new Corpus(store, dSae);
+        this.excluded = corpus.excluded(config);
+        this.neurons = store.sums();
+        this.sequences = new Sequences(corpus, excluded, config);
+        this.directions = new Directions(model, sae);
+        this.ablations = config.performAblationExperiments() ? new Ablations(model, sae, corpus, directions, config.topLogitsHoverdata()) : null;
+    }
+
+    /**
+     * Reads a store's shards. The model and the SAE are those that filled it, and live as long as this.
+     *
+     * @throws io.github.panascope.hub.InputException if the store lacks rows between its first and its last
+     */
+    public static Dashboards of(HookedTransformer model, Sae sae, FeatureStore store, DashboardConfig config) {
+        return new Dashboards(model, sae, store, config);
+    }
+
+    /** Rows of the store. */
+    public int rows() {
+        return corpus.rows;
+    }
+
+    /** Tokens in a row. */
+    public int context() {
+        return corpus.context;
+    }
+
+    /** How many positions do not count. */
+    public int excluded() {
+        return excluded.cardinality();
+    }
+
+    /** How often each feature of the SAE is not zero, over all positions. */
+    public int[] counts() {
+        return corpus.counts.clone();
+    }
+
+    /** Where features' activations are listed by quantile: SAEDashboard's 2,350 levels, finer towards 1. */
+    public static double[] quantiles() {
+        List<Double> levels = new ArrayList<>();
+        double[][] ranges = {{0, 0.95, 1e-3}, {0.95, 0.99, 1e-4}, {0.99, 1, 1e-5}};
+        for (double[] range : ranges) {
+            int count = (int) Math.round((range[1] - range[0]) / range[2]);
+            for (int i = 0; i < count; i++) levels.add(range[0] + i * range[2]);
+        }
+        return levels.stream().mapToDouble(Double::doubleValue).toArray();
+    }
+
+    /**
+     * Makes them, by ascending number of the feature.
+     *
+     * @param features those wanted; each must be among those that the store was opened for
+     * @param threads  features that are worked on at once
+     * @param consumer gets them one by one, on the calling thread
+     */
+    public void forEach(int[] features, int threads, Consumer<FeatureDashboard> consumer) {
+        int[] wanted = Arrays.stream(features).distinct().sorted().toArray();
+        for (int feature : wanted) {
+            Objects.checkIndex(feature, dSae);
+            if (neurons.place(feature) < 0) throw new IllegalArgumentException("the store was not opened for feature " + feature);
+        }
+        int before = Torch.threads();
+        Torch.setThreads(1);
+        try (ExecutorService pool = Executors.newFixedThreadPool(sae.device().equals(Device.CPU) ? threads : 1, Thread.ofPlatform().daemon().name("panascope-dashboard-", 0).factory())) {
+            try {
+                for (int start = 0; start < wanted.length;) {
+                    int end = batchEnd(wanted, start);
+                    batch(pool, wanted, Arrays.copyOfRange(wanted, start, end), consumer);
+                    start = end;
+                }
+            } finally {
+                pool.shutdownNow();
+            }
+        } finally {
+            Torch.setThreads(before);
+        }
+    }
+
+    private int batchEnd(int[] wanted, int start) {
+        long entries = corpus.counts[wanted[start]];
+        int end = start + 1;
+        while (end < wanted.length && end - start < FEATURES_AT_ONCE && (entries += corpus.counts[wanted[end]]) <= ENTRIES_AT_ONCE) end++;
+        return end;
+    }
+
+    private void batch(ExecutorService pool, int[] chosen, int[] features, Consumer<FeatureDashboard> consumer) {
+        Column[] columns = corpus.columns(features, dSae);
+        List<Future<List<FeatureDashboard>>> running = new ArrayList<>();
+        for (int start = 0; start < features.length;) {
+            int first = start, group = features[start] / Directions.GROUP;
+            while (start < features.length && features[start] / Directions.GROUP == group) start++;
+            int end = start;
+            running.add(pool.submit(() -> group(group, chosen, Arrays.copyOfRange(columns, first, end))));
+        }
+        try {
+            for (Future<List<FeatureDashboard>> each : running) each.get().forEach(consumer);
+        } catch (ExecutionException e) {
+            if (e.getCause() instanceof RuntimeException cause) throw cause;
+            if (e.getCause() instanceof Error cause) throw cause;
+            throw new IllegalStateException(e.getCause());
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+            throw new IllegalStateException("interrupted while making dashboards", e);
+        }
+    }
+
+    private List<FeatureDashboard> group(int group, int[] chosen, Column[] columns) {
+        List<FeatureDashboard> found = new ArrayList<>();
+        double[] products = new double[dSae];
+        try (var _ = TensorScope.open()) {
+            Tensor decoder = directions.decoder(group).to(DType.FLOAT32), logits = directions.logits(group);
+            for (Column column : columns) {
+                try (var _ = TensorScope.open()) {
+                    int inGroup = column.feature - group * Directions.GROUP;
+                    float[] direction = decoder.select(0, inGroup).toFloats(), own = logits == null ? null : logits.select(0, inGroup).toFloats();
+                    Arrays.fill(products, 0);
+                    FeatureDashboard dashboard = one(column, chosen, products, direction, own);
+                    found.add(ablations == null ? dashboard : ablations.of(dashboard, column));
+                }
+            }
+        }
+        return found;
+    }
+
+    private FeatureDashboard one(Column column, int[] chosen, double[] products, float[] direction, float[] logits) {
+        Tables tables = new Tables(alignment(direction), correlatedNeurons(column.feature), correlatedFeatures(column, chosen, products));
+        Column counted = column.without(excluded);
+        return new FeatureDashboard(column.feature, statistics(counted), tables, Histogram.of(counted.values, counted.size, config.nBins()),
+                logits == null ? null : Histogram.of(logits, logits.length, config.nBins()), logits == null ? null : logitsTable(logits), sequences.of(counted, logits));
+    }
+
+    // ------------------------------------------------------------------------------------------------- numbers
+
+    private Statistics statistics(Column column) {
+        double n = corpus.positions, sum = 0;
+        long nonzero = 0;
+        for (int i = 0; i < column.size; i++) {
+            sum += column.values[i];
+            if (column.values[i] > SMALLEST) nonzero++;
+        }
+        double mean = sum / n, zeros = n - column.size;
+        double second = zeros * mean * mean, third = -zeros * mean * mean * mean, fourth = zeros * mean * mean * mean * mean;
+        for (int i = 0; i < column.size; i++) {
+            double d = column.values[i] - mean;
+            second += d * d;
+            third += d * d * d;
+            fourth += d * d * d * d;
+        }
+        double variance = second / n, std = Math.sqrt(variance);
+        return new Statistics(corpus.positions, excluded.cardinality(), column.size, nonzero / n, column.max(), mean, column.size == 0 ? 0 : sum / column.size, std,
+                third / n / (variance * std), fourth / n / (variance * variance) - 3, quantileData(column));
+    }
+
+    private double[] quantileData(Column column) {
+        float[] sorted = Arrays.copyOf(column.values, column.size);
+        Arrays.sort(sorted);
+        long zeros = (long) corpus.positions - column.size;
+        double[] levels = quantiles(), data = new double[levels.length];
+        int leading = 0;
+        for (int i = 0; i < levels.length; i++) {
+            double rank = levels[i] * (corpus.positions - 1.0);
+            long below = (long) rank;
+            double low = valueAt(sorted, zeros, below), high = valueAt(sorted, zeros, Math.min(below + 1, corpus.positions - 1));
+            data[i] = Histogram.rounded(low + (rank - below) * (high - low), 6);
+            if (leading == i && Math.abs(data[i]) <= SMALLEST) leading++;
+        }
+        return Arrays.copyOfRange(data, leading, data.length);
+    }
+
+    private static double valueAt(float[] sorted, long zeros, long rank) {
+        return rank < zeros ? 0 : sorted[(int) (rank - zeros)];
+    }
+
+    private List<Entry> alignment(float[] direction) {
+        double l1 = 0;
+        for (float value : direction) l1 += Math.abs(value);
+        double sum = l1;
+        return Arrays.stream(largest(direction.length, config.nRows(), i -> direction[i])).mapToObj(i -> new Entry(i, direction[i], Math.abs(direction[i]) / sum)).toList();
+    }
+
+    private List<Entry> correlatedNeurons(int feature) {
+        int place = neurons.place(feature), count = neurons.dIn();
+        double[] pearson = new double[count], cosine = new double[count];
+        double x = corpus.sums[feature], xx = corpus.squares[feature];
+        for (int j = 0; j < count; j++) {
+            double xy = neurons.xy(place, j), y = neurons.y(j), yy = neurons.ySquared(j);
+            pearson[j] = pearson(xy, x, xx, y, yy);
+            cosine[j] = xy / (Math.sqrt(xx * yy) + SMALLEST);
+        }
+        if (xx == 0) return List.of();
+        return Arrays.stream(largest(count, config.nRows(), i -> pearson[i])).mapToObj(j -> new Entry(j, pearson[j], cosine[j])).toList();
+    }
+
+    private List<Entry> correlatedFeatures(Column column, int[] chosen, double[] products) {
+        if (column.size == 0) return List.of();
+        corpus.addProducts(column, products);
+        double x = corpus.sums[column.feature], xx = corpus.squares[column.feature];
+        boolean all = config.correlatedFeatures() == DashboardConfig.Among.ALL;
+        double[] pearson = new double[all ? dSae : chosen.length];
+        for (int i = 0; i < pearson.length; i++) {
+            int other = all ? i : chosen[i];
+            // One that never fires, or the feature itself, goes along with nothing.
+            pearson[i] = other == column.feature || corpus.counts[other] == 0 ? Double.NEGATIVE_INFINITY : pearson(products[other], x, xx, corpus.sums[other], corpus.squares[other]);
+        }
+        return Arrays.stream(largest(pearson.length, config.nRows(), i -> pearson[i])).filter(i -> pearson[i] != Double.NEGATIVE_INFINITY).mapToObj(i -> {
+            int other = all ? i : chosen[i];
+            return new Entry(other, pearson[i], products[other] / (Math.sqrt(xx * corpus.squares[other]) + SMALLEST));
+        }).toList();
+    }
+
+    /** (nΣxy − ΣxΣy) / (√((nΣx² − (Σx)²)(nΣy² − (Σy)²)) + 1e-6), SAEDashboard's, over all positions. */
+    private double pearson(double xy, double x, double xx, double y, double yy) {
+        double n = corpus.positions;
+        return (n * xy - x * y) / (Math.sqrt(Math.max(0, n * xx - x * x) * Math.max(0, n * yy - y * y)) + SMALLEST);
+    }
+
+    private LogitsTable logitsTable(float[] logits) {
+        int[] top = largest(logits.length, config.nLogits(), i -> logits[i]), bottom = largest(logits.length, config.nLogits(), i -> -logits[i]);
+        return new LogitsTable(top, at(logits, top), bottom, at(logits, bottom));
+    }
+
+    private static float[] at(float[] values, int[] indices) {
+        float[] found = new float[indices.length];
+        for (int i = 0; i < found.length; i++) found[i] = values[indices[i]];
+        return found;
+    }
+
+    @FunctionalInterface
+    interface Values {
+        double at(int index);
+    }
+
+    /** The places of the largest values, largest first; of equal ones those that come first. */
+    static int[] largest(int count, int wanted, Values values) {
+        int[] best = new int[Math.min(wanted, count)];
+        double[] found = new double[best.length];
+        int size = 0;
+        for (int i = 0; i < count; i++) {
+            double value = values.at(i);
+            if (size == best.length && (size == 0 || !(value > found[size - 1]))) continue;
+            int at = size < best.length ? size++ : size - 1;
+            for (; at > 0 && found[at - 1] < value; at--) {
+                found[at] = found[at - 1];
+                best[at] = best[at - 1];
+            }
+            found[at] = value;
+            best[at] = i;
+        }
+        return best;
+    }
+}

@@ -1,0 +1,52 @@
+package io.github.panascope.dashboard;
+
+import io.github.panascope.lens.HookedTransformer;
+import io.github.panascope.sae.Sae;
+import io.github.panascope.torch.Tensor;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+
+/**
+ * What features write to the residual stream: rows of W_dec where the SAE writes there, times W_out or W_O where it writes to neurons or heads. And what that adds to the
+ * logits: times W_U, without the final LayerNorm and b_U.
+ */
+final class Directions {
+    /** Products are of this many features, counted from 0, whichever are wanted: a product's rounding may depend on its shape. */
+    static final int GROUP = 64;
+    private static final Pattern STREAM = Pattern.compile("hook_(pos_)?embed|blocks\\.\\d+\\.hook_(resid_(pre|mid|post)|attn_out|mlp_out|mlp_in|attn_in)"),
+            NEURONS = Pattern.compile("blocks\\.(\\d+)\\.mlp\\.hook_(pre|post)"), HEADS = Pattern.compile("blocks\\.(\\d+)\\.attn\\.hook_z");
+
+    private final HookedTransformer model;
+    private final Sae sae;
+
+    Directions(HookedTransformer model, Sae sae) {
+        this.model = model;
+        this.sae = sae;
+    }
+
+    /** Whether features have a direction in the residual stream. */
+    boolean exist() {
+        String out = sae.config().hookNameOut();
+        return STREAM.matcher(out).matches() || NEURONS.matcher(out).matches() || HEADS.matcher(out).matches();
+    }
+
+    /** W_dec of a group, [group, d_out], in the innermost scope. */
+    Tensor decoder(int group) {
+        return sae.weight("W_dec").slice(0, (long) group * GROUP, Math.min(sae.config().dSae(), (group + 1L) * GROUP));
+    }
+
+    /** Directions of a group, [group, d_model]; null if there are none. */
+    Tensor of(int group) {
+        String out = sae.config().hookNameOut();
+        Matcher neurons = NEURONS.matcher(out), heads = HEADS.matcher(out);
+        if (neurons.matches()) return decoder(group).matmul(model.weight("blocks_" + neurons.group(1) + ".W_out").to(sae.dtype()));
+        if (heads.matches()) return decoder(group).matmul(model.weight("blocks_" + heads.group(1) + ".W_O").to(sae.dtype()));
+        return STREAM.matcher(out).matches() ? decoder(group) : null;
+    }
+
+    /** Logits of a group, [group, d_vocab]; null if there are none. */
+    Tensor logits(int group) {
+        Tensor directions = of(group);
+        return directions == null ? null : directions.matmul(model.weight("unembed.W_U").to(sae.dtype()));
+    }
+}

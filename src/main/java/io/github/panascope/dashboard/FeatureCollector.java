@@ -1,0 +1,284 @@
+package io.github.panascope.dashboard;
+
+import io.github.panascope.hub.InputException;
+import io.github.panascope.lens.Forward;
+import io.github.panascope.lens.HookNames;
+import io.github.panascope.lens.HookedTransformer;
+import io.github.panascope.sae.Sae;
+import io.github.panascope.torch.Device;
+import io.github.panascope.torch.Shape;
+import io.github.panascope.torch.Tensor;
+import io.github.panascope.torch.TensorScope;
+import io.github.panascope.torch.Torch;
+import java.security.MessageDigest;
+import java.security.NoSuchAlgorithmException;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.HexFormat;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.OptionalInt;
+import java.util.concurrent.Callable;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
+import java.util.concurrent.atomic.AtomicInteger;
+import java.util.function.IntConsumer;
+import java.util.function.LongFunction;
+
+/**
+ * Runs a model over rows of tokens up to an SAE's hook point, encodes, and puts the features into a {@link FeatureStore}.
+ *
+ * <p>Rows run in blocks of eight, counted from row 0, each on one thread and always of the same shape (rows that are not wanted are filled in): so what comes out for a row
+ * depends on that row, its number and the machine's instruction set, on nothing else. Several blocks run at once. While this runs, operators of the whole process use one
+ * thread each.
+ */
+public final class FeatureCollector {
+    private static final int ROWS_IN_BLOCK = 8;
+    /** Features that are encoded together; 512 are as fast as all, and stay in cache. */
+    private static final int FEATURES_IN_GROUP = 512;
+    private static final int SAMPLED = 4096;
+
+    private final HookedTransformer model;
+    private final Sae sae;
+    private final int context;
+    private final int dIn;
+    private final int stopLayer;
+    private final boolean residualIsIt;
+
+    private FeatureCollector(HookedTransformer model, Sae sae, int context) {
+        sae.requireFits(model);
+        this.model = model;
+        this.sae = sae;
+        this.context = context;
+        this.dIn = sae.config().dIn();
+        String hook = sae.config().hookName();
+        OptionalInt layer = HookNames.layer(hook);
+        this.residualIsIt = layer.isPresent() && hook.equals("blocks." + layer.getAsInt() + ".hook_resid_pre");
+        this.stopLayer = layer.isPresent() ? layer.getAsInt() + (residualIsIt ? 0 : 1) : hook.startsWith("ln_final") ? -1 : 0;
+    }
+
+    /**
+     * What rows of this model and SAE are: for {@link FeatureStore#open}.
+     *
+     * @param sae  as it is run; dashboards show features after {@link Sae#foldWDecNorm}
+     * @param text what the rows are made of, in words: dataset, tokenization
+     */
+    public static FeatureStore.Identity identity(HookedTransformer model, Sae sae, String text, int context) {
+        Map<String, String> entries = new LinkedHashMap<>();
+        entries.put("model", model.name());
+        entries.put("sae", sae.name());
+        entries.put("hook", sae.config().hookName());
+        entries.put("d_sae", Integer.toString(sae.config().dSae()));
+        entries.put("dtype", sae.dtype().toString());
+        entries.put("device", model.device().type().toString().toLowerCase(java.util.Locale.ROOT));
+        entries.put("text", text);
+        entries.put("context", Integer.toString(context));
+        entries.put("weights", fingerprint(model, sae));
+        return new FeatureStore.Identity(entries);
+    }
+
+    /** SHA-256 of numbers out of every weight that counts: other weights under the same name are noticed, and nothing has to be read whole. */
+    private static String fingerprint(HookedTransformer model, Sae sae) {
+        try (var _ = TensorScope.open()) {
+            MessageDigest digest = MessageDigest.getInstance("SHA-256");
+            List<Tensor> weights = new ArrayList<>(List.of(model.weight("embed.W_E"), model.weight("embed.W_pos"), sae.weight("W_enc"), sae.weight("W_dec"), sae.weight("b_dec")));
+            for (int layer = 0; layer < model.config().nLayers(); layer++) for (String name : new String[] {"W_QKV", "W_O", "W_in", "W_out"}) weights.add(model.weight("blocks_" + layer + "." + name));
+            for (Tensor weight : weights) {
+                long elements = weight.shape().elements(), step = Math.max(1, elements / SAMPLED);
+                long[] at = java.util.stream.LongStream.iterate(0, i -> i < elements, i -> i + step).toArray();
+                for (float value : weight.reshape(-1).indexSelect(0, Tensor.of(at, Shape.of(at.length)).to(weight.device())).toFloats()) {
+                    int bits = Float.floatToRawIntBits(value);
+                    for (int shift = 0; shift < 32; shift += 8) digest.update((byte) (bits >>> shift));
+                }
+            }
+            return HexFormat.of().formatHex(digest.digest(), 0, 16);
+        } catch (NoSuchAlgorithmException e) {
+            throw new IllegalStateException("every JDK has SHA-256", e);
+        }
+    }
+
+    /**
+     * Collects the rows from first (inclusive) to end (exclusive) that a store lacks, shard by shard; each is on the disk when the next begins.
+     *
+     * @param row       the token ids of a row, {@code context} of them
+     * @param shardRows rows in a shard at most
+     * @param threads   blocks that run at once
+     * @param progress  told how many rows were collected, now and then
+     */
+    public static void collect(HookedTransformer model, Sae sae, FeatureStore store, LongFunction<int[]> row, long first, long end, int context, int shardRows, int threads, IntConsumer progress) {
+        if (shardRows < 1 || threads < 1) throw new IllegalArgumentException("shards need at least one row and one thread, not " + shardRows + " and " + threads);
+        FeatureCollector collector = new FeatureCollector(model, sae, context);
+        int before = Torch.threads(), workers = model.device().equals(Device.CPU) ? threads : 1;
+        AtomicInteger done = new AtomicInteger();
+        Torch.setThreads(1);
+        try (ExecutorService pool = Executors.newFixedThreadPool(workers, Thread.ofPlatform().daemon().name("panascope-collect-", 0).factory())) {
+            try {
+                for (long[] gap : store.missing(first, end)) {
+                    for (long at = gap[0]; at < gap[1]; at += shardRows) collector.shard(pool, store, row, at, Math.min(gap[1], at + shardRows), n -> progress.accept(done.addAndGet(n)));
+                }
+            } finally {
+                pool.shutdownNow(); // after an exception, what has not begun does not begin
+            }
+        } finally {
+            Torch.setThreads(before);
+        }
+    }
+
+    private void shard(ExecutorService pool, FeatureStore store, LongFunction<int[]> row, long first, long end, IntConsumer progress) {
+        NeuronSums sums = store.begin();
+        List<Callable<ActivationShard.Part>> blocks = new ArrayList<>();
+        for (long block = first / ROWS_IN_BLOCK; block * ROWS_IN_BLOCK < end; block++) {
+            long start = block * ROWS_IN_BLOCK;
+            blocks.add(() -> {
+                int from = (int) Math.max(0, first - start), to = (int) Math.min(ROWS_IN_BLOCK, end - start);
+                ActivationShard.Part part = block(row, start, from, to, sums);
+                progress.accept(to - from);
+                return part;
+            });
+        }
+        List<Future<ActivationShard.Part>> running = new ArrayList<>();
+        for (Callable<ActivationShard.Part> block : blocks) running.add(pool.submit(block));
+        List<ActivationShard.Part> parts = new ArrayList<>();
+        try {
+            for (Future<ActivationShard.Part> each : running) parts.add(each.get());
+        } catch (ExecutionException e) {
+            running.forEach(each -> each.cancel(false));
+            if (e.getCause() instanceof RuntimeException cause) throw cause;
+            if (e.getCause() instanceof Error cause) throw cause;
+            throw new IllegalStateException(e.getCause());
+        } catch (InterruptedException e) {
+            running.forEach(each -> each.cancel(false));
+            Thread.currentThread().interrupt();
+            throw new IllegalStateException("interrupted while collecting rows " + first + " to " + end, e);
+        }
+        store.commit(first, end, parts, context);
+    }
+
+    /** Rows {@code from} to {@code to} of a block, with the others filled in. */
+    private ActivationShard.Part block(LongFunction<int[]> row, long start, int from, int to, NeuronSums sums) {
+        int positions = (to - from) * context, offset = from * context;
+        long[] ids = new long[ROWS_IN_BLOCK * context];
+        int[] tokens = new int[positions];
+        for (int r = from; r < to; r++) {
+            int[] own = row.apply(start + r);
+            if (own.length != context) throw new IllegalArgumentException("row " + (start + r) + " has " + own.length + " tokens, not " + context);
+            for (int i = 0; i < context; i++) {
+                ids[r * context + i] = own[i];
+                tokens[(r - from) * context + i] = own[i];
+            }
+        }
+        try (var _ = TensorScope.open()) {
+            Tensor activation = activation(Tensor.of(ids, Shape.of(ROWS_IN_BLOCK, context)));
+            float[] y = sae.inputRows(activation).slice(0, offset, offset + positions).toFloats();
+            Entries entries = new Entries(positions);
+            sae.encodeInGroups(activation, FEATURES_IN_GROUP, (firstFeature, features) -> {
+                int size = (int) features.size(1);
+                entries.add(firstFeature, size, features.slice(0, offset, offset + positions).t().contiguous().toFloats());
+            });
+            float[] norms = norms(y, positions, start + from);
+            addTo(sums, entries, y, to - from);
+            return entries.byPosition(tokens, norms);
+        }
+    }
+
+    private Tensor activation(Tensor tokens) {
+        Forward run = model.forward(tokens);
+        if (residualIsIt) return run.stopAtLayer(stopLayer);
+        String hook = sae.config().hookName();
+        run.caching(hook);
+        if (stopLayer < 0) run.logits();
+        else run.stopAtLayer(stopLayer);
+        return run.cache().get(hook);
+    }
+
+    private float[] norms(float[] y, int positions, long firstRow) {
+        float[] norms = new float[positions];
+        for (int t = 0; t < positions; t++) {
+            double sum = 0;
+            for (int j = 0; j < dIn; j++) sum += (double) y[t * dIn + j] * y[t * dIn + j];
+            norms[t] = (float) Math.sqrt(sum);
+            if (!Float.isFinite(norms[t])) throw new InputException("the activation at " + sae.config().hookName() + " is not finite at row " + (firstRow + t / context) + ", position " + t % context + ".");
+        }
+        return norms;
+    }
+
+    /** Sums over the positions of each row, in double precision and in order; rows are then added exactly. */
+    private void addTo(NeuronSums sums, Entries entries, float[] y, int rows) {
+        double[] sum = new double[dIn], squared = new double[dIn];
+        for (int r = 0; r < rows; r++) {
+            Arrays.fill(sum, 0);
+            Arrays.fill(squared, 0);
+            for (int t = r * context; t < (r + 1) * context; t++) {
+                for (int j = 0; j < dIn; j++) {
+                    double value = y[t * dIn + j];
+                    sum[j] += value;
+                    squared[j] += value * value;
+                }
+            }
+            sums.addNeurons(sum, squared);
+        }
+        for (int e = 0; e < entries.size;) { // by feature, then position: a row's entries of a feature lie together
+            int feature = entries.features[e], place = sums.place(feature), r = entries.positions[e] / context;
+            int end = e;
+            while (end < entries.size && entries.features[end] == feature && entries.positions[end] / context == r) end++;
+            if (place >= 0) {
+                Arrays.fill(sum, 0);
+                for (; e < end; e++) {
+                    double value = entries.values[e];
+                    int at = entries.positions[e] * dIn;
+                    for (int j = 0; j < dIn; j++) sum[j] += value * y[at + j];
+                }
+                sums.addProducts(place, sum);
+            }
+            e = end;
+        }
+    }
+
+    /** The features of a block that are not zero, by feature and then position. */
+    private static final class Entries {
+        private final int positionCount;
+        private int[] features = new int[1 << 12], positions = new int[1 << 12];
+        private float[] values = new float[1 << 12];
+        private int size;
+
+        Entries(int positionCount) {
+            this.positionCount = positionCount;
+        }
+
+        /** A group, [feature, position]. */
+        void add(int firstFeature, int count, float[] group) {
+            for (int f = 0; f < count; f++) {
+                for (int t = 0; t < positionCount; t++) {
+                    float value = group[f * positionCount + t];
+                    if (value == 0) continue;
+                    if (size == features.length) {
+                        features = Arrays.copyOf(features, 2 * size);
+                        positions = Arrays.copyOf(positions, 2 * size);
+                        values = Arrays.copyOf(values, 2 * size);
+                    }
+                    features[size] = firstFeature + f;
+                    positions[size] = t;
+                    values[size++] = value;
+                }
+            }
+        }
+
+        /** The same by position and then feature: counted, then placed. */
+        ActivationShard.Part byPosition(int[] tokens, float[] norms) {
+            int[] counts = new int[positionCount], next = new int[positionCount];
+            for (int e = 0; e < size; e++) counts[positions[e]]++;
+            for (int t = 1; t < positionCount; t++) next[t] = next[t - 1] + counts[t - 1];
+            int[] sortedFeatures = new int[size];
+            float[] sortedValues = new float[size];
+            for (int e = 0; e < size; e++) {
+                int at = next[positions[e]]++;
+                sortedFeatures[at] = features[e];
+                sortedValues[at] = values[e];
+            }
+            return new ActivationShard.Part(tokens, norms, counts, sortedFeatures, sortedValues, positionCount, size);
+        }
+    }
+}

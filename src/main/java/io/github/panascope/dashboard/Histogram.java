@@ -1,0 +1,71 @@
+package io.github.panascope.dashboard;
+
+import io.github.panascope.lens.PythonText;
+import java.math.BigDecimal;
+import java.math.RoundingMode;
+import java.util.ArrayList;
+import java.util.List;
+
+/**
+ * Counts in bars of equal width from the smallest to the largest value, as torch.histc counts them in float32; the last bar holds the largest.
+ *
+ * @param heights  counts
+ * @param values   middles of the bars, to 5 decimals
+ * @param ticks    where an axis may have marks: three on its longer side of 0, as many as fit on the other
+ */
+public record Histogram(int[] heights, double[] values, double[] ticks) {
+    private static final Histogram EMPTY = new Histogram(new int[0], new double[0], new double[0]);
+
+    /** Of values in any order; empty without any. */
+    static Histogram of(float[] data, int count, int bins) {
+        if (count == 0) return EMPTY;
+        float min = Float.POSITIVE_INFINITY, max = Float.NEGATIVE_INFINITY;
+        for (int i = 0; i < count; i++) {
+            min = Math.min(min, data[i]);
+            max = Math.max(max, data[i]);
+        }
+        float low = min == max ? min - 1 : min, high = min == max ? max + 1 : max;
+        int[] heights = new int[bins];
+        for (int i = 0; i < count; i++) {
+            int bin = (int) ((data[i] - low) * bins / (high - low));
+            heights[Math.min(bin, bins - 1)]++;
+        }
+        double[] values = new double[bins];
+        double width = ((double) max - min) / bins;
+        for (int bin = 0; bin < bins; bin++) values[bin] = rounded(linspace(min, max, bins + 1, bin) + (float) (width / 2), 5);
+        return new Histogram(heights, values, ticks(min, max));
+    }
+
+    /** torch.linspace in float32: from both ends to the middle. */
+    static float linspace(float start, float end, int steps, int i) {
+        float step = (end - start) / (steps - 1);
+        return i < steps / 2 ? start + step * i : end - step * (steps - i - 1);
+    }
+
+    static double rounded(double value, int decimals) {
+        return Double.isFinite(value) ? new BigDecimal(value).setScale(decimals, RoundingMode.HALF_EVEN).doubleValue() : value;
+    }
+
+    /** SAEDashboard's marks. Where the larger side is less than 0.3 its rule asks for hundreds of thousands; here a finer step is taken. */
+    private static double[] ticks(double min, double max) {
+        boolean mirrored = max <= -min;
+        double longer = mirrored ? -min : max, shorter = mirrored ? max : -min;
+        if (!(longer > 0)) return new double[] {0};
+        double step = 0.1 * (int) (1e-4 + longer / 0.3) + 1e-6;
+        int decimals = 1;
+        if (longer < 0.3) {
+            double magnitude = Math.pow(10, Math.floor(Math.log10(longer / 3)));
+            step = magnitude * (int) (1e-4 + longer / 3 / magnitude);
+            decimals = (int) Math.max(1, -Math.floor(Math.log10(magnitude)));
+        }
+        List<Double> ticks = new ArrayList<>();
+        int more = Math.max(0, (int) (shorter / step));
+        for (int i = -(mirrored ? 3 : more); i <= (mirrored ? more : 3); i++) ticks.add(rounded(i * step, decimals));
+        return ticks.stream().mapToDouble(tick -> tick == 0 ? 0 : tick).toArray();
+    }
+
+    /** The title that SAEDashboard gives the histogram of activations. */
+    static String title(double density) {
+        return "ACTIVATIONS<br>DENSITY = " + PythonText.percent(density, 3);
+    }
+}

@@ -1,0 +1,143 @@
+package io.github.panascope.dashboard;
+
+import io.github.panascope.dashboard.FeatureDashboard.Sequence;
+import io.github.panascope.dashboard.FeatureDashboard.SequenceGroup;
+import io.github.panascope.lens.PythonText;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.BitSet;
+import java.util.List;
+
+/**
+ * The sequences that are shown of a feature: those with the highest activations, by value, then row, then position; and some of each interval, the first in the
+ * {@link SampleOrder}.
+ */
+final class Sequences {
+    private final Corpus corpus;
+    private final BitSet excluded;
+    private final DashboardConfig config;
+    /** Positions of a row that a sequence may be about. */
+    private final int firstCandidate, endCandidate;
+
+    Sequences(Corpus corpus, BitSet excluded, DashboardConfig config) {
+        this.corpus = corpus;
+        this.excluded = excluded;
+        this.config = config;
+        int buffer = config.buffer();
+        // SAEDashboard leaves one more out at the beginning, for the loss of a first token.
+        this.firstCandidate = buffer < 0 ? 0 : buffer + 1;
+        this.endCandidate = buffer < 0 ? corpus.context : corpus.context - buffer;
+    }
+
+    private boolean isCandidate(int index) {
+        int position = index % corpus.context;
+        return position >= firstCandidate && position < endCandidate && !excluded.get(index);
+    }
+
+    /** All groups of a feature that fires; none of one that does not. {@code logits} may be null. */
+    List<SequenceGroup> of(Column column, float[] logits) {
+        List<SequenceGroup> groups = new ArrayList<>();
+        float max = column.max();
+        if (!(max > 0)) return groups;
+        groups.add(new SequenceGroup("TOP ACTIVATIONS<br>MAX = " + PythonText.fixed(max, 3), Double.NaN, max, Double.NaN, sequences(top(column), column, logits)));
+        SampleOrder order = new SampleOrder(config.seed(), column.feature);
+        for (int i = config.nQuantiles() - 1; i >= 0; i--) {
+            float low = Histogram.linspace(0, max, config.nQuantiles() + 1, i), high = Histogram.linspace(0, max, config.nQuantiles() + 1, i + 1);
+            long inside = low <= 0 ? corpus.positions - column.size : 0;
+            for (int e = 0; e < column.size; e++) if (column.values[e] >= low && column.values[e] <= high) inside++;
+            double contains = (double) inside / corpus.positions;
+            int[] sample = low <= 0 ? sampleWithZeros(column, high, order) : sample(column, low, high, order);
+            String title = "INTERVAL " + PythonText.fixed(low, 3) + " - " + PythonText.fixed(high, 3) + "<br>CONTAINS " + PythonText.percent(contains, 3);
+            groups.add(new SequenceGroup(title, low, high, contains, sequences(sample, column, logits)));
+        }
+        return groups;
+    }
+
+    /** The indices of the highest activations, highest first; earlier ones before equal later ones. */
+    private int[] top(Column column) {
+        int[] best = new int[config.topActsGroupSize()];
+        float[] values = new float[best.length];
+        int count = 0;
+        for (int e = 0; e < column.size; e++) {
+            float value = column.values[e];
+            if (count == best.length && (count == 0 || value <= values[count - 1]) || !isCandidate(column.indices[e])) continue;
+            int at = count < best.length ? count++ : count - 1;
+            for (; at > 0 && values[at - 1] < value; at--) {
+                values[at] = values[at - 1];
+                best[at] = best[at - 1];
+            }
+            values[at] = value;
+            best[at] = column.indices[e];
+        }
+        return Arrays.copyOf(best, count);
+    }
+
+    /** Keeps the first few in an order. */
+    private static final class First {
+        private final int[] indices;
+        private final long[] places;
+        private int count;
+
+        First(int capacity) {
+            indices = new int[capacity];
+            places = new long[capacity];
+        }
+
+        void offer(int index, SampleOrder order) {
+            long place = Integer.toUnsignedLong(order.place(index));
+            if (count == indices.length && (count == 0 || place >= places[count - 1])) return;
+            int at = count < indices.length ? count++ : count - 1;
+            for (; at > 0 && places[at - 1] > place; at--) {
+                places[at] = places[at - 1];
+                indices[at] = indices[at - 1];
+            }
+            places[at] = place;
+            indices[at] = index;
+        }
+
+        int[] found() {
+            return Arrays.copyOf(indices, count);
+        }
+    }
+
+    private int[] sample(Column column, float low, float high, SampleOrder order) {
+        First first = new First(config.quantileGroupSize());
+        for (int e = 0; e < column.size; e++) {
+            if (column.values[e] >= low && column.values[e] <= high && isCandidate(column.indices[e])) first.offer(column.indices[e], order);
+        }
+        return first.found();
+    }
+
+    /** The same for the lowest interval, to which all positions belong where the feature does not fire: in the order of places, or of positions, whichever is shorter. */
+    private int[] sampleWithZeros(Column column, float high, SampleOrder order) {
+        int wanted = config.quantileGroupSize();
+        if ((double) corpus.positions * corpus.positions < (1L << 32) * (double) wanted) {
+            First first = new First(wanted);
+            for (int index = 0; index < corpus.positions; index++) if (isCandidate(index) && column.at(index) <= high) first.offer(index, order);
+            return first.found();
+        }
+        int[] sample = new int[wanted];
+        int count = 0;
+        for (long place = 0; place < 1L << 32 && count < wanted; place++) {
+            int index = order.index((int) place);
+            if (index >= 0 && index < corpus.positions && isCandidate(index) && column.at(index) <= high) sample[count++] = index;
+        }
+        return Arrays.copyOf(sample, count);
+    }
+
+    private List<Sequence> sequences(int[] indices, Column column, float[] logits) {
+        List<Sequence> sequences = new ArrayList<>(indices.length);
+        for (int index : indices) {
+            int row = index / corpus.context, position = index % corpus.context;
+            int first = config.buffer() < 0 ? 0 : position - config.buffer(), count = config.buffer() < 0 ? corpus.context : 2 * config.buffer() + 1;
+            int[] tokens = corpus.tokens(row * corpus.context + first, count);
+            float[] activations = new float[count], tokenLogits = new float[logits == null ? 0 : count];
+            for (int i = 0; i < count; i++) {
+                activations[i] = column.at(row * corpus.context + first + i);
+                if (logits != null) tokenLogits[i] = logits[tokens[i]];
+            }
+            sequences.add(new Sequence(row, position, first, tokens, activations, tokenLogits, null));
+        }
+        return sequences;
+    }
+}
