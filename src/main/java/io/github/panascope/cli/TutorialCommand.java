@@ -25,11 +25,9 @@ import java.time.Instant;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.Random;
 import java.util.concurrent.Callable;
 import java.util.function.Consumer;
 import java.util.function.Supplier;
-import java.util.stream.IntStream;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
@@ -38,22 +36,20 @@ import picocli.CommandLine.Option;
 @Command(name = "tutorial", mixinStandardHelpOptions = true, sortOptions = false,
         description = "Walks SAELens's tutorial: loads an SAE and its model, tokenizes, L0 and its histogram, the three losses, test_prompt with and without the SAE, Neuronpedia.")
 final class TutorialCommand implements Callable<Integer> {
-    private static final int TOP_K = 10, FIRST_FEATURES = 10;
+    private static final int TOP_K = 10;
     /** Where the SAE does not say in which context it was trained. */
     private static final int DEFAULT_CONTEXT = 128;
 
     @Mixin private InputOptions input;
     @Mixin private DatasetOptions dataset;
     @Mixin private PromptOptions prompt;
+    @Mixin private FeatureOptions features;
 
     @Option(names = "--rows", paramLabel = "N", defaultValue = "32", description = "rows of the dataset for L0 and the losses (default: ${DEFAULT-VALUE})")
     private int rows;
 
     @Option(names = "--tokenization", paramLabel = "character-chunks|whitespace-chunks|per-document", defaultValue = "character-chunks", description = "TransformerLens's algorithm until 2.17 (default), of 2.18, or of later 3.x")
     private String tokenization;
-
-    @Option(names = "--features", paramLabel = "N", split = ",", description = "for the Neuronpedia list (default: the first ten and a random one)")
-    private List<Integer> features;
 
     @Option(names = "--out", paramLabel = "DIR", defaultValue = "panascope-out", description = "for metrics.json and l0_histogram.html (default: ${DEFAULT-VALUE})")
     private Path out;
@@ -67,7 +63,7 @@ final class TutorialCommand implements Callable<Integer> {
     public Integer call() {
         Instant processStart = ProcessHandle.current().info().startInstant().orElse(Instant.now());
         checkOptions();
-        Tokenization algorithm = tokenization();
+        Tokenization algorithm = Tokenizations.of(tokenization);
         Dataset named = dataset.isNamed() ? dataset.open(null, input.hub()) : null; // a complaint before anything takes time
         Torch.version(); // loads libtorch, which is part of starting up
         seconds.put("startup", since(processStart));
@@ -76,7 +72,7 @@ final class TutorialCommand implements Callable<Integer> {
                 HookedTransformer model = timed("load_model", () -> input.loadModel(device, sae))) {
             sae.requireFits(model);
             prompt.check(model);
-            List<Integer> chosen = features(sae);
+            List<Integer> chosen = features.list(sae.config().dSae());
             int context = contextSize(sae, model);
             Dataset documents = named != null ? named : dataset.open(input.defaultDataset(), input.hub());
             String how = documents.isTokenized() ? "pre-tokenized" : algorithm.toString();
@@ -186,11 +182,6 @@ final class TutorialCommand implements Callable<Integer> {
         if (json != null && Files.isDirectory(json)) throw new InputException("--json " + json + " is a folder, not a file.");
     }
 
-    private Tokenization tokenization() {
-        for (Tokenization algorithm : Tokenization.values()) if (algorithm.toString().equals(tokenization)) return algorithm;
-        throw new InputException("--tokenization should be character-chunks, whitespace-chunks or per-document, not '" + tokenization + "'.");
-    }
-
     private static int contextSize(Sae sae, HookedTransformer model) {
         int context = sae.config().contextSize() > 0 ? sae.config().contextSize() : Math.min(DEFAULT_CONTEXT, model.config().nCtx());
         if (context > model.config().nCtx()) {
@@ -198,18 +189,6 @@ final class TutorialCommand implements Callable<Integer> {
         }
         if (context < 2) throw new InputException("the SAE's context_size should be at least 2, not " + context + ".");
         return context;
-    }
-
-    private List<Integer> features(Sae sae) {
-        int count = sae.config().dSae();
-        if (features == null) {
-            // The same random one every time, so that two runs can be compared.
-            return IntStream.concat(IntStream.range(0, Math.min(FIRST_FEATURES, count)), IntStream.of(new Random(0).nextInt(count))).distinct().boxed().toList();
-        }
-        for (int feature : features) {
-            if (feature < 0 || feature >= count) throw new InputException("--features: " + feature + " is outside the SAE's features 0 to " + (count - 1) + ".");
-        }
-        return features;
     }
 
     private static Map<String, String> versions() {

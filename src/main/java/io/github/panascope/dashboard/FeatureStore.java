@@ -203,6 +203,30 @@ public final class FeatureStore implements AutoCloseable {
         return sums;
     }
 
+    /**
+     * Checks that the rows that are here are made of the same text.
+     *
+     * @param row the token ids of a row
+     * @param end rows from here on are not looked at
+     * @throws InputException if a row's tokens are others
+     */
+    public void requireSameText(java.util.function.LongFunction<int[]> row, long end) {
+        try {
+            for (Rows range : rows) {
+                if (range.first >= end) continue;
+                ActivationShard shard = ActivationShard.open(folder.resolve(range.file));
+                for (int r = 0; r < shard.rows && range.first + r < end; r++) {
+                    int[] now = row.apply(range.first + r);
+                    for (int i = 0; i < shard.context; i++) {
+                        if (i >= now.length || shard.tokens.get(r * shard.context + i) != now[i]) throw new InputException(folder + " holds other text: row " + (range.first + r) + " has another token at position " + i + ". Use another folder, or delete it.");
+                    }
+                }
+            }
+        } catch (IOException e) {
+            throw cannot(folder, e);
+        }
+    }
+
     /** The shards of all rows from 0 on, without a gap. */
     List<ActivationShard> shards() {
         long end = rows.stream().mapToLong(Rows::end).max().orElse(0);

@@ -25,6 +25,11 @@ public final class Neuronpedia {
         return Optional.of("https://neuronpedia.org/quick-list/?name=" + quote(name) + "&features=" + quote(list));
     }
 
+    /** The address of a feature's page, its number left off; empty if the SAE has none. */
+    public static Optional<String> featurePages(SaeConfig sae) {
+        return sae.neuronpediaId() == null || !sae.neuronpediaId().contains("/") ? Optional.empty() : Optional.of("https://neuronpedia.org/" + sae.neuronpediaId() + "/");
+    }
+
     private static String json(String text) {
         return text == null ? "null" : JsonMapper.shared().writeValueAsString(text);
     }

@@ -1,0 +1,49 @@
+package io.github.panascope.cli;
+
+import io.github.panascope.hub.InputException;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Random;
+import java.util.TreeSet;
+import java.util.stream.IntStream;
+import picocli.CommandLine.Option;
+
+/** Which features; the same for every command that shows some. */
+final class FeatureOptions {
+    private static final int FIRST_FEATURES = 10;
+
+    @Option(names = "--features", paramLabel = "LIST", description = "numbers and ranges, such as 0-9,14057, or all (default: the first ten and a random one)")
+    private String features;
+
+    /** In the order in which they were given. */
+    int[] of(int dSae) {
+        // The same random one every time, so that two runs can be compared.
+        if (features == null) return IntStream.concat(IntStream.range(0, Math.min(FIRST_FEATURES, dSae)), IntStream.of(new Random(0).nextInt(dSae))).distinct().toArray();
+        if (features.strip().equals("all")) return IntStream.range(0, dSae).toArray();
+        return Arrays.stream(features.split(",")).flatMapToInt(part -> range(part.strip(), dSae)).distinct().toArray();
+    }
+
+    List<Integer> list(int dSae) {
+        return Arrays.stream(of(dSae)).boxed().toList();
+    }
+
+    private static IntStream range(String part, int dSae) {
+        if (!part.matches("\\d{1,9}(-\\d{1,9})?")) throw new InputException("--features should be numbers and ranges such as 0-9,14057, or all; '" + part + "' is neither.");
+        String[] ends = part.split("-");
+        int first = Integer.parseInt(ends[0]), last = Integer.parseInt(ends[ends.length - 1]);
+        if (last < first) throw new InputException("--features: the range " + part + " goes down.");
+        if (last >= dSae) throw new InputException("--features: " + (first >= dSae ? first : last) + " is outside the SAE's features 0 to " + (dSae - 1) + ".");
+        return IntStream.rangeClosed(first, last);
+    }
+
+    /** Numbers separated by commas, for options that take some. */
+    static TreeSet<Integer> numbers(String option, List<Integer> given, int end) {
+        TreeSet<Integer> numbers = new TreeSet<>();
+        if (given == null) return numbers;
+        for (int number : given) {
+            if (number < 0 || number >= end) throw new InputException(option + ": " + number + " is outside 0 to " + (end - 1) + ".");
+            numbers.add(number);
+        }
+        return numbers;
+    }
+}

@@ -1,0 +1,214 @@
+package io.github.panascope.dashboard;
+
+import io.github.panascope.dashboard.FeatureDashboard.Ablation;
+import io.github.panascope.dashboard.FeatureDashboard.Entry;
+import io.github.panascope.dashboard.FeatureDashboard.Sequence;
+import io.github.panascope.dashboard.FeatureDashboard.SequenceGroup;
+import io.github.panascope.hub.AtomicFile;
+import io.github.panascope.lens.Tokenizer;
+import java.io.ByteArrayOutputStream;
+import java.io.IOException;
+import java.io.InputStream;
+import java.io.UncheckedIOException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Path;
+import java.security.MessageDigest;
+import java.security.NoSuchAlgorithmException;
+import java.util.ArrayList;
+import java.util.Base64;
+import java.util.HexFormat;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.TreeMap;
+import java.util.zip.Deflater;
+import java.util.zip.GZIPOutputStream;
+import tools.jackson.databind.MapperFeature;
+import tools.jackson.databind.json.JsonMapper;
+
+/**
+ * One HTML file with dashboards of any number of features, which asks for nothing else: its content policy forbids every request, and every script but its own. Each
+ * feature is compressed by itself and unpacked when it is shown. Text of the corpus is data throughout, never markup.
+ *
+ * <p>Made feature by feature: {@link #add}, then {@link #write}. Not thread-safe.
+ */
+public final class DashboardPage {
+    private static final String UPLOT = "/META-INF/resources/webjars/uplot/1.6.30/dist/";
+    private static final int SEARCHED_TOKENS = 3;
+    private static final JsonMapper JSON = JsonMapper.builder().disable(MapperFeature.SORT_PROPERTIES_ALPHABETICALLY).build();
+
+    /**
+     * What stands above the dashboards.
+     *
+     * @param title       of the page
+     * @param facts       what everything rests on, as name and value: model, SAE, rows
+     * @param neuronpedia address of a feature's page, with its number at the end left off; null if it has none
+     */
+    public record Header(String title, Map<String, String> facts, String neuronpedia) {}
+
+    private final Header header;
+    private final Tokenizer tokenizer;
+    private final Map<Integer, Object> vocabulary = new TreeMap<>();
+    private final List<Object> index = new ArrayList<>();
+    private final StringBuilder features = new StringBuilder();
+
+    /** An empty page. */
+    public DashboardPage(Header header, Tokenizer tokenizer) {
+        this.header = header;
+        this.tokenizer = tokenizer;
+    }
+
+    /** Adds a feature. */
+    public void add(FeatureDashboard dashboard) {
+        FeatureDashboard.Statistics statistics = dashboard.statistics();
+        List<Integer> strongest = new ArrayList<>();
+        if (!dashboard.groups().isEmpty()) {
+            for (Sequence sequence : dashboard.groups().getFirst().sequences()) {
+                int token = sequence.tokenIds()[sequence.position() - sequence.first()];
+                if (strongest.size() < SEARCHED_TOKENS && !strongest.contains(token)) strongest.add(token);
+            }
+        }
+        int[] promoted = dashboard.logitsTable() == null ? new int[0] : java.util.Arrays.copyOf(dashboard.logitsTable().topTokenIds(), Math.min(SEARCHED_TOKENS, dashboard.logitsTable().topTokenIds().length));
+        strongest.forEach(this::know);
+        for (int token : promoted) know(token);
+        index.add(List.of(dashboard.feature(), statistics.density(), statistics.max(), strongest, promoted));
+        features.append(features.isEmpty() ? "" : ",").append('"').append(dashboard.feature()).append("\":\"").append(packed(content(dashboard))).append('"');
+    }
+
+    private Map<String, Object> content(FeatureDashboard dashboard) {
+        FeatureDashboard.Statistics s = dashboard.statistics();
+        Map<String, Object> content = new LinkedHashMap<>();
+        content.put("feature", dashboard.feature());
+        content.put("statistics", new double[] {s.positions(), s.excluded(), s.active(), s.max(), s.mean(), s.meanActive(), s.std(), s.skew(), s.kurtosis()});
+        content.put("tables", List.of(rows(dashboard.tables().neuronAlignment()), rows(dashboard.tables().correlatedNeurons()), rows(dashboard.tables().correlatedFeatures())));
+        content.put("activations", histogram(dashboard.activations()));
+        if (dashboard.logitsTable() != null) {
+            content.put("logits", histogram(dashboard.logits()));
+            FeatureDashboard.LogitsTable table = dashboard.logitsTable();
+            for (int token : table.topTokenIds()) know(token);
+            for (int token : table.bottomTokenIds()) know(token);
+            content.put("logitsTable", List.of(table.topTokenIds(), rounded(table.topLogits(), 4), table.bottomTokenIds(), rounded(table.bottomLogits(), 4)));
+        }
+        content.put("groups", dashboard.groups().stream().map(this::group).toList());
+        return content;
+    }
+
+    private static List<Object> rows(List<Entry> entries) {
+        return entries.stream().<Object>map(entry -> List.of(entry.index(), Histogram.rounded(entry.value(), 4), Histogram.rounded(entry.second(), 4))).toList();
+    }
+
+    private static List<Object> histogram(Histogram histogram) {
+        return List.of(histogram.heights(), histogram.values(), histogram.ticks());
+    }
+
+    private Map<String, Object> group(SequenceGroup group) {
+        Map<String, Object> content = new LinkedHashMap<>();
+        content.put("title", group.title().replace("<br>", "\n"));
+        content.put("sequences", group.sequences().stream().map(this::sequence).toList());
+        return content;
+    }
+
+    private Map<String, Object> sequence(Sequence sequence) {
+        for (int token : sequence.tokenIds()) know(token);
+        Map<String, Object> content = new LinkedHashMap<>();
+        content.put("row", sequence.row());
+        content.put("position", sequence.position());
+        content.put("first", sequence.first());
+        content.put("tokens", sequence.tokenIds());
+        content.put("activations", rounded(sequence.activations(), 4));
+        if (sequence.tokenLogits().length > 0) content.put("logits", rounded(sequence.tokenLogits(), 3));
+        Ablation ablation = sequence.ablation();
+        if (ablation != null) {
+            content.put("loss", rounded(ablation.lossEffect(), 4));
+            content.put("lens", rounded(ablation.lensLossEffect(), 4));
+            content.put("raised", changes(ablation.topIds(), ablation.topValues()));
+            content.put("lowered", changes(ablation.bottomIds(), ablation.bottomValues()));
+        }
+        return content;
+    }
+
+    private List<Object> changes(int[][] ids, float[][] values) {
+        List<Object> changes = new ArrayList<>();
+        for (int i = 0; i < ids.length; i++) {
+            for (int token : ids[i]) know(token);
+            changes.add(List.of(ids[i], rounded(values[i], 4)));
+        }
+        return changes;
+    }
+
+    private static double[] rounded(float[] values, int decimals) {
+        double[] rounded = new double[values.length];
+        for (int i = 0; i < rounded.length; i++) rounded[i] = Histogram.rounded(values[i], decimals);
+        return rounded;
+    }
+
+    /** A token's text, or its bytes in hexadecimal where they are no whole characters: the page puts the pieces together. */
+    private void know(int token) {
+        vocabulary.computeIfAbsent(token, id -> {
+            byte[] bytes = tokenizer.decodeBytes(id);
+            String text = new String(bytes, StandardCharsets.UTF_8);
+            return java.util.Arrays.equals(bytes, text.getBytes(StandardCharsets.UTF_8)) ? text : List.of(HexFormat.of().formatHex(bytes));
+        });
+    }
+
+    /** How many features it has. */
+    public int size() {
+        return index.size();
+    }
+
+    /**
+     * Writes the page; an older one is replaced whole.
+     *
+     * @throws io.github.panascope.hub.InputException if the file cannot be written
+     */
+    public void write(Path file) {
+        Map<String, Object> about = new LinkedHashMap<>();
+        about.put("title", header.title());
+        about.put("facts", header.facts());
+        about.put("neuronpedia", header.neuronpedia());
+        about.put("index", index);
+        about.put("vocabulary", vocabulary);
+        String plot = resource(UPLOT + "uPlot.iife.min.js"), script = resource("dashboard.js"), style = resource(UPLOT + "uPlot.min.css") + resource("dashboard.css");
+        String page = resource("dashboard.html").replace("$POLICY", "default-src 'none'; script-src " + hash(plot) + " " + hash(script) + "; style-src " + hash(style) + "; base-uri 'none'; form-action 'none'")
+                .replace("$TITLE", escaped(header.title())).replace("$STYLE", style).replace("$UPLOT", plot);
+        // Separately, since data may hold anything.
+        int data = page.indexOf("$DATA"), code = page.indexOf("$SCRIPT");
+        AtomicFile.write(file, page.substring(0, data) + "{\"about\":\"" + packed(about) + "\",\"features\":{" + features + "}}" + page.substring(data + "$DATA".length(), code) + script + page.substring(code + "$SCRIPT".length()));
+    }
+
+    private static String hash(String content) {
+        try {
+            return "'sha256-" + Base64.getEncoder().encodeToString(MessageDigest.getInstance("SHA-256").digest(content.getBytes(StandardCharsets.UTF_8))) + "'";
+        } catch (NoSuchAlgorithmException e) {
+            throw new IllegalStateException("every JDK has SHA-256", e);
+        }
+    }
+
+    /** JSON, gzipped, in base64: letters alone, whatever the text. */
+    private static String packed(Object content) {
+        ByteArrayOutputStream bytes = new ByteArrayOutputStream();
+        try (GZIPOutputStream zipped = new GZIPOutputStream(bytes) {
+            {
+                def.setLevel(Deflater.BEST_COMPRESSION);
+            }
+        }) {
+            zipped.write(JSON.writeValueAsBytes(content));
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+        return Base64.getEncoder().encodeToString(bytes.toByteArray());
+    }
+
+    private static String resource(String name) {
+        try (InputStream in = DashboardPage.class.getResourceAsStream(name)) {
+            if (in == null) throw new IllegalStateException("the class path lacks " + name);
+            return new String(in.readAllBytes(), StandardCharsets.UTF_8);
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+    }
+
+    private static String escaped(String text) {
+        return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace("\"", "&quot;");
+    }
+}

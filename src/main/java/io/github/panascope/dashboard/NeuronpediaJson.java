@@ -1,0 +1,105 @@
+package io.github.panascope.dashboard;
+
+import io.github.panascope.dashboard.FeatureDashboard.Entry;
+import io.github.panascope.dashboard.FeatureDashboard.Sequence;
+import io.github.panascope.dashboard.FeatureDashboard.SequenceGroup;
+import io.github.panascope.hub.AtomicFile;
+import io.github.panascope.lens.Tokenizer;
+import io.github.panascope.sae.SaeConfig;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.stream.DoubleStream;
+import java.util.stream.IntStream;
+import tools.jackson.databind.MapperFeature;
+import tools.jackson.databind.json.JsonMapper;
+
+/**
+ * Dashboards in the batches that Neuronpedia takes ({@code batch-N.json} of SAEDashboard's NeuronpediaRunner), numbers rounded to 3 decimals as there. Tokens are decoded from
+ * their bytes; a piece of a character is U+FFFD.
+ */
+public final class NeuronpediaJson {
+    private static final int DECIMALS = 3;
+    private static final JsonMapper JSON = JsonMapper.builder().disable(MapperFeature.SORT_PROPERTIES_ALPHABETICALLY).build();
+
+    private NeuronpediaJson() {}
+
+    /**
+     * Writes one batch.
+     *
+     * @param rows    rows of tokens in all
+     * @param context tokens in a row
+     * @param dataset its name
+     * @throws io.github.panascope.hub.InputException if the file cannot be written
+     */
+    public static void write(Path file, SaeConfig sae, Tokenizer tokenizer, int rows, int context, String dataset, List<FeatureDashboard> dashboards) {
+        String[] id = sae.neuronpediaId() == null ? new String[0] : sae.neuronpediaId().split("/");
+        String[] layerAndSet = id.length < 2 ? new String[] {"", ""} : (id[1] + "-").split("-", 2);
+        Map<String, Object> batch = new LinkedHashMap<>();
+        batch.put("model_id", id.length > 0 ? id[0] : sae.modelName() == null ? "" : sae.modelName());
+        batch.put("layer", layerAndSet[0].matches("\\d{1,6}") ? Integer.parseInt(layerAndSet[0]) : io.github.panascope.lens.HookNames.layer(sae.hookName()).orElse(0));
+        batch.put("sae_set", layerAndSet[1].isEmpty() ? "" : layerAndSet[1].substring(0, layerAndSet[1].length() - 1));
+        batch.put("sae_id_suffix", null);
+        batch.put("features", dashboards.stream().map(dashboard -> feature(dashboard, tokenizer, rows, context, dataset)).toList());
+        AtomicFile.write(file, JSON.writeValueAsString(batch));
+    }
+
+    private static Map<String, Object> feature(FeatureDashboard dashboard, Tokenizer tokenizer, int rows, int context, String dataset) {
+        Map<String, Object> feature = new LinkedHashMap<>();
+        FeatureDashboard.LogitsTable logits = dashboard.logitsTable() != null ? dashboard.logitsTable() : new FeatureDashboard.LogitsTable(new int[0], new float[0], new int[0], new float[0]);
+        Histogram logitsHistogram = dashboard.logits() != null ? dashboard.logits() : Histogram.of(new float[0], 0, 1);
+        feature.put("feature_index", dashboard.feature());
+        table(feature, "neuron_alignment", "values", "l1", dashboard.tables().neuronAlignment());
+        table(feature, "correlated_neurons", "pearson", "l1", dashboard.tables().correlatedNeurons());
+        table(feature, "correlated_features", "pearson", "l1", dashboard.tables().correlatedFeatures());
+        feature.put("neg_str", tokenizer.tokens(logits.bottomTokenIds()));
+        feature.put("neg_values", rounded(logits.bottomLogits()));
+        feature.put("pos_str", tokenizer.tokens(logits.topTokenIds()));
+        feature.put("pos_values", rounded(logits.topLogits()));
+        feature.put("frac_nonzero", Histogram.rounded(dashboard.statistics().density(), 5)); // theirs is read off a percentage of 3 decimals
+        feature.put("freq_hist_data_bar_values", rounded(dashboard.activations().values()));
+        feature.put("freq_hist_data_bar_heights", dashboard.activations().heights());
+        feature.put("logits_hist_data_bar_heights", logitsHistogram.heights());
+        feature.put("logits_hist_data_bar_values", rounded(logitsHistogram.values()));
+        feature.put("n_prompts_total", rows);
+        feature.put("n_tokens_in_prompt", context);
+        feature.put("dataset", dataset);
+        List<Map<String, Object>> activations = new ArrayList<>();
+        for (SequenceGroup group : dashboard.groups()) for (Sequence sequence : group.sequences()) activations.add(activation(group, sequence, tokenizer));
+        feature.put("activations", activations);
+        feature.put("decoder_weights_dist", List.of());
+        feature.put("vector", List.of());
+        return feature;
+    }
+
+    private static Map<String, Object> activation(SequenceGroup group, Sequence sequence, Tokenizer tokenizer) {
+        Map<String, Object> activation = new LinkedHashMap<>();
+        boolean top = Double.isNaN(group.low());
+        activation.put("bin_min", top ? -1 : Histogram.rounded(group.low(), DECIMALS));
+        activation.put("bin_max", Histogram.rounded(group.high(), DECIMALS));
+        activation.put("bin_contains", top ? -1 : Histogram.rounded(group.contains(), 5));
+        activation.put("tokens", tokenizer.tokens(sequence.tokenIds()));
+        activation.put("values", rounded(sequence.activations()));
+        activation.put("qualifying_token_index", sequence.position() - 1); // counted without the first token, as there
+        activation.put("dfa_values", List.of());
+        activation.put("dfa_maxValue", 0);
+        activation.put("dfa_targetIndex", -1);
+        return activation;
+    }
+
+    private static void table(Map<String, Object> feature, String name, String first, String second, List<Entry> entries) {
+        feature.put(name + "_indices", entries.stream().mapToInt(Entry::index).toArray());
+        feature.put(name + "_" + second, rounded(entries.stream().mapToDouble(Entry::second).toArray()));
+        feature.put(name + "_" + first, rounded(entries.stream().mapToDouble(Entry::value).toArray()));
+    }
+
+    private static double[] rounded(double[] values) {
+        return DoubleStream.of(values).map(value -> Histogram.rounded(value, DECIMALS)).toArray();
+    }
+
+    private static double[] rounded(float[] values) {
+        return rounded(IntStream.range(0, values.length).mapToDouble(i -> values[i]).toArray());
+    }
+}

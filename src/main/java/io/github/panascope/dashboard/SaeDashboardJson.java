@@ -1,0 +1,202 @@
+package io.github.panascope.dashboard;
+
+import io.github.panascope.dashboard.FeatureDashboard.Ablation;
+import io.github.panascope.dashboard.FeatureDashboard.Entry;
+import io.github.panascope.dashboard.FeatureDashboard.Sequence;
+import io.github.panascope.dashboard.FeatureDashboard.SequenceGroup;
+import io.github.panascope.hub.AtomicFile;
+import java.io.IOException;
+import java.io.OutputStream;
+import java.io.UncheckedIOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.function.Consumer;
+import tools.jackson.core.JsonGenerator;
+import tools.jackson.databind.json.JsonMapper;
+
+/** Dashboards as SAEDashboard's {@code SaeVisData.save_json} writes them, field by field: what its {@code load_json} reads. Skew and kurtosis, which it leaves empty, are filled in. */
+public final class SaeDashboardJson {
+    private SaeDashboardJson() {}
+
+    /** Somebody who hands over dashboards, such as {@link Dashboards#forEach} with its other arguments. */
+    @FunctionalInterface
+    public interface Source {
+        /** Calls the consumer with each. */
+        void forEach(Consumer<FeatureDashboard> consumer);
+    }
+
+    /**
+     * Writes a file; an older one is replaced whole.
+     *
+     * @throws io.github.panascope.hub.InputException if it cannot be written
+     */
+    public static void write(Path file, Source dashboards) {
+        AtomicFile.writePath(file, part -> {
+            try (OutputStream out = Files.newOutputStream(part); JsonGenerator json = JsonMapper.shared().createGenerator(out)) {
+                write(json, dashboards);
+            } catch (UncheckedIOException e) {
+                throw e.getCause();
+            }
+        });
+    }
+
+    private static void write(JsonGenerator json, Source dashboards) throws IOException {
+        List<FeatureDashboard.Statistics> statistics = new ArrayList<>();
+        json.writeStartObject();
+        json.writeName("feature_data_dict");
+        json.writeStartObject();
+        dashboards.forEach(dashboard -> {
+            statistics.add(dashboard.statistics());
+            json.writeName(Integer.toString(dashboard.feature()));
+            write(json, dashboard);
+        });
+        json.writeEndObject();
+        json.writeName("feature_stats");
+        json.writeStartObject();
+        array(json, "max", statistics.stream().mapToDouble(FeatureDashboard.Statistics::max).toArray());
+        array(json, "frac_nonzero", statistics.stream().mapToDouble(FeatureDashboard.Statistics::fracNonzero).toArray());
+        array(json, "skew", statistics.stream().mapToDouble(FeatureDashboard.Statistics::skew).toArray());
+        array(json, "kurtosis", statistics.stream().mapToDouble(FeatureDashboard.Statistics::kurtosis).toArray());
+        json.writeName("quantile_data");
+        json.writeStartArray();
+        for (FeatureDashboard.Statistics each : statistics) numbers(json, each.quantileData());
+        json.writeEndArray();
+        double[] levels = Dashboards.quantiles(), all = java.util.Arrays.copyOf(levels, levels.length + 1);
+        for (int i = 0; i < levels.length; i++) all[i] = Histogram.rounded(levels[i], 6);
+        all[levels.length] = 1;
+        array(json, "quantiles", all);
+        json.writeName("ranges_and_precisions");
+        json.writeStartArray();
+        for (double[] range : new double[][] {{0, 0.95, 3}, {0.95, 0.99, 4}, {0.99, 1, 5}}) {
+            json.writeStartArray();
+            numbers(json, new double[] {range[0], range[1]});
+            json.writeNumber((int) range[2]);
+            json.writeEndArray();
+        }
+        json.writeEndArray();
+        json.writeEndObject();
+        json.writeEndObject();
+    }
+
+    private static void write(JsonGenerator json, FeatureDashboard dashboard) {
+        json.writeStartObject();
+        json.writeName("feature_tables_data");
+        json.writeStartObject();
+        table(json, "neuron_alignment", "values", "l1", dashboard.tables().neuronAlignment());
+        table(json, "correlated_neurons", "pearson", "cossim", dashboard.tables().correlatedNeurons());
+        table(json, "correlated_features", "pearson", "cossim", dashboard.tables().correlatedFeatures());
+        table(json, "correlated_b_features", "pearson", "cossim", List.of());
+        json.writeEndObject();
+        histogram(json, "acts_histogram_data", dashboard.activations(), dashboard.dead() ? null : Histogram.title(dashboard.statistics().density()));
+        json.writeName("logits_table_data");
+        json.writeStartObject();
+        FeatureDashboard.LogitsTable logits = dashboard.logitsTable() != null ? dashboard.logitsTable() : new FeatureDashboard.LogitsTable(new int[0], new float[0], new int[0], new float[0]);
+        array(json, "bottom_token_ids", logits.bottomTokenIds());
+        array(json, "bottom_logits", doubles(logits.bottomLogits()));
+        array(json, "top_token_ids", logits.topTokenIds());
+        array(json, "top_logits", doubles(logits.topLogits()));
+        json.writeEndObject();
+        histogram(json, "logits_histogram_data", dashboard.logits(), null);
+        json.writeName("sequence_data");
+        json.writeStartObject();
+        json.writeName("seq_group_data");
+        json.writeStartArray();
+        for (SequenceGroup group : dashboard.groups()) {
+            json.writeStartObject();
+            json.writeName("title");
+            json.writeString(group.title());
+            json.writeName("seq_data");
+            json.writeStartArray();
+            for (Sequence sequence : group.sequences()) sequence(json, sequence);
+            json.writeEndArray();
+            json.writeEndObject();
+        }
+        json.writeEndArray();
+        json.writeEndObject();
+        json.writeName("prompt_data");
+        sequence(json, new Sequence(0, 0, 0, new int[0], new float[0], new float[0], null));
+        json.writeName("dfa_data");
+        json.writeStartObject();
+        json.writeEndObject();
+        json.writeName("decoder_weights_data");
+        json.writeNull();
+        json.writeEndObject();
+    }
+
+    private static void sequence(JsonGenerator json, Sequence sequence) {
+        Ablation ablation = sequence.ablation();
+        json.writeStartObject();
+        json.writeName("original_index");
+        json.writeNumber(sequence.row());
+        json.writeName("qualifying_token_index");
+        json.writeNumber(sequence.position());
+        array(json, "token_ids", sequence.tokenIds());
+        double[] activations = doubles(sequence.activations());
+        for (int i = 0; i < activations.length; i++) activations[i] = Histogram.rounded(activations[i], 4);
+        array(json, "feat_acts", activations);
+        array(json, "loss_contribution", ablation == null ? new double[0] : doubles(ablation.lossEffect()));
+        array(json, "token_logits", doubles(sequence.tokenLogits()));
+        lists(json, "top_token_ids", ablation == null ? new int[0][] : ablation.topIds());
+        lists(json, "top_logits", ablation == null ? new float[0][] : ablation.topValues());
+        lists(json, "bottom_token_ids", ablation == null ? new int[0][] : ablation.bottomIds());
+        lists(json, "bottom_logits", ablation == null ? new float[0][] : ablation.bottomValues());
+        json.writeName("seq_len");
+        json.writeNumber(sequence.tokenIds().length);
+        json.writeEndObject();
+    }
+
+    private static void table(JsonGenerator json, String name, String first, String second, List<Entry> entries) {
+        array(json, name + "_indices", entries.stream().mapToInt(Entry::index).toArray());
+        array(json, name + "_" + first, entries.stream().mapToDouble(Entry::value).toArray());
+        array(json, name + "_" + second, entries.stream().mapToDouble(Entry::second).toArray());
+    }
+
+    private static void histogram(JsonGenerator json, String name, Histogram histogram, String title) {
+        Histogram shown = histogram != null ? histogram : Histogram.of(new float[0], 0, 1);
+        json.writeName(name);
+        json.writeStartObject();
+        array(json, "bar_heights", shown.heights());
+        array(json, "bar_values", shown.values());
+        array(json, "tick_vals", shown.ticks());
+        json.writeName("title");
+        if (title == null) json.writeNull();
+        else json.writeString(title);
+        json.writeEndObject();
+    }
+
+    private static double[] doubles(float[] values) {
+        double[] wide = new double[values.length];
+        for (int i = 0; i < wide.length; i++) wide[i] = values[i];
+        return wide;
+    }
+
+    private static void array(JsonGenerator json, String name, double[] values) {
+        json.writeName(name);
+        numbers(json, values);
+    }
+
+    private static void numbers(JsonGenerator json, double[] values) {
+        json.writeArray(values, 0, values.length);
+    }
+
+    private static void array(JsonGenerator json, String name, int[] values) {
+        json.writeName(name);
+        json.writeArray(values, 0, values.length);
+    }
+
+    private static void lists(JsonGenerator json, String name, int[][] lists) {
+        json.writeName(name);
+        json.writeStartArray();
+        for (int[] list : lists) json.writeArray(list, 0, list.length);
+        json.writeEndArray();
+    }
+
+    private static void lists(JsonGenerator json, String name, float[][] lists) {
+        json.writeName(name);
+        json.writeStartArray();
+        for (float[] list : lists) numbers(json, doubles(list));
+        json.writeEndArray();
+    }
+}
