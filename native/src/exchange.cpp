@@ -2,9 +2,12 @@
 #include "guard.h"
 #include "handles.h"
 
+#include <ATen/Context.h>
 #include <ATen/DLConvertor.h>
 #include <ATen/ops/from_blob.h>
 
+#include <algorithm>
+#include <cstdlib>
 #include <cstring>
 #include <memory>
 #include <vector>
@@ -51,6 +54,46 @@ struct Export final : psc::Counted<PSC_KIND_EXPORT> {
   DLManagedTensor managed;
   DLManagedTensor *inner;
 };
+
+// Complains of sizes and strides that lead outside what an address can count; without strides, rows lie one after the other.
+void require_extent(const std::vector<int64_t> &sizes, const std::vector<int64_t> &strides, int64_t element) {
+  int64_t last = 0, product = 1, part;
+  bool empty = false;
+  for (size_t i = 0; i < sizes.size(); i++) {
+    TORCH_CHECK(sizes[i] >= 0, "a size of ", sizes[i], " is negative");
+    empty |= sizes[i] == 0;
+  }
+  for (size_t i = sizes.size(); i-- > 0 && !empty;) {
+    int64_t stride = strides.empty() ? product : strides[i];
+    TORCH_CHECK(stride >= 0, "a stride of ", stride, " is negative, which a tensor here cannot have");
+    bool over = __builtin_mul_overflow(sizes[i] - 1, stride, &part) || __builtin_add_overflow(last, part, &last) ||
+                (strides.empty() && __builtin_mul_overflow(product, sizes[i], &product));
+    TORCH_CHECK(!over, "the sizes are too large");
+  }
+  TORCH_CHECK(!__builtin_add_overflow(last, int64_t{1}, &last) && !__builtin_mul_overflow(last, element, &part), "the sizes are too large");
+}
+
+at::ScalarType dlpack_type(DLDataType type) {
+  struct Known {
+    uint8_t code;
+    uint8_t bits;
+    at::ScalarType type;
+  };
+  static const Known known[] = {{kDLFloat, 32, at::kFloat}, {kDLFloat, 64, at::kDouble}, {kDLFloat, 16, at::kHalf}, {kDLBfloat, 16, at::kBFloat16},
+                                {kDLInt, 64, at::kLong},    {kDLInt, 32, at::kInt},      {kDLInt, 16, at::kShort},  {kDLInt, 8, at::kChar},
+                                {kDLUInt, 8, at::kByte},    {kDLBool, 8, at::kBool}};
+  for (const auto &each : known)
+    if (type.lanes == 1 && type.code == each.code && type.bits == each.bits) return each.type;
+  TORCH_CHECK(false, "a DLPack tensor of type code ", int{type.code}, ", ", int{type.bits}, " bits and ", type.lanes, " lanes has no dtype here");
+}
+
+c10::Device dlpack_device(DLDevice device) {
+  if (device.device_type == kDLCPU || device.device_type == kDLCUDAHost) return c10::Device(c10::kCPU);
+  TORCH_CHECK(device.device_type == kDLCUDA, "a DLPack tensor on a device of type ", int{device.device_type}, " cannot be used here");
+  TORCH_CHECK(device.device_id >= 0 && device.device_id < at::detail::getCUDAHooks().deviceCount(), "a DLPack tensor lies on CUDA device ",
+              device.device_id, ", which this libtorch cannot use");
+  return c10::Device(c10::kCUDA, static_cast<c10::DeviceIndex>(device.device_id));
+}
 
 const char *arrow_format(at::ScalarType type) {
   switch (type) {
@@ -140,21 +183,36 @@ struct Column {
   std::vector<int64_t> sizes;
 };
 
+// Numbers from an offset on, as many bytes as there may be.
+const char *at_offset(const ArrowArray &array, int64_t first, at::ScalarType type) {
+  int64_t bytes;
+  TORCH_CHECK(!__builtin_mul_overflow(first, static_cast<int64_t>(c10::elementSize(type)), &bytes), "the Arrow column begins too far on");
+  return static_cast<const char *>(array.buffers[1]) + bytes;
+}
+
 Column read(const ArrowSchema &schema, const ArrowArray &array) {
   TORCH_CHECK(schema.release != nullptr && array.release != nullptr, "the Arrow column was released already");
+  TORCH_CHECK(schema.dictionary == nullptr && array.dictionary == nullptr, "the Arrow column holds places in a dictionary, not numbers: decode it first");
   if (std::strncmp(schema.format, "+w:", 3) != 0) {
     auto type = arrow_type(schema.format);
     require_plain(array, 2, 0);
-    return {type, static_cast<const char *>(array.buffers[1]) + array.offset * c10::elementSize(type), {array.length}};
+    require_extent({array.length}, {}, static_cast<int64_t>(c10::elementSize(type)));
+    return {type, at_offset(array, array.offset, type), {array.length}};
   }
-  int64_t width = std::strtoll(schema.format + 3, nullptr, 10);
-  TORCH_CHECK(schema.n_children == 1 && width >= 0, "a fixed-size list has one child");
+  char *end = nullptr;
+  int64_t width = std::strtoll(schema.format + 3, &end, 10), first, last;
+  TORCH_CHECK(end != schema.format + 3 && *end == 0 && width >= 0 && width < INT32_MAX, "'", schema.format, "' is no format of a fixed-size list");
+  TORCH_CHECK(schema.n_children == 1, "a fixed-size list has one child");
   require_plain(array, 1, 1);
   const ArrowArray &values = *array.children[0];
+  TORCH_CHECK(schema.children[0]->dictionary == nullptr && values.dictionary == nullptr, "the Arrow lists hold places in a dictionary, not numbers: decode it first");
   auto type = arrow_type(schema.children[0]->format);
   require_plain(values, 2, 0);
-  TORCH_CHECK((array.offset + array.length) * width <= values.length, "the Arrow lists end after their values");
-  return {type, static_cast<const char *>(values.buffers[1]) + (values.offset + array.offset * width) * c10::elementSize(type), {array.length, width}};
+  bool over = __builtin_add_overflow(array.offset, array.length, &last) || __builtin_mul_overflow(last, width, &last) ||
+              __builtin_mul_overflow(array.offset, width, &first) || __builtin_add_overflow(first, values.offset, &first);
+  TORCH_CHECK(!over && last <= values.length, "the Arrow lists end after their values");
+  require_extent({array.length, width}, {}, static_cast<int64_t>(c10::elementSize(type)));
+  return {type, at_offset(values, first, type), {array.length, width}};
 }
 
 }  // namespace
@@ -180,10 +238,23 @@ int32_t psc_dlpack_import(void *managed, psc_tensor **out) {
   *out = nullptr;
   return psc::guard([&] {
     auto *given = static_cast<DLManagedTensor *>(managed);
-    TORCH_CHECK(given->dl_tensor.ndim >= 0 && given->dl_tensor.ndim <= PSC_MAX_RANK, "a tensor of rank ", given->dl_tensor.ndim, " is beyond the ", PSC_MAX_RANK, " of psc.h");
+    const DLTensor &t = given->dl_tensor;
+    TORCH_CHECK(t.ndim >= 0 && t.ndim <= PSC_MAX_RANK, "a tensor of rank ", t.ndim, " is beyond the ", PSC_MAX_RANK, " of psc.h");
+    auto type = dlpack_type(t.dtype);
+    auto device = dlpack_device(t.device);
+    std::vector<int64_t> sizes(t.shape, t.shape + t.ndim), strides;
+    if (t.strides) strides.assign(t.strides, t.strides + t.ndim);
+    require_extent(sizes, strides, static_cast<int64_t>(c10::elementSize(type)));
+    if (!t.strides) {
+      strides.resize(sizes.size());
+      int64_t stride = 1;
+      for (size_t i = sizes.size(); i-- > 0; stride *= std::max<int64_t>(sizes[i], 1)) strides[i] = stride;
+    }
     // Made before the memory is taken over: nothing may fail afterwards.
     auto owner = std::make_unique<psc::OwnedTensor>(at::Tensor());
-    owner->tensor = at::fromDLPack(given);
+    // at::fromDLPack would leave byte_offset out, and ends the process over strides that it does not expect.
+    owner->tensor = at::from_blob(static_cast<char *>(t.data) + t.byte_offset, sizes, strides, [given](void *) { psc_dlpack_free(given); },
+                                  at::TensorOptions(type).device(device), device);
     *out = owner.release();
   });
 }

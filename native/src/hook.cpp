@@ -113,12 +113,12 @@ int32_t psc_hooks_on_gradient(const psc_hooks *hooks, const char *name, psc_tens
     activation->tensor.register_hook([callback, run, point = std::string(name)](const at::Tensor &gradient) -> at::Tensor {
       if (!gradient.defined()) return gradient;
       if (!stack_suffices()) throw psc::GradientHookFailed{};
-      psc_tensor handle{gradient};
+      psc_tensor handle{gradient.clone()};  // the engine shares a gradient among branches, and a hook may write to what it gets
       psc_tensor *replacement = nullptr;
       int32_t status = callback(run, point.c_str(), &handle, &replacement);
       std::unique_ptr<psc::OwnedTensor> taken(static_cast<psc::OwnedTensor *>(replacement));
       if (status != PSC_OK) throw psc::GradientHookFailed{};
-      return taken ? taken->tensor : gradient;
+      return taken ? taken->tensor : handle.tensor;
     });
   });
 }

@@ -58,6 +58,63 @@ class CheckpointsTest {
     }
 
     @Test
+    void nothingIsWorkedOutThatTheRunDidNotPass() {
+        try (var _ = TensorScope.open(); HookedTransformer model = model()) {
+            Tensor tokens = model.toTokens("When John and Mary went");
+            Forward stopped = model.forward(tokens).checkpoints(1);
+            stopped.stopAtLayer(2);
+            assertThrows(IllegalArgumentException.class, () -> stopped.cache().get("blocks.2.hook_resid_mid"));
+            assertThrows(IllegalArgumentException.class, () -> stopped.cache().get("ln_final.hook_scale"));
+            Forward whole = model.forward(tokens).caching(name -> true);
+            whole.logits();
+            assertTrue(stopped.cache().get("blocks.1.hook_resid_mid").sameElements(whole.cache().get("blocks.1.hook_resid_mid")));
+            // What is attached may span blocks: a checkpoint within its reach is of no use.
+            for (String[] points : new String[][] {{"hook_embed", "blocks.2.hook_mlp_out"}, {"blocks.0.hook_resid_mid", "blocks.2.hook_mlp_out"}, {"ln_final.hook_normalized", "ln_final.hook_normalized"}, {"hook_embed", "hook_embed"}}) {
+                Attachment spans = new Attachment(points[0], points[1], List.of(), (read, there, ids, hooks) -> there.add(read.mean(-1, true)));
+                for (int every = 1; every < 5; every++) {
+                    Forward few = model.forward(tokens).attach(spans).checkpoints(every), all = model.forward(tokens).attach(spans).caching(name -> true);
+                    few.logits();
+                    all.logits();
+                    for (String name : all.cache().names()) assertTrue(all.cache().get(name).sameElements(few.cache().get(name)), name + " with " + List.of(points) + " from checkpoints every " + every);
+                    if (points[0].startsWith("blocks") || points[0].equals("hook_embed") && !points[1].equals("hook_embed")) continue;
+                    Forward late = model.forward(tokens).attach(spans).startAtLayer(2, model.forward(tokens).stopAtLayer(2)).checkpoints(every);
+                    late.logits();
+                    assertEquals(tokens.size(1), late.cache().get("blocks.2.hook_mlp_out").size(1));
+                }
+            }
+        }
+    }
+
+    @Test
+    void whatIsKeptBesideGradientsOutlivesThem() {
+        try (var _ = TensorScope.open(); HookedTransformer model = model()) {
+            Tensor tokens = model.toTokens("When John and Mary went");
+            Forward run = model.forward(tokens).caching("blocks.1.hook_resid_pre").checkpoints(2), plain = model.forward(tokens).caching(name -> true);
+            Forward.Gradients gradients = run.gradients(logits -> logits.select(0, 0).select(0, 3).select(0, 100), "blocks.1.hook_resid_pre");
+            plain.logits();
+            for (String name : List.of("blocks.1.hook_resid_pre", "blocks.2.hook_resid_mid", "blocks.0.attn.hook_z")) {
+                assertTrue(run.cache().get(name).sameElements(plain.cache().get(name)), name);
+                assertFalse(io.github.panascope.torch.GradMode.flowsThrough(run.cache().get(name)), name);
+            }
+            assertTrue(gradients.gradients().get("blocks.1.hook_resid_pre").abs().sum(io.github.panascope.torch.DType.FLOAT64).item() > 0);
+        }
+    }
+
+    @Test
+    void weightsLeaveNoHandlesWithTheModel() {
+        try (var _ = TensorScope.open(); HookedTransformer model = model()) {
+            long before = io.github.panascope.torch.Torch.liveHandles();
+            for (int i = 0; i < 20; i++) {
+                try (var _ = TensorScope.open()) {
+                    model.weights().wO();
+                }
+            }
+            assertEquals(before, io.github.panascope.torch.Torch.liveHandles());
+            assertThrows(IllegalArgumentException.class, () -> model.weight("blocks_9.W_O"));
+        }
+    }
+
+    @Test
     void decompositionsWorkFromCheckpoints() {
         try (var _ = TensorScope.open(); HookedTransformer model = model()) {
             Tensor tokens = model.toTokens("When John and Mary went to the shops");

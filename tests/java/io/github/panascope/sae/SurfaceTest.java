@@ -75,6 +75,14 @@ class SurfaceTest {
                 assertEquals(wanted.get("loss").doubleValue(), both.loss(), 1e-5);
                 assertEquals(wanted.get("accuracy").doubleValue(), LmMetrics.accuracy(both.logits(), tokens), 1e-6);
                 assertThrows(IllegalArgumentException.class, () -> model.forward(tokens).attentionMask(mask.slice(1, 0, 3)));
+                for (Tensor other : new Tensor[] {mask.mul(1000), mask.mul(-2), mask.gt(0), mask.to(DType.FLOAT32)}) {
+                    assertEquals(both.loss(), model.forward(tokens).attentionMask(other).loss(), 1e-6);
+                    assertEquals(both.loss(), LmMetrics.crossEntropyLoss(both.logits(), tokens, other), 1e-6);
+                }
+                Tensor broken = both.logits().copy();
+                int padded = side == HookedTransformer.PaddingSide.LEFT ? 0 : (int) tokens.size(1) - 2;
+                broken.select(0, 2).select(0, padded).copy_(broken.select(0, 2).select(0, padded).mul(Double.NaN));
+                assertEquals(both.loss(), LmMetrics.crossEntropyLoss(broken, tokens, mask), 1e-6, "what is masked may be anything");
             }
         }
     }
@@ -89,6 +97,15 @@ class SurfaceTest {
                     long[] alone = model.generate(texts().get(row)).maxNewTokens(8).run().toLongs(), found = together.select(0, row).toLongs();
                     assertEquals(Arrays.toString(alone), Arrays.toString(Arrays.copyOfRange(found, found.length - alone.length, found.length)), texts().get(row));
                 }
+                // What fills a row up is not text of which a penalty could be for; and the first row draws what it would alone.
+                io.github.panascope.lens.Sampling penalized = new io.github.panascope.lens.Sampling(1, 1, 1, 0.5), drawn = new io.github.panascope.lens.Sampling(1, 0, 1, 0.5);
+                Hooks ending = Hooks.at("ln_final.hook_normalized", (x, name) -> x.add(model.weight("unembed.W_U").slice(1, 50256, 50257).t().mul(2)));
+                Tensor favoured = model.generate(texts()).sampling(penalized).stopAtEos(false).hooks(ending).maxNewTokens(6).usePastKvCache(cache).run();
+                for (int row = 0; row < texts().size(); row++) {
+                    long[] alone = model.generate(texts().get(row)).sampling(penalized).stopAtEos(false).hooks(ending).maxNewTokens(6).run().toLongs(), found = favoured.select(0, row).toLongs();
+                    assertEquals(Arrays.toString(alone), Arrays.toString(Arrays.copyOfRange(found, found.length - alone.length, found.length)), texts().get(row));
+                }
+                assertEquals(Arrays.toString(model.generate(texts().getFirst()).sampling(drawn).seed(3).maxNewTokens(6).run().toLongs()), Arrays.toString(model.generate(texts()).sampling(drawn).seed(3).maxNewTokens(6).usePastKvCache(cache).run().select(0, 0).toLongs()));
             }
         }
     }
@@ -150,6 +167,18 @@ class SurfaceTest {
             seen.forEach((name, gradient) -> Golden.assertClose(expected.tensor("backward/" + name), gradient, name));
             assertEquals(List.of("blocks.0.attn.hook_z"), found.gradients().names());
             assertTrue(found.gradients().get("blocks.0.attn.hook_z").sameElements(seen.get("blocks.0.attn.hook_z")));
+            // A hook that writes to a gradient changes what flows on, and nothing that was seen before.
+            Map<String, Double> sums = new ConcurrentHashMap<>();
+            Hooks inPlace = Hooks.at("blocks.1.hook_mlp_out", (gradient, name) -> {
+                gradient.zero_();
+                return null;
+            }).and("blocks.1.hook_resid_mid", (gradient, name) -> {
+                sums.put(name, gradient.abs().sum(DType.FLOAT64).item());
+                return null;
+            });
+            Forward.Gradients zeroed = model.forward(prompt).backwardHooks(inPlace).gradients(metric(model), "blocks.1.hook_resid_post", "blocks.1.mlp.hook_post", "blocks.1.hook_resid_mid");
+            assertEquals(0, zeroed.gradients().get("blocks.1.mlp.hook_post").abs().sum(DType.FLOAT64).item());
+            assertTrue(sums.get("blocks.1.hook_resid_mid") > 0 && zeroed.gradients().get("blocks.1.hook_resid_post").abs().sum(DType.FLOAT64).item() > 0);
             Hooks fails = Hooks.at("blocks.1.hook_resid_mid", (gradient, name) -> {
                 throw new java.io.IOException("mine");
             });
@@ -206,6 +235,12 @@ class SurfaceTest {
             assertTrue(with.addSae(sae, true, false).resetSaes(hook).actsToSaes().isEmpty());
             assertThrows(IllegalArgumentException.class, () -> plain.resetSaes(hook));
             assertTrue(with.toString().contains(hook), with.toString());
+            // Two that read one point and write others are both there; and what spans the SAE's layer is no obstacle to attributions.
+            try (Sae transcoder = Sae.fromPretrained("tests/resources/golden/attached/transcoder")) {
+                assertEquals(2, with.addSae(transcoder).actsToSaes().size());
+            }
+            io.github.panascope.lens.Attachment spans = new io.github.panascope.lens.Attachment("blocks.0.hook_resid_mid", "blocks.2.hook_mlp_out", List.of(), (read, there, ids, hooks) -> there.add(read.mul(0.1)));
+            assertTrue(FeatureAttribution.byAblation(model.with(spans), sae, prompt, logits -> metric(model).apply(logits).item(), 3).size() > 0);
         }
     }
 }

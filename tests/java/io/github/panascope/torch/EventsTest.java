@@ -1,6 +1,7 @@
 package io.github.panascope.torch;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.github.panascope.Golden;
@@ -32,6 +33,10 @@ class EventsTest {
             recording.start();
             Hooks hooks = Hooks.at("blocks.1.hook_resid_pre", (x, name) -> x.mul(2)).and("blocks.2.hook_resid_pre", (x, name) -> null);
             model.forward(model.toTokens("The harbour was quiet")).hooks(hooks).caching("blocks.0.hook_resid_pre").logits().toFloats();
+            Tensor closed = Tensor.of(new float[] {1}, Shape.of(1)), open = closed.copy();
+            closed.free();
+            assertThrows(IllegalStateException.class, () -> open.add(closed)); // and goes on recording
+            open.mul(open);
             recording.stop();
             recording.dump(file);
         }
@@ -42,6 +47,7 @@ class EventsTest {
         assertTrue(byName.get("Operator").stream().anyMatch(event -> event.getString("operator").equals("aten::mul.Scalar") && event.getString("arguments").contains("float32[1, 5, 48]")), byName.get("Operator").toString());
         assertEquals(List.of("blocks.0.hook_resid_pre false", "blocks.1.hook_resid_pre true", "blocks.2.hook_resid_pre false"), byName.get("Hook").stream().map(event -> event.getString("point") + " " + event.getBoolean("replaced")).sorted().toList());
         assertTrue(byName.get("Copy").stream().anyMatch(event -> event.getString("to").equals("heap") && event.getLong("bytes") == 5L * 50257 * 4));
+        assertTrue(byName.get("Allocation").stream().anyMatch(event -> event.getString("operator").equals("aten::mul.Tensor")), "after a call that failed");
         long logits = byName.get("Allocation").stream().filter(event -> event.getString("operator").equals("TorchScript forward")).mapToLong(event -> event.getLong("allocated")).max().orElse(0);
         assertTrue(logits >= 5L * 50257 * 4, "the unembedding allocates the logits: " + logits);
     }

@@ -133,6 +133,54 @@ class ExchangeTest {
         }
     }
 
+    /** A DLManagedTensor by hand, float32 unless said otherwise; without a deleter. */
+    private static MemorySegment managed(Arena arena, MemorySegment data, int deviceType, int code, int bits, long[] shape, long[] strides, long byteOffset) {
+        MemorySegment made = arena.allocate(64, 8);
+        made.set(ADDRESS, 0, data);
+        made.set(JAVA_INT, 8, deviceType);
+        made.set(JAVA_INT, 16, shape.length);
+        made.set(ValueLayout.JAVA_BYTE, 20, (byte) code);
+        made.set(ValueLayout.JAVA_BYTE, 21, (byte) bits);
+        made.set(ValueLayout.JAVA_SHORT, 22, (short) 1);
+        made.set(ADDRESS, 24, arena.allocateFrom(JAVA_LONG, shape));
+        made.set(ADDRESS, 32, strides == null ? MemorySegment.NULL : arena.allocateFrom(JAVA_LONG, strides));
+        made.set(JAVA_LONG, 40, byteOffset);
+        return made;
+    }
+
+    @Test
+    void whatOtherLibrariesMayHandOverIsReadOrRefused() throws Throwable {
+        try (Arena arena = Arena.ofConfined(); var _ = TensorScope.open()) {
+            MemorySegment data = arena.allocateFrom(ValueLayout.JAVA_FLOAT, 0, 1, 2, 3, 4, 5, 6, 7);
+            org.junit.jupiter.api.Assertions.assertArrayEquals(new float[] {2, 3, 4}, Tensor.fromDlpack(managed(arena, data, 1, 2, 32, new long[] {3}, null, 8)).toFloats());
+            org.junit.jupiter.api.Assertions.assertArrayEquals(new float[] {0, 3, 6, 1, 4, 7}, Tensor.fromDlpack(managed(arena, data, 1, 2, 32, new long[] {2, 3}, new long[] {1, 3}, 0)).toFloats());
+            assertEquals(0, Tensor.fromDlpack(managed(arena, MemorySegment.NULL, 1, 2, 32, new long[] {0, 3}, null, 0)).shape().elements());
+            for (MemorySegment refused : new MemorySegment[] {managed(arena, data, 1, 2, 32, new long[] {3}, new long[] {-1}, 16), managed(arena, data, 1, 2, 32, new long[] {1L << 40, 1L << 40}, new long[] {1L << 40, 1}, 0),
+                managed(arena, data, 1, 2, 32, new long[] {1L << 40, 1L << 40}, null, 0), managed(arena, data, 1, 5, 64, new long[] {1}, null, 0), managed(arena, data, 10, 2, 32, new long[] {1}, null, 0),
+                managed(arena, data, 2, 2, 32, new long[] {1}, null, 0), managed(arena, data, 1, 2, 32, new long[] {-3}, null, 0), managed(arena, data, 1, 2, 32, new long[13], null, 0)}) {
+                assertThrows(TorchException.class, () -> Tensor.fromDlpack(refused));
+            }
+            Tensor tensor = Tensor.of(new float[] {1, 2}, Shape.of(2));
+            try (Dlpack own = tensor.toDlpack()) {
+                assertTrue(Tensor.fromDlpack(own).sameElements(tensor), "given away, so that closing frees nothing twice");
+            }
+            MemorySegment schema = arena.allocate(72, 8), array = arena.allocate(80, 8);
+            MAKE_COLUMN.invokeExact(schema, array, 4L, 0L, 0);
+            schema.set(ADDRESS, 48, schema);
+            assertTrue(assertThrows(TorchException.class, () -> Tensor.fromArrow(schema, array)).getMessage().contains("dictionary"));
+            schema.set(ADDRESS, 48, MemorySegment.NULL);
+            for (String format : new String[] {"+w:x", "+w:4611686018427387904", "+w:", "+w:-1", "u", "tdD"}) {
+                schema.set(ADDRESS, 0, arena.allocateFrom(format));
+                assertThrows(TorchException.class, () -> Tensor.fromArrow(schema, array), format);
+            }
+            schema.set(ADDRESS, 0, arena.allocateFrom("i"));
+            array.set(JAVA_LONG, 0, 1L << 61);
+            assertThrows(TorchException.class, () -> Tensor.fromArrow(schema, array));
+            array.set(JAVA_LONG, 0, 4);
+            assertEquals(4, Tensor.fromArrow(schema, array).size(0), "and what was refused is as it was");
+        }
+    }
+
     /** A file that two processes map is one memory: what Python writes is in the tensor, and the other way round. */
     @Test
     void anotherProcessSharesAMappedFile() throws Exception {

@@ -38,7 +38,7 @@ public record FactoredMatrix(Tensor a, Tensor b) {
 
     /** This matrix times another [..., r, n], kept as factors with the smaller inner dimension. */
     public FactoredMatrix matmul(Tensor other) {
-        return b.size(-2) <= other.size(-1) || b.size(-2) <= b.size(-1) ? new FactoredMatrix(a, b.matmul(other)) : new FactoredMatrix(ab(), other);
+        return b.size(-2) <= b.size(-1) ? new FactoredMatrix(a, b.matmul(other)) : new FactoredMatrix(ab(), other);
     }
 
     /** This matrix times another, kept as factors. */
@@ -54,9 +54,9 @@ public record FactoredMatrix(Tensor a, Tensor b) {
     /**
      * U·diag(S)·Vᵀ.
      *
-     * @param u [..., l, m], its columns of length 1 and at right angles
-     * @param s [..., m], from the largest down
-     * @param v [..., r, m], as U; TransformerLens calls it {@code Vh}
+     * @param u [..., l, k], its columns of length 1 and at right angles; k is the smallest of l, m and r
+     * @param s [..., k], from the largest down
+     * @param v [..., r, k], as U; TransformerLens calls it {@code Vh}
      */
     public record Svd(Tensor u, Tensor s, Tensor v) {}
 

@@ -35,6 +35,8 @@ public final class Forward {
     private long cacheLimit = Long.MAX_VALUE;
     private long firstKept, endKept = Long.MAX_VALUE;
     private int checkpointEvery;
+    private int endLayer;
+    private boolean unembedded = true;
     private Tensor mask;
     private Hooks backwardHooks = Hooks.NONE;
 
@@ -111,11 +113,11 @@ public final class Forward {
     /**
      * Positions that are 0 here are not looked at, and those of a row are counted from its first that is not; losses leave them out.
      *
-     * @param mask int64 [batch, pos], as {@link HookedTransformer#attentionMask} makes it
+     * @param mask [batch, pos] of numbers or bool, as {@link HookedTransformer#attentionMask} makes it
      */
     public Forward attentionMask(Tensor mask) {
         if (!mask.shape().equals(tokens.shape())) throw new IllegalArgumentException("the attention mask should have the tokens' shape " + tokens.shape() + ", not " + mask.shape());
-        this.mask = mask.to(model.device());
+        this.mask = LmMetrics.binary(mask).to(model.device());
         return this;
     }
 
@@ -198,8 +200,7 @@ public final class Forward {
                     return kept;
                 });
             }
-            hooks = all;
-            Tensor number = metric.apply(logits());
+            Tensor number = metric.apply(run(results, all, true, model.config().nLayers(), (resid, handlers) -> model.unembed().call("forward", handlers, resid)));
             List<String> points = List.copyOf(reached.keySet());
             Tensor[] found = GradMode.gradients(set, number, points.stream().map(reached::get).toArray(Tensor[]::new));
             ActivationCache activations = new ActivationCache(model), gradients = new ActivationCache(model);
@@ -217,7 +218,7 @@ public final class Forward {
         requireTargets();
         return run(model.config().nLayers(), (resid, set) -> {
             Tensor losses = model.unembed().call("loss", set, resid, tokens);
-            return mask == null ? losses : losses.mul(LmMetrics.nextTokenMask(mask));
+            return mask == null ? losses : LmMetrics.masked(losses, LmMetrics.nextTokenMask(mask));
         });
     }
 
@@ -243,6 +244,7 @@ public final class Forward {
 
     /** Runs the blocks before a layer; the residual stream [batch, pos, d_model] coming into it. Negative layers count from the end. */
     public Tensor stopAtLayer(int layer) {
+        unembedded = false;
         return run(layer == model.config().nLayers() ? layer : model.layerIndex(layer), (resid, set) -> resid);
     }
 
@@ -256,26 +258,31 @@ public final class Forward {
     }
 
     private Tensor run(int stopLayer, Ending ending) {
-        TensorScope results = TensorScope.current();
+        return run(TensorScope.current(), hooks, false, stopLayer, ending);
+    }
+
+    /**
+     * The result lands in the innermost scope, what is kept elsewhere.
+     *
+     * @param detached whether what is kept is cut off from gradients, which it would keep alive
+     */
+    private Tensor run(TensorScope keep, Hooks under, boolean detached, int stopLayer, Ending ending) {
         if (cacheLimit != Long.MAX_VALUE && cacheBytes() > cacheLimit) {
             throw new IllegalStateException("keeping " + cached.size() + " activations takes " + cacheBytes() + " bytes, more than the limit of " + cacheLimit + ": keep fewer, or run fewer rows at once");
         }
         RunEvent event = RunEvent.started();
+        endLayer = stopLayer;
         try {
-            return run(results, stopLayer, ending);
+            Map<String, List<ActivationHook>> resolved = under.resolve(points(), model.hookNamesOnRequest());
+            for (String point : cached) resolved.computeIfAbsent(point, p -> new ArrayList<>()).add(keepIn(keep, detached));
+            for (Attachment attachment : attached) addTo(resolved, attachment);
+            if (checkpointEvery > 0) cache.recompute(this::recompute);
+            if (resolved.isEmpty()) return result(keep, null, detached, stopLayer, ending);
+            try (HookSet set = new HookSet(resolved.keySet(), (activation, name) -> chain(resolved.get(name), activation, name))) {
+                return result(keep, set, detached, stopLayer, ending);
+            }
         } finally {
             if (event != null) event.finish(model.name(), tokens, startLayer, stopLayer, cached.size());
-        }
-    }
-
-    private Tensor run(TensorScope results, int stopLayer, Ending ending) {
-        Map<String, List<ActivationHook>> resolved = hooks.resolve(points(), model.hookNamesOnRequest());
-        for (String point : cached) resolved.computeIfAbsent(point, p -> new ArrayList<>()).add(keepIn(results));
-        for (Attachment attachment : attached) addTo(resolved, attachment);
-        if (checkpointEvery > 0) cache.recompute(this::recompute);
-        if (resolved.isEmpty()) return results(results, null, stopLayer, ending);
-        try (HookSet set = new HookSet(resolved.keySet(), (activation, name) -> chain(resolved.get(name), activation, name))) {
-            return results(results, set, stopLayer, ending);
         }
     }
 
@@ -301,18 +308,19 @@ public final class Forward {
         });
     }
 
-    private Tensor results(TensorScope results, HookSet set, int stopLayer, Ending ending) {
+    private Tensor result(TensorScope keep, HookSet set, boolean detached, int stopLayer, Ending ending) {
+        TensorScope results = TensorScope.current();
         try (var _ = TensorScope.open()) {
-            return results.adopt(ending.apply(blocks(results, set, stopLayer), set));
+            return results.adopt(ending.apply(blocks(keep, set, detached, stopLayer), set));
         }
     }
 
     /** Goes through the blocks, holding no more than the residual streams of two at a time, and checkpoints. */
-    private Tensor blocks(TensorScope results, HookSet set, int stopLayer) {
+    private Tensor blocks(TensorScope keep, HookSet set, boolean detached, int stopLayer) {
         Tensor resid = residual != null ? residual.alias() : model.embed().call("forward", set, tokens, mask);
         for (int layer = startLayer; layer < stopLayer; layer++) {
             // A copy where something could write to it: a hook in place, on what comes in.
-            if (checkpointEvery > 0 && (layer - startLayer) % checkpointEvery == 0) checkpoints.put(layer, results.adopt(set == null ? resid : resid.copy()));
+            if (checkpointEvery > 0 && (layer - startLayer) % checkpointEvery == 0) checkpoints.put(layer, keep.adopt(detached ? resid.detach().copy() : set == null ? resid : resid.copy()));
             Tensor next = model.block(layer).call("forward", set, resid, mask);
             resid.free();
             resid = next;
@@ -320,14 +328,14 @@ public final class Forward {
         return resid;
     }
 
-    private ActivationHook keepIn(TensorScope results) {
+    private ActivationHook keepIn(TensorScope keep, boolean detached) {
         return (activation, name) -> {
-            Tensor kept = activation;
+            Tensor kept = detached ? activation.detach() : activation;
             if (endKept != Long.MAX_VALUE) {
                 int dimension = activation.shape().rank() + ActivationCache.positionDimension(name);
-                kept = activation.slice(dimension, firstKept, Math.min(endKept, activation.size(dimension))).copy();
+                kept = kept.slice(dimension, firstKept, Math.min(endKept, activation.size(dimension))).copy();
             }
-            cache.put(name, results.adopt(kept));
+            cache.put(name, keep.adopt(kept));
             return null;
         };
     }
@@ -335,31 +343,35 @@ public final class Forward {
     /** What this run had at a point that was not kept; null if it did not pass there. */
     private Tensor recompute(String name) {
         if (!points().contains(name) && !model.hookNamesOnRequest().contains(name)) return null;
-        int layer = HookNames.layer(name).orElse(name.startsWith("ln_final") ? model.config().nLayers() : -1);
-        if (layer < startLayer && !(layer < 0 && residual == null)) return null;
+        int layers = model.config().nLayers(), layer = place(name);
+        boolean passed = layer < 0 ? residual == null : layer < layers ? layer >= startLayer && layer < endLayer : unembedded;
+        if (!passed) return null;
         Forward again = new Forward(model, tokens);
         again.hooks = hooks;
+        again.attached.clear();
         again.attached.addAll(attached);
         again.mask = mask;
         again.firstKept = firstKept;
         again.endKept = endKept;
         again.caching(name);
-        int from = checkpointBefore(Math.min(layer, model.config().nLayers() - 1));
         try (var _ = TensorScope.open()) {
+            int from = checkpointBefore(Math.min(layer, layers - 1));
             if (from >= 0) again.startAtLayer(from, checkpoints.get(from).copy()); // a hook may write to it
-            again.run(layer + (layer < model.config().nLayers() ? 1 : 0), (resid, set) -> layer < model.config().nLayers() ? resid : model.unembed().call("normalize", set, resid));
+            else if (residual != null) again.startAtLayer(startLayer, residual.copy());
+            again.run(TensorScope.current(), hooks, false, layer + (layer < layers ? 1 : 0), (resid, set) -> layer < layers ? resid : model.unembed().call("normalize", set, resid));
             return again.cache.has(name) ? again.cache.get(name).promote() : null;
         }
     }
 
-    /** The last checkpoint at or before a layer after which everything is read that is written there or later. */
+    /** The block of a point; -1 for those before the first, the number of blocks for those after the last. */
+    private int place(String name) {
+        return HookNames.layer(name).orElse(name.startsWith("ln_final") ? model.config().nLayers() : -1);
+    }
+
+    /** The last checkpoint at or before a block from which no attachment is cut in two; -1 if there is none. */
     private int checkpointBefore(int layer) {
-        int from = layer < 0 ? -1 : startLayer + (layer - startLayer) / checkpointEvery * checkpointEvery;
-        for (Attachment attachment : attached) {
-            int read = HookNames.layer(attachment.readsAt()).orElse(0), written = HookNames.layer(attachment.writesAt()).orElse(model.config().nLayers());
-            if (read < from && written >= from) return checkpointBefore(read);
-        }
-        return from;
+        return checkpoints.keySet().stream().filter(at -> at <= layer && attached.stream().noneMatch(each -> place(each.readsAt()) < at && place(each.writesAt()) >= at))
+                .mapToInt(Integer::intValue).max().orElse(-1);
     }
 
     static Tensor chain(List<ActivationHook> hooks, Tensor activation, String name) throws Exception {

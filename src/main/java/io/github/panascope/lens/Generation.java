@@ -60,7 +60,7 @@ public final class Generation {
         return this;
     }
 
-    /** The start of the random numbers; the same seed gives the same text. */
+    /** The start of the random numbers; the same seed gives the same text. Each row of a batch draws numbers of its own, the first those that it would draw alone. */
     public Generation seed(long start) {
         this.seed = start;
         return this;
@@ -118,7 +118,8 @@ public final class Generation {
     /** Fills the rows from a position on; how many tokens were added. */
     private int generate(int[][] texts, int length) {
         Map<String, List<ActivationHook>> resolved = hooks.resolve(model.hookNames(), model.hookNamesOnRequest());
-        SplittableRandom random = new SplittableRandom(seed);
+        SplittableRandom[] random = new SplittableRandom[texts.length]; // one for each row, so that none depends on the others
+        for (int row = 0; row < random.length; row++) random[row] = new SplittableRandom(seed + row * 0x9E3779B97F4A7C15L);
         boolean[] finished = new boolean[texts.length];
         try (TensorScope cacheScope = TensorScope.open(); HookSet set = resolved.isEmpty() ? null : new HookSet(resolved.keySet(), (activation, name) -> Forward.chain(resolved.get(name), activation, name))) {
             Tensor[][] cache = new Tensor[model.config().nLayers()][];
@@ -128,8 +129,8 @@ public final class Generation {
                 int[] tokens = new int[texts.length];
                 for (int row = 0; row < texts.length; row++) {
                     float[] own = Arrays.copyOfRange(logits, row * vocabulary, (row + 1) * vocabulary);
-                    double at = random.nextDouble(); // drawn for finished rows too, so that none depends on when another ends
-                    tokens[row] = finished[row] ? model.tokenizer().endOfText() : sampling.draw(own, Arrays.copyOf(texts[row], length + added), at);
+                    double at = random[row].nextDouble();
+                    tokens[row] = finished[row] ? model.tokenizer().endOfText() : sampling.draw(own, Arrays.copyOfRange(texts[row], padding == null ? 0 : padding[row], length + added), at);
                     texts[row][length + added] = tokens[row];
                     finished[row] |= stopAtEos && tokens[row] == model.tokenizer().endOfText();
                 }

@@ -113,6 +113,12 @@ public final class HookedTransformer implements AutoCloseable {
         return new HookedTransformer(this, hooks, all);
     }
 
+    /** Whether a run of this view may start at a block: whether nothing that is attached reads before it and writes there or later. */
+    public boolean canStartAt(int layer) {
+        return attachments.stream().noneMatch(each -> HookNames.layer(each.readsAt()).orElse(each.readsAt().startsWith("ln_final") ? config.nLayers() : -1) < layer
+                && HookNames.layer(each.writesAt()).orElse(each.writesAt().startsWith("ln_final") ? config.nLayers() : -1) >= layer);
+    }
+
     /** What every run of this view has. */
     Hooks hooks() {
         return hooks;
@@ -269,7 +275,10 @@ public final class HookedTransformer implements AutoCloseable {
     public Tensor weight(String path) {
         int dot = path.indexOf('.');
         if (dot < 0) throw new IllegalArgumentException("'" + path + "' is no weight of " + name + ": a weight has the form embed.W_E or blocks_0.W_O");
-        return root.child(path.substring(0, dot)).parameter(path.substring(dot + 1));
+        String part = path.substring(0, dot), block = part.startsWith("blocks_") ? part.substring("blocks_".length()) : "";
+        ScriptModule module = part.equals("embed") ? embed : part.equals("unembed") ? unembed : block.matches("\\d{1,6}") && Integer.parseInt(block) < blocks.size() ? blocks.get(Integer.parseInt(block)) : null;
+        if (module == null) throw new IllegalArgumentException("'" + path + "' is no weight of " + name + ": its parts are embed, blocks_0 to blocks_" + (blocks.size() - 1) + " and unembed");
+        return module.parameter(path.substring(dot + 1));
     }
 
     /** Whether there is a weight of this name; LayerNorm's are folded away by the default processing. */
@@ -359,7 +368,7 @@ public final class HookedTransformer implements AutoCloseable {
         return generate(List.of(prompt));
     }
 
-    /** The same from texts of any lengths; each row is what its text alone would give. */
+    /** The same from texts of any lengths; each row is what its text alone would give, if nothing is drawn by chance. */
     public Generation generate(List<String> prompts) {
         if (prompts.isEmpty()) throw new IllegalArgumentException("there should be at least one text");
         return new Generation(this, prompts.stream().map(prompt -> tokenizer.encode(Tokenizer.END_OF_TEXT + prompt)).toArray(int[][]::new));

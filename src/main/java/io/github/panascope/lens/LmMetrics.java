@@ -30,7 +30,7 @@ public final class LmMetrics {
             Tensor losses = crossEntropyLossPerToken(logits, tokens);
             if (mask == null) return losses.mean().item();
             Tensor counts = nextTokenMask(mask);
-            return losses.mul(counts).sum(DType.FLOAT32).item() / counts.sum(DType.INT64).item();
+            return masked(losses, counts).sum(DType.FLOAT32).item() / counts.sum(DType.INT64).item();
         }
     }
 
@@ -49,8 +49,19 @@ public final class LmMetrics {
         }
     }
 
+    /** Zero where a mask is zero, whatever was there: not a product, which NaN would survive. */
+    static Tensor masked(Tensor losses, Tensor mask) {
+        return losses.zerosLike().where(mask.eq(0), losses);
+    }
+
+    /** A mask of ones and zeros, int64, whatever stands for one. */
+    static Tensor binary(Tensor mask) {
+        return mask.eq(0).eq(0).to(DType.INT64);
+    }
+
     /** 1 where a position and the next are not masked, else 0: int64 [batch, pos-1]. */
-    static Tensor nextTokenMask(Tensor mask) {
+    static Tensor nextTokenMask(Tensor given) {
+        Tensor mask = binary(given);
         long positions = mask.size(1) - 1;
         return mask.slice(1, 0, positions).mul(mask.slice(1, 1, positions + 1));
     }

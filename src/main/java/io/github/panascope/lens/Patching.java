@@ -125,7 +125,7 @@ public final class Patching {
         Tensor wanted = clean.get(name);
         int batch = (int) corrupted.size(0), together = Math.max(1, ROWS_AT_ONCE / batch);
         try (var _ = TensorScope.open()) {
-            Tensor before = layer == 0 ? null : model.forward(corrupted).stopAtLayer(layer);
+            Tensor before = layer == 0 || !model.canStartAt(layer) ? null : model.forward(corrupted).stopAtLayer(layer);
             for (int start = 0; start < pieces.size(); start += together) {
                 List<long[]> some = pieces.subList(start, Math.min(pieces.size(), start + together));
                 try (var _ = TensorScope.open()) {

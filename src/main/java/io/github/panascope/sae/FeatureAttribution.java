@@ -48,6 +48,8 @@ public final class FeatureAttribution {
     /** The attributions of one row of {@link #byGradient} that are not zero, the largest by absolute value first, at most so many. */
     public static List<Attribution> topByGradient(HookedTransformer model, Sae sae, Tensor tokens, Function<Tensor, Tensor> metric, int most) {
         requireOneRow(tokens);
+        if (most < 0) throw new IllegalArgumentException("most should not be negative: " + most);
+        sae.requireFits(model);
         String point = point(sae);
         try (var _ = TensorScope.open()) {
             Forward.Gradients found = model.forward(tokens).attach(sae.attachment(true, false)).gradients(metric, point);
@@ -86,7 +88,7 @@ public final class FeatureAttribution {
                 if (active[i] != 0 && (positions.length == 0 || Arrays.stream(positions).anyMatch(p -> p == position))) pieces.add(new int[] {position, i % features});
             }
             OptionalInt layer = HookNames.layer(sae.config().hookName());
-            Tensor prefix = layer.isPresent() && layer.getAsInt() > 0 ? model.forward(tokens).stopAtLayer(layer.getAsInt()) : null;
+            Tensor prefix = layer.isPresent() && layer.getAsInt() > 0 && model.canStartAt(layer.getAsInt()) ? model.forward(tokens).stopAtLayer(layer.getAsInt()) : null;
             List<Attribution> all = new ArrayList<>();
             for (int start = 0; start < pieces.size(); start += ROWS_AT_ONCE) {
                 List<int[]> some = pieces.subList(start, Math.min(pieces.size(), start + ROWS_AT_ONCE));

@@ -34,7 +34,7 @@ public final class HookedSaeTransformer {
     }
 
     /**
-     * The same with an SAE or transcoder at its hook point, in the place of what was there.
+     * The same with an SAE or transcoder, in the place of one that writes the same hook point.
      *
      * @param useErrorTerm         whether what it fails to reconstruct is added, so that without an edit nothing changes
      * @param excludeSpecialTokens whether positions of {@code <|endoftext|>} keep the model's own activation
@@ -43,8 +43,7 @@ public final class HookedSaeTransformer {
     public HookedSaeTransformer addSae(Sae sae, boolean useErrorTerm, boolean excludeSpecialTokens) {
         sae.requireFits(model);
         Map<String, Attached> more = new LinkedHashMap<>(attached);
-        more.values().removeIf(other -> other.sae.config().hookNameOut().equals(sae.config().hookNameOut()));
-        more.put(sae.config().hookName(), new Attached(sae, useErrorTerm, excludeSpecialTokens));
+        more.put(sae.config().hookNameOut(), new Attached(sae, useErrorTerm, excludeSpecialTokens));
         return new HookedSaeTransformer(model, more);
     }
 
@@ -53,17 +52,17 @@ public final class HookedSaeTransformer {
         return addSae(sae, false, false);
     }
 
-    /** The same without the SAEs at these hook points; without any, if none is named. */
+    /** The same without the SAEs that write these hook points; without any, if none is named. */
     public HookedSaeTransformer resetSaes(String... hookNames) {
         Map<String, Attached> fewer = new LinkedHashMap<>(attached);
         if (hookNames.length == 0) fewer.clear();
         for (String name : hookNames) {
-            if (fewer.remove(name) == null) throw new IllegalArgumentException("no SAE is attached at '" + name + "'; SAEs are at " + attached.keySet());
+            if (fewer.remove(name) == null) throw new IllegalArgumentException("no SAE writes '" + name + "'; SAEs write " + attached.keySet());
         }
         return new HookedSaeTransformer(model, fewer);
     }
 
-    /** The SAEs by the hook points that they read. */
+    /** The SAEs by the hook points that they write. */
     public Map<String, Sae> actsToSaes() {
         Map<String, Sae> saes = new LinkedHashMap<>();
         attached.forEach((name, each) -> saes.put(name, each.sae));
@@ -103,7 +102,7 @@ public final class HookedSaeTransformer {
         return with(saes).model().runWithHooks(tokens, hooks);
     }
 
-    /** Which SAEs are attached, and where. */
+    /** Which SAEs writetached, and where. */
     @Override
     public String toString() {
         List<String> parts = new ArrayList<>();

@@ -16,7 +16,7 @@ import jdk.jfr.Threshold;
 /**
  * What a flight recording says of native calls: {@code panascope.Operator} (those over 1 ms), {@code panascope.Hook}, {@code panascope.Copy} and, switched on by
  * name since it costs a lookup at every allocation, {@code panascope.Allocation}. Each has a {@code started()} that gives null while nobody records, which
- * leaves a call as fast as without it.
+ * leaves a call as fast as without it. While allocations are watched, libtorch may say on standard error that it frees blocks of unknown size: those that are older.
  */
 final class Events {
     private Events() {}

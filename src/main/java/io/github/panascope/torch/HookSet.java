@@ -87,6 +87,7 @@ public final class HookSet implements AutoCloseable {
      * through. What the hook throws leaves {@link GradMode#gradients(HookSet, Tensor, Tensor...)}.
      */
     public void onGradient(String name, Tensor activation) {
+        if (!arena.scope().isAlive()) throw new IllegalStateException("this set of hooks is closed");
         try (Scratch scratch = Scratch.open()) {
             Native.check(Psc.psc_hooks_on_gradient(handle(), scratch.text(name), activation.handle()), "watching the gradient at " + name);
         }

@@ -62,8 +62,8 @@ public final class Op {
             Native.check(status, () -> name + Values.describe(arguments));
             return Values.read(results, count, scope);
         } finally {
-            if (event != null) event.finish(name, arguments);
             if (allocation != null) allocation.finish(name);
+            if (event != null) event.finish(name, arguments);
         }
     }
 

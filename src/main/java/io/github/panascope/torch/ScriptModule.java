@@ -149,8 +149,8 @@ public final class ScriptModule {
             Native.check(status, () -> method + Values.describe(arguments));
             return java.util.Arrays.stream(Values.read(results, count, current)).map(Tensor.class::cast).toArray(Tensor[]::new);
         } finally {
-            if (event != null) event.finish("TorchScript " + method, arguments);
             if (allocation != null) allocation.finish("TorchScript " + method);
+            if (event != null) event.finish("TorchScript " + method, arguments);
         }
     }
 }

@@ -138,6 +138,17 @@ public final class Tensor {
         }
     }
 
+    /** The same of one that was made here: it is given away. */
+    public static Tensor fromDlpack(Dlpack tensor) {
+        MemorySegment managed = tensor.give();
+        try {
+            return fromDlpack(managed);
+        } catch (RuntimeException | Error e) {
+            Psc.psc_dlpack_free(managed);
+            throw e;
+        }
+    }
+
     /**
      * A column of another native library of this process, without a copy: of numbers [rows], or of fixed-size lists of numbers [rows, n].
      *
@@ -629,6 +640,11 @@ public final class Tensor {
     /** Whether both have the same shape and equal elements. */
     public boolean sameElements(Tensor other) {
         return (Boolean) Ops.EQUAL.call(this, Objects.requireNonNull(other))[0];
+    }
+
+    /** For messages: dtype and shape, where they can be had. */
+    String brief() {
+        return freed || !scope.isOpen() ? "Tensor(closed)" : shape == null && !scope.isUsable() ? "Tensor(of another thread)" : dtype() + "" + shape();
     }
 
     /** Dtype, shape and device; never data. */

@@ -167,6 +167,10 @@ public final class TensorScope implements AutoCloseable {
         }
     }
 
+    boolean isUsable() {
+        return isOpen() && (owner == null || owner == Thread.currentThread());
+    }
+
     private static IllegalStateException closed() {
         return new IllegalStateException("the scope of this tensor or module is closed");
     }

@@ -137,7 +137,7 @@ final class Values implements AutoCloseable {
     private static String describeOne(Object argument) {
         return switch (argument) {
             case null -> "None";
-            case Tensor tensor -> tensor.dtype() + tensor.shape().toString();
+            case Tensor tensor -> tensor.brief();
             case Tensor[] list -> describe((Object[]) list);
             case long[] list -> Arrays.toString(list);
             case double[] list -> Arrays.toString(list);
