@@ -80,8 +80,9 @@ public final class FeatureStore implements AutoCloseable {
         try {
             Files.createDirectories(folder);
             FileChannel channel = FileChannel.open(folder.resolve(LOCK), StandardOpenOption.CREATE, StandardOpenOption.WRITE);
-            FeatureStore store = null;
+            boolean opened = false;
             try {
+                FeatureStore store;
                 FileLock lock = tryLock(channel);
                 if (lock == null) throw new InputException(folder + " is being written by another process: wait for it, or use another folder and merge the two.");
                 if (!Files.exists(folder.resolve(MANIFEST))) {
@@ -94,9 +95,10 @@ public final class FeatureStore implements AutoCloseable {
                     if (!store.sums.covers(features)) throw new InputException(folder + " was made for other features, whose correlations with neurons it holds: " + store.sums.describe() + ". Use another folder, or delete it.");
                 }
                 store.sweep();
+                opened = true;
                 return store;
             } finally {
-                if (store == null) channel.close();
+                if (!opened) channel.close();
             }
         } catch (IOException e) {
             throw cannot(folder, e);

@@ -1,0 +1,259 @@
+package io.github.panascope.dashboard;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import io.github.panascope.Golden;
+import io.github.panascope.LeakCheck;
+import io.github.panascope.hub.Dataset;
+import io.github.panascope.hub.InputException;
+import io.github.panascope.lens.HookedTransformer;
+import io.github.panascope.lens.TokenDataset;
+import io.github.panascope.lens.Tokenization;
+import io.github.panascope.sae.Sae;
+import io.github.panascope.torch.TensorScope;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Arrays;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Random;
+import java.util.Set;
+import java.util.function.LongFunction;
+import java.util.stream.IntStream;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.extension.ExtendWith;
+import org.junit.jupiter.api.io.TempDir;
+
+/** The same bytes come out whatever the shards, their order, the number of threads and the other features. */
+@ExtendWith(LeakCheck.class)
+class PropertiesTest {
+    private static final int CONTEXT = 64, ROWS = 45;
+    private static final int[] FEATURES = {0, 3, 57, 128, 200, 383};
+
+    @TempDir private Path folder;
+    private TensorScope scope;
+    private HookedTransformer model;
+    private Sae loaded, sae;
+    private TokenDataset tokens;
+
+    @BeforeEach
+    void load() {
+        Golden golden = Golden.standardA();
+        scope = TensorScope.open();
+        model = HookedTransformer.fromPretrained(golden.model().toString(), HookedTransformer.Options.DEFAULT, golden.hub());
+        loaded = Sae.fromPretrained(golden.folder().resolve("sae").toString());
+        sae = loaded.foldWDecNorm();
+        tokens = TokenDataset.tokenizeAndConcatenate(Dataset.of(golden.dataset().toString(), golden.hub())::forEach, model.tokenizer(), Tokenization.WHITESPACE_CHUNKS, CONTEXT);
+    }
+
+    @AfterEach
+    void close() {
+        sae.close();
+        loaded.close();
+        model.close();
+        scope.close();
+    }
+
+    private FeatureStore open(String name, int... features) {
+        return FeatureStore.open(folder.resolve(name), FeatureCollector.identity(model, sae, "test", CONTEXT), features, sae.config().dIn());
+    }
+
+    private LongFunction<int[]> rows() {
+        return row -> tokens.row((int) row);
+    }
+
+    private void collect(FeatureStore store, int first, int end, int shardRows, int threads) {
+        FeatureCollector.collect(model, sae, store, rows(), first, end, CONTEXT, shardRows, threads, done -> { });
+    }
+
+    /** Each feature's own bytes, as SAEDashboard's JSON has them. */
+    private Map<Integer, String> dashboards(FeatureStore store, int threads, DashboardConfig config, int... features) {
+        Map<Integer, String> found = new HashMap<>();
+        Dashboards dashboards = Dashboards.of(model, sae, store, config);
+        dashboards.forEach(features, threads, dashboard -> {
+            Path file = folder.resolve("one.json");
+            SaeDashboardJson.write(file, consumer -> consumer.accept(dashboard));
+            try {
+                found.put(dashboard.feature(), Files.readString(file));
+            } catch (IOException e) {
+                throw new java.io.UncheckedIOException(e);
+            }
+        });
+        return found;
+    }
+
+    private Map<Integer, String> whole() {
+        try (FeatureStore store = open("whole", FEATURES)) {
+            collect(store, 0, ROWS, 1000, 1);
+            return dashboards(store, 1, DashboardConfig.DEFAULT, FEATURES);
+        }
+    }
+
+    private static void assertSame(Map<Integer, String> expected, Map<Integer, String> found, String what) {
+        assertEquals(expected.keySet(), found.keySet(), what);
+        expected.forEach((feature, text) -> assertEquals(text, found.get(feature), what + ", feature " + feature));
+    }
+
+    @Test
+    void splitShuffledMergedThreadedAndResumed() {
+        Map<Integer, String> expected = whole();
+        assertTrue(expected.values().stream().filter(text -> text.contains("INTERVAL")).count() > 3);
+        long seed = new Random().nextLong();
+        Random random = new Random(seed);
+        for (int round = 0; round < 4; round++) {
+            String what = "seed " + seed + ", round " + round;
+            // Pieces at random places, each in a folder of its own, by one to three threads, in any order.
+            int[] cuts = IntStream.concat(IntStream.of(0, ROWS), random.ints(3, 1, ROWS)).distinct().sorted().toArray();
+            List<Path> parts = new java.util.ArrayList<>();
+            for (int i = 0; i + 1 < cuts.length; i++) {
+                try (FeatureStore part = open(round + "-" + i, FEATURES)) {
+                    collect(part, cuts[i], cuts[i + 1], 1 + random.nextInt(20), 1 + random.nextInt(3));
+                }
+                parts.add(folder.resolve(round + "-" + i));
+            }
+            java.util.Collections.shuffle(parts, random);
+            try (FeatureStore merged = FeatureStore.merged(folder.resolve("merged" + round), parts)) {
+                assertEquals(ROWS, merged.rows());
+                assertSame(expected, dashboards(merged, 1 + random.nextInt(3), DashboardConfig.DEFAULT, FEATURES), what + ", cut at " + Arrays.toString(cuts));
+            }
+            // One folder, gone on in several times, with rows in the middle first.
+            try (FeatureStore store = open("resumed" + round, FEATURES)) {
+                collect(store, 10, 20, 4, 2);
+            }
+            try (FeatureStore store = open("resumed" + round, FEATURES)) {
+                assertEquals(10, store.rows());
+                assertThrows(InputException.class, () -> Dashboards.of(model, sae, store, DashboardConfig.DEFAULT), "rows are missing");
+                collect(store, 0, ROWS, 7, 2);
+                assertSame(expected, dashboards(store, 2, DashboardConfig.DEFAULT, FEATURES), what + ", resumed");
+            }
+        }
+    }
+
+    @Test
+    void otherFeaturesChangeNothing() {
+        Map<Integer, String> expected = whole();
+        int[] all = IntStream.range(0, sae.config().dSae()).toArray();
+        try (FeatureStore store = open("all", all)) {
+            collect(store, 0, ROWS, 16, 2);
+            Map<Integer, String> found = dashboards(store, 2, DashboardConfig.DEFAULT, all);
+            assertEquals(sae.config().dSae(), found.size());
+            found.keySet().retainAll(expected.keySet());
+            assertSame(expected, found, "among all");
+            assertSame(expected, dashboards(store, 1, DashboardConfig.DEFAULT, 383, 0, 57, 128, 3, 200, 0), "in another order");
+            int[] counts = Dashboards.of(model, sae, store, DashboardConfig.DEFAULT).counts();
+            assertTrue(Arrays.stream(counts).sum() > 0);
+        }
+    }
+
+    @Test
+    void moreRowsAddToThoseThatAreThere() {
+        try (FeatureStore store = open("grown", FEATURES)) {
+            collect(store, 0, 20, 8, 2);
+            int[] ran = {0};
+            FeatureCollector.collect(model, sae, store, rows(), 0, ROWS, CONTEXT, 8, 2, done -> ran[0] = Math.max(ran[0], done));
+            assertEquals(ROWS - 20, ran[0], "only the new rows run");
+            assertSame(whole(), dashboards(store, 2, DashboardConfig.DEFAULT, FEATURES), "grown");
+        }
+    }
+
+    @Test
+    void whatDoesNotBelongTogetherIsRefused() throws IOException {
+        try (FeatureStore store = open("one", FEATURES)) {
+            collect(store, 0, 8, 8, 1);
+            assertTrue(assertThrows(InputException.class, () -> open("one", FEATURES)).getMessage().contains("another process"));
+        }
+        assertTrue(assertThrows(InputException.class, () -> open("one", 0, 1)).getMessage().contains("other features"));
+        FeatureStore.Identity other = FeatureCollector.identity(model, loaded, "another text", CONTEXT);
+        String message = assertThrows(InputException.class, () -> FeatureStore.open(folder.resolve("one"), other, FEATURES, sae.config().dIn())).getMessage();
+        assertTrue(message.contains("text is test there and another text here") && message.contains("weights is"), message);
+        try (FeatureStore store = open("two", FEATURES)) {
+            collect(store, 4, 12, 8, 1);
+            assertTrue(assertThrows(InputException.class, () -> store.merge(List.of(folder.resolve("one")))).getMessage().contains("are there already"));
+            assertEquals(8, store.rows(), "nothing was merged");
+            assertTrue(assertThrows(InputException.class, () -> store.requireSameText(row -> new int[CONTEXT], ROWS)).getMessage().contains("other text: row 4"));
+        }
+        Path shard = folder.resolve("one/rows-00000000-00000008.bin");
+        byte[] bytes = Files.readAllBytes(shard);
+        bytes[bytes.length / 2] ^= 1;
+        Files.write(shard, bytes);
+        try (FeatureStore store = open("one", FEATURES)) {
+            assertTrue(assertThrows(InputException.class, () -> Dashboards.of(model, sae, store, DashboardConfig.DEFAULT)).getMessage().contains("damaged"));
+        }
+        Files.writeString(folder.resolve("one/manifest.json"), "{\"format\": \"panascope features 1\", \"identity\": {}, \"rows\": [[0, 8, \"../../etc/passwd\"]], \"sums\": \"sums-8-1.bin\"}");
+        assertThrows(InputException.class, () -> FeatureStore.read(folder.resolve("one")));
+        Files.writeString(folder.resolve("one/manifest.json"), "{\"format\": \"panascope features 1\"");
+        assertTrue(assertThrows(InputException.class, () -> FeatureStore.read(folder.resolve("one"))).getMessage().contains("damaged"));
+        assertThrows(InputException.class, () -> FeatureStore.read(folder.resolve("none")));
+    }
+
+    @Test
+    void excludedPositionsCountAsZero() {
+        try (FeatureStore store = open("excluded", FEATURES)) {
+            collect(store, 0, ROWS, 16, 2);
+            DashboardConfig config = DashboardConfig.DEFAULT.ignoring(Set.of(50256), Set.of(1, 10), 3);
+            Dashboards all = Dashboards.of(model, sae, store, DashboardConfig.DEFAULT), some = Dashboards.of(model, sae, store, config);
+            assertTrue(some.excluded() >= 3 * ROWS && all.excluded() == 0, some.excluded() + " positions");
+            Map<Integer, FeatureDashboard> before = new HashMap<>();
+            all.forEach(FEATURES, 1, dashboard -> before.put(dashboard.feature(), dashboard));
+            some.forEach(FEATURES, 1, dashboard -> {
+                FeatureDashboard whole = before.get(dashboard.feature());
+                assertTrue(dashboard.statistics().active() <= whole.statistics().active());
+                assertEquals(whole.tables(), dashboard.tables(), "correlations are over all positions");
+                for (var group : dashboard.groups()) for (var sequence : group.sequences()) assertTrue(sequence.position() != 10);
+            });
+        }
+    }
+
+    @Test
+    void theOrderOfSamplesIsAPermutationAndFair() {
+        SampleOrder order = new SampleOrder(5, 77);
+        Random random = new Random(3);
+        for (int i = 0; i < 1000; i++) {
+            int index = random.nextInt();
+            assertEquals(index, order.index(order.place(index)));
+        }
+        int[] first = new int[16];
+        for (int feature = 0; feature < 4000; feature++) {
+            SampleOrder own = new SampleOrder(0, feature);
+            int best = 0;
+            for (int index = 1; index < first.length; index++) if (Integer.compareUnsigned(own.place(index), own.place(best)) < 0) best = index;
+            first[best]++;
+        }
+        for (int count : first) assertEquals(250, count, 5 * Math.sqrt(250), Arrays.toString(first)); // each of 16 positions comes first one time in 16
+        assertTrue(new SampleOrder(1, 77).place(0) != order.place(0));
+    }
+
+    @Test
+    void samplesAreTheSameWhicheverWayTheyAreFound() {
+        // 46 million positions would be looked through by place, 3,000 by position: both ways are taken here over the same positions.
+        SampleOrder order = new SampleOrder(9, 4);
+        int positions = 3000;
+        int[] byPosition = IntStream.range(0, positions).boxed().sorted((a, b) -> Integer.compareUnsigned(order.place(a), order.place(b))).limit(2).mapToInt(Integer::intValue).toArray();
+        int[] byPlace = java.util.stream.LongStream.range(0, 1L << 32).mapToInt(place -> order.index((int) place)).filter(index -> index >= 0 && index < positions).limit(2).toArray();
+        assertArrayEquals(byPosition, byPlace);
+    }
+
+    @Test
+    void sumsDoNotDependOnTheirOrder() {
+        Random random = new Random(11);
+        double[] terms = random.doubles(20_000).map(x -> (x - 0.5) * Math.pow(10, random.nextInt(12) - 6)).toArray();
+        ExactSums forwards = new ExactSums(1), backwards = new ExactSums(1), left = new ExactSums(1), right = new ExactSums(1);
+        for (int i = 0; i < terms.length; i++) {
+            forwards.add(0, terms[i]);
+            backwards.add(0, terms[terms.length - 1 - i]);
+            (i % 3 == 0 ? left : right).add(0, terms[i]);
+        }
+        right.addAll(left);
+        assertEquals(forwards.get(0), backwards.get(0));
+        assertEquals(forwards.get(0), right.get(0));
+        java.math.BigDecimal exact = Arrays.stream(terms).mapToObj(java.math.BigDecimal::new).reduce(java.math.BigDecimal.ZERO, java.math.BigDecimal::add);
+        assertEquals(exact.doubleValue(), forwards.get(0), terms.length * 0x1p-40);
+    }
+}
