@@ -43,8 +43,8 @@ const signed = (value, digits = 3) => (value >= 0 ? "+" : "−") + Math.abs(valu
 const percent = (value, digits = 3) => (100 * value).toFixed(digits) + "%";
 const dark = () => matchMedia("(prefers-color-scheme: dark)").matches;
 
-// White to dark orange, as SAEDashboard colours activations; on dark pages from transparent.
-const heat = share => share <= 0 ? "transparent" : `rgba(255, 140, 0, ${Math.min(1, share).toFixed(3)})`;
+// White to dark orange, as SAEDashboard colours activations; on dark pages half as strong, so that text can be read on it.
+const heat = share => share <= 0 ? "transparent" : `rgba(255, 140, 0, ${(Math.min(1, share) * (dark() ? .5 : 1)).toFixed(3)})`;
 const underline = (loss, largest) => !loss || !largest ? "transparent" : loss < 0 ? `rgba(25, 95, 220, ${Math.min(1, -loss / largest).toFixed(3)})` : `rgba(220, 30, 30, ${Math.min(1, loss / largest).toFixed(3)})`;
 
 function token(id, attributes = {}) {
@@ -52,8 +52,10 @@ function token(id, attributes = {}) {
 }
 
 function table(caption, heads, rows) {
-  const head = element("tr", {}, ...heads.map(text => element("th", { scope: "col" }, text)));
-  return element("table", {}, element("caption", {}, caption), element("thead", {}, head), element("tbody", {}, ...rows.map(cells => element("tr", {}, ...cells.map(cell => element("td", {}, cell))))));
+  // Without heads, the first cell of a row says what the second is.
+  const head = heads.length ? [element("thead", {}, element("tr", {}, ...heads.map(text => element("th", { scope: "col" }, text))))] : [];
+  const cell = (content, i) => heads.length || i ? element("td", {}, content) : element("th", { scope: "row" }, content);
+  return element("table", {}, ...(caption ? [element("caption", {}, caption)] : []), ...head, element("tbody", {}, ...rows.map(cells => element("tr", {}, ...cells.map(cell)))));
 }
 
 const plots = [];
@@ -66,7 +68,7 @@ function histogram(where, [heights, values, ticks], label, colours) {
   plots.push(new uPlot({
     width, height: 150, legend: { show: true, live: true }, cursor: { y: false, drag: { x: false, y: false } },
     scales: { x: { time: false, range: () => [values[0] - half, values[values.length - 1] + half] }, y: { range: (u, low, high) => [0, Math.max(1, high) * 1.05] } },
-    axes: [{ ...axis, splits: () => ticks }, { ...axis, size: 46 }],
+    axes: [{ ...axis, splits: () => ticks }, { ...axis, size: 52, values: (u, splits) => splits.map(v => v >= 1000 ? v / 1000 + "k" : v) }],
     series: [{ label: "value", value: (u, v) => v === null ? "" : number(v) }, { label: "count", fill: colours, stroke: colours, paths: uPlot.paths.bars({ size: [.95, 100] }), points: { show: false } }]
   }, [values, heights], where));
 }
@@ -78,7 +80,7 @@ function statistics(f) {
   const rows = [["density", percent(active / positions)], ["active positions", active.toLocaleString("en")], ["of", positions.toLocaleString("en")]];
   if (excluded) rows.push(["excluded", excluded.toLocaleString("en")]);
   if (active) rows.push(["maximum", number(max)], ["mean where active", number(meanActive)], ["mean", number(mean, 4)], ["standard deviation", number(std, 4)], ["skewness", number(skew, 1)], ["kurtosis", number(kurtosis, 1)]);
-  return table("Activations", ["", ""], rows);
+  return table("Activations", [], rows);
 }
 
 function tables(f) {
@@ -116,7 +118,7 @@ function tip(place, s, i) {
   if (s.loss) rows.push(["loss effect", signed(s.loss[i], 4)]);
   if (s.lens && s.lens.length) rows.push(["of which direct", signed(s.lens[i], 4)]);
   const box = $("tip"), character = whole(s.tokens, i);
-  box.replaceChildren(token(s.tokens[i]), element("small", {}, ` row ${s.row}, position ${s.first + i}`), ...(character === null ? [] : [element("div", {}, "part of ", element("span", { class: "token" }, visible(character)))]), table("", ["", ""], rows));
+  box.replaceChildren(token(s.tokens[i]), element("small", {}, ` row ${s.row}, position ${s.first + i}`), ...(character === null ? [] : [element("div", {}, "part of ", element("span", { class: "token" }, visible(character)))]), table("", [], rows));
   if (s.raised && (s.raised[i][0].length || s.lowered[i][0].length)) {
     const list = ([ids, values]) => ids.map((id, k) => element("div", {}, token(id), " " + signed(values[k], 4)));
     box.append(element("div", {}, element("small", {}, "log-probabilities before this token that it changes most")), element("div", { class: "logits" }, element("div", {}, ...list(s.raised[i])), element("div", {}, ...list(s.lowered[i]))));
@@ -164,6 +166,7 @@ async function show(feature) {
   if (!f.groups.length) right.append(element("p", { class: "dead" }, active ? "No sequences." : "No sequences: the feature is dead."));
   mark();
   document.documentElement.dataset.shown = feature;
+  performance.mark("shown");
 }
 
 // ---------------------------------------------------------------------------------------------------------------- the list
@@ -221,7 +224,8 @@ const byFeature = new Map();
   entries = about.index.map(([feature, density, max, strongest, promoted]) => ({ feature, density, max, label: strongest.map(shown).join(" "), text: [...strongest, ...promoted].map(id => hex(id) === null ? vocabulary[id] : "").join("\n").toLowerCase() }));
   for (const entry of entries) byFeature.set(entry.feature, entry);
   for (const id of ["search", "sort", "least", "most", "dead"]) $(id).addEventListener("input", filter);
-  $("controls").addEventListener("submit", event => { event.preventDefault(); go(shownOrder[0]); });
+  $("controls").addEventListener("submit", event => event.preventDefault());
+  $("search").addEventListener("keydown", event => { if (event.key === "Enter") go(shownOrder[0]); });
   $("more").addEventListener("click", more);
   addEventListener("hashchange", fromAddress);
   addEventListener("keydown", event => {

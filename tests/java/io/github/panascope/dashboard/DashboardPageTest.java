@@ -1,0 +1,267 @@
+package io.github.panascope.dashboard;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
+
+import io.github.panascope.dashboard.FeatureDashboard.Ablation;
+import io.github.panascope.dashboard.FeatureDashboard.Entry;
+import io.github.panascope.dashboard.FeatureDashboard.Sequence;
+import io.github.panascope.dashboard.FeatureDashboard.SequenceGroup;
+import io.github.panascope.lens.Tokenizer;
+import java.io.InputStream;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Random;
+import java.util.logging.Level;
+import java.util.stream.IntStream;
+import org.junit.jupiter.api.AfterAll;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.openqa.selenium.By;
+import org.openqa.selenium.JavascriptExecutor;
+import org.openqa.selenium.Keys;
+import org.openqa.selenium.OutputType;
+import org.openqa.selenium.WebElement;
+import org.openqa.selenium.chrome.ChromeDriver;
+import org.openqa.selenium.chrome.ChromeDriverService;
+import org.openqa.selenium.chrome.ChromeOptions;
+import org.openqa.selenium.interactions.Actions;
+import org.openqa.selenium.logging.LogEntry;
+import org.openqa.selenium.logging.LogType;
+import org.openqa.selenium.logging.LoggingPreferences;
+
+/** The page in a headless Chromium without a network; skipped where there is none. */
+class DashboardPageTest {
+    private static final Tokenizer TOKENIZER = Tokenizer.gpt2();
+    private static final String EVIL = "<img src=x onerror=alert(1)></script><script>alert(2)</script> & \"quoted\"";
+
+    @TempDir private static Path folder;
+    private static ChromeDriver browser;
+
+    private static Path onPath(String name) {
+        return Arrays.stream(System.getenv("PATH").split(":")).map(place -> Path.of(place, name)).filter(Files::isExecutable).findFirst().orElse(null);
+    }
+
+    @BeforeAll
+    static void start() {
+        Path chromium = onPath("chromium"), driver = onPath("chromedriver");
+        assumeTrue(chromium != null && driver != null, "chromium and chromedriver are not on the PATH: the page is not tried in a browser");
+        ChromeOptions options = new ChromeOptions();
+        options.setBinary(chromium.toFile());
+        options.addArguments("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--window-size=1500,1300", "--host-resolver-rules=MAP * ~NOTFOUND");
+        LoggingPreferences logs = new LoggingPreferences();
+        logs.enable(LogType.BROWSER, Level.ALL);
+        options.setCapability("goog:loggingPrefs", logs);
+        browser = new ChromeDriver(new ChromeDriverService.Builder().usingDriverExecutable(driver.toFile()).build(), options);
+        browser.manage().timeouts().scriptTimeout(Duration.ofSeconds(60));
+    }
+
+    @AfterAll
+    static void end() {
+        if (browser != null) browser.quit();
+    }
+
+    // ------------------------------------------------------------------------------------------------- pages
+
+    private static FeatureDashboard feature(int number, String text, boolean ablation) {
+        Random random = new Random(number);
+        if (number % 7 == 6) {
+            return new FeatureDashboard(number, new FeatureDashboard.Statistics(1000, 0, 0, 0, 0, 0, 0, 0, Double.NaN, Double.NaN, new double[0]), new FeatureDashboard.Tables(List.of(new Entry(1, .1, .2)), List.of(), List.of()),
+                    Histogram.of(new float[0], 0, 50), null, null, List.of());
+        }
+        int[] tokens = Arrays.copyOf(TOKENIZER.encode(text), 11);
+        List<SequenceGroup> groups = new ArrayList<>();
+        for (int g = 0; g < 11; g++) {
+            List<Sequence> sequences = new ArrayList<>();
+            for (int s = 0; s < (g == 0 ? 20 : 5); s++) {
+                float[] activations = new float[11];
+                for (int i = 0; i < 11; i++) activations[i] = i == 5 ? 3 - g * .25f : random.nextFloat();
+                Ablation found = ablation ? new Ablation(new float[] {0, .1f, -.2f, 0, 0, .5f, -.7f, 0, 0, 0, 0}, new float[11], fill(tokens[2]), fill(.25f), fill(tokens[3]), fill(-.125f)) : null;
+                sequences.add(new Sequence(s, 20, 15, tokens, activations, new float[11], found));
+            }
+            groups.add(new SequenceGroup(g == 0 ? "TOP ACTIVATIONS<br>MAX = 3.000" : "INTERVAL " + g + "<br>CONTAINS 1.000%", g == 0 ? Double.NaN : g, g + 1, .01, sequences));
+        }
+        float[] values = new float[500];
+        for (int i = 0; i < values.length; i++) values[i] = (float) random.nextGaussian();
+        int[] ids = IntStream.range(0, 10).map(i -> tokens[i]).toArray();
+        float[] logits = {3, 2, 1, 1, 1, 1, 1, 1, 1, 1};
+        return new FeatureDashboard(number, new FeatureDashboard.Statistics(1000, 10, 10 + number % 50, .01, 3, .1, .5, .2, 3, 4, new double[0]),
+                new FeatureDashboard.Tables(List.of(new Entry(1, .1, .2), new Entry(2, .05, .1)), List.of(new Entry(5, .3, .4)), List.of(new Entry(number + 1, .3, .4))),
+                Histogram.of(values, values.length, 50), Histogram.of(values, values.length, 50), new FeatureDashboard.LogitsTable(ids, logits, ids, new float[] {-3, -2, -1, -1, -1, -1, -1, -1, -1, -1}), groups);
+    }
+
+    private static int[][] fill(int id) {
+        return IntStream.range(0, 11).mapToObj(i -> new int[] {id}).toArray(int[][]::new);
+    }
+
+    private static float[][] fill(float value) {
+        return IntStream.range(0, 11).mapToObj(i -> new float[] {value}).toArray(float[][]::new);
+    }
+
+    private static Path page(String name, int count, String text, boolean ablation) {
+        Map<String, String> facts = new LinkedHashMap<>(Map.of("Text", EVIL));
+        DashboardPage page = new DashboardPage(new DashboardPage.Header("Features of " + EVIL, facts, "https://neuronpedia.org/gpt2-small/8-res-jb/"), TOKENIZER);
+        for (int number = 0; number < count; number++) page.add(feature(number, number == 3 ? "the harbour was quiet and then some more" : text, ablation));
+        Path file = folder.resolve(name);
+        page.write(file);
+        return file;
+    }
+
+    private static void open(Path file, String hash) {
+        browser.get("about:blank");
+        browser.get(file.toUri() + hash);
+        waitFor("document.documentElement.dataset.shown");
+    }
+
+    private static Object script(String code) {
+        return ((JavascriptExecutor) browser).executeScript(code);
+    }
+
+    private static void waitFor(String condition) {
+        for (int i = 0; i < 200; i++) {
+            Object value = script("return " + condition);
+            if (value != null && !value.equals(false)) return;
+            try {
+                Thread.sleep(25);
+            } catch (InterruptedException e) {
+                throw new IllegalStateException(e);
+            }
+        }
+        throw new AssertionError(condition + " never held; the browser says " + browser.manage().logs().get(LogType.BROWSER).getAll());
+    }
+
+    private static void assertQuiet() {
+        List<LogEntry> said = browser.manage().logs().get(LogType.BROWSER).getAll();
+        assertTrue(said.isEmpty(), said.toString());
+        assertEquals(0L, script("return performance.getEntriesByType('resource').length"), "requests");
+    }
+
+    private static WebElement element(String id) {
+        return browser.findElement(By.id(id));
+    }
+
+    private static List<String> listed() {
+        return browser.findElements(By.cssSelector("#list a")).stream().map(link -> link.getDomAttribute("href").replace("#feature=", "")).toList();
+    }
+
+    private static void type(String id, String text) {
+        element(id).clear();
+        element(id).sendKeys(text);
+        script("document.getElementById('" + id + "').dispatchEvent(new Event('input', {bubbles: true}))");
+    }
+
+    // ------------------------------------------------------------------------------------------------- tests
+
+    @Test
+    void everyControlWorks() throws Exception {
+        open(page("controls.html", 30, "When John and Mary went to the shops", true), "#feature=3");
+        assertEquals("Feature 3", browser.findElement(By.tagName("h2")).getText());
+        Files.write(Path.of("target/dashboard-page.png"), browser.getScreenshotAs(OutputType.BYTES));
+        assertEquals("30 of 30 features", element("count").getText());
+        browser.findElement(By.cssSelector("button[aria-keyshortcuts=j]")).click();
+        waitFor("document.documentElement.dataset.shown === '4'");
+        browser.findElement(By.tagName("body")).sendKeys("k");
+        waitFor("document.documentElement.dataset.shown === '3'");
+        browser.findElement(By.tagName("body")).sendKeys("j");
+        waitFor("document.documentElement.dataset.shown === '4'");
+        type("search", "harbour");
+        assertEquals(List.of("3"), listed());
+        element("search").sendKeys(Keys.ENTER);
+        waitFor("document.documentElement.dataset.shown === '3'");
+        type("search", "12");
+        assertEquals(List.of("12"), listed());
+        type("search", "");
+        element("sort").sendKeys("density, r");
+        script("document.getElementById('sort').value = 'rare'; document.getElementById('sort').dispatchEvent(new Event('input'))");
+        assertEquals(List.of("6", "13", "20", "27", "0"), listed().subList(0, 5));
+        script("document.getElementById('sort').value = 'density'; document.getElementById('sort').dispatchEvent(new Event('input'))");
+        assertEquals("29", listed().getFirst());
+        element("dead").click();
+        assertFalse(listed().contains("6"));
+        type("least", "3");
+        type("most", "3.5");
+        assertEquals(List.of("25", "24", "23", "22", "21"), listed());
+        element("facts").findElement(By.tagName("summary")).click();
+        assertTrue(element("facts").getText().contains(EVIL));
+        open(folder.resolve("controls.html"), "#feature=6");
+        assertTrue(element("feature").getText().contains("Dead: this feature does not fire"), element("feature").getText());
+        assertTrue(element("feature").getText().contains("it has no logits"));
+        open(folder.resolve("controls.html"), "#feature=3");
+        assertEquals("https://neuronpedia.org/gpt2-small/8-res-jb/3", browser.findElement(By.linkText("Neuronpedia")).getDomAttribute("href"));
+        browser.findElement(By.linkText("4")).click(); // among the correlated features
+        waitFor("document.documentElement.dataset.shown === '4'");
+        assertQuiet();
+    }
+
+    @Test
+    void pointingAndTheKeyboardShowWhatATokenIs() {
+        open(page("tips.html", 4, "naïve 🙂🚀 done \u200b Привет ‘x’", true), "");
+        WebElement token = browser.findElements(By.cssSelector(".sequence b")).getFirst();
+        new Actions(browser).moveToElement(token).perform();
+        assertTrue(element("tip").isDisplayed());
+        String tip = element("tip").getText();
+        for (String part : List.of("activation", "3.0000", "loss effect", "+0.5000", "row 0, position 20", "changes most")) assertTrue(tip.contains(part), tip);
+        WebElement sequence = browser.findElements(By.cssSelector(".sequence")).get(3);
+        script("document.querySelectorAll('.sequence')[3].focus()");
+        assertTrue(element("tip").isDisplayed());
+        assertTrue(sequence.getDomAttribute("aria-label").contains("row 3, position 20"));
+        browser.findElement(By.tagName("body")).sendKeys(Keys.ESCAPE);
+        assertFalse(element("tip").isDisplayed());
+        // Pieces of a character show their bytes, and together the character.
+        String shown = (String) script("return document.querySelector('.sequence').textContent");
+        assertTrue(shown.contains("‹F0 9F"), shown);
+        script("const piece = [...document.querySelector('.sequence').children].find(part => part.textContent.startsWith('‹F0')); piece.dispatchEvent(new MouseEvent('mouseenter'))");
+        assertTrue(element("tip").getText().contains("part of") && element("tip").getText().contains("🙂"), element("tip").getText());
+        assertQuiet();
+    }
+
+    @Test
+    void textOfTheCorpusStaysText() {
+        open(page("evil.html", 3, EVIL, false), "");
+        assertEquals(0L, script("return document.images.length"));
+        assertEquals(3L, script("return [...document.scripts].length"), "the data, the plots and the page's own");
+        assertTrue(((String) script("return document.querySelector('.sequence').textContent")).startsWith("<img src=x onerror=alert("));
+        assertEquals("Features of " + EVIL, script("return document.title"));
+        assertQuiet();
+    }
+
+    @Test
+    void aThousandFeaturesAreThereInTwoSeconds() throws Exception {
+        Path file = page("thousand.html", 1000, "When John and Mary went to the shops", true);
+        open(file, "");
+        double shown = ((Number) script("return performance.getEntriesByName('shown')[0].startTime")).doubleValue();
+        assertTrue(shown < 2000, "the first feature was shown after " + shown + " ms; the file has " + Files.size(file) + " bytes");
+        assertEquals(300, listed().size());
+        element("more").click();
+        assertEquals(600, listed().size());
+        System.out.println("1,000 features: " + Files.size(file) + " bytes, first shown after " + Math.round(shown) + " ms");
+        assertQuiet();
+    }
+
+    @Test
+    void axeFindsNothing() throws Exception {
+        String axe;
+        try (InputStream in = getClass().getResourceAsStream("/axe.min.js")) {
+            axe = new String(in.readAllBytes(), StandardCharsets.UTF_8);
+        }
+        for (String scheme : List.of("light", "dark")) {
+            open(page("axe.html", 12, "When John and Mary went to the shops", true), "#feature=3");
+            browser.executeCdpCommand("Emulation.setEmulatedMedia", Map.of("features", List.of(Map.of("name", "prefers-color-scheme", "value", scheme))));
+            script(axe);
+            Object found = ((JavascriptExecutor) browser).executeAsyncScript("const done = arguments[arguments.length - 1]; axe.run(document).then(r => done(r.violations.map(v => v.id + ': ' + v.nodes.map(n => n.html + ' ' + n.failureSummary).slice(0, 3).join(' | '))))");
+            assertEquals(List.of(), found, scheme);
+            Files.write(Path.of("target/dashboard-page-" + scheme + ".png"), browser.getScreenshotAs(OutputType.BYTES));
+        }
+        browser.executeCdpCommand("Emulation.setEmulatedMedia", Map.of("features", List.of()));
+    }
+}
