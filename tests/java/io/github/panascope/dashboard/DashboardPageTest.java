@@ -110,10 +110,11 @@ class DashboardPageTest {
 
     private static Path page(String name, int count, String text, boolean ablation) {
         Map<String, String> facts = new LinkedHashMap<>(Map.of("Text", EVIL));
-        DashboardPage page = new DashboardPage(new DashboardPage.Header("Features of " + EVIL, facts, "https://neuronpedia.org/gpt2-small/8-res-jb/"), TOKENIZER);
-        for (int number = 0; number < count; number++) page.add(feature(number, number == 3 ? "the harbour was quiet and then some more" : text, ablation));
         Path file = folder.resolve(name);
-        page.write(file);
+        try (DashboardPage page = new DashboardPage(new DashboardPage.Header("Features of " + EVIL, facts, "https://neuronpedia.org/gpt2-small/8-res-jb/"), TOKENIZER)) {
+            for (int number = 0; number < count; number++) page.add(feature(number, number == 3 ? "the harbour was quiet and then some more" : text, ablation));
+            page.write(file);
+        }
         return file;
     }
 

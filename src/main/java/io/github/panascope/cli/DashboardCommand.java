@@ -196,24 +196,31 @@ final class DashboardCommand implements Callable<Integer> {
         facts.put("Correlated features", config.correlatedFeatures() == DashboardConfig.Among.ALL ? "among all features of the SAE" : "among the features shown");
         facts.put("Ablation", config.performAblationExperiments() ? "loss effects are exact, by running the model again without the feature; blue helps, red hurts" : "not asked for (--ablation)");
         facts.put("Made by", "panascope " + Version.number());
-        DashboardPage page = new DashboardPage(new DashboardPage.Header("Features of " + input.saeName(), facts, Neuronpedia.featurePages(sae.config()).orElse(null)), model.tokenizer());
         List<FeatureDashboard> batch = new ArrayList<>();
         int[] batches = {0};
-        try (Progress progress = new Progress("Dashboards, features", input.quiet())) {
-            Consumer<FeatureDashboard> each = dashboard -> {
-                page.add(dashboard);
-                if (neuronpedia != null) {
-                    batch.add(dashboard);
-                    if (batch.size() == BATCH) writeBatch(sae, model, dashboards, name, batch, batches[0]++);
-                }
-                progress.update(page.size(), chosen.length);
-            };
-            if (json == null) dashboards.forEach(chosen, workers, each);
-            else SaeDashboardJson.write(json, consumer -> dashboards.forEach(chosen, workers, each.andThen(consumer)));
+        try (DashboardPage page = new DashboardPage(new DashboardPage.Header("Features of " + input.saeName(), facts, Neuronpedia.featurePages(sae.config()).orElse(null)), model.tokenizer());
+                Progress progress = new Progress("Dashboards, features", input.quiet())) {
+            if (json == null && neuronpedia == null) {
+                dashboards.forEach(chosen, workers, page::pack, packed -> {
+                    page.add(packed);
+                    progress.update(page.size(), chosen.length);
+                });
+            } else {
+                Consumer<FeatureDashboard> each = dashboard -> {
+                    page.add(dashboard);
+                    if (neuronpedia != null) {
+                        batch.add(dashboard);
+                        if (batch.size() == BATCH) writeBatch(sae, model, dashboards, name, batch, batches[0]++);
+                    }
+                    progress.update(page.size(), chosen.length);
+                };
+                if (json == null) dashboards.forEach(chosen, workers, each);
+                else SaeDashboardJson.write(json, consumer -> dashboards.forEach(chosen, workers, each.andThen(consumer)));
+            }
+            if (!batch.isEmpty()) writeBatch(sae, model, dashboards, name, batch, batches[0]);
+            page.write(out);
         }
-        if (!batch.isEmpty()) writeBatch(sae, model, dashboards, name, batch, batches[0]);
-        page.write(out);
-        input.print("Wrote " + out + " (" + page.size() + " features, " + dashboards.rows() + " rows)" + (json == null ? "" : ", " + json) + (neuronpedia == null ? "" : ", " + neuronpedia));
+        input.print("Wrote " + out + " (" + chosen.length + " features, " + dashboards.rows() + " rows)" + (json == null ? "" : ", " + json) + (neuronpedia == null ? "" : ", " + neuronpedia));
     }
 
     private void writeBatch(Sae sae, HookedTransformer model, Dashboards dashboards, String name, List<FeatureDashboard> batch, int number) {

@@ -5,12 +5,16 @@ import io.github.panascope.dashboard.FeatureDashboard.Entry;
 import io.github.panascope.dashboard.FeatureDashboard.Sequence;
 import io.github.panascope.dashboard.FeatureDashboard.SequenceGroup;
 import io.github.panascope.hub.AtomicFile;
+import io.github.panascope.hub.InputException;
 import io.github.panascope.lens.Tokenizer;
+import java.io.BufferedOutputStream;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.io.InputStream;
+import java.io.OutputStream;
 import java.io.UncheckedIOException;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
@@ -21,7 +25,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
-import java.util.zip.Deflater;
+import java.util.concurrent.ConcurrentHashMap;
 import java.util.zip.GZIPOutputStream;
 import tools.jackson.databind.MapperFeature;
 import tools.jackson.databind.json.JsonMapper;
@@ -30,9 +34,9 @@ import tools.jackson.databind.json.JsonMapper;
  * One HTML file with dashboards of any number of features, which asks for nothing else: its content policy forbids every request, and every script but its own. Each
  * feature is compressed by itself and unpacked when it is shown. Text of the corpus is data throughout, never markup.
  *
- * <p>Made feature by feature: {@link #add}, then {@link #write}. Not thread-safe.
+ * <p>Made feature by feature: {@link #add}, then {@link #write}. Features wait in a temporary file, so that any number fits. Not thread-safe, but for {@link #pack}.
  */
-public final class DashboardPage {
+public final class DashboardPage implements AutoCloseable {
     private static final String UPLOT = "/META-INF/resources/webjars/uplot/1.6.30/dist/";
     private static final int SEARCHED_TOKENS = 3;
     private static final JsonMapper JSON = JsonMapper.builder().disable(MapperFeature.SORT_PROPERTIES_ALPHABETICALLY).build();
@@ -48,18 +52,42 @@ public final class DashboardPage {
 
     private final Header header;
     private final Tokenizer tokenizer;
-    private final Map<Integer, Object> vocabulary = new TreeMap<>();
+    private final Map<Integer, Object> vocabulary = new ConcurrentHashMap<>();
     private final List<Object> index = new ArrayList<>();
-    private final StringBuilder features = new StringBuilder();
+    private final Path waiting;
+    private final OutputStream features;
 
     /** An empty page. */
     public DashboardPage(Header header, Tokenizer tokenizer) {
         this.header = header;
         this.tokenizer = tokenizer;
+        try {
+            waiting = Files.createTempFile("panascope", ".features");
+            features = new BufferedOutputStream(Files.newOutputStream(waiting), 1 << 16);
+        } catch (IOException e) {
+            throw cannot(e);
+        }
     }
 
-    /** Adds a feature. */
-    public void add(FeatureDashboard dashboard) {
+    private static InputException cannot(IOException e) {
+        return new InputException("a temporary file in " + System.getProperty("java.io.tmpdir") + " cannot be written: " + InputException.reason(e) + ".", e);
+    }
+
+    /** A feature as the page will hold it. */
+    public static final class Packed {
+        private final int feature;
+        private final Object entry;
+        private final byte[] content;
+
+        private Packed(int feature, Object entry, byte[] content) {
+            this.feature = feature;
+            this.entry = entry;
+            this.content = content;
+        }
+    }
+
+    /** Makes of a dashboard what {@link #add(Packed)} takes; many threads may do so at once. */
+    public Packed pack(FeatureDashboard dashboard) {
         FeatureDashboard.Statistics statistics = dashboard.statistics();
         List<Integer> strongest = new ArrayList<>();
         if (!dashboard.groups().isEmpty()) {
@@ -71,8 +99,25 @@ public final class DashboardPage {
         int[] promoted = dashboard.logitsTable() == null ? new int[0] : java.util.Arrays.copyOf(dashboard.logitsTable().topTokenIds(), Math.min(SEARCHED_TOKENS, dashboard.logitsTable().topTokenIds().length));
         strongest.forEach(this::know);
         for (int token : promoted) know(token);
-        index.add(List.of(dashboard.feature(), statistics.density(), statistics.max(), strongest, promoted));
-        features.append(features.isEmpty() ? "" : ",").append('"').append(dashboard.feature()).append("\":\"").append(packed(content(dashboard))).append('"');
+        Object entry = List.of(dashboard.feature(), statistics.density(), statistics.max(), strongest, promoted);
+        return new Packed(dashboard.feature(), entry, packed(content(dashboard)).getBytes(StandardCharsets.US_ASCII));
+    }
+
+    /** Adds a feature. */
+    public void add(FeatureDashboard dashboard) {
+        add(pack(dashboard));
+    }
+
+    /** The same, packed by {@link #pack} of this page. */
+    public void add(Packed feature) {
+        try {
+            features.write(((index.isEmpty() ? "" : ",") + "\"" + feature.feature + "\":\"").getBytes(StandardCharsets.US_ASCII));
+            features.write(feature.content);
+            features.write('"');
+        } catch (IOException e) {
+            throw cannot(e);
+        }
+        index.add(feature.entry);
     }
 
     private Map<String, Object> content(FeatureDashboard dashboard) {
@@ -167,13 +212,35 @@ public final class DashboardPage {
         about.put("facts", header.facts());
         about.put("neuronpedia", header.neuronpedia());
         about.put("index", index);
-        about.put("vocabulary", vocabulary);
+        about.put("vocabulary", new TreeMap<>(vocabulary));
         String plot = resource(UPLOT + "uPlot.iife.min.js"), script = resource("dashboard.js"), style = resource(UPLOT + "uPlot.min.css") + resource("dashboard.css");
         String page = resource("dashboard.html").replace("$POLICY", "default-src 'none'; script-src " + hash(plot) + " " + hash(script) + "; style-src " + hash(style) + "; base-uri 'none'; form-action 'none'")
                 .replace("$TITLE", escaped(header.title())).replace("$STYLE", style).replace("$UPLOT", plot);
-        // Separately, since data may hold anything.
+        // Apart from the rest, since data may be long.
         int data = page.indexOf("$DATA"), code = page.indexOf("$SCRIPT");
-        AtomicFile.write(file, page.substring(0, data) + "{\"about\":\"" + packed(about) + "\",\"features\":{" + features + "}}" + page.substring(data + "$DATA".length(), code) + script + page.substring(code + "$SCRIPT".length()));
+        try {
+            features.flush();
+        } catch (IOException e) {
+            throw cannot(e);
+        }
+        AtomicFile.writePath(file, part -> {
+            try (OutputStream out = Files.newOutputStream(part)) {
+                out.write((page.substring(0, data) + "{\"about\":\"" + packed(about) + "\",\"features\":{").getBytes(StandardCharsets.UTF_8));
+                Files.copy(waiting, out);
+                out.write(("}}" + page.substring(data + "$DATA".length(), code) + script + page.substring(code + "$SCRIPT".length())).getBytes(StandardCharsets.UTF_8));
+            }
+        });
+    }
+
+    /** Deletes what waited. */
+    @Override
+    public void close() {
+        try {
+            features.close();
+            Files.deleteIfExists(waiting);
+        } catch (IOException e) {
+            throw cannot(e);
+        }
     }
 
     private static String hash(String content) {
@@ -187,11 +254,7 @@ public final class DashboardPage {
     /** JSON, gzipped, in base64: letters alone, whatever the text. */
     private static String packed(Object content) {
         ByteArrayOutputStream bytes = new ByteArrayOutputStream();
-        try (GZIPOutputStream zipped = new GZIPOutputStream(bytes) {
-            {
-                def.setLevel(Deflater.BEST_COMPRESSION);
-            }
-        }) {
+        try (GZIPOutputStream zipped = new GZIPOutputStream(bytes)) {
             zipped.write(JSON.writeValueAsBytes(content));
         } catch (IOException e) {
             throw new UncheckedIOException(e);
@@ -209,6 +272,6 @@ public final class DashboardPage {
     }
 
     private static String escaped(String text) {
-        return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace("\"", "&quot;");
+        return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace("\"", "&quot;").replace("$", "&#36;");
     }
 }

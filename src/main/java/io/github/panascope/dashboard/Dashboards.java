@@ -21,6 +21,7 @@ import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
 import java.util.function.Consumer;
+import java.util.function.Function;
 
 /**
  * Makes dashboards of features from a {@link FeatureStore}, one after the other, with SAEDashboard's statistics. What comes out for a feature does not depend on the others
@@ -102,6 +103,15 @@ public final class Dashboards {
      * @param consumer gets them one by one, on the calling thread
      */
     public void forEach(int[] features, int threads, Consumer<FeatureDashboard> consumer) {
+        forEach(features, threads, dashboard -> dashboard, consumer);
+    }
+
+    /**
+     * The same, making something of each where it was made: on many threads at once.
+     *
+     * @param made what becomes of a dashboard
+     */
+    public <T> void forEach(int[] features, int threads, Function<FeatureDashboard, T> made, Consumer<T> consumer) {
         int[] wanted = Arrays.stream(features).distinct().sorted().toArray();
         for (int feature : wanted) {
             Objects.checkIndex(feature, dSae);
@@ -113,7 +123,7 @@ public final class Dashboards {
             try {
                 for (int start = 0; start < wanted.length;) {
                     int end = batchEnd(wanted, start);
-                    batch(pool, wanted, Arrays.copyOfRange(wanted, start, end), consumer);
+                    batch(pool, wanted, Arrays.copyOfRange(wanted, start, end), made, consumer);
                     start = end;
                 }
             } finally {
@@ -131,17 +141,17 @@ public final class Dashboards {
         return end;
     }
 
-    private void batch(ExecutorService pool, int[] chosen, int[] features, Consumer<FeatureDashboard> consumer) {
+    private <T> void batch(ExecutorService pool, int[] chosen, int[] features, Function<FeatureDashboard, T> made, Consumer<T> consumer) {
         Column[] columns = corpus.columns(features, dSae);
-        List<Future<List<FeatureDashboard>>> running = new ArrayList<>();
+        List<Future<List<T>>> running = new ArrayList<>();
         for (int start = 0; start < features.length;) {
             int first = start, group = features[start] / Directions.GROUP;
             while (start < features.length && features[start] / Directions.GROUP == group) start++;
             int end = start;
-            running.add(pool.submit(() -> group(group, chosen, Arrays.copyOfRange(columns, first, end))));
+            running.add(pool.submit(() -> group(group, chosen, Arrays.copyOfRange(columns, first, end), made)));
         }
         try {
-            for (Future<List<FeatureDashboard>> each : running) each.get().forEach(consumer);
+            for (int i = 0; i < running.size(); i++) running.set(i, null).get().forEach(consumer); // and lets go of what was handed over
         } catch (ExecutionException e) {
             if (e.getCause() instanceof RuntimeException cause) throw cause;
             if (e.getCause() instanceof Error cause) throw cause;
@@ -152,18 +162,20 @@ public final class Dashboards {
         }
     }
 
-    private List<FeatureDashboard> group(int group, int[] chosen, Column[] columns) {
-        List<FeatureDashboard> found = new ArrayList<>();
+    private <T> List<T> group(int group, int[] chosen, Column[] columns, Function<FeatureDashboard, T> made) {
+        List<T> found = new ArrayList<>();
         double[] products = new double[dSae];
+        float[] logitsBuffer = new float[directions.vocabulary()];
         try (var _ = TensorScope.open()) {
             Tensor decoder = directions.decoder(group).to(DType.FLOAT32), logits = directions.logits(group);
             for (Column column : columns) {
                 try (var _ = TensorScope.open()) {
                     int inGroup = column.feature - group * Directions.GROUP;
-                    float[] direction = decoder.select(0, inGroup).toFloats(), own = logits == null ? null : logits.select(0, inGroup).toFloats();
+                    float[] direction = decoder.select(0, inGroup).toFloats(), own = logits == null ? null : logitsBuffer;
+                    if (own != null) logits.select(0, inGroup).toFloats(own);
                     Arrays.fill(products, 0);
                     FeatureDashboard dashboard = one(column, chosen, products, direction, own);
-                    found.add(ablations == null ? dashboard : ablations.of(dashboard, column));
+                    found.add(made.apply(ablations == null ? dashboard : ablations.of(dashboard, column)));
                 }
             }
         }

@@ -30,6 +30,11 @@ final class Directions {
         return STREAM.matcher(out).matches() || NEURONS.matcher(out).matches() || HEADS.matcher(out).matches();
     }
 
+    /** How many tokens there are. */
+    int vocabulary() {
+        return model.config().dVocab();
+    }
+
     /** W_dec of a group, [group, d_out], in the innermost scope. */
     Tensor decoder(int group) {
         return sae.weight("W_dec").slice(0, (long) group * GROUP, Math.min(sae.config().dSae(), (group + 1L) * GROUP));

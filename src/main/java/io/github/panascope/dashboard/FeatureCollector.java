@@ -47,6 +47,8 @@ public final class FeatureCollector {
     private final int dIn;
     private final int stopLayer;
     private final boolean residualIsIt;
+    /** For each thread, what a block needs again and again: the activations, and a group of features. */
+    private final ThreadLocal<float[][]> buffers;
 
     private FeatureCollector(HookedTransformer model, Sae sae, int context) {
         sae.requireFits(model);
@@ -55,6 +57,7 @@ public final class FeatureCollector {
         this.context = context;
         this.dIn = sae.config().dIn();
         String hook = sae.config().hookName();
+        this.buffers = ThreadLocal.withInitial(() -> new float[][] {new float[ROWS_IN_BLOCK * context * dIn], new float[ROWS_IN_BLOCK * context * FEATURES_IN_GROUP]});
         OptionalInt layer = HookNames.layer(hook);
         this.residualIsIt = layer.isPresent() && hook.equals("blocks." + layer.getAsInt() + ".hook_resid_pre");
         this.stopLayer = layer.isPresent() ? layer.getAsInt() + (residualIsIt ? 0 : 1) : hook.startsWith("ln_final") ? -1 : 0;
@@ -172,11 +175,13 @@ public final class FeatureCollector {
         }
         try (var _ = TensorScope.open()) {
             Tensor activation = activation(Tensor.of(ids, Shape.of(ROWS_IN_BLOCK, context)));
-            float[] y = sae.inputRows(activation).slice(0, offset, offset + positions).toFloats();
+            float[] y = buffers.get()[0], group = buffers.get()[1];
+            sae.inputRows(activation).slice(0, offset, offset + positions).toFloats(y);
             Entries entries = new Entries(positions);
             sae.encodeInGroups(activation, FEATURES_IN_GROUP, (firstFeature, features) -> {
                 int size = (int) features.size(1);
-                entries.add(firstFeature, size, features.slice(0, offset, offset + positions).t().contiguous().toFloats());
+                features.slice(0, offset, offset + positions).t().toFloats(group);
+                entries.add(firstFeature, size, group);
             });
             float[] norms = norms(y, positions, start + from);
             addTo(sums, entries, y, to - from);

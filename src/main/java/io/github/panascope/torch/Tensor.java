@@ -274,6 +274,23 @@ public final class Tensor {
         return onHeap(DType.FLOAT32, memory -> memory.toArray(ValueLayout.JAVA_FLOAT));
     }
 
+    /**
+     * The same into an array that is there already, from its beginning, for those who read many tensors.
+     *
+     * @return how many elements that were
+     * @throws IllegalArgumentException if the array is too short
+     */
+    public int toFloats(float[] into) {
+        long elements = shape().elements();
+        if (elements > into.length) throw new IllegalArgumentException("an array of " + into.length + " is too short for " + this);
+        Events.Copy event = Events.Copy.started();
+        try (var _ = TensorScope.open()) {
+            MemorySegment.copy(to(DType.FLOAT32).to(Device.CPU).contiguous().memory(), ValueLayout.JAVA_FLOAT, 0, into, 0, (int) elements);
+        }
+        if (event != null) event.finish(device(), "heap", elements * Float.BYTES);
+        return (int) elements;
+    }
+
     /** A copy of the elements as longs, row by row; floating-point elements lose their fraction. */
     public long[] toLongs() {
         return onHeap(DType.INT64, memory -> memory.toArray(ValueLayout.JAVA_LONG));
