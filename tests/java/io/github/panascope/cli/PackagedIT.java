@@ -56,6 +56,43 @@ class PackagedIT {
         assertFalse(result.out.contains("WARNING") || result.out.contains("\r"), result.out);
     }
 
+    /** The page and the JSON of a run that was killed at any moment and gone on with are those of one that was not; so are those of two halves merged. */
+    @Test
+    void aKilledRunGoesOnToTheSameBytes() throws Exception {
+        List<String> command = List.of("dashboard", "--quiet", "--rows", "96", "--shard-rows", "4", "--features", "0-5,748", "--json", "d.json", "--out", "page.html", "--state");
+        String[] whole = java.util.stream.Stream.concat(command.stream(), java.util.stream.Stream.of("whole")).toArray(String[]::new);
+        long start = System.nanoTime();
+        Result first = run(thisJava(), whole);
+        long took = (System.nanoTime() - start) / 1_000_000;
+        assertEquals(0, first.status, first.out);
+        byte[] page = Files.readAllBytes(folder.resolve("page.html")), json = Files.readAllBytes(folder.resolve("d.json"));
+        long seed = new java.util.Random().nextLong();
+        java.util.Random random = new java.util.Random(seed);
+        int kills = Integer.getInteger("panascope.kills", 4), inTheMiddle = 0;
+        for (int i = 0; i < kills; i++) {
+            String[] again = java.util.stream.Stream.concat(command.stream(), java.util.stream.Stream.of("killed" + i)).toArray(String[]::new);
+            List<String> line = new ArrayList<>(List.of(thisJava(), "-jar", JAR.toString()));
+            line.addAll(Arrays.asList(again));
+            Process process = new ProcessBuilder(line).directory(folder.toFile()).redirectErrorStream(true).redirectOutput(ProcessBuilder.Redirect.DISCARD).start();
+            Thread.sleep((long) (took * (0.2 + 0.8 * random.nextDouble())));
+            if (process.isAlive()) inTheMiddle++;
+            process.destroyForcibly().waitFor();
+            Files.deleteIfExists(folder.resolve("page.html"));
+            Files.deleteIfExists(folder.resolve("d.json"));
+            Result resumed = run(thisJava(), again);
+            assertEquals(0, resumed.status, resumed.out);
+            org.junit.jupiter.api.Assertions.assertArrayEquals(page, Files.readAllBytes(folder.resolve("page.html")), "seed " + seed + ", kill " + i);
+            org.junit.jupiter.api.Assertions.assertArrayEquals(json, Files.readAllBytes(folder.resolve("d.json")), "seed " + seed + ", kill " + i);
+        }
+        assertTrue(inTheMiddle > 0, "every run had ended before it was killed");
+        System.out.println("killed " + inTheMiddle + " of " + kills + " runs in the middle; each gave the same bytes");
+        for (String half : List.of("0-49", "50-95")) assertEquals(0, run(thisJava(), "dashboard", "--quiet", "--rows", half, "--features", "0-5,748", "--state", "half" + half, "--out", "half.html").status);
+        assertEquals(0, run(thisJava(), "merge", "merged", "half50-95", "half0-49").status);
+        String[] merged = java.util.stream.Stream.concat(command.stream(), java.util.stream.Stream.of("merged")).toArray(String[]::new);
+        assertEquals(0, run(thisJava(), merged).status);
+        org.junit.jupiter.api.Assertions.assertArrayEquals(page, Files.readAllBytes(folder.resolve("page.html")), "merged");
+    }
+
     /** A native library belongs to no class loader here: two copies of the jar work in one JVM, one after the other's end too. */
     @Test
     void twoClassLoadersUseItAtOnce() throws Exception {

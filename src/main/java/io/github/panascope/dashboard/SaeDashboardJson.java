@@ -133,17 +133,13 @@ public final class SaeDashboardJson {
         json.writeName("qualifying_token_index");
         json.writeNumber(sequence.position());
         array(json, "token_ids", sequence.tokenIds());
-        double[] activations = doubles(sequence.activations());
-        for (int i = 0; i < activations.length; i++) activations[i] = Histogram.rounded(activations[i], 4);
-        array(json, "feat_acts", activations);
-        array(json, "loss_contribution", ablation == null ? new double[0] : doubles(ablation.lossEffect()));
+        array(json, "feat_acts", rounded(sequence.activations()));
+        array(json, "loss_contribution", ablation == null ? new double[0] : rounded(ablation.lossEffect()));
         array(json, "token_logits", doubles(sequence.tokenLogits()));
         lists(json, "top_token_ids", ablation == null ? new int[0][] : ablation.topIds());
         lists(json, "top_logits", ablation == null ? new float[0][] : ablation.topValues());
         lists(json, "bottom_token_ids", ablation == null ? new int[0][] : ablation.bottomIds());
         lists(json, "bottom_logits", ablation == null ? new float[0][] : ablation.bottomValues());
-        json.writeName("seq_len");
-        json.writeNumber(sequence.tokenIds().length);
         json.writeEndObject();
     }
 
@@ -172,6 +168,13 @@ public final class SaeDashboardJson {
         return wide;
     }
 
+    /** To 4 decimals, as SAEDashboard keeps what a sequence shows. */
+    private static double[] rounded(float[] values) {
+        double[] rounded = doubles(values);
+        for (int i = 0; i < rounded.length; i++) rounded[i] = Histogram.rounded(rounded[i], 4);
+        return rounded;
+    }
+
     private static void array(JsonGenerator json, String name, double[] values) {
         json.writeName(name);
         numbers(json, values);
@@ -196,7 +199,7 @@ public final class SaeDashboardJson {
     private static void lists(JsonGenerator json, String name, float[][] lists) {
         json.writeName(name);
         json.writeStartArray();
-        for (float[] list : lists) numbers(json, doubles(list));
+        for (float[] list : lists) numbers(json, rounded(list));
         json.writeEndArray();
     }
 }
