@@ -136,10 +136,8 @@ public final class SaeDashboardJson {
         array(json, "feat_acts", rounded(sequence.activations()));
         array(json, "loss_contribution", ablation == null ? new double[0] : rounded(ablation.lossEffect()));
         array(json, "token_logits", doubles(sequence.tokenLogits()));
-        lists(json, "top_token_ids", ablation == null ? new int[0][] : ablation.topIds());
-        lists(json, "top_logits", ablation == null ? new float[0][] : ablation.topValues());
-        lists(json, "bottom_token_ids", ablation == null ? new int[0][] : ablation.bottomIds());
-        lists(json, "bottom_logits", ablation == null ? new float[0][] : ablation.bottomValues());
+        changes(json, "top", ablation == null ? new int[0][] : ablation.topIds(), ablation == null ? new float[0][] : ablation.topValues());
+        changes(json, "bottom", ablation == null ? new int[0][] : ablation.bottomIds(), ablation == null ? new float[0][] : ablation.bottomValues());
         json.writeEndObject();
     }
 
@@ -189,17 +187,20 @@ public final class SaeDashboardJson {
         json.writeArray(values, 0, values.length);
     }
 
-    private static void lists(JsonGenerator json, String name, int[][] lists) {
-        json.writeName(name);
+    /** Changed logits of each token; SAEDashboard drops those that are zero when rounded. */
+    private static void changes(JsonGenerator json, String name, int[][] ids, float[][] values) {
+        json.writeName(name + "_token_ids");
         json.writeStartArray();
-        for (int[] list : lists) json.writeArray(list, 0, list.length);
+        for (int i = 0; i < ids.length; i++) {
+            double[] rounded = rounded(values[i]);
+            int[] token = ids[i];
+            int[] kept = java.util.stream.IntStream.range(0, token.length).filter(k -> rounded[k] != 0).map(k -> token[k]).toArray();
+            json.writeArray(kept, 0, kept.length);
+        }
         json.writeEndArray();
-    }
-
-    private static void lists(JsonGenerator json, String name, float[][] lists) {
-        json.writeName(name);
+        json.writeName(name + "_logits");
         json.writeStartArray();
-        for (float[] list : lists) numbers(json, rounded(list));
+        for (float[] each : values) numbers(json, java.util.Arrays.stream(rounded(each)).filter(value -> value != 0).toArray());
         json.writeEndArray();
     }
 }
