@@ -211,6 +211,31 @@ class PropertiesTest {
         }
     }
 
+    /** Against another way to it: the SAE in the model with its error term, and the feature's activations set to zero. */
+    @Test
+    void ablationsAreWhatTakingTheFeatureAwayDoes() {
+        try (FeatureStore store = open("ablated", FEATURES)) {
+            collect(store, 0, 16, 16, 2);
+            DashboardConfig config = DashboardConfig.DEFAULT.performAblationExperiments(true).groups(2, 4, 2);
+            int[] compared = {0};
+            Dashboards.of(model, sae, store, config).forEach(new int[] {3, 57}, 2, dashboard -> {
+                for (var group : dashboard.groups()) for (var sequence : group.sequences()) {
+                    try (var _ = TensorScope.open()) {
+                        var row = tokens.batch(sequence.row(), sequence.row() + 1);
+                        float[] whole = model.forward(row).lossPerToken().toFloats();
+                        float[] without = model.forward(row).attach(sae.attachment(true, false)).hooks(sae.ablation(dashboard.feature())).lossPerToken().toFloats();
+                        for (int i = 0; i < sequence.tokenIds().length; i++) {
+                            int at = sequence.first() + i - 1;
+                            assertEquals(whole[at] - without[at], sequence.ablation().lossEffect()[i], 2e-4, "feature " + dashboard.feature() + ", " + sequence.row() + ":" + at); // losses of about 14, each within 1e-5 relative
+                            if (Math.abs(whole[at] - without[at]) > 0.01) compared[0]++;
+                        }
+                    }
+                }
+            });
+            assertTrue(compared[0] > 10, compared[0] + " effects are large enough to tell");
+        }
+    }
+
     @Test
     void theOrderOfSamplesIsAPermutationAndFair() {
         SampleOrder order = new SampleOrder(5, 77);
