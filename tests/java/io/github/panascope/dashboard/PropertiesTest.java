@@ -257,7 +257,7 @@ class PropertiesTest {
 
     @Test
     void samplesAreTheSameWhicheverWayTheyAreFound() {
-        // 46 million positions would be looked through by place, 3,000 by position: both ways are taken here over the same positions.
+        // Many positions are looked through by place, few by position: both ways are taken here over the same few.
         SampleOrder order = new SampleOrder(9, 4);
         int positions = 3000;
         int[] byPosition = IntStream.range(0, positions).boxed().sorted((a, b) -> Integer.compareUnsigned(order.place(a), order.place(b))).limit(2).mapToInt(Integer::intValue).toArray();

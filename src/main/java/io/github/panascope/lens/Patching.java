@@ -4,7 +4,6 @@ import io.github.panascope.torch.Shape;
 import io.github.panascope.torch.Tensor;
 import io.github.panascope.torch.TensorScope;
 import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.List;
 import java.util.function.Function;
 import java.util.function.ToDoubleFunction;
@@ -129,8 +128,8 @@ public final class Patching {
             for (int start = 0; start < pieces.size(); start += together) {
                 List<long[]> some = pieces.subList(start, Math.min(pieces.size(), start + together));
                 try (var _ = TensorScope.open()) {
-                    Forward run = model.forward(repeated(corrupted, some.size()));
-                    if (before != null) run.startAtLayer(layer, repeated(before, some.size()));
+                    Forward run = model.forward(corrupted.repeatRows(some.size()));
+                    if (before != null) run.startAtLayer(layer, before.repeatRows(some.size()));
                     Tensor logits = run.hooks(Hooks.at(name, (activation, point) -> patched(activation, wanted, name, some, batch))).logits();
                     for (int i = 0; i < some.size(); i++) {
                         try (var _ = TensorScope.open()) {
@@ -140,12 +139,6 @@ public final class Patching {
                 }
             }
         }
-    }
-
-    private static Tensor repeated(Tensor tensor, int times) {
-        Tensor[] parts = new Tensor[times];
-        Arrays.fill(parts, tensor);
-        return Tensor.cat(0, parts);
     }
 
     private static Tensor patched(Tensor activation, Tensor wanted, String name, List<long[]> pieces, int batch) {

@@ -93,8 +93,8 @@ public final class FeatureAttribution {
             for (int start = 0; start < pieces.size(); start += ROWS_AT_ONCE) {
                 List<int[]> some = pieces.subList(start, Math.min(pieces.size(), start + ROWS_AT_ONCE));
                 try (var _ = TensorScope.open()) {
-                    Forward run = model.forward(repeated(tokens, some.size())).attach(sae.attachment(true, false)).hooks(without(point, some));
-                    if (prefix != null) run.startAtLayer(layer.getAsInt(), repeated(prefix, some.size()));
+                    Forward run = model.forward(tokens.repeatRows(some.size())).attach(sae.attachment(true, false)).hooks(without(point, some));
+                    if (prefix != null) run.startAtLayer(layer.getAsInt(), prefix.repeatRows(some.size()));
                     Tensor logits = run.logits();
                     for (int i = 0; i < some.size(); i++) {
                         try (var _ = TensorScope.open()) {
@@ -120,12 +120,6 @@ public final class FeatureAttribution {
     private static List<Attribution> largest(List<Attribution> all, int most) {
         all.sort(Comparator.comparingDouble((Attribution each) -> -Math.abs(each.effect())).thenComparingInt(Attribution::position).thenComparingInt(Attribution::feature));
         return List.copyOf(all.subList(0, Math.min(most, all.size())));
-    }
-
-    private static Tensor repeated(Tensor tensor, int times) {
-        Tensor[] parts = new Tensor[times];
-        Arrays.fill(parts, tensor);
-        return Tensor.cat(0, parts);
     }
 
     private static String point(Sae sae) {

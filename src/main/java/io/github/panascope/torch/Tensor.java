@@ -626,6 +626,13 @@ public final class Tensor {
         return Ops.STACK.tensor(parts, dimension);
     }
 
+    /** This tensor so many times over along its first dimension, copied. */
+    public Tensor repeatRows(int times) {
+        Tensor[] parts = new Tensor[times];
+        java.util.Arrays.fill(parts, this);
+        return cat(0, parts);
+    }
+
     /** A copy with its own memory. */
     public Tensor copy() {
         return Ops.CLONE.tensor(this);
