@@ -23,7 +23,7 @@ class ArchitectureTest {
             "lens", Set.of("torch", "hub"),
             "sae", Set.of("torch", "hub", "lens"),
             "plot", Set.of("torch", "hub"),
-            "dashboard", Set.of("torch", "hub", "lens", "sae"),
+            "dashboard", Set.of("torch", "hub", "lens", "sae", "plot"),
             "metrics", Set.of("torch", "hub", "lens", "sae"),
             "cli", Set.of("torch", "hub", "lens", "sae", "metrics", "dashboard", "plot"));
 

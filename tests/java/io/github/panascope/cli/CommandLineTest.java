@@ -68,9 +68,9 @@ class CommandLineTest {
         JsonNode metrics = json("metrics.json");
         JsonNode expected = JsonMapper.shared().readTree(Files.readString(DEMO.resolve("expected.json")));
         assertEquals(List.of("model", "sae", "hook", "device", "dtype", "rows", "context_size", "tokenization", "n_rows_total", "l0_mean", "l0_histogram", "ce_orig",
-                "ce_reconstr", "ce_zero", "prompt", "neuronpedia_quick_list", "versions", "seconds"), List.copyOf(metrics.propertyNames()));
+                "ce_reconstr", "ce_zero", "prompt", "neuronpedia_quick_list", "dashboard_rows", "features", "versions", "seconds"), List.copyOf(metrics.propertyNames()));
         assertEquals(List.of("text", "answer", "tokens", "rank", "ce_orig", "ce_reconstr", "ce_zero", "top", "top_reconstructed"), List.copyOf(metrics.get("prompt").propertyNames()));
-        assertEquals(List.of("startup", "load_sae", "load_model", "tokenize", "metrics", "prompt", "total"), List.copyOf(metrics.get("seconds").propertyNames()));
+        assertEquals(List.of("startup", "load_sae", "load_model", "tokenize", "metrics", "prompt", "dashboards", "total"), List.copyOf(metrics.get("seconds").propertyNames()));
         assertEquals(expected.get("n_rows_total").intValue(), metrics.get("n_rows_total").intValue());
         assertEquals(expected.get("l0_mean").doubleValue(), metrics.get("l0_mean").doubleValue(), 0.02);
         for (String loss : List.of("ce_orig", "ce_reconstr", "ce_zero")) assertEquals(expected.get(loss).doubleValue(), metrics.get(loss).doubleValue(), 1e-4, loss);
@@ -92,7 +92,7 @@ class CommandLineTest {
         assertTrue(page.contains("default-src 'none'") && page.contains("uPlot"));
         assertFalse(page.matches("(?s).*<(script|link|img)[^>]*(src|href)=.*"), "something is fetched");
         assertFalse(page.contains("$COUNTS") || page.contains("$MEAN"));
-        assertEquals(List.of("l0_histogram.html", "metrics.json"), files());
+        assertEquals(List.of("demo_feature_dashboards.html", "features", "index.html", "l0_histogram.html", "metrics.json"), files());
     }
 
     private List<String> files() throws IOException {
@@ -257,7 +257,7 @@ class CommandLineTest {
         assertRefused("has only 4 layers", "--model", model(), "--sae", changedText("sae", "cfg.json", "blocks.2.hook_resid_pre", "blocks.7.hook_resid_pre"));
         assertRefused("is no hook point", "--model", model(), "--sae", changedText("sae", "cfg.json", "blocks.2.hook_resid_pre", "blocks.2.hook_resid_prr"));
         assertRefused("width 384 at blocks.2.mlp.hook_post", "--model", model(), "--sae", changedText("sae", "cfg.json", "blocks.2.hook_resid_pre", "blocks.2.mlp.hook_post"));
-        assertRefused("longer than the model's n_ctx of 256", "--model", model(), "--sae", changedText("sae", "cfg.json", "\"context_size\": 128", "\"context_size\": 300"));
+        assertRefused("the SAE's context_size of 300 should lie between 2 and the model's n_ctx of 256", "--model", model(), "--sae", changedText("sae", "cfg.json", "\"context_size\": 128", "\"context_size\": 300"));
         assertRefused("Did you mean 'gpt2-small-res-jb'?", "--model", model(), "--sae", "gpt2-small-res-jbb/blocks.8.hook_resid_pre");
         assertRefused("Did you mean 'blocks.8.hook_resid_pre'?", "--model", model(), "--sae", "gpt2-small-res-jb/blocks.8.hook_resid_prr");
         assertRefused("--model is given without --sae", "--model", model());

@@ -23,10 +23,10 @@ import picocli.CommandLine.Option;
 final class CheckSaeCommand implements Callable<Integer> {
     /** How far L0 may be off as a factor, and explained variance as a difference: texts differ by less, mistakes by more. */
     private static final double L0_FACTOR = 2, VARIANCE_LOST = 0.2;
-    private static final int DEFAULT_CONTEXT = 128;
 
     @Mixin private InputOptions input;
     @Mixin private DatasetOptions dataset;
+    @Mixin private ContextOptions contextOptions;
 
     @Option(names = "--rows", paramLabel = "N", defaultValue = "8", description = "rows of it (default: ${DEFAULT-VALUE})")
     private int rows;
@@ -37,7 +37,7 @@ final class CheckSaeCommand implements Callable<Integer> {
         Device device = input.chooseDevice();
         try (var _ = TensorScope.open(); Sae sae = input.loadSae(device); HookedTransformer model = input.loadModel(device, sae)) {
             sae.requireFits(model);
-            int context = Math.min(sae.config().contextSize() > 0 ? sae.config().contextSize() : DEFAULT_CONTEXT, model.config().nCtx());
+            int context = contextOptions.of(sae, model);
             Dataset documents = dataset.open(Demo.find().dataset(), input.hub());
             TokenDataset tokens = TokenDataset.tokenizeAndConcatenate(documents::forEach, model.tokenizer(), Tokenization.CHARACTER_CHUNKS, context, sae.config().prependBos(), rows);
             SaeEvaluation found = SaeEvaluation.run(model, sae, tokens.batch(0, tokens.rows()));

@@ -26,13 +26,9 @@ import tools.jackson.databind.json.JsonMapper;
         description = "Every metric of sae_lens.evals: what an SAE keeps of the model's behaviour, how it reconstructs, how sparse it is. Rows are made as SAELens's ActivationsStore makes them, in the "
                 + "dataset's order (SAELens shuffles them first).")
 final class EvalCommand implements Callable<Integer> {
-    private static final int DEFAULT_CONTEXT = 128;
-
     @Mixin private InputOptions input;
     @Mixin private DatasetOptions dataset;
-
-    @Option(names = "--context-size", paramLabel = "N", description = "tokens in a row (default: the SAE's)")
-    private Integer contextSize;
+    @Mixin private ContextOptions contextOptions;
 
     @Option(names = "--batch-size-prompts", paramLabel = "N", defaultValue = "16", description = "rows in a batch (default: ${DEFAULT-VALUE})")
     private int batchSizePrompts;
@@ -56,11 +52,12 @@ final class EvalCommand implements Callable<Integer> {
     public Integer call() {
         if (batchSizePrompts < 1 || reconstructionBatches < 1 || sparsityBatches < 1) throw new InputException("--batch-size-prompts and the numbers of batches should be at least 1.");
         if (sparsityBatches > reconstructionBatches) throw new InputException("--n-eval-sparsity-variance-batches " + sparsityBatches + " should be at most --n-eval-reconstruction-batches " + reconstructionBatches + ".");
+        Outputs.requireFile("--json", json);
+        Outputs.requireFile("--csv", csv);
         Device device = input.chooseDevice();
         try (var _ = TensorScope.open(); Sae sae = input.loadSae(device); HookedTransformer model = input.loadModel(device, sae)) {
             sae.requireFits(model);
-            int context = contextSize != null ? contextSize : Math.min(sae.config().contextSize() > 0 ? sae.config().contextSize() : DEFAULT_CONTEXT, model.config().nCtx());
-            if (context < 2 || context > model.config().nCtx()) throw new InputException("--context-size should lie between 2 and the model's n_ctx of " + model.config().nCtx() + ", not at " + context + ".");
+            int context = contextOptions.of(sae, model);
             Dataset documents = dataset.open(input.defaultDataset(), input.hub());
             TokenDataset tokens = tokens(documents, model, sae, context);
             SaeEvals evals;

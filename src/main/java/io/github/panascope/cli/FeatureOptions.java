@@ -23,10 +23,6 @@ final class FeatureOptions {
         return Arrays.stream(features.split(",")).flatMapToInt(part -> range(part.strip(), dSae)).distinct().toArray();
     }
 
-    List<Integer> list(int dSae) {
-        return Arrays.stream(of(dSae)).boxed().toList();
-    }
-
     private static IntStream range(String part, int dSae) {
         if (!part.matches("\\d{1,9}(-\\d{1,9})?")) throw new InputException("--features should be numbers and ranges such as 0-9,14057, or all; '" + part + "' is neither.");
         String[] ends = part.split("-");

@@ -2,41 +2,23 @@ package io.github.panascope.cli;
 
 import io.github.panascope.lens.PythonText;
 import io.github.panascope.metrics.L0;
-import java.io.IOException;
-import java.io.InputStream;
-import java.io.UncheckedIOException;
-import java.nio.charset.StandardCharsets;
+import io.github.panascope.plot.PageTemplate;
 import java.util.Arrays;
-import java.util.stream.Collectors;
 
-/** l0_histogram.html: the histogram as one interactive page that asks for nothing else, drawn by uPlot. */
+/** l0_histogram.html: the histogram as one interactive page, drawn by uPlot. */
 final class L0Page {
-    private static final String UPLOT = "/META-INF/resources/webjars/uplot/1.6.30/dist/";
-
     private L0Page() {}
 
     /** The page for an SAE's L0 over some rows. */
     static String of(L0 l0, String sae, String hook) {
-        String counts = Arrays.stream(l0.histogram()).mapToObj(Long::toString).collect(Collectors.joining(",", "[", "]"));
-        return resource("l0_histogram.html")
-                .replace("$UPLOT_CSS", resource(UPLOT + "uPlot.min.css"))
-                .replace("$UPLOT_JS", resource(UPLOT + "uPlot.iife.min.js"))
-                .replace("$COUNTS", counts)
-                .replace("$MEAN", PythonText.fixed(l0.mean(), 2))
-                .replace("$POSITIONS", Long.toString(l0.positions()))
-                .replace("$SAE", escape(sae)).replace("$HOOK", escape(hook));
+        return histogram(PageTemplate.of(L0Page.class, "l0_histogram.html"), l0).text("SAE", sae).text("HOOK", hook).page();
     }
 
-    private static String resource(String name) {
-        try (InputStream in = L0Page.class.getResourceAsStream(name)) {
-            if (in == null) throw new IllegalStateException("the class path lacks " + name);
-            return new String(in.readAllBytes(), StandardCharsets.UTF_8);
-        } catch (IOException e) {
-            throw new UncheckedIOException(e);
-        }
-    }
-
-    private static String escape(String text) {
-        return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace("\"", "&quot;");
+    /** Puts the histogram into a page that has places for it. */
+    static PageTemplate histogram(PageTemplate page, L0 l0) {
+        return page.style("STYLE", PageTemplate.plotStyle() + PageTemplate.resource(L0Page.class, "report.css"))
+                .script("UPLOT", PageTemplate.plotScript()).script("SCRIPT", PageTemplate.resource(L0Page.class, "l0_histogram.js"))
+                .markup("L0", "{\"counts\":" + Arrays.toString(l0.histogram()) + ",\"mean\":" + l0.mean() + "}")
+                .text("MEAN", PythonText.fixed(l0.mean(), 2)).text("POSITIONS", Long.toString(l0.positions()));
     }
 }

@@ -2,7 +2,9 @@ package io.github.panascope.cli;
 
 import com.fasterxml.jackson.annotation.JsonProperty;
 import com.fasterxml.jackson.annotation.JsonPropertyOrder;
+import io.github.panascope.dashboard.FeatureDashboard;
 import io.github.panascope.lens.TestPrompt;
+import io.github.panascope.lens.Tokenizer;
 import io.github.panascope.metrics.DownstreamLoss;
 import java.util.List;
 import java.util.Map;
@@ -23,6 +25,8 @@ record Metrics(
         @JsonProperty("ce_zero") double ceZero,
         Prompt prompt,
         @JsonProperty("neuronpedia_quick_list") String neuronpediaQuickList,
+        @JsonProperty("dashboard_rows") int dashboardRows,
+        List<Feature> features,
         Map<String, String> versions,
         Map<String, Double> seconds) {
 
@@ -37,6 +41,20 @@ record Metrics(
         static Prompt of(PromptOptions options, long[] tokens, TestPrompt plain, DownstreamLoss loss, TestPrompt reconstructed) {
             return new Prompt(options.prompt, options.answer, tokens, plain.positions().get(0).answers().get(0).rank(), loss.original(),
                     loss.reconstructed(), loss.zero(), Candidate.top(plain), Candidate.top(reconstructed));
+        }
+    }
+
+    /** A feature that has a dashboard: density and maximum are over its rows. */
+    record Feature(int feature, double density, double max, @JsonProperty("top_tokens") List<String> topTokens, @JsonProperty("promoted_tokens") List<String> promotedTokens) {
+        private static final int TOKENS = 5;
+
+        static Feature of(FeatureDashboard dashboard, Tokenizer tokenizer) {
+            int[] promoted = dashboard.logitsTable() == null ? new int[0] : dashboard.logitsTable().topTokenIds();
+            return new Feature(dashboard.feature(), dashboard.statistics().density(), dashboard.statistics().max(), first(tokenizer.tokens(dashboard.strongestTokenIds())), first(tokenizer.tokens(promoted)));
+        }
+
+        private static List<String> first(List<String> tokens) {
+            return tokens.subList(0, Math.min(TOKENS, tokens.size()));
         }
     }
 

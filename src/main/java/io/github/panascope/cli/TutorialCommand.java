@@ -1,7 +1,8 @@
 package io.github.panascope.cli;
 
+import io.github.panascope.dashboard.DashboardConfig;
+import io.github.panascope.dashboard.FeatureStore;
 import io.github.panascope.hub.AtomicFile;
-import io.github.panascope.hub.Dataset;
 import io.github.panascope.hub.InputException;
 import io.github.panascope.lens.HookNames;
 import io.github.panascope.lens.HookedTransformer;
@@ -9,7 +10,6 @@ import io.github.panascope.lens.Hooks;
 import io.github.panascope.lens.PythonText;
 import io.github.panascope.lens.TestPrompt;
 import io.github.panascope.lens.TokenDataset;
-import io.github.panascope.lens.Tokenization;
 import io.github.panascope.metrics.DownstreamLoss;
 import io.github.panascope.metrics.SaeEvaluation;
 import io.github.panascope.sae.Neuronpedia;
@@ -18,44 +18,48 @@ import io.github.panascope.torch.Device;
 import io.github.panascope.torch.Tensor;
 import io.github.panascope.torch.TensorScope;
 import io.github.panascope.torch.Torch;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.time.Instant;
+import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.Callable;
-import java.util.function.Consumer;
 import java.util.function.Supplier;
+import java.util.stream.Collectors;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 
 /** The tutorial, step by step as in the notebook. */
 @Command(name = "tutorial", mixinStandardHelpOptions = true, sortOptions = false,
-        description = "Walks SAELens's tutorial: loads an SAE and its model, tokenizes, L0 and its histogram, the three losses, test_prompt with and without the SAE, Neuronpedia.")
+        description = "Walks SAELens's tutorial: loads an SAE and its model, tokenizes, L0 and its histogram, the three losses, test_prompt with and without the SAE, Neuronpedia, dashboards of features.")
 final class TutorialCommand implements Callable<Integer> {
     private static final int TOP_K = 10;
-    /** Where the SAE does not say in which context it was trained. */
-    private static final int DEFAULT_CONTEXT = 128;
+    private static final int SHARD_ROWS = 256;
+    private static final String DASHBOARDS = "demo_feature_dashboards.html", HISTOGRAM = "l0_histogram.html", METRICS = "metrics.json", REPORT = "index.html";
 
     @Mixin private InputOptions input;
-    @Mixin private DatasetOptions dataset;
+    @Mixin private RowOptions text;
     @Mixin private PromptOptions prompt;
     @Mixin private FeatureOptions features;
 
     @Option(names = "--rows", paramLabel = "N", defaultValue = "32", description = "rows of the dataset for L0 and the losses (default: ${DEFAULT-VALUE})")
     private int rows;
 
-    @Option(names = "--tokenization", paramLabel = "character-chunks|whitespace-chunks|per-document", defaultValue = "character-chunks", description = "TransformerLens's algorithm until 2.17 (default), of 2.18, or of later 3.x")
-    private String tokenization;
+    @Option(names = "--dashboard-rows", paramLabel = "N", defaultValue = "1000", description = "rows for the dashboards of --features; the notebook takes 10000; 0 for none (default: ${DEFAULT-VALUE})")
+    private int dashboardRows;
 
-    @Option(names = "--out", paramLabel = "DIR", defaultValue = "panascope-out", description = "for metrics.json and l0_histogram.html (default: ${DEFAULT-VALUE})")
+    @Option(names = "--out", paramLabel = "DIR", defaultValue = "panascope-out", description = "for index.html, which shows everything, and what it links (default: ${DEFAULT-VALUE})")
     private Path out;
 
     @Option(names = "--json", paramLabel = "FILE", description = "writes metrics.json here too")
     private Path json;
+
+    @Option(names = "--open", description = "opens index.html in a browser")
+    private boolean open;
 
     private final Map<String, Double> seconds = new LinkedHashMap<>();
 
@@ -63,8 +67,7 @@ final class TutorialCommand implements Callable<Integer> {
     public Integer call() {
         Instant processStart = ProcessHandle.current().info().startInstant().orElse(Instant.now());
         checkOptions();
-        Tokenization algorithm = Tokenizations.of(tokenization);
-        Dataset named = dataset.isNamed() ? dataset.open(null, input.hub()) : null; // a complaint before anything takes time
+        text.check(input);
         Torch.version(); // loads libtorch, which is part of starting up
         seconds.put("startup", since(processStart));
         Device device = input.chooseDevice();
@@ -72,42 +75,27 @@ final class TutorialCommand implements Callable<Integer> {
                 HookedTransformer model = timed("load_model", () -> input.loadModel(device, sae))) {
             sae.requireFits(model);
             prompt.check(model);
-            List<Integer> chosen = features.list(sae.config().dSae());
-            int context = contextSize(sae, model);
-            Dataset documents = named != null ? named : dataset.open(input.defaultDataset(), input.hub());
-            String how = documents.isTokenized() ? "pre-tokenized" : algorithm.toString();
-            TokenDataset tokens = timed("tokenize", () -> tokenize(documents, model, sae, algorithm, context));
-            int used = tokens.rows();
-            input.print("Tokenized " + tokens.documents() + " documents into " + tokens.rowsInAll() + " rows of " + context + " tokens (" + how + ")"
+            int[] chosen = features.of(sae.config().dSae());
+            RowOptions.Rows all = timed("tokenize", () -> text.read(input, model, sae, Math.max(rows, dashboardRows)));
+            TokenDataset tokens = all.tokens();
+            int used = Math.min(rows, tokens.rows());
+            input.print("Tokenized " + tokens.documents() + " documents into " + tokens.rowsInAll() + " rows of " + all.context() + " tokens (" + all.how() + ")"
                     + (used < rows ? "; fewer than the " + rows + " rows asked for" : ""));
             SaeEvaluation evaluation = timed("metrics", () -> evaluate(model, sae, tokens, used));
             Metrics.Prompt result = timed("prompt", () -> prompt(model, sae));
-            String list = neuronpedia(sae, chosen);
+            String list = neuronpedia(sae, Arrays.stream(chosen).boxed().toList());
+            List<Metrics.Feature> shown = dashboardRows == 0 ? List.of() : timed("dashboards", () -> dashboards(model, sae, all, chosen));
             seconds.put("total", since(processStart));
-            write(new Metrics(input.modelName(sae), input.saeName(), sae.config().hookName(), device.toString().replace(":0", ""), sae.dtype().toString(), used, context,
-                    how, tokens.rowsInAll(), evaluation.l0().mean(), evaluation.l0().histogram(), evaluation.loss().original(),
-                    evaluation.loss().reconstructed(), evaluation.loss().zero(), result, list, versions(), seconds), evaluation);
+            Metrics metrics = new Metrics(input.modelName(sae), input.saeName(), sae.config().hookName(), device.toString().replace(":0", ""), sae.dtype().toString(), used, all.context(),
+                    all.how(), tokens.rowsInAll(), evaluation.l0().mean(), evaluation.l0().histogram(), evaluation.loss().original(),
+                    evaluation.loss().reconstructed(), evaluation.loss().zero(), result, list, Math.min(dashboardRows, tokens.rows()), shown, versions(), seconds);
+            write(metrics, evaluation, facts(metrics, sae, all));
         }
+        if (open) Browser.open(out.resolve(REPORT).toUri(), input);
         return 0;
     }
 
     // ------------------------------------------------------------------------------------------------- the steps
-
-    /** The rows that are used, of all that there are. */
-    private TokenDataset tokenize(Dataset documents, HookedTransformer model, Sae sae, Tokenization algorithm, int context) {
-        try (Progress progress = new Progress("Tokenizing documents", input.quiet())) {
-            long[] done = {0};
-            if (documents.isTokenized()) return TokenDataset.ofTokens(consumer -> documents.forEachTokens(counted(consumer, done, progress)), model.config().dVocab(), context, rows);
-            return TokenDataset.tokenizeAndConcatenate(consumer -> documents.forEach(counted(consumer, done, progress)), model.tokenizer(), algorithm, context, sae.config().prependBos(), rows);
-        }
-    }
-
-    private static <T> Consumer<T> counted(Consumer<T> consumer, long[] done, Progress progress) {
-        return document -> {
-            consumer.accept(document);
-            progress.update(++done[0], 0);
-        };
-    }
 
     private SaeEvaluation evaluate(HookedTransformer model, Sae sae, TokenDataset tokens, int used) {
         SaeEvaluation evaluation;
@@ -158,11 +146,32 @@ final class TutorialCommand implements Callable<Integer> {
         return list;
     }
 
-    private void write(Metrics metrics, SaeEvaluation evaluation) {
-        AtomicFile.write(out.resolve("metrics.json"), metrics.toJson());
-        AtomicFile.write(out.resolve("l0_histogram.html"), L0Page.of(evaluation.l0(), metrics.sae(), metrics.hook()));
+    private List<Metrics.Feature> dashboards(HookedTransformer model, Sae sae, RowOptions.Rows text, int[] chosen) {
+        List<Metrics.Feature> shown = new ArrayList<>();
+        try (DashboardWriter writer = new DashboardWriter(input, model, sae, text, null); FeatureStore store = writer.open(null, out.resolve("features"), chosen)) {
+            writer.collect(store, 0, Math.min(dashboardRows, text.tokens().rows()), SHARD_ROWS);
+            writer.write(store, DashboardConfig.DEFAULT, chosen, new DashboardWriter.Files(out.resolve(DASHBOARDS), null, null), dashboard -> shown.add(Metrics.Feature.of(dashboard, model.tokenizer())));
+        }
+        return shown;
+    }
+
+    private static Map<String, String> facts(Metrics metrics, Sae sae, RowOptions.Rows text) {
+        Map<String, String> facts = new LinkedHashMap<>();
+        facts.put("Model", metrics.model());
+        facts.put("SAE", metrics.sae() + ", " + sae.config().architecture() + ", " + sae.config().dSae() + " features at " + metrics.hook());
+        facts.put("Device", metrics.device() + ", " + metrics.dtype());
+        facts.put("Text", text.name() + ", " + metrics.rows() + " of " + metrics.nRowsTotal() + " rows of " + metrics.contextSize() + " tokens, " + metrics.tokenization());
+        facts.put("Made by", metrics.versions().entrySet().stream().map(version -> version.getKey() + " " + version.getValue()).collect(Collectors.joining(", ")));
+        facts.put("Seconds", metrics.seconds().entrySet().stream().map(step -> step.getKey().replace('_', ' ') + " " + PythonText.fixed(step.getValue(), 1)).collect(Collectors.joining(", ")));
+        return facts;
+    }
+
+    private void write(Metrics metrics, SaeEvaluation evaluation, Map<String, String> facts) {
+        AtomicFile.write(out.resolve(METRICS), metrics.toJson());
+        AtomicFile.write(out.resolve(HISTOGRAM), L0Page.of(evaluation.l0(), metrics.sae(), metrics.hook()));
+        AtomicFile.write(out.resolve(REPORT), ReportPage.of(metrics, evaluation.l0(), facts, dashboardRows == 0 ? null : DASHBOARDS, List.of(METRICS, HISTOGRAM)));
         if (json != null) AtomicFile.write(json, metrics.toJson());
-        input.print("Wrote " + out.resolve("metrics.json") + ", " + out.resolve("l0_histogram.html") + (json == null ? "" : ", " + json));
+        input.print("Wrote " + out.resolve(REPORT) + ", which shows everything, " + out.resolve(METRICS) + ", " + out.resolve(HISTOGRAM) + (json == null ? "" : ", " + json));
     }
 
     // ------------------------------------------------------------------------------------------------- the rest
@@ -175,20 +184,9 @@ final class TutorialCommand implements Callable<Integer> {
 
     private void checkOptions() {
         if (rows < 1) throw new InputException("--rows should be at least 1, not " + rows + ".");
-        if (Files.exists(out) && !Files.isDirectory(out)) throw new InputException("--out " + out + " is a file, not a folder.");
-        Path parent = out.toAbsolutePath();
-        while (!Files.exists(parent)) parent = parent.getParent();
-        if (!Files.isDirectory(parent) || !Files.isWritable(parent)) throw new InputException("--out " + out + " cannot be made: " + parent + " is " + (Files.isDirectory(parent) ? "not writable." : "a file."));
-        if (json != null && Files.isDirectory(json)) throw new InputException("--json " + json + " is a folder, not a file.");
-    }
-
-    private static int contextSize(Sae sae, HookedTransformer model) {
-        int context = sae.config().contextSize() > 0 ? sae.config().contextSize() : Math.min(DEFAULT_CONTEXT, model.config().nCtx());
-        if (context > model.config().nCtx()) {
-            throw new InputException("the SAE's context_size of " + context + " is longer than the model's n_ctx of " + model.config().nCtx() + ".");
-        }
-        if (context < 2) throw new InputException("the SAE's context_size should be at least 2, not " + context + ".");
-        return context;
+        if (dashboardRows < 0) throw new InputException("--dashboard-rows should be 0 or more, not " + dashboardRows + ".");
+        Outputs.requireFolder("--out", out);
+        Outputs.requireFile("--json", json);
     }
 
     private static Map<String, String> versions() {

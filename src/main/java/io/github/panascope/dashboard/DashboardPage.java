@@ -7,18 +7,17 @@ import io.github.panascope.dashboard.FeatureDashboard.SequenceGroup;
 import io.github.panascope.hub.AtomicFile;
 import io.github.panascope.hub.InputException;
 import io.github.panascope.lens.Tokenizer;
+import io.github.panascope.plot.PageTemplate;
 import java.io.BufferedOutputStream;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
-import java.io.InputStream;
 import java.io.OutputStream;
 import java.io.UncheckedIOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.security.MessageDigest;
-import java.security.NoSuchAlgorithmException;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.Base64;
 import java.util.HexFormat;
 import java.util.LinkedHashMap;
@@ -37,7 +36,6 @@ import tools.jackson.databind.json.JsonMapper;
  * <p>Made feature by feature: {@link #add}, then {@link #write}. Features wait in a temporary file, so that any number fits. Not thread-safe, but for {@link #pack}.
  */
 public final class DashboardPage implements AutoCloseable {
-    private static final String UPLOT = "/META-INF/resources/webjars/uplot/1.6.30/dist/";
     private static final int SEARCHED_TOKENS = 3;
     private static final JsonMapper JSON = JsonMapper.builder().disable(MapperFeature.SORT_PROPERTIES_ALPHABETICALLY).build();
 
@@ -89,18 +87,15 @@ public final class DashboardPage implements AutoCloseable {
     /** Makes of a dashboard what {@link #add(Packed)} takes; many threads may do so at once. */
     public Packed pack(FeatureDashboard dashboard) {
         FeatureDashboard.Statistics statistics = dashboard.statistics();
-        List<Integer> strongest = new ArrayList<>();
-        if (!dashboard.groups().isEmpty()) {
-            for (Sequence sequence : dashboard.groups().getFirst().sequences()) {
-                int token = sequence.tokenIds()[sequence.position() - sequence.first()];
-                if (strongest.size() < SEARCHED_TOKENS && !strongest.contains(token)) strongest.add(token);
-            }
-        }
-        int[] promoted = dashboard.logitsTable() == null ? new int[0] : java.util.Arrays.copyOf(dashboard.logitsTable().topTokenIds(), Math.min(SEARCHED_TOKENS, dashboard.logitsTable().topTokenIds().length));
-        strongest.forEach(this::know);
+        int[] strongest = first(dashboard.strongestTokenIds()), promoted = first(dashboard.logitsTable() == null ? new int[0] : dashboard.logitsTable().topTokenIds());
+        for (int token : strongest) know(token);
         for (int token : promoted) know(token);
         Object entry = List.of(dashboard.feature(), statistics.density(), statistics.max(), strongest, promoted);
         return new Packed(dashboard.feature(), entry, packed(content(dashboard)).getBytes(StandardCharsets.US_ASCII));
+    }
+
+    private static int[] first(int[] tokens) {
+        return Arrays.copyOf(tokens, Math.min(SEARCHED_TOKENS, tokens.length));
     }
 
     /** Adds a feature. */
@@ -192,7 +187,7 @@ public final class DashboardPage implements AutoCloseable {
         vocabulary.computeIfAbsent(token, id -> {
             byte[] bytes = tokenizer.decodeBytes(id);
             String text = new String(bytes, StandardCharsets.UTF_8);
-            return java.util.Arrays.equals(bytes, text.getBytes(StandardCharsets.UTF_8)) ? text : List.of(HexFormat.of().formatHex(bytes));
+            return Arrays.equals(bytes, text.getBytes(StandardCharsets.UTF_8)) ? text : List.of(HexFormat.of().formatHex(bytes));
         });
     }
 
@@ -213,11 +208,8 @@ public final class DashboardPage implements AutoCloseable {
         about.put("neuronpedia", header.neuronpedia());
         about.put("index", index);
         about.put("vocabulary", new TreeMap<>(vocabulary));
-        String plot = resource(UPLOT + "uPlot.iife.min.js"), script = resource("dashboard.js"), style = resource(UPLOT + "uPlot.min.css") + resource("dashboard.css");
-        String page = resource("dashboard.html").replace("$POLICY", "default-src 'none'; script-src " + hash(plot) + " " + hash(script) + "; style-src " + hash(style) + "; base-uri 'none'; form-action 'none'")
-                .replace("$TITLE", escaped(header.title())).replace("$STYLE", style).replace("$UPLOT", plot);
-        // Apart from the rest, since data may be long.
-        int data = page.indexOf("$DATA"), code = page.indexOf("$SCRIPT");
+        String[] around = PageTemplate.of(DashboardPage.class, "dashboard.html").text("TITLE", header.title()).style("STYLE", PageTemplate.plotStyle() + PageTemplate.resource(DashboardPage.class, "dashboard.css"))
+                .script("UPLOT", PageTemplate.plotScript()).script("SCRIPT", PageTemplate.resource(DashboardPage.class, "dashboard.js")).around("DATA");
         try {
             features.flush();
         } catch (IOException e) {
@@ -225,9 +217,9 @@ public final class DashboardPage implements AutoCloseable {
         }
         AtomicFile.writePath(file, part -> {
             try (OutputStream out = Files.newOutputStream(part)) {
-                out.write((page.substring(0, data) + "{\"about\":\"" + packed(about) + "\",\"features\":{").getBytes(StandardCharsets.UTF_8));
+                out.write((around[0] + "{\"about\":\"" + packed(about) + "\",\"features\":{").getBytes(StandardCharsets.UTF_8));
                 Files.copy(waiting, out);
-                out.write(("}}" + page.substring(data + "$DATA".length(), code) + script + page.substring(code + "$SCRIPT".length())).getBytes(StandardCharsets.UTF_8));
+                out.write(("}}" + around[1]).getBytes(StandardCharsets.UTF_8));
             }
         });
     }
@@ -243,14 +235,6 @@ public final class DashboardPage implements AutoCloseable {
         }
     }
 
-    private static String hash(String content) {
-        try {
-            return "'sha256-" + Base64.getEncoder().encodeToString(MessageDigest.getInstance("SHA-256").digest(content.getBytes(StandardCharsets.UTF_8))) + "'";
-        } catch (NoSuchAlgorithmException e) {
-            throw new IllegalStateException("every JDK has SHA-256", e);
-        }
-    }
-
     /** JSON, gzipped, in base64: letters alone, whatever the text. */
     private static String packed(Object content) {
         ByteArrayOutputStream bytes = new ByteArrayOutputStream();
@@ -260,18 +244,5 @@ public final class DashboardPage implements AutoCloseable {
             throw new UncheckedIOException(e);
         }
         return Base64.getEncoder().encodeToString(bytes.toByteArray());
-    }
-
-    private static String resource(String name) {
-        try (InputStream in = DashboardPage.class.getResourceAsStream(name)) {
-            if (in == null) throw new IllegalStateException("the class path lacks " + name);
-            return new String(in.readAllBytes(), StandardCharsets.UTF_8);
-        } catch (IOException e) {
-            throw new UncheckedIOException(e);
-        }
-    }
-
-    private static String escaped(String text) {
-        return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace("\"", "&quot;").replace("$", "&#36;");
     }
 }

@@ -24,6 +24,11 @@ public record FeatureDashboard(int feature, Statistics statistics, Tables tables
         return statistics.active() == 0;
     }
 
+    /** The tokens at which it is highest, from the highest down, each once. */
+    public int[] strongestTokenIds() {
+        return groups.isEmpty() ? new int[0] : groups.getFirst().sequences().stream().mapToInt(sequence -> sequence.tokenIds()[sequence.position() - sequence.first()]).distinct().toArray();
+    }
+
     /**
      * Of its activations over all positions, zeros included; sums in double precision.
      *

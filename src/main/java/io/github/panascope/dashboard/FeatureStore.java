@@ -8,14 +8,18 @@ import java.nio.ByteOrder;
 import java.nio.channels.FileChannel;
 import java.nio.channels.FileLock;
 import java.nio.channels.OverlappingFileLockException;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.DirectoryStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.nio.file.StandardOpenOption;
+import java.security.MessageDigest;
+import java.security.NoSuchAlgorithmException;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.HashSet;
+import java.util.HexFormat;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -38,6 +42,16 @@ public final class FeatureStore implements AutoCloseable {
         /** Copies the entries, and keeps their order. */
         public Identity {
             entries = java.util.Collections.unmodifiableMap(new LinkedHashMap<>(entries));
+        }
+
+        /** For a folder: the hook, and a few digits of a hash of all. */
+        private String shortName(int[] features) {
+            try {
+                byte[] hash = MessageDigest.getInstance("SHA-256").digest((entries + java.util.Arrays.toString(features)).getBytes(StandardCharsets.UTF_8));
+                return entries.getOrDefault("hook", "features").replaceAll("[^A-Za-z0-9._]", "_") + "-" + HexFormat.of().formatHex(hash, 0, 4);
+            } catch (NoSuchAlgorithmException e) {
+                throw new IllegalStateException("every JDK has SHA-256", e);
+            }
         }
 
         private String difference(Identity other) {
@@ -103,6 +117,32 @@ public final class FeatureStore implements AutoCloseable {
         } catch (IOException e) {
             throw cannot(folder, e);
         }
+    }
+
+    /**
+     * Goes on in the folder of {@code parent} that holds most rows of this identity, and what is needed for these features; makes one if none does. So folders of
+     * other models, texts and features can lie beside each other.
+     *
+     * @throws InputException as {@link #open} does
+     */
+    public static FeatureStore openWithin(Path parent, Identity identity, int[] features, int dIn) {
+        Path best = null;
+        long most = -1;
+        try {
+            Files.createDirectories(parent);
+            try (DirectoryStream<Path> folders = Files.newDirectoryStream(parent, folder -> Files.exists(folder.resolve(MANIFEST)))) {
+                for (Path folder : folders) {
+                    FeatureStore store = read(folder, null, null);
+                    if (store.rows() > most && store.identity.equals(identity) && NeuronSums.covers(folder.resolve(store.sumsFile), features)) {
+                        best = folder;
+                        most = store.rows();
+                    }
+                }
+            }
+        } catch (IOException e) {
+            throw cannot(parent, e);
+        }
+        return open(best != null ? best : parent.resolve(identity.shortName(features)), identity, features, dIn);
     }
 
     private static FileLock tryLock(FileChannel channel) throws IOException {
@@ -171,6 +211,11 @@ public final class FeatureStore implements AutoCloseable {
     }
 
     // ------------------------------------------------------------------------------------------------- rows
+
+    /** Where it lies. */
+    public Path folder() {
+        return folder;
+    }
 
     /** What the rows belong to. */
     public Identity identity() {

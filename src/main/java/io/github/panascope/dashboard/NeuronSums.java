@@ -5,6 +5,7 @@ import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.channels.FileChannel;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import java.util.Arrays;
@@ -42,7 +43,19 @@ final class NeuronSums {
     }
 
     boolean covers(int[] wanted) {
+        return covers(features, wanted);
+    }
+
+    private static boolean covers(int[] features, int[] wanted) {
         return Arrays.stream(wanted).allMatch(feature -> Arrays.binarySearch(features, feature) >= 0);
+    }
+
+    /** Whether a file has some features, without reading its sums. */
+    static boolean covers(Path file, int[] wanted) throws IOException {
+        if (!Files.exists(file)) return false;
+        try (FileChannel channel = FileChannel.open(file, StandardOpenOption.READ)) {
+            return covers(features(file, channel, new CRC32C(), header(file, channel, new CRC32C())), wanted);
+        }
     }
 
     boolean sameFeatures(NeuronSums other) {
@@ -130,12 +143,9 @@ final class NeuronSums {
     static NeuronSums read(Path file) throws IOException {
         CRC32C crc = new CRC32C();
         try (FileChannel channel = FileChannel.open(file, StandardOpenOption.READ)) {
-            ByteBuffer header = get(file, channel, crc, 16);
-            if (header.getInt() != MAGIC || header.getInt() != VERSION) throw new InputException(file + " holds no sums that this version reads.");
-            int[] features = new int[header.getInt()];
+            ByteBuffer header = header(file, channel, crc);
+            int[] features = features(file, channel, crc, header);
             int dIn = header.getInt();
-            ByteBuffer ids = get(file, channel, crc, 4 * features.length);
-            for (int i = 0; i < features.length; i++) features[i] = ids.getInt();
             NeuronSums sums = new NeuronSums(features, dIn);
             for (ExactSums each : sums.all()) {
                 ByteBuffer line = get(file, channel, crc, dIn * ExactSums.BYTES);
@@ -145,6 +155,22 @@ final class NeuronSums {
             if (get(file, channel, crc, 4).getInt() != checksum) throw ActivationShard.damaged(file);
             return sums;
         }
+    }
+
+    private static ByteBuffer header(Path file, FileChannel channel, CRC32C crc) throws IOException {
+        ByteBuffer header = get(file, channel, crc, 16);
+        if (header.getInt() != MAGIC || header.getInt() != VERSION) throw new InputException(file + " holds no sums that this version reads.");
+        return header;
+    }
+
+    /** The numbers of the features, after their count in the header. */
+    private static int[] features(Path file, FileChannel channel, CRC32C crc, ByteBuffer header) throws IOException {
+        int count = header.getInt();
+        if (count < 0 || count > (channel.size() - channel.position()) / Integer.BYTES) throw ActivationShard.damaged(file);
+        int[] features = new int[count];
+        ByteBuffer ids = get(file, channel, crc, Integer.BYTES * count);
+        for (int i = 0; i < count; i++) features[i] = ids.getInt();
+        return features;
     }
 
     private static ByteBuffer get(Path file, FileChannel channel, CRC32C crc, int count) throws IOException {

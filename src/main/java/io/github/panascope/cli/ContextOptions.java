@@ -1,0 +1,23 @@
+package io.github.panascope.cli;
+
+import io.github.panascope.hub.InputException;
+import io.github.panascope.lens.HookedTransformer;
+import io.github.panascope.sae.Sae;
+import picocli.CommandLine.Option;
+
+/** How long rows of tokens are; the same for every command that reads some. */
+final class ContextOptions {
+    /** Where the SAE does not say in which context it was trained. */
+    private static final int DEFAULT_CONTEXT = 128;
+
+    @Option(names = "--context-size", paramLabel = "N", description = "tokens in a row (default: the SAE's)")
+    private Integer contextSize;
+
+    int of(Sae sae, HookedTransformer model) {
+        int own = sae.config().contextSize(), longest = model.config().nCtx();
+        int context = contextSize != null ? contextSize : own > 0 ? own : Math.min(DEFAULT_CONTEXT, longest);
+        if (context >= 2 && context <= longest) return context;
+        if (contextSize != null) throw new InputException("--context-size should lie between 2 and the model's n_ctx of " + longest + ", not at " + context + ".");
+        throw new InputException("the SAE's context_size of " + context + " should lie between 2 and the model's n_ctx of " + longest + ": give another with --context-size.");
+    }
+}

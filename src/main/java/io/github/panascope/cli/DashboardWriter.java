@@ -1,0 +1,168 @@
+package io.github.panascope.cli;
+
+import io.github.panascope.dashboard.DashboardConfig;
+import io.github.panascope.dashboard.DashboardPage;
+import io.github.panascope.dashboard.Dashboards;
+import io.github.panascope.dashboard.FeatureCollector;
+import io.github.panascope.dashboard.FeatureDashboard;
+import io.github.panascope.dashboard.FeatureStore;
+import io.github.panascope.dashboard.NeuronpediaJson;
+import io.github.panascope.dashboard.SaeDashboardJson;
+import io.github.panascope.lens.HookedTransformer;
+import io.github.panascope.sae.Neuronpedia;
+import io.github.panascope.sae.Sae;
+import io.github.panascope.torch.Torch;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.TreeSet;
+import java.util.function.Consumer;
+
+/** Collects what features are at rows of text, and writes their dashboards; for the commands that do. */
+final class DashboardWriter implements AutoCloseable {
+    private static final int NEURONPEDIA_BATCH = 128;
+
+    /**
+     * Where dashboards go.
+     *
+     * @param page        the HTML page
+     * @param json        SAEDashboard's JSON, or null
+     * @param neuronpedia a folder for Neuronpedia's batches, or null
+     */
+    record Files(Path page, Path json, Path neuronpedia) {
+        void require() {
+            Outputs.requireFile("--out", page);
+            Outputs.requireFile("--json", json);
+            Outputs.requireFolder("--neuronpedia", neuronpedia);
+        }
+
+        private String list() {
+            return page + (json == null ? "" : ", " + json) + (neuronpedia == null ? "" : ", " + neuronpedia);
+        }
+    }
+
+    private final InputOptions input;
+    private final HookedTransformer model;
+    private final Sae sae, folded;
+    private final RowOptions.Rows rows;
+    private final int threads;
+    private final String text;
+
+    /** Makes a copy of the SAE with decoder norms folded in, as dashboards show it. */
+    DashboardWriter(InputOptions input, HookedTransformer model, Sae sae, RowOptions.Rows rows, Integer threads) {
+        this.input = input;
+        this.model = model;
+        this.rows = rows;
+        this.threads = threads != null ? threads : Torch.threads();
+        boolean folds = !sae.config().architecture().equals("topk") || sae.config().rescaleActsByDecoderNorm();
+        if (!folds) input.print("A topk SAE's features are shown as they are: scaling them by decoder norms would change which are the k largest.");
+        this.folded = folds ? sae.foldWDecNorm() : null;
+        this.sae = folds ? folded : sae;
+        this.text = rows.name() + ", " + rows.how() + (sae.config().prependBos() ? "" : ", without <|endoftext|>");
+    }
+
+    @Override
+    public void close() {
+        if (folded != null) folded.close();
+    }
+
+    /** The folder named, or else one for these features among those of {@code parent}. */
+    FeatureStore open(Path named, Path parent, int[] features) {
+        FeatureStore.Identity identity = FeatureCollector.identity(model, sae, text, rows.context());
+        int[] sorted = Arrays.stream(features).sorted().toArray();
+        return named != null ? FeatureStore.open(named, identity, sorted, sae.config().dIn()) : FeatureStore.openWithin(parent, identity, sorted, sae.config().dIn());
+    }
+
+    /** Adds the rows of a range that the folder lacks. */
+    void collect(FeatureStore store, long first, long end, int shardRows) {
+        store.requireSameText(row -> rows.tokens().row((int) row), rows.tokens().rows());
+        long missing = store.missing(first, end).stream().mapToLong(gap -> gap[1] - gap[0]).sum(), here = end - first - missing;
+        if (here > 0) input.print(here + " of " + (end - first) + " rows are there already, in " + store.folder());
+        try (Progress progress = new Progress("Collecting features, rows", input.quiet())) {
+            FeatureCollector.collect(model, sae, store, row -> rows.tokens().row((int) row), first, end, rows.context(), shardRows, threads, done -> progress.update(done, missing));
+        }
+    }
+
+    /** Writes the dashboards of some features. {@code seen} may be null; it gets each. */
+    void write(FeatureStore store, DashboardConfig config, int[] features, Files files, Consumer<FeatureDashboard> seen) {
+        Dashboards dashboards = Dashboards.of(model, sae, store, config);
+        List<Consumer<FeatureDashboard>> others = new ArrayList<>();
+        if (seen != null) others.add(seen);
+        Batches batches = new Batches(files.neuronpedia, dashboards);
+        if (files.neuronpedia != null) others.add(batches);
+        DashboardPage.Header header = new DashboardPage.Header("Features of " + input.saeName(), facts(dashboards, config), Neuronpedia.featurePages(sae.config()).orElse(null));
+        try (DashboardPage page = new DashboardPage(header, model.tokenizer()); Progress progress = new Progress("Dashboards, features", input.quiet())) {
+            if (files.json == null) write(dashboards, features, page, progress, others);
+            else {
+                SaeDashboardJson.write(files.json, json -> {
+                    others.add(json);
+                    write(dashboards, features, page, progress, others);
+                });
+            }
+            batches.flush();
+            page.write(files.page);
+        }
+        input.print("Wrote " + files.list() + " (" + features.length + " features, " + dashboards.rows() + " rows)");
+    }
+
+    /** A dashboard as the page takes it, with what it was packed from if anything else takes that. */
+    private record Made(DashboardPage.Packed packed, FeatureDashboard dashboard) {}
+
+    private void write(Dashboards dashboards, int[] features, DashboardPage page, Progress progress, List<Consumer<FeatureDashboard>> others) {
+        dashboards.forEach(features, threads, dashboard -> new Made(page.pack(dashboard), others.isEmpty() ? null : dashboard), made -> {
+            page.add(made.packed);
+            for (Consumer<FeatureDashboard> other : others) other.accept(made.dashboard);
+            progress.update(page.size(), features.length);
+        });
+    }
+
+    /** Neuronpedia's batches, each written when it is full. */
+    private final class Batches implements Consumer<FeatureDashboard> {
+        private final Path folder;
+        private final Dashboards dashboards;
+        private final List<FeatureDashboard> batch = new ArrayList<>();
+        private int written;
+
+        Batches(Path folder, Dashboards dashboards) {
+            this.folder = folder;
+            this.dashboards = dashboards;
+        }
+
+        @Override
+        public void accept(FeatureDashboard dashboard) {
+            batch.add(dashboard);
+            if (batch.size() == NEURONPEDIA_BATCH) flush();
+        }
+
+        void flush() {
+            if (batch.isEmpty()) return;
+            NeuronpediaJson.write(folder.resolve("batch-" + written++ + ".json"), sae.config(), model.tokenizer(), dashboards.rows(), dashboards.context(), rows.name(), batch);
+            batch.clear();
+        }
+    }
+
+    private Map<String, String> facts(Dashboards dashboards, DashboardConfig config) {
+        Map<String, String> facts = new LinkedHashMap<>();
+        facts.put("Model", input.modelName(sae));
+        facts.put("SAE", input.saeName() + ", " + sae.config().architecture() + ", " + sae.config().dSae() + " features at " + sae.config().hookName());
+        facts.put("Text", text);
+        facts.put("Rows", dashboards.rows() + " of " + dashboards.context() + " tokens");
+        facts.put("Excluded", excluded(config, dashboards));
+        facts.put("Activations", folded == null ? "as the SAE gives them" : "after folding decoder norms into the encoder (fold_W_dec_norm)");
+        facts.put("Correlated features", config.correlatedFeatures() == DashboardConfig.Among.ALL ? "among all features of the SAE" : "among the features shown");
+        facts.put("Ablation", config.performAblationExperiments() ? "loss effects are exact, by running the model again without the feature; blue helps, red hurts" : "not asked for (--ablation)");
+        facts.put("Made by", "panascope " + Version.number());
+        return facts;
+    }
+
+    private static String excluded(DashboardConfig config, Dashboards dashboards) {
+        List<String> rules = new ArrayList<>();
+        if (!config.ignoreTokens().isEmpty()) rules.add("tokens " + new TreeSet<>(config.ignoreTokens()));
+        if (!config.ignorePositions().isEmpty()) rules.add("positions " + new TreeSet<>(config.ignorePositions()));
+        if (config.ignoreHighActivationNormMultiple() != Double.POSITIVE_INFINITY) rules.add("norms above " + config.ignoreHighActivationNormMultiple() + " times the row's median");
+        return rules.isEmpty() ? "no position; the first token of each row counts too (--ignore-bos)" : dashboards.excluded() + " positions: " + String.join(", ", rules) + "; correlations are over all positions";
+    }
+}

@@ -1,0 +1,66 @@
+package io.github.panascope.cli;
+
+import io.github.panascope.hub.Dataset;
+import io.github.panascope.hub.InputException;
+import io.github.panascope.lens.HookedTransformer;
+import io.github.panascope.lens.TokenDataset;
+import io.github.panascope.lens.Tokenization;
+import io.github.panascope.sae.Sae;
+import java.util.Arrays;
+import java.util.function.Consumer;
+import java.util.stream.Collectors;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Option;
+
+/** Which documents to read, and how rows of tokens are made of them; the same for every command that does so as TransformerLens. */
+final class RowOptions {
+    @Mixin private DatasetOptions dataset;
+    @Mixin private ContextOptions context;
+
+    @Option(names = "--tokenization", paramLabel = "character-chunks|whitespace-chunks|per-document", defaultValue = "character-chunks", description = "TransformerLens's algorithm until 2.17 (default), of 2.18, or of later 3.x")
+    private String tokenization;
+
+    /**
+     * Rows of tokens.
+     *
+     * @param tokens  the rows that are used, of all that there are
+     * @param context tokens in a row
+     * @param name    of the dataset, for people
+     * @param how     they were made
+     */
+    record Rows(TokenDataset tokens, int context, String name, String how) {}
+
+    private Dataset documents;
+
+    /** Complains about what was asked for before anything takes time. */
+    void check(InputOptions input) {
+        algorithm();
+        if (dataset.isNamed()) documents = dataset.open(null, input.hub());
+    }
+
+    private Tokenization algorithm() {
+        for (Tokenization algorithm : Tokenization.values()) if (algorithm.toString().equals(tokenization)) return algorithm;
+        throw new InputException("--tokenization should be " + Arrays.stream(Tokenization.values()).map(Tokenization::toString).collect(Collectors.joining(", ")) + ", not '" + tokenization + "'.");
+    }
+
+    /** At most so many rows. */
+    Rows read(InputOptions input, HookedTransformer model, Sae sae, long limit) {
+        int size = context.of(sae, model);
+        if (documents == null) documents = dataset.open(input.defaultDataset(), input.hub());
+        String name = !dataset.isNamed() && input.demo() ? "demo" : documents.name(), how = documents.isTokenized() ? "pre-tokenized" : tokenization;
+        TokenDataset tokens;
+        try (Progress progress = new Progress("Tokenizing documents", input.quiet())) {
+            long[] done = {0};
+            tokens = documents.isTokenized() ? TokenDataset.ofTokens(consumer -> documents.forEachTokens(counted(consumer, done, progress)), model.config().dVocab(), size, limit)
+                    : TokenDataset.tokenizeAndConcatenate(consumer -> documents.forEach(counted(consumer, done, progress)), model.tokenizer(), algorithm(), size, sae.config().prependBos(), limit);
+        }
+        return new Rows(tokens, size, name, how);
+    }
+
+    private static <T> Consumer<T> counted(Consumer<T> consumer, long[] done, Progress progress) {
+        return document -> {
+            consumer.accept(document);
+            progress.update(++done[0], 0);
+        };
+    }
+}
