@@ -1,0 +1,101 @@
+package io.github.panascope.dashboard;
+
+import static io.github.panascope.hub.ParquetWriter.Column.list;
+import static io.github.panascope.hub.ParquetWriter.Column.optional;
+import static io.github.panascope.hub.ParquetWriter.Column.required;
+import static io.github.panascope.hub.ParquetWriter.Type.DOUBLE;
+import static io.github.panascope.hub.ParquetWriter.Type.FLOAT;
+import static io.github.panascope.hub.ParquetWriter.Type.INT32;
+import static io.github.panascope.hub.ParquetWriter.Type.INT64;
+import static io.github.panascope.hub.ParquetWriter.Type.STRING;
+
+import io.github.panascope.dashboard.FeatureDashboard.Entry;
+import io.github.panascope.dashboard.FeatureDashboard.LogitsTable;
+import io.github.panascope.dashboard.FeatureDashboard.Sequence;
+import io.github.panascope.dashboard.FeatureDashboard.Tables;
+import io.github.panascope.hub.ParquetWriter;
+import io.github.panascope.lens.Tokenizer;
+import java.nio.file.Path;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.function.Function;
+import java.util.stream.IntStream;
+
+/**
+ * A Parquet file with a row for each feature, for questions over all of them: what dashboards say in numbers and short lists, of which those that belong together are as long
+ * as each other. Null is what there is none of: mean_active, skew and kurtosis of a feature that never fires (density is 0), and the logits of one that does not write to the
+ * residual stream. Numbers are not rounded. A token that is no whole character is shown with U+FFFD, so that two may look alike.
+ */
+public final class FeatureTable {
+    private FeatureTable() {}
+
+    /**
+     * Writes a file; an older one is replaced whole.
+     *
+     * @param facts what everything rests on, as name and value; kept in the file's metadata
+     * @throws io.github.panascope.hub.InputException if it cannot be written
+     */
+    public static void write(Path file, Tokenizer tokenizer, Map<String, String> facts, SaeDashboardJson.Source dashboards) {
+        ParquetWriter.write(file, columns(tokenizer), facts, dashboards::forEach);
+    }
+
+    private static List<ParquetWriter.Column<FeatureDashboard>> columns(Tokenizer tokenizer) {
+        return List.of(
+                required("feature", INT32, FeatureDashboard::feature),
+                required("density", DOUBLE, dashboard -> dashboard.statistics().density()),
+                required("frac_nonzero", DOUBLE, dashboard -> dashboard.statistics().fracNonzero()),
+                required("active", INT64, dashboard -> dashboard.statistics().active()),
+                required("positions", INT64, dashboard -> dashboard.statistics().positions()),
+                required("excluded", INT64, dashboard -> dashboard.statistics().excluded()),
+                required("max", FLOAT, dashboard -> dashboard.statistics().max()),
+                required("mean", DOUBLE, dashboard -> dashboard.statistics().mean()),
+                optional("mean_active", DOUBLE, dashboard -> dashboard.dead() ? null : dashboard.statistics().meanActive()),
+                required("std", DOUBLE, dashboard -> dashboard.statistics().std()),
+                optional("skew", DOUBLE, dashboard -> orNull(dashboard.statistics().skew())),
+                optional("kurtosis", DOUBLE, dashboard -> orNull(dashboard.statistics().kurtosis())),
+                list("top_tokens", STRING, dashboard -> tokenizer.tokens(strongest(dashboard).keySet().stream().mapToInt(Integer::intValue).toArray())),
+                list("top_activations", FLOAT, dashboard -> List.copyOf(strongest(dashboard).values())),
+                list("promoted_tokens", STRING, logits(table -> tokenizer.tokens(table.topTokenIds()))),
+                list("promoted_logits", FLOAT, logits(table -> floats(table.topLogits()))),
+                list("suppressed_tokens", STRING, logits(table -> tokenizer.tokens(table.bottomTokenIds()))),
+                list("suppressed_logits", FLOAT, logits(table -> floats(table.bottomLogits()))),
+                list("neuron_alignment", INT32, indices(Tables::neuronAlignment)),
+                list("neuron_alignment_values", FLOAT, values(Tables::neuronAlignment)),
+                list("correlated_neurons", INT32, indices(Tables::correlatedNeurons)),
+                list("correlated_neurons_pearson", FLOAT, values(Tables::correlatedNeurons)),
+                list("correlated_features", INT32, indices(Tables::correlatedFeatures)),
+                list("correlated_features_pearson", FLOAT, values(Tables::correlatedFeatures)));
+    }
+
+    private static Double orNull(double value) {
+        return Double.isNaN(value) ? null : value;
+    }
+
+    /** The tokens at its highest activations, each with the highest that it has there. */
+    private static Map<Integer, Float> strongest(FeatureDashboard dashboard) {
+        Map<Integer, Float> strongest = new LinkedHashMap<>();
+        if (dashboard.groups().isEmpty()) return strongest;
+        for (Sequence sequence : dashboard.groups().getFirst().sequences()) {
+            int at = sequence.position() - sequence.first();
+            strongest.putIfAbsent(sequence.tokenIds()[at], sequence.activations()[at]);
+        }
+        return strongest;
+    }
+
+    private static <V> Function<FeatureDashboard, List<V>> logits(Function<LogitsTable, List<V>> values) {
+        return dashboard -> dashboard.logitsTable() == null ? null : values.apply(dashboard.logitsTable());
+    }
+
+    private static Function<FeatureDashboard, List<Integer>> indices(Function<Tables, List<Entry>> entries) {
+        return dashboard -> entries.apply(dashboard.tables()).stream().map(Entry::index).toList();
+    }
+
+    private static Function<FeatureDashboard, List<Float>> values(Function<Tables, List<Entry>> entries) {
+        return dashboard -> entries.apply(dashboard.tables()).stream().map(entry -> (float) entry.value()).toList();
+    }
+
+    private static List<Float> floats(float[] values) {
+        return IntStream.range(0, values.length).mapToObj(i -> values[i]).toList();
+    }
+}
