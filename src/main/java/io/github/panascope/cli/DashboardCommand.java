@@ -41,6 +41,9 @@ final class DashboardCommand implements Callable<Integer> {
     @Option(names = "--neuronpedia", paramLabel = "DIR", description = "writes batch-N.json as Neuronpedia takes them")
     private Path neuronpedia;
 
+    @Option(names = "--table", paramLabel = "FILE", description = "writes a row for each feature as Parquet, for DuckDB, pandas, polars and others")
+    private Path table;
+
     @Option(names = "--ablation", description = "runs the model again without the feature for each sequence: what that does to the loss of each token, and to which logits")
     private boolean ablation;
 
@@ -90,7 +93,7 @@ final class DashboardCommand implements Callable<Integer> {
         parseRows();
         if (shardRows < 1) throw new InputException("--shard-rows should be at least 1, not " + shardRows + ".");
         if (threads != null && threads < 1) throw new InputException("--threads should be at least 1, not " + threads + ".");
-        DashboardWriter.Files files = new DashboardWriter.Files(out, json, neuronpedia);
+        DashboardWriter.Files files = new DashboardWriter.Files(out, json, neuronpedia, table);
         files.require();
         Outputs.requireFolder("--state", state);
         text.check(input);

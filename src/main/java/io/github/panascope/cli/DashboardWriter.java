@@ -6,6 +6,7 @@ import io.github.panascope.dashboard.Dashboards;
 import io.github.panascope.dashboard.FeatureCollector;
 import io.github.panascope.dashboard.FeatureDashboard;
 import io.github.panascope.dashboard.FeatureStore;
+import io.github.panascope.dashboard.FeatureTable;
 import io.github.panascope.dashboard.NeuronpediaJson;
 import io.github.panascope.dashboard.SaeDashboardJson;
 import io.github.panascope.lens.HookedTransformer;
@@ -18,8 +19,11 @@ import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.TreeSet;
 import java.util.function.Consumer;
+import java.util.stream.Collectors;
+import java.util.stream.Stream;
 
 /** Collects what features are at rows of text, and writes their dashboards; for the commands that do. */
 final class DashboardWriter implements AutoCloseable {
@@ -31,16 +35,18 @@ final class DashboardWriter implements AutoCloseable {
      * @param page        the HTML page
      * @param json        SAEDashboard's JSON, or null
      * @param neuronpedia a folder for Neuronpedia's batches, or null
+     * @param table       a Parquet file with a row for each feature, or null
      */
-    record Files(Path page, Path json, Path neuronpedia) {
+    record Files(Path page, Path json, Path neuronpedia, Path table) {
         void require() {
             Outputs.requireFile("--out", page);
             Outputs.requireFile("--json", json);
             Outputs.requireFolder("--neuronpedia", neuronpedia);
+            Outputs.requireFile("--table", table);
         }
 
         private String list() {
-            return page + (json == null ? "" : ", " + json) + (neuronpedia == null ? "" : ", " + neuronpedia);
+            return Stream.of(page, json, neuronpedia, table).filter(Objects::nonNull).map(Path::toString).collect(Collectors.joining(", "));
         }
     }
 
@@ -89,35 +95,32 @@ final class DashboardWriter implements AutoCloseable {
     /** Writes the dashboards of some features. {@code seen} may be null; it gets each. */
     void write(FeatureStore store, DashboardConfig config, int[] features, Files files, Consumer<FeatureDashboard> seen) {
         Dashboards dashboards = Dashboards.of(model, sae, store, config);
-        List<Consumer<FeatureDashboard>> others = new ArrayList<>();
-        if (seen != null) others.add(seen);
+        Map<String, String> facts = facts(dashboards, config);
         Batches batches = new Batches(files.neuronpedia, dashboards);
-        if (files.neuronpedia != null) others.add(batches);
-        DashboardPage.Header header = new DashboardPage.Header("Features of " + input.saeName(), facts(dashboards, config), Neuronpedia.featurePages(sae.config()).orElse(null));
+        DashboardPage.Header header = new DashboardPage.Header("Features of " + input.saeName(), facts, Neuronpedia.featurePages(sae.config()).orElse(null));
         try (DashboardPage page = new DashboardPage(header, model.tokenizer()); Progress progress = new Progress("Dashboards, features", input.quiet())) {
-            if (files.json == null) write(dashboards, features, page, progress, others);
-            else {
-                SaeDashboardJson.write(files.json, json -> {
-                    others.add(json);
-                    write(dashboards, features, page, progress, others);
-                });
-            }
+            boolean packedOnly = seen == null && files.json == null && files.neuronpedia == null && files.table == null;
+            // Whoever else takes dashboards hands them on.
+            SaeDashboardJson.Source source = consumer -> dashboards.forEach(features, threads, dashboard -> new Made(page.pack(dashboard), packedOnly ? null : dashboard), made -> {
+                page.add(made.packed);
+                if (!packedOnly) consumer.accept(made.dashboard);
+                progress.update(page.size(), features.length);
+            });
+            SaeDashboardJson.Source listed = files.table == null ? source : consumer -> FeatureTable.write(files.table, model.tokenizer(), facts, row -> source.forEach(row.andThen(consumer)));
+            Consumer<FeatureDashboard> last = dashboard -> {
+                if (seen != null) seen.accept(dashboard);
+                if (files.neuronpedia != null) batches.accept(dashboard);
+            };
+            if (files.json == null) listed.forEach(last);
+            else SaeDashboardJson.write(files.json, json -> listed.forEach(json.andThen(last)));
             batches.flush();
             page.write(files.page);
         }
         input.print("Wrote " + files.list() + " (" + features.length + " features, " + dashboards.rows() + " rows)");
     }
 
-    /** A dashboard as the page takes it, with what it was packed from if anything else takes that. */
+    /** A dashboard as the page takes it, and itself if anything else takes it. */
     private record Made(DashboardPage.Packed packed, FeatureDashboard dashboard) {}
-
-    private void write(Dashboards dashboards, int[] features, DashboardPage page, Progress progress, List<Consumer<FeatureDashboard>> others) {
-        dashboards.forEach(features, threads, dashboard -> new Made(page.pack(dashboard), others.isEmpty() ? null : dashboard), made -> {
-            page.add(made.packed);
-            for (Consumer<FeatureDashboard> other : others) other.accept(made.dashboard);
-            progress.update(page.size(), features.length);
-        });
-    }
 
     /** Neuronpedia's batches, each written when it is full. */
     private final class Batches implements Consumer<FeatureDashboard> {

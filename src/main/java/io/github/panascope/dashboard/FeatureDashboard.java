@@ -1,6 +1,8 @@
 package io.github.panascope.dashboard;
 
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Map;
 
 /**
  * All that is shown of a feature. Activations are after {@code foldWDecNorm}: on the scale on which the feature's decoder direction has length 1.
@@ -24,9 +26,20 @@ public record FeatureDashboard(int feature, Statistics statistics, Tables tables
         return statistics.active() == 0;
     }
 
-    /** The tokens at which it is highest, from the highest down, each once. */
+    /** The tokens at its highest activations, from the highest down, each once and with the highest that it has there. */
+    public Map<Integer, Float> strongestTokens() {
+        Map<Integer, Float> strongest = new LinkedHashMap<>();
+        if (groups.isEmpty()) return strongest;
+        for (Sequence sequence : groups.getFirst().sequences()) {
+            int at = sequence.position() - sequence.first();
+            strongest.putIfAbsent(sequence.tokenIds()[at], sequence.activations()[at]);
+        }
+        return strongest;
+    }
+
+    /** The ids of these tokens. */
     public int[] strongestTokenIds() {
-        return groups.isEmpty() ? new int[0] : groups.getFirst().sequences().stream().mapToInt(sequence -> sequence.tokenIds()[sequence.position() - sequence.first()]).distinct().toArray();
+        return strongestTokens().keySet().stream().mapToInt(Integer::intValue).toArray();
     }
 
     /**

@@ -11,12 +11,10 @@ import static io.github.panascope.hub.ParquetWriter.Type.STRING;
 
 import io.github.panascope.dashboard.FeatureDashboard.Entry;
 import io.github.panascope.dashboard.FeatureDashboard.LogitsTable;
-import io.github.panascope.dashboard.FeatureDashboard.Sequence;
 import io.github.panascope.dashboard.FeatureDashboard.Tables;
 import io.github.panascope.hub.ParquetWriter;
 import io.github.panascope.lens.Tokenizer;
 import java.nio.file.Path;
-import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.function.Function;
@@ -54,8 +52,8 @@ public final class FeatureTable {
                 required("std", DOUBLE, dashboard -> dashboard.statistics().std()),
                 optional("skew", DOUBLE, dashboard -> orNull(dashboard.statistics().skew())),
                 optional("kurtosis", DOUBLE, dashboard -> orNull(dashboard.statistics().kurtosis())),
-                list("top_tokens", STRING, dashboard -> tokenizer.tokens(strongest(dashboard).keySet().stream().mapToInt(Integer::intValue).toArray())),
-                list("top_activations", FLOAT, dashboard -> List.copyOf(strongest(dashboard).values())),
+                list("top_tokens", STRING, dashboard -> tokenizer.tokens(dashboard.strongestTokenIds())),
+                list("top_activations", FLOAT, dashboard -> List.copyOf(dashboard.strongestTokens().values())),
                 list("promoted_tokens", STRING, logits(table -> tokenizer.tokens(table.topTokenIds()))),
                 list("promoted_logits", FLOAT, logits(table -> floats(table.topLogits()))),
                 list("suppressed_tokens", STRING, logits(table -> tokenizer.tokens(table.bottomTokenIds()))),
@@ -70,17 +68,6 @@ public final class FeatureTable {
 
     private static Double orNull(double value) {
         return Double.isNaN(value) ? null : value;
-    }
-
-    /** The tokens at its highest activations, each with the highest that it has there. */
-    private static Map<Integer, Float> strongest(FeatureDashboard dashboard) {
-        Map<Integer, Float> strongest = new LinkedHashMap<>();
-        if (dashboard.groups().isEmpty()) return strongest;
-        for (Sequence sequence : dashboard.groups().getFirst().sequences()) {
-            int at = sequence.position() - sequence.first();
-            strongest.putIfAbsent(sequence.tokenIds()[at], sequence.activations()[at]);
-        }
-        return strongest;
     }
 
     private static <V> Function<FeatureDashboard, List<V>> logits(Function<LogitsTable, List<V>> values) {

@@ -8,6 +8,7 @@ import io.github.panascope.lens.Tokenizer;
 import io.github.panascope.sae.SaeConfig;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -18,7 +19,8 @@ import tools.jackson.databind.json.JsonMapper;
 
 /**
  * Dashboards in the batches that Neuronpedia takes ({@code batch-N.json} of SAEDashboard's NeuronpediaRunner), numbers rounded to 3 decimals as there. Tokens are decoded from
- * their bytes; a piece of a character is U+FFFD.
+ * their bytes; a piece of a character is U+FFFD. What NeuronpediaRunner shows are whole rows ({@link DashboardConfig#buffer} of -1) and five intervals, with
+ * {@code <|endoftext|>} ignored.
  */
 public final class NeuronpediaJson {
     private static final int DECIMALS = 3;
@@ -51,9 +53,13 @@ public final class NeuronpediaJson {
         FeatureDashboard.LogitsTable logits = dashboard.logitsTable() != null ? dashboard.logitsTable() : new FeatureDashboard.LogitsTable(new int[0], new float[0], new int[0], new float[0]);
         Histogram logitsHistogram = dashboard.logits() != null ? dashboard.logits() : Histogram.of(new float[0], 0, 1);
         feature.put("feature_index", dashboard.feature());
-        table(feature, "neuron_alignment", "values", "l1", dashboard.tables().neuronAlignment());
-        table(feature, "correlated_neurons", "pearson", "l1", dashboard.tables().correlatedNeurons());
-        table(feature, "correlated_features", "pearson", "l1", dashboard.tables().correlatedFeatures());
+        // Alignments come value first, correlations cosine first, as there.
+        List<Entry> alignment = dashboard.tables().neuronAlignment();
+        feature.put("neuron_alignment_indices", alignment.stream().mapToInt(Entry::index).toArray());
+        feature.put("neuron_alignment_values", rounded(alignment.stream().mapToDouble(Entry::value).toArray()));
+        feature.put("neuron_alignment_l1", rounded(alignment.stream().mapToDouble(Entry::second).toArray()));
+        correlated(feature, "correlated_neurons", dashboard.tables().correlatedNeurons());
+        correlated(feature, "correlated_features", dashboard.tables().correlatedFeatures());
         feature.put("neg_str", tokenizer.tokens(logits.bottomTokenIds()));
         feature.put("neg_values", rounded(logits.bottomLogits()));
         feature.put("pos_str", tokenizer.tokens(logits.topTokenIds()));
@@ -66,10 +72,10 @@ public final class NeuronpediaJson {
         feature.put("n_prompts_total", rows);
         feature.put("n_tokens_in_prompt", context);
         feature.put("dataset", dataset);
+        feature.put("decoder_weights_dist", List.of());
         List<Map<String, Object>> activations = new ArrayList<>();
         for (SequenceGroup group : dashboard.groups()) for (Sequence sequence : group.sequences()) activations.add(activation(group, sequence, tokenizer));
         feature.put("activations", activations);
-        feature.put("decoder_weights_dist", List.of());
         feature.put("vector", List.of());
         return feature;
     }
@@ -80,19 +86,21 @@ public final class NeuronpediaJson {
         activation.put("bin_min", top ? -1 : Histogram.rounded(group.low(), DECIMALS));
         activation.put("bin_max", Histogram.rounded(group.high(), DECIMALS));
         activation.put("bin_contains", top ? -1 : Histogram.rounded(group.contains(), 5));
-        activation.put("tokens", tokenizer.tokens(sequence.tokenIds()));
-        activation.put("values", rounded(sequence.activations()));
-        activation.put("qualifying_token_index", sequence.position() - 1); // counted without the first token, as there
+        // The first token of a row, <|endoftext|>, is left out there, and what follows is counted without it.
+        int skipped = sequence.first() == 0 ? 1 : 0, length = sequence.tokenIds().length;
+        activation.put("tokens", tokenizer.tokens(Arrays.copyOfRange(sequence.tokenIds(), skipped, length)));
+        activation.put("values", rounded(Arrays.copyOfRange(sequence.activations(), skipped, length)));
+        activation.put("qualifying_token_index", sequence.position() - sequence.first() - skipped);
         activation.put("dfa_values", List.of());
         activation.put("dfa_maxValue", 0);
         activation.put("dfa_targetIndex", -1);
         return activation;
     }
 
-    private static void table(Map<String, Object> feature, String name, String first, String second, List<Entry> entries) {
+    private static void correlated(Map<String, Object> feature, String name, List<Entry> entries) {
         feature.put(name + "_indices", entries.stream().mapToInt(Entry::index).toArray());
-        feature.put(name + "_" + second, rounded(entries.stream().mapToDouble(Entry::second).toArray()));
-        feature.put(name + "_" + first, rounded(entries.stream().mapToDouble(Entry::value).toArray()));
+        feature.put(name + "_l1", rounded(entries.stream().mapToDouble(Entry::second).toArray()));
+        feature.put(name + "_pearson", rounded(entries.stream().mapToDouble(Entry::value).toArray()));
     }
 
     private static double[] rounded(double[] values) {
