@@ -5,11 +5,17 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
+import io.github.panascope.Golden;
 import io.github.panascope.dashboard.FeatureDashboard.Ablation;
 import io.github.panascope.dashboard.FeatureDashboard.Entry;
 import io.github.panascope.dashboard.FeatureDashboard.Sequence;
 import io.github.panascope.dashboard.FeatureDashboard.SequenceGroup;
+import io.github.panascope.lens.HookedTransformer;
 import io.github.panascope.lens.Tokenizer;
+import io.github.panascope.sae.Sae;
+import io.github.panascope.torch.DType;
+import io.github.panascope.torch.Device;
+import io.github.panascope.torch.TensorScope;
 import java.io.InputStream;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
@@ -166,7 +172,7 @@ class DashboardPageTest {
     @Test
     void everyControlWorks() throws Exception {
         open(page("controls.html", 30, "When John and Mary went to the shops", true), "#feature=3");
-        assertEquals("Feature 3", browser.findElement(By.tagName("h2")).getText());
+        assertEquals("Feature 3", browser.findElement(By.cssSelector("#feature h2")).getText());
         Files.write(Path.of("target/dashboard-page.png"), browser.getScreenshotAs(OutputType.BYTES));
         assertEquals("30 of 30 features", element("count").getText());
         browser.findElement(By.cssSelector("button[aria-keyshortcuts=j]")).click();
@@ -227,6 +233,54 @@ class DashboardPageTest {
     }
 
     @Test
+    void aPromptShowsWhatMattersAtEachToken() throws Exception {
+        Golden golden = Golden.of("standard_a");
+        int[] features = {0, 3, 8, 57};
+        Path file = folder.resolve("prompt.html");
+        try (var _ = TensorScope.open(); HookedTransformer model = HookedTransformer.fromPretrained(golden.model().toString(), HookedTransformer.Options.DEFAULT, golden.hub());
+                Sae sae = Sae.fromPretrained(golden.folder().resolve("sae").toString(), Device.CPU, DType.FLOAT32, golden.hub()); DashboardPage page = new DashboardPage(new DashboardPage.Header("Prompt", Map.of(), null), TOKENIZER)) {
+            int[] tokens = Arrays.stream(model.toTokens("When John & <b>Mary</b> went to the shops", true).toLongs()).mapToInt(token -> (int) token).toArray();
+            PromptDashboard prompt = PromptDashboard.of(model, sae, tokens, DashboardConfig.DEFAULT);
+            for (int number : features) {
+                FeatureDashboard dashboard = feature(number, "the harbour was quiet and then some more", false);
+                page.add(dashboard);
+                prompt.add(dashboard);
+            }
+            page.prompt(prompt, 2);
+            page.write(file);
+        }
+        open(file, "");
+        waitFor("document.documentElement.dataset.prompt");
+        List<WebElement> buttons = browser.findElements(By.cssSelector("#prompt-tokens button"));
+        assertEquals("<|endoftext|>", buttons.getFirst().getText());
+        assertEquals("true", buttons.getLast().getDomAttribute("aria-pressed"));
+        buttons.getFirst().click();
+        waitFor("document.documentElement.dataset.prompt === 'act_size 0'");
+        List<WebElement> cards = browser.findElements(By.className("card"));
+        assertEquals(2, cards.size());
+        assertTrue(cards.getFirst().getText().startsWith("Feature 3 1.6") || cards.getFirst().getText().startsWith("Feature 3\n1.6"), cards.getFirst().getText());
+        assertEquals("true", buttons.getFirst().getDomAttribute("aria-pressed"));
+        assertEquals(11, cards.getFirst().findElements(By.className("sequence")).size(), "the prompt and ten of the highest");
+        new Actions(browser).moveToElement(cards.getFirst().findElements(By.cssSelector(".sequence span")).getFirst()).perform();
+        assertTrue(element("tip").getText().contains("of the prompt") && element("tip").getText().contains("by the lens"), element("tip").getText());
+        script("document.getElementById('metric').value = 'act_quantile'; document.getElementById('metric').dispatchEvent(new Event('input'))");
+        waitFor("document.documentElement.dataset.prompt === 'act_quantile 0'");
+        script("document.getElementById('metric').value = 'loss_effect'; document.getElementById('metric').dispatchEvent(new Event('input'))");
+        waitFor("document.documentElement.dataset.prompt === 'loss_effect 0'");
+        assertEquals("Nothing predicts the first token.", element("cards").getText());
+        buttons.get(1).click();
+        waitFor("document.documentElement.dataset.prompt === 'loss_effect 1'");
+        assertEquals(2, browser.findElements(By.className("card")).size());
+        assertTrue(element("metric-hint").getText().endsWith("by the linear lens"));
+        Files.write(Path.of("target/dashboard-prompt.png"), browser.getScreenshotAs(OutputType.BYTES));
+        browser.findElement(By.cssSelector(".card h3 a")).click();
+        waitFor("document.documentElement.dataset.shown !== '0'");
+        assertEquals(0L, script("return document.querySelectorAll('#prompt-tokens b').length"));
+        axe("with a prompt");
+        assertQuiet();
+    }
+
+    @Test
     void textOfTheCorpusStaysText() {
         open(page("evil.html", 3, EVIL, false), "");
         assertEquals(0L, script("return document.images.length"));
@@ -249,18 +303,20 @@ class DashboardPageTest {
         assertQuiet();
     }
 
+    private static void axe(String what) throws Exception {
+        try (InputStream in = DashboardPageTest.class.getResourceAsStream("/axe.min.js")) {
+            script(new String(in.readAllBytes(), StandardCharsets.UTF_8));
+        }
+        Object found = ((JavascriptExecutor) browser).executeAsyncScript("const done = arguments[arguments.length - 1]; axe.run(document).then(r => done(r.violations.map(v => v.id + ': ' + v.nodes.map(n => n.html + ' ' + n.failureSummary).slice(0, 3).join(' | '))))");
+        assertEquals(List.of(), found, what);
+    }
+
     @Test
     void axeFindsNothing() throws Exception {
-        String axe;
-        try (InputStream in = getClass().getResourceAsStream("/axe.min.js")) {
-            axe = new String(in.readAllBytes(), StandardCharsets.UTF_8);
-        }
         for (String scheme : List.of("light", "dark")) {
             open(page("axe.html", 12, "When John and Mary went to the shops", true), "#feature=3");
             browser.executeCdpCommand("Emulation.setEmulatedMedia", Map.of("features", List.of(Map.of("name", "prefers-color-scheme", "value", scheme))));
-            script(axe);
-            Object found = ((JavascriptExecutor) browser).executeAsyncScript("const done = arguments[arguments.length - 1]; axe.run(document).then(r => done(r.violations.map(v => v.id + ': ' + v.nodes.map(n => n.html + ' ' + n.failureSummary).slice(0, 3).join(' | '))))");
-            assertEquals(List.of(), found, scheme);
+            axe(scheme);
             Files.write(Path.of("target/dashboard-page-" + scheme + ".png"), browser.getScreenshotAs(OutputType.BYTES));
         }
         browser.executeCdpCommand("Emulation.setEmulatedMedia", Map.of("features", List.of()));

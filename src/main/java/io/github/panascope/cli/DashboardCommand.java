@@ -2,6 +2,7 @@ package io.github.panascope.cli;
 
 import io.github.panascope.dashboard.DashboardConfig;
 import io.github.panascope.dashboard.FeatureStore;
+import io.github.panascope.dashboard.PromptDashboard;
 import io.github.panascope.hub.InputException;
 import io.github.panascope.lens.HookedTransformer;
 import io.github.panascope.sae.Sae;
@@ -43,6 +44,12 @@ final class DashboardCommand implements Callable<Integer> {
 
     @Option(names = "--table", paramLabel = "FILE", description = "writes a row for each feature as Parquet, for DuckDB, pandas, polars and others")
     private Path table;
+
+    @Option(names = "--prompt", paramLabel = "TEXT", description = "shows above the features which of them matter most at each token of a text; without --features, the features are those active there")
+    private String prompt;
+
+    @Option(names = "--num-top-features", paramLabel = "N", defaultValue = "10", description = "features shown for each token of --prompt (default: ${DEFAULT-VALUE})")
+    private int numTopFeatures;
 
     @Option(names = "--ablation", description = "runs the model again without the feature for each sequence: what that does to the loss of each token, and to which logits")
     private boolean ablation;
@@ -93,6 +100,8 @@ final class DashboardCommand implements Callable<Integer> {
         parseRows();
         if (shardRows < 1) throw new InputException("--shard-rows should be at least 1, not " + shardRows + ".");
         if (threads != null && threads < 1) throw new InputException("--threads should be at least 1, not " + threads + ".");
+        if (prompt != null && prompt.isEmpty()) throw new InputException("--prompt should not be empty.");
+        if (numTopFeatures < 1) throw new InputException("--num-top-features should be at least 1, not " + numTopFeatures + ".");
         DashboardWriter.Files files = new DashboardWriter.Files(out, json, neuronpedia, table);
         files.require();
         Outputs.requireFolder("--state", state);
@@ -100,11 +109,12 @@ final class DashboardCommand implements Callable<Integer> {
         Device device = input.chooseDevice();
         try (var _ = TensorScope.open(); Sae sae = input.loadSae(device); HookedTransformer model = input.loadModel(device, sae)) {
             sae.requireFits(model);
-            int[] chosen = features.of(sae.config().dSae());
+            int[] asked = features.of(sae.config().dSae());
             RowOptions.Rows rows = text.read(input, model, sae, endRow);
             DashboardConfig config = config(model, rows.context());
             try (DashboardWriter writer = new DashboardWriter(input, model, sae, rows, threads)) {
-                run(writer, rows, chosen, config, files);
+                PromptDashboard seen = prompt == null ? null : writer.prompt(prompt, config);
+                run(writer, rows, seen == null || features.given() ? asked : seen.features(), config, files, seen);
             }
         }
         return 0;
@@ -118,7 +128,7 @@ final class DashboardCommand implements Callable<Integer> {
         if (endRow <= firstRow) throw new InputException("--rows " + rows + " holds no row.");
     }
 
-    private void run(DashboardWriter writer, RowOptions.Rows text, int[] chosen, DashboardConfig config, DashboardWriter.Files files) {
+    private void run(DashboardWriter writer, RowOptions.Rows text, int[] chosen, DashboardConfig config, DashboardWriter.Files files, PromptDashboard seen) {
         int there = text.tokens().rows();
         String many = there + " rows of " + text.context() + " tokens";
         if (there <= firstRow) throw new InputException("the dataset has only " + many + "; --rows " + rows + " begins after them.");
@@ -129,7 +139,7 @@ final class DashboardCommand implements Callable<Integer> {
                 input.print("Collected rows " + firstRow + " to " + (Math.min(endRow, there) - 1) + " in " + store.folder() + "; `panascope merge` joins them with the others.");
                 return;
             }
-            writer.write(store, config, chosen, files, null);
+            writer.write(store, config, chosen, files, seen == null ? null : new DashboardWriter.Prompt(seen, numTopFeatures), null);
         }
         if (open) Browser.open(out.toUri(), input);
     }

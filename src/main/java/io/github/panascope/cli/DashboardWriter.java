@@ -9,9 +9,12 @@ import io.github.panascope.dashboard.FeatureStore;
 import io.github.panascope.dashboard.FeatureTable;
 import io.github.panascope.dashboard.NeuronpediaJson;
 import io.github.panascope.dashboard.SaeDashboardJson;
+import io.github.panascope.dashboard.PromptDashboard;
+import io.github.panascope.hub.InputException;
 import io.github.panascope.lens.HookedTransformer;
 import io.github.panascope.sae.Neuronpedia;
 import io.github.panascope.sae.Sae;
+import io.github.panascope.torch.TensorScope;
 import io.github.panascope.torch.Torch;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -75,6 +78,25 @@ final class DashboardWriter implements AutoCloseable {
         if (folded != null) folded.close();
     }
 
+    /**
+     * What is shown of a prompt.
+     *
+     * @param shown features of each token
+     */
+    record Prompt(PromptDashboard dashboard, int shown) {}
+
+    /** Runs the model over a prompt. */
+    PromptDashboard prompt(String prompt, DashboardConfig config) {
+        try (var _ = TensorScope.open()) {
+            int[] tokens = Arrays.stream(model.toTokens(prompt, sae.config().prependBos()).toLongs()).mapToInt(token -> (int) token).toArray();
+            if (tokens.length > model.config().nCtx()) throw new InputException("--prompt has " + tokens.length + " tokens, more than the model's " + model.config().nCtx() + ".");
+            PromptDashboard found = PromptDashboard.of(model, sae, tokens, config);
+            if (found.features().length == 0) throw new InputException("no feature of the SAE is active at --prompt.");
+            input.print("At the prompt's " + tokens.length + " tokens, " + found.features().length + " features are active.");
+            return found;
+        }
+    }
+
     /** The folder named, or else one for these features among those of {@code parent}. */
     FeatureStore open(Path named, Path parent, int[] features) {
         FeatureStore.Identity identity = FeatureCollector.identity(model, sae, text, rows.context());
@@ -92,14 +114,14 @@ final class DashboardWriter implements AutoCloseable {
         }
     }
 
-    /** Writes the dashboards of some features. {@code seen} may be null; it gets each. */
-    void write(FeatureStore store, DashboardConfig config, int[] features, Files files, Consumer<FeatureDashboard> seen) {
+    /** Writes the dashboards of some features. {@code prompt} and {@code seen} may be null; the latter gets each dashboard. */
+    void write(FeatureStore store, DashboardConfig config, int[] features, Files files, Prompt prompt, Consumer<FeatureDashboard> seen) {
         Dashboards dashboards = Dashboards.of(model, sae, store, config);
         Map<String, String> facts = facts(dashboards, config);
         Batches batches = new Batches(files.neuronpedia, dashboards);
         DashboardPage.Header header = new DashboardPage.Header("Features of " + input.saeName(), facts, Neuronpedia.featurePages(sae.config()).orElse(null));
         try (DashboardPage page = new DashboardPage(header, model.tokenizer()); Progress progress = new Progress("Dashboards, features", input.quiet())) {
-            boolean packedOnly = seen == null && files.json == null && files.neuronpedia == null && files.table == null;
+            boolean packedOnly = seen == null && prompt == null && files.json == null && files.neuronpedia == null && files.table == null;
             // Whoever else takes dashboards hands them on.
             SaeDashboardJson.Source source = consumer -> dashboards.forEach(features, threads, dashboard -> new Made(page.pack(dashboard), packedOnly ? null : dashboard), made -> {
                 page.add(made.packed);
@@ -109,11 +131,13 @@ final class DashboardWriter implements AutoCloseable {
             SaeDashboardJson.Source listed = files.table == null ? source : consumer -> FeatureTable.write(files.table, model.tokenizer(), facts, row -> source.forEach(row.andThen(consumer)));
             Consumer<FeatureDashboard> last = dashboard -> {
                 if (seen != null) seen.accept(dashboard);
+                if (prompt != null) prompt.dashboard.add(dashboard);
                 if (files.neuronpedia != null) batches.accept(dashboard);
             };
             if (files.json == null) listed.forEach(last);
             else SaeDashboardJson.write(files.json, json -> listed.forEach(json.andThen(last)));
             batches.flush();
+            if (prompt != null) page.prompt(prompt.dashboard, prompt.shown);
             page.write(files.page);
         }
         input.print("Wrote " + files.list() + " (" + features.length + " features, " + dashboards.rows() + " rows)");

@@ -15,6 +15,10 @@ final class FeatureOptions {
     @Option(names = "--features", paramLabel = "LIST", description = "numbers and ranges, such as 0-9,14057, or all (default: the first ten and a random one)")
     private String features;
 
+    boolean given() {
+        return features != null;
+    }
+
     /** In the order in which they were given. */
     int[] of(int dSae) {
         // The same random one every time, so that two runs can be compared.

@@ -13,6 +13,7 @@ import io.github.panascope.torch.DType;
 import io.github.panascope.torch.Shape;
 import io.github.panascope.torch.Tensor;
 import io.github.panascope.torch.TensorScope;
+import java.util.Arrays;
 import java.util.List;
 
 /**
@@ -22,42 +23,48 @@ import java.util.List;
 final class Ablations {
     private final HookedTransformer model;
     private final Sae sae;
-    private final Corpus corpus;
     private final Directions directions;
     private final int hover;
     private final int layer;
 
-    Ablations(HookedTransformer model, Sae sae, Corpus corpus, Directions directions, int hover) {
+    Ablations(HookedTransformer model, Sae sae, Directions directions, int hover) {
         this.model = model;
         this.sae = sae;
-        this.corpus = corpus;
         this.directions = directions;
         this.hover = hover;
         this.layer = HookNames.layer(sae.config().hookName()).orElse(0);
     }
 
     /** The dashboard with ablations in its sequences. The column has all activations, those that do not count too. */
-    FeatureDashboard of(FeatureDashboard dashboard, Column column) {
+    FeatureDashboard of(FeatureDashboard dashboard, Column column, Corpus corpus) {
         List<SequenceGroup> groups = dashboard.groups().stream().map(group -> new SequenceGroup(group.title(), group.low(), group.high(), group.contains(),
-                group.sequences().stream().map(sequence -> sequence.with(of(sequence, column))).toList())).toList();
+                group.sequences().stream().map(sequence -> sequence.with(of(sequence, column, corpus))).toList())).toList();
         return new FeatureDashboard(dashboard.feature(), dashboard.statistics(), dashboard.tables(), dashboard.activations(), dashboard.logits(), dashboard.logitsTable(), groups);
     }
 
-    private Ablation of(Sequence sequence, Column column) {
-        int count = sequence.tokenIds().length, from = Math.max(0, sequence.first() - 1), end = sequence.first() + count - 1; // the positions that predict its tokens
-        int unpredicted = sequence.first() == 0 ? 1 : 0, predicted = count - unpredicted;
+    private Ablation of(Sequence sequence, Column column, Corpus corpus) {
+        int context = corpus.context, start = sequence.row() * context;
+        float[] activations = new float[context];
+        for (int i = 0; i < context; i++) activations[i] = column.at(start + i);
+        return of(column.feature, corpus.tokens(start, context), activations, sequence.first(), sequence.tokenIds().length);
+    }
+
+    /** Of a row in which the feature has these activations, for {@code count} tokens from position {@code first} on. */
+    Ablation of(int feature, int[] tokens, float[] activationsOfRow, int first, int count) {
+        int from = Math.max(0, first - 1), end = first + count - 1; // the positions that predict its tokens
+        int unpredicted = first == 0 ? 1 : 0, predicted = count - unpredicted;
         String out = sae.config().hookNameOut(), last = "blocks." + (model.config().nLayers() - 1) + ".hook_resid_post";
         float[] loss = new float[count], lens = new float[directions.exist() ? count : 0];
         int[][] topIds = new int[count][0], bottomIds = new int[count][0];
         float[][] topValues = new float[count][0], bottomValues = new float[count][0];
         if (predicted == 0) return new Ablation(loss, lens, topIds, topValues, bottomIds, bottomValues);
         try (var _ = TensorScope.open()) {
-            long[] ids = java.util.Arrays.stream(corpus.tokens(sequence.row() * corpus.context, corpus.context)).asLongStream().toArray();
-            Tensor row = Tensor.of(ids, Shape.of(1, corpus.context)), both = Tensor.cat(0, row, row);
-            Tensor activations = activations(column, sequence.row());
+            long[] ids = Arrays.stream(tokens).asLongStream().toArray();
+            Tensor row = Tensor.of(ids, Shape.of(1, ids.length)), both = Tensor.cat(0, row, row);
+            Tensor activations = Tensor.of(activationsOfRow, Shape.of(1, ids.length)).to(model.device());
             Hooks hooks = Hooks.at(out, (x, name) -> {
                 Tensor changed = x.copy();
-                changed.slice(0, 1, 2).copy_(without(x.slice(0, 1, 2), column.feature, activations));
+                changed.slice(0, 1, 2).copy_(without(x.slice(0, 1, 2), feature, activations));
                 return changed;
             }).and("ln_final.hook_normalized", (x, name) -> x.slice(1, from, end));
             Forward run = model.forward(both).hooks(hooks).caching(last);
@@ -66,12 +73,12 @@ final class Ablations {
                 run.startAtLayer(layer, Tensor.cat(0, prefix, prefix));
             }
             Tensor logProbs = run.logits().to(DType.FLOAT32).logSoftmax(-1), raised = logProbs.select(0, 0).sub(logProbs.select(0, 1)); // [positions, d_vocab]
-            Tensor targets = Tensor.of(java.util.Arrays.copyOfRange(ids, from + 1, end + 1), Shape.of(predicted, 1)).to(model.device());
+            Tensor targets = Tensor.of(Arrays.copyOfRange(ids, from + 1, end + 1), Shape.of(predicted, 1)).to(model.device());
             copy(raised.gather(-1, targets).mul(-1), loss, unpredicted);
             changed(raised, 1, topIds, topValues, unpredicted);
             changed(raised, -1, bottomIds, bottomValues, unpredicted);
             if (lens.length > 0) {
-                Tensor stream = run.cache().get(last).select(0, 0).slice(0, from, end).to(DType.FLOAT32), part = activations.select(0, 0).slice(0, from, end).unsqueeze(-1).mul(direction(column.feature));
+                Tensor stream = run.cache().get(last).select(0, 0).slice(0, from, end).to(DType.FLOAT32), part = activations.select(0, 0).slice(0, from, end).unsqueeze(-1).mul(direction(feature));
                 Tensor direct = lensLogProbs(stream).sub(lensLogProbs(stream.sub(part)));
                 copy(direct.gather(-1, targets).mul(-1), lens, unpredicted);
             }
@@ -79,19 +86,13 @@ final class Ablations {
         return new Ablation(loss, lens, topIds, topValues, bottomIds, bottomValues);
     }
 
-    private Tensor lensLogProbs(Tensor stream) {
+    /** Log-probabilities [n, d_vocab] of the last residual stream [n, d_model] by the linear lens. */
+    Tensor lensLogProbs(Tensor stream) {
         return stream.div(stream.std(1)).matmul(model.weight("unembed.W_U").to(DType.FLOAT32)).logSoftmax(-1);
     }
 
     private Tensor direction(int feature) {
         return directions.of(feature / Directions.GROUP).select(0, feature % Directions.GROUP).to(DType.FLOAT32);
-    }
-
-    /** The feature's activations over a row, [1, pos]. */
-    private Tensor activations(Column column, int row) {
-        float[] values = new float[corpus.context];
-        for (int i = 0; i < values.length; i++) values[i] = column.at(row * corpus.context + i);
-        return Tensor.of(values, Shape.of(1, values.length)).to(model.device());
     }
 
     /** What the SAE writes is linear in features, unless it puts a scale back that it took from its input. */

@@ -54,6 +54,7 @@ public final class DashboardPage implements AutoCloseable {
     private final List<Object> index = new ArrayList<>();
     private final Path waiting;
     private final OutputStream features;
+    private Map<String, Object> promptContent;
 
     /** An empty page. */
     public DashboardPage(Header header, Tokenizer tokenizer) {
@@ -159,10 +160,12 @@ public final class DashboardPage implements AutoCloseable {
         if (sequence.tokenLogits().length > 0) content.put("logits", rounded(sequence.tokenLogits(), 3));
         Ablation ablation = sequence.ablation();
         if (ablation != null) {
-            content.put("loss", rounded(ablation.lossEffect(), 4));
-            content.put("lens", rounded(ablation.lensLossEffect(), 4));
-            content.put("raised", changes(ablation.topIds(), ablation.topValues()));
-            content.put("lowered", changes(ablation.bottomIds(), ablation.bottomValues()));
+            if (ablation.lensLossEffect().length > 0) content.put("lens", rounded(ablation.lensLossEffect(), 4));
+            if (ablation.lossEffect().length > 0) {
+                content.put("loss", rounded(ablation.lossEffect(), 4));
+                content.put("raised", changes(ablation.topIds(), ablation.topValues()));
+                content.put("lowered", changes(ablation.bottomIds(), ablation.bottomValues()));
+            }
         }
         return content;
     }
@@ -191,6 +194,29 @@ public final class DashboardPage implements AutoCloseable {
         });
     }
 
+    /**
+     * Shows a prompt above the features: at each of its tokens those that matter most.
+     *
+     * @param shown of each token and measure
+     */
+    public void prompt(PromptDashboard prompt, int shown) {
+        Map<String, Object> content = new LinkedHashMap<>(), metrics = new LinkedHashMap<>(), sequences = new LinkedHashMap<>();
+        for (PromptDashboard.Metric metric : PromptDashboard.Metric.values()) {
+            List<Object> positions = new ArrayList<>();
+            for (int position = 0; position < prompt.tokens().length; position++) {
+                List<Entry> top = prompt.top(metric, position, shown);
+                for (Entry entry : top) sequences.computeIfAbsent(Integer.toString(entry.index()), _ -> sequence(prompt.sequence(entry.index())));
+                positions.add(top.stream().map(entry -> List.of(entry.index(), Histogram.rounded(entry.value(), 6))).toList());
+            }
+            metrics.put(metric.title(), positions);
+        }
+        for (int token : prompt.tokens()) know(token);
+        content.put("tokens", prompt.tokens());
+        content.put("metrics", metrics);
+        content.put("sequences", sequences);
+        promptContent = content;
+    }
+
     /** How many features it has. */
     public int size() {
         return index.size();
@@ -207,6 +233,7 @@ public final class DashboardPage implements AutoCloseable {
         about.put("facts", header.facts());
         about.put("neuronpedia", header.neuronpedia());
         about.put("index", index);
+        about.put("prompt", promptContent);
         about.put("vocabulary", new TreeMap<>(vocabulary));
         String[] around = PageTemplate.of(DashboardPage.class, "dashboard.html").text("TITLE", header.title()).style("STYLE", PageTemplate.plotStyle() + PageTemplate.resource(DashboardPage.class, "dashboard.css"))
                 .script("UPLOT", PageTemplate.plotScript()).script("SCRIPT", PageTemplate.resource(DashboardPage.class, "dashboard.js")).around("DATA");

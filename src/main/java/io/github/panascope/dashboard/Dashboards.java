@@ -52,7 +52,7 @@ public final class Dashboards {
         this.neurons = store.sums();
         this.sequences = new Sequences(corpus, excluded, config);
         this.directions = new Directions(model, sae);
-        this.ablations = config.performAblationExperiments() ? new Ablations(model, sae, corpus, directions, config.topLogitsHoverdata()) : null;
+        this.ablations = config.performAblationExperiments() ? new Ablations(model, sae, directions, config.topLogitsHoverdata()) : null;
     }
 
     /**
@@ -175,7 +175,7 @@ public final class Dashboards {
                     if (own != null) logits.select(0, inGroup).toFloats(own);
                     Arrays.fill(products, 0);
                     FeatureDashboard dashboard = one(column, chosen, products, direction, own);
-                    found.add(made.apply(ablations == null ? dashboard : ablations.of(dashboard, column)));
+                    found.add(made.apply(ablations == null ? dashboard : ablations.of(dashboard, column, corpus)));
                 }
             }
         }

@@ -2,7 +2,9 @@ package io.github.panascope.dashboard;
 
 import io.github.panascope.lens.HookedTransformer;
 import io.github.panascope.sae.Sae;
+import io.github.panascope.torch.Shape;
 import io.github.panascope.torch.Tensor;
+import java.util.Arrays;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
@@ -42,11 +44,20 @@ final class Directions {
 
     /** Directions of a group, [group, d_model]; null if there are none. */
     Tensor of(int group) {
+        return of(decoder(group));
+    }
+
+    /** The same of any features, in their order. */
+    Tensor of(int[] features) {
+        return of(sae.weight("W_dec").indexSelect(0, Tensor.of(Arrays.stream(features).asLongStream().toArray(), Shape.of(features.length)).to(sae.device())));
+    }
+
+    private Tensor of(Tensor decoder) {
         String out = sae.config().hookNameOut();
         Matcher neurons = NEURONS.matcher(out), heads = HEADS.matcher(out);
-        if (neurons.matches()) return decoder(group).matmul(model.weight("blocks_" + neurons.group(1) + ".W_out").to(sae.dtype()));
-        if (heads.matches()) return decoder(group).matmul(model.weight("blocks_" + heads.group(1) + ".W_O").to(sae.dtype()));
-        return STREAM.matcher(out).matches() ? decoder(group) : null;
+        if (neurons.matches()) return decoder.matmul(model.weight("blocks_" + neurons.group(1) + ".W_out").to(sae.dtype()));
+        if (heads.matches()) return decoder.matmul(model.weight("blocks_" + heads.group(1) + ".W_O").to(sae.dtype()));
+        return STREAM.matcher(out).matches() ? decoder : null;
     }
 
     /** Logits of a group, [group, d_vocab]; null if there are none. */

@@ -59,13 +59,13 @@ function table(caption, heads, rows) {
 }
 
 const plots = [];
-function histogram(where, [heights, values, ticks], label, colours) {
+function histogram(where, [heights, values, ticks], label, colours, drawn = plots) {
   const grid = dark() ? "#3a4048" : "#e3e7eb", ink = getComputedStyle(document.body).color, width = Math.max(240, Math.min(420, where.clientWidth));
   const total = heights.reduce((a, b) => a + b, 0), half = values.length > 1 ? (values[1] - values[0]) / 2 : .5;
   where.setAttribute("role", "img");
   where.setAttribute("aria-label", `${label}: ${total} values from ${number(values[0] - half)} to ${number(values[values.length - 1] + half)}`);
   const axis = { stroke: ink, grid: { stroke: grid, width: 1 }, ticks: { stroke: grid }, font: "11px system-ui, sans-serif" };
-  plots.push(new uPlot({
+  drawn.push(new uPlot({
     width, height: 150, legend: { show: true, live: true }, cursor: { y: false, drag: { x: false, y: false } },
     scales: { x: { time: false, range: () => [values[0] - half, values[values.length - 1] + half] }, y: { range: (u, low, high) => [0, Math.max(1, high) * 1.05] } },
     axes: [{ ...axis, splits: () => ticks }, { ...axis, size: 52, values: (u, splits) => splits.map(v => v >= 1000 ? v / 1000 + "k" : v) }],
@@ -97,16 +97,18 @@ function logitTable(caption, ids, values, colour) {
   return table(caption, ["token", "logit"], ids.map((id, i) => [token(id, { style: { background: `rgba(${colour}, ${(.75 * Math.abs(values[i]) / largest).toFixed(3)})` } }), signed(values[i], 2)]));
 }
 
-function sequence(f, s, largest, largestLoss) {
+const where = (s, position) => s.row < 0 ? `position ${position} of the prompt` : `row ${s.row}, position ${position}`;
+const lossOf = s => s.loss || s.lens || [];
+function sequence(s, largest, largestLoss) {
   const line = element("div", { class: "sequence", tabindex: "0", role: "listitem" });
   const bold = s.position - s.first;
   s.tokens.forEach((id, i) => {
-    const part = element(i === bold ? "b" : "span", { style: { background: heat(s.activations[i] / largest), borderBottomColor: underline(s.loss && s.loss[i], largestLoss) } }, shown(id));
+    const part = element(i === bold ? "b" : "span", { style: { background: heat(s.activations[i] / largest), borderBottomColor: underline(lossOf(s)[i], largestLoss) } }, shown(id));
     part.addEventListener("mouseenter", () => tip(part, s, i));
     part.addEventListener("mouseleave", hideTip);
     line.append(part);
   });
-  line.setAttribute("aria-label", `${s.tokens.map(shown).join("")}; activation ${number(s.activations[bold])} at ${shown(s.tokens[bold])}, row ${s.row}, position ${s.position}`);
+  line.setAttribute("aria-label", `${s.tokens.map(shown).join("")}; activation ${number(s.activations[bold])} at ${shown(s.tokens[bold])}, ${where(s, s.position)}`);
   line.addEventListener("focus", () => tip(line.children[bold], s, bold));
   line.addEventListener("blur", hideTip);
   return line;
@@ -116,9 +118,9 @@ function tip(place, s, i) {
   const rows = [["activation", number(s.activations[i], 4)]];
   if (s.logits) rows.push(["logit of this token", signed(s.logits[i])]);
   if (s.loss) rows.push(["loss effect", signed(s.loss[i], 4)]);
-  if (s.lens && s.lens.length) rows.push(["of which direct", signed(s.lens[i], 4)]);
+  if (s.lens) rows.push([s.loss ? "of which direct" : "loss effect, by the lens", signed(s.lens[i], 4)]);
   const box = $("tip"), character = whole(s.tokens, i);
-  box.replaceChildren(token(s.tokens[i]), element("small", {}, ` row ${s.row}, position ${s.first + i}`), ...(character === null ? [] : [element("div", {}, "part of ", element("span", { class: "token" }, visible(character)))]), table("", [], rows));
+  box.replaceChildren(token(s.tokens[i]), element("small", {}, " " + where(s, s.first + i)), ...(character === null ? [] : [element("div", {}, "part of ", element("span", { class: "token" }, visible(character)))]), table("", [], rows));
   if (s.raised && (s.raised[i][0].length || s.lowered[i][0].length)) {
     const list = ([ids, values]) => ids.map((id, k) => element("div", {}, token(id), " " + signed(values[k], 4)));
     box.append(element("div", {}, element("small", {}, "log-probabilities before this token that it changes most")), element("div", { class: "logits" }, element("div", {}, ...list(s.raised[i])), element("div", {}, ...list(s.lowered[i]))));
@@ -157,16 +159,68 @@ async function show(feature) {
     middle.append(place);
     histogram(place, f.logits, "Histogram of logits", dark() ? "#79b8ff" : "#3f7fd6");
   } else middle.append(element("p", { class: "dead" }, "This feature does not write to the residual stream: it has no logits."));
-  const all = f.groups.flatMap(g => g.sequences), largest = Math.max(1e-9, ...all.flatMap(s => s.activations)), largestLoss = Math.max(0, ...all.flatMap(s => (s.loss || []).map(Math.abs)));
+  const all = f.groups.flatMap(g => g.sequences), largest = Math.max(1e-9, ...all.flatMap(s => s.activations)), largestLoss = Math.max(0, ...all.flatMap(s => lossOf(s).map(Math.abs)));
   for (const group of f.groups) {
     right.append(element("h3", { class: "group" }, group.title));
-    if (group.sequences.length) right.append(element("div", { role: "list" }, ...group.sequences.map(s => sequence(f, s, largest, largestLoss))));
+    if (group.sequences.length) right.append(element("div", { role: "list" }, ...group.sequences.map(s => sequence(s, largest, largestLoss))));
     else right.append(element("p", { class: "dead" }, "No position of this interval has enough tokens around it."));
   }
   if (!f.groups.length) right.append(element("p", { class: "dead" }, active ? "No sequences." : "No sequences: the feature is dead."));
   mark();
   document.documentElement.dataset.shown = feature;
   performance.mark("shown");
+}
+
+// ---------------------------------------------------------------------------------------------------------------- the prompt
+
+const measures = {
+  act_size: { text: value => number(value), hint: "how active features are at this token" },
+  act_quantile: { text: value => percent(value, value < .95 ? 1 : value < .99 ? 2 : 3), hint: "at which quantile of their activations over all rows features are at this token" },
+  loss_effect: { text: value => signed(value), hint: "how features at the token before change this token's loss: negative where they help" }
+};
+const cardPlots = [];
+let asked = 0;
+async function showToken(position) {
+  const { tokens, metrics, sequences } = about.prompt, metric = $("metric").value, mine = ++asked, top = metrics[metric][position];
+  const exact = Object.values(sequences).some(s => s.loss);
+  $("metric-hint").textContent = measures[metric].hint + (metric !== "loss_effect" ? "" : exact ? "; exact" : "; by the linear lens");
+  [...$("prompt-tokens").children].forEach((button, i) => button.setAttribute("aria-pressed", String(i === position)));
+  const found = await Promise.all(top.map(([feature]) => unpack(data.features[feature])));
+  if (mine !== asked) return; // another token was chosen meanwhile
+  hideTip();
+  while (cardPlots.length) cardPlots.pop().destroy();
+  $("cards").replaceChildren();
+  if (!top.length) $("cards").append(element("p", { class: "dead" }, metric === "loss_effect" && position === 0 ? "Nothing predicts the first token." : "No feature is active here."));
+  top.forEach(([feature, value], i) => {
+    const f = found[i], own = { ...sequences[feature], position }, largest = Math.max(1e-9, ...own.activations, ...f.groups.slice(0, 1).flatMap(g => g.sequences).flatMap(s => s.activations));
+    const plot = element("div", { class: "plot" }), card = element("section", { class: "card", "aria-label": "Feature " + feature }, element("h3", {}, element("a", { href: "#feature=" + feature }, "Feature " + feature), element("span", { class: "value" }, measures[metric].text(value))),
+      element("div", { role: "list" }, sequence(own, largest, Math.max(0, ...lossOf(own).map(Math.abs)))));
+    $("cards").append(card);
+    if (f.statistics[2]) {
+      card.append(element("h3", {}, "Activations, density = " + percent(f.statistics[2] / f.statistics[0])), plot);
+      histogram(plot, f.activations, "Histogram of activations", "#ff8c00", cardPlots);
+    } else card.append(element("p", { class: "dead" }, "It does not fire in the rows."));
+    if (f.logitsTable) {
+      const [topIds, highest, bottomIds, lowest] = f.logitsTable.map(column => column.slice(0, 5));
+      card.append(element("div", { class: "logits" }, logitTable("Negative logits", bottomIds, lowest, "220, 40, 40"), logitTable("Positive logits", topIds, highest, "40, 110, 230")));
+    }
+    if (f.groups.length) card.append(element("h3", {}, "Top activations"), element("div", { role: "list" }, ...f.groups[0].sequences.slice(0, 10).map(s => sequence(s, largest, Math.max(0, ...lossOf(s).map(Math.abs))))));
+  });
+  document.documentElement.dataset.prompt = metric + " " + position;
+}
+
+function startPrompt() {
+  const { tokens } = about.prompt;
+  let position = tokens.length - 1;
+  tokens.forEach((id, i) => {
+    const button = element("button", { type: "button", title: "position " + i }, shown(id));
+    button.addEventListener("click", () => { position = i; showToken(i); });
+    $("prompt-tokens").append(button);
+  });
+  $("metric").addEventListener("input", () => showToken(position));
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => showToken(position));
+  $("prompt").hidden = false;
+  showToken(position);
 }
 
 // ---------------------------------------------------------------------------------------------------------------- the list
@@ -239,5 +293,6 @@ const byFeature = new Map();
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => current !== null && show(current));
   addEventListener("scroll", hideTip, { passive: true });
   filter();
+  if (about.prompt) startPrompt();
   if (entries.length) fromAddress();
 })();

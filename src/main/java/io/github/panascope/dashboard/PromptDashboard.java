@@ -1,0 +1,232 @@
+package io.github.panascope.dashboard;
+
+import io.github.panascope.dashboard.FeatureDashboard.Ablation;
+import io.github.panascope.dashboard.FeatureDashboard.Entry;
+import io.github.panascope.dashboard.FeatureDashboard.Sequence;
+import io.github.panascope.lens.Forward;
+import io.github.panascope.lens.HookedTransformer;
+import io.github.panascope.sae.Sae;
+import io.github.panascope.torch.DType;
+import io.github.panascope.torch.Shape;
+import io.github.panascope.torch.Tensor;
+import io.github.panascope.torch.TensorScope;
+import java.util.Arrays;
+import java.util.BitSet;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.Objects;
+import java.util.TreeMap;
+
+/**
+ * What features do at one prompt, for SAEDashboard's prompt-centric view: which ones matter most at each of its tokens, by three measures. It holds no native memory.
+ *
+ * <p>Quantiles are read off features' dashboards: {@link #add} each before {@link #top} is asked for them.
+ */
+public final class PromptDashboard {
+    private static final int PAIRS_AT_ONCE = 256;
+    private static final float[] NONE = new float[0];
+
+    /** By what features are ranked at a token, under SAEDashboard's names. */
+    public enum Metric {
+        /** The activation. */
+        ACT_SIZE,
+        /** The smallest of {@link Dashboards#quantiles} at which the feature's activations over all rows are as high as here. */
+        ACT_QUANTILE,
+        /**
+         * Loss of this token with the feature, less the loss without it, lowest first: exact if ablation experiments were asked for, else by the linear lens
+         * ({@link Ablation#lensLossEffect}), which takes the feature away at the position before the token alone.
+         */
+        LOSS_EFFECT;
+
+        /** As SAEDashboard writes it: act_size. */
+        public String title() {
+            return name().toLowerCase(Locale.ROOT);
+        }
+    }
+
+    private final int[] tokens;
+    private final Map<Integer, Sequence> sequences = new TreeMap<>();
+    private final Map<Integer, double[]> quantiles = new TreeMap<>();
+
+    private PromptDashboard(int[] tokens) {
+        this.tokens = tokens;
+    }
+
+    /**
+     * Runs the model over a prompt once (and, if ablation experiments are asked for, once more for each feature that is active).
+     *
+     * @param sae    as it was when the rows were collected
+     * @param tokens of the prompt, {@code <|endoftext|>} first where the SAE was trained so
+     * @param config says where features count as zero, and whether ablation experiments are made
+     * @throws IllegalArgumentException if there are no tokens
+     */
+    public static PromptDashboard of(HookedTransformer model, Sae sae, int[] tokens, DashboardConfig config) {
+        if (tokens.length == 0) throw new IllegalArgumentException("a prompt needs at least one token");
+        PromptDashboard prompt = new PromptDashboard(tokens.clone());
+        Directions directions = new Directions(model, sae);
+        try (var _ = TensorScope.open()) {
+            long[] ids = Arrays.stream(tokens).asLongStream().toArray();
+            String hook = sae.config().hookName(), last = "blocks." + (model.config().nLayers() - 1) + ".hook_resid_post";
+            Forward run = model.forward(Tensor.of(ids, Shape.of(1, ids.length))).caching(hook, last);
+            run.logits();
+            Tensor activation = run.cache().get(hook);
+            Map<Integer, float[]> active = active(sae, activation, excluded(sae, activation, tokens, config));
+            int[] features = active.keySet().stream().mapToInt(Integer::intValue).toArray();
+            float[][] logits = new float[features.length][], lens = new float[features.length][];
+            Arrays.fill(logits, NONE);
+            Arrays.fill(lens, NONE);
+            Ablations ablations = new Ablations(model, sae, directions, config.topLogitsHoverdata());
+            if (directions.exist() && features.length > 0) {
+                Tensor directed = directions.of(features).to(DType.FLOAT32), unembed = model.weight("unembed.W_U").to(DType.FLOAT32);
+                rows(directed.matmul(unembed.indexSelect(1, Tensor.of(ids, Shape.of(ids.length)).to(model.device()))), logits);
+                lens(ablations, run.cache().get(last).select(0, 0).to(DType.FLOAT32), directed, active.values().toArray(float[][]::new), ids, lens);
+            }
+            for (int i = 0; i < features.length; i++) {
+                float[] values = active.get(features[i]);
+                Ablation ablation = config.performAblationExperiments() ? ablations.of(features[i], tokens, values, 0, tokens.length)
+                        : new Ablation(NONE, lens[i], new int[0][], new float[0][], new int[0][], new float[0][]);
+                int strongest = Dashboards.largest(values.length, 1, t -> values[t])[0];
+                prompt.sequences.put(features[i], new Sequence(-1, strongest, 0, tokens.clone(), values, logits[i], ablation));
+            }
+        }
+        return prompt;
+    }
+
+    /** The same rules as for the rows: {@link Corpus#excluded}. */
+    private static BitSet excluded(Sae sae, Tensor activation, int[] tokens, DashboardConfig config) {
+        BitSet excluded = new BitSet();
+        double limit = Double.POSITIVE_INFINITY;
+        float[] norms = new float[tokens.length];
+        if (config.ignoreHighActivationNormMultiple() != Double.POSITIVE_INFINITY) {
+            Tensor rows = sae.inputRows(activation).to(DType.FLOAT32);
+            float[] squared = rows.mul(rows).sum(-1, false).toFloats();
+            for (int i = 0; i < norms.length; i++) norms[i] = (float) Math.sqrt(squared[i]);
+            float[] sorted = norms.clone();
+            Arrays.sort(sorted);
+            limit = config.ignoreHighActivationNormMultiple() * sorted[(sorted.length - 1) / 2];
+        }
+        for (int i = 0; i < tokens.length; i++) if (config.ignorePositions().contains(i) || config.ignoreTokens().contains(tokens[i]) || norms[i] > limit) excluded.set(i);
+        return excluded;
+    }
+
+    /** Activations of the features that are active somewhere, by feature. */
+    private static Map<Integer, float[]> active(Sae sae, Tensor activation, BitSet excluded) {
+        Map<Integer, float[]> active = new TreeMap<>();
+        float[] features = sae.encode(sae.inputRows(activation)).toFloats();
+        int dSae = sae.config().dSae(), positions = features.length / dSae;
+        for (int t = 0; t < positions; t++) {
+            if (excluded.get(t)) continue;
+            for (int f = 0; f < dSae; f++) if (features[t * dSae + f] > 0) active.computeIfAbsent(f, _ -> new float[positions])[t] = features[t * dSae + f];
+        }
+        return active;
+    }
+
+    private static void rows(Tensor values, float[][] into) {
+        float[] flat = values.toFloats();
+        int width = flat.length / into.length;
+        for (int i = 0; i < into.length; i++) into[i] = Arrays.copyOfRange(flat, i * width, (i + 1) * width);
+    }
+
+    /** The linear lens at the positions where features are active, many of them in one product. */
+    private static void lens(Ablations ablations, Tensor stream, Tensor directions, float[][] activations, long[] ids, float[][] lens) {
+        int positions = ids.length, size = 0;
+        for (int f = 0; f < activations.length; f++) lens[f] = new float[positions];
+        if (positions < 2) return;
+        float[] with = ablations.lensLogProbs(stream.slice(0, 0, positions - 1)).gather(-1, Tensor.of(Arrays.copyOfRange(ids, 1, positions), Shape.of(positions - 1, 1)).to(stream.device())).toFloats();
+        int[] features = new int[PAIRS_AT_ONCE], at = new int[PAIRS_AT_ONCE];
+        for (int f = 0; f < activations.length; f++) {
+            for (int t = 0; t + 1 < positions; t++) {
+                if (activations[f][t] == 0) continue;
+                features[size] = f;
+                at[size++] = t;
+                if (size < PAIRS_AT_ONCE) continue;
+                lensOf(ablations, stream, directions, activations, ids, with, features, at, size, lens);
+                size = 0;
+            }
+        }
+        if (size > 0) lensOf(ablations, stream, directions, activations, ids, with, features, at, size, lens);
+    }
+
+    private static void lensOf(Ablations ablations, Tensor stream, Tensor directions, float[][] activations, long[] ids, float[] with, int[] features, int[] at, int size, float[][] lens) {
+        try (var _ = TensorScope.open()) {
+            long[] feature = new long[size], position = new long[size], target = new long[size];
+            float[] value = new float[size];
+            for (int i = 0; i < size; i++) {
+                feature[i] = features[i];
+                position[i] = at[i];
+                target[i] = ids[at[i] + 1];
+                value[i] = activations[features[i]][at[i]];
+            }
+            Shape pairs = Shape.of(size);
+            Tensor part = directions.indexSelect(0, Tensor.of(feature, pairs).to(stream.device())).mul(Tensor.of(value, Shape.of(size, 1)).to(stream.device()));
+            Tensor without = ablations.lensLogProbs(stream.indexSelect(0, Tensor.of(position, pairs).to(stream.device())).sub(part));
+            float[] found = without.gather(-1, Tensor.of(target, Shape.of(size, 1)).to(stream.device())).toFloats();
+            for (int i = 0; i < size; i++) lens[features[i]][at[i] + 1] = found[i] - with[at[i]];
+        }
+    }
+
+    /** The prompt's tokens. */
+    public int[] tokens() {
+        return tokens.clone();
+    }
+
+    /** The features that are active at the prompt, ascending. */
+    public int[] features() {
+        return sequences.keySet().stream().mapToInt(Integer::intValue).toArray();
+    }
+
+    /** The prompt as a sequence of a feature, around its strongest position; the row is -1. */
+    public Sequence sequence(int feature) {
+        Sequence found = sequences.get(feature);
+        if (found == null) throw new IllegalArgumentException("feature " + feature + " is not active at the prompt");
+        return found;
+    }
+
+    /** Learns a feature's quantiles; those that are not active at the prompt do not matter. */
+    public void add(FeatureDashboard dashboard) {
+        Sequence sequence = sequences.get(dashboard.feature());
+        if (sequence == null) return;
+        double[] levels = Dashboards.quantiles(), data = dashboard.statistics().quantileData(), found = new double[tokens.length];
+        int leading = levels.length - data.length;
+        for (int t = 0; t < found.length; t++) {
+            // Rounded as the table is, so that the highest activation is found in it.
+            double value = Histogram.rounded(sequence.activations()[t], 6);
+            int level = Arrays.binarySearch(data, value);
+            while (level > 0 && data[level - 1] == value) level--;
+            if (level < 0) level = -level - 1;
+            found[t] = level == data.length ? 1 : levels[leading + level];
+        }
+        quantiles.put(dashboard.feature(), found);
+    }
+
+    /**
+     * The features that matter most at a token, the first first: number, the measure, and the activation that counts for it (for LOSS_EFFECT that at the position before).
+     * Those whose dashboards were not added are left out; for LOSS_EFFECT the first token has none.
+     */
+    public List<Entry> top(Metric metric, int position, int count) {
+        Objects.checkIndex(position, tokens.length);
+        int at = metric == Metric.LOSS_EFFECT ? position - 1 : position;
+        if (at < 0) return List.of();
+        List<Entry> entries = quantiles.keySet().stream().filter(feature -> sequences.get(feature).activations()[at] > 0)
+                .map(feature -> new Entry(feature, measure(metric, feature, position), sequences.get(feature).activations()[at])).filter(entry -> !Double.isNaN(entry.value())).toList();
+        double sign = metric == Metric.LOSS_EFFECT ? -1 : 1;
+        // Many features may be at their highest quantile: then by activation.
+        return entries.stream().sorted((a, b) -> {
+            int order = Double.compare(sign * b.value(), sign * a.value());
+            return order != 0 ? order : Double.compare(b.second(), a.second());
+        }).limit(count).toList();
+    }
+
+    private double measure(Metric metric, int feature, int position) {
+        Sequence sequence = sequences.get(feature);
+        return switch (metric) {
+            case ACT_SIZE -> sequence.activations()[position];
+            case ACT_QUANTILE -> quantiles.get(feature)[position];
+            case LOSS_EFFECT -> {
+                float[] effects = sequence.ablation().lossEffect().length > 0 ? sequence.ablation().lossEffect() : sequence.ablation().lensLossEffect();
+                yield effects.length == 0 ? Double.NaN : effects[position];
+            }
+        };
+    }
+}
