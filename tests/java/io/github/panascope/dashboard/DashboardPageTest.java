@@ -3,9 +3,9 @@ package io.github.panascope.dashboard;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
-import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import io.github.panascope.Golden;
+import io.github.panascope.HeadlessBrowser;
 import io.github.panascope.dashboard.FeatureDashboard.Ablation;
 import io.github.panascope.dashboard.FeatureDashboard.Entry;
 import io.github.panascope.dashboard.FeatureDashboard.Sequence;
@@ -16,35 +16,23 @@ import io.github.panascope.sae.Sae;
 import io.github.panascope.torch.DType;
 import io.github.panascope.torch.Device;
 import io.github.panascope.torch.TensorScope;
-import java.io.InputStream;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Random;
-import java.util.logging.Level;
 import java.util.stream.IntStream;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.openqa.selenium.By;
-import org.openqa.selenium.JavascriptExecutor;
 import org.openqa.selenium.Keys;
-import org.openqa.selenium.OutputType;
 import org.openqa.selenium.WebElement;
-import org.openqa.selenium.chrome.ChromeDriver;
-import org.openqa.selenium.chrome.ChromeDriverService;
-import org.openqa.selenium.chrome.ChromeOptions;
 import org.openqa.selenium.interactions.Actions;
-import org.openqa.selenium.logging.LogEntry;
-import org.openqa.selenium.logging.LogType;
-import org.openqa.selenium.logging.LoggingPreferences;
 
 /** The page in a headless Chromium without a network; skipped where there is none. */
 class DashboardPageTest {
@@ -52,29 +40,16 @@ class DashboardPageTest {
     private static final String EVIL = "<img src=x onerror=alert(1)></script><script>alert(2)</script> & \"quoted\"";
 
     @TempDir private static Path folder;
-    private static ChromeDriver browser;
-
-    private static Path onPath(String name) {
-        return Arrays.stream(System.getenv("PATH").split(":")).map(place -> Path.of(place, name)).filter(Files::isExecutable).findFirst().orElse(null);
-    }
+    private static HeadlessBrowser browser;
 
     @BeforeAll
     static void start() {
-        Path chromium = onPath("chromium"), driver = onPath("chromedriver");
-        assumeTrue(chromium != null && driver != null, "chromium and chromedriver are not on the PATH: the page is not tried in a browser");
-        ChromeOptions options = new ChromeOptions();
-        options.setBinary(chromium.toFile());
-        options.addArguments("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--window-size=1500,1300", "--host-resolver-rules=MAP * ~NOTFOUND");
-        LoggingPreferences logs = new LoggingPreferences();
-        logs.enable(LogType.BROWSER, Level.ALL);
-        options.setCapability("goog:loggingPrefs", logs);
-        browser = new ChromeDriver(new ChromeDriverService.Builder().usingDriverExecutable(driver.toFile()).build(), options);
-        browser.manage().timeouts().scriptTimeout(Duration.ofSeconds(60));
+        browser = HeadlessBrowser.start();
     }
 
     @AfterAll
     static void end() {
-        if (browser != null) browser.quit();
+        if (browser != null) browser.close();
     }
 
     // ------------------------------------------------------------------------------------------------- pages
@@ -125,40 +100,28 @@ class DashboardPageTest {
     }
 
     private static void open(Path file, String hash) {
-        browser.get("about:blank");
-        browser.get(file.toUri() + hash);
+        browser.open(file.toUri() + hash);
         waitFor("document.documentElement.dataset.shown");
     }
 
     private static Object script(String code) {
-        return ((JavascriptExecutor) browser).executeScript(code);
+        return browser.script(code);
     }
 
     private static void waitFor(String condition) {
-        for (int i = 0; i < 200; i++) {
-            Object value = script("return " + condition);
-            if (value != null && !value.equals(false)) return;
-            try {
-                Thread.sleep(25);
-            } catch (InterruptedException e) {
-                throw new IllegalStateException(e);
-            }
-        }
-        throw new AssertionError(condition + " never held; the browser says " + browser.manage().logs().get(LogType.BROWSER).getAll());
+        browser.waitFor(condition);
     }
 
     private static void assertQuiet() {
-        List<LogEntry> said = browser.manage().logs().get(LogType.BROWSER).getAll();
-        assertTrue(said.isEmpty(), said.toString());
-        assertEquals(0L, script("return performance.getEntriesByType('resource').length"), "requests");
+        browser.assertQuiet();
     }
 
     private static WebElement element(String id) {
-        return browser.findElement(By.id(id));
+        return browser.driver.findElement(By.id(id));
     }
 
     private static List<String> listed() {
-        return browser.findElements(By.cssSelector("#list a")).stream().map(link -> link.getDomAttribute("href").replace("#feature=", "")).toList();
+        return browser.driver.findElements(By.cssSelector("#list a")).stream().map(link -> link.getDomAttribute("href").replace("#feature=", "")).toList();
     }
 
     private static void type(String id, String text) {
@@ -172,14 +135,14 @@ class DashboardPageTest {
     @Test
     void everyControlWorks() throws Exception {
         open(page("controls.html", 30, "When John and Mary went to the shops", true), "#feature=3");
-        assertEquals("Feature 3", browser.findElement(By.cssSelector("#feature h2")).getText());
-        Files.write(Path.of("target/dashboard-page.png"), browser.getScreenshotAs(OutputType.BYTES));
+        assertEquals("Feature 3", browser.driver.findElement(By.cssSelector("#feature h2")).getText());
+        browser.screenshot("dashboard-page");
         assertEquals("30 of 30 features", element("count").getText());
-        browser.findElement(By.cssSelector("button[aria-keyshortcuts=j]")).click();
+        browser.driver.findElement(By.cssSelector("button[aria-keyshortcuts=j]")).click();
         waitFor("document.documentElement.dataset.shown === '4'");
-        browser.findElement(By.tagName("body")).sendKeys("k");
+        browser.driver.findElement(By.tagName("body")).sendKeys("k");
         waitFor("document.documentElement.dataset.shown === '3'");
-        browser.findElement(By.tagName("body")).sendKeys("j");
+        browser.driver.findElement(By.tagName("body")).sendKeys("j");
         waitFor("document.documentElement.dataset.shown === '4'");
         type("search", "harbour");
         assertEquals(List.of("3"), listed());
@@ -204,8 +167,8 @@ class DashboardPageTest {
         assertTrue(element("feature").getText().contains("Dead: this feature does not fire"), element("feature").getText());
         assertTrue(element("feature").getText().contains("it has no logits"));
         open(folder.resolve("controls.html"), "#feature=3");
-        assertEquals("https://neuronpedia.org/gpt2-small/8-res-jb/3", browser.findElement(By.linkText("Neuronpedia")).getDomAttribute("href"));
-        browser.findElement(By.linkText("4")).click(); // among the correlated features
+        assertEquals("https://neuronpedia.org/gpt2-small/8-res-jb/3", browser.driver.findElement(By.linkText("Neuronpedia")).getDomAttribute("href"));
+        browser.driver.findElement(By.linkText("4")).click(); // among the correlated features
         waitFor("document.documentElement.dataset.shown === '4'");
         assertQuiet();
     }
@@ -213,16 +176,16 @@ class DashboardPageTest {
     @Test
     void pointingAndTheKeyboardShowWhatATokenIs() {
         open(page("tips.html", 4, "naïve 🙂🚀 done \u200b Привет ‘x’", true), "");
-        WebElement token = browser.findElements(By.cssSelector(".sequence b")).getFirst();
-        new Actions(browser).moveToElement(token).perform();
+        WebElement token = browser.driver.findElements(By.cssSelector(".sequence b")).getFirst();
+        new Actions(browser.driver).moveToElement(token).perform();
         assertTrue(element("tip").isDisplayed());
         String tip = element("tip").getText();
         for (String part : List.of("activation", "3.0000", "loss effect", "+0.5000", "row 0, position 20", "changes most")) assertTrue(tip.contains(part), tip);
-        WebElement sequence = browser.findElements(By.cssSelector(".sequence")).get(3);
+        WebElement sequence = browser.driver.findElements(By.cssSelector(".sequence")).get(3);
         script("document.querySelectorAll('.sequence')[3].focus()");
         assertTrue(element("tip").isDisplayed());
         assertTrue(sequence.getDomAttribute("aria-label").contains("row 3, position 20"));
-        browser.findElement(By.tagName("body")).sendKeys(Keys.ESCAPE);
+        browser.driver.findElement(By.tagName("body")).sendKeys(Keys.ESCAPE);
         assertFalse(element("tip").isDisplayed());
         // Pieces of a character show their bytes, and together the character.
         String shown = (String) script("return document.querySelector('.sequence').textContent");
@@ -251,17 +214,17 @@ class DashboardPageTest {
         }
         open(file, "");
         waitFor("document.documentElement.dataset.prompt");
-        List<WebElement> buttons = browser.findElements(By.cssSelector("#prompt-tokens button"));
+        List<WebElement> buttons = browser.driver.findElements(By.cssSelector("#prompt-tokens button"));
         assertEquals("<|endoftext|>", buttons.getFirst().getText());
         assertEquals("true", buttons.getLast().getDomAttribute("aria-pressed"));
         buttons.getFirst().click();
         waitFor("document.documentElement.dataset.prompt === 'act_size 0'");
-        List<WebElement> cards = browser.findElements(By.className("card"));
+        List<WebElement> cards = browser.driver.findElements(By.className("card"));
         assertEquals(2, cards.size());
         assertTrue(cards.getFirst().getText().startsWith("Feature 3 1.6") || cards.getFirst().getText().startsWith("Feature 3\n1.6"), cards.getFirst().getText());
         assertEquals("true", buttons.getFirst().getDomAttribute("aria-pressed"));
         assertEquals(11, cards.getFirst().findElements(By.className("sequence")).size(), "the prompt and ten of the highest");
-        new Actions(browser).moveToElement(cards.getFirst().findElements(By.cssSelector(".sequence span")).getFirst()).perform();
+        new Actions(browser.driver).moveToElement(cards.getFirst().findElements(By.cssSelector(".sequence span")).getFirst()).perform();
         assertTrue(element("tip").getText().contains("of the prompt") && element("tip").getText().contains("by the lens"), element("tip").getText());
         script("document.getElementById('metric').value = 'act_quantile'; document.getElementById('metric').dispatchEvent(new Event('input'))");
         waitFor("document.documentElement.dataset.prompt === 'act_quantile 0'");
@@ -270,13 +233,13 @@ class DashboardPageTest {
         assertEquals("Nothing predicts the first token.", element("cards").getText());
         buttons.get(1).click();
         waitFor("document.documentElement.dataset.prompt === 'loss_effect 1'");
-        assertEquals(2, browser.findElements(By.className("card")).size());
+        assertEquals(2, browser.driver.findElements(By.className("card")).size());
         assertTrue(element("metric-hint").getText().endsWith("by the linear lens"));
-        Files.write(Path.of("target/dashboard-prompt.png"), browser.getScreenshotAs(OutputType.BYTES));
-        browser.findElement(By.cssSelector(".card h3 a")).click();
+        browser.screenshot("dashboard-prompt");
+        browser.driver.findElement(By.cssSelector(".card h3 a")).click();
         waitFor("document.documentElement.dataset.shown !== '0'");
         assertEquals(0L, script("return document.querySelectorAll('#prompt-tokens b').length"));
-        axe("with a prompt");
+        browser.assertAccessible("with a prompt");
         assertQuiet();
     }
 
@@ -303,22 +266,14 @@ class DashboardPageTest {
         assertQuiet();
     }
 
-    private static void axe(String what) throws Exception {
-        try (InputStream in = DashboardPageTest.class.getResourceAsStream("/axe.min.js")) {
-            script(new String(in.readAllBytes(), StandardCharsets.UTF_8));
-        }
-        Object found = ((JavascriptExecutor) browser).executeAsyncScript("const done = arguments[arguments.length - 1]; axe.run(document).then(r => done(r.violations.map(v => v.id + ': ' + v.nodes.map(n => n.html + ' ' + n.failureSummary).slice(0, 3).join(' | '))))");
-        assertEquals(List.of(), found, what);
-    }
-
     @Test
     void axeFindsNothing() throws Exception {
         for (String scheme : List.of("light", "dark")) {
             open(page("axe.html", 12, "When John and Mary went to the shops", true), "#feature=3");
-            browser.executeCdpCommand("Emulation.setEmulatedMedia", Map.of("features", List.of(Map.of("name", "prefers-color-scheme", "value", scheme))));
-            axe(scheme);
-            Files.write(Path.of("target/dashboard-page-" + scheme + ".png"), browser.getScreenshotAs(OutputType.BYTES));
+            browser.colours(scheme);
+            browser.assertAccessible(scheme);
+            browser.screenshot("dashboard-page-" + scheme);
         }
-        browser.executeCdpCommand("Emulation.setEmulatedMedia", Map.of("features", List.of()));
+        browser.colours("");
     }
 }

@@ -87,9 +87,10 @@ final class DashboardWriter implements AutoCloseable {
 
     /** Runs the model over a prompt. */
     PromptDashboard prompt(String prompt, DashboardConfig config) {
+        int length = model.tokenizer().encode(prompt).length + (sae.config().prependBos() ? 1 : 0);
+        if (length > model.config().nCtx()) throw new InputException("--prompt has " + length + " tokens, more than the model's context of " + model.config().nCtx() + ".");
         try (var _ = TensorScope.open()) {
             int[] tokens = Arrays.stream(model.toTokens(prompt, sae.config().prependBos()).toLongs()).mapToInt(token -> (int) token).toArray();
-            if (tokens.length > model.config().nCtx()) throw new InputException("--prompt has " + tokens.length + " tokens, more than the model's " + model.config().nCtx() + ".");
             PromptDashboard found = PromptDashboard.of(model, sae, tokens, config);
             if (found.features().length == 0) throw new InputException("no feature of the SAE is active at --prompt.");
             input.print("At the prompt's " + tokens.length + " tokens, " + found.features().length + " features are active.");

@@ -37,7 +37,7 @@ final class ReportPage {
 
     private static String losses(Metrics metrics) {
         Metrics.Prompt prompt = metrics.prompt();
-        return "<table><thead><tr><th scope=\"col\"></th><th scope=\"col\">original</th><th scope=\"col\">reconstructed</th><th scope=\"col\">zero-ablated</th><th scope=\"col\">score</th></tr></thead><tbody>"
+        return "<table><thead><tr><th scope=\"col\">tokens of</th><th scope=\"col\">original</th><th scope=\"col\">reconstructed</th><th scope=\"col\">zero-ablated</th><th scope=\"col\">score</th></tr></thead><tbody>"
                 + losses(metrics.rows() + " rows", metrics.ceOrig(), metrics.ceReconstr(), metrics.ceZero()) + losses("the prompt", prompt.ceOrig(), prompt.ceReconstr(), prompt.ceZero()) + "</tbody></table>";
     }
 

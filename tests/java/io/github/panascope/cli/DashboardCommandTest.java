@@ -1,0 +1,136 @@
+package io.github.panascope.cli;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import io.github.panascope.LeakCheck;
+import java.io.ByteArrayOutputStream;
+import java.io.IOException;
+import java.io.PrintStream;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.extension.ExtendWith;
+import org.junit.jupiter.api.io.TempDir;
+import tools.jackson.databind.JsonNode;
+import tools.jackson.databind.json.JsonMapper;
+
+/** {@code panascope dashboard} and {@code merge} as a user has them, on the demo. */
+@ExtendWith(LeakCheck.class)
+class DashboardCommandTest {
+    @TempDir private Path folder;
+    private final PrintStream out = System.out, err = System.err;
+    private final ByteArrayOutputStream printed = new ByteArrayOutputStream(), complained = new ByteArrayOutputStream();
+
+    @BeforeEach
+    void capture() {
+        System.setProperty("panascope.demo", Path.of("src/demo/bundle").toString());
+        System.setOut(new PrintStream(printed, true, StandardCharsets.UTF_8));
+        System.setErr(new PrintStream(complained, true, StandardCharsets.UTF_8));
+    }
+
+    @AfterEach
+    void release() {
+        System.setOut(out);
+        System.setErr(err);
+        System.clearProperty("panascope.demo");
+    }
+
+    private String output() {
+        return printed.toString(StandardCharsets.UTF_8);
+    }
+
+    private void dashboard(String... arguments) {
+        List<String> all = new ArrayList<>(List.of("dashboard"));
+        all.addAll(Arrays.asList(arguments));
+        complained.reset();
+        printed.reset();
+        assertEquals(0, Main.run(all.toArray(String[]::new)), () -> complained.toString(StandardCharsets.UTF_8));
+    }
+
+    private void assertRefused(String part, String... arguments) {
+        List<String> all = new ArrayList<>(List.of("dashboard", "--out", folder.resolve("refused/page.html").toString()));
+        all.addAll(Arrays.asList(arguments));
+        complained.reset();
+        assertEquals(2, Main.run(all.toArray(String[]::new)), () -> String.join(" ", arguments) + " was not refused");
+        String complaint = complained.toString(StandardCharsets.UTF_8);
+        assertTrue(complaint.startsWith("panascope: ") && complaint.contains(part), complaint);
+        assertEquals(1, complaint.lines().count(), complaint);
+        assertFalse(Files.exists(folder.resolve("refused")), "something was written");
+    }
+
+    private String at(String name) {
+        return folder.resolve(name).toString();
+    }
+
+    @Test
+    void everyOutputIsWrittenAndRowsAreReadOnce() throws IOException {
+        String[] all = {"--features", "0-4,9", "--rows", "24", "--out", at("page.html"), "--json", at("page.json"), "--neuronpedia", at("np"), "--table", at("features.parquet"), "--ablation", "--prompt", "When John and Mary"};
+        dashboard(all);
+        assertTrue(output().contains("(6 features, 24 rows)") && output().contains("features are active"), this::output);
+        for (String file : List.of("page.html", "page.json", "np/batch-0.json", "features.parquet")) assertTrue(Files.size(folder.resolve(file)) > 1000, file);
+        JsonNode batch = JsonMapper.shared().readTree(Files.readString(folder.resolve("np/batch-0.json")));
+        assertEquals(6, batch.get("features").size());
+        byte[] first = Files.readAllBytes(folder.resolve("page.html"));
+        dashboard(all);
+        assertTrue(output().contains("24 of 24 rows are there already"), this::output);
+        assertArrayEquals(first, Files.readAllBytes(folder.resolve("page.html")));
+        all[3] = "32"; // more rows, for the same features
+        dashboard(all);
+        assertTrue(output().contains("24 of 32 rows are there already"), this::output);
+    }
+
+    @Test
+    void rangesOfRowsAreMerged() throws IOException {
+        dashboard("--features", "0-3", "--rows", "20", "--out", at("whole.html"), "--state", at("whole"));
+        dashboard("--features", "0-3", "--rows", "0-7", "--out", at("part.html"), "--state", at("first"));
+        dashboard("--features", "0-3", "--rows", "8-19", "--out", at("part.html"), "--state", at("second"));
+        assertTrue(output().contains("Collected rows 8 to 19 in") && output().contains("panascope merge"), this::output);
+        assertEquals(0, Main.run("merge", at("merged"), at("first"), at("second")), () -> complained.toString(StandardCharsets.UTF_8));
+        dashboard("--features", "0-3", "--rows", "20", "--out", at("merged.html"), "--state", at("merged"));
+        assertTrue(output().contains("20 of 20 rows are there already"), this::output);
+        assertArrayEquals(Files.readAllBytes(folder.resolve("whole.html")), Files.readAllBytes(folder.resolve("merged.html")));
+    }
+
+    @Test
+    void aPromptChoosesTheFeatures() throws IOException {
+        dashboard("--prompt", "When John and Mary went to the shops", "--num-top-features", "3", "--rows", "8", "--out", at("page.html"));
+        String[] words = output().replaceAll("(?s).*tokens, (\\d+) features are active.*\\((\\d+) features.*", "$1 $2").split(" ");
+        assertEquals(words[0], words[1], "the dashboards are of the features that are active");
+    }
+
+    @Test
+    void badOptionsAreRefused() throws IOException {
+        assertRefused("--rows should be a number, or a range such as 1000-1999, not '1000-'", "--rows", "1000-");
+        assertRefused("--rows 5-4 holds no row", "--rows", "5-4");
+        assertRefused("--rows 0 holds no row", "--rows", "0");
+        assertRefused("begins after them", "--rows", "900000-900001");
+        assertRefused("--shard-rows should be at least 1", "--shard-rows", "0");
+        assertRefused("--threads should be at least 1", "--threads", "0");
+        assertRefused("--features: 1024 is outside the SAE's features 0 to 1023", "--features", "1024");
+        assertRefused("--features: the range 9-3 goes down", "--features", "9-3");
+        assertRefused("--features should be numbers and ranges such as 0-9,14057, or all; 'x' is neither", "--features", "x");
+        assertRefused("--buffer 64 leaves no position in rows of 128 tokens", "--buffer", "64");
+        assertRefused("should not be negative", "--n-quantiles", "-1");
+        assertRefused("--ignore-tokens: 50257 is outside 0 to 50256", "--ignore-tokens", "50257");
+        assertRefused("--ignore-positions: 128 is outside 0 to 127", "--ignore-positions", "128");
+        assertRefused("should be positive, not -2.0", "--ignore-high-activation-norm-multiple", "-2");
+        assertRefused("--prompt should not be empty", "--prompt", "");
+        assertRefused("--prompt has 301 tokens, more than the model's context of 256", "--prompt", "word" + " word".repeat(299));
+        assertRefused("--num-top-features should be at least 1", "--num-top-features", "0");
+        assertRefused("Invalid value for option '--correlated-features'", "--correlated-features", "none");
+        Path file = Files.writeString(folder.resolve("file"), "x");
+        assertRefused("is a file, not a folder", "--state", file.toString());
+        assertRefused("is a file, not a folder", "--neuronpedia", file.toString());
+        assertRefused("is a folder", "--json", Files.createDirectories(folder.resolve("d")).toString());
+        assertRefused("is a folder", "--table", folder.resolve("d").toString());
+    }
+}
