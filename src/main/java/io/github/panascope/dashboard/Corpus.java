@@ -78,11 +78,21 @@ final class Corpus {
 
     /** Adds x·v to the sum of every feature that is active with value v where the column has x. */
     void addProducts(Column column, double[] products) {
+        int[] features = new int[256];
+        float[] values = new float[256];
         for (int i = 0; i < column.size; i++) {
             int s = shard(column.indices[i]), t = column.indices[i] - firstIndex[s];
             ActivationShard shard = shards.get(s);
+            int start = shard.starts.get(t), size = shard.starts.get(t + 1) - start;
+            if (size > features.length) {
+                features = new int[2 * size];
+                values = new float[2 * size];
+            }
+            // Copied first: many small reads of a mapped file take longer than the products.
+            shard.features.get(start, features, 0, size);
+            shard.values.get(start, values, 0, size);
             double x = column.values[i];
-            for (int e = shard.starts.get(t), end = shard.starts.get(t + 1); e < end; e++) products[shard.features.get(e)] += x * shard.values.get(e);
+            for (int e = 0; e < size; e++) products[features[e]] += x * values[e];
         }
     }
 

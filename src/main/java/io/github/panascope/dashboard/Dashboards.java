@@ -32,6 +32,7 @@ public final class Dashboards {
     private static final int ENTRIES_AT_ONCE = 32 << 20;
     private static final int FEATURES_AT_ONCE = 4096;
     private static final double SMALLEST = 1e-6;
+    private static final double[] QUANTILES = levels();
 
     private final Sae sae;
     private final DashboardConfig config;
@@ -42,6 +43,8 @@ public final class Dashboards {
     private final Directions directions;
     private final Ablations ablations;
     private final int dSae;
+    /** Of every feature, √(nΣx² − (Σx)²). */
+    private final double[] spreads;
 
     private Dashboards(HookedTransformer model, Sae sae, FeatureStore store, DashboardConfig config) {
         this.sae = sae;
@@ -50,6 +53,8 @@ public final class Dashboards {
         this.corpus = new Corpus(store, dSae);
         this.excluded = corpus.excluded(config);
         this.neurons = store.sums();
+        this.spreads = new double[dSae];
+        for (int feature = 0; feature < dSae; feature++) spreads[feature] = spread(corpus.sums[feature], corpus.squares[feature]);
         this.sequences = new Sequences(corpus, excluded, config);
         this.directions = new Directions(model, sae);
         this.ablations = config.performAblationExperiments() ? new Ablations(model, sae, directions, config.topLogitsHoverdata()) : null;
@@ -86,6 +91,10 @@ public final class Dashboards {
 
     /** Where features' activations are listed by quantile: SAEDashboard's 2,350 levels, finer towards 1. */
     public static double[] quantiles() {
+        return QUANTILES.clone();
+    }
+
+    private static double[] levels() {
         List<Double> levels = new ArrayList<>();
         double[][] ranges = {{0, 0.95, 1e-3}, {0.95, 0.99, 1e-4}, {0.99, 1, 1e-5}};
         for (double[] range : ranges) {
@@ -215,7 +224,7 @@ public final class Dashboards {
         float[] sorted = Arrays.copyOf(column.values, column.size);
         Arrays.sort(sorted);
         long zeros = (long) corpus.positions - column.size;
-        double[] levels = quantiles(), data = new double[levels.length];
+        double[] levels = QUANTILES, data = new double[levels.length];
         int leading = 0;
         for (int i = 0; i < levels.length; i++) {
             double rank = levels[i] * (corpus.positions - 1.0);
@@ -235,7 +244,7 @@ public final class Dashboards {
         double l1 = 0;
         for (float value : direction) l1 += Math.abs(value);
         double sum = l1;
-        return Arrays.stream(largest(direction.length, config.nRows(), i -> direction[i])).mapToObj(i -> new Entry(i, direction[i], Math.abs(direction[i]) / sum)).toList();
+        return Arrays.stream(largest(direction, config.nRows())).mapToObj(i -> new Entry(i, direction[i], Math.abs(direction[i]) / sum)).toList();
     }
 
     private List<Entry> correlatedNeurons(int feature) {
@@ -244,38 +253,49 @@ public final class Dashboards {
         double x = corpus.sums[feature], xx = corpus.squares[feature];
         for (int j = 0; j < count; j++) {
             double xy = neurons.xy(place, j), y = neurons.y(j), yy = neurons.ySquared(j);
-            pearson[j] = pearson(xy, x, xx, y, yy);
+            pearson[j] = pearson(xy, x, spreads[feature], y, yy);
             cosine[j] = xy / (Math.sqrt(xx * yy) + SMALLEST);
         }
         if (xx == 0) return List.of();
-        return Arrays.stream(largest(count, config.nRows(), i -> pearson[i])).mapToObj(j -> new Entry(j, pearson[j], cosine[j])).toList();
+        return Arrays.stream(largest(pearson, config.nRows())).mapToObj(j -> new Entry(j, pearson[j], cosine[j])).toList();
     }
 
     private List<Entry> correlatedFeatures(Column column, int[] chosen, double[] products) {
         if (column.size == 0) return List.of();
         corpus.addProducts(column, products);
-        double x = corpus.sums[column.feature], xx = corpus.squares[column.feature];
-        boolean all = config.correlatedFeatures() == DashboardConfig.Among.ALL;
-        double[] pearson = new double[all ? dSae : chosen.length];
+        double x = corpus.sums[column.feature], xx = corpus.squares[column.feature], n = corpus.positions, spread = spreads[column.feature];
+        int[] others = config.correlatedFeatures() == DashboardConfig.Among.ALL ? null : chosen;
+        double[] pearson = new double[others == null ? dSae : others.length];
+        if (others == null) for (int other = 0; other < pearson.length; other++) pearson[other] = (n * products[other] - x * corpus.sums[other]) / (spread * spreads[other] + SMALLEST);
+        else for (int i = 0; i < pearson.length; i++) pearson[i] = (n * products[others[i]] - x * corpus.sums[others[i]]) / (spread * spreads[others[i]] + SMALLEST);
+        // One that never fires, or the feature itself, goes along with nothing.
         for (int i = 0; i < pearson.length; i++) {
-            int other = all ? i : chosen[i];
-            // One that never fires, or the feature itself, goes along with nothing.
-            pearson[i] = other == column.feature || corpus.counts[other] == 0 ? Double.NEGATIVE_INFINITY : pearson(products[other], x, xx, corpus.sums[other], corpus.squares[other]);
+            int other = others == null ? i : others[i];
+            if (other == column.feature || corpus.counts[other] == 0) pearson[i] = Double.NEGATIVE_INFINITY;
         }
-        return Arrays.stream(largest(pearson.length, config.nRows(), i -> pearson[i])).filter(i -> pearson[i] != Double.NEGATIVE_INFINITY).mapToObj(i -> {
-            int other = all ? i : chosen[i];
+        return Arrays.stream(largest(pearson, config.nRows())).filter(i -> pearson[i] != Double.NEGATIVE_INFINITY).mapToObj(i -> {
+            int other = others == null ? i : others[i];
             return new Entry(other, pearson[i], products[other] / (Math.sqrt(xx * corpus.squares[other]) + SMALLEST));
         }).toList();
     }
 
     /** (nΣxy − ΣxΣy) / (√((nΣx² − (Σx)²)(nΣy² − (Σy)²)) + 1e-6), SAEDashboard's, over all positions. */
-    private double pearson(double xy, double x, double xx, double y, double yy) {
-        double n = corpus.positions;
-        return (n * xy - x * y) / (Math.sqrt(Math.max(0, n * xx - x * x) * Math.max(0, n * yy - y * y)) + SMALLEST);
+    private double pearson(double xy, double x, double spread, double y, double yy) {
+        return (corpus.positions * xy - x * y) / (spread * spread(y, yy) + SMALLEST);
+    }
+
+    /** √(nΣx² − (Σx)²). */
+    private double spread(double sum, double squares) {
+        return Math.sqrt(Math.max(0, corpus.positions * squares - sum * sum));
     }
 
     private LogitsTable logitsTable(float[] logits) {
-        int[] top = largest(logits.length, config.nLogits(), i -> logits[i]), bottom = largest(logits.length, config.nLogits(), i -> -logits[i]);
+        Largest highest = new Largest(Math.min(config.nLogits(), logits.length)), lowest = new Largest(Math.min(config.nLogits(), logits.length));
+        for (int i = 0; i < logits.length; i++) {
+            if (logits[i] > highest.least) highest.offer(i, logits[i]);
+            if (-logits[i] > lowest.least) lowest.offer(i, -logits[i]);
+        }
+        int[] top = highest.found(), bottom = lowest.found();
         return new LogitsTable(top, at(logits, top), bottom, at(logits, bottom));
     }
 
@@ -285,27 +305,46 @@ public final class Dashboards {
         return found;
     }
 
-    @FunctionalInterface
-    interface Values {
-        double at(int index);
+    /** The places of the largest values, largest first; of equal ones those that come first. */
+    static int[] largest(float[] values, int wanted) {
+        Largest largest = new Largest(Math.min(wanted, values.length));
+        for (int i = 0; i < values.length; i++) if (values[i] > largest.least) largest.offer(i, values[i]);
+        return largest.found();
     }
 
-    /** The places of the largest values, largest first; of equal ones those that come first. */
-    static int[] largest(int count, int wanted, Values values) {
-        int[] best = new int[Math.min(wanted, count)];
-        double[] found = new double[best.length];
-        int size = 0;
-        for (int i = 0; i < count; i++) {
-            double value = values.at(i);
-            if (size == best.length && (size == 0 || !(value > found[size - 1]))) continue;
-            int at = size < best.length ? size++ : size - 1;
-            for (; at > 0 && found[at - 1] < value; at--) {
-                found[at] = found[at - 1];
-                best[at] = best[at - 1];
-            }
-            found[at] = value;
-            best[at] = i;
+    private static int[] largest(double[] values, int wanted) {
+        Largest largest = new Largest(Math.min(wanted, values.length));
+        for (int i = 0; i < values.length; i++) if (values[i] > largest.least) largest.offer(i, values[i]);
+        return largest.found();
+    }
+
+    /** Keeps the largest of those that are offered in order. */
+    private static final class Largest {
+        private final int[] places;
+        private final double[] values;
+        private int size;
+        /** What is not greater need not be offered. */
+        double least;
+
+        Largest(int capacity) {
+            places = new int[capacity];
+            values = new double[capacity];
+            least = capacity == 0 ? Double.POSITIVE_INFINITY : Double.NEGATIVE_INFINITY;
         }
-        return best;
+
+        void offer(int place, double value) {
+            int at = size < places.length ? size++ : size - 1;
+            for (; at > 0 && values[at - 1] < value; at--) {
+                values[at] = values[at - 1];
+                places[at] = places[at - 1];
+            }
+            values[at] = value;
+            places[at] = place;
+            if (size == places.length) least = values[size - 1];
+        }
+
+        int[] found() {
+            return Arrays.copyOf(places, size);
+        }
     }
 }

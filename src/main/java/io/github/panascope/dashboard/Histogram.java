@@ -14,6 +14,7 @@ import java.util.List;
  * @param ticks    where an axis may have marks: three on its longer side of 0, as many as fit on the other
  */
 public record Histogram(int[] heights, double[] values, double[] ticks) {
+    private static final int BLOCK = 1024;
     private static final Histogram EMPTY = new Histogram(new int[0], new double[0], new double[0]);
 
     /** Of values in any order; empty without any. */
@@ -26,9 +27,11 @@ public record Histogram(int[] heights, double[] values, double[] ticks) {
         }
         float low = min == max ? min - 1 : min, high = min == max ? max + 1 : max;
         int[] heights = new int[bins];
-        for (int i = 0; i < count; i++) {
-            int bin = (int) ((data[i] - low) * bins / (high - low));
-            heights[Math.min(bin, bins - 1)]++;
+        int[] found = new int[Math.min(count, BLOCK)];
+        for (int start = 0; start < count; start += BLOCK) {
+            int size = Math.min(BLOCK, count - start);
+            for (int i = 0; i < size; i++) found[i] = (int) ((data[start + i] - low) * bins / (high - low)); // by itself, so that it is done on many at once
+            for (int i = 0; i < size; i++) heights[Math.min(found[i], bins - 1)]++;
         }
         double[] values = new double[bins];
         double width = ((double) max - min) / bins;
@@ -42,7 +45,13 @@ public record Histogram(int[] heights, double[] values, double[] ticks) {
         return i < steps / 2 ? start + step * i : end - step * (steps - i - 1);
     }
 
+    private static final double[] POWERS = {1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6};
+
+    /** To so many decimals (6 at most), half to even of the exact value, as Python's round. */
     static double rounded(double value, int decimals) {
+        double scaled = value * POWERS[decimals], whole = Math.rint(scaled);
+        // The product is off by half a unit in its last place at most: unless it is that near to the middle between two, the nearest is known, and their quotient is the double next to it.
+        if (Math.abs(scaled) < 0x1p40 && Math.abs(Math.abs(scaled - whole) - 0.5) > 0x1p-12) return (whole + 0.0) / POWERS[decimals]; // no -0
         return Double.isFinite(value) ? new BigDecimal(value).setScale(decimals, RoundingMode.HALF_EVEN).doubleValue() : value;
     }
 

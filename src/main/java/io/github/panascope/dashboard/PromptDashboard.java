@@ -86,7 +86,7 @@ public final class PromptDashboard {
                 float[] values = active.get(features[i]);
                 Ablation ablation = config.performAblationExperiments() ? ablations.of(features[i], tokens, values, 0, tokens.length)
                         : new Ablation(NONE, lens[i], new int[0][], new float[0][], new int[0][], new float[0][]);
-                int strongest = Dashboards.largest(values.length, 1, t -> values[t])[0];
+                int strongest = Dashboards.largest(values, 1)[0];
                 prompt.sequences.put(features[i], new Sequence(-1, strongest, 0, tokens.clone(), values, logits[i], ablation));
             }
         }

@@ -77,15 +77,20 @@ final class Sequences {
         private final int[] indices;
         private final long[] places;
         private int count;
+        private long last = Long.MAX_VALUE;
 
         First(int capacity) {
             indices = new int[capacity];
             places = new long[capacity];
         }
 
+        boolean takes(int index, SampleOrder order) {
+            return Integer.toUnsignedLong(order.place(index)) < last;
+        }
+
         void offer(int index, SampleOrder order) {
             long place = Integer.toUnsignedLong(order.place(index));
-            if (count == indices.length && (count == 0 || place >= places[count - 1])) return;
+            if (place >= last || indices.length == 0) return;
             int at = count < indices.length ? count++ : count - 1;
             for (; at > 0 && places[at - 1] > place; at--) {
                 places[at] = places[at - 1];
@@ -93,6 +98,7 @@ final class Sequences {
             }
             places[at] = place;
             indices[at] = index;
+            if (count == indices.length) last = places[count - 1];
         }
 
         int[] found() {
@@ -113,7 +119,12 @@ final class Sequences {
         int wanted = config.quantileGroupSize();
         if ((double) corpus.positions * corpus.positions < (1L << 32) * (double) wanted) {
             First first = new First(wanted);
-            for (int index = 0; index < corpus.positions; index++) if (isCandidate(index) && column.at(index) <= high) first.offer(index, order);
+            for (int row = 0; row < corpus.positions; row += corpus.context) {
+                for (int index = row + firstCandidate, end = row + endCandidate; index < end; index++) {
+                    // Few come this early in the order: whether the others belong here need not be known.
+                    if (first.takes(index, order) && column.at(index) <= high && !excluded.get(index)) first.offer(index, order);
+                }
+            }
             return first.found();
         }
         int[] sample = new int[wanted];
