@@ -214,16 +214,38 @@ class GoldenModelTest {
         }
     }
 
+    private static double largest(Tensor values) {
+        return values.abs().reshape(-1).topk(1)[0].item();
+    }
+
+    /** The fused operators against the steps that they stand for; to float32's rounding, of which each block adds a little. */
+    @Test
+    void fusedOperatorsEqualTheSteps() {
+        for (WeightProcessing processing : List.of(WeightProcessing.DEFAULT, WeightProcessing.NONE)) {
+            try (var _ = TensorScope.open(); HookedTransformer model = load(processing)) {
+                Tensor tokens = model.toTokens(List.of("When John and Mary went to the shops, John gave the bag to", "The quick brown fox jumps over the lazy dog, again and again and on"), true);
+                HookedTransformer exact = model.exact();
+                assertTrue(exact.isExact() && !model.isExact() && exact.with(Hooks.NONE).isExact());
+                double largest = largest(exact.run(tokens));
+                assertEquals(0, largest(model.run(tokens).sub(exact.run(tokens))), 1e-5 * largest, processing.toString());
+                assertEquals(0, largest(model.forward(tokens).lossPerToken().sub(exact.forward(tokens).lossPerToken())), 2e-5 * largest, processing.toString());
+                // Whoever looks at what is in between gets the steps; exactly so, where all of it is looked at.
+                Tensor seen = model.runWithHooks(tokens, Hooks.where(name -> true, (activation, name) -> null));
+                assertTrue(exact.run(tokens).sameElements(seen));
+            }
+        }
+    }
+
     @Test
     void aSavedModelRunsTheSameWithItsHooks(@TempDir Path folder) {
         try (var _ = TensorScope.open(); HookedTransformer model = load(WeightProcessing.DEFAULT)) {
             Tensor tokens = model.toTokens("The quick brown fox");
-            Tensor expected = model.run(tokens);
+            Tensor expected = model.exact().run(tokens);
             model.save(folder.resolve("model.pt"));
             try (HookedTransformer loaded = HookedTransformer.loadTorchScript(folder.resolve("model.pt"), Device.CPU)) {
                 assertEquals(model.config(), loaded.config());
                 List<String> seen = new ArrayList<>();
-                Tensor logits = loaded.runWithHooks(tokens, Hooks.where(name -> true, (activation, name) -> {
+                Tensor logits = loaded.exact().runWithHooks(tokens, Hooks.where(name -> true, (activation, name) -> {
                     seen.add(name);
                     return null;
                 }));

@@ -29,6 +29,8 @@ public final class Forward {
     private final List<Attachment> attached = new ArrayList<>();
     private int startLayer;
     private Tensor residual;
+    /** What a run that is to be exact seems to have a hook at; the model's source asks for it. */
+    private static final String EXACT = "exact";
     private final Map<Integer, Tensor> checkpoints = new HashMap<>();
     private final Set<String> cached = new LinkedHashSet<>();
     private ActivationCache cache;
@@ -277,6 +279,7 @@ public final class Forward {
             for (String point : cached) resolved.computeIfAbsent(point, p -> new ArrayList<>()).add(keepIn(keep, detached));
             for (Attachment attachment : attached) addTo(resolved, attachment);
             if (checkpointEvery > 0) cache.recompute(this::recompute);
+            if (model.isExact()) resolved.put(EXACT, List.of());
             if (resolved.isEmpty()) return result(keep, null, detached, stopLayer, ending);
             try (HookSet set = new HookSet(resolved.keySet(), (activation, name) -> chain(resolved.get(name), activation, name))) {
                 return result(keep, set, detached, stopLayer, ending);

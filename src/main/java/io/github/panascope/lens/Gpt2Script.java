@@ -14,8 +14,8 @@ import java.util.Map;
  * that knows of TorchScript; another executor could take its place.
  */
 final class Gpt2Script {
-    /** Positions whose logits are held at once while computing a loss: 256 rows of GPT-2's vocabulary are 51 MB. */
-    private static final int LOSS_CHUNK = 256;
+    /** Positions whose logits are held at once while computing a loss: 512 rows of GPT-2's vocabulary are 103 MB; a product of fewer rows is slower. */
+    private static final int LOSS_CHUNK = Integer.getInteger("chunk", 512);
 
     private Gpt2Script() {}
 

@@ -58,6 +58,7 @@ public final class HookedTransformer implements AutoCloseable {
     private final List<String> hookNames, hookNamesOnRequest;
     private final Hooks hooks;
     private final List<Attachment> attachments;
+    private final boolean exact;
     /** Whether this is another model seen with hooks, which owns nothing. */
     private final boolean view;
 
@@ -76,10 +77,11 @@ public final class HookedTransformer implements AutoCloseable {
         this.hookNamesOnRequest = HookNames.onRequest(config);
         this.hooks = Hooks.NONE;
         this.attachments = List.of();
+        this.exact = false;
         this.view = false;
     }
 
-    private HookedTransformer(HookedTransformer model, Hooks hooks, List<Attachment> attachments) {
+    private HookedTransformer(HookedTransformer model, Hooks hooks, List<Attachment> attachments, boolean exact) {
         this.name = model.name;
         this.config = model.config;
         this.tokenizer = model.tokenizer;
@@ -94,6 +96,7 @@ public final class HookedTransformer implements AutoCloseable {
         this.hookNamesOnRequest = model.hookNamesOnRequest;
         this.hooks = hooks;
         this.attachments = List.copyOf(attachments);
+        this.exact = exact;
         this.view = true;
     }
 
@@ -102,7 +105,7 @@ public final class HookedTransformer implements AutoCloseable {
      * as long as this model, beside it and beside other views, by any number of threads.
      */
     public HookedTransformer with(Hooks others) {
-        return new HookedTransformer(this, hooks.and(others), attachments);
+        return new HookedTransformer(this, hooks.and(others), attachments, exact);
     }
 
     /** This model with something attached in every run, such as an SAE: a view, as above. What is attached to the same point already is replaced. */
@@ -110,7 +113,25 @@ public final class HookedTransformer implements AutoCloseable {
         List<Attachment> all = new ArrayList<>(attachments);
         all.removeIf(other -> other.writesAt().equals(attachment.writesAt()));
         all.add(attachment);
-        return new HookedTransformer(this, hooks, all);
+        return new HookedTransformer(this, hooks, all, exact);
+    }
+
+    /**
+     * This model going step by step, as TransformerLens does: without the fused operators that stand in for LayerNorm and attention where no hook looks at what is in
+     * between, and without the shortcuts of metrics. Slower; results differ by rounding. A view, as above.
+     */
+    public HookedTransformer exact() {
+        return new HookedTransformer(this, hooks, attachments, true);
+    }
+
+    /** Whether this is a view made by {@link #exact}. */
+    public boolean isExact() {
+        return exact;
+    }
+
+    /** Whether runs have no hooks and attachments but their own. */
+    public boolean isPlain() {
+        return hooks == Hooks.NONE && attachments.isEmpty();
     }
 
     /** Whether a run of this view may start at a block: whether nothing that is attached reads before it and writes there or later. */

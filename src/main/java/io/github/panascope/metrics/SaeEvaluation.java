@@ -68,9 +68,20 @@ public record SaeEvaluation(L0 l0, ExplainedVariance explainedVariance, Downstre
         double original = sum(plain.lossPerToken());
         Tensor reconstruction = reconstruct(sae, plain.cache().get(in), plain.cache().get(out), l0, variance);
         double reconstructed = sum(begin(model, batch, layer, prefix).hooks(Hooks.at(out, (activation, name) -> reconstruction)).lossPerToken());
+        return new double[] {original, reconstructed, zero(model, batch, layer, prefix, out)};
+    }
+
+    /**
+     * The summed loss with zeros at a hook point. If all that follows comes from there, it is the same at every position: each looks at equal ones, whose mean is any of them. So one
+     * position is enough.
+     */
+    private static double zero(HookedTransformer model, Tensor batch, int layer, Tensor prefix, String out) {
         ActivationHook zeros = (activation, name) -> activation.zerosLike();
-        double zero = sum(begin(model, batch, layer, prefix).hooks(Hooks.at(out, zeros)).lossPerToken());
-        return new double[] {original, reconstructed, zero};
+        boolean constant = !model.isExact() && model.isPlain() && prefix != null && HookNames.isBottleneck(out) && HookNames.layer(out).isPresent();
+        if (!constant) return sum(begin(model, batch, layer, prefix).hooks(Hooks.at(out, zeros)).lossPerToken());
+        Tensor logProbs = begin(model, batch.slice(0, 0, 1).slice(1, 0, 1), layer, prefix.slice(0, 0, 1).slice(1, 0, 1)).hooks(Hooks.at(out, zeros)).logits().to(DType.FLOAT32).logSoftmax(-1).reshape(-1);
+        Tensor targets = batch.slice(1, 1, batch.size(1)).reshape(-1);
+        return -sum(logProbs.indexSelect(0, targets));
     }
 
     private static Forward begin(HookedTransformer model, Tensor batch, int layer, Tensor prefix) {
@@ -95,7 +106,7 @@ public record SaeEvaluation(L0 l0, ExplainedVariance explainedVariance, Downstre
             long end = Math.min(count, start + ENCODE_CHUNK);
             try (var _ = TensorScope.open()) {
                 Sae.Encoded encoded = sae.encodeAndReconstruct(rows.slice(0, start, end));
-                long[] active = encoded.features().gt(0).sum(-1, false).toLongs();
+                long[] active = encoded.active();
                 for (int i = 0; i < active.length; i++) if ((start + i) % positions != 0) l0.add((int) active[i]);
                 variance.add(wanted.slice(0, start, end), encoded.reconstruction(), counted.slice(0, start, end));
                 result.slice(0, start, end).copy_(encoded.reconstruction());

@@ -27,12 +27,13 @@ sealed interface Architecture {
     record Standard(Tensor wEnc, Tensor bEnc, Tensor wDec, Tensor bDec) implements Architecture {
         @Override
         public Tensor encode(Tensor rows, Pre pre) throws Exception {
-            return pre.of(bEnc.addmm(rows, wEnc)).relu();
+            Tensor products = bEnc.addmm(rows, wEnc);
+            return pre == Pre.NONE ? products.relu_() : pre.of(products).relu();
         }
 
         @Override
         public Tensor encode(Tensor rows, long from, long to) {
-            return bEnc.slice(0, from, to).addmm(rows, wEnc.slice(1, from, to)).relu();
+            return bEnc.slice(0, from, to).addmm(rows, wEnc.slice(1, from, to)).relu_();
         }
     }
 
@@ -83,8 +84,9 @@ sealed interface Architecture {
         }
 
         @Override
-        public Tensor decode(Tensor features) {
-            return bDec.addmm(norms == null ? features : features.div(norms), wDec);
+        public Tensor decode(Tensor features, SparseFeatures sparse) {
+            if (norms == null) return sparse != null ? sparse.decode(wDec, bDec) : bDec.addmm(features, wDec);
+            return sparse != null ? sparse.dividedBy(norms).decode(wDec, bDec) : bDec.addmm(features.div(norms), wDec);
         }
     }
 
@@ -117,7 +119,12 @@ sealed interface Architecture {
 
     /** Rows [n, d_out] of features [n, d_sae]: a W_dec + b_dec. */
     default Tensor decode(Tensor features) {
-        return bDec().addmm(features, wDec());
+        return decode(features, SparseFeatures.of(features));
+    }
+
+    /** The same of features whose sparse form is known; null if there is none. */
+    default Tensor decode(Tensor features, SparseFeatures sparse) {
+        return sparse != null ? sparse.decode(wDec(), bDec()) : bDec().addmm(features, wDec());
     }
 
     /** [d_sae, d_out]. */

@@ -192,8 +192,14 @@ public final class Sae implements AutoCloseable {
         }
     }
 
-    /** Features [n, d_sae] of activations whose leading dimensions are laid flat, and the reconstruction in the activations' shape. */
-    public record Encoded(Tensor features, Tensor reconstruction) {}
+    /**
+     * Features of activations, and what the SAE makes of them.
+     *
+     * @param features       [n, d_sae], the activations' leading dimensions laid flat
+     * @param reconstruction in the activations' shape
+     * @param active         how many features are active at each of the n
+     */
+    public record Encoded(Tensor features, Tensor reconstruction, long[] active) {}
 
     /** Both at once, encoding once. */
     public Encoded encodeAndReconstruct(Tensor activations) {
@@ -201,7 +207,9 @@ public final class Sae implements AutoCloseable {
             Tensor rows = rows(activations);
             Normalization.Normalized normalized = config.normalization().apply(rows);
             Tensor features = architecture.encode(prepared(normalized.rows()));
-            return new Encoded(features.promote(), output(features, rows, normalized, activations).promote());
+            SparseFeatures sparse = SparseFeatures.of(features);
+            long[] active = sparse != null ? sparse.counts() : features.gt(0).sum(-1, false).toLongs();
+            return new Encoded(features.promote(), output(architecture.decode(features, sparse), rows, normalized, activations).promote(), active);
         }
     }
 
@@ -218,8 +226,8 @@ public final class Sae implements AutoCloseable {
             Tensor rows = rows(activations);
             Normalization.Normalized normalized = config.normalization().apply(rows);
             Tensor features = architecture.encode(prepared(normalized.rows()));
-            Tensor error = activations.to(dtype).sub(output(features, rows, normalized, activations));
-            return output(edit.apply(features.copy()), rows, normalized, activations).add(error).promote();
+            Tensor error = activations.to(dtype).sub(output(architecture.decode(features), rows, normalized, activations));
+            return output(architecture.decode(edit.apply(features.copy())), rows, normalized, activations).add(error).promote();
         }
     }
 
@@ -325,8 +333,8 @@ public final class Sae implements AutoCloseable {
     }
 
     /** Decoded features on the scale of the rows they came from, in the shape of the activations that those came from. */
-    private Tensor output(Tensor features, Tensor rows, Normalization.Normalized normalized, Tensor activations) {
-        Tensor output = finished(architecture.decode(features), rows, normalized);
+    private Tensor output(Tensor decoded, Tensor rows, Normalization.Normalized normalized, Tensor activations) {
+        Tensor output = finished(decoded, rows, normalized);
         return Architecture.isTranscoder(config.architecture()) ? reshape(output, leading(activations), config.dOut()) : output.reshape(activations.shape().sizes());
     }
 

@@ -19,6 +19,7 @@ final class Ops {
     static final Op ADDMM = Op.of("aten::addmm", "");
     static final Op ADDCMUL = Op.of("aten::addcmul", "");
     static final Op RELU = Op.of("aten::relu", "");
+    static final Op RELU_ = Op.of("aten::relu_", "");
     static final Op SQRT = Op.of("aten::sqrt", "");
     static final Op EXP = Op.of("aten::exp", "");
     static final Op GT = Op.of("aten::gt", "Scalar");

@@ -482,6 +482,12 @@ public final class Tensor {
         return Ops.RELU.tensor(this);
     }
 
+    /** The same in place. */
+    public Tensor relu_() {
+        Ops.RELU_.tensor(this).free();
+        return this;
+    }
+
     /** Elementwise square root. */
     public Tensor sqrt() {
         return Ops.SQRT.tensor(this);

@@ -1,14 +1,21 @@
 # One block. $NAME is "blocks.<layer>."; $LN1_AFFINE and $LN2_AFFINE are empty once LayerNorm is folded into the weights.
 # Every size is read after the hook before it: a hook may change the number of positions.
+# Where nobody looks at what is in between, one fused operator does the work, unless the run is to be exact: then it goes step by step.
 
 def ln1(self, x: Tensor) -> Tensor:
     x = x.float()
+    if not (lens.hooked("exact") or lens.hooked("$NAMEln1.hook_scale")):
+        x = torch.layer_norm(x, [x.size(2)], None, None, $EPS)
+        return lens.hook_point(x$LN1_AFFINE, "$NAMEln1.hook_normalized").to(self.W_QKV.dtype)
     x = x - x.mean([-1], keepdim=True)
     scale = lens.hook_point((x.pow(2).mean([-1], keepdim=True) + $EPS).sqrt(), "$NAMEln1.hook_scale")
     return lens.hook_point(x / scale$LN1_AFFINE, "$NAMEln1.hook_normalized").to(self.W_QKV.dtype)
 
 def ln2(self, x: Tensor) -> Tensor:
     x = x.float()
+    if not (lens.hooked("exact") or lens.hooked("$NAMEln2.hook_scale")):
+        x = torch.layer_norm(x, [x.size(2)], None, None, $EPS)
+        return lens.hook_point(x$LN2_AFFINE, "$NAMEln2.hook_normalized").to(self.W_in.dtype)
     x = x - x.mean([-1], keepdim=True)
     scale = lens.hook_point((x.pow(2).mean([-1], keepdim=True) + $EPS).sqrt(), "$NAMEln2.hook_scale")
     return lens.hook_point(x / scale$LN2_AFFINE, "$NAMEln2.hook_normalized").to(self.W_in.dtype)
@@ -36,6 +43,18 @@ def qkv(self, resid: Tensor) -> Tuple[Tensor, Tensor, Tensor]:
     qkv = torch.addmm(self.b_QKV, x.reshape([-1, x.size(2)]), self.W_QKV).view([x.size(0), x.size(1), 3, $N_HEADS, $D_HEAD])
     return qkv[:, :, 0], qkv[:, :, 1], qkv[:, :, 2]
 
+def pattern(self, q: Tensor, k: Tensor, mask: Optional[Tensor]) -> Tensor:
+    # how much each position looks at each other one, [batch, head, pos, pos]
+    scores = torch.matmul(q, k.transpose(2, 3)) / $ATTN_SCALE
+    future = torch.ones([scores.size(2), scores.size(3)], device=scores.device).triu(1 + scores.size(3) - scores.size(2)) > 0
+    if mask is not None:
+        future = future.logical_or(mask.eq(0).unsqueeze(1).unsqueeze(1))
+    scores = lens.hook_point(scores.masked_fill(future, float("-inf")), "$NAMEattn.hook_attn_scores")
+    # A row that is masked whole would be NaN.
+    pattern = torch.softmax(scores, -1)
+    pattern = torch.nan_to_num(pattern, 0.0) if torch.is_grad_enabled() else torch.nan_to_num_(pattern, 0.0)
+    return lens.hook_point(pattern, "$NAMEattn.hook_pattern")
+
 def attention(self, resid: Tensor, past: Optional[Tuple[Tensor, Tensor]], mask: Optional[Tensor]) -> Tuple[Tensor, Tensor, Tensor]:
     # residual stream [batch, pos, d_model] -> what the heads add to it; with the keys and values [batch, head, pos, d_head] of
     # this and all positions before, which `past` holds if there are any. `mask` [batch, pos] is 0 at positions that nobody looks at.
@@ -46,16 +65,11 @@ def attention(self, resid: Tensor, past: Optional[Tuple[Tensor, Tensor]], mask: 
     if past is not None:
         k = torch.cat([past[0], k], 2)
         v = torch.cat([past[1], v], 2)
-    scores = torch.matmul(q, k.transpose(2, 3)) / $ATTN_SCALE
-    future = torch.ones([scores.size(2), scores.size(3)], device=scores.device).triu(1 + scores.size(3) - scores.size(2)) > 0
-    if mask is not None:
-        future = future.logical_or(mask.eq(0).unsqueeze(1).unsqueeze(1))
-    scores = lens.hook_point(scores.masked_fill(future, float("-inf")), "$NAMEattn.hook_attn_scores")
-    # A row that is masked whole would be NaN.
-    pattern = torch.softmax(scores, -1)
-    pattern = torch.nan_to_num(pattern, 0.0) if torch.is_grad_enabled() else torch.nan_to_num_(pattern, 0.0)
-    pattern = lens.hook_point(pattern, "$NAMEattn.hook_pattern").to(v.dtype)
-    z = lens.hook_point(torch.matmul(pattern, v).transpose(1, 2), "$NAMEattn.hook_z")
+    if past is None and mask is None and not (torch.is_grad_enabled() or lens.hooked("exact") or lens.hooked("$NAMEattn.hook_attn_scores") or lens.hooked("$NAMEattn.hook_pattern")) and k.size(2) == q.size(2):
+        z = torch.scaled_dot_product_attention(q, k, v, None, 0.0, True, scale=1.0 / $ATTN_SCALE).transpose(1, 2)
+    else:
+        z = torch.matmul(self.pattern(q, k, mask).to(v.dtype), v).transpose(1, 2)
+    z = lens.hook_point(z, "$NAMEattn.hook_z")
     if lens.hooked("$NAMEattn.hook_result"):  # each head's own part [batch, pos, head, d_model]: many times the memory, so only if asked for
         result = torch.einsum("bphd,hdm->bphm", [z, self.W_O.view([$N_HEADS, $D_HEAD, -1])])
         out = lens.hook_point(result, "$NAMEattn.hook_result").sum(2) + self.b_O
@@ -65,7 +79,11 @@ def attention(self, resid: Tensor, past: Optional[Tuple[Tensor, Tensor]], mask: 
 
 def mlp(self, x: Tensor) -> Tensor:
     pre = torch.addmm(self.b_in, x.reshape([-1, x.size(2)]), self.W_in).view([x.size(0), x.size(1), -1])
-    post = lens.hook_point(torch.gelu(lens.hook_point(pre, "$NAMEmlp.hook_pre"), approximate="tanh"), "$NAMEmlp.hook_post")
+    if torch.is_grad_enabled() or lens.hooked("$NAMEmlp.hook_pre"):
+        post = torch.gelu(lens.hook_point(pre, "$NAMEmlp.hook_pre"), approximate="tanh")
+    else:
+        post = torch.gelu_(pre, approximate="tanh")  # in place: nobody sees what was there
+    post = lens.hook_point(post, "$NAMEmlp.hook_post")
     out = torch.addmm(self.b_out, post.reshape([-1, post.size(2)]), self.W_out)
     return lens.hook_point(out.view([post.size(0), post.size(1), -1]), "$NAMEhook_mlp_out")
 

@@ -1,5 +1,8 @@
 def normalize(self, x: Tensor) -> Tensor:
     x = x.float()
+    if not (lens.hooked("exact") or lens.hooked("ln_final.hook_scale")):
+        x = torch.layer_norm(x, [x.size(2)], None, None, $EPS)
+        return lens.hook_point(x$LN_FINAL_AFFINE, "ln_final.hook_normalized").to(self.W_U.dtype)
     x = x - x.mean([-1], keepdim=True)
     scale = lens.hook_point((x.pow(2).mean([-1], keepdim=True) + $EPS).sqrt(), "ln_final.hook_scale")
     return lens.hook_point(x / scale$LN_FINAL_AFFINE, "ln_final.hook_normalized").to(self.W_U.dtype)
@@ -11,12 +14,20 @@ def forward(self, resid: Tensor) -> Tensor:
 
 def loss(self, resid: Tensor, tokens: Tensor) -> Tensor:
     # -> cross-entropy of each next token [batch, pos - 1], in float32. In chunks: all logits at once would be
-    # d_vocab floats for every position.
+    # d_vocab floats for every position. The chunks share their memory, which is got once.
     x = self.normalize(resid)
     rows = x[:, :-1].reshape([-1, x.size(2)])
     targets = tokens[:, 1:].reshape([-1, 1])
+    chunk = min($CHUNK, rows.size(0))
+    products = torch.empty([chunk, self.W_U.size(1)], dtype=rows.dtype, device=rows.device)
+    logits = products.float()  # the same, unless the model is in bfloat16
     parts: List[Tensor] = []
-    for start in range(0, rows.size(0), $CHUNK):
-        logits = torch.addmm(self.b_U, rows[start:start + $CHUNK], self.W_U).float()
-        parts.append(torch.log_softmax(logits, -1).gather(-1, targets[start:start + $CHUNK]))
+    for start in range(0, rows.size(0), chunk):
+        part = rows[start:start + chunk]
+        product = products[:part.size(0)]
+        torch.addmm(self.b_U, part, self.W_U, out=product)
+        logit = logits[:part.size(0)]
+        if product.dtype != logit.dtype:
+            logit.copy_(product)
+        parts.append(torch.log_softmax(logit, -1, out=logit).gather(-1, targets[start:start + chunk]))
     return -torch.cat(parts).view([tokens.size(0), tokens.size(1) - 1])
