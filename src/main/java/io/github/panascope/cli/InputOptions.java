@@ -47,6 +47,9 @@ final class InputOptions {
     @Option(names = "--dtype", paramLabel = "float32|bfloat16", defaultValue = "float32", description = "of the model and the SAE (default: ${DEFAULT-VALUE})")
     private String dtype;
 
+    @Option(names = "--exact", description = "goes step by step as TransformerLens does, without fused operators and shortcuts: slower, and the same but for rounding")
+    private boolean exact;
+
     @Option(names = "--processing", paramLabel = "default|none|centered", defaultValue = "default", description = "TransformerLens's weight processing (default: all of it)")
     private Processing processing;
 
@@ -136,7 +139,7 @@ final class InputOptions {
     HookedTransformer loadModel(Device device, Sae sae) {
         String name = model != null ? model : demo() ? Demo.find().model() : sae.config().modelName();
         if (name == null) throw new InputException("the SAE does not say which model it belongs to: name it with --model.");
-        HookedTransformer loaded = HookedTransformer.fromPretrained(name, new HookedTransformer.Options(processing.steps, device, dtype()), hub());
+        HookedTransformer loaded = HookedTransformer.fromPretrained(name, new HookedTransformer.Options(processing.steps, device, dtype(), exact), hub());
         print("Loaded pretrained model " + modelName(sae) + " into HookedTransformer");
         showSkipped("model config.json", loaded.skippedKeys());
         return loaded;

@@ -1,9 +1,7 @@
 package io.github.panascope.cli;
 
-import io.github.panascope.hub.AtomicFile;
 import io.github.panascope.hub.Hub;
 import io.github.panascope.hub.InputException;
-import io.github.panascope.hub.Safetensors;
 import io.github.panascope.lens.HookedTransformer;
 import io.github.panascope.lens.WeightProcessing;
 import io.github.panascope.sae.Sae;
@@ -18,8 +16,6 @@ import java.nio.channels.FileChannel;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
-import java.util.Comparator;
-import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
@@ -31,7 +27,7 @@ import java.util.function.Supplier;
  * shapes, made for it and removed again. Reading and loading both find the file in the page cache, and alternate.
  */
 final class LoadBench {
-    private static final int ROUNDS = 5, VOCABULARY = 50257, CONTEXT = 1024, FEATURES = 24576;
+    private static final int ROUNDS = 5;
     private static final double MB = 1e6;
 
     /** Layers and width. */
@@ -46,7 +42,7 @@ final class LoadBench {
         Path folder = null;
         try {
             folder = Files.createTempDirectory("panascope-bench");
-            long bytes = writeModel(folder, size[0], size[1]);
+            long bytes = BenchCase.writeModel(folder, size[0], size[1]);
             String path = folder.toString();
             System.out.printf(Locale.ROOT, "%n%s-sized weights, %.0f MB in float32; medians of %d%n", model, bytes / MB, ROUNDS);
             for (WeightProcessing processing : List.of(WeightProcessing.NONE, WeightProcessing.DEFAULT)) {
@@ -54,13 +50,13 @@ final class LoadBench {
                 compare(processing == WeightProcessing.NONE ? "mapped, as they are" : "processed", folder.resolve("model.safetensors"), bytes,
                         () -> HookedTransformer.fromPretrained(path, options, Hub.fromEnvironment()));
             }
-            bytes = writeSae(folder, size[1]);
-            System.out.printf(Locale.ROOT, "an SAE of %d features on it, %.0f MB%n", FEATURES, bytes / MB);
+            bytes = BenchCase.writeSae(folder, size[1], 0);
+            System.out.printf(Locale.ROOT, "an SAE of %d features on it, %.0f MB%n", BenchCase.FEATURES, bytes / MB);
             compare("mapped", folder.resolve("sae_weights.safetensors"), bytes, () -> Sae.fromPretrained(path));
         } catch (IOException e) {
             throw new UncheckedIOException("the files for --bench cannot be written: " + e.getMessage(), e);
         } finally {
-            if (folder != null) delete(folder);
+            if (folder != null) BenchCase.delete(folder);
         }
     }
 
@@ -132,66 +128,6 @@ final class LoadBench {
             } catch (InterruptedException e) {
                 Thread.currentThread().interrupt();
             }
-        }
-    }
-
-    // ------------------------------------------------------------------------------------------------- the files
-
-    /** A GPT-2 as Hugging Face saves it; the size of its weights in bytes. What the weights are changes no time. */
-    private static long writeModel(Path folder, int layers, int width) {
-        Map<String, long[]> shapes = new LinkedHashMap<>();
-        shapes.put("wte.weight", new long[] {VOCABULARY, width});
-        shapes.put("wpe.weight", new long[] {CONTEXT, width});
-        for (int layer = 0; layer < layers; layer++) {
-            String block = "h." + layer + ".";
-            linear(shapes, block + "attn.c_attn", width, 3L * width);
-            linear(shapes, block + "attn.c_proj", width, width);
-            linear(shapes, block + "mlp.c_fc", width, 4L * width);
-            linear(shapes, block + "mlp.c_proj", 4L * width, width);
-            for (String norm : List.of("ln_1", "ln_2")) linear(shapes, block + norm, width);
-        }
-        linear(shapes, "ln_f", width);
-        AtomicFile.write(folder.resolve("config.json"), "{\"model_type\": \"gpt2\", \"n_layer\": %d, \"n_embd\": %d, \"n_head\": %d, \"vocab_size\": %d, \"n_positions\": %d}"
-                .formatted(layers, width, width / 64, VOCABULARY, CONTEXT));
-        return write(folder.resolve("model.safetensors"), shapes);
-    }
-
-    private static void linear(Map<String, long[]> shapes, String name, long... weight) {
-        shapes.put(name + ".weight", weight);
-        shapes.put(name + ".bias", new long[] {weight[weight.length - 1]});
-    }
-
-    private static long writeSae(Path folder, int width) {
-        Map<String, long[]> shapes = new LinkedHashMap<>(Map.of("W_enc", new long[] {width, FEATURES}, "W_dec", new long[] {FEATURES, width}, "b_enc", new long[] {FEATURES}, "b_dec", new long[] {width}));
-        AtomicFile.write(folder.resolve("cfg.json"), "{\"architecture\": \"standard\", \"d_in\": %d, \"d_sae\": %d, \"hook_name\": \"blocks.8.hook_resid_pre\"}".formatted(width, FEATURES));
-        return write(folder.resolve("sae_weights.safetensors"), shapes);
-    }
-
-    /** Writes one shared memory under every name. */
-    private static long write(Path file, Map<String, long[]> shapes) {
-        try (var _ = TensorScope.open()) {
-            long largest = shapes.values().stream().mapToLong(LoadBench::elements).max().orElseThrow(), all = 0;
-            Tensor values = Tensor.zeros(DType.FLOAT32, Shape.of(largest)).add(0.01);
-            Map<String, Tensor> tensors = new LinkedHashMap<>();
-            for (var named : shapes.entrySet()) {
-                long elements = elements(named.getValue());
-                tensors.put(named.getKey(), values.slice(0, 0, elements).reshape(named.getValue()));
-                all += elements * DType.FLOAT32.bytes();
-            }
-            Safetensors.write(file, tensors);
-            return all;
-        }
-    }
-
-    private static long elements(long[] sizes) {
-        return Arrays.stream(sizes).reduce(1, Math::multiplyExact);
-    }
-
-    private static void delete(Path folder) {
-        try (var files = Files.walk(folder)) {
-            for (Path file : files.sorted(Comparator.reverseOrder()).toList()) Files.delete(file);
-        } catch (IOException e) {
-            System.err.println("panascope: " + folder + " cannot be removed: " + e.getMessage());
         }
     }
 }

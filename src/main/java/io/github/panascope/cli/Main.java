@@ -16,7 +16,7 @@ import picocli.CommandLine.Command;
 /** Entry point on Java 22 and newer. Exit codes: 0 done, 1 it failed, 2 what the user gave cannot be used. */
 @Command(name = "panascope", mixinStandardHelpOptions = true, versionProvider = Version.class,
         description = "Opens up GPT-2 with sparse autoencoders, through libtorch.",
-        subcommands = {TutorialCommand.class, PromptCommand.class, SaesCommand.class, CheckSaeCommand.class, EvalCommand.class, DashboardCommand.class, MergeCommand.class, ServeCommand.class, FetchCommand.class, DoctorCommand.class, CommandLine.HelpCommand.class})
+        subcommands = {TutorialCommand.class, PromptCommand.class, SaesCommand.class, CheckSaeCommand.class, EvalCommand.class, DashboardCommand.class, MergeCommand.class, ServeCommand.class, FetchCommand.class, DoctorCommand.class, BenchCommand.class, CommandLine.HelpCommand.class})
 public final class Main {
     static final int FAILED = 1, BAD_INPUT = 2;
 

@@ -80,6 +80,7 @@ public final class FeatureCollector {
         entries.put("text", text);
         entries.put("context", Integer.toString(context));
         entries.put("weights", fingerprint(model, sae));
+        entries.put("operators", model.isExact() ? "exact" : "fused"); // whose last bits differ
         return new FeatureStore.Identity(entries);
     }
 

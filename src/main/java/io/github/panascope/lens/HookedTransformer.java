@@ -31,10 +31,16 @@ public final class HookedTransformer implements AutoCloseable {
      * @param processing which weight-processing steps to apply
      * @param device     where the weights go
      * @param dtype      float32 or bfloat16; LayerNorm and losses are float32 in both
+     * @param exact      whether it goes step by step, see {@link HookedTransformer#exact}
      */
-    public record Options(WeightProcessing processing, Device device, DType dtype) {
+    public record Options(WeightProcessing processing, Device device, DType dtype, boolean exact) {
         /** What {@code HookedTransformer.from_pretrained} does, on the CPU in float32. */
         public static final Options DEFAULT = new Options(WeightProcessing.DEFAULT, Device.CPU, DType.FLOAT32);
+
+        /** With fused operators where nobody looks. */
+        public Options(WeightProcessing processing, Device device, DType dtype) {
+            this(processing, device, dtype, false);
+        }
 
         /** Checks the dtype. */
         public Options {
@@ -62,7 +68,7 @@ public final class HookedTransformer implements AutoCloseable {
     /** Whether this is another model seen with hooks, which owns nothing. */
     private final boolean view;
 
-    HookedTransformer(String name, TransformerConfig config, Tokenizer tokenizer, Device device, List<String> skippedKeys, ScriptModule root, TensorScope scope) {
+    HookedTransformer(String name, TransformerConfig config, Tokenizer tokenizer, Device device, List<String> skippedKeys, boolean exact, ScriptModule root, TensorScope scope) {
         this.name = name;
         this.config = config;
         this.tokenizer = tokenizer;
@@ -77,7 +83,7 @@ public final class HookedTransformer implements AutoCloseable {
         this.hookNamesOnRequest = HookNames.onRequest(config);
         this.hooks = Hooks.NONE;
         this.attachments = List.of();
-        this.exact = false;
+        this.exact = exact;
         this.view = false;
     }
 
@@ -204,7 +210,7 @@ public final class HookedTransformer implements AutoCloseable {
                 root = Gpt2Script.build(config, options.processing().foldLn(), weights, scope);
             }
             weights.requireAllUsed();
-            return new HookedTransformer(name, config, tokenizer, device, parsed.skippedKeys(), root, scope);
+            return new HookedTransformer(name, config, tokenizer, device, parsed.skippedKeys(), options.exact(), root, scope);
         } catch (RuntimeException | Error e) {
             scope.close();
             throw e;
@@ -230,7 +236,7 @@ public final class HookedTransformer implements AutoCloseable {
                 root = Gpt2Script.build(config, weights.lnFolded(), weights, scope);
             }
             weights.requireAllUsed();
-            return new HookedTransformer(saved.text("name"), config, Tokenizer.gpt2(), device, List.of(), root, scope);
+            return new HookedTransformer(saved.text("name"), config, Tokenizer.gpt2(), device, List.of(), false, root, scope);
         } catch (RuntimeException | Error e) {
             scope.close();
             throw e;

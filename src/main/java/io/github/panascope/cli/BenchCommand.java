@@ -1,0 +1,298 @@
+package io.github.panascope.cli;
+
+import io.github.panascope.dashboard.DashboardConfig;
+import io.github.panascope.dashboard.DashboardPage;
+import io.github.panascope.dashboard.Dashboards;
+import io.github.panascope.dashboard.FeatureCollector;
+import io.github.panascope.dashboard.FeatureStore;
+import io.github.panascope.hub.AtomicFile;
+import io.github.panascope.hub.Hub;
+import io.github.panascope.hub.InputException;
+import io.github.panascope.lens.HookedTransformer;
+import io.github.panascope.lens.TokenDataset;
+import io.github.panascope.lens.Tokenization;
+import io.github.panascope.lens.Tokenizer;
+import io.github.panascope.lens.WeightProcessing;
+import io.github.panascope.metrics.SaeEvaluation;
+import io.github.panascope.sae.Sae;
+import io.github.panascope.torch.DType;
+import io.github.panascope.torch.Device;
+import io.github.panascope.torch.Shape;
+import io.github.panascope.torch.Tensor;
+import io.github.panascope.torch.TensorScope;
+import io.github.panascope.torch.Torch;
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.Random;
+import java.util.concurrent.Callable;
+import java.util.stream.IntStream;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Option;
+import tools.jackson.databind.json.JsonMapper;
+
+/** The tutorial's work, timed on a random case of GPT-2 small's shape that it makes itself. */
+@Command(name = "bench", mixinStandardHelpOptions = true, sortOptions = false,
+        description = "Times the tutorial's work on random weights of GPT-2 small's shape with an SAE of 24,576 features (650 MB in a temporary folder). "
+                + "Machines differ and are busy: look at the ratios, to the rate of plain matrix products measured beside each.")
+final class BenchCommand implements Callable<Integer> {
+    private static final int WIDTH = 768, LAYERS = 12, CONTEXT = 128, L0 = 69, ELEVEN = 11, TEXT_BYTES = 5_000_000;
+    private static final double GIGA = 1e9;
+    private static final String PROMPT = "When John and Mary went to the shops, John gave the bag to";
+
+    @Option(names = "--rows", paramLabel = "N", defaultValue = "32", description = "rows of 128 tokens for L0 and the losses (default: ${DEFAULT-VALUE})")
+    private int rows;
+
+    @Option(names = "--dashboard-rows", paramLabel = "N", defaultValue = "64", description = "rows for the dashboards (default: ${DEFAULT-VALUE})")
+    private int dashboardRows;
+
+    @Option(names = "--repeats", paramLabel = "N", defaultValue = "5", description = "of which the median is taken (default: ${DEFAULT-VALUE})")
+    private int repeats;
+
+    @Option(names = "--dtype", paramLabel = "float32|bfloat16", defaultValue = "float32", description = "of the model and the SAE (default: ${DEFAULT-VALUE})")
+    private String dtypeName;
+
+    @Option(names = "--exact", description = "without fused operators and shortcuts")
+    private boolean exact;
+
+    @Option(names = "--roofline", description = "the arithmetic and bytes of each phase, and the share that it reaches of what this machine can do")
+    private boolean roofline;
+
+    @Option(names = "--json", paramLabel = "FILE", description = "writes the numbers too")
+    private Path json;
+
+    @Option(names = "--debug", description = "show stack traces")
+    private boolean debug;
+
+    private final Map<String, Object> results = new LinkedHashMap<>();
+    private DType dtype;
+
+    @Override
+    public Integer call() {
+        if (rows < 1 || dashboardRows < 1 || repeats < 1) throw new InputException("--rows, --dashboard-rows and --repeats should be at least 1.");
+        if (!dtypeName.matches("float32|bfloat16")) throw new InputException("--dtype should be float32 or bfloat16, not '" + dtypeName + "'.");
+        dtype = DType.ofName(dtypeName);
+        Outputs.requireFile("--json", json);
+        Path folder = null;
+        try {
+            folder = Files.createTempDirectory("panascope-bench");
+            run(folder);
+        } catch (IOException e) {
+            throw new UncheckedIOException("the files to measure on cannot be written: " + e.getMessage(), e);
+        } finally {
+            if (folder != null) BenchCase.delete(folder);
+        }
+        if (json != null) AtomicFile.write(json, JsonMapper.shared().writeValueAsString(results));
+        return 0;
+    }
+
+    private void run(Path folder) throws IOException {
+        System.out.printf(Locale.ROOT, "panascope %s, libtorch %s, %d threads, %s%s; medians of %d%n", Version.number(), Torch.version(), Torch.threads(), dtypeName, exact ? ", exact" : "", repeats);
+        results.put("threads", Torch.threads());
+        results.put("dtype", dtypeName);
+        BenchCase.writeModel(folder, LAYERS, WIDTH);
+        writeSae(folder);
+        coldStart(folder);
+        tokenize();
+        try (var _ = TensorScope.open(); HookedTransformer model = model(folder); Sae sae = Sae.fromPretrained(folder.toString(), Device.CPU, dtype, Hub.fromEnvironment())) {
+            Tensor tokens = tokens(Math.max(rows, dashboardRows));
+            cell(model, sae, tokens.slice(0, 0, rows));
+            if (roofline) roofline(model, sae, tokens);
+            dashboards(model, sae, tokens, folder);
+        }
+    }
+
+    private HookedTransformer model(Path folder) {
+        return HookedTransformer.fromPretrained(folder.toString(), new HookedTransformer.Options(WeightProcessing.DEFAULT, Device.CPU, dtype, exact), Hub.fromEnvironment());
+    }
+
+    /** With as many features active as GPT-2's own SAE has: the threshold is looked for with a first SAE that has none. */
+    private void writeSae(Path folder) {
+        BenchCase.writeSae(folder, WIDTH, 0);
+        double threshold;
+        try (var _ = TensorScope.open(); HookedTransformer model = model(folder); Sae sae = Sae.fromPretrained(folder.toString())) {
+            Tensor activation = model.forward(tokens(2)).stopAtLayer(BenchCase.LAYER).to(DType.FLOAT32).slice(1, 1, CONTEXT);
+            Tensor products = activation.reshape(-1, WIDTH).sub(sae.weight("b_dec")).matmul(sae.weight("W_enc"));
+            threshold = products.reshape(-1).topk(products.size(0) * L0)[0].slice(0, products.size(0) * L0 - 1, products.size(0) * L0).item();
+        }
+        BenchCase.writeSae(folder, WIDTH, -threshold);
+    }
+
+    /** Random rows, {@code <|endoftext|>} first. */
+    private static Tensor tokens(int rows) {
+        Random random = new Random(1);
+        long[] ids = new long[rows * CONTEXT];
+        for (int i = 0; i < ids.length; i++) ids[i] = i % CONTEXT == 0 ? BenchCase.VOCABULARY - 1 : random.nextInt(BenchCase.VOCABULARY - 1);
+        return Tensor.of(ids, Shape.of(rows, CONTEXT));
+    }
+
+    // ------------------------------------------------------------------------------------------------- what is timed
+
+    private void cell(HookedTransformer model, Sae sae, Tensor tokens) {
+        double[] l0 = new double[1];
+        Timing timing = time(() -> l0[0] = SaeEvaluation.run(model, sae, tokens).l0().mean());
+        line("L0 and three losses", timing, String.format(Locale.ROOT, "%d rows, L0 %.1f", rows, l0[0]));
+        if (dtype == DType.BFLOAT16) return;
+        double once = timing.seconds, twice = time(() -> SaeEvaluation.run(model, sae, Tensor.cat(0, tokens, tokens))).seconds;
+        System.out.printf(Locale.ROOT, "  %-28s %.2f times%n", "twice the rows take", twice / once);
+        results.put("doubling", twice / once);
+    }
+
+    private void tokenize() {
+        Tokenizer tokenizer = Tokenizer.gpt2();
+        Random random = new Random(2);
+        List<String> texts = new ArrayList<>();
+        for (int bytes = 0; bytes < TEXT_BYTES;) {
+            // Frequent tokens come early in the vocabulary.
+            int[] ids = IntStream.range(0, 300).map(i -> 256 + (int) (50000 * Math.pow(random.nextDouble(), 3))).toArray();
+            String text = tokenizer.decode(ids);
+            texts.add(text);
+            bytes += text.length();
+        }
+        long[] count = new long[1];
+        Timing timing = time(() -> count[0] = TokenDataset.tokenizeAndConcatenate(texts::forEach, tokenizer, Tokenization.WHITESPACE_CHUNKS, CONTEXT).rowsInAll() * CONTEXT);
+        line("tokenize and concatenate", timing, String.format(Locale.ROOT, "5 MB, %.2f million tokens a second", count[0] / timing.seconds / 1e6));
+    }
+
+    /** A process of its own, from its start to what it prints. */
+    private void coldStart(Path folder) throws IOException {
+        String java = ProcessHandle.current().info().command().orElse("java");
+        List<String> command = new ArrayList<>(List.of(java, "--enable-native-access=ALL-UNNAMED", "-cp", System.getProperty("java.class.path"), Main.class.getName(), "prompt", "--model", folder.toString(), "--sae", folder.toString(), "--prompt", PROMPT, "--answer", "Mary", "--dtype", dtypeName));
+        Timing timing = time(() -> {
+            try {
+                Process process = new ProcessBuilder(command).redirectErrorStream(true).redirectOutput(ProcessBuilder.Redirect.DISCARD).start();
+                if (process.waitFor() != 0) throw new IllegalStateException("panascope prompt ended with " + process.exitValue());
+            } catch (IOException e) {
+                throw new UncheckedIOException(e);
+            } catch (InterruptedException e) {
+                Thread.currentThread().interrupt();
+            }
+        });
+        line("start to test_prompt", timing, "a new process, which runs it twice: with and without the SAE");
+    }
+
+    private void dashboards(HookedTransformer model, Sae sae, Tensor tokens, Path folder) {
+        int[][] ids = new int[dashboardRows][];
+        for (int row = 0; row < dashboardRows; row++) ids[row] = Arrays.stream(tokens.select(0, row).toLongs()).mapToInt(id -> (int) id).toArray();
+        int[] eleven = IntStream.range(0, ELEVEN).toArray(), all = IntStream.range(0, BenchCase.FEATURES).toArray();
+        try (Sae folded = sae.foldWDecNorm()) {
+            Timing few = time(() -> dashboards(model, folded, ids, eleven, folder)), many = time(() -> dashboards(model, folded, ids, all, folder));
+            line("dashboards of 11 features", few, dashboardRows + " rows");
+            line("dashboards of 24,576", many, String.format(Locale.ROOT, "%d rows; %.2f times the 11", dashboardRows, many.seconds / few.seconds));
+        }
+    }
+
+    private static void dashboards(HookedTransformer model, Sae sae, int[][] rows, int[] features, Path folder) {
+        Path state = folder.resolve("features");
+        try (FeatureStore store = FeatureStore.open(state, FeatureCollector.identity(model, sae, "random", CONTEXT), features, sae.config().dIn());
+                DashboardPage page = new DashboardPage(new DashboardPage.Header("bench", Map.of(), null), model.tokenizer())) {
+            FeatureCollector.collect(model, sae, store, row -> rows[(int) row], 0, rows.length, CONTEXT, 256, Torch.threads(), done -> { });
+            Dashboards.of(model, sae, store, DashboardConfig.DEFAULT).forEach(features, Torch.threads(), page::pack, page::add);
+            page.write(folder.resolve("page.html"));
+        } finally {
+            BenchCase.delete(state);
+        }
+    }
+
+    // ------------------------------------------------------------------------------------------------- the roofline
+
+    /**
+     * A phase beside a loop of the products that it is made of, in the same shapes.
+     *
+     * @param rows of activations
+     */
+    private void roofline(HookedTransformer model, Sae sae, Tensor tokens) {
+        int batch = 8, positions = batch * CONTEXT;
+        Tensor some = tokens.slice(0, 0, Math.min(batch, tokens.size(0)));
+        double copied = bandwidth();
+        System.out.printf(Locale.ROOT, "%nroofline: memory is copied at %.1f GB/s%n  %-28s %9s %9s %9s %12s %10s%n", copied, "phase", "GFLOP", "GB", "ms", "GFLOP/s", "of GEMM");
+        Tensor resid = model.forward(some).stopAtLayer(BenchCase.LAYER);
+        int[][] block = {{WIDTH, 3 * WIDTH}, {WIDTH, WIDTH}, {WIDTH, 4 * WIDTH}, {4 * WIDTH, WIDTH}};
+        phase("one block", positions, block, () -> model.forward(some).startAtLayer(BenchCase.LAYER, resid).stopAtLayer(BenchCase.LAYER + 1));
+        phase("loss", positions - batch, new int[][] {{WIDTH, BenchCase.VOCABULARY}}, () -> model.forward(some).startAtLayer(LAYERS - 1, resid).lossPerToken(), () -> model.forward(some).startAtLayer(LAYERS - 1, resid).stopAtLayer(LAYERS));
+        Tensor chunk = resid.reshape(-1, WIDTH).slice(0, 0, 256);
+        phase("encode", 256, new int[][] {{WIDTH, BenchCase.FEATURES}}, () -> sae.encode(chunk));
+        Tensor features = sae.encode(chunk);
+        double decode = time(() -> scoped(() -> sae.decode(features))).seconds;
+        System.out.printf(Locale.ROOT, "  %-28s %9s %9.3f %9.1f   the product of all would be %.2f GFLOP%n%n", "decode", "-", 256.0 * L0 * WIDTH * 4 / GIGA, decode * 1e3, 2.0 * 256 * BenchCase.FEATURES * WIDTH / GIGA);
+    }
+
+    private void phase(String name, int rows, int[][] products, Runnable work) {
+        phase(name, rows, products, work, null);
+    }
+
+    /** Alternates the phase (less what comes before it, if it cannot be had alone) with its products alone. */
+    private void phase(String name, int rows, int[][] products, Runnable work, Runnable before) {
+        double flop = 0, bytes = 0;
+        try (var _ = TensorScope.open()) {
+            List<Tensor[]> operands = new ArrayList<>();
+            for (int[] product : products) {
+                flop += 2.0 * rows * product[0] * product[1];
+                bytes += (double) dtype.bytes() * ((long) rows * product[0] + (long) product[0] * product[1] + (long) rows * product[1]);
+                operands.add(new Tensor[] {random(rows, product[0]), random(product[0], product[1])});
+            }
+            double[] ratios = new double[repeats], seconds = new double[repeats];
+            for (int i = -1; i < repeats; i++) {
+                double loop = seconds(() -> operands.forEach(pair -> scoped(() -> pair[0].matmul(pair[1]))));
+                double own = seconds(() -> scoped(work)) - (before == null ? 0 : seconds(() -> scoped(before)));
+                if (i < 0) continue;
+                ratios[i] = loop / own;
+                seconds[i] = own;
+            }
+            Arrays.sort(ratios);
+            Arrays.sort(seconds);
+            double median = seconds[repeats / 2], share = ratios[repeats / 2];
+            System.out.printf(Locale.ROOT, "  %-28s %9.2f %9.3f %9.1f %12.0f %9.0f%%%n", name, flop / GIGA, bytes / GIGA, median * 1e3, flop / median / GIGA, 100 * share);
+            results.put("gemm_share_" + name.replace(' ', '_'), share);
+        }
+    }
+
+    private Tensor random(int rows, int columns) {
+        return io.github.panascope.torch.Op.of("aten::randn", "").tensor(new long[] {rows, columns}).to(dtype);
+    }
+
+    private static double bandwidth() {
+        try (var _ = TensorScope.open()) {
+            Tensor from = Tensor.zeros(DType.FLOAT32, Shape.of(1 << 26)), to = Tensor.zeros(DType.FLOAT32, Shape.of(1 << 26));
+            double best = Double.MAX_VALUE;
+            for (int i = 0; i < 5; i++) best = Math.min(best, seconds(() -> to.copy_(from)));
+            return 2.0 * 4 * (1 << 26) / best / GIGA;
+        }
+    }
+
+    // ------------------------------------------------------------------------------------------------- timing
+
+    private record Timing(double seconds, double least, double most) {}
+
+    private static void scoped(Runnable work) {
+        try (var _ = TensorScope.open()) {
+            work.run();
+        }
+    }
+
+    private static double seconds(Runnable work) {
+        long start = System.nanoTime();
+        work.run();
+        return (System.nanoTime() - start) / GIGA;
+    }
+
+    private Timing time(Runnable work) {
+        double[] times = new double[repeats];
+        scoped(work); // the first one warms up
+        for (int i = 0; i < repeats; i++) times[i] = seconds(() -> scoped(work));
+        Arrays.sort(times);
+        return new Timing(times[repeats / 2], times[0], times[repeats - 1]);
+    }
+
+    private void line(String name, Timing timing, String more) {
+        System.out.printf(Locale.ROOT, "  %-28s %8.3f s  (%.3f to %.3f)  %s%n", name, timing.seconds, timing.least, timing.most, more);
+        results.put(name.replaceAll("[ ,]+", "_"), timing.seconds);
+    }
+}
