@@ -6,6 +6,9 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.github.panascope.LeakCheck;
+import io.github.panascope.hub.Safetensors;
+import io.github.panascope.torch.Tensor;
+import io.github.panascope.torch.TensorScope;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.io.PrintStream;
@@ -14,7 +17,9 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Map;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -100,6 +105,31 @@ class DashboardCommandTest {
         assertArrayEquals(Files.readAllBytes(folder.resolve("whole.html")), Files.readAllBytes(folder.resolve("merged.html")));
     }
 
+    /** Whatever of an SAE changes, what was collected with it before is not taken for its own. */
+    @Test
+    void anotherSaeUnderTheSameNameIsNoticed() throws IOException {
+        Path demo = Path.of("src/demo/bundle"), sae = Files.createDirectories(folder.resolve("sae"));
+        for (String file : List.of("cfg.json", "sae_weights.safetensors")) Files.copy(demo.resolve("sae").resolve(file), sae.resolve(file));
+        String[] arguments = {"--model", demo.resolve("model").toString(), "--sae", sae.toString(), "--dataset", demo.resolve("dataset.parquet").toString(), "--rows", "4", "--features", "0-2", "--out", at("page.html")};
+        dashboard(arguments);
+        try (TensorScope scope = TensorScope.open()) {
+            Map<String, Tensor> weights = new LinkedHashMap<>();
+            Safetensors file = Safetensors.open(sae.resolve("sae_weights.safetensors"), scope);
+            for (String name : file.names()) weights.put(name, name.equals("b_enc") ? file.tensor(name).add(-100) : file.tensor(name).copy());
+            Safetensors.write(sae.resolve("sae_weights.safetensors"), weights);
+        }
+        dashboard(arguments);
+        assertFalse(output().contains("are there already"), this::output);
+    }
+
+    @Test
+    void batchesOfAnEarlierRunAreNotLeft() throws IOException {
+        dashboard("--features", "0-150", "--rows", "4", "--neuronpedia", at("np"), "--out", at("page.html"));
+        assertTrue(Files.exists(folder.resolve("np/batch-1.json")));
+        dashboard("--features", "0-1", "--rows", "4", "--neuronpedia", at("np"), "--out", at("page.html"));
+        assertTrue(Files.exists(folder.resolve("np/batch-0.json")) && !Files.exists(folder.resolve("np/batch-1.json")));
+    }
+
     @Test
     void aPromptChoosesTheFeatures() throws IOException {
         dashboard("--prompt", "When John and Mary went to the shops", "--num-top-features", "3", "--rows", "8", "--out", at("page.html"));
@@ -118,6 +148,10 @@ class DashboardCommandTest {
         assertRefused("--features: 1024 is outside the SAE's features 0 to 1023", "--features", "1024");
         assertRefused("--features: the range 9-3 goes down", "--features", "9-3");
         assertRefused("--features should be numbers and ranges such as 0-9,14057, or all; 'x' is neither", "--features", "x");
+        assertRefused("--buffer should be 0 or more, or -1 for whole rows, not -2", "--buffer", "-2");
+        assertRefused("--buffer 2147483647 leaves no position", "--buffer", "2147483647");
+        assertRefused("should be at most 10000", "--n-quantiles", "2147483647");
+        assertRefused("is named for two outputs", "--json", at("same"), "--table", at("d/../same"));
         assertRefused("--buffer 64 leaves no position in rows of 128 tokens", "--buffer", "64");
         assertRefused("should not be negative", "--n-quantiles", "-1");
         assertRefused("--ignore-tokens: 50257 is outside 0 to 50256", "--ignore-tokens", "50257");

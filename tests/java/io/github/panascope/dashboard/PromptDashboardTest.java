@@ -25,6 +25,7 @@ import java.util.HashSet;
 import java.util.List;
 import java.util.Set;
 import java.util.stream.IntStream;
+import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.extension.ExtendWith;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -99,6 +100,23 @@ class PromptDashboardTest {
             assertEquals(expected.get("token_logits").get(i).doubleValue(), sequence.tokenLogits()[i], 1e-4, "feature " + feature);
             assertEquals(expected.get("loss_contribution").get(i).doubleValue(), sequence.ablation().lensLossEffect()[i], 1e-4, "feature " + feature);
         }
+    }
+
+    @Test
+    void anSaeThatPutsAScaleBackHasNoLens() {
+        Golden golden = Golden.of("topk_d"); // layer_norm
+        try (var _ = TensorScope.open(); HookedTransformer model = HookedTransformer.fromPretrained(golden.model().toString(), HookedTransformer.Options.DEFAULT, golden.hub());
+                Sae sae = Sae.fromPretrained(golden.folder().resolve("sae").toString(), Device.CPU, DType.FLOAT32, golden.hub())) {
+            int[] tokens = Arrays.stream(model.toTokens("When John and Mary went to the shops", true).toLongs()).mapToInt(token -> (int) token).toArray();
+            Sequence plain = first(PromptDashboard.of(model, sae, tokens, DashboardConfig.DEFAULT)), exact = first(PromptDashboard.of(model, sae, tokens, DashboardConfig.DEFAULT.performAblationExperiments(true)));
+            assertEquals(0, plain.ablation().lensLossEffect().length);
+            assertEquals(0, exact.ablation().lensLossEffect().length);
+            assertEquals(tokens.length, exact.ablation().lossEffect().length);
+        }
+    }
+
+    private static Sequence first(PromptDashboard prompt) {
+        return prompt.sequence(prompt.features()[0]);
     }
 
     /** With ablations, the lens beside the exact effects is the same. */

@@ -2,6 +2,7 @@ package io.github.panascope.cli;
 
 import java.io.File;
 import java.io.IOException;
+import java.lang.management.ManagementFactory;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.Paths;
@@ -32,10 +33,14 @@ public final class Launcher {
                     + ", and none was found in JAVA_HOME or where JDKs are usually installed. Install one, or set JAVA_HOME.");
             System.exit(2);
         }
-        List<String> command = new ArrayList<>(List.of(java.toString(), "-jar",
-                Paths.get(Launcher.class.getProtectionDomain().getCodeSource().getLocation().toURI()).toString()));
+        List<String> command = new ArrayList<>(List.of(java.toString()));
+        command.addAll(ManagementFactory.getRuntimeMXBean().getInputArguments()); // -Xmx and others
+        command.add("-Dpanascope.parent=" + ProcessHandle.current().pid());
+        command.addAll(List.of("-jar", Paths.get(Launcher.class.getProtectionDomain().getCodeSource().getLocation().toURI()).toString()));
         command.addAll(Arrays.asList(args));
-        System.exit(new ProcessBuilder(command).inheritIO().start().waitFor());
+        Process process = new ProcessBuilder(command).inheritIO().start();
+        Runtime.getRuntime().addShutdownHook(new Thread(process::destroy)); // whoever ends this one means that one
+        System.exit(process.waitFor());
     }
 
     /** In a locale without UTF-8, Java gets replacement characters for what was typed; they would be taken for the text. */

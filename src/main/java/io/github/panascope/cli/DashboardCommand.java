@@ -21,13 +21,13 @@ import picocli.CommandLine.Option;
         description = "Shows what features do: runs the model over rows of text once, keeping what all features were, then writes one page with the dashboards of those asked for. "
                 + "A run that was ended goes on where it was; more rows add to those that are there.")
 final class DashboardCommand implements Callable<Integer> {
-    private static final int DEFAULT_CONTEXT = 128, BATCH = 128, END_OF_TEXT = 50256;
+    private static final int DEFAULT_CONTEXT = 128, BATCH = 128, END_OF_TEXT = 50256, MOST = 10_000;
 
     @Mixin private InputOptions input;
     @Mixin private RowOptions text;
     @Mixin private FeatureOptions features;
 
-    @Option(names = "--rows", paramLabel = "N|A-B", defaultValue = "1000", description = "rows of text: the first N, or from A to B-1, to be merged with others (default: ${DEFAULT-VALUE})")
+    @Option(names = "--rows", paramLabel = "N|A-B", defaultValue = "1000", description = "rows of text: the first N, or from A to B, both included, to be merged with others (default: ${DEFAULT-VALUE})")
     private String rows;
 
     @Option(names = "--out", paramLabel = "FILE", defaultValue = "panascope-out/demo_feature_dashboards.html", description = "the page (default: ${DEFAULT-VALUE})")
@@ -102,7 +102,7 @@ final class DashboardCommand implements Callable<Integer> {
         if (threads != null && threads < 1) throw new InputException("--threads should be at least 1, not " + threads + ".");
         if (prompt != null && prompt.isEmpty()) throw new InputException("--prompt should not be empty.");
         if (numTopFeatures < 1) throw new InputException("--num-top-features should be at least 1, not " + numTopFeatures + ".");
-        DashboardWriter.Files files = new DashboardWriter.Files(out, json, neuronpedia, table);
+        DashboardWriter.Places files = new DashboardWriter.Places(out, json, neuronpedia, table);
         files.require();
         Outputs.requireFolder("--state", state);
         text.check(input);
@@ -128,7 +128,7 @@ final class DashboardCommand implements Callable<Integer> {
         if (endRow <= firstRow) throw new InputException("--rows " + rows + " holds no row.");
     }
 
-    private void run(DashboardWriter writer, RowOptions.Rows text, int[] chosen, DashboardConfig config, DashboardWriter.Files files, PromptDashboard seen) {
+    private void run(DashboardWriter writer, RowOptions.Rows text, int[] chosen, DashboardConfig config, DashboardWriter.Places files, PromptDashboard seen) {
         int there = text.tokens().rows();
         String many = there + " rows of " + text.context() + " tokens";
         if (there <= firstRow) throw new InputException("the dataset has only " + many + "; --rows " + rows + " begins after them.");
@@ -146,7 +146,9 @@ final class DashboardCommand implements Callable<Integer> {
 
     private DashboardConfig config(HookedTransformer model, int context) {
         if (nQuantiles < 0 || topActsGroupSize < 0 || quantileGroupSize < 0) throw new InputException("--n-quantiles, --top-acts-group-size and --quantile-group-size should not be negative.");
-        if (buffer >= 0 && 2 * buffer + 1 >= context) throw new InputException("--buffer " + buffer + " leaves no position in rows of " + context + " tokens: -1 shows whole rows.");
+        if (buffer < -1) throw new InputException("--buffer should be 0 or more, or -1 for whole rows, not " + buffer + ".");
+        if (Math.max(nQuantiles, Math.max(topActsGroupSize, quantileGroupSize)) > MOST) throw new InputException("--n-quantiles, --top-acts-group-size and --quantile-group-size should be at most " + MOST + ".");
+        if (buffer >= 0 && 2L * buffer + 1 >= context) throw new InputException("--buffer " + buffer + " leaves no position in rows of " + context + " tokens: -1 shows whole rows.");
         if (normMultiple != null && !(normMultiple > 0)) throw new InputException("--ignore-high-activation-norm-multiple should be positive, not " + normMultiple + ".");
         Set<Integer> ignored = FeatureOptions.numbers("--ignore-tokens", ignoreTokens, model.config().dVocab());
         if (ignoreBos) ignored.add(END_OF_TEXT);

@@ -16,6 +16,8 @@ import io.github.panascope.sae.Neuronpedia;
 import io.github.panascope.sae.Sae;
 import io.github.panascope.torch.TensorScope;
 import io.github.panascope.torch.Torch;
+import java.io.IOException;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -40,12 +42,13 @@ final class DashboardWriter implements AutoCloseable {
      * @param neuronpedia a folder for Neuronpedia's batches, or null
      * @param table       a Parquet file with a row for each feature, or null
      */
-    record Files(Path page, Path json, Path neuronpedia, Path table) {
+    record Places(Path page, Path json, Path neuronpedia, Path table) {
         void require() {
             Outputs.requireFile("--out", page);
             Outputs.requireFile("--json", json);
             Outputs.requireFolder("--neuronpedia", neuronpedia);
             Outputs.requireFile("--table", table);
+            Outputs.requireDifferent(page, json, table);
         }
 
         private String list() {
@@ -110,13 +113,14 @@ final class DashboardWriter implements AutoCloseable {
         store.requireSameText(row -> rows.tokens().row((int) row), rows.tokens().rows());
         long missing = store.missing(first, end).stream().mapToLong(gap -> gap[1] - gap[0]).sum(), here = end - first - missing;
         if (here > 0) input.print(here + " of " + (end - first) + " rows are there already, in " + store.folder());
+        if (first == 0 && store.rows() > here) input.print("That folder holds " + store.rows() + " rows: the dashboards are of all of them. Another --state would have " + end + ".");
         try (Progress progress = new Progress("Collecting features, rows", input.quiet())) {
             FeatureCollector.collect(model, sae, store, row -> rows.tokens().row((int) row), first, end, rows.context(), shardRows, threads, done -> progress.update(done, missing));
         }
     }
 
     /** Writes the dashboards of some features. {@code prompt} and {@code seen} may be null; the latter gets each dashboard. */
-    void write(FeatureStore store, DashboardConfig config, int[] features, Files files, Prompt prompt, Consumer<FeatureDashboard> seen) {
+    void write(FeatureStore store, DashboardConfig config, int[] features, Places files, Prompt prompt, Consumer<FeatureDashboard> seen) {
         Dashboards dashboards = Dashboards.of(model, sae, store, config);
         Map<String, String> facts = facts(dashboards, config);
         Batches batches = new Batches(files.neuronpedia, dashboards);
@@ -137,7 +141,7 @@ final class DashboardWriter implements AutoCloseable {
             };
             if (files.json == null) listed.forEach(last);
             else SaeDashboardJson.write(files.json, json -> listed.forEach(json.andThen(last)));
-            batches.flush();
+            batches.end();
             if (prompt != null) page.prompt(prompt.dashboard, prompt.shown);
             page.write(files.page);
         }
@@ -165,7 +169,18 @@ final class DashboardWriter implements AutoCloseable {
             if (batch.size() == NEURONPEDIA_BATCH) flush();
         }
 
-        void flush() {
+        /** Batches of an earlier run with more features would be taken for this one's. */
+        void end() {
+            flush();
+            if (folder == null) return;
+            try {
+                for (int later = written; Files.deleteIfExists(folder.resolve("batch-" + later + ".json")); later++) { }
+            } catch (IOException e) {
+                throw new InputException(folder + " holds batches of an earlier run that cannot be deleted: " + InputException.reason(e) + ".", e);
+            }
+        }
+
+        private void flush() {
             if (batch.isEmpty()) return;
             NeuronpediaJson.write(folder.resolve("batch-" + written++ + ".json"), sae.config(), model.tokenizer(), dashboards.rows(), dashboards.context(), rows.name(), batch);
             batch.clear();

@@ -23,6 +23,10 @@ public final class Main {
     /** Held, or the logger would be collected and its level forgotten. It reports at every start that it found no Vector API. */
     private static final Logger PARQUET = Logger.getLogger("dev.hardwood");
 
+    static {
+        PARQUET.setLevel(Level.OFF); // what goes wrong is told in one sentence
+    }
+
     private static final StandardOutput OUT = new StandardOutput();
 
     private Main() {}
@@ -52,11 +56,17 @@ public final class Main {
 
     /** Runs a command and ends the process with its exit code. */
     public static void main(String[] args) {
-        PARQUET.setLevel(Level.WARNING);
+        endWith(System.getProperty("panascope.parent"));
         // Tokens are UTF-8 whatever the locale says, as they are for the peers.
         System.setOut(new PrintStream(OUT, true, StandardCharsets.UTF_8));
         System.setErr(new PrintStream(new FileOutputStream(FileDescriptor.err), true, StandardCharsets.UTF_8));
         System.exit(runAndSay(args));
+    }
+
+    /** Ends this process with the one that started it for an older Java, however that ends: its lock and its memory would stay. */
+    private static void endWith(String parent) {
+        if (parent == null) return;
+        ProcessHandle.of(Long.parseLong(parent)).ifPresentOrElse(process -> process.onExit().thenRun(() -> Runtime.getRuntime().halt(FAILED)), () -> Runtime.getRuntime().halt(FAILED));
     }
 
     /** As {@link #run}, with a sentence for what no command could have foreseen, and for output that nobody got. */

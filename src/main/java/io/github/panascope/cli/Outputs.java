@@ -3,6 +3,8 @@ package io.github.panascope.cli;
 import io.github.panascope.hub.InputException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.HashSet;
+import java.util.Set;
 
 /** Complains about places that cannot be written to before anything takes time. */
 final class Outputs {
@@ -20,6 +22,14 @@ final class Outputs {
         if (folder == null) return;
         if (Files.exists(folder) && !Files.isDirectory(folder)) throw new InputException(option + " " + folder + " is a file, not a folder.");
         requireMakeable(option, folder, folder.toAbsolutePath());
+    }
+
+    /** That no two of these files are one; nulls are none. */
+    static void requireDifferent(Path... files) {
+        Set<Path> seen = new HashSet<>();
+        for (Path file : files) {
+            if (file != null && !seen.add(file.toAbsolutePath().normalize())) throw new InputException(file + " is named for two outputs: one would be lost.");
+        }
     }
 
     private static void requireMakeable(String option, Path place, Path folder) {

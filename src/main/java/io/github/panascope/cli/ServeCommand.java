@@ -9,6 +9,7 @@ import java.net.InetAddress;
 import java.net.InetSocketAddress;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.List;
 import java.util.concurrent.Callable;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.Executors;
@@ -32,13 +33,25 @@ final class ServeCommand implements Callable<Integer> {
     public Integer call() throws Exception {
         if (port < 0 || port > 65535) throw new InputException("--port should lie between 0 and 65535, not at " + port + ".");
         if (!Files.isReadable(what)) throw new InputException(what + " does not exist: `panascope dashboard` writes panascope-out.");
+        if (Files.isDirectory(what) && !Files.exists(what.resolve("index.html"))) pages(what);
         HttpServer server = start(what, port);
         String page = Files.isDirectory(what) ? (Files.exists(what.resolve("index.html")) ? "index.html" : "") : what.getFileName().toString();
-        System.out.println("http://127.0.0.1:" + server.getAddress().getPort() + "/" + page + " (Ctrl-C ends it)");
+        String address = "http://127.0.0.1:" + server.getAddress().getPort() + "/";
+        if (page.isEmpty()) for (Path each : pages(what)) System.out.println(address + each.getFileName());
+        System.out.println(page.isEmpty() ? "(Ctrl-C ends it)" : address + page + " (Ctrl-C ends it)");
         CountDownLatch ended = new CountDownLatch(1);
         Runtime.getRuntime().addShutdownHook(new Thread(() -> server.stop(0)));
         ended.await();
         return 0;
+    }
+
+    /** Without an index.html, the pages that there are; at least one. */
+    private static List<Path> pages(Path folder) throws IOException {
+        try (var files = Files.list(folder)) {
+            List<Path> pages = files.filter(file -> file.toString().endsWith(".html") && Files.isRegularFile(file)).sorted().toList();
+            if (pages.isEmpty()) throw new InputException(folder + " holds no page: `panascope tutorial` and `panascope dashboard` write some.");
+            return pages;
+        }
     }
 
     /** Listens on the loopback address, on this port or, if it is taken, another. */

@@ -150,7 +150,7 @@ final class TutorialCommand implements Callable<Integer> {
         List<Metrics.Feature> shown = new ArrayList<>();
         try (DashboardWriter writer = new DashboardWriter(input, model, sae, text, null); FeatureStore store = writer.open(null, out.resolve("features"), chosen)) {
             writer.collect(store, 0, Math.min(dashboardRows, text.tokens().rows()), SHARD_ROWS);
-            writer.write(store, DashboardConfig.DEFAULT, chosen, new DashboardWriter.Files(out.resolve(DASHBOARDS), null, null, null), null, dashboard -> shown.add(Metrics.Feature.of(dashboard, model.tokenizer())));
+            writer.write(store, DashboardConfig.DEFAULT, chosen, new DashboardWriter.Places(out.resolve(DASHBOARDS), null, null, null), null, dashboard -> shown.add(Metrics.Feature.of(dashboard, model.tokenizer())));
         }
         return shown;
     }

@@ -54,7 +54,7 @@ final class Ablations {
         int from = Math.max(0, first - 1), end = first + count - 1; // the positions that predict its tokens
         int unpredicted = first == 0 ? 1 : 0, predicted = count - unpredicted;
         String out = sae.config().hookNameOut(), last = "blocks." + (model.config().nLayers() - 1) + ".hook_resid_post";
-        float[] loss = new float[count], lens = new float[directions.exist() ? count : 0];
+        float[] loss = new float[count], lens = new float[hasLens() ? count : 0];
         int[][] topIds = new int[count][0], bottomIds = new int[count][0];
         float[][] topValues = new float[count][0], bottomValues = new float[count][0];
         if (predicted == 0) return new Ablation(loss, lens, topIds, topValues, bottomIds, bottomValues);
@@ -95,9 +95,18 @@ final class Ablations {
         return directions.of(feature / Directions.GROUP).select(0, feature % Directions.GROUP).to(DType.FLOAT32);
     }
 
-    /** What the SAE writes is linear in features, unless it puts a scale back that it took from its input. */
+    /** Whether the linear lens means something: whether features have directions, on the scale of the residual stream. */
+    boolean hasLens() {
+        return directions.exist() && !putsScaleBack();
+    }
+
+    /** What an SAE writes is linear in features, unless it puts a scale back that it took from its input. */
+    private boolean putsScaleBack() {
+        return sae.config().normalization() == Normalization.LAYER_NORM || sae.config().normalization() == Normalization.CONSTANT_NORM_RESCALE;
+    }
+
     private Tensor without(Tensor x, int feature, Tensor activations) {
-        if (sae.config().normalization() == Normalization.LAYER_NORM || sae.config().normalization() == Normalization.CONSTANT_NORM_RESCALE) {
+        if (putsScaleBack()) {
             Tensor index = Tensor.of(new long[] {feature}, Shape.of(1)).to(sae.device());
             return sae.reconstructWithErrorTerm(x, features -> features.indexFill(-1, index, 0)).to(x.dtype());
         }

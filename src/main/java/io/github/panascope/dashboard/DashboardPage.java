@@ -13,9 +13,12 @@ import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.io.OutputStream;
 import java.io.UncheckedIOException;
+import java.nio.channels.Channels;
+import java.nio.channels.FileChannel;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Base64;
@@ -54,7 +57,7 @@ public final class DashboardPage implements AutoCloseable {
     private final Tokenizer tokenizer;
     private final Map<Integer, Object> vocabulary = new ConcurrentHashMap<>();
     private final List<Object> index = new ArrayList<>();
-    private final Path waiting;
+    private final FileChannel waiting;
     private final OutputStream features;
     private Map<String, Object> promptContent;
 
@@ -63,8 +66,9 @@ public final class DashboardPage implements AutoCloseable {
         this.header = header;
         this.tokenizer = tokenizer;
         try {
-            waiting = Files.createTempFile("panascope", ".features");
-            features = new BufferedOutputStream(Files.newOutputStream(waiting), 1 << 16);
+            // Gone with this process, however that ends.
+            waiting = FileChannel.open(Files.createTempFile("panascope", ".features"), StandardOpenOption.READ, StandardOpenOption.WRITE, StandardOpenOption.DELETE_ON_CLOSE);
+            features = new BufferedOutputStream(Channels.newOutputStream(waiting), 1 << 16);
         } catch (IOException e) {
             throw cannot(e);
         }
@@ -248,7 +252,8 @@ public final class DashboardPage implements AutoCloseable {
         AtomicFile.writePath(file, part -> {
             try (OutputStream out = Files.newOutputStream(part)) {
                 out.write((around[0] + "{\"about\":\"" + packed(about) + "\",\"features\":{").getBytes(StandardCharsets.UTF_8));
-                Files.copy(waiting, out);
+                waiting.position(0);
+                Channels.newInputStream(waiting).transferTo(out);
                 out.write(("}}" + around[1]).getBytes(StandardCharsets.UTF_8));
             }
         });
@@ -258,8 +263,7 @@ public final class DashboardPage implements AutoCloseable {
     @Override
     public void close() {
         try {
-            features.close();
-            Files.deleteIfExists(waiting);
+            waiting.close();
         } catch (IOException e) {
             throw cannot(e);
         }

@@ -16,6 +16,8 @@ import java.util.Arrays;
 import java.util.BitSet;
 import java.util.List;
 import java.util.Objects;
+import java.util.concurrent.Callable;
+import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
@@ -152,7 +154,7 @@ public final class Dashboards {
 
     private <T> void batch(ExecutorService pool, int[] chosen, int[] features, Function<FeatureDashboard, T> made, Consumer<T> consumer) {
         Column[] columns = corpus.columns(features, dSae);
-        List<Future<List<T>>> running = new ArrayList<>();
+        List<Future<List<Callable<T>>>> running = new ArrayList<>();
         for (int start = 0; start < features.length;) {
             int first = start, group = features[start] / Directions.GROUP;
             while (start < features.length && features[start] / Directions.GROUP == group) start++;
@@ -160,7 +162,11 @@ public final class Dashboards {
             running.add(pool.submit(() -> group(group, chosen, Arrays.copyOfRange(columns, first, end), made)));
         }
         try {
-            for (int i = 0; i < running.size(); i++) running.set(i, null).get().forEach(consumer); // and lets go of what was handed over
+            for (int i = 0; i < running.size(); i++) {
+                List<Future<T>> finished = new ArrayList<>();
+                for (Callable<T> rest : running.set(i, null).get()) finished.add(ablations == null ? CompletableFuture.completedFuture(call(rest)) : pool.submit(rest)); // and lets go of what was handed over
+                for (Future<T> each : finished) consumer.accept(each.get());
+            }
         } catch (ExecutionException e) {
             if (e.getCause() instanceof RuntimeException cause) throw cause;
             if (e.getCause() instanceof Error cause) throw cause;
@@ -171,8 +177,19 @@ public final class Dashboards {
         }
     }
 
-    private <T> List<T> group(int group, int[] chosen, Column[] columns, Function<FeatureDashboard, T> made) {
-        List<T> found = new ArrayList<>();
+    private static <T> T call(Callable<T> rest) {
+        try {
+            return rest.call();
+        } catch (RuntimeException e) {
+            throw e;
+        } catch (Exception e) {
+            throw new IllegalStateException(e);
+        }
+    }
+
+    /** What is left to be done with each feature of a group: ablations, which take long, by themselves. */
+    private <T> List<Callable<T>> group(int group, int[] chosen, Column[] columns, Function<FeatureDashboard, T> made) {
+        List<Callable<T>> found = new ArrayList<>();
         double[] products = new double[dSae];
         float[] logitsBuffer = new float[directions.vocabulary()];
         try (var _ = TensorScope.open()) {
@@ -184,7 +201,12 @@ public final class Dashboards {
                     if (own != null) logits.select(0, inGroup).toFloats(own);
                     Arrays.fill(products, 0);
                     FeatureDashboard dashboard = one(column, chosen, products, direction, own);
-                    found.add(made.apply(ablations == null ? dashboard : ablations.of(dashboard, column, corpus)));
+                    if (ablations != null) {
+                        found.add(() -> made.apply(ablations.of(dashboard, column, corpus)));
+                        continue;
+                    }
+                    T ready = made.apply(dashboard);
+                    found.add(() -> ready);
                 }
             }
         }

@@ -40,6 +40,9 @@ public final class FeatureCollector {
     /** Features that are encoded together: a block's are then 2 MB, where all would be 100 MB. */
     private static final int FEATURES_IN_GROUP = 512;
     private static final int SAMPLED = 4096;
+    /** Numbers of a tensor up to which a fingerprint has all of it. */
+    private static final long WHOLE = 1 << 17;
+    private static final List<String> BLOCK_WEIGHTS = List.of("W_QKV", "b_QKV", "W_O", "b_O", "W_in", "b_in", "W_out", "b_out", "ln1_w", "ln1_b", "ln2_w", "ln2_b");
 
     private final HookedTransformer model;
     private final Sae sae;
@@ -84,14 +87,23 @@ public final class FeatureCollector {
         return new FeatureStore.Identity(entries);
     }
 
-    /** SHA-256 of numbers out of every weight that counts: other weights under the same name are noticed, and nothing has to be read whole. */
+    /**
+     * SHA-256 of the weights and of what else decides about features: of small tensors every number, of large ones a sample, so that nothing large has to be read whole. A few
+     * numbers that were changed inside a large one may go unnoticed.
+     */
     private static String fingerprint(HookedTransformer model, Sae sae) {
         try (var _ = TensorScope.open()) {
             MessageDigest digest = MessageDigest.getInstance("SHA-256");
-            List<Tensor> weights = new ArrayList<>(List.of(model.weight("embed.W_E"), model.weight("embed.W_pos"), sae.weight("W_enc"), sae.weight("W_dec"), sae.weight("b_dec")));
-            for (int layer = 0; layer < model.config().nLayers(); layer++) for (String name : new String[] {"W_QKV", "W_O", "W_in", "W_out"}) weights.add(model.weight("blocks_" + layer + "." + name));
+            digest.update((sae.config().architecture() + " " + sae.config().k() + " " + sae.config().rescaleActsByDecoderNorm() + " " + sae.config().applyBDecToInput() + " " + sae.config().normalization() + " "
+                    + sae.config().reshapeHookZ()).getBytes(java.nio.charset.StandardCharsets.UTF_8));
+            List<Tensor> weights = new ArrayList<>();
+            for (String name : sae.weightNames()) weights.add(sae.weight(name));
+            for (String name : new String[] {"embed.W_E", "embed.W_pos"}) weights.add(model.weight(name));
+            for (int layer = 0; layer < model.config().nLayers(); layer++) {
+                for (String name : BLOCK_WEIGHTS) if (model.hasWeight("blocks_" + layer + "." + name)) weights.add(model.weight("blocks_" + layer + "." + name));
+            }
             for (Tensor weight : weights) {
-                long elements = weight.shape().elements(), step = Math.max(1, elements / SAMPLED);
+                long elements = weight.shape().elements(), step = elements <= WHOLE ? 1 : Math.max(1, elements / SAMPLED);
                 long[] at = java.util.stream.LongStream.iterate(0, i -> i < elements, i -> i + step).toArray();
                 for (float value : weight.reshape(-1).indexSelect(0, Tensor.of(at, Shape.of(at.length)).to(weight.device())).toFloats()) {
                     int bits = Float.floatToRawIntBits(value);

@@ -124,7 +124,7 @@ public record FeatureDashboard(int feature, Statistics statistics, Tables tables
      * @param lossEffect     loss of each token with the feature, less the loss without it: negative where the feature helps; 0 for the first token of a row, which nothing predicts;
      *                       empty for a prompt that was not run again
      * @param lensLossEffect the same by the linear lens, the feature's direct path alone: the last residual stream, less the feature's part, divided by its standard deviation (n-1),
-     *                       times W_U (sae_vis's formula); empty if the feature has no direction
+     *                       times W_U (sae_vis's formula); empty if the feature has no direction, or the SAE puts its input's scale back
      * @param topIds         for each token (empty where the loss effects are), those whose log-probabilities at the position before it the feature raises most
      * @param topValues      by how much
      * @param bottomIds      those that it lowers most

@@ -132,7 +132,12 @@ public final class FeatureStore implements AutoCloseable {
             Files.createDirectories(parent);
             try (DirectoryStream<Path> folders = Files.newDirectoryStream(parent, folder -> Files.exists(folder.resolve(MANIFEST)))) {
                 for (Path folder : folders) {
-                    FeatureStore store = read(folder, null, null);
+                    FeatureStore store;
+                    try {
+                        store = read(folder, null, null);
+                    } catch (InputException e) {
+                        continue; // of another version, or damaged: none of ours
+                    }
                     if (store.rows() > most && store.identity.equals(identity) && NeuronSums.covers(folder.resolve(store.sumsFile), features)) {
                         best = folder;
                         most = store.rows();
@@ -159,11 +164,20 @@ public final class FeatureStore implements AutoCloseable {
      * @throws InputException if it holds no features
      */
     public static FeatureStore read(Path folder) {
+        FeatureStore store = readManifest(folder);
         try {
-            if (!Files.exists(folder.resolve(MANIFEST))) throw new InputException(folder + " holds no features: it has no " + MANIFEST + ".");
-            FeatureStore store = read(folder, null, null);
             store.sums = store.readSums();
             return store;
+        } catch (IOException e) {
+            throw cannot(folder, e);
+        }
+    }
+
+    /** The same without the sums. */
+    private static FeatureStore readManifest(Path folder) {
+        try {
+            if (!Files.exists(folder.resolve(MANIFEST))) throw new InputException(folder + " holds no features: it has no " + MANIFEST + ".");
+            return read(folder, null, null);
         } catch (IOException e) {
             throw cannot(folder, e);
         }
@@ -349,11 +363,13 @@ public final class FeatureStore implements AutoCloseable {
      */
     public void merge(List<Path> others) {
         if (begun) throw new IllegalStateException("collecting ended in the middle of a shard: open the folder again");
-        List<FeatureStore> stores = others.stream().map(FeatureStore::read).toList();
+        List<FeatureStore> stores = new ArrayList<>();
         List<Rows> more = new ArrayList<>(rows);
-        for (FeatureStore other : stores) {
+        for (Path path : others) {
+            FeatureStore other = readManifest(path);
+            if (stores.stream().anyMatch(before -> sameFolder(before.folder, path))) throw new InputException(path + " is named twice.");
             if (!other.identity.equals(identity)) throw new InputException(other.folder + " cannot be merged: " + identity.difference(other.identity) + ".");
-            if (!other.sums.sameFeatures(sums)) throw new InputException(other.folder + " cannot be merged: it was made for other features, " + other.sums.describe() + " there and " + sums.describe() + " here.");
+            stores.add(other);
             for (Rows range : other.rows) {
                 for (Rows here : more) {
                     if (here.first < range.end && range.first < here.end) throw new InputException(other.folder + " cannot be merged: its rows " + range.first + " to " + (range.end - 1) + " are there already.");
@@ -361,6 +377,7 @@ public final class FeatureStore implements AutoCloseable {
                 more.add(range);
             }
         }
+        begun = true;
         try {
             for (FeatureStore other : stores) {
                 for (Rows range : other.rows) {
@@ -372,18 +389,34 @@ public final class FeatureStore implements AutoCloseable {
                     }
                     Files.move(part, folder.resolve(range.file), StandardCopyOption.ATOMIC_MOVE);
                 }
-                sums.addAll(other.sums);
+                NeuronSums added = other.readSums(); // of one folder at a time: they may be large
+                if (!added.sameFeatures(sums)) throw new InputException(other.folder + " cannot be merged: it was made for other features, " + added.describe() + " there and " + sums.describe() + " here.");
+                sums.addAll(added);
             }
             publish(more);
+            begun = false;
         } catch (IOException e) {
             throw cannot(folder, e);
         }
     }
 
+    private static boolean sameFolder(Path one, Path other) {
+        try {
+            return Files.isSameFile(one, other);
+        } catch (IOException e) {
+            return false;
+        }
+    }
+
+    /** Opens a folder for what another one holds. */
+    private static FeatureStore open(Path folder, Path like) {
+        FeatureStore first = read(like);
+        return open(folder, first.identity, first.sums.features(), first.sums.dIn());
+    }
+
     /** Makes a folder of the rows of others, at least one; merging them in any order gives the same. */
     public static FeatureStore merged(Path folder, List<Path> others) {
-        FeatureStore first = read(others.getFirst());
-        FeatureStore store = open(folder, first.identity, first.sums.features(), first.sums.dIn());
+        FeatureStore store = open(folder, others.getFirst());
         try {
             store.merge(others);
             return store;

@@ -10,6 +10,7 @@ import io.github.panascope.torch.DType;
 import io.github.panascope.torch.Shape;
 import io.github.panascope.torch.Tensor;
 import io.github.panascope.torch.TensorScope;
+import io.github.panascope.torch.Torch;
 import java.util.Arrays;
 import java.util.BitSet;
 import java.util.List;
@@ -63,6 +64,16 @@ public final class PromptDashboard {
      */
     public static PromptDashboard of(HookedTransformer model, Sae sae, int[] tokens, DashboardConfig config) {
         if (tokens.length == 0) throw new IllegalArgumentException("a prompt needs at least one token");
+        int before = Torch.threads();
+        Torch.setThreads(1); // the same numbers whatever the machine
+        try {
+            return run(model, sae, tokens, config);
+        } finally {
+            Torch.setThreads(before);
+        }
+    }
+
+    private static PromptDashboard run(HookedTransformer model, Sae sae, int[] tokens, DashboardConfig config) {
         PromptDashboard prompt = new PromptDashboard(tokens.clone());
         Directions directions = new Directions(model, sae);
         try (var _ = TensorScope.open()) {
@@ -71,7 +82,8 @@ public final class PromptDashboard {
             Forward run = model.forward(Tensor.of(ids, Shape.of(1, ids.length))).caching(hook, last);
             run.logits();
             Tensor activation = run.cache().get(hook);
-            Map<Integer, float[]> active = active(sae, activation, excluded(sae, activation, tokens, config));
+            BitSet excluded = excluded(sae, activation, tokens, config);
+            Map<Integer, float[]> all = active(sae, activation), active = counting(all, excluded);
             int[] features = active.keySet().stream().mapToInt(Integer::intValue).toArray();
             float[][] logits = new float[features.length][], lens = new float[features.length][];
             Arrays.fill(logits, NONE);
@@ -80,11 +92,11 @@ public final class PromptDashboard {
             if (directions.exist() && features.length > 0) {
                 Tensor directed = directions.of(features).to(DType.FLOAT32), unembed = model.weight("unembed.W_U").to(DType.FLOAT32);
                 rows(directed.matmul(unembed.indexSelect(1, Tensor.of(ids, Shape.of(ids.length)).to(model.device()))), logits);
-                lens(ablations, run.cache().get(last).select(0, 0).to(DType.FLOAT32), directed, active.values().toArray(float[][]::new), ids, lens);
+                if (ablations.hasLens()) lens(ablations, run.cache().get(last).select(0, 0).to(DType.FLOAT32), directed, active.values().toArray(float[][]::new), ids, lens);
             }
             for (int i = 0; i < features.length; i++) {
                 float[] values = active.get(features[i]);
-                Ablation ablation = config.performAblationExperiments() ? ablations.of(features[i], tokens, values, 0, tokens.length)
+                Ablation ablation = config.performAblationExperiments() ? ablations.of(features[i], tokens, all.get(features[i]), 0, tokens.length)
                         : new Ablation(NONE, lens[i], new int[0][], new float[0][], new int[0][], new float[0][]);
                 int strongest = Dashboards.largest(values, 1)[0];
                 prompt.sequences.put(features[i], new Sequence(-1, strongest, 0, tokens.clone(), values, logits[i], ablation));
@@ -111,15 +123,25 @@ public final class PromptDashboard {
     }
 
     /** Activations of the features that are active somewhere, by feature. */
-    private static Map<Integer, float[]> active(Sae sae, Tensor activation, BitSet excluded) {
+    private static Map<Integer, float[]> active(Sae sae, Tensor activation) {
         Map<Integer, float[]> active = new TreeMap<>();
         float[] features = sae.encode(sae.inputRows(activation)).toFloats();
         int dSae = sae.config().dSae(), positions = features.length / dSae;
         for (int t = 0; t < positions; t++) {
-            if (excluded.get(t)) continue;
             for (int f = 0; f < dSae; f++) if (features[t * dSae + f] > 0) active.computeIfAbsent(f, _ -> new float[positions])[t] = features[t * dSae + f];
         }
         return active;
+    }
+
+    /** The same with zeros where features do not count, without those that are then active nowhere. */
+    private static Map<Integer, float[]> counting(Map<Integer, float[]> active, BitSet excluded) {
+        Map<Integer, float[]> counting = new TreeMap<>();
+        active.forEach((feature, values) -> {
+            float[] kept = values.clone();
+            excluded.stream().forEach(t -> kept[t] = 0);
+            for (float value : kept) if (value > 0) counting.put(feature, kept);
+        });
+        return counting;
     }
 
     private static void rows(Tensor values, float[][] into) {

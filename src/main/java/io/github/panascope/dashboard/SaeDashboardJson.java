@@ -14,10 +14,15 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.function.Consumer;
 import tools.jackson.core.JsonGenerator;
+import tools.jackson.core.exc.JacksonIOException;
+import tools.jackson.core.json.JsonWriteFeature;
 import tools.jackson.databind.json.JsonMapper;
 
 /** Dashboards as SAEDashboard's {@code SaeVisData.save_json} writes them, field by field: what its {@code load_json} reads. Skew and kurtosis, which it leaves empty, are filled in. */
 public final class SaeDashboardJson {
+    /** With NaN as Python writes and reads it. */
+    private static final JsonMapper JSON = JsonMapper.builder().disable(JsonWriteFeature.WRITE_NAN_AS_STRINGS).build();
+
     private SaeDashboardJson() {}
 
     /** Somebody who hands over dashboards, such as {@link Dashboards#forEach} with its other arguments. */
@@ -34,9 +39,11 @@ public final class SaeDashboardJson {
      */
     public static void write(Path file, Source dashboards) {
         AtomicFile.writePath(file, part -> {
-            try (OutputStream out = Files.newOutputStream(part); JsonGenerator json = JsonMapper.shared().createGenerator(out)) {
+            try (OutputStream out = Files.newOutputStream(part); JsonGenerator json = JSON.createGenerator(out)) {
                 write(json, dashboards);
             } catch (UncheckedIOException e) {
+                throw e.getCause();
+            } catch (JacksonIOException e) {
                 throw e.getCause();
             }
         });

@@ -2,6 +2,9 @@ package io.github.panascope.hub;
 
 import java.io.IOException;
 import java.nio.channels.FileChannel;
+import java.nio.channels.FileLock;
+import java.nio.channels.OverlappingFileLockException;
+import java.nio.file.DirectoryStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
@@ -56,13 +59,29 @@ public final class AtomicFile {
     private static void replace(Path file, Writer writer) throws IOException {
         Path folder = file.getParent();
         Files.createDirectories(folder);
-        Path part = Files.createTempFile(folder, "." + file.getFileName(), ".part");
-        try {
+        Path part = Files.createTempFile(folder, "." + file.getFileName() + ".", ".part");
+        try (FileChannel held = FileChannel.open(part, StandardOpenOption.WRITE); FileLock _ = held.tryLock()) {
+            sweep(folder, "." + file.getFileName() + ".");
             writer.write(part);
             Files.setPosixFilePermissions(part, PosixFilePermissions.fromString("rw-r--r--"));
             Files.move(part, file, StandardCopyOption.ATOMIC_MOVE);
         } finally {
             Files.deleteIfExists(part);
+        }
+    }
+
+    /** Deletes what processes left that ended while they wrote the same file: what is still being written is locked. */
+    private static void sweep(Path folder, String prefix) {
+        try (DirectoryStream<Path> parts = Files.newDirectoryStream(folder, path -> path.getFileName().toString().startsWith(prefix) && path.getFileName().toString().endsWith(".part"))) {
+            for (Path part : parts) {
+                try (FileChannel channel = FileChannel.open(part, StandardOpenOption.WRITE); FileLock lock = channel.tryLock()) {
+                    if (lock != null) Files.deleteIfExists(part);
+                } catch (IOException | OverlappingFileLockException e) {
+                    // being written, or not ours: it stays
+                }
+            }
+        } catch (IOException e) {
+            // a folder that cannot be listed can still be written to
         }
     }
 

@@ -387,6 +387,11 @@ public final class Sae implements AutoCloseable {
         return tensor;
     }
 
+    /** The names of the weights that it has, sorted. */
+    public List<String> weightNames() {
+        return weights.keySet().stream().sorted().toList();
+    }
+
     // ------------------------------------------------------------------------------------------------- shapes
 
     private Tensor rows(Tensor activations) {

@@ -183,14 +183,14 @@ let asked = 0;
 async function showToken(position) {
   const { tokens, metrics, sequences } = about.prompt, metric = $("metric").value, mine = ++asked, top = metrics[metric][position];
   const exact = Object.values(sequences).some(s => s.loss);
-  $("metric-hint").textContent = measures[metric].hint + (metric !== "loss_effect" ? "" : exact ? "; exact" : "; by the linear lens");
+  $("metric-hint").textContent = measures[metric].hint + (metric !== "loss_effect" ? "" : exact ? "; exact" : Object.values(sequences).some(s => s.lens) ? "; by the linear lens" : "");
   [...$("prompt-tokens").children].forEach((button, i) => button.setAttribute("aria-pressed", String(i === position)));
   const found = await Promise.all(top.map(([feature]) => unpack(data.features[feature])));
   if (mine !== asked) return; // another token was chosen meanwhile
   hideTip();
   while (cardPlots.length) cardPlots.pop().destroy();
   $("cards").replaceChildren();
-  if (!top.length) $("cards").append(element("p", { class: "dead" }, metric === "loss_effect" && position === 0 ? "Nothing predicts the first token." : "No feature is active here."));
+  if (!top.length) $("cards").append(element("p", { class: "dead" }, metric !== "loss_effect" ? "No feature is active here." : position === 0 ? "Nothing predicts the first token." : Object.values(sequences).some(s => s.loss || s.lens) ? "No feature is active at the token before." : "For this SAE loss effects are known by ablation alone (--ablation)."));
   top.forEach(([feature, value], i) => {
     const f = found[i], own = { ...sequences[feature], position }, largest = Math.max(1e-9, ...own.activations, ...f.groups.slice(0, 1).flatMap(g => g.sequences).flatMap(s => s.activations));
     const plot = element("div", { class: "plot" }), card = element("section", { class: "card", "aria-label": "Feature " + feature }, element("h3", {}, element("a", { href: "#feature=" + feature }, "Feature " + feature), element("span", { class: "value" }, measures[metric].text(value))),
