@@ -8,6 +8,8 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import io.github.panascope.Golden;
 import io.github.panascope.LeakCheck;
 import io.github.panascope.sae.Sae;
+import io.github.panascope.torch.DType;
+import io.github.panascope.torch.Device;
 import io.github.panascope.torch.Shape;
 import io.github.panascope.torch.Tensor;
 import io.github.panascope.torch.TensorScope;
@@ -18,8 +20,9 @@ import org.junit.jupiter.api.extension.ExtendWith;
 /** What is kept of a run, what is worked out again, and edits as functions. */
 @ExtendWith(LeakCheck.class)
 class CheckpointsTest {
+    /** Step by step: what is kept beside it does not change a run's last bits. */
     private static HookedTransformer model() {
-        return HookedTransformer.fromPretrained("gpt2-small", HookedTransformer.Options.DEFAULT, Golden.standardA().hub());
+        return HookedTransformer.fromPretrained("gpt2-small", new HookedTransformer.Options(WeightProcessing.DEFAULT, Device.CPU, DType.FLOAT32, true), Golden.standardA().hub());
     }
 
     @Test
