@@ -2,6 +2,7 @@ package io.github.panascope.lens;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertSame;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -142,8 +143,11 @@ class GoldenModelTest {
     }
 
     @Test
-    void tokensEqualHuggingFaceOnTrickyTexts() {
-        for (Tokenizer tokenizer : List.of(Tokenizer.gpt2(), Tokenizer.ofVocabulary(GOLDEN.model().resolve("vocab.json"), GOLDEN.model().resolve("merges.txt")))) {
+    void tokensEqualHuggingFaceOnTrickyTexts(@TempDir Path folder) throws IOException {
+        Path vocab = GOLDEN.model().resolve("vocab.json"), merges = GOLDEN.model().resolve("merges.txt");
+        assertSame(Tokenizer.gpt2(), Tokenizer.ofVocabulary(vocab, merges), "GPT-2's own is recognised");
+        Path another = Files.writeString(folder.resolve("merges.txt"), Files.readString(merges) + "\n"); // and built where it is not
+        for (Tokenizer tokenizer : List.of(Tokenizer.gpt2(), Tokenizer.ofVocabulary(vocab, another))) {
             for (JsonNode pair : GOLDEN.expected().get("tokenizer")) {
                 int[] ids = pair.get("ids").valueStream().mapToInt(JsonNode::intValue).toArray();
                 assertArrayEquals(ids, tokenizer.encode(pair.get("text").stringValue()), pair.toString());

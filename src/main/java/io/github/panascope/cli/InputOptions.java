@@ -8,8 +8,11 @@ import io.github.panascope.lens.WeightProcessing;
 import io.github.panascope.sae.Sae;
 import io.github.panascope.torch.DType;
 import io.github.panascope.torch.Device;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Locale;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CompletionException;
 import picocli.CommandLine.Option;
 
 /** What to load and where to run it; the same for every command that runs a model. */
@@ -60,12 +63,14 @@ final class InputOptions {
     private boolean quiet;
 
     private Hub hub;
+    /** The model, if it is loaded while the SAE is. */
+    private CompletableFuture<HookedTransformer> early;
 
     boolean quiet() {
         return quiet;
     }
 
-    Hub hub() {
+    synchronized Hub hub() {
         if (hub == null) hub = Hub.fromEnvironment().reporting(new Downloads(quiet));
         return hub;
     }
@@ -123,7 +128,15 @@ final class InputOptions {
     /** Loads the SAE, and gives SAELens's advice where its authors ask for other model processing. */
     Sae loadSae(Device device) {
         if (sae == null && model != null) throw new InputException("--model is given without --sae: name the SAE that belongs to it.");
-        Sae loaded = Sae.fromPretrained(demo() ? Demo.find().sae() : sae, device, dtype(), hub(), registry());
+        String known = model != null ? model : demo() ? Demo.find().model() : null;
+        if (known != null && Files.isDirectory(Path.of(known))) early = CompletableFuture.supplyAsync(() -> fromPretrained(known, device), task -> Thread.ofPlatform().daemon().name("panascope-model").start(task));
+        Sae loaded;
+        try {
+            loaded = Sae.fromPretrained(demo() ? Demo.find().sae() : sae, device, dtype(), hub(), registry());
+        } catch (RuntimeException | Error e) {
+            if (early != null) early.thenAccept(HookedTransformer::close).exceptionally(_ -> null).join();
+            throw e;
+        }
         print("SAE: " + (demo() ? "demo" : sae) + " (" + loaded.config().architecture() + ", d_in " + loaded.config().dIn() + ", d_sae " + loaded.config().dSae()
                 + ", hook " + loaded.config().hookName() + (loaded.config().hookNameOut().equals(loaded.config().hookName()) ? "" : " to " + loaded.config().hookNameOut()) + ")");
         if (!loaded.config().modelKwargs().isEmpty() && processing != Processing.CENTERED) {
@@ -139,10 +152,25 @@ final class InputOptions {
     HookedTransformer loadModel(Device device, Sae sae) {
         String name = model != null ? model : demo() ? Demo.find().model() : sae.config().modelName();
         if (name == null) throw new InputException("the SAE does not say which model it belongs to: name it with --model.");
-        HookedTransformer loaded = HookedTransformer.fromPretrained(name, new HookedTransformer.Options(processing.steps, device, dtype(), exact), hub());
+        HookedTransformer loaded = early != null ? join(early) : fromPretrained(name, device);
+        early = null;
         print("Loaded pretrained model " + modelName(sae) + " into HookedTransformer");
         showSkipped("model config.json", loaded.skippedKeys());
         return loaded;
+    }
+
+    private HookedTransformer fromPretrained(String name, Device device) {
+        return HookedTransformer.fromPretrained(name, new HookedTransformer.Options(processing.steps, device, dtype(), exact), hub());
+    }
+
+    private static <T> T join(CompletableFuture<T> future) {
+        try {
+            return future.join();
+        } catch (CompletionException e) {
+            if (e.getCause() instanceof RuntimeException cause) throw cause;
+            if (e.getCause() instanceof Error cause) throw cause;
+            throw e;
+        }
     }
 
     /** For people and metrics.json: not a folder of the installation. */

@@ -1,6 +1,8 @@
 package io.github.panascope.cli;
 
 import io.github.panascope.hub.InputException;
+import io.github.panascope.lens.Tokenizer;
+import io.github.panascope.torch.Torch;
 import java.io.FileDescriptor;
 import java.io.FileOutputStream;
 import java.io.FilterOutputStream;
@@ -8,6 +10,9 @@ import java.io.IOException;
 import java.io.PrintStream;
 import java.io.PrintWriter;
 import java.nio.charset.StandardCharsets;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Set;
 import java.util.logging.Level;
 import java.util.logging.Logger;
 import picocli.CommandLine;
@@ -26,6 +31,9 @@ public final class Main {
     static {
         PARQUET.setLevel(Level.OFF); // what goes wrong is told in one sentence
     }
+
+    /** Commands that run a model. */
+    private static final Set<String> NATIVE = Set.of("tutorial", "prompt", "check-sae", "eval", "dashboard");
 
     private static final StandardOutput OUT = new StandardOutput();
 
@@ -57,10 +65,25 @@ public final class Main {
     /** Runs a command and ends the process with its exit code. */
     public static void main(String[] args) {
         endWith(System.getProperty("panascope.parent"));
+        prepare(args);
         // Tokens are UTF-8 whatever the locale says, as they are for the peers.
         System.setOut(new PrintStream(OUT, true, StandardCharsets.UTF_8));
         System.setErr(new PrintStream(new FileOutputStream(FileDescriptor.err), true, StandardCharsets.UTF_8));
         System.exit(runAndSay(args));
+    }
+
+    /** Begins with what takes long at the start while the rest of it goes on; whether it can be had is for whoever needs it to say. */
+    private static void prepare(String[] args) {
+        if (args.length == 0 || !NATIVE.contains(args[0]) || Arrays.asList(args).contains("--help")) return;
+        for (Runnable work : List.<Runnable>of(Torch::version, Tokenizer::gpt2)) {
+            Thread.ofPlatform().daemon().name("panascope-start").start(() -> {
+                try {
+                    work.run();
+                } catch (RuntimeException | Error e) {
+                    // said when it is asked for
+                }
+            });
+        }
     }
 
     /** Ends this process with the one that started it for an older Java, however that ends: its lock and its memory would stay. */
@@ -89,7 +112,7 @@ public final class Main {
     private static int unforeseen(String[] args, Throwable e, String message) {
         Progress.clear();
         System.err.println("panascope: " + message);
-        if (java.util.Arrays.asList(args).contains("--debug")) e.printStackTrace();
+        if (Arrays.asList(args).contains("--debug")) e.printStackTrace();
         return FAILED;
     }
 
@@ -111,7 +134,7 @@ public final class Main {
     private static int badParameter(CommandLine.ParameterException e, String[] args) {
         CommandLine command = e.getCommandLine();
         command.getErr().println("panascope: " + e.getMessage() + " (see " + command.getCommandSpec().qualifiedName() + " --help)");
-        if (java.util.Arrays.asList(args).contains("--debug")) e.printStackTrace(command.getErr());
+        if (Arrays.asList(args).contains("--debug")) e.printStackTrace(command.getErr());
         return BAD_INPUT;
     }
 

@@ -58,22 +58,28 @@ public final class SaeRegistry {
     }
 
     private static final List<String> COLUMNS = List.of("id", "path", "l0", "neuronpedia", "norm_scaling_factor", "variance_explained");
-    private static final SaeRegistry BUNDLED = readBundled();
+
+    /** The registry that the jar carries: read when it is first looked into, as most SAEs are named by a folder. */
+    private static final SaeRegistry BUNDLED = new SaeRegistry(true);
 
     private final Map<String, Map<String, Entry>> releases = new TreeMap<>();
+    private boolean unread;
 
-    private SaeRegistry() {}
+    private SaeRegistry(boolean unread) {
+        this.unread = unread;
+    }
 
     /** The registry that the jar carries. */
     public static SaeRegistry bundled() {
         return BUNDLED;
     }
 
-    private static SaeRegistry readBundled() {
+    private synchronized Map<String, Map<String, Entry>> byRelease() {
+        if (!unread) return releases;
+        unread = false;
         try (InputStream in = SaeRegistry.class.getResourceAsStream("pretrained_saes.json")) {
-            SaeRegistry registry = new SaeRegistry();
-            JsonMapper.shared().readTree(in).get("releases").forEachEntry((name, node) -> registry.add("pretrained_saes.json", name, node));
-            return registry;
+            JsonMapper.shared().readTree(in).get("releases").forEachEntry((name, node) -> add("pretrained_saes.json", name, node));
+            return releases;
         } catch (IOException e) {
             throw new UncheckedIOException(e);
         }
@@ -85,8 +91,8 @@ public final class SaeRegistry {
      * @throws InputException if the file cannot be read or lacks something
      */
     public SaeRegistry with(Path yaml) {
-        SaeRegistry joined = new SaeRegistry();
-        joined.releases.putAll(releases);
+        SaeRegistry joined = new SaeRegistry(false);
+        joined.releases.putAll(byRelease());
         JsonNode root = Yaml.read(yaml);
         if (!root.isObject()) throw new InputException(yaml + " should map the names of releases to what they are.");
         root.forEachEntry((name, node) -> joined.add(yaml.toString(), name, node));
@@ -113,7 +119,7 @@ public final class SaeRegistry {
             saes.put(id, new Entry(release, id, repo, path, model, loader, number(sae, "l0"), neuronpedia, number(sae, "norm_scaling_factor"),
                     number(sae, "variance_explained"), overrides, Map.copyOf(links)));
         }
-        releases.put(release, Collections.unmodifiableMap(saes));
+        byRelease().put(release, Collections.unmodifiableMap(saes));
     }
 
     /** As SAELens orders them: what the release says, then the SAE's page. */
@@ -141,17 +147,17 @@ public final class SaeRegistry {
 
     /** The names of all releases. */
     public Collection<String> releases() {
-        return Collections.unmodifiableSet(releases.keySet());
+        return Collections.unmodifiableSet(byRelease().keySet());
     }
 
     /** All SAEs, release by release. */
     public Stream<Entry> entries() {
-        return releases.values().stream().flatMap(saes -> saes.values().stream());
+        return byRelease().values().stream().flatMap(saes -> saes.values().stream());
     }
 
     /** Whether a name begins with a release of this registry. */
     public boolean knows(String name) {
-        return releases.containsKey(name.split("/", 2)[0]);
+        return byRelease().containsKey(name.split("/", 2)[0]);
     }
 
     /**
@@ -162,9 +168,9 @@ public final class SaeRegistry {
     public Entry find(String name) {
         int slash = name.indexOf('/');
         String release = slash < 0 ? name : name.substring(0, slash);
-        Map<String, Entry> saes = releases.get(release);
+        Map<String, Entry> saes = byRelease().get(release);
         if (saes == null) {
-            throw new InputException("SAE release '" + release + "' is not known, and no folder of that name exists." + Nearest.advice(release, releases.keySet())
+            throw new InputException("SAE release '" + release + "' is not known, and no folder of that name exists." + Nearest.advice(release, byRelease().keySet())
                     + " `panascope saes` lists all; OWNER/REPO/PATH names any folder on the hub.");
         }
         String id = slash < 0 ? "" : name.substring(slash + 1);

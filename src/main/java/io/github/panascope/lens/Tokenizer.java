@@ -57,6 +57,7 @@ public final class Tokenizer {
      * @throws InputException if they are malformed, disagree, or number tokens in another order than that of their merges
      */
     public static Tokenizer ofVocabulary(Path vocab, Path merges) {
+        if (Gpt2Vocabulary.is(vocab, merges)) return gpt2();
         ConfigFile file = ConfigFile.read(vocab);
         List<String> lines = TextFile.read(merges).lines().toList();
         Map<String, Integer> ids = new HashMap<>();

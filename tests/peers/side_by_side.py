@@ -1,0 +1,111 @@
+#!/usr/bin/env python3
+"""Panascope and the peers in turn on the same files, in one session: ratios of times, pair by pair, and whether the results agree.
+
+    python tests/peers/side_by_side.py CASE --jar target/panascope.jar --java java [--pairs 5]
+
+CASE is a full-size one of make_case.py (12 layers, 24,576 features at blocks.8.hook_resid_pre). Each side's process is a fresh one every time, so that Java's
+warming up counts, as Python's does. What is compared: the notebook's L0-and-losses cell on 32 rows (the peers' is timed twice, and the better counts), dashboards of 11
+features on --dash-rows rows, tokenizing and concatenating the corpus, and, as whole processes, from the start to test_prompt with and without the SAE.
+"""
+import argparse, json, os, platform, resource, statistics, subprocess, sys, tempfile, time
+from pathlib import Path
+
+ap = argparse.ArgumentParser()
+ap.add_argument("case"); ap.add_argument("--jar", default="target/panascope.jar"); ap.add_argument("--java", default="java"); ap.add_argument("--pairs", type=int, default=5)
+ap.add_argument("--dash-rows", type=int, default=256); ap.add_argument("--rows", type=int, default=32); ap.add_argument("--dtype", default="float32", help="ours; the peers' stays float32")
+ap.add_argument("--worker", default="", help=argparse.SUPPRESS)
+a = ap.parse_args()
+case = Path(a.case).resolve()
+FEATURES, HOOK, PROMPT, ANSWER = list(range(10)) + [14057], "blocks.8.hook_resid_pre", "When John and Mary went to the shops, John gave the bag to", "Mary"
+
+
+def peers():
+    """In a process of its own: loads, does what is asked for, prints one JSON object."""
+    begin = time.perf_counter()
+    os.environ.update(HF_HUB_CACHE=str(case / "hub"), HF_HUB_OFFLINE="1", TRANSFORMERS_OFFLINE="1")
+    import torch, datasets; datasets.disable_caching()
+    from transformer_lens import HookedTransformer, utils
+    from sae_lens import SAE
+    torch.set_grad_enabled(False)
+    seconds, result = {}, {}
+
+    def timed(name, work, times=1):
+        for _ in range(times):
+            start = time.perf_counter(); value = work(); took = time.perf_counter() - start
+            seconds[name] = min(took, seconds.get(name, took))
+        return value
+    model = timed("load_model", lambda: HookedTransformer.from_pretrained("gpt2-small", device="cpu"))
+    sae = timed("load_sae", lambda: SAE.load_from_disk(str(case / "sae"), device="cpu"))
+    sae.eval()
+    if a.worker == "prompt":
+        utils.test_prompt(PROMPT, ANSWER, model, prepend_bos=True)
+        with model.hooks(fwd_hooks=[(HOOK, lambda act, hook: sae(act))]): utils.test_prompt(PROMPT, ANSWER, model, prepend_bos=True)
+        return
+    texts = datasets.Dataset.from_parquet(str(case / "dataset.parquet"))
+    def tokenize():
+        found = utils.tokenize_and_concatenate(texts, model.tokenizer, streaming=True, max_length=128, add_bos_token=True)["tokens"]
+        return found if torch.is_tensor(found) else torch.stack([torch.as_tensor(row) for row in found])
+    tokens = timed("tokenize", tokenize)
+    result["tokens"] = tokens.numel()
+    batch = tokens[: a.rows]
+    def cell():
+        _, cache = model.run_with_cache(batch, prepend_bos=True)
+        features = sae.encode(cache[HOOK]); out = sae.decode(features); del cache
+        l0 = (features[:, 1:] > 0).float().sum(-1).mean().item(); del features
+        return [l0, model(batch, return_type="loss").item(), model.run_with_hooks(batch, fwd_hooks=[(HOOK, lambda act, hook: out)], return_type="loss").item(),
+                model.run_with_hooks(batch, fwd_hooks=[(HOOK, lambda act, hook: torch.zeros_like(act))], return_type="loss").item()]
+    result["cell"] = timed("cell", cell, 2)
+    result["peak_cell_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    from sae_dashboard.sae_vis_data import SaeVisConfig
+    from sae_dashboard.sae_vis_runner import SaeVisRunner
+    from sae_dashboard.data_writing_fns import save_feature_centric_vis
+    def dashboards():
+        vis = SaeVisRunner(SaeVisConfig(hook_point=HOOK, features=FEATURES, minibatch_size_features=64, minibatch_size_tokens=256, device="cpu")).run(encoder=sae, model=model, tokens=tokens[: a.dash_rows])
+        save_feature_centric_vis(sae_vis_data=vis, filename=os.path.join(tempfile.gettempdir(), "peers.html"))
+        return vis
+    vis = timed("dashboards", dashboards)
+    result["max"] = vis.feature_stats.max
+    print("RESULT " + json.dumps({"seconds": seconds, "result": result, "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}))
+
+
+def run(command):
+    """Seconds, what it printed, and its peak memory in MB."""
+    start = time.perf_counter()
+    with tempfile.TemporaryFile("w+") as out:
+        process = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT)
+        _, status, usage = os.wait4(process.pid, 0)
+        out.seek(0); text = out.read()
+    if status != 0: sys.exit(f"{' '.join(map(str, command))} failed:\n{text[-3000:]}")
+    return time.perf_counter() - start, text, usage.ru_maxrss / 1024
+
+
+def main():
+    files = ["--model", str(case / "hub/models--gpt2/snapshots/0000000000000000000000000000000000000000"), "--sae", str(case / "sae")]
+    ours = [a.java, "-jar", a.jar]
+    ratios = {}
+    def note(name, theirs, own): ratios.setdefault(name, []).append(theirs / own); print(f"  {name:<28} peers {theirs:9.2f}   ours {own:9.2f}   {theirs / own:6.2f} times", flush=True)
+    for pair in range(a.pairs):
+        print(f"pair {pair + 1} of {a.pairs}", flush=True)
+        with tempfile.TemporaryDirectory() as out:
+            _, text, peak = run(ours + ["tutorial", *files, "--dataset", str(case / "dataset.parquet"), "--tokenization", "whitespace-chunks", "--rows", str(a.rows), "--dashboard-rows", str(a.dash_rows),
+                                        "--features", ",".join(map(str, FEATURES)), "--dtype", a.dtype, "--out", out, "--quiet"])
+            metrics = json.loads(Path(out, "metrics.json").read_text())
+        _, text, _ = run([sys.executable, __file__, str(case), "--worker", "all", "--rows", str(a.rows), "--dash-rows", str(a.dash_rows)])
+        peer = json.loads(text[text.index("RESULT ") + 7:].splitlines()[0])
+        seconds, theirs = metrics["seconds"], peer["seconds"]
+        tolerance = 1e-4 if a.dtype == "float32" else 2e-2
+        for name, value, expected in zip(["l0_mean", "ce_orig", "ce_reconstr", "ce_zero"], [metrics[n] for n in ("l0_mean", "ce_orig", "ce_reconstr", "ce_zero")], peer["result"]["cell"]):
+            assert abs(value - expected) <= tolerance * abs(expected) * (5 if name == "l0_mean" else 1), (name, value, expected)
+        for feature, expected in zip(metrics["features"], peer["result"]["max"]): assert abs(feature["max"] - expected) <= max(1e-3, tolerance * abs(expected)), (feature, expected)
+        note("L0 and losses, s", theirs["cell"], seconds["metrics"])
+        note("11 dashboards, s", theirs["dashboards"], seconds["dashboards"])
+        note("tokenize, s", theirs["tokenize"], seconds["tokenize"])
+        note("peak memory, MB", peer["result"]["peak_cell_mb"], peak)
+        own, _, _ = run(ours + ["prompt", *files, "--prompt", PROMPT, "--answer", ANSWER, "--dtype", a.dtype])
+        other, _, _ = run([sys.executable, __file__, str(case), "--worker", "prompt"])
+        note("start to test_prompt, s", other, own)
+    print(f"\nmedians of {a.pairs} pairs, ours in {a.dtype}, {os.cpu_count()} processors, {platform.machine()}; results agree")
+    for name, values in ratios.items(): print(f"  {name:<28} {statistics.median(values):6.2f} times  ({min(values):.2f} to {max(values):.2f})")
+
+
+peers() if a.worker else main()
