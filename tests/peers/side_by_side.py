@@ -88,7 +88,7 @@ def main():
         print(f"pair {pair + 1} of {a.pairs}", flush=True)
         with tempfile.TemporaryDirectory() as out:
             _, text, peak = run(ours + ["tutorial", *files, "--dataset", str(case / "dataset.parquet"), "--tokenization", "whitespace-chunks", "--rows", str(a.rows), "--dashboard-rows", str(a.dash_rows),
-                                        "--features", ",".join(map(str, FEATURES)), "--dtype", a.dtype, "--out", out, "--quiet"])
+                                        "--features", ",".join(map(str, FEATURES)), "--correlated-features", "chosen", "--dtype", a.dtype, "--out", out, "--quiet"])
             metrics = json.loads(Path(out, "metrics.json").read_text())
         _, text, _ = run([sys.executable, __file__, str(case), "--worker", "all", "--rows", str(a.rows), "--dash-rows", str(a.dash_rows)])
         peer = json.loads(text[text.index("RESULT ") + 7:].splitlines()[0])

@@ -140,6 +140,18 @@ class CommandLineTest {
     }
 
     @Test
+    void bfloat16SaysWhatItChanges() throws IOException {
+        assertEquals(0, Main.run("tutorial", "--rows", "4", "--dashboard-rows", "0", "--dtype", "bfloat16", "--out", folder.toString()), this::complaint);
+        assertTrue(output().contains("bfloat16 against float32 on 4 rows: average l0 "), this::output);
+        JsonNode error = json("metrics.json").get("dtype_error");
+        assertEquals(4, error.get("rows").intValue());
+        double measured = json("metrics.json").get("ce_orig").doubleValue();
+        assertEquals(0, Main.run("tutorial", "--rows", "4", "--dashboard-rows", "0", "--out", folder.toString()), this::complaint);
+        assertFalse(json("metrics.json").has("dtype_error"));
+        assertEquals(measured - json("metrics.json").get("ce_orig").doubleValue(), error.get("ce_orig").doubleValue(), 1e-9);
+    }
+
+    @Test
     void promptAndDoctorPrint() {
         assertEquals(0, Main.run("prompt", "--prompt", "After Mary and John went to the park, Mary gave the ball to", "--answer", "John", "--top-k", "3"), this::complaint);
         assertTrue(output().contains("Tokenized answer: [' John']") && output().contains("Under the reconstruction at blocks.2.hook_resid_pre"), this::output);

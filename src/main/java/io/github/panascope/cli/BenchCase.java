@@ -18,14 +18,15 @@ import java.util.List;
 import java.util.Map;
 
 /** Models and SAEs of the real shapes with random weights, to measure on; what the weights are changes no time but by how many features are active. */
-final class BenchCase {
-    static final int VOCABULARY = 50257, CONTEXT = 1024, FEATURES = 24576, LAYER = 8;
+public final class BenchCase {
+    /** Sizes of GPT-2 and of its SAEs. */
+    public static final int VOCABULARY = 50257, CONTEXT = 1024, FEATURES = 24576, LAYER = 8;
     private static final double SCALE = 0.05;
 
     private BenchCase() {}
 
     /** A GPT-2 as Hugging Face saves it; the size of its weights in bytes. */
-    static long writeModel(Path folder, int layers, int width) {
+    public static long writeModel(Path folder, int layers, int width) {
         Map<String, long[]> shapes = new LinkedHashMap<>();
         shapes.put("wte.weight", new long[] {VOCABULARY, width});
         shapes.put("wpe.weight", new long[] {CONTEXT, width});
@@ -49,7 +50,7 @@ final class BenchCase {
     }
 
     /** An SAE of 24,576 features as SAELens saves it, {@code bias} in b_enc; the size of its weights in bytes. */
-    static long writeSae(Path folder, int width, double bias) {
+    public static long writeSae(Path folder, int width, double bias) {
         Map<String, long[]> shapes = new LinkedHashMap<>();
         shapes.put("W_enc", new long[] {width, FEATURES});
         shapes.put("W_dec", new long[] {FEATURES, width});
@@ -82,7 +83,8 @@ final class BenchCase {
         return Arrays.stream(sizes).reduce(1, Math::multiplyExact);
     }
 
-    static void delete(Path folder) {
+    /** Removes a folder and what is in it. */
+    public static void delete(Path folder) {
         try (var files = Files.walk(folder)) {
             for (Path file : files.sorted(Comparator.reverseOrder()).toList()) Files.delete(file);
         } catch (IOException e) {

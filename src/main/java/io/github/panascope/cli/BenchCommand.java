@@ -32,6 +32,7 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.Random;
+import java.util.Set;
 import java.util.concurrent.Callable;
 import java.util.stream.IntStream;
 import picocli.CommandLine.Command;
@@ -62,8 +63,20 @@ final class BenchCommand implements Callable<Integer> {
     @Option(names = "--exact", description = "without fused operators and shortcuts")
     private boolean exact;
 
-    @Option(names = "--roofline", description = "the arithmetic and bytes of each phase, and the share that it reaches of what this machine can do")
+    @Option(names = "--roofline", description = "also the arithmetic and bytes of each phase, and the share that it reaches of what this machine can do")
     private boolean roofline;
+
+    @Option(names = "--only", paramLabel = "PART", split = ",", description = "start, tokenize, cell, roofline or dashboards, alone or separated by commas (default: all but roofline)")
+    private Set<Part> only;
+
+    private enum Part {
+        START, TOKENIZE, CELL, ROOFLINE, DASHBOARDS;
+
+        @Override
+        public String toString() {
+            return name().toLowerCase(Locale.ROOT);
+        }
+    }
 
     @Option(names = "--json", paramLabel = "FILE", description = "writes the numbers too")
     private Path json;
@@ -99,14 +112,19 @@ final class BenchCommand implements Callable<Integer> {
         results.put("dtype", dtypeName);
         BenchCase.writeModel(folder, LAYERS, WIDTH);
         writeSae(folder);
-        coldStart(folder);
-        tokenize();
+        if (wants(Part.START)) coldStart(folder);
+        if (wants(Part.TOKENIZE)) tokenize();
+        if (!wants(Part.CELL) && !wants(Part.ROOFLINE) && !wants(Part.DASHBOARDS)) return;
         try (var _ = TensorScope.open(); HookedTransformer model = model(folder); Sae sae = Sae.fromPretrained(folder.toString(), Device.CPU, dtype, Hub.fromEnvironment())) {
             Tensor tokens = tokens(Math.max(rows, dashboardRows));
-            cell(model, sae, tokens.slice(0, 0, rows));
-            if (roofline) roofline(model, sae, tokens);
-            dashboards(model, sae, tokens, folder);
+            if (wants(Part.CELL)) cell(model, sae, tokens.slice(0, 0, rows));
+            if (wants(Part.ROOFLINE)) roofline(model, sae, tokens);
+            if (wants(Part.DASHBOARDS)) dashboards(model, sae, tokens, folder);
         }
+    }
+
+    private boolean wants(Part part) {
+        return part == Part.ROOFLINE && roofline || (only == null ? part != Part.ROOFLINE : only.contains(part));
     }
 
     private HookedTransformer model(Path folder) {

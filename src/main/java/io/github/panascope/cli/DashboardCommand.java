@@ -54,7 +54,7 @@ final class DashboardCommand implements Callable<Integer> {
     @Option(names = "--ablation", description = "runs the model again without the feature for each sequence: what that does to the loss of each token, and to which logits")
     private boolean ablation;
 
-    @Option(names = "--correlated-features", paramLabel = "all|chosen", defaultValue = "all", description = "among which correlated features are looked for (default: ${DEFAULT-VALUE}; SAEDashboard: chosen)")
+    @Option(names = "--correlated-features", paramLabel = "all|chosen", defaultValue = "all", description = "among which correlated features are looked for (default: ${DEFAULT-VALUE}; SAEDashboard: chosen, which need not encode the others)")
     private DashboardConfig.Among correlated;
 
     @Option(names = "--ignore-bos", description = "features count as zero at <|endoftext|>")
@@ -133,7 +133,7 @@ final class DashboardCommand implements Callable<Integer> {
         String many = there + " rows of " + text.context() + " tokens";
         if (there <= firstRow) throw new InputException("the dataset has only " + many + "; --rows " + rows + " begins after them.");
         if (there < endRow) input.print("The dataset has " + many + ", fewer than asked for.");
-        try (FeatureStore store = writer.open(state, out.toAbsolutePath().resolveSibling("features"), chosen)) {
+        try (FeatureStore store = writer.open(state, out.toAbsolutePath().resolveSibling("features"), chosen, config)) {
             writer.collect(store, firstRow, Math.min(endRow, there), shardRows);
             if (firstRow > 0) {
                 input.print("Collected rows " + firstRow + " to " + (Math.min(endRow, there) - 1) + " in " + store.folder() + "; `panascope merge` joins them with the others.");

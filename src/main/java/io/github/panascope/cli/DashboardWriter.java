@@ -102,9 +102,11 @@ final class DashboardWriter implements AutoCloseable {
     }
 
     /** The folder named, or else one for these features among those of {@code parent}. */
-    FeatureStore open(Path named, Path parent, int[] features) {
-        FeatureStore.Identity identity = FeatureCollector.identity(model, sae, text, rows.context());
+    FeatureStore open(Path named, Path parent, int[] features, DashboardConfig config) {
         int[] sorted = Arrays.stream(features).sorted().toArray();
+        // What nobody will look into need not be encoded.
+        FeatureStore.Identity identity = config.correlatedFeatures() == DashboardConfig.Among.ALL ? FeatureCollector.identity(model, sae, text, rows.context())
+                : FeatureCollector.identityOfChosen(model, sae, text, rows.context(), sorted);
         return named != null ? FeatureStore.open(named, identity, sorted, sae.config().dIn()) : FeatureStore.openWithin(parent, identity, sorted, sae.config().dIn());
     }
 

@@ -129,7 +129,7 @@ final class InputOptions {
     Sae loadSae(Device device) {
         if (sae == null && model != null) throw new InputException("--model is given without --sae: name the SAE that belongs to it.");
         String known = model != null ? model : demo() ? Demo.find().model() : null;
-        if (known != null && Files.isDirectory(Path.of(known))) early = CompletableFuture.supplyAsync(() -> fromPretrained(known, device), task -> Thread.ofPlatform().daemon().name("panascope-model").start(task));
+        if (known != null && Files.isDirectory(Path.of(known))) early = CompletableFuture.supplyAsync(() -> fromPretrained(known, device, dtype()), task -> Thread.ofPlatform().daemon().name("panascope-model").start(task));
         Sae loaded;
         try {
             loaded = Sae.fromPretrained(demo() ? Demo.find().sae() : sae, device, dtype(), hub(), registry());
@@ -152,15 +152,25 @@ final class InputOptions {
     HookedTransformer loadModel(Device device, Sae sae) {
         String name = model != null ? model : demo() ? Demo.find().model() : sae.config().modelName();
         if (name == null) throw new InputException("the SAE does not say which model it belongs to: name it with --model.");
-        HookedTransformer loaded = early != null ? join(early) : fromPretrained(name, device);
+        HookedTransformer loaded = early != null ? join(early) : fromPretrained(name, device, dtype());
         early = null;
         print("Loaded pretrained model " + modelName(sae) + " into HookedTransformer");
         showSkipped("model config.json", loaded.skippedKeys());
         return loaded;
     }
 
-    private HookedTransformer fromPretrained(String name, Device device) {
-        return HookedTransformer.fromPretrained(name, new HookedTransformer.Options(processing.steps, device, dtype(), exact), hub());
+    /** The same SAE in another dtype, silently. */
+    Sae saeIn(DType other, Device device) {
+        return Sae.fromPretrained(demo() ? Demo.find().sae() : sae, device, other, hub(), registry());
+    }
+
+    /** The same model in another dtype, silently. */
+    HookedTransformer modelIn(DType other, Device device, Sae sae) {
+        return fromPretrained(model != null ? model : demo() ? Demo.find().model() : sae.config().modelName(), device, other);
+    }
+
+    private HookedTransformer fromPretrained(String name, Device device, DType as) {
+        return HookedTransformer.fromPretrained(name, new HookedTransformer.Options(processing.steps, device, as, exact), hub());
     }
 
     private static <T> T join(CompletableFuture<T> future) {

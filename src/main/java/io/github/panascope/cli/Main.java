@@ -65,7 +65,6 @@ public final class Main {
     /** Runs a command and ends the process with its exit code. */
     public static void main(String[] args) {
         endWith(System.getProperty("panascope.parent"));
-        prepare(args);
         // Tokens are UTF-8 whatever the locale says, as they are for the peers.
         System.setOut(new PrintStream(OUT, true, StandardCharsets.UTF_8));
         System.setErr(new PrintStream(new FileOutputStream(FileDescriptor.err), true, StandardCharsets.UTF_8));
@@ -96,6 +95,7 @@ public final class Main {
     private static int runAndSay(String... args) {
         int status;
         try {
+            prepare(args);
             status = run(args);
         } catch (OutOfMemoryError e) {
             return unforeseen(args, e, "Java's memory is used up (" + e.getMessage() + "): java -Xmx16g -jar ... gives it 16 GB");

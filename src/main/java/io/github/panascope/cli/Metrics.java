@@ -1,11 +1,13 @@
 package io.github.panascope.cli;
 
+import com.fasterxml.jackson.annotation.JsonInclude;
 import com.fasterxml.jackson.annotation.JsonProperty;
 import com.fasterxml.jackson.annotation.JsonPropertyOrder;
 import io.github.panascope.dashboard.FeatureDashboard;
 import io.github.panascope.lens.TestPrompt;
 import io.github.panascope.lens.Tokenizer;
 import io.github.panascope.metrics.DownstreamLoss;
+import io.github.panascope.metrics.SaeEvaluation;
 import java.util.List;
 import java.util.Map;
 import tools.jackson.databind.SerializationFeature;
@@ -14,7 +16,9 @@ import tools.jackson.databind.json.JsonMapper;
 /** metrics.json: stable names, which other programs read. Losses in nats; l0_histogram counts positions at index = L0; seconds are wall time. */
 @JsonPropertyOrder(alphabetic = false)
 record Metrics(
-        String model, String sae, String hook, String device, String dtype, int rows,
+        String model, String sae, String hook, String device, String dtype,
+        @JsonProperty("dtype_error") @JsonInclude(JsonInclude.Include.NON_NULL) DTypeError dtypeError,
+        int rows,
         @JsonProperty("context_size") int contextSize,
         String tokenization,
         @JsonProperty("n_rows_total") long nRowsTotal,
@@ -29,6 +33,13 @@ record Metrics(
         List<Feature> features,
         Map<String, String> versions,
         Map<String, Double> seconds) {
+
+    /** What another dtype than float32 changes, measured on some of the rows: its number less float32's. Absent in float32. */
+    record DTypeError(int rows, @JsonProperty("l0_mean") double l0Mean, @JsonProperty("ce_orig") double ceOrig, @JsonProperty("ce_reconstr") double ceReconstr, @JsonProperty("ce_zero") double ceZero) {
+        static DTypeError of(int rows, SaeEvaluation here, SaeEvaluation exact) {
+            return new DTypeError(rows, here.l0().mean() - exact.l0().mean(), here.loss().original() - exact.loss().original(), here.loss().reconstructed() - exact.loss().reconstructed(), here.loss().zero() - exact.loss().zero());
+        }
+    }
 
     /** {@code tokens} are the ids of the prompt, {@code rank} that of the answer's first token, from 0. */
     record Prompt(String text, String answer, long[] tokens, int rank,

@@ -14,6 +14,7 @@ import io.github.panascope.metrics.DownstreamLoss;
 import io.github.panascope.metrics.SaeEvaluation;
 import io.github.panascope.sae.Neuronpedia;
 import io.github.panascope.sae.Sae;
+import io.github.panascope.torch.DType;
 import io.github.panascope.torch.Device;
 import io.github.panascope.torch.Tensor;
 import io.github.panascope.torch.TensorScope;
@@ -24,6 +25,7 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.concurrent.Callable;
 import java.util.function.Supplier;
@@ -37,6 +39,8 @@ import picocli.CommandLine.Option;
         description = "Walks SAELens's tutorial: loads an SAE and its model, tokenizes, L0 and its histogram, the three losses, test_prompt with and without the SAE, Neuronpedia, dashboards of features.")
 final class TutorialCommand implements Callable<Integer> {
     private static final int TOP_K = 10;
+    /** Rows on which another dtype is compared with float32. */
+    private static final int ERROR_ROWS = 4;
     private static final int SHARD_ROWS = 256;
     private static final String DASHBOARDS = "demo_feature_dashboards.html", HISTOGRAM = "l0_histogram.html", METRICS = "metrics.json", REPORT = "index.html";
 
@@ -56,6 +60,9 @@ final class TutorialCommand implements Callable<Integer> {
 
     @Option(names = "--json", paramLabel = "FILE", description = "writes metrics.json here too")
     private Path json;
+
+    @Option(names = "--correlated-features", paramLabel = "all|chosen", defaultValue = "all", description = "among which correlated features are looked for in the dashboards (default: ${DEFAULT-VALUE}; SAEDashboard: chosen, which need not encode the others)")
+    private DashboardConfig.Among correlated;
 
     @Option(names = "--open", description = "opens index.html in a browser")
     private boolean open;
@@ -81,13 +88,14 @@ final class TutorialCommand implements Callable<Integer> {
             input.print("Tokenized " + tokens.documents() + " documents into " + tokens.rowsInAll() + " rows of " + all.context() + " tokens (" + all.how() + ")"
                     + (used < rows ? "; fewer than the " + rows + " rows asked for" : ""));
             SaeEvaluation evaluation = timed("metrics", () -> evaluate(model, sae, tokens, used));
+            Metrics.DTypeError error = sae.dtype() == DType.FLOAT32 ? null : timed("dtype_error", () -> dtypeError(device, model, sae, tokens, Math.min(used, ERROR_ROWS)));
             Metrics.Prompt result = timed("prompt", () -> prompt(model, sae));
             String list = neuronpedia(sae, Arrays.stream(chosen).boxed().toList());
             List<Metrics.Feature> shown = dashboardRows == 0 ? List.of() : timed("dashboards", () -> dashboards(model, sae, all, chosen));
             double total = ManagementFactory.getRuntimeMXBean().getUptime() / 1e3;
             seconds.put("startup", total - (System.nanoTime() - begun) / 1e9);
             seconds.put("total", total);
-            Metrics metrics = new Metrics(input.modelName(sae), input.saeName(), sae.config().hookName(), device.toString().replace(":0", ""), sae.dtype().toString(), used, all.context(),
+            Metrics metrics = new Metrics(input.modelName(sae), input.saeName(), sae.config().hookName(), device.toString().replace(":0", ""), sae.dtype().toString(), error, used, all.context(),
                     all.how(), tokens.rowsInAll(), evaluation.l0().mean(), evaluation.l0().histogram(), evaluation.loss().original(),
                     evaluation.loss().reconstructed(), evaluation.loss().zero(), result, list, Math.min(dashboardRows, tokens.rows()), shown, versions(), seconds);
             write(metrics, evaluation, facts(metrics, sae, all));
@@ -107,6 +115,16 @@ final class TutorialCommand implements Callable<Integer> {
         printLosses(evaluation.loss());
         input.print("CE loss score " + PythonText.fixed(evaluation.loss().score(), 4));
         return evaluation;
+    }
+
+    /** What this dtype changes, on the first few rows: both are run. */
+    private Metrics.DTypeError dtypeError(Device device, HookedTransformer model, Sae sae, TokenDataset tokens, int few) {
+        try (var _ = TensorScope.open(); Sae exactSae = input.saeIn(DType.FLOAT32, device); HookedTransformer exactModel = input.modelIn(DType.FLOAT32, device, sae)) {
+            Tensor batch = tokens.batch(0, few);
+            Metrics.DTypeError error = Metrics.DTypeError.of(few, SaeEvaluation.run(model, sae, batch), SaeEvaluation.run(exactModel, exactSae, batch));
+            input.print(String.format(Locale.ROOT, "%s against float32 on %d rows: average l0 %+.3f, Orig %+.5f, reconstr %+.5f, Zero %+.5f", sae.dtype(), few, error.l0Mean(), error.ceOrig(), error.ceReconstr(), error.ceZero()));
+            return error;
+        }
     }
 
     private Metrics.Prompt prompt(HookedTransformer model, Sae sae) {
@@ -149,9 +167,10 @@ final class TutorialCommand implements Callable<Integer> {
 
     private List<Metrics.Feature> dashboards(HookedTransformer model, Sae sae, RowOptions.Rows text, int[] chosen) {
         List<Metrics.Feature> shown = new ArrayList<>();
-        try (DashboardWriter writer = new DashboardWriter(input, model, sae, text, null); FeatureStore store = writer.open(null, out.resolve("features"), chosen)) {
+        DashboardConfig config = DashboardConfig.DEFAULT.correlatedFeatures(correlated);
+        try (DashboardWriter writer = new DashboardWriter(input, model, sae, text, null); FeatureStore store = writer.open(null, out.resolve("features"), chosen, config)) {
             writer.collect(store, 0, Math.min(dashboardRows, text.tokens().rows()), SHARD_ROWS);
-            writer.write(store, DashboardConfig.DEFAULT, chosen, new DashboardWriter.Places(out.resolve(DASHBOARDS), null, null, null), null, dashboard -> shown.add(Metrics.Feature.of(dashboard, model.tokenizer())));
+            writer.write(store, config, chosen, new DashboardWriter.Places(out.resolve(DASHBOARDS), null, null, null), null, dashboard -> shown.add(Metrics.Feature.of(dashboard, model.tokenizer())));
         }
         return shown;
     }

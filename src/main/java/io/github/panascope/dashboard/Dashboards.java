@@ -49,6 +49,9 @@ public final class Dashboards {
     private final double[] spreads;
 
     private Dashboards(HookedTransformer model, Sae sae, FeatureStore store, DashboardConfig config) {
+        if (config.correlatedFeatures() == DashboardConfig.Among.ALL && !FeatureCollector.keepsAll(store)) {
+            throw new IllegalArgumentException("the folder keeps the chosen features alone: correlated ones can be looked for among these");
+        }
         this.sae = sae;
         this.config = config;
         this.dSae = sae.config().dSae();

@@ -14,6 +14,7 @@ import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.BitSet;
 import java.util.HexFormat;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -40,6 +41,7 @@ public final class FeatureCollector {
     /** Features that are encoded together: a block's are then 2 MB, where all would be 100 MB. */
     private static final int FEATURES_IN_GROUP = 512;
     private static final int SAMPLED = 4096;
+    private static final String KEPT = "features";
     /** Numbers of a tensor up to which a fingerprint has all of it. */
     private static final long WHOLE = 1 << 17;
     private static final List<String> BLOCK_WEIGHTS = List.of("W_QKV", "b_QKV", "W_O", "b_O", "W_in", "b_in", "W_out", "b_out", "ln1_w", "ln1_b", "ln2_w", "ln2_b");
@@ -53,11 +55,15 @@ public final class FeatureCollector {
     /** For each thread, what a block needs again and again: the activations, and a group of features. */
     private final ThreadLocal<float[][]> buffers;
 
-    private FeatureCollector(HookedTransformer model, Sae sae, int context) {
+    /** The features that are kept; null for all. */
+    private final BitSet kept;
+
+    private FeatureCollector(HookedTransformer model, Sae sae, int context, BitSet kept) {
         sae.requireFits(model);
         this.model = model;
         this.sae = sae;
         this.context = context;
+        this.kept = kept;
         this.dIn = sae.config().dIn();
         String hook = sae.config().hookName();
         this.buffers = ThreadLocal.withInitial(() -> new float[][] {new float[ROWS_IN_BLOCK * context * dIn], new float[ROWS_IN_BLOCK * context * FEATURES_IN_GROUP]});
@@ -85,6 +91,24 @@ public final class FeatureCollector {
         entries.put("weights", fingerprint(model, sae));
         entries.put("operators", model.isExact() ? "exact" : "fused"); // whose last bits differ
         return new FeatureStore.Identity(entries);
+    }
+
+    /**
+     * The same for a folder that keeps the chosen features alone, not all of the SAE: quicker to fill, as only these are encoded, but correlated features can then be looked for
+     * among the chosen alone.
+     *
+     * @param features those that the folder is opened for
+     */
+    public static FeatureStore.Identity identityOfChosen(HookedTransformer model, Sae sae, String text, int context, int[] features) {
+        Map<String, String> entries = new LinkedHashMap<>(identity(model, sae, text, context).entries());
+        int[] sorted = Arrays.stream(features).distinct().sorted().toArray();
+        entries.put(KEPT, sorted.length + " chosen features, " + Integer.toHexString(Arrays.hashCode(sorted)));
+        return new FeatureStore.Identity(entries);
+    }
+
+    /** Whether a folder keeps all features, not the chosen alone. */
+    static boolean keepsAll(FeatureStore store) {
+        return !store.identity().entries().containsKey(KEPT);
     }
 
     /**
@@ -126,7 +150,9 @@ public final class FeatureCollector {
      */
     public static void collect(HookedTransformer model, Sae sae, FeatureStore store, LongFunction<int[]> row, long first, long end, int context, int shardRows, int threads, IntConsumer progress) {
         if (shardRows < 1 || threads < 1) throw new IllegalArgumentException("shards need at least one row and one thread, not " + shardRows + " and " + threads);
-        FeatureCollector collector = new FeatureCollector(model, sae, context);
+        BitSet kept = keepsAll(store) ? null : new BitSet();
+        if (kept != null) for (int feature : store.sums().features()) kept.set(feature);
+        FeatureCollector collector = new FeatureCollector(model, sae, context, kept);
         int before = Torch.threads(), workers = model.device().equals(Device.CPU) ? threads : 1;
         AtomicInteger done = new AtomicInteger();
         Torch.setThreads(1);
@@ -191,10 +217,9 @@ public final class FeatureCollector {
             float[] y = buffers.get()[0], group = buffers.get()[1];
             sae.inputRows(activation).slice(0, offset, offset + positions).toFloats(y);
             Entries entries = new Entries(positions);
-            sae.encodeInGroups(activation, FEATURES_IN_GROUP, (firstFeature, features) -> {
-                int size = (int) features.size(1);
-                features.slice(0, offset, offset + positions).t().toFloats(group);
-                entries.add(firstFeature, size, group);
+            sae.encodeInGroups(activation, FEATURES_IN_GROUP, first -> kept == null || kept.get(first, first + FEATURES_IN_GROUP).cardinality() > 0, (first, features) -> {
+                features.slice(0, offset, offset + positions).toFloats(group);
+                entries.add(first, (int) features.size(1), group, kept);
             });
             float[] norms = norms(y, positions, start + from);
             addTo(sums, entries, y, to - from);
@@ -260,28 +285,39 @@ public final class FeatureCollector {
         private final int positionCount;
         private int[] features = new int[1 << 12], positions = new int[1 << 12];
         private float[] values = new float[1 << 12];
+        private int[] places = new int[1 << 12];
         private int size;
 
         Entries(int positionCount) {
             this.positionCount = positionCount;
         }
 
-        /** A group, [feature, position]. */
-        void add(int firstFeature, int count, float[] group) {
-            for (int f = 0; f < count; f++) {
-                for (int t = 0; t < positionCount; t++) {
-                    float value = group[f * positionCount + t];
-                    if (value == 0) continue;
-                    if (size == features.length) {
-                        features = Arrays.copyOf(features, 2 * size);
-                        positions = Arrays.copyOf(positions, 2 * size);
-                        values = Arrays.copyOf(values, 2 * size);
-                    }
-                    features[size] = firstFeature + f;
-                    positions[size] = t;
-                    values[size++] = value;
+        /** A group, [position, feature]: found position by position, then placed by feature. */
+        void add(int first, int width, float[] group, BitSet kept) {
+            int found = 0;
+            for (int t = 0, i = 0; t < positionCount; t++) {
+                for (int f = 0; f < width; f++, i++) {
+                    if (group[i] == 0 || kept != null && !kept.get(first + f)) continue;
+                    if (found == places.length) places = Arrays.copyOf(places, 2 * found);
+                    places[found++] = i;
                 }
             }
+            int[] next = new int[width + 1];
+            for (int e = 0; e < found; e++) next[places[e] % width + 1]++;
+            for (int f = 0; f < width; f++) next[f + 1] += next[f];
+            if (size + found > features.length) {
+                int capacity = Math.max(2 * features.length, size + found);
+                features = Arrays.copyOf(features, capacity);
+                positions = Arrays.copyOf(positions, capacity);
+                values = Arrays.copyOf(values, capacity);
+            }
+            for (int e = 0; e < found; e++) {
+                int f = places[e] % width, at = size + next[f]++;
+                features[at] = first + f;
+                positions[at] = places[e] / width;
+                values[at] = group[places[e]];
+            }
+            size += found;
         }
 
         /** The same by position and then feature: counted, then placed. */

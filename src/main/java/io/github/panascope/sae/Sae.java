@@ -24,6 +24,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.function.IntPredicate;
 import java.util.function.UnaryOperator;
 import java.util.stream.Stream;
 
@@ -150,10 +151,16 @@ public final class Sae implements AutoCloseable {
      * @param size        of a group; the last may be smaller
      */
     public void encodeInGroups(Tensor activations, int size, FeatureGroup consumer) {
+        encodeInGroups(activations, size, first -> true, consumer);
+    }
+
+    /** The same, without the groups that nobody wants. */
+    public void encodeInGroups(Tensor activations, int size, IntPredicate wanted, FeatureGroup consumer) {
         try (var _ = TensorScope.open()) {
             Tensor prepared = prepared(config.normalization().apply(rows(activations)).rows()), all = null;
             for (int first = 0; first < config.dSae(); first += size) {
                 int end = Math.min(config.dSae(), first + size);
+                if (!wanted.test(first)) continue;
                 try (var _ = TensorScope.open()) {
                     Tensor group = all == null ? architecture.encode(prepared, first, end) : all.slice(1, first, end);
                     if (group != null) {
