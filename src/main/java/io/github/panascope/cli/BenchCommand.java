@@ -157,10 +157,28 @@ final class BenchCommand implements Callable<Integer> {
         double[] l0 = new double[1];
         Timing timing = time(() -> l0[0] = SaeEvaluation.run(model, sae, tokens).l0().mean());
         line("L0 and three losses", timing, String.format(Locale.ROOT, "%d rows, L0 %.1f", rows, l0[0]));
-        if (dtype == DType.BFLOAT16) return;
-        double once = timing.seconds, twice = time(() -> SaeEvaluation.run(model, sae, Tensor.cat(0, tokens, tokens))).seconds;
-        System.out.printf(Locale.ROOT, "  %-28s %.2f times%n", "twice the rows take", twice / once);
-        results.put("doubling", twice / once);
+        double[] twice = new double[repeats], both = new double[repeats];
+        for (int i = 0; i < repeats; i++) {
+            double once = seconds(() -> scoped(() -> SaeEvaluation.run(model, sae, tokens)));
+            twice[i] = seconds(() -> scoped(() -> SaeEvaluation.run(model, sae, Tensor.cat(0, tokens, tokens)))) / once;
+            both[i] = seconds(() -> concurrently(() -> scoped(() -> SaeEvaluation.run(model, sae, tokens)))) / once;
+        }
+        Arrays.sort(twice);
+        Arrays.sort(both);
+        System.out.printf(Locale.ROOT, "  %-28s %8.2f times as long  (%.2f to %.2f)%n", "twice the rows", twice[repeats / 2], twice[0], twice[repeats - 1]);
+        System.out.printf(Locale.ROOT, "  %-28s %8.2f times as long  (%.2f to %.2f)  2 where they share all processors%n", "two runs at once", both[repeats / 2], both[0], both[repeats - 1]);
+        results.put("twice_the_rows", twice[repeats / 2]);
+        results.put("two_runs_at_once", both[repeats / 2]);
+    }
+
+    private static void concurrently(Runnable work) {
+        try {
+            Thread other = Thread.ofPlatform().start(work);
+            work.run();
+            other.join();
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+        }
     }
 
     private void tokenize() {

@@ -40,6 +40,7 @@ public final class Forward {
     private int endLayer;
     private boolean unembedded = true;
     private Tensor mask;
+    private LossMemory lossMemory;
     private Hooks backwardHooks = Hooks.NONE;
 
     Forward(HookedTransformer model, Tensor tokens) {
@@ -215,11 +216,18 @@ public final class Forward {
         }
     }
 
+    /** Uses memory that several runs share, one after the other, for {@link #lossPerToken}. */
+    public Forward lossMemory(LossMemory memory) {
+        this.lossMemory = memory;
+        return this;
+    }
+
     /** Runs everything but the logits as a whole. Cross-entropy of each next token, in nats, float32 [batch, pos-1]; 0 where the attention mask has either of the two tokens at 0. */
     public Tensor lossPerToken() {
         requireTargets();
         return run(model.config().nLayers(), (resid, set) -> {
-            Tensor losses = model.unembed().call("loss", set, resid, tokens);
+            LossMemory memory = lossMemory != null ? lossMemory : LossMemory.of(model, tokens.shape().elements());
+            Tensor losses = model.unembed().call("loss", set, resid, tokens, memory.products(), memory.logits());
             return mask == null ? losses : LmMetrics.masked(losses, LmMetrics.nextTokenMask(mask));
         });
     }

@@ -14,9 +14,6 @@ import java.util.Map;
  * that knows of TorchScript; another executor could take its place.
  */
 final class Gpt2Script {
-    /** Positions whose logits are held at once while computing a loss: 512 rows of GPT-2's vocabulary are 103 MB; a product of fewer rows is slower. */
-    private static final int LOSS_CHUNK = Integer.getInteger("chunk", 512);
-
     private Gpt2Script() {}
 
     /** Where the weights of each part come from, under TransformerLens's names; they belong to {@code keep}. */
@@ -39,7 +36,7 @@ final class Gpt2Script {
             root.child("blocks_" + layer, module("Block", weights.block(layer, scope), block(config, lnFolded, layer), scope));
             forward.append("    resid = self.blocks_").append(layer).append(".forward(resid)\n");
         }
-        String unembed = source("unembed").replace("$EPS", Double.toString(config.eps())).replace("$CHUNK", Integer.toString(LOSS_CHUNK))
+        String unembed = source("unembed").replace("$EPS", Double.toString(config.eps()))
                 .replace("$LN_FINAL_AFFINE", lnFolded ? "" : " * self.ln_final_w + self.ln_final_b");
         root.child("unembed", module("Unembed", weights.unembed(scope), unembed, scope));
         return root.define(forward + "    return self.unembed.forward(resid)\n");

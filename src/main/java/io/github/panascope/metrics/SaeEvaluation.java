@@ -4,6 +4,7 @@ import io.github.panascope.lens.Forward;
 import io.github.panascope.lens.HookNames;
 import io.github.panascope.lens.HookedTransformer;
 import io.github.panascope.lens.Hooks;
+import io.github.panascope.lens.LossMemory;
 import io.github.panascope.sae.Sae;
 import io.github.panascope.torch.ActivationHook;
 import io.github.panascope.torch.DType;
@@ -45,40 +46,43 @@ public record SaeEvaluation(L0 l0, ExplainedVariance explainedVariance, Downstre
         double[] sums = new double[3];
         long predictions = 0;
         int rows = (int) tokens.size(0);
-        for (int start = 0; start < rows; start += ROWS_AT_ONCE) {
-            int end = Math.min(rows, start + ROWS_AT_ONCE);
-            try (var _ = TensorScope.open()) {
-                Tensor batch = tokens.slice(0, start, end);
-                double[] losses = evaluate(model, sae, batch, l0, variance);
-                for (int i = 0; i < sums.length; i++) sums[i] += losses[i];
-                predictions += (end - start) * (tokens.size(1) - 1);
+        try (var _ = TensorScope.open()) {
+            LossMemory memory = LossMemory.of(model, Math.min(rows, ROWS_AT_ONCE) * tokens.size(1));
+            for (int start = 0; start < rows; start += ROWS_AT_ONCE) {
+                int end = Math.min(rows, start + ROWS_AT_ONCE);
+                try (var _ = TensorScope.open()) {
+                    Tensor batch = tokens.slice(0, start, end);
+                    double[] losses = evaluate(model, sae, batch, memory, l0, variance);
+                    for (int i = 0; i < sums.length; i++) sums[i] += losses[i];
+                    predictions += (end - start) * (tokens.size(1) - 1);
+                }
+                progress.accept(end);
             }
-            progress.accept(end);
         }
         return new SaeEvaluation(l0, variance, new DownstreamLoss(sums[0] / predictions, sums[1] / predictions, sums[2] / predictions));
     }
 
     /** Sums over positions of the three losses; L0 and variance are counted on the way. Zeros go where the reconstruction goes. */
-    private static double[] evaluate(HookedTransformer model, Sae sae, Tensor batch, L0 l0, ExplainedVariance variance) {
+    private static double[] evaluate(HookedTransformer model, Sae sae, Tensor batch, LossMemory memory, L0 l0, ExplainedVariance variance) {
         String in = sae.config().hookName(), out = sae.config().hookNameOut(); // the same but for transcoders
         int layer = HookNames.layer(in).orElse(in.startsWith("ln_final") ? model.config().nLayers() : 0);
         boolean fromStart = layer == 0 || layer == model.config().nLayers(); // nothing to share, or nothing to start at
         Tensor prefix = fromStart ? null : model.forward(batch).stopAtLayer(layer);
-        Forward plain = begin(model, batch, layer, prefix).caching(in, out);
+        Forward plain = begin(model, batch, layer, prefix).lossMemory(memory).caching(in, out);
         double original = sum(plain.lossPerToken());
         Tensor reconstruction = reconstruct(sae, plain.cache().get(in), plain.cache().get(out), l0, variance);
-        double reconstructed = sum(begin(model, batch, layer, prefix).hooks(Hooks.at(out, (activation, name) -> reconstruction)).lossPerToken());
-        return new double[] {original, reconstructed, zero(model, batch, layer, prefix, out)};
+        double reconstructed = sum(begin(model, batch, layer, prefix).lossMemory(memory).hooks(Hooks.at(out, (activation, name) -> reconstruction)).lossPerToken());
+        return new double[] {original, reconstructed, zero(model, batch, memory, layer, prefix, out)};
     }
 
     /**
      * The summed loss with zeros at a hook point. If all that follows comes from there, it is the same at every position: each looks at equal ones, whose mean is any of them. So one
      * position is enough.
      */
-    private static double zero(HookedTransformer model, Tensor batch, int layer, Tensor prefix, String out) {
+    private static double zero(HookedTransformer model, Tensor batch, LossMemory memory, int layer, Tensor prefix, String out) {
         ActivationHook zeros = (activation, name) -> activation.zerosLike();
         boolean constant = !model.isExact() && model.isPlain() && prefix != null && HookNames.isBottleneck(out) && HookNames.layer(out).isPresent();
-        if (!constant) return sum(begin(model, batch, layer, prefix).hooks(Hooks.at(out, zeros)).lossPerToken());
+        if (!constant) return sum(begin(model, batch, layer, prefix).lossMemory(memory).hooks(Hooks.at(out, zeros)).lossPerToken());
         Tensor logProbs = begin(model, batch.slice(0, 0, 1).slice(1, 0, 1), layer, prefix.slice(0, 0, 1).slice(1, 0, 1)).hooks(Hooks.at(out, zeros)).logits().to(DType.FLOAT32).logSoftmax(-1).reshape(-1);
         Tensor targets = batch.slice(1, 1, batch.size(1)).reshape(-1);
         return -sum(logProbs.indexSelect(0, targets));

@@ -12,15 +12,14 @@ def forward(self, resid: Tensor) -> Tensor:
     x = self.normalize(resid)
     return torch.addmm(self.b_U, x.reshape([-1, x.size(2)]), self.W_U).view([x.size(0), x.size(1), -1])
 
-def loss(self, resid: Tensor, tokens: Tensor) -> Tensor:
+def loss(self, resid: Tensor, tokens: Tensor, products: Tensor, logits: Tensor) -> Tensor:
     # -> cross-entropy of each next token [batch, pos - 1], in float32. In chunks: all logits at once would be
-    # d_vocab floats for every position. The chunks share their memory, which is got once.
+    # d_vocab floats for every position. The chunks share the memory of `products` [chunk, d_vocab] in the model's dtype and `logits` in
+    # float32, which may be one: got anew each time, the system would have to clear it.
     x = self.normalize(resid)
     rows = x[:, :-1].reshape([-1, x.size(2)])
     targets = tokens[:, 1:].reshape([-1, 1])
-    chunk = min($CHUNK, rows.size(0))
-    products = torch.empty([chunk, self.W_U.size(1)], dtype=rows.dtype, device=rows.device)
-    logits = products.float()  # the same, unless the model is in bfloat16
+    chunk = products.size(0)
     parts: List[Tensor] = []
     for start in range(0, rows.size(0), chunk):
         part = rows[start:start + chunk]

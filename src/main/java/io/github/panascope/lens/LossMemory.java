@@ -1,0 +1,24 @@
+package io.github.panascope.lens;
+
+import io.github.panascope.torch.DType;
+import io.github.panascope.torch.Shape;
+import io.github.panascope.torch.Tensor;
+
+/**
+ * Memory for the logits of some positions while losses are made of them, which runs may share one after the other ({@link Forward#lossMemory}): the system has to clear memory
+ * that is got anew. In the scope that was the innermost when it was made.
+ *
+ * @param products [positions, d_vocab], in the model's dtype
+ * @param logits   [positions, d_vocab], float32; the same where the model is in float32
+ */
+public record LossMemory(Tensor products, Tensor logits) {
+    /** Positions at once: 103 MB of GPT-2's vocabulary in float32. Products of fewer rows are slower. */
+    private static final int POSITIONS = 512;
+
+    /** For a model, and at most so many positions in a run. */
+    public static LossMemory of(HookedTransformer model, long positions) {
+        Shape shape = Shape.of(Math.max(1, Math.min(POSITIONS, positions)), model.config().dVocab());
+        Tensor products = Tensor.empty(model.weight("unembed.W_U").dtype(), shape, model.device());
+        return new LossMemory(products, products.dtype() == DType.FLOAT32 ? products : Tensor.empty(DType.FLOAT32, shape, model.device()));
+    }
+}
