@@ -2,14 +2,15 @@ package io.github.panascope.hub;
 
 import java.io.IOException;
 import java.nio.channels.FileChannel;
-import java.nio.channels.FileLock;
-import java.nio.channels.OverlappingFileLockException;
+import java.nio.file.DirectoryIteratorException;
 import java.nio.file.DirectoryStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.nio.file.StandardOpenOption;
 import java.nio.file.attribute.PosixFilePermissions;
+import java.time.Duration;
+import java.time.Instant;
 
 /**
  * Files that appear whole or not at all: written beside their place, and moved there at the end. What a symbolic link points to is
@@ -60,8 +61,8 @@ public final class AtomicFile {
         Path folder = file.getParent();
         Files.createDirectories(folder);
         Path part = Files.createTempFile(folder, "." + file.getFileName() + ".", ".part");
-        try (FileChannel held = FileChannel.open(part, StandardOpenOption.WRITE); FileLock _ = held.tryLock()) {
-            sweep(folder, "." + file.getFileName() + ".");
+        sweep(folder, "." + file.getFileName() + ".");
+        try {
             writer.write(part);
             Files.setPosixFilePermissions(part, PosixFilePermissions.fromString("rw-r--r--"));
             Files.move(part, file, StandardCopyOption.ATOMIC_MOVE);
@@ -70,17 +71,12 @@ public final class AtomicFile {
         }
     }
 
-    /** Deletes what processes left that ended while they wrote the same file: what is still being written is locked. */
+    /** Deletes what processes left that ended while they wrote the same file: what nobody has written to for an hour. */
     private static void sweep(Path folder, String prefix) {
+        Instant recent = Instant.now().minus(Duration.ofHours(1));
         try (DirectoryStream<Path> parts = Files.newDirectoryStream(folder, path -> path.getFileName().toString().startsWith(prefix) && path.getFileName().toString().endsWith(".part"))) {
-            for (Path part : parts) {
-                try (FileChannel channel = FileChannel.open(part, StandardOpenOption.WRITE); FileLock lock = channel.tryLock()) {
-                    if (lock != null) Files.deleteIfExists(part);
-                } catch (IOException | OverlappingFileLockException e) {
-                    // being written, or not ours: it stays
-                }
-            }
-        } catch (IOException e) {
+            for (Path part : parts) if (Files.getLastModifiedTime(part).toInstant().isBefore(recent)) Files.deleteIfExists(part);
+        } catch (IOException | DirectoryIteratorException e) {
             // a folder that cannot be listed can still be written to
         }
     }
