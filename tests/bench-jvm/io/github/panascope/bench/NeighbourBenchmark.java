@@ -90,7 +90,7 @@ public class NeighbourBenchmark {
     /** An operator on four floats, its result freed with a scope. */
     @Benchmark
     public Object bytedecoOperatorCall(Bytedeco state) {
-        try (PointerScope scope = new PointerScope()) {
+        try (PointerScope _ = new PointerScope()) {
             return state.small.add(state.small);
         }
     }
@@ -106,7 +106,7 @@ public class NeighbourBenchmark {
     /** A tensor over 4 MB of foreign memory, and its own memory seen from Java. */
     @Benchmark
     public Object bytedecoWrapAndSegment(Bytedeco state) {
-        try (PointerScope scope = new PointerScope()) {
+        try (PointerScope _ = new PointerScope()) {
             return torch.from_blob(state.memory, SIDE, SIDE).data_ptr_float();
         }
     }

@@ -72,6 +72,12 @@ public class BindingBenchmark {
         }
     }
 
+    /** The same, freed by itself. */
+    @Benchmark
+    public void operatorCallFreed() {
+        small.add(small).free();
+    }
+
     /** A confined scope alone. */
     @Benchmark
     public Object scope() {

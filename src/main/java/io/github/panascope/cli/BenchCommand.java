@@ -34,6 +34,7 @@ import java.util.Map;
 import java.util.Random;
 import java.util.Set;
 import java.util.concurrent.Callable;
+import java.util.concurrent.CompletableFuture;
 import java.util.stream.IntStream;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Option;
@@ -161,7 +162,7 @@ final class BenchCommand implements Callable<Integer> {
         for (int i = 0; i < repeats; i++) {
             double once = seconds(() -> scoped(() -> SaeEvaluation.run(model, sae, tokens)));
             twice[i] = seconds(() -> scoped(() -> SaeEvaluation.run(model, sae, Tensor.cat(0, tokens, tokens)))) / once;
-            both[i] = seconds(() -> concurrently(() -> scoped(() -> SaeEvaluation.run(model, sae, tokens)))) / once;
+            both[i] = seconds(() -> concurrently(() -> scoped(() -> SaeEvaluation.run(model, sae, tokens(rows))))) / once;
         }
         Arrays.sort(twice);
         Arrays.sort(both);
@@ -172,13 +173,9 @@ final class BenchCommand implements Callable<Integer> {
     }
 
     private static void concurrently(Runnable work) {
-        try {
-            Thread other = Thread.ofPlatform().start(work);
-            work.run();
-            other.join();
-        } catch (InterruptedException e) {
-            Thread.currentThread().interrupt();
-        }
+        CompletableFuture<Void> other = CompletableFuture.runAsync(work, task -> Thread.ofPlatform().start(task));
+        work.run();
+        other.join();
     }
 
     private void tokenize() {
