@@ -17,6 +17,7 @@ import io.github.panascope.metrics.SaeEvaluation;
 import io.github.panascope.sae.Sae;
 import io.github.panascope.torch.DType;
 import io.github.panascope.torch.Device;
+import io.github.panascope.torch.Op;
 import io.github.panascope.torch.Shape;
 import io.github.panascope.torch.Tensor;
 import io.github.panascope.torch.TensorScope;
@@ -288,7 +289,7 @@ final class BenchCommand implements Callable<Integer> {
     }
 
     private Tensor random(int rows, int columns) {
-        return io.github.panascope.torch.Op.of("aten::randn", "").tensor(new long[] {rows, columns}).to(dtype);
+        return Op.of("aten::randn", "").tensor(new long[] {rows, columns}).to(dtype);
     }
 
     private static double bandwidth() {

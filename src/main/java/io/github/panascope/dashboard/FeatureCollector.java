@@ -28,6 +28,7 @@ import java.util.concurrent.Future;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.function.IntConsumer;
 import java.util.function.LongFunction;
+import java.util.stream.LongStream;
 
 /**
  * Runs a model over rows of tokens up to an SAE's hook point, encodes, and puts the features into a {@link FeatureStore}.
@@ -128,7 +129,7 @@ public final class FeatureCollector {
             }
             for (Tensor weight : weights) {
                 long elements = weight.shape().elements(), step = elements <= WHOLE ? 1 : Math.max(1, elements / SAMPLED);
-                long[] at = java.util.stream.LongStream.iterate(0, i -> i < elements, i -> i + step).toArray();
+                long[] at = LongStream.iterate(0, i -> i < elements, i -> i + step).toArray();
                 for (float value : weight.reshape(-1).indexSelect(0, Tensor.of(at, Shape.of(at.length)).to(weight.device())).toFloats()) {
                     int bits = Float.floatToRawIntBits(value);
                     for (int shift = 0; shift < 32; shift += 8) digest.update((byte) (bits >>> shift));
