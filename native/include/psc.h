@@ -46,7 +46,7 @@ PSC_API PSC_STATIC const char *psc_last_error(void);
 
 /* -------------------------------------------------------------------------------------------------------- runtime */
 
-#define PSC_ABI_VERSION 3
+#define PSC_ABI_VERSION 4
 
 #define PSC_DEVICE_CPU 0
 #define PSC_DEVICE_CUDA 1
@@ -186,9 +186,16 @@ typedef struct psc_hooks psc_hooks;
 /* An empty TorchScript module; the name is that of its type. */
 PSC_API int32_t psc_module_new(PSC_BORROWED const char *name, PSC_OUT_OWNED psc_module **out);
 
+/* Another module of the same type, with the methods that were compiled for it and, so far, no value for any parameter, text or submodule: calling it
+   before each is registered anew is an error. */
+PSC_API int32_t psc_module_like(PSC_BORROWED const psc_module *model, PSC_OUT_OWNED psc_module **out);
+
 /* Registers a parameter. The module shares the tensor's memory. */
 PSC_API int32_t psc_module_add_parameter(PSC_BORROWED psc_module *module, PSC_BORROWED const char *name,
                                          PSC_BORROWED const psc_tensor *tensor);
+
+/* Registers a text, an attribute that methods can read. */
+PSC_API int32_t psc_module_add_text(PSC_BORROWED psc_module *module, PSC_BORROWED const char *name, PSC_BORROWED const char *text);
 
 /* Registers a submodule, shared with its own handle. */
 PSC_API int32_t psc_module_add_child(PSC_BORROWED psc_module *module, PSC_BORROWED const char *name,

@@ -51,26 +51,34 @@ void require_stack() {
     throw psc::HookFailed{"too little of this thread's stack is left to call a hook: runs are nested too deeply, or the stack is too small (-Xss)"};
 }
 
+// Puts in an activation's place what a hook makes of it, if there is one.
+void report(c10::IValue &value, const std::string &name) {
+  const psc_hooks *hooks = active;
+  if (hooks->names.count(name) == 0) return;
+  require_stack();
+  psc_tensor activation{value.toTensor()};
+  psc_tensor *replacement = nullptr;
+  int32_t status = hooks->callback(hooks->run, name.c_str(), &activation, &replacement);
+  std::unique_ptr<psc::OwnedTensor> taken(static_cast<psc::OwnedTensor *>(replacement));
+  if (status != PSC_OK) throw psc::HookFailed{};
+  if (taken) value = taken->tensor;
+}
+
 // stack: activation, name -> activation. Boxed, so that a point without a hook costs no conversion and no copy.
 void hook_point(const c10::OperatorHandle &, torch::jit::Stack *stack) {
-  const psc_hooks *hooks = active;
-  if (hooks != nullptr) {
-    const std::string &name = stack->back().toStringRef();
-    if (hooks->names.count(name) != 0) {
-      require_stack();
-      psc_tensor activation{(*stack)[stack->size() - 2].toTensor()};
-      psc_tensor *replacement = nullptr;
-      int32_t status = hooks->callback(hooks->run, name.c_str(), &activation, &replacement);
-      std::unique_ptr<psc::OwnedTensor> taken(static_cast<psc::OwnedTensor *>(replacement));
-      if (status != PSC_OK) throw psc::HookFailed{};
-      if (taken) (*stack)[stack->size() - 2] = taken->tensor;
-    }
-  }
+  if (active != nullptr) report((*stack)[stack->size() - 2], stack->back().toStringRef());
   stack->pop_back();
+}
+
+// stack: activation, part, name -> activation. The point's name is both together: so modules that differ in their part share their code.
+void hook_point_in(const c10::OperatorHandle &, torch::jit::Stack *stack) {
+  if (active != nullptr) report((*stack)[stack->size() - 3], (*stack)[stack->size() - 2].toStringRef() + stack->back().toStringRef());
+  torch::jit::drop(*stack, 2);
 }
 
 // Whether anybody listens to a point: what only a hook needs is not computed without one.
 bool hooked(const std::string &name) { return active != nullptr && active->names.count(name) != 0; }
+bool hooked_in(const std::string &part, const std::string &name) { return active != nullptr && active->names.count(part + name) != 0; }
 
 }  // namespace
 
@@ -85,7 +93,11 @@ void register_hook_point() {
   library.def(torch::schema("lens::hook_point(Tensor activation, str name) -> Tensor", c10::AliasAnalysisKind::CONSERVATIVE));
   library.impl("hook_point", torch::dispatch(c10::DispatchKey::CompositeImplicitAutograd,
                                              torch::CppFunction::makeFromBoxedFunction<&hook_point>()));
+  library.def(torch::schema("lens::hook_point.part(Tensor activation, str part, str name) -> Tensor", c10::AliasAnalysisKind::CONSERVATIVE));
+  library.impl("hook_point.part", torch::dispatch(c10::DispatchKey::CompositeImplicitAutograd,
+                                                  torch::CppFunction::makeFromBoxedFunction<&hook_point_in>()));
   library.def(torch::schema("lens::hooked(str name) -> bool", c10::AliasAnalysisKind::CONSERVATIVE), &hooked);
+  library.def(torch::schema("lens::hooked.part(str part, str name) -> bool", c10::AliasAnalysisKind::CONSERVATIVE), &hooked_in);
 }
 
 ActiveHooks::ActiveHooks(const psc_hooks *hooks) : former_(active) { active = hooks; }

@@ -54,8 +54,17 @@ int32_t psc_module_new(const char *name, psc_module **out) {
   return psc::guard([&] { *out = new psc_module(torch::jit::Module(name)); });
 }
 
+int32_t psc_module_like(const psc_module *model, psc_module **out) {
+  *out = nullptr;
+  return psc::guard([&] { *out = new psc_module(torch::jit::Module(model->module._ivalue()->compilation_unit(), model->module.type())); });
+}
+
 int32_t psc_module_add_parameter(psc_module *module, const char *name, const psc_tensor *tensor) {
   return psc::guard([&] { module->module.register_parameter(name, tensor->tensor, false); });
+}
+
+int32_t psc_module_add_text(psc_module *module, const char *name, const char *text) {
+  return psc::guard([&] { module->module.register_attribute(name, c10::StringType::get(), std::string(text)); });
 }
 
 int32_t psc_module_add_child(psc_module *module, const char *name, const psc_module *child) {

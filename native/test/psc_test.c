@@ -189,6 +189,20 @@ static void modules_and_hooks(const char *file) {
   fails(psc_module_call(root, "broken", NULL, &arg, 1, &result, 1, &n), PSC_ERR_VALUE, "shape '[7]' is invalid");
   fails(psc_module_call(root, "absent", NULL, &arg, 1, &result, 1, &n), PSC_ERR_VALUE, "absent");
 
+  psc_module *first, *second; /* one code, two names of the same point */
+  OK(psc_module_new("Part", &first));
+  OK(psc_module_add_text(first, "part", "he"));
+  OK(psc_module_add_parameter(first, "weight", weight));
+  OK(psc_module_define(first, "def forward(self, x: Tensor) -> Tensor:\n"
+                              "    return lens.hook_point(x, self.part, \"re\") * self.weight if lens.hooked(self.part, \"re\") else x\n"));
+  OK(psc_module_like(first, &second));
+  fails(psc_module_call(second, "forward", doubled, &(psc_value){.tag = PSC_TAG_TENSOR, .as = {.p = x}}, 1, &(psc_value){0}, 1, &(int32_t){0}), PSC_ERR_VALUE, "Expected");
+  OK(psc_module_add_text(second, "part", "el"));
+  OK(psc_module_add_parameter(second, "weight", x));
+  CHECK(run(first, NULL, x) == 1 && run(first, doubled, x) == 6 && run(second, doubled, x) == 1);
+  psc_module_free(first);
+  psc_module_free(second);
+
   const char *text;
   OK(psc_module_parameter_names(root, &text));
   CHECK(strcmp(text, "child.weight\n") == 0);

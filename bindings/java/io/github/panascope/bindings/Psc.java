@@ -132,10 +132,10 @@ public class Psc {
     public static int PSC_ERR_UNKNOWN() {
         return PSC_ERR_UNKNOWN;
     }
-    private static final int PSC_ABI_VERSION = (int)3L;
+    private static final int PSC_ABI_VERSION = (int)4L;
     /**
      * {@snippet lang=c :
-     * #define PSC_ABI_VERSION 3
+     * #define PSC_ABI_VERSION 4
      * }
      */
     public static int PSC_ABI_VERSION() {
@@ -1697,6 +1697,65 @@ public class Psc {
         }
     }
 
+    private static class psc_module_like {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            Psc.C_INT,
+            Psc.C_POINTER,
+            Psc.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = Psc.findOrThrow("psc_module_like");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * int32_t psc_module_like(const psc_module *model, psc_module **out)
+     * }
+     */
+    public static FunctionDescriptor psc_module_like$descriptor() {
+        return psc_module_like.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * int32_t psc_module_like(const psc_module *model, psc_module **out)
+     * }
+     */
+    public static MethodHandle psc_module_like$handle() {
+        return psc_module_like.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * int32_t psc_module_like(const psc_module *model, psc_module **out)
+     * }
+     */
+    public static MemorySegment psc_module_like$address() {
+        return psc_module_like.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * int32_t psc_module_like(const psc_module *model, psc_module **out)
+     * }
+     */
+    public static int psc_module_like(MemorySegment model, MemorySegment out) {
+        var mh$ = psc_module_like.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("psc_module_like", model, out);
+            }
+            return (int)mh$.invokeExact(model, out);
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
     private static class psc_module_add_parameter {
         public static final FunctionDescriptor DESC = FunctionDescriptor.of(
             Psc.C_INT,
@@ -1752,6 +1811,66 @@ public class Psc {
                 traceDowncall("psc_module_add_parameter", module, name, tensor);
             }
             return (int)mh$.invokeExact(module, name, tensor);
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class psc_module_add_text {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            Psc.C_INT,
+            Psc.C_POINTER,
+            Psc.C_POINTER,
+            Psc.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = Psc.findOrThrow("psc_module_add_text");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * int32_t psc_module_add_text(psc_module *module, const char *name, const char *text)
+     * }
+     */
+    public static FunctionDescriptor psc_module_add_text$descriptor() {
+        return psc_module_add_text.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * int32_t psc_module_add_text(psc_module *module, const char *name, const char *text)
+     * }
+     */
+    public static MethodHandle psc_module_add_text$handle() {
+        return psc_module_add_text.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * int32_t psc_module_add_text(psc_module *module, const char *name, const char *text)
+     * }
+     */
+    public static MemorySegment psc_module_add_text$address() {
+        return psc_module_add_text.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * int32_t psc_module_add_text(psc_module *module, const char *name, const char *text)
+     * }
+     */
+    public static int psc_module_add_text(MemorySegment module, MemorySegment name, MemorySegment text) {
+        var mh$ = psc_module_add_text.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("psc_module_add_text", module, name, text);
+            }
+            return (int)mh$.invokeExact(module, name, text);
         } catch (Throwable ex$) {
            throw new AssertionError("should not reach here", ex$);
         }

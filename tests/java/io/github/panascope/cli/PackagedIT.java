@@ -56,6 +56,38 @@ class PackagedIT {
         assertFalse(result.out.contains("WARNING") || result.out.contains("\r"), result.out);
     }
 
+    /** Its JVM's options and its archive of classes are there to make it quick, and are not seen: not where the archive is missing, cut short, or no archive. */
+    @Test
+    void aPromptPrintsTheSameHoweverItIsStarted() throws Exception {
+        Path real = Path.of(System.getenv().getOrDefault("PANASCOPE_CACHE", Path.of(System.getenv().getOrDefault("XDG_CACHE_HOME", System.getProperty("user.home") + "/.cache"), "panascope").toString()));
+        Path cache = Files.createDirectories(folder.resolve("cache"));
+        Path torch = cache.resolve("libtorch");
+        Files.createSymbolicLink(torch, Files.createDirectories(real.resolve("libtorch")));
+        Map<String, String> environment = Map.of("PANASCOPE_CACHE", cache.toString());
+        String[] command = {"prompt", "--prompt", "The cat sat on the", "--answer", " mat"};
+        Result plain = run(Map.of("PANASCOPE_CACHE", cache.toString(), "JAVA_TOOL_OPTIONS", "-Dsome.option=1"), thisJava(), command);
+        assertEquals(0, plain.status, plain.out);
+        assertEquals(0, archives(cache).size(), "options of one's own are kept to");
+        String expected = plain.out.replaceFirst("Picked up JAVA_TOOL_OPTIONS.*\n", "");
+        assertEquals(new Result(0, expected), run(environment, thisJava(), command), "without an archive");
+        Path archive = archives(cache).getFirst();
+        assertEquals(new Result(0, expected), run(environment, thisJava(), command), "with one");
+        byte[] whole = Files.readAllBytes(archive);
+        for (byte[] broken : List.of(new byte[0], new byte[whole.length], Arrays.copyOf(whole, whole.length / 2))) {
+            Files.write(archive, broken);
+            assertEquals(new Result(0, expected), run(environment, thisJava(), command), "cut to " + broken.length);
+            assertEquals(whole.length, Files.size(archive), whole.length / 10.0, "made anew");
+        }
+        assertEquals(2, run(environment, thisJava(), "prompt", "--top-k", "0").status);
+        Files.delete(torch);
+    }
+
+    private static List<Path> archives(Path folder) throws IOException {
+        try (var files = Files.list(folder)) {
+            return files.filter(file -> file.toString().endsWith(".jsa")).toList();
+        }
+    }
+
     /** The page and the JSON of a run that was killed at any moment and gone on with are those of one that was not; so are those of two halves merged. */
     @Test
     void aKilledRunGoesOnToTheSameBytes() throws Exception {

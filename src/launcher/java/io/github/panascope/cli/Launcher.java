@@ -1,5 +1,7 @@
 package io.github.panascope.cli;
 
+import java.io.DataInputStream;
+import java.io.EOFException;
 import java.io.File;
 import java.io.IOException;
 import java.lang.management.ManagementFactory;
@@ -9,38 +11,91 @@ import java.nio.file.Paths;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Set;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
 
 /**
  * First class of {@code java -jar panascope.jar}, compiled for Java 11: on a Java that is too old, it looks for an installed
- * JDK 22 or newer and starts that one with the same arguments, or says in one sentence what is missing.
+ * JDK 22 or newer and starts that one with the same arguments, or says in one sentence what is missing. A command that is over
+ * in a second is started in another JVM too, unless somebody chose options for this one: half of its time would go into
+ * compiling code that runs for no longer than that.
  */
 public final class Launcher {
     private static final int NEEDED = 22;
+    private static final Set<String> SHORT = Set.of("prompt");
+    private static final List<String> OPTIONS = List.of("JAVA_TOOL_OPTIONS", "JDK_JAVA_OPTIONS", "_JAVA_OPTIONS");
 
     private Launcher() {}
 
     public static void main(String[] args) throws Exception {
         requireReadable(args);
-        if (Runtime.version().feature() >= NEEDED) {
+        boolean recent = Runtime.version().feature() >= NEEDED, quick = args.length > 0 && SHORT.contains(args[0]);
+        if (recent && !(quick && startedPlainly())) {
             Class.forName("io.github.panascope.cli.Main").getMethod("main", String[].class).invoke(null, (Object) args);
             return;
         }
-        Path java = find();
+        Path java = recent ? executable(Paths.get(System.getProperty("java.home"))) : find();
         if (java == null) {
             System.err.println("panascope: Java " + NEEDED + " or newer is needed; this is " + Runtime.version().feature()
                     + ", and none was found in JAVA_HOME or where JDKs are usually installed. Install one, or set JAVA_HOME.");
             System.exit(2);
         }
+        Path jar = Paths.get(Launcher.class.getProtectionDomain().getCodeSource().getLocation().toURI());
         List<String> command = new ArrayList<>(List.of(java.toString()));
-        command.addAll(ManagementFactory.getRuntimeMXBean().getInputArguments()); // -Xmx and others
+        if (!recent) command.addAll(ManagementFactory.getRuntimeMXBean().getInputArguments()); // -Xmx and others
+        if (quick && command.size() == 1) command.addAll(quickStart(java, jar));
         command.add("-Dpanascope.parent=" + ProcessHandle.current().pid());
-        command.addAll(List.of("-jar", Paths.get(Launcher.class.getProtectionDomain().getCodeSource().getLocation().toURI()).toString()));
+        command.addAll(List.of("-jar", jar.toString()));
         command.addAll(Arrays.asList(args));
         Process process = new ProcessBuilder(command).inheritIO().start();
         Runtime.getRuntime().addShutdownHook(new Thread(process::destroy)); // whoever ends this one means that one
         System.exit(process.waitFor());
+    }
+
+    /** Whether nobody gave this JVM options. */
+    private static boolean startedPlainly() {
+        String[] arguments = ProcessHandle.current().info().arguments().orElse(new String[0]);
+        return arguments.length > 0 && arguments[0].equals("-jar") && OPTIONS.stream().allMatch(name -> System.getenv(name) == null);
+    }
+
+    /** Only the quick compiler, a collector without threads, and classes as an earlier start left them in an archive, which the JVM makes by itself. */
+    private static List<String> quickStart(Path java, Path jar) {
+        List<String> options = new ArrayList<>(List.of("-XX:+IgnoreUnrecognizedVMOptions", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"));
+        try {
+            Path archive = cache().resolve("start-" + Integer.toHexString(List.of(java, jar, version(java.getParent().getParent())).hashCode()) + ".jsa");
+            Files.createDirectories(archive.getParent());
+            if (!isWhole(archive) || isOlder(archive, jar)) Files.deleteIfExists(archive);
+            // Without a word where it cannot be written or read: then it takes a little longer.
+            options.addAll(List.of("-XX:-PrintWarnings", "-Xlog:disable", "-Xlog:all=error,cds*=off,aot*=off:stderr", "-XX:+AutoCreateSharedArchive", "-XX:SharedArchiveFile=" + archive));
+        } catch (IOException e) {
+            return options;
+        }
+        return options;
+    }
+
+    /** Whether it begins as archives do, which the JVM writes last; it would not replace one that was cut off before. */
+    private static boolean isWhole(Path archive) throws IOException {
+        if (!Files.exists(archive)) return false;
+        try (DataInputStream in = new DataInputStream(Files.newInputStream(archive))) {
+            return Integer.reverseBytes(in.readInt()) >>> 8 == 0xf00bab;
+        } catch (EOFException e) {
+            return false;
+        }
+    }
+
+    /** Whether a jar beside this one changed after the archive was made. */
+    private static boolean isOlder(Path archive, Path jar) {
+        long made = archive.toFile().lastModified();
+        File[] jars = jar.getParent().toFile().listFiles((folder, name) -> name.endsWith(".jar"));
+        return jars != null && Arrays.stream(jars).anyMatch(file -> file.lastModified() > made);
+    }
+
+    /** As LibTorch's, which this class is too old to call. */
+    private static Path cache() {
+        String own = System.getenv("PANASCOPE_CACHE"), xdg = System.getenv("XDG_CACHE_HOME");
+        if (own != null && !own.isEmpty()) return Paths.get(own);
+        return (xdg != null && !xdg.isEmpty() ? Paths.get(xdg) : Paths.get(System.getProperty("user.home"), ".cache")).resolve("panascope");
     }
 
     /** In a locale without UTF-8, Java gets replacement characters for what was typed; they would be taken for the text. */

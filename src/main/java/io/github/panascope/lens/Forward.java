@@ -17,6 +17,7 @@ import java.util.Set;
 import java.util.function.Function;
 import java.util.function.Predicate;
 import java.util.stream.Stream;
+import jdk.jfr.FlightRecorder;
 
 /**
  * One forward pass, described and then run: {@code model.forward(tokens).hooks(h).loss()}. Results belong to the scope that
@@ -280,7 +281,7 @@ public final class Forward {
         if (cacheLimit != Long.MAX_VALUE && cacheBytes() > cacheLimit) {
             throw new IllegalStateException("keeping " + cached.size() + " activations takes " + cacheBytes() + " bytes, more than the limit of " + cacheLimit + ": keep fewer, or run fewer rows at once");
         }
-        RunEvent event = RunEvent.started();
+        RunEvent event = FlightRecorder.isInitialized() ? RunEvent.started() : null; // whose class would start the recorder
         endLayer = stopLayer;
         try {
             Map<String, List<ActivationHook>> resolved = under.resolve(points(), model.hookNamesOnRequest());

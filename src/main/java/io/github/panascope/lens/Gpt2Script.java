@@ -7,6 +7,7 @@ import java.io.IOException;
 import java.io.InputStream;
 import java.io.UncheckedIOException;
 import java.nio.charset.StandardCharsets;
+import java.util.HashMap;
 import java.util.Map;
 
 /**
@@ -32,8 +33,14 @@ final class Gpt2Script {
         ScriptModule root = ScriptModule.create("HookedGpt2", scope);
         StringBuilder forward = new StringBuilder("def forward(self, tokens: Tensor) -> Tensor:\n    resid = self.embed.forward(tokens)\n");
         root.child("embed", module("Embed", weights.embed(scope), source("embed"), scope));
+        Map<String, ScriptModule> compiled = new HashMap<>(); // one for all blocks, unless the scale of attention differs
         for (int layer = 0; layer < config.nLayers(); layer++) {
-            root.child("blocks_" + layer, module("Block", weights.block(layer, scope), block(config, lnFolded, layer), scope));
+            Map<String, Tensor> parameters = weights.block(layer, scope);
+            String source = block(config, lnFolded, layer), name = "blocks." + layer + ".";
+            ScriptModule same = compiled.get(source), block = (same == null ? ScriptModule.create("Block", scope) : same.like(scope)).text("name", name);
+            parameters.forEach(block::parameter);
+            if (same == null) compiled.put(source, block.define(source));
+            root.child("blocks_" + layer, block);
             forward.append("    resid = self.blocks_").append(layer).append(".forward(resid)\n");
         }
         String unembed = source("unembed").replace("$EPS", Double.toString(config.eps()))
@@ -44,7 +51,7 @@ final class Gpt2Script {
 
     private static String block(TransformerConfig config, boolean lnFolded, int layer) {
         double scale = Math.sqrt(config.dHead()) * (config.inverseLayerAttnScale() ? layer + 1 : 1);
-        return source("block").replace("$NAME", "blocks." + layer + ".").replace("$EPS", Double.toString(config.eps()))
+        return source("block").replace("$EPS", Double.toString(config.eps()))
                 .replace("$N_HEADS", Integer.toString(config.nHeads())).replace("$D_HEAD", Integer.toString(config.dHead()))
                 .replace("$ATTN_SCALE", Double.toString(scale))
                 .replace("$LN1_AFFINE", lnFolded ? "" : " * self.ln1_w + self.ln1_b")

@@ -20,7 +20,7 @@ final class RunEvent extends Event {
     @Label("End Block") @Description("the block before which the run ended") int endBlock;
     @Label("Activations Kept") int kept;
 
-    /** Begins one; null while nobody records. */
+    /** Begins one; null if it is switched off. */
     static RunEvent started() {
         RunEvent event = new RunEvent();
         if (!event.isEnabled()) return null;

@@ -8,6 +8,7 @@ import jdk.jfr.DataAmount;
 import jdk.jfr.Description;
 import jdk.jfr.Enabled;
 import jdk.jfr.Event;
+import jdk.jfr.FlightRecorder;
 import jdk.jfr.Label;
 import jdk.jfr.Name;
 import jdk.jfr.StackTrace;
@@ -15,11 +16,45 @@ import jdk.jfr.Threshold;
 
 /**
  * What a flight recording says of native calls: {@code panascope.Operator} (those over 1 ms), {@code panascope.Hook}, {@code panascope.Copy} and, switched on by
- * name since it costs a lookup at every allocation, {@code panascope.Allocation}. Each has a {@code started()} that gives null while nobody records, which
- * leaves a call as fast as without it. While allocations are watched, libtorch may say on standard error that it frees blocks of unknown size: those that are older.
+ * name since it costs a lookup at every allocation, {@code panascope.Allocation}. Each begins with a method that gives null while nobody records, which
+ * leaves a call as fast as without it, and the recorder, slow to start, where it is. While allocations are watched, libtorch may say on standard error that it frees blocks of unknown size: those that are older.
  */
 final class Events {
     private Events() {}
+
+    static Operator operator() {
+        if (!FlightRecorder.isInitialized()) return null;
+        Operator event = new Operator();
+        if (!event.isEnabled()) return null;
+        event.begin();
+        return event;
+    }
+
+    static Hook hook() {
+        if (!FlightRecorder.isInitialized()) return null;
+        Hook event = new Hook();
+        if (!event.isEnabled()) return null;
+        event.begin();
+        return event;
+    }
+
+    static Copy copy() {
+        if (!FlightRecorder.isInitialized()) return null;
+        Copy event = new Copy();
+        if (!event.isEnabled()) return null;
+        event.begin();
+        return event;
+    }
+
+    static Allocation allocation() {
+        if (!FlightRecorder.isInitialized()) return null;
+        Allocation event = new Allocation();
+        if (!event.isEnabled() || Allocation.WATCHING.get()) return null;
+        Allocation.WATCHING.set(true);
+        Psc.psc_memory_watch();
+        event.begin();
+        return event;
+    }
 
     @Name("panascope.Operator")
     @Label("Operator")
@@ -29,13 +64,6 @@ final class Events {
     static final class Operator extends Event {
         @Label("Operator") String operator;
         @Label("Arguments") String arguments;
-
-        static Operator started() {
-            Operator event = new Operator();
-            if (!event.isEnabled()) return null;
-            event.begin();
-            return event;
-        }
 
         void finish(String name, Object... values) {
             end();
@@ -55,13 +83,6 @@ final class Events {
         @Label("Hook Point") String point;
         @Label("Replaced") boolean replaced;
 
-        static Hook started() {
-            Hook event = new Hook();
-            if (!event.isEnabled()) return null;
-            event.begin();
-            return event;
-        }
-
         void finish(String name, boolean changed) {
             end();
             if (!shouldCommit()) return;
@@ -79,13 +100,6 @@ final class Events {
         @Label("From") String from;
         @Label("To") String to;
         @DataAmount @Label("Bytes") long bytes;
-
-        static Copy started() {
-            Copy event = new Copy();
-            if (!event.isEnabled()) return null;
-            event.begin();
-            return event;
-        }
 
         void finish(Object source, Object target, long size) {
             end();
@@ -108,15 +122,6 @@ final class Events {
         @Label("Operator") String operator;
         @DataAmount @Label("Allocated") long allocated;
         @DataAmount @Label("Peak") @Description("the most in use at once") long peak;
-
-        static Allocation started() {
-            Allocation event = new Allocation();
-            if (!event.isEnabled() || WATCHING.get()) return null;
-            WATCHING.set(true);
-            Psc.psc_memory_watch();
-            event.begin();
-            return event;
-        }
 
         void finish(String name) {
             end();

@@ -94,7 +94,7 @@ public final class HookSet implements AutoCloseable {
     }
 
     private void run(String name, MemorySegment activation, MemorySegment replacement) throws Exception {
-        Events.Hook event = Events.Hook.started();
+        Events.Hook event = Events.hook();
         boolean replaced = false;
         try (TensorScope scope = TensorScope.open()) {
             Tensor before = scope.borrow(activation);

@@ -53,8 +53,8 @@ public final class Op {
      */
     public Object[] call(Object... arguments) {
         TensorScope scope = TensorScope.current();
-        Events.Allocation allocation = Events.Allocation.started();
-        Events.Operator event = Events.Operator.started();
+        Events.Allocation allocation = Events.allocation();
+        Events.Operator event = Events.operator();
         try (Scratch scratch = Scratch.open(); Values values = Values.of(scratch, arguments)) {
             MemorySegment results = values.results();
             MemorySegment count = scratch.ints(1);

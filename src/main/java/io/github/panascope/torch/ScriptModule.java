@@ -9,7 +9,7 @@ import static java.lang.foreign.ValueLayout.ADDRESS;
 
 /**
  * A TorchScript module. Its source may call {@code lens.hook_point(tensor, "name")}, which returns the tensor, or what a
- * hook puts in its place. A module belongs to the scope it was made in; it shares its parameters' memory with the
+ * hook puts in its place; or {@code lens.hook_point(tensor, self.part, "name")}, which hooks at the name of both together hear of. A module belongs to the scope it was made in; it shares its parameters' memory with the
  * tensors they were made from. Any number of threads may call it at once.
  */
 public final class ScriptModule {
@@ -31,6 +31,18 @@ public final class ScriptModule {
         try (Scratch scratch = Scratch.open()) {
             MemorySegment out = scratch.pointer();
             Native.check(Psc.psc_module_new(scratch.text(name), out), "making module " + name);
+            return new ScriptModule(out.get(ADDRESS, 0), scope);
+        }
+    }
+
+    /**
+     * Another module of this one's type: with the methods compiled for it, and without a value for any parameter, text or submodule, each of which
+     * has to be registered anew.
+     */
+    public ScriptModule like(TensorScope scope) {
+        try (Scratch scratch = Scratch.open()) {
+            MemorySegment out = scratch.pointer();
+            Native.check(Psc.psc_module_like(handle(), out), "making a module like another");
             return new ScriptModule(out.get(ADDRESS, 0), scope);
         }
     }
@@ -69,6 +81,14 @@ public final class ScriptModule {
     public ScriptModule parameter(String name, Tensor tensor) {
         try (Scratch scratch = Scratch.open()) {
             Native.check(Psc.psc_module_add_parameter(handle(), scratch.text(name), tensor.handle()), "adding parameter " + name);
+        }
+        return this;
+    }
+
+    /** Registers a text, which methods can read as an attribute. */
+    public ScriptModule text(String name, String text) {
+        try (Scratch scratch = Scratch.open()) {
+            Native.check(Psc.psc_module_add_text(handle(), scratch.text(name), scratch.text(text)), "adding text " + name);
         }
         return this;
     }
@@ -135,8 +155,8 @@ public final class ScriptModule {
     /** The same for a method that returns several tensors. */
     public Tensor[] callForAll(String method, HookSet hooks, Object... arguments) {
         TensorScope current = TensorScope.current();
-        Events.Allocation allocation = Events.Allocation.started();
-        Events.Operator event = Events.Operator.started();
+        Events.Allocation allocation = Events.allocation();
+        Events.Operator event = Events.operator();
         try (Scratch scratch = Scratch.open(); Values values = Values.of(scratch, arguments)) {
             MemorySegment results = values.results();
             MemorySegment count = scratch.ints(1);

@@ -283,7 +283,7 @@ public final class Tensor {
     public int toFloats(float[] into) {
         long elements = shape().elements();
         if (elements > into.length) throw new IllegalArgumentException("an array of " + into.length + " is too short for " + this);
-        Events.Copy event = Events.Copy.started();
+        Events.Copy event = Events.copy();
         try (var _ = TensorScope.open()) {
             MemorySegment.copy(to(DType.FLOAT32).to(Device.CPU).contiguous().memory(), ValueLayout.JAVA_FLOAT, 0, into, 0, (int) elements);
         }
@@ -302,7 +302,7 @@ public final class Tensor {
     }
 
     private <A> A onHeap(DType type, Function<MemorySegment, A> copy) {
-        Events.Copy event = Events.Copy.started();
+        Events.Copy event = Events.copy();
         try (var _ = TensorScope.open()) {
             MemorySegment memory = to(type).to(Device.CPU).contiguous().memory();
             A array = copy.apply(memory);
@@ -323,7 +323,7 @@ public final class Tensor {
 
     /** Writes the elements to a channel, row by row in the machine's byte order; copied to the CPU first if they are not there. */
     public void writeTo(java.nio.channels.WritableByteChannel out) throws java.io.IOException {
-        Events.Copy event = Events.Copy.started();
+        Events.Copy event = Events.copy();
         try (var _ = TensorScope.open()) {
             MemorySegment bytes = to(Device.CPU).contiguous().memory();
             for (long at = 0; at < bytes.byteSize();) { // a buffer holds at most 2 GB
@@ -656,7 +656,7 @@ public final class Tensor {
 
     /** On another device; shares memory if it lies there already. */
     public Tensor to(Device target) {
-        Events.Copy event = target.equals(device()) ? null : Events.Copy.started();
+        Events.Copy event = target.equals(device()) ? null : Events.copy();
         Tensor moved = Ops.TO_DEVICE.tensor(this, target, dtype());
         if (event != null) event.finish(device(), target, shape().elements() * dtype().bytes());
         return moved;

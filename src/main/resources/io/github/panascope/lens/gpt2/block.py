@@ -1,28 +1,28 @@
-# One block. $NAME is "blocks.<layer>."; $LN1_AFFINE and $LN2_AFFINE are empty once LayerNorm is folded into the weights.
+# One block. self.name is "blocks.<layer>.": all blocks share this code, compiled once. $LN1_AFFINE and $LN2_AFFINE are empty once LayerNorm is folded into the weights.
 # Every size is read after the hook before it: a hook may change the number of positions.
 # Where nobody looks at what is in between, one fused operator does the work, unless the run is to be exact: then it goes step by step.
 
 def ln1(self, x: Tensor) -> Tensor:
     x = x.float()
-    if not (lens.hooked("exact") or lens.hooked("$NAMEln1.hook_scale")):
+    if not (lens.hooked("exact") or lens.hooked(self.name, "ln1.hook_scale")):
         x = torch.layer_norm(x, [x.size(2)], None, None, $EPS)
-        return lens.hook_point(x$LN1_AFFINE, "$NAMEln1.hook_normalized").to(self.W_QKV.dtype)
+        return lens.hook_point(x$LN1_AFFINE, self.name, "ln1.hook_normalized").to(self.W_QKV.dtype)
     x = x - x.mean([-1], keepdim=True)
-    scale = lens.hook_point((x.pow(2).mean([-1], keepdim=True) + $EPS).sqrt(), "$NAMEln1.hook_scale")
-    return lens.hook_point(x / scale$LN1_AFFINE, "$NAMEln1.hook_normalized").to(self.W_QKV.dtype)
+    scale = lens.hook_point((x.pow(2).mean([-1], keepdim=True) + $EPS).sqrt(), self.name, "ln1.hook_scale")
+    return lens.hook_point(x / scale$LN1_AFFINE, self.name, "ln1.hook_normalized").to(self.W_QKV.dtype)
 
 def ln2(self, x: Tensor) -> Tensor:
     x = x.float()
-    if not (lens.hooked("exact") or lens.hooked("$NAMEln2.hook_scale")):
+    if not (lens.hooked("exact") or lens.hooked(self.name, "ln2.hook_scale")):
         x = torch.layer_norm(x, [x.size(2)], None, None, $EPS)
-        return lens.hook_point(x$LN2_AFFINE, "$NAMEln2.hook_normalized").to(self.W_in.dtype)
+        return lens.hook_point(x$LN2_AFFINE, self.name, "ln2.hook_normalized").to(self.W_in.dtype)
     x = x - x.mean([-1], keepdim=True)
-    scale = lens.hook_point((x.pow(2).mean([-1], keepdim=True) + $EPS).sqrt(), "$NAMEln2.hook_scale")
-    return lens.hook_point(x / scale$LN2_AFFINE, "$NAMEln2.hook_normalized").to(self.W_in.dtype)
+    scale = lens.hook_point((x.pow(2).mean([-1], keepdim=True) + $EPS).sqrt(), self.name, "ln2.hook_scale")
+    return lens.hook_point(x / scale$LN2_AFFINE, self.name, "ln2.hook_normalized").to(self.W_in.dtype)
 
 def head_input(self, resid: Tensor, name: str) -> Tensor:
     # what one projection of each head reads, [batch, pos, head, d_model], a copy for each head
-    return lens.hook_point(resid.contiguous(), name) if lens.hooked(name) else resid
+    return lens.hook_point(resid.contiguous(), self.name, name) if lens.hooked(self.name, name) else resid
 
 def project(self, resid: Tensor, part: int) -> Tensor:
     # q (0), k (1) or v (2) [batch, pos, head, d_head], of an input that may differ between heads. LayerNorm reports nothing here:
@@ -35,10 +35,10 @@ def project(self, resid: Tensor, part: int) -> Tensor:
 
 def qkv(self, resid: Tensor) -> Tuple[Tensor, Tensor, Tensor]:
     # residual stream [batch, pos, d_model] -> q, k and v, each [batch, pos, head, d_head]
-    if lens.hooked("$NAMEhook_attn_in") or lens.hooked("$NAMEhook_q_input") or lens.hooked("$NAMEhook_k_input") or lens.hooked("$NAMEhook_v_input"):
-        heads = self.head_input(resid.unsqueeze(2).expand([-1, -1, $N_HEADS, -1]), "$NAMEhook_attn_in")
-        return (self.project(self.head_input(heads, "$NAMEhook_q_input"), 0), self.project(self.head_input(heads, "$NAMEhook_k_input"), 1),
-                self.project(self.head_input(heads, "$NAMEhook_v_input"), 2))
+    if lens.hooked(self.name, "hook_attn_in") or lens.hooked(self.name, "hook_q_input") or lens.hooked(self.name, "hook_k_input") or lens.hooked(self.name, "hook_v_input"):
+        heads = self.head_input(resid.unsqueeze(2).expand([-1, -1, $N_HEADS, -1]), "hook_attn_in")
+        return (self.project(self.head_input(heads, "hook_q_input"), 0), self.project(self.head_input(heads, "hook_k_input"), 1),
+                self.project(self.head_input(heads, "hook_v_input"), 2))
     x = self.ln1(resid)  # one product for all three
     qkv = torch.addmm(self.b_QKV, x.reshape([-1, x.size(2)]), self.W_QKV).view([x.size(0), x.size(1), 3, $N_HEADS, $D_HEAD])
     return qkv[:, :, 0], qkv[:, :, 1], qkv[:, :, 2]
@@ -49,52 +49,52 @@ def pattern(self, q: Tensor, k: Tensor, mask: Optional[Tensor]) -> Tensor:
     future = torch.ones([scores.size(2), scores.size(3)], device=scores.device).triu(1 + scores.size(3) - scores.size(2)) > 0
     if mask is not None:
         future = future.logical_or(mask.eq(0).unsqueeze(1).unsqueeze(1))
-    scores = lens.hook_point(scores.masked_fill(future, float("-inf")), "$NAMEattn.hook_attn_scores")
+    scores = lens.hook_point(scores.masked_fill(future, float("-inf")), self.name, "attn.hook_attn_scores")
     # A row that is masked whole would be NaN.
     pattern = torch.softmax(scores, -1)
     pattern = torch.nan_to_num(pattern, 0.0) if torch.is_grad_enabled() else torch.nan_to_num_(pattern, 0.0)
-    return lens.hook_point(pattern, "$NAMEattn.hook_pattern")
+    return lens.hook_point(pattern, self.name, "attn.hook_pattern")
 
 def attention(self, resid: Tensor, past: Optional[Tuple[Tensor, Tensor]], mask: Optional[Tensor]) -> Tuple[Tensor, Tensor, Tensor]:
     # residual stream [batch, pos, d_model] -> what the heads add to it; with the keys and values [batch, head, pos, d_head] of
     # this and all positions before, which `past` holds if there are any. `mask` [batch, pos] is 0 at positions that nobody looks at.
     q, k, v = self.qkv(resid)
-    q = lens.hook_point(q, "$NAMEattn.hook_q").transpose(1, 2)
-    k = lens.hook_point(k, "$NAMEattn.hook_k").transpose(1, 2)
-    v = lens.hook_point(v, "$NAMEattn.hook_v").transpose(1, 2)
+    q = lens.hook_point(q, self.name, "attn.hook_q").transpose(1, 2)
+    k = lens.hook_point(k, self.name, "attn.hook_k").transpose(1, 2)
+    v = lens.hook_point(v, self.name, "attn.hook_v").transpose(1, 2)
     if past is not None:
         k = torch.cat([past[0], k], 2)
         v = torch.cat([past[1], v], 2)
-    if past is None and mask is None and not (torch.is_grad_enabled() or lens.hooked("exact") or lens.hooked("$NAMEattn.hook_attn_scores") or lens.hooked("$NAMEattn.hook_pattern")) and k.size(2) == q.size(2):
+    if past is None and mask is None and not (torch.is_grad_enabled() or lens.hooked("exact") or lens.hooked(self.name, "attn.hook_attn_scores") or lens.hooked(self.name, "attn.hook_pattern")) and k.size(2) == q.size(2):
         z = torch.scaled_dot_product_attention(q, k, v, None, 0.0, True, scale=1.0 / $ATTN_SCALE).transpose(1, 2)
     else:
         z = torch.matmul(self.pattern(q, k, mask).to(v.dtype), v).transpose(1, 2)
-    z = lens.hook_point(z, "$NAMEattn.hook_z")
-    if lens.hooked("$NAMEattn.hook_result"):  # each head's own part [batch, pos, head, d_model]: many times the memory, so only if asked for
+    z = lens.hook_point(z, self.name, "attn.hook_z")
+    if lens.hooked(self.name, "attn.hook_result"):  # each head's own part [batch, pos, head, d_model]: many times the memory, so only if asked for
         result = torch.einsum("bphd,hdm->bphm", [z, self.W_O.view([$N_HEADS, $D_HEAD, -1])])
-        out = lens.hook_point(result, "$NAMEattn.hook_result").sum(2) + self.b_O
+        out = lens.hook_point(result, self.name, "attn.hook_result").sum(2) + self.b_O
     else:
         out = torch.addmm(self.b_O, z.reshape([z.size(0) * z.size(1), -1]), self.W_O).view([z.size(0), z.size(1), -1])
-    return lens.hook_point(out, "$NAMEhook_attn_out"), k, v
+    return lens.hook_point(out, self.name, "hook_attn_out"), k, v
 
 def mlp(self, x: Tensor) -> Tensor:
     pre = torch.addmm(self.b_in, x.reshape([-1, x.size(2)]), self.W_in).view([x.size(0), x.size(1), -1])
-    if torch.is_grad_enabled() or lens.hooked("$NAMEmlp.hook_pre"):
-        post = torch.gelu(lens.hook_point(pre, "$NAMEmlp.hook_pre"), approximate="tanh")
+    if torch.is_grad_enabled() or lens.hooked(self.name, "mlp.hook_pre"):
+        post = torch.gelu(lens.hook_point(pre, self.name, "mlp.hook_pre"), approximate="tanh")
     else:
         post = torch.gelu_(pre, approximate="tanh")  # in place: nobody sees what was there
-    post = lens.hook_point(post, "$NAMEmlp.hook_post")
+    post = lens.hook_point(post, self.name, "mlp.hook_post")
     out = torch.addmm(self.b_out, post.reshape([-1, post.size(2)]), self.W_out)
-    return lens.hook_point(out.view([post.size(0), post.size(1), -1]), "$NAMEhook_mlp_out")
+    return lens.hook_point(out.view([post.size(0), post.size(1), -1]), self.name, "hook_mlp_out")
 
 def run(self, resid: Tensor, past: Optional[Tuple[Tensor, Tensor]], mask: Optional[Tensor]) -> Tuple[Tensor, Tensor, Tensor]:
-    resid_pre = lens.hook_point(resid, "$NAMEhook_resid_pre")
+    resid_pre = lens.hook_point(resid, self.name, "hook_resid_pre")
     attn_out, k, v = self.attention(resid_pre, past, mask)
-    resid_mid = lens.hook_point(resid_pre + attn_out, "$NAMEhook_resid_mid")
+    resid_mid = lens.hook_point(resid_pre + attn_out, self.name, "hook_resid_mid")
     mlp_in = resid_mid
-    if lens.hooked("$NAMEhook_mlp_in"):  # the MLP's copy of it
-        mlp_in = lens.hook_point(resid_mid.clone(), "$NAMEhook_mlp_in")
-    return lens.hook_point(resid_mid + self.mlp(lens.hook_point(self.ln2(mlp_in), "$NAMEmlp.hook_in")), "$NAMEhook_resid_post"), k, v
+    if lens.hooked(self.name, "hook_mlp_in"):  # the MLP's copy of it
+        mlp_in = lens.hook_point(resid_mid.clone(), self.name, "hook_mlp_in")
+    return lens.hook_point(resid_mid + self.mlp(lens.hook_point(self.ln2(mlp_in), self.name, "mlp.hook_in")), self.name, "hook_resid_post"), k, v
 
 def forward(self, resid: Tensor, mask: Optional[Tensor] = None) -> Tensor:
     # residual stream [batch, pos, d_model], before and after
