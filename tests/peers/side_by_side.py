@@ -5,7 +5,7 @@
 
 CASE is a full-size one of make_case.py (12 layers, 24,576 features at blocks.8.hook_resid_pre). Each side's process is a fresh one every time, so that Java's
 warming up counts, as Python's does. What is compared: the notebook's L0-and-losses cell on 32 rows (the peers' is timed twice, and the better counts), dashboards of 11
-features on --dash-rows rows, tokenizing and concatenating the corpus, and, as whole processes, from the start to test_prompt with and without the SAE.
+features on --dash-rows rows, tokenizing and concatenating the corpus (with --texts also a file of texts, the first time and, as the median of five, again in the same process), and, as whole processes, from the start to test_prompt with and without the SAE.
 """
 import argparse, json, os, platform, resource, statistics, subprocess, sys, tempfile, time
 from pathlib import Path
@@ -13,6 +13,7 @@ from pathlib import Path
 ap = argparse.ArgumentParser()
 ap.add_argument("case"); ap.add_argument("--jar", default="target/panascope.jar"); ap.add_argument("--java", default="java"); ap.add_argument("--pairs", type=int, default=5)
 ap.add_argument("--dash-rows", type=int, default=256, help="0 leaves the dashboards out"); ap.add_argument("--rows", type=int, default=32); ap.add_argument("--dtype", default="float32", help="ours; the peers' stays float32")
+ap.add_argument("--texts", help="also tokenize and concatenate this Parquet file of texts")
 ap.add_argument("--worker", default="", help=argparse.SUPPRESS)
 a = ap.parse_args()
 case = Path(a.case).resolve()
@@ -41,12 +42,16 @@ def peers():
         utils.test_prompt(PROMPT, ANSWER, model, prepend_bos=True)
         with model.hooks(fwd_hooks=[(HOOK, lambda act, hook: sae(act))]): utils.test_prompt(PROMPT, ANSWER, model, prepend_bos=True)
         return
-    texts = datasets.Dataset.from_parquet(str(case / "dataset.parquet"))
+    texts = datasets.Dataset.from_parquet(a.texts if a.worker == "texts" else str(case / "dataset.parquet"))
     def tokenize():
         found = utils.tokenize_and_concatenate(texts, model.tokenizer, streaming=True, max_length=128, add_bos_token=True)["tokens"]
         return found if torch.is_tensor(found) else torch.stack([torch.as_tensor(row) for row in found])
     tokens = timed("tokenize", tokenize)
     result["tokens"] = tokens.numel()
+    if a.worker == "texts":
+        for name in "abcde": timed(name, tokenize)
+        seconds["again"] = statistics.median(seconds[name] for name in "abcde")
+        finish(seconds, result); return
     batch = tokens[: a.rows]
     def cell():
         _, cache = model.run_with_cache(batch, prepend_bos=True)
@@ -106,6 +111,15 @@ def main():
         if a.dash_rows: note("11 dashboards, s", theirs["dashboards"], seconds["dashboards"])
         note("tokenize, s", theirs["tokenize"], seconds["tokenize"])
         note("peak memory, MB", peer["result"]["peak_cell_mb"], peak)
+        if a.texts:
+            with tempfile.TemporaryDirectory() as out:
+                run(ours + ["bench", "--only", "tokenize", "--texts", a.texts, "--json", out + "/bench.json"])
+                own = json.loads(Path(out, "bench.json").read_text())
+            _, text, _ = run([sys.executable, __file__, str(case), "--worker", "texts", "--texts", a.texts])
+            other = json.loads(text[text.index("RESULT ") + 7:].splitlines()[0])
+            assert own["tokens"] == other["result"]["tokens"], (own["tokens"], other["result"]["tokens"])
+            note("tokenize texts, first, s", other["seconds"]["tokenize"], own["tokenize_first"])
+            note("tokenize texts, again, s", other["seconds"]["again"], own["tokenize_and_concatenate"])
         own, _, _ = run(ours + ["prompt", *files, "--prompt", PROMPT, "--answer", ANSWER, "--dtype", a.dtype])
         other, _, _ = run([sys.executable, __file__, str(case), "--worker", "prompt"])
         note("start to test_prompt, s", other, own)

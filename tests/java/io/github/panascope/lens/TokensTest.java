@@ -6,6 +6,9 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import com.knuddels.jtokkit.Encodings;
+import com.knuddels.jtokkit.api.Encoding;
+import com.knuddels.jtokkit.api.EncodingType;
 import io.github.panascope.hub.InputException;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -14,7 +17,11 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Collections;
 import java.util.List;
+import java.util.Random;
 import java.util.concurrent.ForkJoinPool;
+import java.util.regex.MatchResult;
+import java.util.regex.Pattern;
+import java.util.stream.Collectors;
 import java.util.stream.IntStream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -48,6 +55,34 @@ class TokensTest {
         assertEquals("['a', \"it's\", '\\n\\t', '\\x00\\xa0', '\\u200b', 'é', '\\\\', 'both \\' and \"', '\\ufffd'.]".replace("'\\ufffd'.", "'\ufffd'"),
                 PythonText.repr(List.of("a", "it's", "\n\t", "\u0000\u00a0", "\u200b", "é", "\\", "both ' and \"", "\ufffd")));
         assertEquals("'\\U000e0001🤖'", PythonText.repr("\udb40\udc01🤖"));
+    }
+
+    /** What takes the tokenizer's own texts apart finds the pieces of its pattern, on whatever comes together. */
+    @Test
+    void piecesAreThoseOfThePattern() {
+        Pattern pattern = Pattern.compile("'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+", Pattern.UNICODE_CHARACTER_CLASS);
+        String[] parts = {" ", "  ", "\n", "\r\n", "\t", "\u00a0", "\u3000", "\u0085", "\u200b", "\u001c", "'", "'s", "'ll", "'re", "'v", "'LL", "a", "Zq", "é", "ǅ", "ʰ", "中", "𝒜", "7", "½", "Ⅷ", "𝟘", "٣", ".", "!?", "-", "🤖", "\ud83e", "\udd16", "\u0301", "_", "\ue000", "\u0378", "<|endoftext|"};
+        Encoding library = Encodings.newLazyEncodingRegistry().getEncoding(EncodingType.R50K_BASE);
+        Random random = new Random(5);
+        for (int i = 0; i < 20_000; i++) {
+            String text = IntStream.range(0, 1 + random.nextInt(12)).mapToObj(_ -> parts[random.nextInt(parts.length)]).collect(Collectors.joining());
+            List<String> expected = pattern.matcher(text).results().map(MatchResult::group).toList(), found = new ArrayList<>();
+            char[] chars = text.toCharArray();
+            for (int start = 0, end; start < chars.length; start = end) found.add(text.substring(start, end = Pieces.end(chars, start, chars.length)));
+            assertEquals(expected, found);
+            if (!text.contains(Tokenizer.END_OF_TEXT)) assertArrayEquals(library.encodeOrdinary(text).toArray(), GPT2.encode(text), text);
+        }
+        for (int c = 0; c <= Character.MAX_CODE_POINT; c++) {
+            char[] text = ("a" + Character.toString(c) + "1").toCharArray();
+            String whole = new String(text);
+            var match = pattern.matcher(whole);
+            assertTrue(match.find());
+            assertEquals(match.end(), Pieces.end(text, 0, text.length), Integer.toHexString(c));
+            if (match.end() < text.length) {
+                assertTrue(match.find());
+                assertEquals(match.end(), Pieces.end(text, match.start(), text.length), Integer.toHexString(c));
+            }
+        }
     }
 
     @Test

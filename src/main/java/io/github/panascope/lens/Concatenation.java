@@ -4,7 +4,6 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.function.Consumer;
-import java.util.stream.IntStream;
 
 /**
  * TransformerLens's {@code tokenize_and_concatenate} in its three forms, on one group of a thousand documents at a time, as Hugging Face's
@@ -69,8 +68,11 @@ final class Concatenation {
         if (text.codePoints().allMatch(PythonText::isSpace)) return null;
         List<String> pieces = pieces(text);
         int[][] encoded = pieces.parallelStream().map(tokenizer::encode).toArray(int[][]::new);
+        int[] all = new int[Arrays.stream(encoded).mapToInt(ids -> ids.length).sum()];
+        int size = 0;
         // The separator is also the padding that the peers drop, so separators, and the literal in texts, disappear.
-        return Arrays.stream(encoded).flatMapToInt(Arrays::stream).filter(id -> id != tokenizer.endOfText()).toArray();
+        for (int[] ids : encoded) for (int id : ids) if (id != tokenizer.endOfText()) all[size++] = id;
+        return Arrays.copyOf(all, size);
     }
 
     /** Lengths count code points; each piece begins where the one before it ended. */
@@ -96,9 +98,13 @@ final class Concatenation {
 
     private int[] perDocument(List<String> group) {
         int[][] encoded = group.parallelStream().map(tokenizer::encode).toArray(int[][]::new);
-        int[] end = {tokenizer.endOfText()};
-        return IntStream.range(0, encoded.length)
-                .mapToObj(i -> i == 0 ? Arrays.stream(encoded[i]) : IntStream.concat(Arrays.stream(end), Arrays.stream(encoded[i])))
-                .flatMapToInt(ids -> ids).toArray();
+        int[] all = new int[Arrays.stream(encoded).mapToInt(ids -> ids.length + 1).sum() - 1];
+        int size = 0;
+        for (int i = 0; i < encoded.length; i++) {
+            if (i > 0) all[size++] = tokenizer.endOfText();
+            System.arraycopy(encoded[i], 0, all, size, encoded[i].length);
+            size += encoded[i].length;
+        }
+        return all;
     }
 }

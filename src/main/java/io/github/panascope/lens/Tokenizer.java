@@ -33,11 +33,13 @@ public final class Tokenizer {
     private static final Pattern PIECES = Pattern.compile("'(?:[sdmt]|ll|ve|re)| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+", Pattern.UNICODE_CHARACTER_CLASS);
 
     private final Encoding encoding;
+    private final Pieces pieces;
     private final int endOfText;
     private final int size;
 
     private Tokenizer(Encoding encoding, int endOfText, int size) {
         this.encoding = encoding;
+        this.pieces = new Pieces(piece -> encoding.encodeOrdinary(piece).toArray());
         this.endOfText = endOfText;
         this.size = size;
     }
@@ -166,21 +168,22 @@ public final class Tokenizer {
 
     /** The ids of a text. Nothing is put before or after it. */
     public int[] encode(String text) {
-        IntArrayList ids = new IntArrayList();
+        IntArrayList ids = new IntArrayList(text.length() / 3 + 1);
+        char[] chars = text.toCharArray();
         int from = 0;
         for (int at; (at = text.indexOf(END_OF_TEXT, from)) >= 0; from = at + END_OF_TEXT.length()) {
-            append(ids, text.substring(from, at));
+            append(ids, chars, from, at);
             ids.add(endOfText);
         }
-        append(ids, from == 0 ? text : text.substring(from));
+        append(ids, chars, from, chars.length);
         return ids.toArray();
     }
 
-    private void append(IntArrayList ids, String text) {
-        if (text.isEmpty()) return;
-        IntArrayList more = encoding.encodeOrdinary(text);
-        if (ids.isEmpty()) ids.ensureCapacity(more.size());
-        for (int i = 0; i < more.size(); i++) ids.add(more.get(i));
+    private void append(IntArrayList ids, char[] text, int from, int end) {
+        for (int start = from, next; start < end; start = next) {
+            next = Pieces.end(text, start, end);
+            for (int id : pieces.ids(text, start, next)) ids.add(id);
+        }
     }
 
     /** The bytes of token ids, which need not be whole characters. */
