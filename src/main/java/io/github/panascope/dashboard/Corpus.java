@@ -1,6 +1,7 @@
 package io.github.panascope.dashboard;
 
 import io.github.panascope.hub.InputException;
+import java.nio.IntBuffer;
 import java.util.Arrays;
 import java.util.BitSet;
 import java.util.List;
@@ -76,14 +77,14 @@ final class Corpus {
         return tokens;
     }
 
-    /** Adds x·v to the sum of every feature that is active with value v where the column has x. */
-    void addProducts(Column column, double[] products) {
+    /** Adds x·v to the sum of every feature, from the first one on, that is active with value v where the column has x. */
+    void addProducts(Column column, double[] products, int first) {
         int[] features = new int[256];
         float[] values = new float[256];
         for (int i = 0; i < column.size; i++) {
             int s = shard(column.indices[i]), t = column.indices[i] - firstIndex[s];
             ActivationShard shard = shards.get(s);
-            int start = shard.starts.get(t), size = shard.starts.get(t + 1) - start;
+            int end = shard.starts.get(t + 1), start = first(shard.features, shard.starts.get(t), end, first), size = end - start;
             if (size > features.length) {
                 features = new int[2 * size];
                 values = new float[2 * size];
@@ -94,6 +95,18 @@ final class Corpus {
             double x = column.values[i];
             for (int e = 0; e < size; e++) products[features[e]] += x * values[e];
         }
+    }
+
+    /** Where the entries of features from {@code first} on begin. */
+    private static int first(IntBuffer features, int start, int end, int first) {
+        if (first == 0) return start;
+        int low = start, high = end;
+        while (low < high) {
+            int middle = low + high >>> 1;
+            if (features.get(middle) < first) low = middle + 1;
+            else high = middle;
+        }
+        return low;
     }
 
     /** The positions at which features count as zero. */

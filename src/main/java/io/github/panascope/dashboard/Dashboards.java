@@ -24,6 +24,7 @@ import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
 import java.util.function.Consumer;
 import java.util.function.Function;
+import java.util.stream.IntStream;
 
 /**
  * Makes dashboards of features from a {@link FeatureStore}, one after the other, with SAEDashboard's statistics. What comes out for a feature does not depend on the others
@@ -33,6 +34,8 @@ public final class Dashboards {
     /** Activations that are held at once, of as many features as that is: 8 bytes each. */
     private static final int ENTRIES_AT_ONCE = 32 << 20;
     private static final int FEATURES_AT_ONCE = 4096;
+    /** How many numbers are looked at together, to see whether any of them needs to be looked at. */
+    private static final int BLOCK = 256;
     private static final double SMALLEST = 1e-6;
     private static final double[] QUANTILES = levels();
 
@@ -47,6 +50,7 @@ public final class Dashboards {
     private final int dSae;
     /** Of every feature, √(nΣx² − (Σx)²). */
     private final double[] spreads;
+    private final CorrelatedFeatures correlated;
 
     private Dashboards(HookedTransformer model, Sae sae, FeatureStore store, DashboardConfig config) {
         if (config.correlatedFeatures() == DashboardConfig.Among.ALL && !FeatureCollector.keepsAll(store)) {
@@ -60,6 +64,7 @@ public final class Dashboards {
         this.neurons = store.sums();
         this.spreads = new double[dSae];
         for (int feature = 0; feature < dSae; feature++) spreads[feature] = spread(corpus.sums[feature], corpus.squares[feature]);
+        this.correlated = new CorrelatedFeatures(corpus, spreads, config.nRows());
         this.sequences = new Sequences(corpus, excluded, config);
         this.directions = new Directions(model, sae);
         this.ablations = config.performAblationExperiments() ? new Ablations(model, sae, directions, config.topLogitsHoverdata()) : null;
@@ -135,11 +140,9 @@ public final class Dashboards {
         Torch.setThreads(1);
         try (ExecutorService pool = Executors.newFixedThreadPool(sae.device().equals(Device.CPU) ? threads : 1, Thread.ofPlatform().daemon().name("panascope-dashboard-", 0).factory())) {
             try {
-                for (int start = 0; start < wanted.length;) {
-                    int end = batchEnd(wanted, start);
-                    batch(pool, wanted, Arrays.copyOfRange(wanted, start, end), made, consumer);
-                    start = end;
-                }
+                // Pairs of all with all, each once, are half the work of all with those wanted, where these are most.
+                if (config.correlatedFeatures() == DashboardConfig.Among.ALL && wanted.length > dSae / 2) finished(() -> correlated.findAll(pool, threads, batches(IntStream.range(0, dSae).toArray())));
+                for (int[] batch : batches(wanted)) batch(pool, wanted, batch, made, consumer);
             } finally {
                 pool.shutdownNow();
             }
@@ -148,11 +151,16 @@ public final class Dashboards {
         }
     }
 
-    private int batchEnd(int[] wanted, int start) {
-        long entries = corpus.counts[wanted[start]];
-        int end = start + 1;
-        while (end < wanted.length && end - start < FEATURES_AT_ONCE && (entries += corpus.counts[wanted[end]]) <= ENTRIES_AT_ONCE) end++;
-        return end;
+    /** As many at a time as may be held at once. */
+    private int[][] batches(int[] features) {
+        List<int[]> batches = new ArrayList<>();
+        for (int start = 0, end; start < features.length; start = end) {
+            long entries = corpus.counts[features[start]];
+            end = start + 1;
+            while (end < features.length && end - start < FEATURES_AT_ONCE && (entries += corpus.counts[features[end]]) <= ENTRIES_AT_ONCE) end++;
+            batches.add(Arrays.copyOfRange(features, start, end));
+        }
+        return batches.toArray(int[][]::new);
     }
 
     private <T> void batch(ExecutorService pool, int[] chosen, int[] features, Function<FeatureDashboard, T> made, Consumer<T> consumer) {
@@ -164,12 +172,23 @@ public final class Dashboards {
             int end = start;
             running.add(pool.submit(() -> group(group, chosen, Arrays.copyOfRange(columns, first, end), made)));
         }
-        try {
+        finished(() -> {
             for (int i = 0; i < running.size(); i++) {
                 List<Future<T>> finished = new ArrayList<>();
                 for (Callable<T> rest : running.set(i, null).get()) finished.add(ablations == null ? CompletableFuture.completedFuture(call(rest)) : pool.submit(rest)); // and lets go of what was handed over
                 for (Future<T> each : finished) consumer.accept(each.get());
             }
+        });
+    }
+
+    private interface Waiting {
+        void run() throws ExecutionException, InterruptedException;
+    }
+
+    /** Waits, and throws what was thrown on another thread. */
+    private static void finished(Waiting waiting) {
+        try {
+            waiting.run();
         } catch (ExecutionException e) {
             if (e.getCause() instanceof RuntimeException cause) throw cause;
             if (e.getCause() instanceof Error cause) throw cause;
@@ -193,7 +212,8 @@ public final class Dashboards {
     /** What is left to be done with each feature of a group: ablations, which take long, by themselves. */
     private <T> List<Callable<T>> group(int group, int[] chosen, Column[] columns, Function<FeatureDashboard, T> made) {
         List<Callable<T>> found = new ArrayList<>();
-        double[] products = new double[dSae];
+        CorrelatedFeatures.Worker correlations = correlated.new Worker();
+        int[] among = config.correlatedFeatures() == DashboardConfig.Among.ALL ? null : chosen;
         float[] logitsBuffer = new float[directions.vocabulary()];
         try (var _ = TensorScope.open()) {
             Tensor decoder = directions.decoder(group).to(DType.FLOAT32), logits = directions.logits(group);
@@ -202,8 +222,7 @@ public final class Dashboards {
                     int inGroup = column.feature - group * Directions.GROUP;
                     float[] direction = decoder.select(0, inGroup).toFloats(), own = logits == null ? null : logitsBuffer;
                     if (own != null) logits.select(0, inGroup).toFloats(own);
-                    Arrays.fill(products, 0);
-                    FeatureDashboard dashboard = one(column, chosen, products, direction, own);
+                    FeatureDashboard dashboard = one(column, correlations.of(column, among), direction, own);
                     if (ablations != null) {
                         found.add(() -> made.apply(ablations.of(dashboard, column, corpus)));
                         continue;
@@ -216,8 +235,8 @@ public final class Dashboards {
         return found;
     }
 
-    private FeatureDashboard one(Column column, int[] chosen, double[] products, float[] direction, float[] logits) {
-        Tables tables = new Tables(alignment(direction), correlatedNeurons(column.feature), correlatedFeatures(column, chosen, products));
+    private FeatureDashboard one(Column column, List<Entry> correlatedFeatures, float[] direction, float[] logits) {
+        Tables tables = new Tables(alignment(direction), correlatedNeurons(column.feature), correlatedFeatures);
         Column counted = column.without(excluded);
         return new FeatureDashboard(column.feature, statistics(counted), tables, Histogram.of(counted.values, counted.size, config.nBins()),
                 logits == null ? null : Histogram.of(logits, logits.length, config.nBins()), logits == null ? null : logitsTable(logits), sequences.of(counted, logits));
@@ -285,25 +304,6 @@ public final class Dashboards {
         return Arrays.stream(largest(pearson, config.nRows())).mapToObj(j -> new Entry(j, pearson[j], cosine[j])).toList();
     }
 
-    private List<Entry> correlatedFeatures(Column column, int[] chosen, double[] products) {
-        if (column.size == 0) return List.of();
-        corpus.addProducts(column, products);
-        double x = corpus.sums[column.feature], xx = corpus.squares[column.feature], n = corpus.positions, spread = spreads[column.feature];
-        int[] others = config.correlatedFeatures() == DashboardConfig.Among.ALL ? null : chosen;
-        double[] pearson = new double[others == null ? dSae : others.length];
-        if (others == null) for (int other = 0; other < pearson.length; other++) pearson[other] = (n * products[other] - x * corpus.sums[other]) / (spread * spreads[other] + SMALLEST);
-        else for (int i = 0; i < pearson.length; i++) pearson[i] = (n * products[others[i]] - x * corpus.sums[others[i]]) / (spread * spreads[others[i]] + SMALLEST);
-        // One that never fires, or the feature itself, goes along with nothing.
-        for (int i = 0; i < pearson.length; i++) {
-            int other = others == null ? i : others[i];
-            if (other == column.feature || corpus.counts[other] == 0) pearson[i] = Double.NEGATIVE_INFINITY;
-        }
-        return Arrays.stream(largest(pearson, config.nRows())).filter(i -> pearson[i] != Double.NEGATIVE_INFINITY).mapToObj(i -> {
-            int other = others == null ? i : others[i];
-            return new Entry(other, pearson[i], products[other] / (Math.sqrt(xx * corpus.squares[other]) + SMALLEST));
-        }).toList();
-    }
-
     /** (nΣxy − ΣxΣy) / (√((nΣx² − (Σx)²)(nΣy² − (Σy)²)) + 1e-6), SAEDashboard's, over all positions. */
     private double pearson(double xy, double x, double spread, double y, double yy) {
         return (corpus.positions * xy - x * y) / (spread * spread(y, yy) + SMALLEST);
@@ -316,9 +316,15 @@ public final class Dashboards {
 
     private LogitsTable logitsTable(float[] logits) {
         Largest highest = new Largest(Math.min(config.nLogits(), logits.length)), lowest = new Largest(Math.min(config.nLogits(), logits.length));
-        for (int i = 0; i < logits.length; i++) {
-            if (logits[i] > highest.least) highest.offer(i, logits[i]);
-            if (-logits[i] > lowest.least) lowest.offer(i, -logits[i]);
+        for (int start = 0; start < logits.length; start += BLOCK) {
+            int end = Math.min(start + BLOCK, logits.length);
+            float most = Float.NEGATIVE_INFINITY, least = Float.POSITIVE_INFINITY;
+            for (int i = start; i < end; i++) { // by itself, so that it is done on many at once
+                most = Math.max(most, logits[i]);
+                least = Math.min(least, logits[i]);
+            }
+            if (!(most <= highest.least)) for (int i = start; i < end; i++) if (logits[i] > highest.least) highest.offer(i, logits[i]);
+            if (!(-least <= lowest.least)) for (int i = start; i < end; i++) if (-logits[i] > lowest.least) lowest.offer(i, -logits[i]);
         }
         int[] top = highest.found(), bottom = lowest.found();
         return new LogitsTable(top, at(logits, top), bottom, at(logits, bottom));
@@ -339,7 +345,12 @@ public final class Dashboards {
 
     private static int[] largest(double[] values, int wanted) {
         Largest largest = new Largest(Math.min(wanted, values.length));
-        for (int i = 0; i < values.length; i++) if (values[i] > largest.least) largest.offer(i, values[i]);
+        for (int start = 0; start < values.length; start += BLOCK) {
+            int end = Math.min(start + BLOCK, values.length);
+            double most = Double.NEGATIVE_INFINITY;
+            for (int i = start; i < end; i++) most = Math.max(most, values[i]);
+            if (!(most <= largest.least)) for (int i = start; i < end; i++) if (values[i] > largest.least) largest.offer(i, values[i]);
+        }
         return largest.found();
     }
 

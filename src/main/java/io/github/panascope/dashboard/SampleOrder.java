@@ -40,6 +40,14 @@ final class SampleOrder {
         return x ^ x >>> 16;
     }
 
+    /** The places of positions that follow each other; the first of these places. By themselves, so that it is done for many at once. */
+    long places(int firstIndex, int[] places) {
+        int first = Integer.MAX_VALUE;
+        for (int i = 0; i < places.length; i++) places[i] = place(firstIndex + i);
+        for (int place : places) first = Math.min(first, place ^ Integer.MIN_VALUE); // without sign
+        return Integer.toUnsignedLong(first ^ Integer.MIN_VALUE);
+    }
+
     /** The position at a place. */
     int index(int place) {
         int x = place ^ place >>> 16;

@@ -84,13 +84,13 @@ final class Sequences {
             places = new long[capacity];
         }
 
-        boolean takes(int index, SampleOrder order) {
-            return Integer.toUnsignedLong(order.place(index)) < last;
+        boolean takes(long place) {
+            return place < last;
         }
 
-        void offer(int index, SampleOrder order) {
-            long place = Integer.toUnsignedLong(order.place(index));
-            if (place >= last || indices.length == 0) return;
+        void offer(int index, int unsignedPlace) {
+            long place = Integer.toUnsignedLong(unsignedPlace);
+            if (!takes(place) || indices.length == 0) return;
             int at = count < indices.length ? count++ : count - 1;
             for (; at > 0 && places[at - 1] > place; at--) {
                 places[at] = places[at - 1];
@@ -109,7 +109,7 @@ final class Sequences {
     private int[] sample(Column column, float low, float high, SampleOrder order) {
         First first = new First(config.quantileGroupSize());
         for (int e = 0; e < column.size; e++) {
-            if (column.values[e] >= low && column.values[e] <= high && isCandidate(column.indices[e])) first.offer(column.indices[e], order);
+            if (column.values[e] >= low && column.values[e] <= high && isCandidate(column.indices[e])) first.offer(column.indices[e], order.place(column.indices[e]));
         }
         return first.found();
     }
@@ -119,10 +119,12 @@ final class Sequences {
         int wanted = config.quantileGroupSize();
         if ((double) corpus.positions * corpus.positions < (1L << 32) * (double) wanted) {
             First first = new First(wanted);
-            for (int row = 0; row < corpus.positions; row += corpus.context) {
-                for (int index = row + firstCandidate, end = row + endCandidate; index < end; index++) {
-                    // Few come this early in the order: whether the others belong here need not be known.
-                    if (first.takes(index, order) && column.at(index) <= high && !excluded.get(index)) first.offer(index, order);
+            int[] places = new int[Math.max(0, endCandidate - firstCandidate)];
+            for (int start = firstCandidate; start < corpus.positions; start += corpus.context) {
+                // Few come this early in the order: whether the others belong here need not be known.
+                if (!first.takes(order.places(start, places))) continue;
+                for (int i = 0; i < places.length; i++) {
+                    if (first.takes(Integer.toUnsignedLong(places[i])) && column.at(start + i) <= high && !excluded.get(start + i)) first.offer(start + i, places[i]);
                 }
             }
             return first.found();
