@@ -125,6 +125,7 @@ void push_arguments(const c10::FunctionSchema &schema, size_t first, const psc_v
   const auto &wanted = schema.arguments();
   TORCH_CHECK(count >= 0 && static_cast<size_t>(count) <= wanted.size() - first, schema.name(), " takes at most ",
               wanted.size() - first, " arguments, not ", count);
+  stack.reserve(stack.size() + wanted.size() - first);
   for (int32_t i = 0; i < count; i++) stack.push_back(argument(wanted[first + i], args[i]));
   for (size_t i = first + count; i < wanted.size(); i++) {
     TORCH_CHECK(wanted[i].default_value().has_value(), schema.name(), " needs a value for argument '", wanted[i].name(), "'");

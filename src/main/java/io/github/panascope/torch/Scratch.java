@@ -37,11 +37,17 @@ final class Scratch implements AutoCloseable {
         top = marks[--depth];
     }
 
+    /** Zeros. */
     MemorySegment bytes(long size) {
+        return room(size).fill((byte) 0);
+    }
+
+    /** Whatever was there before. */
+    MemorySegment room(long size) {
         long start = top + 15 & ~15L;
         if (start + size > CAPACITY) return Arena.ofAuto().allocate(Math.max(size, 1), 16); // rare: a very long list
         top = start + size;
-        return memory.asSlice(start, size).fill((byte) 0);
+        return memory.asSlice(start, size);
     }
 
     MemorySegment ints(int count) {

@@ -27,7 +27,7 @@ final class Values implements AutoCloseable {
 
     private Values(Scratch scratch, int count) {
         this.scratch = scratch;
-        this.segment = scratch.bytes(count * SIZE);
+        this.segment = scratch.room(count * SIZE);
     }
 
     static Values of(Scratch scratch, Object... arguments) {
@@ -46,7 +46,7 @@ final class Values implements AutoCloseable {
     }
 
     MemorySegment results() {
-        return scratch.bytes(MAX_RESULTS * SIZE);
+        return scratch.room(MAX_RESULTS * SIZE);
     }
 
     private void write(long at, Object argument) {
