@@ -13,6 +13,8 @@ from pathlib import Path
 ap = argparse.ArgumentParser()
 ap.add_argument("case"); ap.add_argument("--jar", default="target/panascope.jar"); ap.add_argument("--java", default="java"); ap.add_argument("--pairs", type=int, default=5)
 ap.add_argument("--dash-rows", type=int, default=256, help="0 leaves the dashboards out"); ap.add_argument("--rows", type=int, default=32); ap.add_argument("--dtype", default="float32", help="ours; the peers' stays float32")
+ap.add_argument("--groups", help="instead of all this: the peers' dashboards of so many features, such as 11,64,256, what all features would take them, and what 11 and all take here")
+ap.add_argument("--only", choices=["start"], help="from the start to test_prompt alone")
 ap.add_argument("--texts", help="also tokenize and concatenate this Parquet file of texts")
 ap.add_argument("--worker", default="", help=argparse.SUPPRESS)
 a = ap.parse_args()
@@ -53,22 +55,26 @@ def peers():
         seconds["again"] = statistics.median(seconds[name] for name in "abcde")
         finish(seconds, result); return
     batch = tokens[: a.rows]
+
     def cell():
         _, cache = model.run_with_cache(batch, prepend_bos=True)
         features = sae.encode(cache[HOOK]); out = sae.decode(features); del cache
         l0 = (features[:, 1:] > 0).float().sum(-1).mean().item(); del features
         return [l0, model(batch, return_type="loss").item(), model.run_with_hooks(batch, fwd_hooks=[(HOOK, lambda act, hook: out)], return_type="loss").item(),
                 model.run_with_hooks(batch, fwd_hooks=[(HOOK, lambda act, hook: torch.zeros_like(act))], return_type="loss").item()]
-    result["cell"] = timed("cell", cell, 2)
+    if a.worker != "groups": result["cell"] = timed("cell", cell, 2)
     result["peak_cell_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     if a.dash_rows == 0: finish(seconds, result); return
     from sae_dashboard.sae_vis_data import SaeVisConfig
     from sae_dashboard.sae_vis_runner import SaeVisRunner
     from sae_dashboard.data_writing_fns import save_feature_centric_vis
-    def dashboards():
-        vis = SaeVisRunner(SaeVisConfig(hook_point=HOOK, features=FEATURES, minibatch_size_features=64, minibatch_size_tokens=256, device="cpu")).run(encoder=sae, model=model, tokens=tokens[: a.dash_rows])
+    def dashboards(features=FEATURES):
+        vis = SaeVisRunner(SaeVisConfig(hook_point=HOOK, features=features, minibatch_size_features=64, minibatch_size_tokens=256, device="cpu")).run(encoder=sae, model=model, tokens=tokens[: a.dash_rows])
         save_feature_centric_vis(sae_vis_data=vis, filename=os.path.join(tempfile.gettempdir(), "peers.html"))
         return vis
+    if a.worker == "groups":
+        for count in map(int, a.groups.split(",")): timed(str(count), lambda: dashboards(list(range(count))))
+        finish(seconds, result); return
     vis = timed("dashboards", dashboards)
     result["max"] = vis.feature_stats.max
     finish(seconds, result)
@@ -89,37 +95,61 @@ def run(command):
     return time.perf_counter() - start, text, usage.ru_maxrss / 1024
 
 
+def groups(files, ours):
+    """A line through the peers' times of so many features, seen at all of them; ours as they are, with the model's pass, page and all, correlations among all."""
+    _, text, _ = run([sys.executable, __file__, str(case), "--worker", "groups", "--groups", a.groups, "--dash-rows", str(a.dash_rows)])
+    theirs = json.loads(text[text.index("RESULT ") + 7:].splitlines()[0])["seconds"]
+    counts = [int(count) for count in a.groups.split(",")]; times = [theirs[str(count)] for count in counts]
+    slope, constant = statistics.linear_regression(counts, times)
+    for count, seconds in zip(counts, times): print(f"  peers, {count:6} features  {seconds:9.1f} s", flush=True)
+    print(f"  peers, {24576:6} features  {constant + slope * 24576:9.1f} s, extrapolated: {constant:.1f} s and {slope * 1000:.1f} ms a feature", flush=True)
+    found = {}
+    for pair in range(a.pairs):
+        for name, features in (("11", ",".join(map(str, FEATURES))), ("all", "all")):
+            with tempfile.TemporaryDirectory() as out:
+                seconds, _, _ = run(ours + ["dashboard", *files, "--dataset", str(case / "dataset.parquet"), "--tokenization", "whitespace-chunks", "--features", features, "--rows", str(a.dash_rows), "--out", out + "/page.html", "--quiet"])
+            found.setdefault(name, []).append(seconds); print(f"  ours, {name:>7} features  {seconds:9.1f} s (process)", flush=True)
+    ratios = [all_ / few for few, all_ in zip(found["11"], found["all"])]
+    print(f"  ours, all to 11: {statistics.median(ratios):.2f} times ({min(ratios):.2f} to {max(ratios):.2f})")
+
+
+def compare(files, ours, note):
+    """All but the start, in a process of ours and one of the peers'."""
+    with tempfile.TemporaryDirectory() as out:
+        _, text, peak = run(ours + ["tutorial", *files, "--dataset", str(case / "dataset.parquet"), "--tokenization", "whitespace-chunks", "--rows", str(a.rows), "--dashboard-rows", str(a.dash_rows),
+                                    "--features", ",".join(map(str, FEATURES)), "--correlated-features", "chosen", "--dtype", a.dtype, "--out", out, "--quiet"])
+        metrics = json.loads(Path(out, "metrics.json").read_text())
+    _, text, _ = run([sys.executable, __file__, str(case), "--worker", "all", "--rows", str(a.rows), "--dash-rows", str(a.dash_rows)])
+    peer = json.loads(text[text.index("RESULT ") + 7:].splitlines()[0])
+    seconds, theirs = metrics["seconds"], peer["seconds"]
+    tolerance = 1e-4 if a.dtype == "float32" else 2e-2
+    for name, value, expected in zip(["l0_mean", "ce_orig", "ce_reconstr", "ce_zero"], [metrics[n] for n in ("l0_mean", "ce_orig", "ce_reconstr", "ce_zero")], peer["result"]["cell"]):
+        assert abs(value - expected) <= tolerance * abs(expected) * (5 if name == "l0_mean" else 1), (name, value, expected)
+    for feature, expected in zip(metrics["features"], peer["result"].get("max", [])): assert abs(feature["max"] - expected) <= max(1e-3, tolerance * abs(expected)), (feature, expected)
+    note("L0 and losses, s", theirs["cell"], seconds["metrics"])
+    if a.dash_rows: note("11 dashboards, s", theirs["dashboards"], seconds["dashboards"])
+    note("tokenize, s", theirs["tokenize"], seconds["tokenize"])
+    note("peak memory, MB", peer["result"]["peak_cell_mb"], peak)
+    if a.texts:
+        with tempfile.TemporaryDirectory() as out:
+            run(ours + ["bench", "--only", "tokenize", "--texts", a.texts, "--json", out + "/bench.json"])
+            own = json.loads(Path(out, "bench.json").read_text())
+        _, text, _ = run([sys.executable, __file__, str(case), "--worker", "texts", "--texts", a.texts])
+        other = json.loads(text[text.index("RESULT ") + 7:].splitlines()[0])
+        assert own["tokens"] == other["result"]["tokens"], (own["tokens"], other["result"]["tokens"])
+        note("tokenize texts, first, s", other["seconds"]["tokenize"], own["tokenize_first"])
+        note("tokenize texts, again, s", other["seconds"]["again"], own["tokenize_and_concatenate"])
+
+
 def main():
     files = ["--model", str(case / "hub/models--gpt2/snapshots/0000000000000000000000000000000000000000"), "--sae", str(case / "sae")]
     ours = [a.java, "-jar", a.jar]
+    if a.groups: return groups(files, ours)
     ratios = {}
     def note(name, theirs, own): ratios.setdefault(name, []).append(theirs / own); print(f"  {name:<28} peers {theirs:9.2f}   ours {own:9.2f}   {theirs / own:6.2f} times", flush=True)
     for pair in range(a.pairs):
         print(f"pair {pair + 1} of {a.pairs}", flush=True)
-        with tempfile.TemporaryDirectory() as out:
-            _, text, peak = run(ours + ["tutorial", *files, "--dataset", str(case / "dataset.parquet"), "--tokenization", "whitespace-chunks", "--rows", str(a.rows), "--dashboard-rows", str(a.dash_rows),
-                                        "--features", ",".join(map(str, FEATURES)), "--correlated-features", "chosen", "--dtype", a.dtype, "--out", out, "--quiet"])
-            metrics = json.loads(Path(out, "metrics.json").read_text())
-        _, text, _ = run([sys.executable, __file__, str(case), "--worker", "all", "--rows", str(a.rows), "--dash-rows", str(a.dash_rows)])
-        peer = json.loads(text[text.index("RESULT ") + 7:].splitlines()[0])
-        seconds, theirs = metrics["seconds"], peer["seconds"]
-        tolerance = 1e-4 if a.dtype == "float32" else 2e-2
-        for name, value, expected in zip(["l0_mean", "ce_orig", "ce_reconstr", "ce_zero"], [metrics[n] for n in ("l0_mean", "ce_orig", "ce_reconstr", "ce_zero")], peer["result"]["cell"]):
-            assert abs(value - expected) <= tolerance * abs(expected) * (5 if name == "l0_mean" else 1), (name, value, expected)
-        for feature, expected in zip(metrics["features"], peer["result"].get("max", [])): assert abs(feature["max"] - expected) <= max(1e-3, tolerance * abs(expected)), (feature, expected)
-        note("L0 and losses, s", theirs["cell"], seconds["metrics"])
-        if a.dash_rows: note("11 dashboards, s", theirs["dashboards"], seconds["dashboards"])
-        note("tokenize, s", theirs["tokenize"], seconds["tokenize"])
-        note("peak memory, MB", peer["result"]["peak_cell_mb"], peak)
-        if a.texts:
-            with tempfile.TemporaryDirectory() as out:
-                run(ours + ["bench", "--only", "tokenize", "--texts", a.texts, "--json", out + "/bench.json"])
-                own = json.loads(Path(out, "bench.json").read_text())
-            _, text, _ = run([sys.executable, __file__, str(case), "--worker", "texts", "--texts", a.texts])
-            other = json.loads(text[text.index("RESULT ") + 7:].splitlines()[0])
-            assert own["tokens"] == other["result"]["tokens"], (own["tokens"], other["result"]["tokens"])
-            note("tokenize texts, first, s", other["seconds"]["tokenize"], own["tokenize_first"])
-            note("tokenize texts, again, s", other["seconds"]["again"], own["tokenize_and_concatenate"])
+        if not a.only: compare(files, ours, note)
         own, _, _ = run(ours + ["prompt", *files, "--prompt", PROMPT, "--answer", ANSWER, "--dtype", a.dtype])
         other, _, _ = run([sys.executable, __file__, str(case), "--worker", "prompt"])
         note("start to test_prompt, s", other, own)

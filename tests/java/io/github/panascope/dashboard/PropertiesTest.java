@@ -152,6 +152,15 @@ class PropertiesTest {
         }
     }
 
+    /** As it is done on a GPU. */
+    @Test
+    void whatIsActiveMayBeFoundOnTheDevice() {
+        try (FeatureStore store = open("sparse", FEATURES)) {
+            FeatureCollector.collect(model, sae, store, rows(), 0, ROWS, CONTEXT, 16, 2, true, done -> { });
+            assertSame(whole(), dashboards(store, 2, DashboardConfig.DEFAULT, FEATURES), "sparse");
+        }
+    }
+
     @Test
     void moreRowsAddToThoseThatAreThere() {
         try (FeatureStore store = open("grown", FEATURES)) {

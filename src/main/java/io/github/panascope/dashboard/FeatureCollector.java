@@ -6,6 +6,7 @@ import io.github.panascope.lens.HookNames;
 import io.github.panascope.lens.HookedTransformer;
 import io.github.panascope.sae.Sae;
 import io.github.panascope.torch.Device;
+import io.github.panascope.torch.Op;
 import io.github.panascope.torch.Shape;
 import io.github.panascope.torch.Tensor;
 import io.github.panascope.torch.TensorScope;
@@ -41,6 +42,7 @@ public final class FeatureCollector {
     private static final int ROWS_IN_BLOCK = 8;
     /** Features that are encoded together: a block's are then 2 MB, where all would be 100 MB. */
     private static final int FEATURES_IN_GROUP = 512;
+    private static final Op NOT_EQUAL = Op.of("aten::ne", "Scalar"), NONZERO = Op.of("aten::nonzero", ""), MASKED_SELECT = Op.of("aten::masked_select", "");
     private static final int SAMPLED = 4096;
     private static final String KEPT = "features";
     /** Numbers of a tensor up to which a fingerprint has all of it. */
@@ -58,9 +60,12 @@ public final class FeatureCollector {
 
     /** The features that are kept; null for all. */
     private final BitSet kept;
+    /** Whether what is not zero is found where the features are, so that only that is copied: off the CPU. */
+    private final boolean sparse;
 
-    private FeatureCollector(HookedTransformer model, Sae sae, int context, BitSet kept) {
+    private FeatureCollector(HookedTransformer model, Sae sae, int context, BitSet kept, boolean sparse) {
         sae.requireFits(model);
+        this.sparse = sparse;
         this.model = model;
         this.sae = sae;
         this.context = context;
@@ -150,10 +155,14 @@ public final class FeatureCollector {
      * @param progress  told how many rows were collected, now and then
      */
     public static void collect(HookedTransformer model, Sae sae, FeatureStore store, LongFunction<int[]> row, long first, long end, int context, int shardRows, int threads, IntConsumer progress) {
+        collect(model, sae, store, row, first, end, context, shardRows, threads, !sae.device().equals(Device.CPU), progress);
+    }
+
+    static void collect(HookedTransformer model, Sae sae, FeatureStore store, LongFunction<int[]> row, long first, long end, int context, int shardRows, int threads, boolean sparse, IntConsumer progress) {
         if (shardRows < 1 || threads < 1) throw new IllegalArgumentException("shards need at least one row and one thread, not " + shardRows + " and " + threads);
         BitSet kept = keepsAll(store) ? null : new BitSet();
         if (kept != null) for (int feature : store.sums().features()) kept.set(feature);
-        FeatureCollector collector = new FeatureCollector(model, sae, context, kept);
+        FeatureCollector collector = new FeatureCollector(model, sae, context, kept, sparse);
         int before = Torch.threads(), workers = model.device().equals(Device.CPU) ? threads : 1;
         AtomicInteger done = new AtomicInteger();
         Torch.setThreads(1);
@@ -219,8 +228,12 @@ public final class FeatureCollector {
             sae.inputRows(activation).slice(0, offset, offset + positions).toFloats(y);
             Entries entries = new Entries(positions);
             sae.encodeInGroups(activation, FEATURES_IN_GROUP, first -> kept == null || kept.get(first, first + FEATURES_IN_GROUP).cardinality() > 0, (first, features) -> {
-                features.slice(0, offset, offset + positions).toFloats(group);
-                entries.add(first, (int) features.size(1), group, kept);
+                Tensor wanted = features.slice(0, offset, offset + positions);
+                if (sparse) entries.add(first, wanted, kept);
+                else {
+                    wanted.toFloats(group);
+                    entries.add(first, (int) features.size(1), group, kept);
+                }
             });
             float[] norms = norms(y, positions, start + from);
             addTo(sums, entries, y, to - from);
@@ -306,12 +319,7 @@ public final class FeatureCollector {
             int[] next = new int[width + 1];
             for (int e = 0; e < found; e++) next[places[e] % width + 1]++;
             for (int f = 0; f < width; f++) next[f + 1] += next[f];
-            if (size + found > features.length) {
-                int capacity = Math.max(2 * features.length, size + found);
-                features = Arrays.copyOf(features, capacity);
-                positions = Arrays.copyOf(positions, capacity);
-                values = Arrays.copyOf(values, capacity);
-            }
+            if (size + found > features.length) grow(size + found);
             for (int e = 0; e < found; e++) {
                 int f = places[e] % width, at = size + next[f]++;
                 features[at] = first + f;
@@ -319,6 +327,28 @@ public final class FeatureCollector {
                 values[at] = group[places[e]];
             }
             size += found;
+        }
+
+        /** The same, [position, feature], of which only what is not zero comes from its device. */
+        void add(int first, Tensor group, BitSet kept) {
+            Tensor byFeature = group.t().contiguous(), isActive = NOT_EQUAL.tensor(byFeature, 0);
+            long[] found = NONZERO.tensor(isActive).toLongs();
+            float[] active = MASKED_SELECT.tensor(byFeature, isActive).toFloats();
+            if (size + active.length > features.length) grow(size + active.length);
+            for (int e = 0; e < active.length; e++) {
+                int feature = first + (int) found[2 * e];
+                if (kept != null && !kept.get(feature)) continue;
+                features[size] = feature;
+                positions[size] = (int) found[2 * e + 1];
+                values[size++] = active[e];
+            }
+        }
+
+        private void grow(int needed) {
+            int capacity = Math.max(2 * features.length, needed);
+            features = Arrays.copyOf(features, capacity);
+            positions = Arrays.copyOf(positions, capacity);
+            values = Arrays.copyOf(values, capacity);
         }
 
         /** The same by position and then feature: counted, then placed. */

@@ -13,6 +13,7 @@ import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Set;
 import java.util.function.Function;
 import java.util.function.Predicate;
@@ -163,6 +164,14 @@ public final class Forward {
     /** Runs everything. Logits [batch, pos, d_vocab] in the model's dtype. */
     public Tensor logits() {
         return run(model.config().nLayers(), (resid, set) -> model.unembed().call("forward", set, resid));
+    }
+
+    /** The logits [batch, end - first, d_vocab] of the positions from first (inclusive) to end (exclusive); hooks hear of all positions. */
+    public Tensor logits(long first, long end) {
+        return run(model.config().nLayers(), (resid, set) -> {
+            Objects.checkFromToIndex(first, end, resid.size(1));
+            return model.isExact() ? model.unembed().call("forward", set, resid).slice(1, first, end) : model.unembed().call("forward", set, resid, first, end);
+        });
     }
 
     /**

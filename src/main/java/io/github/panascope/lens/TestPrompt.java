@@ -5,7 +5,6 @@ import io.github.panascope.torch.Tensor;
 import io.github.panascope.torch.TensorScope;
 import java.util.ArrayList;
 import java.util.Arrays;
-import java.util.Comparator;
 import java.util.List;
 import java.util.stream.Collectors;
 import java.util.stream.IntStream;
@@ -46,11 +45,11 @@ public record TestPrompt(List<String> promptTokens, List<List<String>> answerTok
         long[] ids = answerIds.stream().flatMapToInt(answer -> IntStream.concat(Arrays.stream(promptIds), Arrays.stream(answer, 0, answerLength))).asLongStream().toArray();
         List<Position> positions = new ArrayList<>();
         try (var _ = TensorScope.open()) {
-            Tensor logits = model.runWithHooks(Tensor.of(ids, Shape.of(answers.size(), length)), hooks);
+            Tensor logits = model.forward(Tensor.of(ids, Shape.of(answers.size(), length))).hooks(hooks).logits(promptIds.length - 1, length - 1);
             for (int i = 0; i < answerLength; i++) {
                 int step = i;
                 List<Integer> targets = answerIds.stream().map(answer -> answer[step]).toList();
-                positions.add(position(logits.select(1, promptIds.length + i - 1L), targets, tokenizer, topK));
+                positions.add(position(logits.select(1, i), targets, tokenizer, topK));
             }
         }
         return new TestPrompt(tokenizer.tokens(promptIds), answerIds.stream().map(tokenizer::tokens).toList(), List.copyOf(positions));
@@ -65,12 +64,16 @@ public record TestPrompt(List<String> promptTokens, List<List<String>> answerTok
             int at = row * vocabulary, token = targets.get(row);
             answers.add(new Candidate(tokenizer.decode(token), rank(probs, at, vocabulary, token), values[at + token], probs[at + token]));
         }
-        Integer[] order = IntStream.range(0, vocabulary).boxed().sorted(Comparator.comparingDouble((Integer id) -> -probs[id])).limit(topK).toArray(Integer[]::new);
+        long[] order = new long[vocabulary];
+        // Numbers from 0 on are ordered as their bits are: by falling probability, then by token.
+        for (int id = 0; id < vocabulary; id++) order[id] = (Integer.MAX_VALUE - (long) Float.floatToIntBits(probs[id])) << 32 | id;
+        Arrays.sort(order);
         List<Candidate> top = new ArrayList<>();
-        for (int i = 0; i < order.length; i++) {
+        for (int i = 0; i < Math.min(topK, vocabulary); i++) {
+            int id = (int) order[i];
             // A model may have more logits than its tokenizer has tokens; those have no text.
-            String text = order[i] < tokenizer.size() ? tokenizer.decode(order[i]) : "";
-            top.add(new Candidate(text, i, values[order[i]], probs[order[i]]));
+            String text = id < tokenizer.size() ? tokenizer.decode(id) : "";
+            top.add(new Candidate(text, i, values[id], probs[id]));
         }
         return new Position(List.copyOf(answers), List.copyOf(top));
     }

@@ -29,8 +29,8 @@ public final class Tokenizer {
     /** The only special token of GPT-2. */
     public static final String END_OF_TEXT = "<|endoftext|>";
 
-    /** What may be merged at all: contractions, words, numbers, other signs, white space; as GPT-2 was trained. */
-    private static final Pattern PIECES = Pattern.compile("'(?:[sdmt]|ll|ve|re)| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+", Pattern.UNICODE_CHARACTER_CLASS);
+    /** What comes to the encoder is one of {@link Pieces}, not to be taken apart again. */
+    private static final Pattern WHOLE = Pattern.compile(".+", Pattern.DOTALL);
 
     private final Encoding encoding;
     private final Pieces pieces;
@@ -99,7 +99,7 @@ public final class Tokenizer {
             if (id != end.intValue()) encoder.put(bytes(place, token), id);
         });
         EncodingRegistry registry = Encodings.newLazyEncodingRegistry();
-        registry.registerGptBytePairEncoding(new GptBytePairEncodingParams("model", PIECES, encoder, Map.of(END_OF_TEXT, end)));
+        registry.registerGptBytePairEncoding(new GptBytePairEncodingParams("model", WHOLE, encoder, Map.of(END_OF_TEXT, end)));
         return new Tokenizer(registry.getEncoding("model").orElseThrow(), end, ids.values().stream().mapToInt(Integer::intValue).max().orElse(0) + 1);
     }
 

@@ -3,6 +3,7 @@ package io.github.panascope.metrics;
 import io.github.panascope.torch.DType;
 import io.github.panascope.torch.Tensor;
 import io.github.panascope.torch.TensorScope;
+import java.util.Arrays;
 
 /**
  * How much of the variance of activations a reconstruction keeps, over rows that come in any order:
@@ -22,10 +23,13 @@ public final class ExplainedVariance {
     public void add(Tensor x, Tensor reconstruction, Tensor weights) {
         try (var _ = TensorScope.open()) {
             Tensor mask = weights.to(DType.FLOAT32), values = x.to(DType.FLOAT32).mul(mask), difference = values.sub(reconstruction.to(DType.FLOAT32).mul(mask));
-            rows += (long) mask.sum(DType.FLOAT64).item();
-            error += difference.mul(difference).sum(DType.FLOAT64).item();
-            squares += values.mul(values).sum(DType.FLOAT64).item();
-            addSums(values.to(DType.FLOAT64).sum(0, false).toDoubles());
+            // Read together: each reading waits for the device.
+            double[] found = Tensor.cat(0, mask.sum(DType.FLOAT64).reshape(1), difference.mul(difference).sum(DType.FLOAT64).reshape(1), values.mul(values).sum(DType.FLOAT64).reshape(1),
+                    values.to(DType.FLOAT64).sum(0, false)).toDoubles();
+            rows += (long) found[0];
+            error += found[1];
+            squares += found[2];
+            addSums(Arrays.copyOfRange(found, 3, found.length));
         }
     }
 

@@ -8,6 +8,7 @@ import io.github.panascope.lens.LossMemory;
 import io.github.panascope.sae.Sae;
 import io.github.panascope.torch.ActivationHook;
 import io.github.panascope.torch.DType;
+import io.github.panascope.torch.Device;
 import io.github.panascope.torch.Shape;
 import io.github.panascope.torch.Tensor;
 import io.github.panascope.torch.TensorScope;
@@ -69,23 +70,23 @@ public record SaeEvaluation(L0 l0, ExplainedVariance explainedVariance, Downstre
         boolean fromStart = layer == 0 || layer == model.config().nLayers(); // nothing to share, or nothing to start at
         Tensor prefix = fromStart ? null : model.forward(batch).stopAtLayer(layer);
         Forward plain = begin(model, batch, layer, prefix).lossMemory(memory).caching(in, out);
-        double original = sum(plain.lossPerToken());
+        Tensor original = sum(plain.lossPerToken());
         Tensor reconstruction = reconstruct(sae, plain.cache().get(in), plain.cache().get(out), l0, variance);
-        double reconstructed = sum(begin(model, batch, layer, prefix).lossMemory(memory).hooks(Hooks.at(out, (activation, name) -> reconstruction)).lossPerToken());
-        return new double[] {original, reconstructed, zero(model, batch, memory, layer, prefix, out)};
+        Tensor reconstructed = sum(begin(model, batch, layer, prefix).lossMemory(memory).hooks(Hooks.at(out, (activation, name) -> reconstruction)).lossPerToken());
+        return Tensor.cat(0, original, reconstructed, zero(model, batch, memory, layer, prefix, out)).toDoubles(); // read together: each reading waits for the device
     }
 
     /**
      * The summed loss with zeros at a hook point. If all that follows comes from there, it is the same at every position: each looks at equal ones, whose mean is any of them. So one
      * position is enough.
      */
-    private static double zero(HookedTransformer model, Tensor batch, LossMemory memory, int layer, Tensor prefix, String out) {
+    private static Tensor zero(HookedTransformer model, Tensor batch, LossMemory memory, int layer, Tensor prefix, String out) {
         ActivationHook zeros = (activation, name) -> activation.zerosLike();
         boolean constant = !model.isExact() && model.isPlain() && prefix != null && HookNames.isBottleneck(out) && HookNames.layer(out).isPresent();
         if (!constant) return sum(begin(model, batch, layer, prefix).lossMemory(memory).hooks(Hooks.at(out, zeros)).lossPerToken());
         Tensor logProbs = begin(model, batch.slice(0, 0, 1).slice(1, 0, 1), layer, prefix.slice(0, 0, 1).slice(1, 0, 1)).hooks(Hooks.at(out, zeros)).logits().to(DType.FLOAT32).logSoftmax(-1).reshape(-1);
         Tensor targets = batch.slice(1, 1, batch.size(1)).reshape(-1);
-        return -sum(logProbs.indexSelect(0, targets));
+        return sum(logProbs.indexSelect(0, targets)).mul(-1);
     }
 
     private static Forward begin(HookedTransformer model, Tensor batch, int layer, Tensor prefix) {
@@ -93,8 +94,9 @@ public record SaeEvaluation(L0 l0, ExplainedVariance explainedVariance, Downstre
         return prefix == null ? forward : forward.startAtLayer(layer, prefix);
     }
 
-    private static double sum(Tensor losses) {
-        return losses.sum(DType.FLOAT64).item();
+    /** [1], float64. */
+    private static Tensor sum(Tensor losses) {
+        return losses.sum(DType.FLOAT64).reshape(1);
     }
 
     /** What the SAE makes of one activation, in the shape and dtype of the other; never holds the features of more than a chunk of positions. */
@@ -106,8 +108,9 @@ public record SaeEvaluation(L0 l0, ExplainedVariance explainedVariance, Downstre
         counted.slice(1, 0, 1).zero_();
         counted = counted.reshape(count, 1);
         Tensor result = Tensor.empty(like.dtype(), Shape.of(count, sae.config().dOut()), like.device());
-        for (long start = 0; start < count; start += ENCODE_CHUNK) {
-            long end = Math.min(count, start + ENCODE_CHUNK);
+        long chunk = like.device().equals(Device.CPU) ? ENCODE_CHUNK : count; // what a processor's cache holds
+        for (long start = 0; start < count; start += chunk) {
+            long end = Math.min(count, start + chunk);
             try (var _ = TensorScope.open()) {
                 Sae.Encoded encoded = sae.encodeAndReconstruct(rows.slice(0, start, end));
                 long[] active = encoded.active();

@@ -7,9 +7,9 @@ def normalize(self, x: Tensor) -> Tensor:
     scale = lens.hook_point((x.pow(2).mean([-1], keepdim=True) + $EPS).sqrt(), "ln_final.hook_scale")
     return lens.hook_point(x / scale$LN_FINAL_AFFINE, "ln_final.hook_normalized").to(self.W_U.dtype)
 
-def forward(self, resid: Tensor) -> Tensor:
-    # residual stream [batch, pos, d_model] -> logits [batch, pos, d_vocab]
-    x = self.normalize(resid)
+def forward(self, resid: Tensor, first: int = 0, end: int = 9223372036854775807) -> Tensor:
+    # residual stream [batch, pos, d_model] -> logits [batch, pos, d_vocab], of the positions from first to end
+    x = self.normalize(resid)[:, first:end]
     return torch.addmm(self.b_U, x.reshape([-1, x.size(2)]), self.W_U).view([x.size(0), x.size(1), -1])
 
 def loss(self, resid: Tensor, tokens: Tensor, products: Tensor, logits: Tensor) -> Tensor:
