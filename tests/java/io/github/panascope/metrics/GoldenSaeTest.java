@@ -74,7 +74,7 @@ class GoldenSaeTest {
             if (sae.config().normalization() == io.github.panascope.sae.Normalization.NONE) Golden.assertClose(expected.tensor("sae_out_small"), sae.decode(sae.encode(resid)), "decode");
 
             SaeEvaluation evaluation = SaeEvaluation.run(model, sae, tokens.batch(0, 32));
-            SaeEvaluation exact = SaeEvaluation.run(model.exact(), sae, tokens.batch(0, 32));
+            SaeEvaluation exact = SaeEvaluation.run(model.exact(), sae.exact(), tokens.batch(0, 32));
             assertEquals(exact.l0().mean(), evaluation.l0().mean(), 0.02);
             for (var loss : List.<java.util.function.ToDoubleFunction<DownstreamLoss>>of(DownstreamLoss::original, DownstreamLoss::reconstructed, DownstreamLoss::zero)) {
                 assertEquals(loss.applyAsDouble(exact.loss()), loss.applyAsDouble(evaluation.loss()), 2e-6 * loss.applyAsDouble(exact.loss()), "the shortcuts against the whole");

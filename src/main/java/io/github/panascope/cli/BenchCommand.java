@@ -123,7 +123,7 @@ final class BenchCommand implements Callable<Integer> {
         writeSae(folder);
         if (wants(Part.START)) coldStart(folder);
         if (!wants(Part.CELL) && !wants(Part.ROOFLINE) && !wants(Part.DASHBOARDS)) return;
-        try (var _ = TensorScope.open(); HookedTransformer model = model(folder); Sae sae = Sae.fromPretrained(folder.toString(), Device.CPU, dtype, Hub.fromEnvironment())) {
+        try (var _ = TensorScope.open(); HookedTransformer model = model(folder); Sae sae = sae(folder)) {
             Tensor tokens = tokens(Math.max(rows, dashboardRows));
             if (wants(Part.CELL)) cell(model, sae, tokens.slice(0, 0, rows));
             if (wants(Part.ROOFLINE)) roofline(model, sae, tokens);
@@ -137,6 +137,11 @@ final class BenchCommand implements Callable<Integer> {
 
     private HookedTransformer model(Path folder) {
         return HookedTransformer.fromPretrained(folder.toString(), new HookedTransformer.Options(WeightProcessing.DEFAULT, Device.CPU, dtype, exact), Hub.fromEnvironment());
+    }
+
+    private Sae sae(Path folder) {
+        Sae loaded = Sae.fromPretrained(folder.toString(), Device.CPU, dtype, Hub.fromEnvironment());
+        return exact ? loaded.exact() : loaded;
     }
 
     /** With as many features active as GPT-2's own SAE has: the threshold is looked for with a first SAE that has none. */

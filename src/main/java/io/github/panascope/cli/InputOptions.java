@@ -132,7 +132,7 @@ final class InputOptions {
         if (known != null && Files.isDirectory(Path.of(known))) early = CompletableFuture.supplyAsync(() -> fromPretrained(known, device, dtype()), task -> Thread.ofPlatform().daemon().name("panascope-model").start(task));
         Sae loaded;
         try {
-            loaded = Sae.fromPretrained(demo() ? Demo.find().sae() : sae, device, dtype(), hub(), registry());
+            loaded = saeIn(dtype(), device);
         } catch (RuntimeException | Error e) {
             if (early != null) early.thenAccept(HookedTransformer::close).exceptionally(_ -> null).join();
             throw e;
@@ -161,7 +161,8 @@ final class InputOptions {
 
     /** The same SAE in another dtype, silently. */
     Sae saeIn(DType other, Device device) {
-        return Sae.fromPretrained(demo() ? Demo.find().sae() : sae, device, other, hub(), registry());
+        Sae loaded = Sae.fromPretrained(demo() ? Demo.find().sae() : sae, device, other, hub(), registry());
+        return exact ? loaded.exact() : loaded;
     }
 
     /** The same model in another dtype, silently. */

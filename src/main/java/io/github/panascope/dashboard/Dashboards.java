@@ -16,8 +16,10 @@ import java.util.Arrays;
 import java.util.BitSet;
 import java.util.List;
 import java.util.Objects;
+import java.util.Queue;
 import java.util.concurrent.Callable;
 import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.ConcurrentLinkedQueue;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
@@ -138,16 +140,32 @@ public final class Dashboards {
         }
         int before = Torch.threads();
         Torch.setThreads(1);
-        try (ExecutorService pool = Executors.newFixedThreadPool(sae.device().equals(Device.CPU) ? threads : 1, Thread.ofPlatform().daemon().name("panascope-dashboard-", 0).factory())) {
+        int workers = sae.device().equals(Device.CPU) ? threads : 1;
+        try (TensorScope scope = TensorScope.shared(); ExecutorService pool = Executors.newFixedThreadPool(workers, Thread.ofPlatform().daemon().name("panascope-dashboard-", 0).factory())) {
             try {
                 // Pairs of all with all, each once, are half the work of all with those wanted, where these are most.
-                if (config.correlatedFeatures() == DashboardConfig.Among.ALL && wanted.length > dSae / 2) finished(() -> correlated.findAll(pool, threads, batches(IntStream.range(0, dSae).toArray())));
-                for (int[] batch : batches(wanted)) batch(pool, wanted, batch, made, consumer);
+                if (config.correlatedFeatures() == DashboardConfig.Among.ALL && wanted.length > dSae / 2) finished(() -> correlated.findAll(pool, workers, batches(IntStream.range(0, dSae).toArray())));
+                Queue<Memory> idle = new ConcurrentLinkedQueue<>();
+                for (int i = 0; i < workers; i++) idle.add(new Memory(scope));
+                for (int[] batch : batches(wanted)) batch(pool, idle, wanted, batch, made, consumer);
             } finally {
                 pool.shutdownNow();
             }
         } finally {
             Torch.setThreads(before);
+        }
+    }
+
+    /** What a thread needs for one group after the other; got anew each time, it would have to be cleared. */
+    private final class Memory {
+        final CorrelatedFeatures.Worker correlations = correlated.new Worker();
+        final float[] logits = new float[directions.vocabulary()];
+        final Tensor logitsOfGroup;
+
+        Memory(TensorScope scope) {
+            try (var _ = TensorScope.open()) {
+                logitsOfGroup = scope.adopt(directions.logitsMemory());
+            }
         }
     }
 
@@ -163,14 +181,21 @@ public final class Dashboards {
         return batches.toArray(int[][]::new);
     }
 
-    private <T> void batch(ExecutorService pool, int[] chosen, int[] features, Function<FeatureDashboard, T> made, Consumer<T> consumer) {
+    private <T> void batch(ExecutorService pool, Queue<Memory> idle, int[] chosen, int[] features, Function<FeatureDashboard, T> made, Consumer<T> consumer) {
         Column[] columns = corpus.columns(features, dSae);
         List<Future<List<Callable<T>>>> running = new ArrayList<>();
         for (int start = 0; start < features.length;) {
             int first = start, group = features[start] / Directions.GROUP;
             while (start < features.length && features[start] / Directions.GROUP == group) start++;
             int end = start;
-            running.add(pool.submit(() -> group(group, chosen, Arrays.copyOfRange(columns, first, end), made)));
+            running.add(pool.submit(() -> {
+                Memory memory = idle.remove();
+                try {
+                    return group(memory, group, chosen, Arrays.copyOfRange(columns, first, end), made);
+                } finally {
+                    idle.add(memory);
+                }
+            }));
         }
         finished(() -> {
             for (int i = 0; i < running.size(); i++) {
@@ -210,19 +235,17 @@ public final class Dashboards {
     }
 
     /** What is left to be done with each feature of a group: ablations, which take long, by themselves. */
-    private <T> List<Callable<T>> group(int group, int[] chosen, Column[] columns, Function<FeatureDashboard, T> made) {
+    private <T> List<Callable<T>> group(Memory memory, int group, int[] chosen, Column[] columns, Function<FeatureDashboard, T> made) {
         List<Callable<T>> found = new ArrayList<>();
-        CorrelatedFeatures.Worker correlations = correlated.new Worker();
         int[] among = config.correlatedFeatures() == DashboardConfig.Among.ALL ? null : chosen;
-        float[] logitsBuffer = new float[directions.vocabulary()];
         try (var _ = TensorScope.open()) {
-            Tensor decoder = directions.decoder(group).to(DType.FLOAT32), logits = directions.logits(group);
+            Tensor decoder = directions.decoder(group).to(DType.FLOAT32), logits = directions.logits(group, memory.logitsOfGroup);
             for (Column column : columns) {
                 try (var _ = TensorScope.open()) {
                     int inGroup = column.feature - group * Directions.GROUP;
-                    float[] direction = decoder.select(0, inGroup).toFloats(), own = logits == null ? null : logitsBuffer;
+                    float[] direction = decoder.select(0, inGroup).toFloats(), own = logits == null ? null : memory.logits;
                     if (own != null) logits.select(0, inGroup).toFloats(own);
-                    FeatureDashboard dashboard = one(column, correlations.of(column, among), direction, own);
+                    FeatureDashboard dashboard = one(column, memory.correlations.of(column, among), direction, own);
                     if (ablations != null) {
                         found.add(() -> made.apply(ablations.of(dashboard, column, corpus)));
                         continue;

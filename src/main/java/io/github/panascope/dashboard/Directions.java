@@ -2,6 +2,7 @@ package io.github.panascope.dashboard;
 
 import io.github.panascope.lens.HookedTransformer;
 import io.github.panascope.sae.Sae;
+import io.github.panascope.torch.Op;
 import io.github.panascope.torch.Shape;
 import io.github.panascope.torch.Tensor;
 import java.util.Arrays;
@@ -17,6 +18,8 @@ final class Directions {
     static final int GROUP = 128;
     private static final Pattern STREAM = Pattern.compile("hook_(pos_)?embed|blocks\\.\\d+\\.hook_(resid_(pre|mid|post)|attn_out|mlp_out|mlp_in|attn_in)"),
             NEURONS = Pattern.compile("blocks\\.(\\d+)\\.mlp\\.hook_(pre|post)"), HEADS = Pattern.compile("blocks\\.(\\d+)\\.attn\\.hook_z");
+
+    private static final Op MM = Op.of("aten::mm", "out");
 
     private final HookedTransformer model;
     private final Sae sae;
@@ -60,9 +63,14 @@ final class Directions {
         return STREAM.matcher(out).matches() ? decoder : null;
     }
 
-    /** Logits of a group, [group, d_vocab]; null if there are none. */
-    Tensor logits(int group) {
+    /** Logits of a group, [group, d_vocab], in memory from {@link #logitsMemory}; null if there are none. */
+    Tensor logits(int group, Tensor memory) {
         Tensor directions = of(group);
-        return directions == null ? null : directions.matmul(model.weight("unembed.W_U").to(sae.dtype()));
+        return directions == null ? null : MM.tensor(directions, model.weight("unembed.W_U").to(sae.dtype()), memory.slice(0, 0, directions.size(0)));
+    }
+
+    /** Room for the logits of a group, in the innermost scope. */
+    Tensor logitsMemory() {
+        return Tensor.empty(sae.dtype(), Shape.of(GROUP, vocabulary()), sae.device());
     }
 }

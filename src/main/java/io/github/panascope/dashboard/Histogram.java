@@ -26,18 +26,19 @@ public record Histogram(int[] heights, double[] values, double[] ticks) {
             max = Math.max(max, data[i]);
         }
         float low = min == max ? min - 1 : min, high = min == max ? max + 1 : max;
-        int[] heights = new int[bins], others = new int[bins]; // two, as neighbours are often in the same bar and would wait for each other
+        int[] heights = new int[bins], second = new int[bins], third = new int[bins]; // as neighbours are often in the same bar and would wait for each other
         int[] found = new int[Math.min(count, BLOCK)];
         for (int start = 0; start < count; start += BLOCK) {
-            int size = Math.min(BLOCK, count - start);
-            for (int i = 0; i < size; i++) found[i] = (int) ((data[start + i] - low) * bins / (high - low)); // by itself, so that it is done on many at once
-            for (int i = 0; i < size - 1; i += 2) {
+            int size = Math.min(BLOCK, count - start), i = 0;
+            for (int j = 0; j < size; j++) found[j] = (int) ((data[start + j] - low) * bins / (high - low)); // by itself, so that it is done on many at once
+            for (; i + 3 <= size; i += 3) {
                 heights[Math.min(found[i], bins - 1)]++;
-                others[Math.min(found[i + 1], bins - 1)]++;
+                second[Math.min(found[i + 1], bins - 1)]++;
+                third[Math.min(found[i + 2], bins - 1)]++;
             }
-            if (size % 2 == 1) heights[Math.min(found[size - 1], bins - 1)]++;
+            for (; i < size; i++) heights[Math.min(found[i], bins - 1)]++;
         }
-        for (int bin = 0; bin < bins; bin++) heights[bin] += others[bin];
+        for (int bin = 0; bin < bins; bin++) heights[bin] += second[bin] + third[bin];
         double[] values = new double[bins];
         double width = ((double) max - min) / bins;
         for (int bin = 0; bin < bins; bin++) values[bin] = rounded(linspace(min, max, bins + 1, bin) + (float) (width / 2), 5);

@@ -117,12 +117,7 @@ sealed interface Architecture {
         }
     }
 
-    /** Rows [n, d_out] of features [n, d_sae]: a W_dec + b_dec. */
-    default Tensor decode(Tensor features) {
-        return decode(features, SparseFeatures.of(features));
-    }
-
-    /** The same of features whose sparse form is known; null if there is none. */
+    /** Rows [n, d_out] of features [n, d_sae]: a W_dec + b_dec; of their sparse form, if one is given. */
     default Tensor decode(Tensor features, SparseFeatures sparse) {
         return sparse != null ? sparse.decode(wDec(), bDec()) : bDec().addmm(features, wDec());
     }

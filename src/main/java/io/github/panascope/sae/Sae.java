@@ -48,6 +48,7 @@ public final class Sae implements AutoCloseable {
     private final Tensor logSparsity;
     private final DType dtype;
     private final Device device;
+    private final boolean exact;
     private final TensorScope scope;
 
     /** Takes the weights, of any scope, into its own. */
@@ -63,7 +64,39 @@ public final class Sae implements AutoCloseable {
         this.logSparsity = logSparsity;
         this.dtype = dtype;
         this.device = device;
+        this.exact = false;
         this.scope = scope;
+    }
+
+    private Sae(Sae other, boolean exact) {
+        this.name = other.name;
+        this.config = other.config;
+        this.skippedKeys = other.skippedKeys;
+        this.advice = other.advice;
+        this.weights = other.weights;
+        this.architecture = other.architecture;
+        this.logSparsity = other.logSparsity;
+        this.dtype = other.dtype;
+        this.device = other.device;
+        this.exact = exact;
+        this.scope = other.scope;
+    }
+
+    /**
+     * This SAE decoding as SAELens does, by the product with all of W_dec where otherwise only the active features' rows are added: slower, and the same but for rounding.
+     * A view: whichever of the two is closed closes both.
+     */
+    public Sae exact() {
+        return new Sae(this, true);
+    }
+
+    /** The form to decode from; null to take them all. */
+    private SparseFeatures sparse(Tensor features) {
+        return exact ? null : SparseFeatures.of(features);
+    }
+
+    private Tensor decoded(Tensor features) {
+        return architecture.decode(features, sparse(features));
     }
 
     /**
@@ -188,7 +221,7 @@ public final class Sae implements AutoCloseable {
         if (features.shape().rank() == 0 || features.size(-1) != config.dSae()) throw new IllegalArgumentException("the SAE has " + config.dSae() + " features, but " + features + " was given");
         try (var _ = TensorScope.open()) {
             long[] leading = Arrays.copyOf(features.shape().sizes(), features.shape().rank() - 1);
-            return reshape(architecture.decode(features.reshape(-1, config.dSae())), leading, config.dOut()).promote();
+            return reshape(decoded(features.reshape(-1, config.dSae())), leading, config.dOut()).promote();
         }
     }
 
@@ -214,7 +247,7 @@ public final class Sae implements AutoCloseable {
             Tensor rows = rows(activations);
             Normalization.Normalized normalized = config.normalization().apply(rows);
             Tensor features = architecture.encode(prepared(normalized.rows()));
-            SparseFeatures sparse = SparseFeatures.of(features);
+            SparseFeatures sparse = sparse(features);
             long[] active = sparse != null ? sparse.counts() : features.gt(0).sum(-1, false).toLongs();
             return new Encoded(features.promote(), output(architecture.decode(features, sparse), rows, normalized, activations).promote(), active);
         }
@@ -233,8 +266,8 @@ public final class Sae implements AutoCloseable {
             Tensor rows = rows(activations);
             Normalization.Normalized normalized = config.normalization().apply(rows);
             Tensor features = architecture.encode(prepared(normalized.rows()));
-            Tensor error = activations.to(dtype).sub(output(architecture.decode(features), rows, normalized, activations));
-            return output(architecture.decode(edit.apply(features.copy())), rows, normalized, activations).add(error).promote();
+            Tensor error = activations.to(dtype).sub(output(decoded(features), rows, normalized, activations));
+            return output(decoded(edit.apply(features.copy())), rows, normalized, activations).add(error).promote();
         }
     }
 
@@ -280,7 +313,7 @@ public final class Sae implements AutoCloseable {
             Normalization.Normalized normalized = config.normalization().apply(rows);
             Tensor features = architecture.encode(prepared(normalized.rows()), pre -> hooks.at(prefix + "hook_sae_acts_pre", reshape(pre, leading, config.dSae())).reshape(-1, config.dSae()));
             features = hooks.at(prefix + "hook_sae_acts_post", reshape(features, leading, config.dSae()));
-            Tensor decoded = architecture.decode(features.reshape(-1, config.dSae()));
+            Tensor decoded = decoded(features.reshape(-1, config.dSae()));
             decoded = hooks.at(prefix + "hook_sae_recons", reshape(decoded, leading, config.dOut())).reshape(-1, config.dOut());
             Tensor output = finished(decoded, rows, normalized).reshape(there.shape().sizes());
             Tensor special = excludeSpecialTokens ? special(tokens, there) : null;
@@ -368,7 +401,8 @@ public final class Sae implements AutoCloseable {
             Tensor sparsity = logSparsity == null ? null : own.adopt(logSparsity.copy());
             Map<String, Tensor> folded = new LinkedHashMap<>();
             Architecture.foldDecoderNorm(weights).forEach((key, tensor) -> folded.put(key, tensor.equals(weights.get(key)) ? tensor.copy() : tensor));
-            return new Sae(name, config, skippedKeys, advice, folded, sparsity, dtype, device, own);
+            Sae result = new Sae(name, config, skippedKeys, advice, folded, sparsity, dtype, device, own);
+            return exact ? result.exact() : result;
         } catch (RuntimeException | Error e) {
             own.close();
             throw e;
