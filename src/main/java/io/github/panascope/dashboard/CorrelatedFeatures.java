@@ -124,6 +124,7 @@ final class CorrelatedFeatures {
 
     /** Works out those of all features among all, so many features' activations at a time. */
     void findAll(ExecutorService pool, int threads, int[][] batches) throws InterruptedException, ExecutionException {
+        if (known != null) return;
         List<Worker> workers = IntStream.range(0, threads).mapToObj(_ -> new Worker()).toList();
         for (int[] batch : batches) {
             Column[] columns = corpus.columns(batch, spreads.length);
