@@ -15,8 +15,6 @@ import java.util.stream.IntStream;
  * would have found: products of two floats are exact as doubles, and positions come in the same order.
  */
 final class CorrelatedFeatures {
-    private static final double SMALLEST = 1e-6;
-
     private final Corpus corpus;
     private final double[] spreads;
     private final int wanted;
@@ -100,14 +98,16 @@ final class CorrelatedFeatures {
             }
         }
 
+        /** With all from the first one on, as {@link #pearson}: by itself, so that it is done on many at once. */
         private void correlate(int feature, int first) {
             double n = corpus.positions, x = corpus.sums[feature], spread = spreads[feature];
             double[] sums = corpus.sums;
-            for (int other = first; other < pearson.length; other++) pearson[other] = (n * products[other] - x * sums[other]) / (spread * spreads[other] + SMALLEST);
+            for (int other = first; other < pearson.length; other++) pearson[other] = (n * products[other] - x * sums[other]) / (spread * spreads[other] + Dashboards.SMALLEST);
         }
 
+        /** (nΣxy − ΣxΣy) / (the product of spreads + 1e-6), SAEDashboard's, over all positions. */
         private double pearson(int feature, int other) {
-            return (corpus.positions * products[other] - corpus.sums[feature] * corpus.sums[other]) / (spreads[feature] * spreads[other] + SMALLEST);
+            return (corpus.positions * products[other] - corpus.sums[feature] * corpus.sums[other]) / (spreads[feature] * spreads[other] + Dashboards.SMALLEST);
         }
     }
 
@@ -119,7 +119,7 @@ final class CorrelatedFeatures {
     private List<Entry> entries(Lists lists, int feature) {
         double xx = corpus.squares[feature];
         return IntStream.range(feature * wanted, feature * wanted + lists.size[feature])
-                .mapToObj(i -> new Entry(lists.other[i], lists.pearson[i], lists.xy[i] / (Math.sqrt(xx * corpus.squares[lists.other[i]]) + SMALLEST))).toList();
+                .mapToObj(i -> new Entry(lists.other[i], lists.pearson[i], lists.xy[i] / (Math.sqrt(xx * corpus.squares[lists.other[i]]) + Dashboards.SMALLEST))).toList();
     }
 
     /** Works out those of all features among all, so many features' activations at a time. */

@@ -38,7 +38,7 @@ public final class Dashboards {
     private static final int FEATURES_AT_ONCE = 4096;
     /** How many numbers are looked at together, to see whether any of them needs to be looked at. */
     private static final int BLOCK = 256;
-    private static final double SMALLEST = 1e-6;
+    static final double SMALLEST = 1e-6;
     private static final double[] QUANTILES = levels();
 
     private final Sae sae;

@@ -158,6 +158,7 @@ public final class FeatureCollector {
         collect(model, sae, store, row, first, end, context, shardRows, threads, !sae.device().equals(Device.CPU), progress);
     }
 
+    /** The same, saying where what is not zero is found: on the device if {@code sparse}, which a test can ask for on the CPU. */
     static void collect(HookedTransformer model, Sae sae, FeatureStore store, LongFunction<int[]> row, long first, long end, int context, int shardRows, int threads, boolean sparse, IntConsumer progress) {
         if (shardRows < 1 || threads < 1) throw new IllegalArgumentException("shards need at least one row and one thread, not " + shardRows + " and " + threads);
         BitSet kept = keepsAll(store) ? null : new BitSet();
