@@ -46,16 +46,13 @@ PSC_API PSC_STATIC const char *psc_last_error(void);
 
 /* -------------------------------------------------------------------------------------------------------- runtime */
 
-#define PSC_ABI_VERSION 4
-
-#define PSC_DEVICE_CPU 0
-#define PSC_DEVICE_CUDA 1
-#define PSC_DEVICE_MPS 2
+#define PSC_ABI_VERSION 5
 
 #define PSC_KIND_TENSOR 0
 #define PSC_KIND_MODULE 1
 #define PSC_KIND_HOOKS 2
 #define PSC_KIND_EXPORT 3 /* tensors given to other libraries, which have not let go of them yet */
+#define PSC_KIND_TRANSFER 4
 
 /* PSC_ABI_VERSION of the header this library was compiled from. */
 PSC_API int32_t psc_abi_version(void);
@@ -72,9 +69,6 @@ PSC_API int32_t psc_runtime_init(void);
 /* libtorch's own account of its build (version, BLAS, oneDNN, CUDA) and of its threads. */
 PSC_API int32_t psc_runtime_describe(PSC_OUT const char **text);
 
-/* How many devices of a kind can be used; 0 if there are none, or libtorch was built without them. */
-PSC_API int32_t psc_device_count(int32_t device_type, PSC_OUT int32_t *count);
-
 /* Threads that one operator may use. The setter affects the whole process. */
 PSC_API int32_t psc_threads_get(PSC_OUT int32_t *threads);
 PSC_API int32_t psc_threads_set(int32_t threads);
@@ -90,6 +84,28 @@ PSC_API int32_t psc_memory_watched(PSC_OUT int64_t *allocated, PSC_OUT int64_t *
 
 /* Handles of a PSC_KIND_ that were handed out and not freed; -1 for an unknown kind. */
 PSC_API int64_t psc_live_handles(int32_t kind);
+
+/* --------------------------------------------------------------------------------------------------------- device */
+
+#define PSC_DEVICE_CPU 0
+#define PSC_DEVICE_CUDA 1
+#define PSC_DEVICE_MPS 2
+
+/* How many devices of a kind can be used; 0 if there are none, or libtorch was built without them. */
+PSC_API int32_t psc_device_count(int32_t device_type, PSC_OUT int32_t *count);
+
+/* A device's name and the bytes of its memory; "" and 0 where the driver does not say, and for the CPU. */
+PSC_API int32_t psc_device_describe(int32_t device_type, int32_t device_index, PSC_OUT const char **name, PSC_OUT int64_t *bytes);
+
+/* Bytes of a device's memory that tensors use, and that libtorch's allocator holds for them and for later ones; 0 for the CPU, whose memory it
+   does not count. */
+PSC_API int32_t psc_device_memory(int32_t device_type, int32_t device_index, PSC_OUT int64_t *allocated, PSC_OUT int64_t *reserved);
+
+/* Gives back to the device what libtorch's allocator holds and no tensor uses; nothing on the CPU, where it holds nothing. */
+PSC_API int32_t psc_device_trim(int32_t device_type, int32_t device_index);
+
+/* Waits until a device has done all that was asked of it. */
+PSC_API int32_t psc_device_synchronize(int32_t device_type, int32_t device_index);
 
 /* --------------------------------------------------------------------------------------------------------- tensor */
 
@@ -138,6 +154,18 @@ PSC_API int32_t psc_tensor_alias(PSC_BORROWED const psc_tensor *tensor, PSC_OUT_
 PSC_API int32_t psc_tensor_describe(PSC_BORROWED const psc_tensor *tensor, PSC_OUT psc_tensor_info *info);
 
 PSC_API void psc_tensor_free(PSC_CONSUMED psc_tensor *tensor);
+
+typedef struct psc_transfer psc_transfer;
+
+/* Begins to copy a tensor to the host, into page-locked memory, behind what its device was asked for before, and does not wait. A CPU tensor is
+   shared, not copied, unless it has to be made row-major. */
+PSC_API int32_t psc_transfer_begin(PSC_BORROWED const psc_tensor *tensor, PSC_OUT_OWNED psc_transfer **out);
+
+/* Waits for the copy: a row-major CPU tensor. Again gives another handle to the same one. */
+PSC_API int32_t psc_transfer_finish(PSC_BORROWED psc_transfer *transfer, PSC_OUT_OWNED psc_tensor **out);
+
+/* Lets go of it, finished or not. */
+PSC_API void psc_transfer_free(PSC_CONSUMED psc_transfer *transfer);
 
 /* ------------------------------------------------------------------------------------------------------------- op */
 

@@ -11,7 +11,7 @@
 
 namespace psc {
 
-extern std::atomic<int64_t> live_handles[4];
+extern std::atomic<int64_t> live_handles[PSC_KIND_TRANSFER + 1];
 
 // Counts itself in on construction and out on destruction, so that no path can forget.
 template <int32_t kind>

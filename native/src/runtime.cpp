@@ -1,4 +1,4 @@
-// Section "runtime" of psc.h: versions, devices, threads, live handles.
+// Section "runtime" of psc.h: versions, threads, live handles.
 #include "guard.h"
 #include "handles.h"
 #include "hook.h"
@@ -12,7 +12,7 @@
 #include <mutex>
 
 namespace psc {
-std::atomic<int64_t> live_handles[4];
+std::atomic<int64_t> live_handles[PSC_KIND_TRANSFER + 1];
 }
 
 int32_t psc_abi_version(void) { return PSC_ABI_VERSION; }
@@ -38,18 +38,6 @@ int32_t psc_runtime_describe(const char **text) {
   return psc::guard([&] { *text = psc::keep_text(at::show_config() + at::get_parallel_info()); });
 }
 
-int32_t psc_device_count(int32_t device_type, int32_t *count) {
-  *count = 0;
-  return psc::guard([&] {
-    switch (device_type) {
-      case PSC_DEVICE_CPU: *count = 1; break;
-      case PSC_DEVICE_CUDA: *count = static_cast<int32_t>(at::detail::getCUDAHooks().deviceCount()); break;
-      case PSC_DEVICE_MPS: *count = at::hasMPS() ? 1 : 0; break;
-      default: TORCH_CHECK(false, "device type ", device_type, " is not one of PSC_DEVICE_*");
-    }
-  });
-}
-
 int32_t psc_threads_get(int32_t *threads) {
   *threads = 0;
   return psc::guard([&] { *threads = at::get_num_threads(); });
@@ -67,6 +55,6 @@ int32_t psc_seed(int64_t seed) {
 }
 
 int64_t psc_live_handles(int32_t kind) {
-  if (kind < PSC_KIND_TENSOR || kind > PSC_KIND_EXPORT) return -1;
+  if (kind < PSC_KIND_TENSOR || kind > PSC_KIND_TRANSFER) return -1;
   return psc::live_handles[kind].load(std::memory_order_relaxed);
 }

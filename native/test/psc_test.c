@@ -43,11 +43,6 @@ static void runtime(void) {
   snprintf(wanted, sizeof wanted, "TORCH_VERSION=%s", psc_built_for());
   CHECK(strstr(text, wanted) != NULL);
   int32_t n;
-  OK(psc_device_count(PSC_DEVICE_CPU, &n));
-  CHECK(n == 1);
-  OK(psc_device_count(PSC_DEVICE_CUDA, &n));
-  OK(psc_device_count(PSC_DEVICE_MPS, &n));
-  fails(psc_device_count(99, &n), PSC_ERR_VALUE, "device type 99");
   OK(psc_threads_get(&n));
   OK(psc_threads_set(2));
   fails(psc_threads_set(0), PSC_ERR_VALUE, "must be positive");
@@ -324,6 +319,83 @@ static void gradient_hooks(void) {
   }
 }
 
+/* What holds for any device; `index` is the number of one that exists. */
+static void device(int32_t type, int32_t index) {
+  const char *name;
+  int64_t bytes, allocated, reserved, before;
+  OK(psc_device_describe(type, index, &name, &bytes));
+  CHECK(name != NULL && bytes >= 0);
+  OK(psc_device_memory(type, index, &before, &reserved));
+  psc_tensor *t, *host, *again;
+  OK(psc_tensor_empty(PSC_FLOAT32, (int64_t[]){1 << 20}, 1, type, index, &t));
+  OK(psc_device_memory(type, index, &allocated, &reserved));
+  CHECK(type == PSC_DEVICE_CPU ? allocated == 0 && reserved == 0 : allocated - before == 4 << 20 && reserved >= allocated);
+
+  const psc_op *fill;
+  OK(psc_op_find("aten::fill_", "Scalar", &fill));
+  psc_value args[] = {tensor_value(t), {.tag = PSC_TAG_DOUBLE, .as = {.d = 2.5}}}, result;
+  int32_t n;
+  OK(psc_op_call(fill, args, 2, &result, 1, &n));
+  psc_tensor_free(result.as.p);
+  psc_transfer *transfer;
+  OK(psc_transfer_begin(t, &transfer));
+  CHECK(psc_live_handles(PSC_KIND_TRANSFER) == 1);
+  OK(psc_transfer_finish(transfer, &host));
+  OK(psc_transfer_finish(transfer, &again));
+  psc_transfer_free(transfer);
+  psc_transfer_free(NULL);
+  psc_tensor_info info;
+  OK(psc_tensor_describe(host, &info));
+  CHECK(info.device_type == PSC_DEVICE_CPU && info.contiguous == 1 && info.bytes == 4 << 20);
+  CHECK(((const float *)(intptr_t)info.address)[0] == 2.5f && ((const float *)(intptr_t)info.address)[(1 << 20) - 1] == 2.5f);
+  psc_tensor_free(again);
+  psc_tensor_free(host);
+  OK(psc_transfer_begin(t, &transfer));
+  psc_transfer_free(transfer); /* that nobody waited for */
+  OK(psc_device_synchronize(type, index));
+
+  if (type != PSC_DEVICE_CPU) {
+    fails(psc_tensor_empty(PSC_FLOAT32, (int64_t[]){INT64_C(1) << 48}, 1, type, index, &again), PSC_ERR_OUT_OF_MEMORY, "out of memory");
+    CHECK(again == NULL);
+    psc_value mixed[] = {tensor_value(t), tensor_value(NULL)};
+    const psc_op *add;
+    OK(psc_op_find("aten::add", "Tensor", &add));
+    OK(psc_tensor_empty(PSC_FLOAT32, (int64_t[]){1 << 20}, 1, PSC_DEVICE_CPU, 0, &host));
+    mixed[1].as.p = host;
+    fails(psc_op_call(add, mixed, 2, &result, 1, &n), PSC_ERR_VALUE, "same device");
+    psc_tensor_free(host);
+    void *managed;
+    OK(psc_dlpack_export(t, &managed));
+    OK(psc_dlpack_import(managed, &again));
+    OK(psc_tensor_describe(again, &info));
+    CHECK(info.device_type == type && info.device_index == index);
+    psc_tensor_free(again);
+  }
+  psc_tensor_free(t);
+  OK(psc_device_trim(type, index));
+  OK(psc_device_memory(type, index, &allocated, &reserved));
+  CHECK(allocated == before && reserved - before < 4 << 20);
+}
+
+static void devices(void) {
+  int32_t n;
+  const char *name;
+  int64_t bytes;
+  OK(psc_device_count(PSC_DEVICE_CPU, &n));
+  CHECK(n == 1);
+  OK(psc_device_count(PSC_DEVICE_MPS, &n));
+  fails(psc_device_count(99, &n), PSC_ERR_VALUE, "device type 99");
+  fails(psc_device_describe(PSC_DEVICE_CPU, 1, &name, &bytes), PSC_ERR_INDEX, "device 1 is not one of 1");
+  CHECK(name == NULL);
+  fails(psc_device_memory(PSC_DEVICE_CPU, -1, &bytes, &bytes), PSC_ERR_INDEX, "device -1");
+  fails(psc_device_trim(99, 0), PSC_ERR_VALUE, "device type 99");
+  fails(psc_device_synchronize(PSC_DEVICE_CPU, 1), PSC_ERR_INDEX, "device 1");
+  device(PSC_DEVICE_CPU, 0);
+  OK(psc_device_count(PSC_DEVICE_CUDA, &n));
+  for (int32_t i = 0; i < n; i++) device(PSC_DEVICE_CUDA, i);
+  fails(psc_device_describe(PSC_DEVICE_CUDA, n, &name, &bytes), PSC_ERR_INDEX, "is not one of");
+}
+
 int main(int argc, char **argv) {
   CHECK(argc == 2); /* the path of a file that may be written */
   runtime();
@@ -332,7 +404,8 @@ int main(int argc, char **argv) {
   modules_and_hooks(argv[1]);
   exchange();
   gradient_hooks();
-  for (int32_t kind = PSC_KIND_TENSOR; kind <= PSC_KIND_EXPORT; kind++) CHECK(psc_live_handles(kind) == 0);
+  devices();
+  for (int32_t kind = PSC_KIND_TENSOR; kind <= PSC_KIND_TRANSFER; kind++) CHECK(psc_live_handles(kind) == 0);
   printf("psc_test: %d checks hold, no handle is left\n", checks);
   return 0;
 }

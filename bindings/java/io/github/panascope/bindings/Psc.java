@@ -132,41 +132,14 @@ public class Psc {
     public static int PSC_ERR_UNKNOWN() {
         return PSC_ERR_UNKNOWN;
     }
-    private static final int PSC_ABI_VERSION = (int)4L;
+    private static final int PSC_ABI_VERSION = (int)5L;
     /**
      * {@snippet lang=c :
-     * #define PSC_ABI_VERSION 4
+     * #define PSC_ABI_VERSION 5
      * }
      */
     public static int PSC_ABI_VERSION() {
         return PSC_ABI_VERSION;
-    }
-    private static final int PSC_DEVICE_CPU = (int)0L;
-    /**
-     * {@snippet lang=c :
-     * #define PSC_DEVICE_CPU 0
-     * }
-     */
-    public static int PSC_DEVICE_CPU() {
-        return PSC_DEVICE_CPU;
-    }
-    private static final int PSC_DEVICE_CUDA = (int)1L;
-    /**
-     * {@snippet lang=c :
-     * #define PSC_DEVICE_CUDA 1
-     * }
-     */
-    public static int PSC_DEVICE_CUDA() {
-        return PSC_DEVICE_CUDA;
-    }
-    private static final int PSC_DEVICE_MPS = (int)2L;
-    /**
-     * {@snippet lang=c :
-     * #define PSC_DEVICE_MPS 2
-     * }
-     */
-    public static int PSC_DEVICE_MPS() {
-        return PSC_DEVICE_MPS;
     }
     private static final int PSC_KIND_TENSOR = (int)0L;
     /**
@@ -203,6 +176,42 @@ public class Psc {
      */
     public static int PSC_KIND_EXPORT() {
         return PSC_KIND_EXPORT;
+    }
+    private static final int PSC_KIND_TRANSFER = (int)4L;
+    /**
+     * {@snippet lang=c :
+     * #define PSC_KIND_TRANSFER 4
+     * }
+     */
+    public static int PSC_KIND_TRANSFER() {
+        return PSC_KIND_TRANSFER;
+    }
+    private static final int PSC_DEVICE_CPU = (int)0L;
+    /**
+     * {@snippet lang=c :
+     * #define PSC_DEVICE_CPU 0
+     * }
+     */
+    public static int PSC_DEVICE_CPU() {
+        return PSC_DEVICE_CPU;
+    }
+    private static final int PSC_DEVICE_CUDA = (int)1L;
+    /**
+     * {@snippet lang=c :
+     * #define PSC_DEVICE_CUDA 1
+     * }
+     */
+    public static int PSC_DEVICE_CUDA() {
+        return PSC_DEVICE_CUDA;
+    }
+    private static final int PSC_DEVICE_MPS = (int)2L;
+    /**
+     * {@snippet lang=c :
+     * #define PSC_DEVICE_MPS 2
+     * }
+     */
+    public static int PSC_DEVICE_MPS() {
+        return PSC_DEVICE_MPS;
     }
     private static final int PSC_FLOAT32 = (int)1L;
     /**
@@ -750,65 +759,6 @@ public class Psc {
         }
     }
 
-    private static class psc_device_count {
-        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
-            Psc.C_INT,
-            Psc.C_INT,
-            Psc.C_POINTER
-        );
-
-        public static final MemorySegment ADDR = Psc.findOrThrow("psc_device_count");
-
-        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
-    }
-
-    /**
-     * Function descriptor for:
-     * {@snippet lang=c :
-     * int32_t psc_device_count(int32_t device_type, int32_t *count)
-     * }
-     */
-    public static FunctionDescriptor psc_device_count$descriptor() {
-        return psc_device_count.DESC;
-    }
-
-    /**
-     * Downcall method handle for:
-     * {@snippet lang=c :
-     * int32_t psc_device_count(int32_t device_type, int32_t *count)
-     * }
-     */
-    public static MethodHandle psc_device_count$handle() {
-        return psc_device_count.HANDLE;
-    }
-
-    /**
-     * Address for:
-     * {@snippet lang=c :
-     * int32_t psc_device_count(int32_t device_type, int32_t *count)
-     * }
-     */
-    public static MemorySegment psc_device_count$address() {
-        return psc_device_count.ADDR;
-    }
-
-    /**
-     * {@snippet lang=c :
-     * int32_t psc_device_count(int32_t device_type, int32_t *count)
-     * }
-     */
-    public static int psc_device_count(int device_type, MemorySegment count) {
-        var mh$ = psc_device_count.HANDLE;
-        try {
-            if (TRACE_DOWNCALLS) {
-                traceDowncall("psc_device_count", device_type, count);
-            }
-            return (int)mh$.invokeExact(device_type, count);
-        } catch (Throwable ex$) {
-           throw new AssertionError("should not reach here", ex$);
-        }
-    }
-
     private static class psc_threads_get {
         public static final FunctionDescriptor DESC = FunctionDescriptor.of(
             Psc.C_INT,
@@ -1156,6 +1106,305 @@ public class Psc {
         }
     }
 
+    private static class psc_device_count {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            Psc.C_INT,
+            Psc.C_INT,
+            Psc.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = Psc.findOrThrow("psc_device_count");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * int32_t psc_device_count(int32_t device_type, int32_t *count)
+     * }
+     */
+    public static FunctionDescriptor psc_device_count$descriptor() {
+        return psc_device_count.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * int32_t psc_device_count(int32_t device_type, int32_t *count)
+     * }
+     */
+    public static MethodHandle psc_device_count$handle() {
+        return psc_device_count.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * int32_t psc_device_count(int32_t device_type, int32_t *count)
+     * }
+     */
+    public static MemorySegment psc_device_count$address() {
+        return psc_device_count.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * int32_t psc_device_count(int32_t device_type, int32_t *count)
+     * }
+     */
+    public static int psc_device_count(int device_type, MemorySegment count) {
+        var mh$ = psc_device_count.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("psc_device_count", device_type, count);
+            }
+            return (int)mh$.invokeExact(device_type, count);
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class psc_device_describe {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            Psc.C_INT,
+            Psc.C_INT,
+            Psc.C_INT,
+            Psc.C_POINTER,
+            Psc.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = Psc.findOrThrow("psc_device_describe");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * int32_t psc_device_describe(int32_t device_type, int32_t device_index, const char **name, int64_t *bytes)
+     * }
+     */
+    public static FunctionDescriptor psc_device_describe$descriptor() {
+        return psc_device_describe.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * int32_t psc_device_describe(int32_t device_type, int32_t device_index, const char **name, int64_t *bytes)
+     * }
+     */
+    public static MethodHandle psc_device_describe$handle() {
+        return psc_device_describe.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * int32_t psc_device_describe(int32_t device_type, int32_t device_index, const char **name, int64_t *bytes)
+     * }
+     */
+    public static MemorySegment psc_device_describe$address() {
+        return psc_device_describe.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * int32_t psc_device_describe(int32_t device_type, int32_t device_index, const char **name, int64_t *bytes)
+     * }
+     */
+    public static int psc_device_describe(int device_type, int device_index, MemorySegment name, MemorySegment bytes) {
+        var mh$ = psc_device_describe.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("psc_device_describe", device_type, device_index, name, bytes);
+            }
+            return (int)mh$.invokeExact(device_type, device_index, name, bytes);
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class psc_device_memory {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            Psc.C_INT,
+            Psc.C_INT,
+            Psc.C_INT,
+            Psc.C_POINTER,
+            Psc.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = Psc.findOrThrow("psc_device_memory");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * int32_t psc_device_memory(int32_t device_type, int32_t device_index, int64_t *allocated, int64_t *reserved)
+     * }
+     */
+    public static FunctionDescriptor psc_device_memory$descriptor() {
+        return psc_device_memory.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * int32_t psc_device_memory(int32_t device_type, int32_t device_index, int64_t *allocated, int64_t *reserved)
+     * }
+     */
+    public static MethodHandle psc_device_memory$handle() {
+        return psc_device_memory.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * int32_t psc_device_memory(int32_t device_type, int32_t device_index, int64_t *allocated, int64_t *reserved)
+     * }
+     */
+    public static MemorySegment psc_device_memory$address() {
+        return psc_device_memory.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * int32_t psc_device_memory(int32_t device_type, int32_t device_index, int64_t *allocated, int64_t *reserved)
+     * }
+     */
+    public static int psc_device_memory(int device_type, int device_index, MemorySegment allocated, MemorySegment reserved) {
+        var mh$ = psc_device_memory.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("psc_device_memory", device_type, device_index, allocated, reserved);
+            }
+            return (int)mh$.invokeExact(device_type, device_index, allocated, reserved);
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class psc_device_trim {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            Psc.C_INT,
+            Psc.C_INT,
+            Psc.C_INT
+        );
+
+        public static final MemorySegment ADDR = Psc.findOrThrow("psc_device_trim");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * int32_t psc_device_trim(int32_t device_type, int32_t device_index)
+     * }
+     */
+    public static FunctionDescriptor psc_device_trim$descriptor() {
+        return psc_device_trim.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * int32_t psc_device_trim(int32_t device_type, int32_t device_index)
+     * }
+     */
+    public static MethodHandle psc_device_trim$handle() {
+        return psc_device_trim.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * int32_t psc_device_trim(int32_t device_type, int32_t device_index)
+     * }
+     */
+    public static MemorySegment psc_device_trim$address() {
+        return psc_device_trim.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * int32_t psc_device_trim(int32_t device_type, int32_t device_index)
+     * }
+     */
+    public static int psc_device_trim(int device_type, int device_index) {
+        var mh$ = psc_device_trim.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("psc_device_trim", device_type, device_index);
+            }
+            return (int)mh$.invokeExact(device_type, device_index);
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class psc_device_synchronize {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            Psc.C_INT,
+            Psc.C_INT,
+            Psc.C_INT
+        );
+
+        public static final MemorySegment ADDR = Psc.findOrThrow("psc_device_synchronize");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * int32_t psc_device_synchronize(int32_t device_type, int32_t device_index)
+     * }
+     */
+    public static FunctionDescriptor psc_device_synchronize$descriptor() {
+        return psc_device_synchronize.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * int32_t psc_device_synchronize(int32_t device_type, int32_t device_index)
+     * }
+     */
+    public static MethodHandle psc_device_synchronize$handle() {
+        return psc_device_synchronize.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * int32_t psc_device_synchronize(int32_t device_type, int32_t device_index)
+     * }
+     */
+    public static MemorySegment psc_device_synchronize$address() {
+        return psc_device_synchronize.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * int32_t psc_device_synchronize(int32_t device_type, int32_t device_index)
+     * }
+     */
+    public static int psc_device_synchronize(int device_type, int device_index) {
+        var mh$ = psc_device_synchronize.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("psc_device_synchronize", device_type, device_index);
+            }
+            return (int)mh$.invokeExact(device_type, device_index);
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
     private static class psc_tensor_empty {
         public static final FunctionDescriptor DESC = FunctionDescriptor.of(
             Psc.C_INT,
@@ -1451,6 +1700,181 @@ public class Psc {
                 traceDowncall("psc_tensor_free", tensor);
             }
             mh$.invokeExact(tensor);
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class psc_transfer_begin {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            Psc.C_INT,
+            Psc.C_POINTER,
+            Psc.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = Psc.findOrThrow("psc_transfer_begin");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * int32_t psc_transfer_begin(const psc_tensor *tensor, psc_transfer **out)
+     * }
+     */
+    public static FunctionDescriptor psc_transfer_begin$descriptor() {
+        return psc_transfer_begin.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * int32_t psc_transfer_begin(const psc_tensor *tensor, psc_transfer **out)
+     * }
+     */
+    public static MethodHandle psc_transfer_begin$handle() {
+        return psc_transfer_begin.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * int32_t psc_transfer_begin(const psc_tensor *tensor, psc_transfer **out)
+     * }
+     */
+    public static MemorySegment psc_transfer_begin$address() {
+        return psc_transfer_begin.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * int32_t psc_transfer_begin(const psc_tensor *tensor, psc_transfer **out)
+     * }
+     */
+    public static int psc_transfer_begin(MemorySegment tensor, MemorySegment out) {
+        var mh$ = psc_transfer_begin.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("psc_transfer_begin", tensor, out);
+            }
+            return (int)mh$.invokeExact(tensor, out);
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class psc_transfer_finish {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            Psc.C_INT,
+            Psc.C_POINTER,
+            Psc.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = Psc.findOrThrow("psc_transfer_finish");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * int32_t psc_transfer_finish(psc_transfer *transfer, psc_tensor **out)
+     * }
+     */
+    public static FunctionDescriptor psc_transfer_finish$descriptor() {
+        return psc_transfer_finish.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * int32_t psc_transfer_finish(psc_transfer *transfer, psc_tensor **out)
+     * }
+     */
+    public static MethodHandle psc_transfer_finish$handle() {
+        return psc_transfer_finish.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * int32_t psc_transfer_finish(psc_transfer *transfer, psc_tensor **out)
+     * }
+     */
+    public static MemorySegment psc_transfer_finish$address() {
+        return psc_transfer_finish.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * int32_t psc_transfer_finish(psc_transfer *transfer, psc_tensor **out)
+     * }
+     */
+    public static int psc_transfer_finish(MemorySegment transfer, MemorySegment out) {
+        var mh$ = psc_transfer_finish.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("psc_transfer_finish", transfer, out);
+            }
+            return (int)mh$.invokeExact(transfer, out);
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class psc_transfer_free {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.ofVoid(
+            Psc.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = Psc.findOrThrow("psc_transfer_free");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * void psc_transfer_free(psc_transfer *transfer)
+     * }
+     */
+    public static FunctionDescriptor psc_transfer_free$descriptor() {
+        return psc_transfer_free.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * void psc_transfer_free(psc_transfer *transfer)
+     * }
+     */
+    public static MethodHandle psc_transfer_free$handle() {
+        return psc_transfer_free.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * void psc_transfer_free(psc_transfer *transfer)
+     * }
+     */
+    public static MemorySegment psc_transfer_free$address() {
+        return psc_transfer_free.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * void psc_transfer_free(psc_transfer *transfer)
+     * }
+     */
+    public static void psc_transfer_free(MemorySegment transfer) {
+        var mh$ = psc_transfer_free.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("psc_transfer_free", transfer);
+            }
+            mh$.invokeExact(transfer);
         } catch (Throwable ex$) {
            throw new AssertionError("should not reach here", ex$);
         }

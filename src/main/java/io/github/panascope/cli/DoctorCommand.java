@@ -1,11 +1,15 @@
 package io.github.panascope.cli;
 
+import io.github.panascope.torch.DType;
 import io.github.panascope.torch.Device;
 import io.github.panascope.torch.NativeLibraryException;
 import io.github.panascope.torch.Shape;
 import io.github.panascope.torch.Tensor;
 import io.github.panascope.torch.TensorScope;
 import io.github.panascope.torch.Torch;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Locale;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Option;
@@ -39,7 +43,7 @@ final class DoctorCommand implements Callable<Integer> {
         device("CUDA", Device.CUDA);
         line("ok", "threads", Torch.threads() + " for an operator, of " + Runtime.getRuntime().availableProcessors() + " processors (OMP_NUM_THREADS sets it)");
         demo();
-        if (!computes()) return Main.FAILED;
+        for (Device each : usable()) if (!computes(each)) return Main.FAILED;
         if (bench != null) LoadBench.run(bench);
         return 0;
     }
@@ -47,10 +51,15 @@ final class DoctorCommand implements Callable<Integer> {
     private static void device(String name, Device device) {
         try {
             device.requireUsable();
-            line("ok", name, Device.count(device.type()) + " usable");
+            for (Device each : Device.all(device.type())) line("ok", name, each + described(each.describe()));
         } catch (IllegalArgumentException e) {
             line("--", name, e.getMessage());
         }
+    }
+
+    private static String described(Device.Description device) {
+        String size = device.totalBytes() == 0 ? "" : String.format(Locale.ROOT, ", %.1f GiB of memory", device.totalBytes() / 0x1p30);
+        return (device.name().isEmpty() ? "" : ", " + device.name()) + size;
     }
 
     private static void demo() {
@@ -61,12 +70,19 @@ final class DoctorCommand implements Callable<Integer> {
         }
     }
 
+    private static List<Device> usable() {
+        List<Device> usable = new ArrayList<>(List.of(Device.CPU));
+        usable.addAll(Device.all(Device.Type.CUDA));
+        return usable;
+    }
+
     /** A product whose result is known. */
-    private static boolean computes() {
+    private static boolean computes(Device device) {
         try (var _ = TensorScope.open()) {
-            Tensor ones = Tensor.zeros(io.github.panascope.torch.DType.FLOAT32, Shape.of(64, 64)).add(1);
+            Tensor ones = Tensor.zeros(DType.FLOAT32, Shape.of(64, 64), device).add(1);
             boolean right = ones.matmul(ones).mean().item() == 64;
-            line(right ? "ok" : "NO", "compute", right ? "a matrix product is right" : "a matrix product is wrong: this libtorch does not fit this processor");
+            String on = device.isCpu() ? "" : " on " + device;
+            line(right ? "ok" : "NO", "compute", right ? "a matrix product is right" + on : "a matrix product is wrong" + on + ": this libtorch does not fit this processor or GPU");
             return right;
         }
     }

@@ -44,7 +44,7 @@ final class InputOptions {
     @Option(names = "--registry", paramLabel = "FILE", description = "releases of your own, in the format of SAELens's pretrained_saes.yaml")
     private Path registry;
 
-    @Option(names = "--device", paramLabel = "auto|cpu|cuda|mps", defaultValue = "auto", description = "default: mps, else cuda, else cpu")
+    @Option(names = "--device", paramLabel = "auto|cpu|cuda|cuda:N|mps", defaultValue = "auto", description = "default: mps, else cuda, else cpu; cuda:1 is the second of several GPUs")
     private String device;
 
     @Option(names = "--dtype", paramLabel = "float32|bfloat16", defaultValue = "float32", description = "of the model and the SAE (default: ${DEFAULT-VALUE})")
@@ -89,13 +89,12 @@ final class InputOptions {
 
     /** The device, after saying which, and why not a better one. */
     Device chooseDevice() {
-        Device chosen = switch (device.toLowerCase(Locale.ROOT)) {
-            case "auto" -> Device.best();
-            case "cpu" -> Device.CPU;
-            case "cuda" -> Device.CUDA;
-            case "mps" -> Device.MPS;
-            default -> throw new InputException("--device should be auto, cpu, cuda or mps, not '" + device + "'.");
-        };
+        Device chosen;
+        try {
+            chosen = device.equalsIgnoreCase("auto") ? Device.best() : Device.parse(device);
+        } catch (IllegalArgumentException e) {
+            throw new InputException("--device should be auto, cpu, cuda (or cuda:1) or mps, not '" + device + "'.", e);
+        }
         try {
             chosen.requireUsable();
         } catch (IllegalArgumentException e) {

@@ -19,8 +19,9 @@ final class Native {
     }
 
     private static RuntimeException exception(int status, String what) {
-        String message = what + ": " + text(Psc.psc_last_error());
-        if (status == Psc.PSC_ERR_OUT_OF_MEMORY()) return new TorchOutOfMemoryException(message);
+        String words = text(Psc.psc_last_error());
+        if (status == Psc.PSC_ERR_OUT_OF_MEMORY()) return TorchOutOfMemoryException.of(what, words);
+        String message = what + ": " + words;
         if (status == Psc.PSC_ERR_INDEX()) return new IndexOutOfBoundsException(message);
         if (status == Psc.PSC_ERR_NOT_IMPLEMENTED()) return new UnsupportedOperationException(message);
         return new TorchException(message);

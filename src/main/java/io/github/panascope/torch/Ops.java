@@ -51,6 +51,7 @@ final class Ops {
     static final Op CONTIGUOUS = Op.of("aten::contiguous", "");
     static final Op TO_DTYPE = Op.of("aten::to", "dtype");
     static final Op TO_DEVICE = Op.of("aten::to", "device");
+    static final Op IS_PINNED = Op.of("aten::is_pinned", "");
     static final Op DETACH = Op.of("aten::detach", "");
     static final Op WHERE = Op.of("aten::where", "self");
     static final Op EQ_TENSOR = Op.of("aten::eq", "Tensor");

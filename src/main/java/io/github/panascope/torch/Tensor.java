@@ -61,6 +61,11 @@ public final class Tensor {
         }
     }
 
+    /** A tensor of zeros on a device. */
+    public static Tensor zeros(DType dtype, Shape shape, Device device) {
+        return empty(dtype, shape, device).zero_();
+    }
+
     /** A CPU tensor of zeros. */
     public static Tensor zeros(DType dtype, Shape shape) {
         return empty(dtype, shape, Device.CPU).zero_();
@@ -80,6 +85,16 @@ public final class Tensor {
         Tensor tensor = empty(DType.INT64, shape, Device.CPU);
         MemorySegment.copy(values, 0, tensor.memory(), ValueLayout.JAVA_LONG, 0, values.length);
         return tensor;
+    }
+
+    /** The same on a device, which is not waited for. */
+    public static Tensor of(float[] values, Shape shape, Device device) {
+        return device.isCpu() ? of(values, shape) : of(values, shape).to(device);
+    }
+
+    /** The same on a device, which is not waited for. */
+    public static Tensor of(long[] values, Shape shape, Device device) {
+        return device.isCpu() ? of(values, shape) : of(values, shape).to(device);
     }
 
     /** A float64 CPU tensor holding a copy of these values, row by row. */
@@ -649,15 +664,22 @@ public final class Tensor {
         return Ops.CONTIGUOUS.tensor(this);
     }
 
+    /** Begins to copy this tensor to the host without waiting for its device; close the result. The tensor may be freed meanwhile. */
+    public Transfer transferToHost() {
+        return new Transfer(this);
+    }
+
     /** In another element type; shares memory if it has that type already. */
     public Tensor to(DType target) {
         return Ops.TO_DTYPE.tensor(this, target);
     }
 
-    /** On another device; shares memory if it lies there already. */
+    /** On another device; shares memory if it lies there already. A copy to the CPU waits for the device, one from there does not. */
     public Tensor to(Device target) {
         Events.Copy event = target.equals(device()) ? null : Events.copy();
-        Tensor moved = Ops.TO_DEVICE.tensor(this, target, dtype());
+        // A copy out of page-locked memory would read it later, when its owner may have written to it; any other is read before the call returns.
+        boolean waits = target.isCpu() || !device().isCpu() || (Boolean) Ops.IS_PINNED.call(this)[0];
+        Tensor moved = Ops.TO_DEVICE.tensor(this, target, dtype(), !waits);
         if (event != null) event.finish(device(), target, shape().elements() * dtype().bytes());
         return moved;
     }

@@ -81,6 +81,7 @@ public final class Torch {
     public static long liveHandles() {
         NativeLibrary.load();
         return Psc.psc_live_handles(Psc.PSC_KIND_TENSOR()) + Psc.psc_live_handles(Psc.PSC_KIND_MODULE())
-                + Psc.psc_live_handles(Psc.PSC_KIND_HOOKS()) + Psc.psc_live_handles(Psc.PSC_KIND_EXPORT());
+                + Psc.psc_live_handles(Psc.PSC_KIND_HOOKS()) + Psc.psc_live_handles(Psc.PSC_KIND_EXPORT())
+                + Psc.psc_live_handles(Psc.PSC_KIND_TRANSFER());
     }
 }
