@@ -310,7 +310,7 @@ typedef int32_t (*psc_hook_fn)(int64_t run, PSC_BORROWED const char *name, PSC_B
 PSC_API int32_t psc_hooks_new(PSC_BORROWED psc_hook_fn callback, int64_t run, PSC_BORROWED const char *const *names,
                               int32_t count, PSC_OUT_OWNED psc_hooks **out);
 
-/* Calls the callback with the gradient of an activation when it is computed, on the thread that computes it; a replacement flows on. The name need
+/* Calls the callback with the gradient of an activation when it is computed, on the thread that called psc_grad_compute; a replacement flows on. The name need
    not be among the set's, and the set may be freed before. Fails with PSC_ERR_CALLBACK out of psc_grad_compute. */
 PSC_API int32_t psc_hooks_on_gradient(PSC_BORROWED const psc_hooks *hooks, PSC_BORROWED const char *name,
                                       PSC_BORROWED psc_tensor *activation);

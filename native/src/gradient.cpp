@@ -4,6 +4,7 @@
 #include "guard.h"
 #include "handles.h"
 
+#include <c10/core/AutogradState.h>
 #include <torch/csrc/autograd/autograd.h>
 
 #include <memory>
@@ -11,6 +12,20 @@
 
 namespace {
 thread_local bool enabled_here = false;
+
+// For the length of a call.
+class CallersThread {
+ public:
+  CallersThread() : former_(c10::AutogradState::get_tls_state().get_multithreading_enabled()) { set(false); }
+  ~CallersThread() { set(former_); }
+  CallersThread(const CallersThread &) = delete;
+  CallersThread &operator=(const CallersThread &) = delete;
+
+ private:
+  static void set(bool enabled) { c10::AutogradState::get_tls_state().set_multithreading_enabled(enabled); }
+  const bool former_;
+};
+
 }
 
 bool psc::gradients_enabled() { return enabled_here; }
@@ -39,6 +54,8 @@ int32_t psc_grad_compute(const psc_tensor *output, psc_tensor *const *inputs, in
     std::vector<at::Tensor> wanted;
     for (int32_t i = 0; i < count; i++) wanted.push_back(inputs[i]->tensor);
     c10::AutoGradMode on(true);
+    // Libtorch goes back through what is on a GPU on a thread of that GPU's, unless it is told to stay here: hooks and their scopes belong to this one.
+    CallersThread here;
     auto found = torch::autograd::grad({output->tensor}, wanted, {}, false, false, true);
     std::vector<std::unique_ptr<psc::OwnedTensor>> owned;
     for (auto &gradient : found) owned.emplace_back(gradient.defined() ? static_cast<psc::OwnedTensor *>(psc::own(gradient)) : nullptr);

@@ -15,6 +15,8 @@
 #include <ATen/ops/_reshape_alias_native.h>
 #include <ATen/ops/as_strided_native.h>
 #include <ATen/ops/unfold_native.h>
+#include <ATen/ops/view_as_complex_native.h>
+#include <ATen/ops/view_as_real_native.h>
 #include <ATen/ops/view_native.h>
 #include <c10/core/impl/DeviceGuardImplInterface.h>
 #include <torch/library.h>
@@ -473,7 +475,8 @@ void run_kernel(const c10::OperatorHandle &op, torch::jit::Stack *stack) {
     }
     if (!device) device = tensor.device();
     TORCH_CHECK(*device == tensor.device(), "Expected all tensors to be on the same device, but found at least two devices, ", *device, " and ", tensor.device(), "! (", schema.name(), ")");
-    at::Tensor host = on_host(tensor);
+    // An empty one may be a result to be, which the kernel makes as large as it has to be.
+    at::Tensor host = tensor.numel() == 0 ? at::empty(tensor.sizes(), tensor.options().device(c10::kCPU)) : on_host(tensor);
     seen.emplace_back(tensor, host);
     return host;
   };
@@ -512,6 +515,11 @@ void run_kernel(const c10::OperatorHandle &op, torch::jit::Stack *stack) {
   Kernel inside;
   op.redispatchBoxed(c10::DispatchKeySet(c10::DispatchKey::CPU), stack);
 
+  for (const auto &[original, host] : seen) {
+    if (host.sizes() == original.sizes()) continue;
+    original.resize_(host.sizes());
+    on_host(original).copy_(host);
+  }
   auto back = [&](const at::Tensor &result) -> at::Tensor {
     if (!result.defined()) return result;
     for (const auto &[original, host] : seen) {
@@ -604,6 +612,15 @@ const at::Tensor &resize(const at::Tensor &self, c10::SymIntArrayRef wanted, std
   return self;
 }
 
+// Loading and saving look at a storage as a tensor.
+at::Tensor &set_storage(at::Tensor &self, c10::Storage source, c10::SymInt offset, c10::SymIntArrayRef sizes, c10::SymIntArrayRef strides) {
+  TORCH_CHECK(source.device() == self.device(), "a tensor on ", self.device(), " cannot take a storage on ", source.device());
+  c10::TensorImpl *tensor = self.unsafeGetTensorImpl();
+  tensor->set_storage_keep_dtype(std::move(source));
+  tensor->set_sizes_and_strides(C10_AS_INTARRAYREF_SLOW(sizes), C10_AS_INTARRAYREF_SLOW(strides), offset.expect_int());
+  return self;
+}
+
 // Attention is one kernel there too, and here the one that the processor has.
 int64_t choose_attention(const at::Tensor &query, const at::Tensor &, const at::Tensor &, const std::optional<at::Tensor> &mask, double dropout, bool, std::optional<double>, bool) {
   const bool plain = !mask && dropout == 0 && query.dim() == 4 && !(at::GradMode::is_enabled() && query.requires_grad());
@@ -638,8 +655,11 @@ TORCH_LIBRARY_IMPL(aten, CUDA, m) {
   m.impl("view", view);
   m.impl("_reshape_alias", reshape_alias);
   m.impl("unfold", unfold);
+  m.impl("view_as_real", at::native::view_as_real);
+  m.impl("view_as_complex", at::native::view_as_complex);
   m.impl("_local_scalar_dense", local_scalar);
   m.impl("resize_", resize);
+  m.impl("set_.source_Storage_storage_offset", set_storage);
   m.impl("_fused_sdp_choice", choose_attention);
   m.impl("_scaled_dot_product_efficient_attention", efficient_attention);
 }

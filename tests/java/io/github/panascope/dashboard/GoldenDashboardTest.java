@@ -3,6 +3,8 @@ package io.github.panascope.dashboard;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import io.github.panascope.OnEachDevice;
+import io.github.panascope.TestDevice;
 import io.github.panascope.Golden;
 import io.github.panascope.LeakCheck;
 import io.github.panascope.dashboard.FeatureDashboard.Entry;
@@ -12,7 +14,6 @@ import io.github.panascope.lens.TokenDataset;
 import io.github.panascope.lens.Tokenization;
 import io.github.panascope.sae.Sae;
 import io.github.panascope.torch.DType;
-import io.github.panascope.torch.Device;
 import io.github.panascope.torch.TensorScope;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -27,6 +28,7 @@ import tools.jackson.databind.json.JsonMapper;
 
 /** Dashboards against SAEDashboard's, where its numbers are well defined: see tests/peers/make_case.py. */
 @ExtendWith(LeakCheck.class)
+@OnEachDevice
 class GoldenDashboardTest {
     /** What the issue asks for; absolute near zero, where float32 sums of 8,192 terms differ. */
     private static final double RELATIVE = 1e-4, ABSOLUTE = 2e-5;
@@ -56,8 +58,8 @@ class GoldenDashboardTest {
         JsonNode summary = golden.expected().get("dashboard");
         int[] features = summary.get("features").valueStream().mapToInt(JsonNode::intValue).sorted().toArray();
         int rows = summary.get("rows").intValue(), context = golden.expected().get("args").get("context_size").intValue();
-        try (var _ = TensorScope.open(); HookedTransformer model = HookedTransformer.fromPretrained(golden.model().toString(), HookedTransformer.Options.DEFAULT, golden.hub());
-                Sae loaded = Sae.fromPretrained(golden.folder().resolve("sae").toString(), Device.CPU, DType.FLOAT32, golden.hub()); Sae sae = loaded.foldWDecNorm()) {
+        try (var _ = TensorScope.open(); HookedTransformer model = HookedTransformer.fromPretrained(golden.model().toString(), TestDevice.OPTIONS, golden.hub());
+                Sae loaded = Sae.fromPretrained(golden.folder().resolve("sae").toString(), TestDevice.DEVICE, DType.FLOAT32, golden.hub()); Sae sae = loaded.foldWDecNorm()) {
             TokenDataset tokens = TokenDataset.tokenizeAndConcatenate(Dataset.of(golden.dataset().toString(), golden.hub())::forEach, model.tokenizer(), Tokenization.WHITESPACE_CHUNKS, context);
             try (FeatureStore store = FeatureStore.open(folder, FeatureCollector.identity(model, sae, name, context), features, sae.config().dIn())) {
                 FeatureCollector.collect(model, sae, store, row -> tokens.row((int) row), 0, rows, context, 50, 2, done -> { });

@@ -3,6 +3,8 @@ package io.github.panascope.dashboard;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import io.github.panascope.OnEachDevice;
+import io.github.panascope.TestDevice;
 import io.github.panascope.Golden;
 import io.github.panascope.LeakCheck;
 import io.github.panascope.hub.Dataset;
@@ -11,7 +13,6 @@ import io.github.panascope.lens.TokenDataset;
 import io.github.panascope.lens.Tokenization;
 import io.github.panascope.sae.Sae;
 import io.github.panascope.torch.DType;
-import io.github.panascope.torch.Device;
 import io.github.panascope.torch.TensorScope;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
@@ -29,6 +30,7 @@ import tools.jackson.databind.json.JsonMapper;
 
 /** Batches against NeuronpediaRunner's own, field by field: see tests/peers/make_neuronpedia.py. */
 @ExtendWith(LeakCheck.class)
+@OnEachDevice
 class NeuronpediaJsonTest {
     /** Both are rounded to 3 decimals, so that the last of them may differ. */
     private static final double ROUNDED = 1.001e-3;
@@ -44,8 +46,8 @@ class NeuronpediaJsonTest {
         int[] features = expected.get("features").valueStream().mapToInt(feature -> feature.get("feature_index").intValue()).toArray();
         int rows = first.get("n_prompts_total").intValue(), context = first.get("n_tokens_in_prompt").intValue();
         Path file = folder.resolve("batch-0.json");
-        try (var _ = TensorScope.open(); HookedTransformer model = HookedTransformer.fromPretrained(golden.model().toString(), HookedTransformer.Options.DEFAULT, golden.hub());
-                Sae loaded = Sae.fromPretrained(golden.folder().resolve("sae").toString(), Device.CPU, DType.FLOAT32, golden.hub()); Sae sae = loaded.foldWDecNorm()) {
+        try (var _ = TensorScope.open(); HookedTransformer model = HookedTransformer.fromPretrained(golden.model().toString(), TestDevice.OPTIONS, golden.hub());
+                Sae loaded = Sae.fromPretrained(golden.folder().resolve("sae").toString(), TestDevice.DEVICE, DType.FLOAT32, golden.hub()); Sae sae = loaded.foldWDecNorm()) {
             TokenDataset tokens = TokenDataset.tokenizeAndConcatenate(Dataset.of(golden.dataset().toString(), golden.hub())::forEach, model.tokenizer(), Tokenization.WHITESPACE_CHUNKS, context);
             try (FeatureStore store = FeatureStore.open(folder.resolve("features"), FeatureCollector.identity(model, sae, name, context), features, sae.config().dIn())) {
                 FeatureCollector.collect(model, sae, store, row -> tokens.row((int) row), 0, rows, context, 64, 2, done -> { });

@@ -5,6 +5,8 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import io.github.panascope.OnEachDevice;
+import io.github.panascope.TestDevice;
 import io.github.panascope.Golden;
 import io.github.panascope.LeakCheck;
 import io.github.panascope.dashboard.FeatureDashboard.Entry;
@@ -16,7 +18,6 @@ import io.github.panascope.lens.TokenDataset;
 import io.github.panascope.lens.Tokenization;
 import io.github.panascope.sae.Sae;
 import io.github.panascope.torch.DType;
-import io.github.panascope.torch.Device;
 import io.github.panascope.torch.TensorScope;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -35,6 +36,7 @@ import tools.jackson.databind.json.JsonMapper;
 
 /** Features at a prompt against SAEDashboard's parse_prompt_data: see tests/peers/make_prompt.py. */
 @ExtendWith(LeakCheck.class)
+@OnEachDevice
 class PromptDashboardTest {
     @TempDir private Path folder;
 
@@ -46,8 +48,8 @@ class PromptDashboardTest {
         int[] features = summary.get("features").valueStream().mapToInt(JsonNode::intValue).sorted().toArray();
         int[] tokens = expected.get("tokens").valueStream().mapToInt(JsonNode::intValue).toArray();
         int rows = summary.get("rows").intValue(), context = golden.expected().get("args").get("context_size").intValue();
-        try (var _ = TensorScope.open(); HookedTransformer model = HookedTransformer.fromPretrained(golden.model().toString(), HookedTransformer.Options.DEFAULT, golden.hub());
-                Sae loaded = Sae.fromPretrained(golden.folder().resolve("sae").toString(), Device.CPU, DType.FLOAT32, golden.hub()); Sae sae = loaded.foldWDecNorm()) {
+        try (var _ = TensorScope.open(); HookedTransformer model = HookedTransformer.fromPretrained(golden.model().toString(), TestDevice.OPTIONS, golden.hub());
+                Sae loaded = Sae.fromPretrained(golden.folder().resolve("sae").toString(), TestDevice.DEVICE, DType.FLOAT32, golden.hub()); Sae sae = loaded.foldWDecNorm()) {
             TokenDataset dataset = TokenDataset.tokenizeAndConcatenate(Dataset.of(golden.dataset().toString(), golden.hub())::forEach, model.tokenizer(), Tokenization.WHITESPACE_CHUNKS, context);
             PromptDashboard prompt = PromptDashboard.of(model, sae, tokens, DashboardConfig.DEFAULT);
             assertEquals(List.of(), prompt.top(Metric.ACT_SIZE, 3, 10), "nothing is known of features before their dashboards are");
@@ -105,8 +107,8 @@ class PromptDashboardTest {
     @Test
     void anSaeThatPutsAScaleBackHasNoLens() {
         Golden golden = Golden.of("topk_d"); // layer_norm
-        try (var _ = TensorScope.open(); HookedTransformer model = HookedTransformer.fromPretrained(golden.model().toString(), HookedTransformer.Options.DEFAULT, golden.hub());
-                Sae sae = Sae.fromPretrained(golden.folder().resolve("sae").toString(), Device.CPU, DType.FLOAT32, golden.hub())) {
+        try (var _ = TensorScope.open(); HookedTransformer model = HookedTransformer.fromPretrained(golden.model().toString(), TestDevice.OPTIONS, golden.hub());
+                Sae sae = Sae.fromPretrained(golden.folder().resolve("sae").toString(), TestDevice.DEVICE, DType.FLOAT32, golden.hub())) {
             int[] tokens = Arrays.stream(model.toTokens("When John and Mary went to the shops", true).toLongs()).mapToInt(token -> (int) token).toArray();
             Sequence plain = first(PromptDashboard.of(model, sae, tokens, DashboardConfig.DEFAULT)), exact = first(PromptDashboard.of(model, sae, tokens, DashboardConfig.DEFAULT.performAblationExperiments(true)));
             assertEquals(0, plain.ablation().lensLossEffect().length);

@@ -5,6 +5,8 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import io.github.panascope.OnEachDevice;
+import io.github.panascope.TestDevice;
 import io.github.panascope.Golden;
 import io.github.panascope.LeakCheck;
 import io.github.panascope.hub.Dataset;
@@ -33,6 +35,7 @@ import org.junit.jupiter.api.io.TempDir;
 
 /** The same bytes come out whatever the shards, their order, the number of threads and the other features. */
 @ExtendWith(LeakCheck.class)
+@OnEachDevice
 class PropertiesTest {
     private static final int CONTEXT = 64, ROWS = 45;
     private static final int[] FEATURES = {0, 3, 57, 128, 200, 383};
@@ -47,8 +50,8 @@ class PropertiesTest {
     void load() {
         Golden golden = Golden.standardA();
         scope = TensorScope.open();
-        model = HookedTransformer.fromPretrained(golden.model().toString(), HookedTransformer.Options.DEFAULT, golden.hub());
-        loaded = Sae.fromPretrained(golden.folder().resolve("sae").toString());
+        model = HookedTransformer.fromPretrained(golden.model().toString(), TestDevice.OPTIONS, golden.hub());
+        loaded = TestDevice.sae(golden.folder().resolve("sae"));
         sae = loaded.foldWDecNorm();
         tokens = TokenDataset.tokenizeAndConcatenate(Dataset.of(golden.dataset().toString(), golden.hub())::forEach, model.tokenizer(), Tokenization.WHITESPACE_CHUNKS, CONTEXT);
     }
@@ -149,15 +152,6 @@ class PropertiesTest {
             assertSame(expected, dashboards(store, 1, DashboardConfig.DEFAULT, 383, 0, 57, 128, 3, 200, 0), "in another order");
             int[] counts = Dashboards.of(model, sae, store, DashboardConfig.DEFAULT).counts();
             assertTrue(Arrays.stream(counts).sum() > 0);
-        }
-    }
-
-    /** As it is done on a GPU. */
-    @Test
-    void whatIsActiveMayBeFoundOnTheDevice() {
-        try (FeatureStore store = open("sparse", FEATURES)) {
-            FeatureCollector.collect(model, sae, store, rows(), 0, ROWS, CONTEXT, 16, 2, true, done -> { });
-            assertSame(whole(), dashboards(store, 2, DashboardConfig.DEFAULT, FEATURES), "sparse");
         }
     }
 

@@ -5,11 +5,12 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import io.github.panascope.OnEachDevice;
+import io.github.panascope.TestDevice;
 import io.github.panascope.Golden;
 import io.github.panascope.LeakCheck;
 import io.github.panascope.sae.Sae;
 import io.github.panascope.torch.DType;
-import io.github.panascope.torch.Device;
 import io.github.panascope.torch.Shape;
 import io.github.panascope.torch.Tensor;
 import io.github.panascope.torch.TensorScope;
@@ -19,15 +20,16 @@ import org.junit.jupiter.api.extension.ExtendWith;
 
 /** What is kept of a run, what is worked out again, and edits as functions. */
 @ExtendWith(LeakCheck.class)
+@OnEachDevice
 class CheckpointsTest {
     /** Step by step: what is kept beside it does not change a run's last bits. */
     private static HookedTransformer model() {
-        return HookedTransformer.fromPretrained("gpt2-small", new HookedTransformer.Options(WeightProcessing.DEFAULT, Device.CPU, DType.FLOAT32, true), Golden.standardA().hub());
+        return HookedTransformer.fromPretrained("gpt2-small", new HookedTransformer.Options(WeightProcessing.DEFAULT, TestDevice.DEVICE, DType.FLOAT32, true), Golden.standardA().hub());
     }
 
     @Test
     void whatWasNotKeptIsTheSameAsIfItHadBeen() {
-        try (var _ = TensorScope.open(); HookedTransformer model = model(); Sae sae = Sae.fromPretrained(Golden.standardA().folder().resolve("sae").toString())) {
+        try (var _ = TensorScope.open(); HookedTransformer model = model(); Sae sae = TestDevice.sae(Golden.standardA().folder().resolve("sae"))) {
             Tensor tokens = model.toTokens(List.of("When John and Mary went to the shops", "The harbour"), true);
             // Edits at the very points that checkpoints are taken before, in place and not; and an SAE on the way.
             Hooks hooks = Hooks.at("blocks.0.hook_resid_pre", (x, name) -> x.add(1)).and("blocks.2.hook_resid_pre", (x, name) -> {
@@ -150,7 +152,7 @@ class CheckpointsTest {
     @Test
     void editsDoOneThingAtOnePlace() {
         try (var _ = TensorScope.open(); HookedTransformer model = model()) {
-            Tensor tokens = model.toTokens(List.of("When John and Mary went", "one two three four five"), true), ones = Tensor.of(new float[] {1}, Shape.of(1));
+            Tensor tokens = model.toTokens(List.of("When John and Mary went", "one two three four five"), true), ones = Tensor.of(new float[] {1}, Shape.of(1), TestDevice.DEVICE);
             ActivationCache before = model.runWithCache(tokens, name -> true).cache();
             Hooks hooks = Hooks.at("blocks.0.attn.hook_z", Edits.atHead(2, Edits.zero())).and("blocks.0.attn.hook_pattern", Edits.atHead(1, Edits.atPosition(-1, Edits.zero())))
                     .and("blocks.1.hook_resid_pre", Edits.atPosition(-2, Edits.replace(ones))).and("blocks.1.attn.hook_q", Edits.scale(0)).and("blocks.2.hook_resid_pre", Edits.mean()).and("blocks.2.mlp.hook_post", Edits.add(ones));

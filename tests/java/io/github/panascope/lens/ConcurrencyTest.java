@@ -5,6 +5,8 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertNotEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import io.github.panascope.OnEachDevice;
+import io.github.panascope.TestDevice;
 import io.github.panascope.Golden;
 import io.github.panascope.LeakCheck;
 import io.github.panascope.torch.Tensor;
@@ -24,11 +26,12 @@ import org.junit.jupiter.api.extension.ExtendWith;
 
 /** Many threads over the same weights. */
 @ExtendWith(LeakCheck.class)
+@OnEachDevice
 class ConcurrencyTest {
     private static final int THREADS = 8, RUNS = 1000;
 
     private static HookedTransformer model() {
-        return HookedTransformer.fromPretrained("gpt2-small", HookedTransformer.Options.DEFAULT, Golden.standardA().hub());
+        return HookedTransformer.fromPretrained("gpt2-small", TestDevice.OPTIONS, Golden.standardA().hub());
     }
 
     /** What a thread does: its own tokens, its own hook, at its own point; the residual stream before the unembedding. */

@@ -3,6 +3,8 @@ package io.github.panascope.lens;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 
+import io.github.panascope.OnEachDevice;
+import io.github.panascope.TestDevice;
 import io.github.panascope.Golden;
 import io.github.panascope.LeakCheck;
 import io.github.panascope.hub.Safetensors;
@@ -20,12 +22,13 @@ import tools.jackson.databind.JsonNode;
 
 /** Decompositions of the residual stream against TransformerLens: see tests/peers/make_decompositions.py. */
 @ExtendWith(LeakCheck.class)
+@OnEachDevice
 class DecompositionTest {
     private static final Golden GOLDEN = Golden.of("decompositions"), CASE = Golden.standardA();
 
     private static HookedTransformer model(String kind) {
         WeightProcessing processing = kind.equals("processed") ? WeightProcessing.DEFAULT : WeightProcessing.NONE;
-        return HookedTransformer.fromPretrained("gpt2-small", new HookedTransformer.Options(processing, Device.CPU, DType.FLOAT32), CASE.hub());
+        return HookedTransformer.fromPretrained("gpt2-small", TestDevice.options(processing), CASE.hub());
     }
 
     private static Tensor tokens(TensorScope scope) {

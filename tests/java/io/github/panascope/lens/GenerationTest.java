@@ -5,6 +5,8 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import io.github.panascope.OnEachDevice;
+import io.github.panascope.TestDevice;
 import io.github.panascope.Golden;
 import io.github.panascope.LeakCheck;
 import io.github.panascope.hub.Safetensors;
@@ -21,11 +23,12 @@ import tools.jackson.databind.JsonNode;
 
 /** Generation against TransformerLens, token by token: see tests/peers/make_generation.py. */
 @ExtendWith(LeakCheck.class)
+@OnEachDevice
 class GenerationTest {
     private static final Golden GOLDEN = Golden.of("generation"), CASE = Golden.standardA();
 
     private static HookedTransformer model() {
-        return HookedTransformer.fromPretrained("gpt2-small", HookedTransformer.Options.DEFAULT, CASE.hub());
+        return HookedTransformer.fromPretrained("gpt2-small", TestDevice.OPTIONS, CASE.hub());
     }
 
     private static long[] ids(JsonNode rows) {

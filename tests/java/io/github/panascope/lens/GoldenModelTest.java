@@ -6,13 +6,14 @@ import static org.junit.jupiter.api.Assertions.assertSame;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import io.github.panascope.OnEachDevice;
+import io.github.panascope.TestDevice;
 import io.github.panascope.Golden;
 import io.github.panascope.LeakCheck;
 import io.github.panascope.hub.Dataset;
 import io.github.panascope.hub.InputException;
 import io.github.panascope.hub.Safetensors;
 import io.github.panascope.torch.DType;
-import io.github.panascope.torch.Device;
 import io.github.panascope.torch.Shape;
 import io.github.panascope.torch.Tensor;
 import io.github.panascope.torch.TensorScope;
@@ -33,11 +34,12 @@ import tools.jackson.databind.JsonNode;
 
 /** The model, its tokenizer and its hooks against what TransformerLens computed. */
 @ExtendWith(LeakCheck.class)
+@OnEachDevice
 class GoldenModelTest {
     private static final Golden GOLDEN = Golden.standardA();
 
     private static HookedTransformer load(WeightProcessing processing) {
-        return HookedTransformer.fromPretrained("gpt2-small", new HookedTransformer.Options(processing, Device.CPU, DType.FLOAT32), GOLDEN.hub());
+        return HookedTransformer.fromPretrained("gpt2-small", TestDevice.options(processing), GOLDEN.hub());
     }
 
     static WeightProcessing processing(String name) {
@@ -92,11 +94,11 @@ class GoldenModelTest {
     @Test
     void steeringAndAHeadAblationChangeTheLossAsInTransformerLens() {
         try (var scope = TensorScope.open(); HookedTransformer model = load(WeightProcessing.DEFAULT)) {
-            Tensor steer = Safetensors.open(GOLDEN.folder().resolve("expected.safetensors"), scope).tensor("steer_vector");
+            Tensor steer = Safetensors.open(GOLDEN.folder().resolve("expected.safetensors"), scope).tensor("steer_vector").to(TestDevice.DEVICE);
             Tensor batch = tokens(model, Tokenization.WHITESPACE_CHUNKS).batch(0, 32);
             Hooks steered = Hooks.at("blocks.2.hook_resid_pre", (activation, name) -> activation.add(steer));
             assertEquals(GOLDEN.number("ce_steered"), model.forward(batch).hooks(steered).loss(), 1e-4);
-            Tensor head = Tensor.of(new long[] {1}, Shape.of(1));
+            Tensor head = Tensor.of(new long[] {1}, Shape.of(1), TestDevice.DEVICE);
             Hooks ablated = Hooks.at("blocks.0.attn.hook_z", (z, name) -> z.indexFill(2, head, 0));
             assertEquals(GOLDEN.number("ce_head_ablated"), model.forward(batch).hooks(ablated).loss(), 1e-4);
         }
@@ -246,7 +248,7 @@ class GoldenModelTest {
             Tensor tokens = model.toTokens("The quick brown fox");
             Tensor expected = model.exact().run(tokens);
             model.save(folder.resolve("model.pt"));
-            try (HookedTransformer loaded = HookedTransformer.loadTorchScript(folder.resolve("model.pt"), Device.CPU)) {
+            try (HookedTransformer loaded = HookedTransformer.loadTorchScript(folder.resolve("model.pt"), TestDevice.DEVICE)) {
                 assertEquals(model.config(), loaded.config());
                 List<String> seen = new ArrayList<>();
                 Tensor logits = loaded.exact().runWithHooks(tokens, Hooks.where(name -> true, (activation, name) -> {

@@ -5,6 +5,8 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import io.github.panascope.OnEachDevice;
+import io.github.panascope.TestDevice;
 import io.github.panascope.Golden;
 import io.github.panascope.LeakCheck;
 import io.github.panascope.hub.Safetensors;
@@ -18,11 +20,12 @@ import tools.jackson.databind.JsonNode;
 
 /** Texts, tokens and directions as TransformerLens has them: see tests/peers/make_tokens.py. */
 @ExtendWith(LeakCheck.class)
+@OnEachDevice
 class GoldenTokensTest {
     private static final Golden GOLDEN = Golden.of("tokens");
 
     private static HookedTransformer model() {
-        return HookedTransformer.fromPretrained("gpt2-small", HookedTransformer.Options.DEFAULT, Golden.standardA().hub());
+        return HookedTransformer.fromPretrained("gpt2-small", TestDevice.OPTIONS, Golden.standardA().hub());
     }
 
     private static List<String> strings(JsonNode list) {

@@ -5,6 +5,8 @@ import static org.junit.jupiter.api.Assertions.assertSame;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import io.github.panascope.OnEachDevice;
+import io.github.panascope.TestDevice;
 import io.github.panascope.Golden;
 import io.github.panascope.LeakCheck;
 import io.github.panascope.torch.DType;
@@ -22,12 +24,13 @@ import org.junit.jupiter.api.extension.ExtendWith;
 
 /** Hooks at every point of a model, well-behaved and not. */
 @ExtendWith(LeakCheck.class)
+@OnEachDevice
 class HooksTest {
     private static HookedTransformer model;
 
     @BeforeAll
     static void load() {
-        model = HookedTransformer.fromPretrained("gpt2-small", HookedTransformer.Options.DEFAULT, Golden.standardA().hub());
+        model = HookedTransformer.fromPretrained("gpt2-small", TestDevice.OPTIONS, Golden.standardA().hub());
     }
 
     @AfterAll

@@ -6,12 +6,13 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import io.github.panascope.OnEachDevice;
+import io.github.panascope.TestDevice;
 import io.github.panascope.Golden;
 import io.github.panascope.LeakCheck;
 import io.github.panascope.hub.Safetensors;
 import io.github.panascope.torch.ActivationHook;
 import io.github.panascope.torch.DType;
-import io.github.panascope.torch.Device;
 import io.github.panascope.torch.Shape;
 import io.github.panascope.torch.Tensor;
 import io.github.panascope.torch.TensorScope;
@@ -24,12 +25,13 @@ import org.junit.jupiter.params.provider.ValueSource;
 
 /** Hook points that are there only when they are named, against TransformerLens with its switches on: see tests/peers/make_hooks.py. */
 @ExtendWith(LeakCheck.class)
+@OnEachDevice
 class OnRequestHooksTest {
     private static final Golden GOLDEN = Golden.standardA();
     private static final Path EXPECTED = Path.of("tests/resources/golden/hooks/expected.safetensors");
 
     private static HookedTransformer model() {
-        return HookedTransformer.fromPretrained("gpt2-small", new HookedTransformer.Options(WeightProcessing.DEFAULT, Device.CPU, DType.FLOAT32), GOLDEN.hub());
+        return HookedTransformer.fromPretrained("gpt2-small", TestDevice.options(WeightProcessing.DEFAULT), GOLDEN.hub());
     }
 
     private static Tensor tokens(TensorScope scope) {
@@ -55,7 +57,7 @@ class OnRequestHooksTest {
             Golden.assertClose(expected.tensor(name), run.cache().get(name), name);
             assertEquals(List.of(name), run.cache().names());
             Golden.assertClose(model.forward(tokens(scope)).lossPerToken(), untouched, "the loss with " + name + " looked at");
-            Tensor second = Tensor.of(new long[] {1}, Shape.of(1));
+            Tensor second = Tensor.of(new long[] {1}, Shape.of(1), TestDevice.DEVICE);
             ActivationHook halved = (x, hook) -> point.equals("hook_mlp_in") ? x.mul(0.5) : x.sub(x.sub(x.indexFill(2, second, 0)).mul(0.5));
             Golden.assertClose(expected.tensor("loss/" + point), model.forward(tokens(scope)).hooks(Hooks.at(name, halved)).lossPerToken(), "intervention at " + name);
         }
@@ -98,7 +100,7 @@ class OnRequestHooksTest {
     void tokensAndTheMlpsInputCanBeReplaced() {
         try (var scope = TensorScope.open(); HookedTransformer model = model()) {
             Tensor tokens = tokens(scope), other = tokens.slice(1, 1, 2).add(Tensor.zeros(DType.INT64, tokens.shape()));
-            assertTrue(model.run(other).sameElements(model.runWithHooks(tokens, Hooks.at("hook_tokens", (ids, name) -> other))));
+            assertTrue(model.run(other).sameElements(model.runWithHooks(tokens, Hooks.at("hook_tokens", (ids, name) -> TestDevice.on(other)))));
             Forward run = model.forward(tokens).caching("blocks.0.mlp.hook_in", "blocks.0.ln2.hook_normalized");
             run.logits();
             assertArrayEquals(run.cache().get("blocks.0.ln2.hook_normalized").toFloats(), run.cache().get("blocks.0.mlp.hook_in").toFloats());

@@ -3,6 +3,8 @@ package io.github.panascope.lens;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 
+import io.github.panascope.OnEachDevice;
+import io.github.panascope.TestDevice;
 import io.github.panascope.Golden;
 import io.github.panascope.LeakCheck;
 import io.github.panascope.hub.Safetensors;
@@ -16,11 +18,12 @@ import org.junit.jupiter.api.extension.ExtendWith;
 
 /** Activation patching against TransformerLens: see tests/peers/make_patching.py. */
 @ExtendWith(LeakCheck.class)
+@OnEachDevice
 class PatchingTest {
     private static final Path EXPECTED = Path.of("tests/resources/golden/patching/expected.safetensors");
 
     private static HookedTransformer model() {
-        return HookedTransformer.fromPretrained("gpt2-small", HookedTransformer.Options.DEFAULT, Golden.standardA().hub());
+        return HookedTransformer.fromPretrained("gpt2-small", TestDevice.OPTIONS, Golden.standardA().hub());
     }
 
     private static double difference(Tensor logits) {

@@ -3,6 +3,7 @@ package io.github.panascope.metrics;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import io.github.panascope.OnEachDevice;
 import io.github.panascope.LeakCheck;
 import io.github.panascope.torch.Shape;
 import io.github.panascope.torch.Tensor;
@@ -13,6 +14,7 @@ import org.junit.jupiter.api.extension.ExtendWith;
 
 /** The streamed sums against the definition: one minus the mean squared error over the total variance. */
 @ExtendWith(LeakCheck.class)
+@OnEachDevice
 class ExplainedVarianceTest {
     private static final int ROWS = 40, WIDTH = 6;
 

@@ -3,6 +3,8 @@ package io.github.panascope.metrics;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import io.github.panascope.OnEachDevice;
+import io.github.panascope.TestDevice;
 import io.github.panascope.Golden;
 import io.github.panascope.LeakCheck;
 import io.github.panascope.hub.Dataset;
@@ -15,7 +17,6 @@ import io.github.panascope.lens.Tokenization;
 import io.github.panascope.sae.Neuronpedia;
 import io.github.panascope.sae.Sae;
 import io.github.panascope.torch.DType;
-import io.github.panascope.torch.Device;
 import io.github.panascope.torch.Tensor;
 import io.github.panascope.torch.TensorScope;
 import java.util.List;
@@ -28,17 +29,18 @@ import tools.jackson.databind.JsonNode;
 
 /** The SAE and the tutorial's metrics against what SAELens and TransformerLens computed. */
 @ExtendWith(LeakCheck.class)
+@OnEachDevice
 class GoldenSaeTest {
     private static final Golden GOLDEN = Golden.standardA();
     private static final String RELEASE = "gpt2-small-res-jb/blocks.2.hook_resid_pre";
     private static final String PROMPT = "When John and Mary went to the shops, John gave the bag to";
 
     private static HookedTransformer model(Golden golden) {
-        return HookedTransformer.fromPretrained("gpt2-small", HookedTransformer.Options.DEFAULT, golden.hub());
+        return HookedTransformer.fromPretrained("gpt2-small", TestDevice.OPTIONS, golden.hub());
     }
 
     private static Sae sae() {
-        return Sae.fromPretrained(RELEASE, Device.CPU, DType.FLOAT32, GOLDEN.hub());
+        return Sae.fromPretrained(RELEASE, TestDevice.DEVICE, DType.FLOAT32, GOLDEN.hub());
     }
 
     private static TokenDataset tokens(HookedTransformer model) {
@@ -49,10 +51,10 @@ class GoldenSaeTest {
     @Test
     void legacyAndPresentLayoutsAreTheSameSae() {
         try (var _ = TensorScope.open(); Sae legacy = sae();
-                Sae present = Sae.fromPretrained(GOLDEN.folder().resolve("sae").toString(), Device.CPU, DType.FLOAT32, GOLDEN.hub())) {
+                Sae present = Sae.fromPretrained(GOLDEN.folder().resolve("sae").toString(), TestDevice.DEVICE, DType.FLOAT32, GOLDEN.hub())) {
             assertEquals(List.of(legacy.config().dSae(), legacy.config().hookName(), legacy.config().normalization(), legacy.config().modelKwargs(), legacy.config().neuronpediaId()),
                     List.of(present.config().dSae(), present.config().hookName(), present.config().normalization(), present.config().modelKwargs(), present.config().neuronpediaId()));
-            Tensor x = Tensor.zeros(DType.FLOAT32, io.github.panascope.torch.Shape.of(2, 3, 48)).add(0.3);
+            Tensor x = Tensor.zeros(DType.FLOAT32, io.github.panascope.torch.Shape.of(2, 3, 48), TestDevice.DEVICE).add(0.3);
             assertTrue(legacy.encode(x).sameElements(present.encode(x)));
             assertEquals(GOLDEN.number("sparsity_mean"), legacy.logSparsity().orElseThrow().mean().item(), 1e-5);
         }
@@ -63,7 +65,7 @@ class GoldenSaeTest {
     void featuresReconstructionL0AndTheThreeLossesEqualThePeers(String name) {
         Golden golden = Golden.of(name);
         try (var scope = TensorScope.open(); HookedTransformer model = model(golden);
-                Sae sae = Sae.fromPretrained(golden.folder().resolve("sae").toString(), Device.CPU, DType.FLOAT32, golden.hub())) {
+                Sae sae = Sae.fromPretrained(golden.folder().resolve("sae").toString(), TestDevice.DEVICE, DType.FLOAT32, golden.hub())) {
             TokenDataset tokens = tokens(model);
             assertEquals(golden.number("n_rows_total"), tokens.rows());
             Safetensors expected = Safetensors.open(golden.folder().resolve("expected.safetensors"), scope);

@@ -5,6 +5,8 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import io.github.panascope.OnEachDevice;
+import io.github.panascope.TestDevice;
 import io.github.panascope.Golden;
 import io.github.panascope.LeakCheck;
 import io.github.panascope.lens.HookedTransformer;
@@ -12,6 +14,7 @@ import io.github.panascope.sae.Sae;
 import io.github.panascope.torch.Shape;
 import io.github.panascope.torch.Tensor;
 import io.github.panascope.torch.TensorScope;
+import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
 import org.junit.jupiter.api.Test;
@@ -22,6 +25,7 @@ import tools.jackson.databind.JsonNode;
 
 /** Every metric against sae_lens.evals: see tests/peers/make_evals.py. */
 @ExtendWith(LeakCheck.class)
+@OnEachDevice
 class SaeEvalsTest {
     private static final Golden GOLDEN = Golden.of("evals");
     /** Sums of float32 in another order; the peers' are float32 throughout. */
@@ -33,8 +37,8 @@ class SaeEvalsTest {
 
     @Test
     void partsMergeToTheWhole() {
-        try (var _ = TensorScope.open(); HookedTransformer model = HookedTransformer.fromPretrained("gpt2-small", HookedTransformer.Options.DEFAULT, Golden.standardA().hub());
-                Sae sae = Sae.fromPretrained("tests/resources/golden/standard_a/sae")) {
+        try (var _ = TensorScope.open(); HookedTransformer model = HookedTransformer.fromPretrained("gpt2-small", TestDevice.OPTIONS, Golden.standardA().hub());
+                Sae sae = TestDevice.sae(Path.of("tests/resources/golden/standard_a/sae"))) {
             JsonNode rows = GOLDEN.expected().get("standard").get("tokens");
             Tensor tokens = Tensor.of(rows.valueStream().flatMap(JsonNode::valueStream).mapToLong(JsonNode::longValue).toArray(), Shape.of(rows.size(), rows.get(0).size()));
             SaeEvals whole = SaeEvals.run(model, sae, tokens, 4, 12, true, done -> { }), part = SaeEvals.run(model, sae, tokens.slice(0, 8, 12), 4, 4, true, done -> { });
@@ -49,8 +53,8 @@ class SaeEvalsTest {
     @CsvSource({"standard, standard_a, standard_a/sae", "gated, gated_b, gated_b/sae", "topk, topk_d, topk_d/sae", "hook_z, standard_a, attached/jumprelu_z"})
     void everyMetricEqualsSaeLens(String name, String hub, String sae) {
         JsonNode expected = GOLDEN.expected().get(name);
-        try (var _ = TensorScope.open(); HookedTransformer model = HookedTransformer.fromPretrained("gpt2-small", HookedTransformer.Options.DEFAULT, Golden.of(hub).hub());
-                Sae loaded = Sae.fromPretrained("tests/resources/golden/" + sae)) {
+        try (var _ = TensorScope.open(); HookedTransformer model = HookedTransformer.fromPretrained("gpt2-small", TestDevice.OPTIONS, Golden.of(hub).hub());
+                Sae loaded = TestDevice.sae(Path.of("tests/resources/golden/" + sae))) {
             JsonNode rows = expected.get("tokens");
             Tensor tokens = Tensor.of(rows.valueStream().flatMap(JsonNode::valueStream).mapToLong(JsonNode::longValue).toArray(), Shape.of(rows.size(), rows.get(0).size()));
             for (String kind : List.of("exclude", "all")) {

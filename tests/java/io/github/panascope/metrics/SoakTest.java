@@ -3,12 +3,13 @@ package io.github.panascope.metrics;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import io.github.panascope.OnEachDevice;
+import io.github.panascope.TestDevice;
 import io.github.panascope.Golden;
 import io.github.panascope.LeakCheck;
 import io.github.panascope.lens.HookedTransformer;
 import io.github.panascope.sae.Sae;
 import io.github.panascope.torch.DType;
-import io.github.panascope.torch.Device;
 import io.github.panascope.torch.Tensor;
 import io.github.panascope.torch.TensorScope;
 import java.io.IOException;
@@ -20,6 +21,7 @@ import org.junit.jupiter.api.extension.ExtendWith;
 
 /** The same work again and again takes no more memory. */
 @ExtendWith(LeakCheck.class)
+@OnEachDevice
 class SoakTest {
     /** Far below what one leaked activation a run would come to: 150 runs of 2 x 64 x 48 floats, and logits of 25 MB each. */
     private static final long ALLOWED_KB = 24 * 1024;
@@ -27,8 +29,8 @@ class SoakTest {
     @Test
     void twoHundredRunsLeaveResidentMemoryFlat() throws IOException {
         Golden golden = Golden.standardA();
-        try (var _ = TensorScope.open(); HookedTransformer model = HookedTransformer.fromPretrained("gpt2-small", HookedTransformer.Options.DEFAULT, golden.hub());
-                Sae sae = Sae.fromPretrained(golden.folder().resolve("sae").toString(), Device.CPU, DType.FLOAT32, golden.hub())) {
+        try (var _ = TensorScope.open(); HookedTransformer model = HookedTransformer.fromPretrained("gpt2-small", TestDevice.OPTIONS, golden.hub());
+                Sae sae = Sae.fromPretrained(golden.folder().resolve("sae").toString(), TestDevice.DEVICE, DType.FLOAT32, golden.hub())) {
             Tensor tokens = Tensor.ofTokens(IntStream.range(0, 128).map(i -> i * 31 % 50257).toArray()).reshape(2, 64);
             double first = SaeEvaluation.run(model, sae, tokens).loss().reconstructed();
             long before = 0;

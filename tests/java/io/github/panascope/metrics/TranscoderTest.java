@@ -3,6 +3,8 @@ package io.github.panascope.metrics;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertNotEquals;
 
+import io.github.panascope.OnEachDevice;
+import io.github.panascope.TestDevice;
 import io.github.panascope.Golden;
 import io.github.panascope.LeakCheck;
 import io.github.panascope.hub.Safetensors;
@@ -26,6 +28,7 @@ import org.junit.jupiter.params.provider.CsvSource;
 
 /** Transcoders in a model, which read one hook point and write another, against the same done step by step. */
 @ExtendWith(LeakCheck.class)
+@OnEachDevice
 class TranscoderTest {
     private static final int WIDTH = 48, FEATURES = 64;
 
@@ -44,14 +47,14 @@ class TranscoderTest {
         Safetensors.write(folder.resolve("sae_weights.safetensors"), weights);
         Files.writeString(folder.resolve("cfg.json"), ("{\"architecture\": \"%s\", \"d_in\": %d, \"d_sae\": %d, \"d_out\": %d, \"apply_b_dec_to_input\": false,"
                 + " \"metadata\": {\"hook_name\": \"%s\", \"hook_name_out\": \"%s\", \"prepend_bos\": true}}").formatted(architecture, WIDTH, FEATURES, WIDTH, in, out));
-        return Sae.fromPretrained(folder.toString());
+        return TestDevice.sae(folder);
     }
 
     @ParameterizedTest
     @CsvSource({"transcoder, ln2.hook_normalized, ln2.hook_normalized", "skip_transcoder, mlp.hook_in, ln2.hook_normalized", "transcoder, hook_mlp_in, hook_resid_mid"})
     void itsOutputTakesTheMlpsPlace(String architecture, String in, String read) throws IOException {
         Golden golden = Golden.standardA();
-        try (var scope = TensorScope.open(); HookedTransformer model = HookedTransformer.fromPretrained("gpt2-small", HookedTransformer.Options.DEFAULT, golden.hub());
+        try (var scope = TensorScope.open(); HookedTransformer model = HookedTransformer.fromPretrained("gpt2-small", TestDevice.OPTIONS, golden.hub());
                 Sae transcoder = transcoder(architecture, "blocks.1." + in, "blocks.1.hook_mlp_out")) {
             Tensor tokens = Safetensors.open(golden.folder().resolve("expected.safetensors"), scope).tensor("small_tokens");
             AtomicReference<Tensor> input = new AtomicReference<>();

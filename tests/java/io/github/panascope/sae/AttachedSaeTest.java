@@ -5,6 +5,8 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import io.github.panascope.OnEachDevice;
+import io.github.panascope.TestDevice;
 import io.github.panascope.Golden;
 import io.github.panascope.LeakCheck;
 import io.github.panascope.hub.Safetensors;
@@ -26,15 +28,16 @@ import org.junit.jupiter.params.provider.ValueSource;
 
 /** SAEs attached to runs against SAELens's HookedSAETransformer: see tests/peers/make_attached.py. */
 @ExtendWith(LeakCheck.class)
+@OnEachDevice
 class AttachedSaeTest {
     private static final Path FOLDER = Path.of("tests/resources/golden/attached");
 
     private static HookedTransformer model() {
-        return HookedTransformer.fromPretrained("gpt2-small", HookedTransformer.Options.DEFAULT, Golden.standardA().hub());
+        return HookedTransformer.fromPretrained("gpt2-small", TestDevice.OPTIONS, Golden.standardA().hub());
     }
 
     private static Sae sae(String name) {
-        return Sae.fromPretrained(FOLDER.resolve(name).toString());
+        return TestDevice.sae(FOLDER.resolve(name));
     }
 
     private static void compare(Safetensors expected, String run, Forward forward, HookedTransformer model) {
@@ -53,7 +56,7 @@ class AttachedSaeTest {
             Tensor tokens = expected.tensor("tokens");
             String point = sae.config().hookNameOut() + ".hook_sae_acts_";
             long[] even = LongStream.iterate(0, i -> i < 96, i -> i + 2).toArray();
-            Tensor some = Tensor.of(even, Shape.of(even.length));
+            Tensor some = Tensor.of(even, Shape.of(even.length), TestDevice.DEVICE);
             ActivationHook ablate = (acts, hook) -> acts.indexFill(acts.shape().rank() - 1, some, 0);
             compare(expected, name, model.forward(tokens).attach(sae.attachment(false, false)), model);
             compare(expected, name + "+error", model.forward(tokens).attach(sae.attachment(true, false)), model);

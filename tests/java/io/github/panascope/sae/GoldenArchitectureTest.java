@@ -4,13 +4,14 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import io.github.panascope.OnEachDevice;
+import io.github.panascope.TestDevice;
 import io.github.panascope.Golden;
 import io.github.panascope.LeakCheck;
 import io.github.panascope.hub.Hub;
 import io.github.panascope.hub.SaeRegistry;
 import io.github.panascope.hub.Safetensors;
 import io.github.panascope.torch.DType;
-import io.github.panascope.torch.Device;
 import io.github.panascope.torch.Tensor;
 import io.github.panascope.torch.TensorScope;
 import java.io.IOException;
@@ -27,6 +28,7 @@ import org.junit.jupiter.params.provider.ValueSource;
 
 /** Every architecture, normalisation and layout against what SAELens computed: see tests/peers/make_saes.py. */
 @ExtendWith(LeakCheck.class)
+@OnEachDevice
 class GoldenArchitectureTest {
     /** Another folder holds the releases in their real shapes. */
     private static final Path FOLDER = Path.of(System.getProperty("panascope.saes", "tests/resources/golden/saes"));
@@ -40,11 +42,11 @@ class GoldenArchitectureTest {
     }
 
     private static Sae load(String name) {
-        return Sae.fromPretrained(name, Device.CPU, DType.FLOAT32, HUB, REGISTRY);
+        return Sae.fromPretrained(name, TestDevice.DEVICE, DType.FLOAT32, HUB, REGISTRY);
     }
 
     private static void compare(Safetensors expected, Sae sae, String what) {
-        Tensor x = expected.tensor("x");
+        Tensor x = TestDevice.on(expected.tensor("x"));
         Golden.assertClose(expected.tensor("features"), sae.encode(x), what + " features");
         Golden.assertClose(expected.tensor("out"), sae.reconstruct(x), what + " out");
         if (expected.has("decoded")) Golden.assertClose(expected.tensor("decoded"), sae.decode(sae.encode(x)), what + " decoded");
@@ -73,13 +75,13 @@ class GoldenArchitectureTest {
                 assertThrows(IllegalStateException.class, sae::foldWDecNorm);
                 return;
             }
-            Tensor before = sae.encode(expected.tensor("x"));
+            Tensor before = sae.encode(TestDevice.on(expected.tensor("x")));
             try (Sae folded = sae.foldWDecNorm()) {
                 keep(folded, name + "@folded");
-                Golden.assertClose(expected.tensor("folded_features"), folded.encode(expected.tensor("x")), name + " folded features");
-                Golden.assertClose(expected.tensor("folded_out"), folded.reconstruct(expected.tensor("x")), name + " folded out");
+                Golden.assertClose(expected.tensor("folded_features"), folded.encode(TestDevice.on(expected.tensor("x"))), name + " folded features");
+                Golden.assertClose(expected.tensor("folded_out"), folded.reconstruct(TestDevice.on(expected.tensor("x"))), name + " folded out");
             }
-            assertTrue(before.sameElements(sae.encode(expected.tensor("x"))), "folding changed the SAE it started from");
+            assertTrue(before.sameElements(sae.encode(TestDevice.on(expected.tensor("x")))), "folding changed the SAE it started from");
         }
     }
 
@@ -131,7 +133,7 @@ class GoldenArchitectureTest {
     @Test
     void anEditPassesThroughWithTheErrorTerm() {
         try (var scope = TensorScope.open(); Sae sae = load(FOLDER.resolve("standard_layer_norm").toString())) {
-            Tensor x = Safetensors.open(FOLDER.resolve("standard_layer_norm/expected.safetensors"), scope).tensor("x");
+            Tensor x = Safetensors.open(FOLDER.resolve("standard_layer_norm/expected.safetensors"), scope).tensor("x").to(TestDevice.DEVICE);
             Tensor zeroed = sae.reconstructWithErrorTerm(x, features -> features.zero_());
             // What is left without features is the error and the decoder's bias on the input's scale.
             assertTrue(x.sub(zeroed).norm().mean().item() > 0.1);

@@ -5,6 +5,8 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import io.github.panascope.OnEachDevice;
+import io.github.panascope.TestDevice;
 import io.github.panascope.Golden;
 import io.github.panascope.LeakCheck;
 import io.github.panascope.hub.Safetensors;
@@ -13,7 +15,6 @@ import io.github.panascope.lens.HookedTransformer;
 import io.github.panascope.lens.Hooks;
 import io.github.panascope.lens.WeightProcessing;
 import io.github.panascope.torch.DType;
-import io.github.panascope.torch.Device;
 import io.github.panascope.torch.GradMode;
 import io.github.panascope.torch.Shape;
 import io.github.panascope.torch.Tensor;
@@ -29,6 +30,7 @@ import org.junit.jupiter.params.provider.ValueSource;
 
 /** Gradients at hook points, an SAE's own among them, against the peers: see tests/peers/make_gradients.py. */
 @ExtendWith(LeakCheck.class)
+@OnEachDevice
 class GradientsTest {
     private static final Path EXPECTED = Path.of("tests/resources/golden/gradients/expected.safetensors"), ATTACHED = Path.of("tests/resources/golden/attached");
     private static final Function<Tensor, Tensor> METRIC = logits -> {
@@ -37,7 +39,7 @@ class GradientsTest {
     };
 
     private static HookedTransformer model(WeightProcessing processing) {
-        return HookedTransformer.fromPretrained("gpt2-small", new HookedTransformer.Options(processing, Device.CPU, DType.FLOAT32), Golden.standardA().hub());
+        return HookedTransformer.fromPretrained("gpt2-small", TestDevice.options(processing), Golden.standardA().hub());
     }
 
     private static void compare(Safetensors expected, String kind, Forward forward) {
@@ -63,7 +65,7 @@ class GradientsTest {
     @ParameterizedTest
     @ValueSource(strings = {"standard", "gated", "topk", "transcoder"})
     void anSaesPointsHaveSaeLenssGradient(String name) {
-        try (var scope = TensorScope.open(); HookedTransformer model = model(WeightProcessing.DEFAULT); Sae sae = Sae.fromPretrained(ATTACHED.resolve(name).toString())) {
+        try (var scope = TensorScope.open(); HookedTransformer model = model(WeightProcessing.DEFAULT); Sae sae = TestDevice.sae(ATTACHED.resolve(name))) {
             Tensor tokens = Safetensors.open(ATTACHED.resolve("expected.safetensors"), scope).tensor("tokens");
             compare(Safetensors.open(EXPECTED, scope), name, model.forward(tokens).attach(sae.attachment(true, false)));
         }

@@ -4,6 +4,8 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import io.github.panascope.OnEachDevice;
+import io.github.panascope.TestDevice;
 import io.github.panascope.Golden;
 import io.github.panascope.LeakCheck;
 import io.github.panascope.hub.Safetensors;
@@ -18,6 +20,7 @@ import io.github.panascope.torch.DType;
 import io.github.panascope.torch.Shape;
 import io.github.panascope.torch.Tensor;
 import io.github.panascope.torch.TensorScope;
+import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
@@ -29,11 +32,12 @@ import tools.jackson.databind.JsonNode;
 
 /** Padded batches, short names, stacked weights, hooks on gradients and feature attribution against the peers: see tests/peers/make_surface.py. */
 @ExtendWith(LeakCheck.class)
+@OnEachDevice
 class SurfaceTest {
     private static final Golden GOLDEN = Golden.of("surface"), CASE = Golden.standardA();
 
     private static HookedTransformer model() {
-        return HookedTransformer.fromPretrained("gpt2-small", HookedTransformer.Options.DEFAULT, CASE.hub());
+        return HookedTransformer.fromPretrained("gpt2-small", TestDevice.OPTIONS, CASE.hub());
     }
 
     private static Safetensors tensors(TensorScope scope) {
@@ -195,7 +199,7 @@ class SurfaceTest {
 
     @Test
     void attributionsEqualSaeLens() {
-        try (var scope = TensorScope.open(); HookedTransformer model = model(); Sae sae = Sae.fromPretrained(CASE.folder().resolve("sae").toString())) {
+        try (var scope = TensorScope.open(); HookedTransformer model = model(); Sae sae = TestDevice.sae(CASE.folder().resolve("sae"))) {
             Safetensors expected = tensors(scope);
             Tensor prompt = model.toTokens(texts().getFirst());
             Golden.assertClose(expected.tensor("attribution"), FeatureAttribution.byGradient(model, sae, prompt, metric(model)), "activation times gradient");
@@ -220,7 +224,7 @@ class SurfaceTest {
 
     @Test
     void saesAreAddedAndTakenAwayAsValues() {
-        try (var _ = TensorScope.open(); HookedTransformer model = model(); Sae sae = Sae.fromPretrained(CASE.folder().resolve("sae").toString())) {
+        try (var _ = TensorScope.open(); HookedTransformer model = model(); Sae sae = TestDevice.sae(CASE.folder().resolve("sae"))) {
             Tensor prompt = model.toTokens(texts().getFirst());
             String hook = sae.config().hookName();
             HookedSaeTransformer plain = HookedSaeTransformer.of(model), with = plain.addSae(sae), error = plain.addSae(sae, true, false);
@@ -236,7 +240,7 @@ class SurfaceTest {
             assertThrows(IllegalArgumentException.class, () -> plain.resetSaes(hook));
             assertTrue(with.toString().contains(hook), with.toString());
             // Two that read one point and write others are both there; and what spans the SAE's layer is no obstacle to attributions.
-            try (Sae transcoder = Sae.fromPretrained("tests/resources/golden/attached/transcoder")) {
+            try (Sae transcoder = TestDevice.sae(Path.of("tests/resources/golden/attached/transcoder"))) {
                 assertEquals(2, with.addSae(transcoder).actsToSaes().size());
             }
             io.github.panascope.lens.Attachment spans = new io.github.panascope.lens.Attachment("blocks.0.hook_resid_mid", "blocks.2.hook_mlp_out", List.of(), (read, there, ids, hooks) -> there.add(read.mul(0.1)));

@@ -105,8 +105,8 @@ final class DashboardWriter implements AutoCloseable {
     FeatureStore open(Path named, Path parent, int[] features, DashboardConfig config) {
         int[] sorted = Arrays.stream(features).sorted().toArray();
         // What nobody will look into need not be encoded.
-        FeatureStore.Identity identity = config.correlatedFeatures() == DashboardConfig.Among.ALL ? FeatureCollector.identity(model, sae, text, rows.context())
-                : FeatureCollector.identityOfChosen(model, sae, text, rows.context(), sorted);
+        FeatureStore.Identity all = FeatureCollector.identity(model, sae, text, rows.context());
+        FeatureStore.Identity identity = config.correlatedFeatures() == DashboardConfig.Among.ALL ? all : FeatureCollector.identityOfChosen(all, sorted);
         return named != null ? FeatureStore.open(named, identity, sorted, sae.config().dIn()) : FeatureStore.openWithin(parent, identity, sorted, sae.config().dIn());
     }
 

@@ -25,6 +25,12 @@ final class ExactSums {
         fraction[index] += (long) ((term - floor) * SCALE);
     }
 
+    /** Adds a sum of terms, in its two parts. */
+    void add(int index, long wholeOfTerms, long fractionOfTerms) {
+        whole[index] += wholeOfTerms;
+        fraction[index] += fractionOfTerms;
+    }
+
     void addAll(ExactSums other) {
         for (int i = 0; i < whole.length; i++) {
             whole[i] += other.whole[i];

@@ -4,9 +4,9 @@ import io.github.panascope.hub.InputException;
 import io.github.panascope.lens.Forward;
 import io.github.panascope.lens.HookNames;
 import io.github.panascope.lens.HookedTransformer;
+import io.github.panascope.lens.RowsAtOnce;
 import io.github.panascope.sae.Sae;
-import io.github.panascope.torch.Device;
-import io.github.panascope.torch.Op;
+import io.github.panascope.torch.DType;
 import io.github.panascope.torch.Shape;
 import io.github.panascope.torch.Tensor;
 import io.github.panascope.torch.TensorScope;
@@ -42,9 +42,9 @@ public final class FeatureCollector {
     private static final int ROWS_IN_BLOCK = 8;
     /** Features that are encoded together: a block's are then 2 MB, where all would be 100 MB. */
     private static final int FEATURES_IN_GROUP = 512;
-    private static final Op NOT_EQUAL = Op.of("aten::ne", "Scalar"), NONZERO = Op.of("aten::nonzero", ""), MASKED_SELECT = Op.of("aten::masked_select", "");
     private static final int SAMPLED = 4096;
     private static final String KEPT = "features";
+    private static final String ROWS_AT_ONCE = "rows at once";
     /** Numbers of a tensor up to which a fingerprint has all of it. */
     private static final long WHOLE = 1 << 17;
     private static final List<String> BLOCK_WEIGHTS = List.of("W_QKV", "b_QKV", "W_O", "b_O", "W_in", "b_in", "W_out", "b_out", "ln1_w", "ln1_b", "ln2_w", "ln2_b");
@@ -60,12 +60,8 @@ public final class FeatureCollector {
 
     /** The features that are kept; null for all. */
     private final BitSet kept;
-    /** Whether what is not zero is found where the features are, so that only that is copied: off the CPU. */
-    private final boolean sparse;
-
-    private FeatureCollector(HookedTransformer model, Sae sae, int context, BitSet kept, boolean sparse) {
+    private FeatureCollector(HookedTransformer model, Sae sae, int context, BitSet kept) {
         sae.requireFits(model);
-        this.sparse = sparse;
         this.model = model;
         this.sae = sae;
         this.context = context;
@@ -85,6 +81,11 @@ public final class FeatureCollector {
      * @param text what the rows are made of, in words: dataset, tokenization
      */
     public static FeatureStore.Identity identity(HookedTransformer model, Sae sae, String text, int context) {
+        return identity(model, sae, text, context, RowsAtOnce.on(model.device(), context));
+    }
+
+    /** The same for rows that {@link #collect} runs so many at once off the CPU. */
+    public static FeatureStore.Identity identity(HookedTransformer model, Sae sae, String text, int context, int rowsAtOnce) {
         Map<String, String> entries = new LinkedHashMap<>();
         entries.put("model", model.name());
         entries.put("sae", sae.name());
@@ -92,6 +93,8 @@ public final class FeatureCollector {
         entries.put("d_sae", Integer.toString(sae.config().dSae()));
         entries.put("dtype", sae.dtype().toString());
         entries.put("device", model.device().type().toString().toLowerCase(java.util.Locale.ROOT));
+        // Whose products round as their shape has it; on the CPU it is always the same.
+        if (!model.device().isCpu()) entries.put(ROWS_AT_ONCE, Integer.toString(rowsAtOnce));
         entries.put("text", text);
         entries.put("context", Integer.toString(context));
         entries.put("weights", fingerprint(model, sae));
@@ -100,13 +103,14 @@ public final class FeatureCollector {
     }
 
     /**
-     * The same for a folder that keeps the chosen features alone, not all of the SAE: quicker to fill, as only these are encoded, but correlated features can then be looked for
-     * among the chosen alone.
+     * What rows are in a folder that keeps the chosen features alone, not all of the SAE: quicker to fill, as only these are encoded, but correlated features can then be
+     * looked for among the chosen alone.
      *
+     * @param all      as {@link #identity(HookedTransformer, Sae, String, int)} has it
      * @param features those that the folder is opened for
      */
-    public static FeatureStore.Identity identityOfChosen(HookedTransformer model, Sae sae, String text, int context, int[] features) {
-        Map<String, String> entries = new LinkedHashMap<>(identity(model, sae, text, context).entries());
+    public static FeatureStore.Identity identityOfChosen(FeatureStore.Identity all, int[] features) {
+        Map<String, String> entries = new LinkedHashMap<>(all.entries());
         int[] sorted = Arrays.stream(features).distinct().sorted().toArray();
         entries.put(KEPT, sorted.length + " chosen features, " + Integer.toHexString(Arrays.hashCode(sorted)));
         return new FeatureStore.Identity(entries);
@@ -132,13 +136,11 @@ public final class FeatureCollector {
             for (int layer = 0; layer < model.config().nLayers(); layer++) {
                 for (String name : BLOCK_WEIGHTS) if (model.hasWeight("blocks_" + layer + "." + name)) weights.add(model.weight("blocks_" + layer + "." + name));
             }
-            for (Tensor weight : weights) {
-                long elements = weight.shape().elements(), step = elements <= WHOLE ? 1 : Math.max(1, elements / SAMPLED);
-                long[] at = LongStream.iterate(0, i -> i < elements, i -> i + step).toArray();
-                for (float value : weight.reshape(-1).indexSelect(0, Tensor.of(at, Shape.of(at.length)).to(weight.device())).toFloats()) {
-                    int bits = Float.floatToRawIntBits(value);
-                    for (int shift = 0; shift < 32; shift += 8) digest.update((byte) (bits >>> shift));
-                }
+            // Copied together: each copy waits for the device.
+            float[] samples = Tensor.cat(0, weights.stream().map(FeatureCollector::sample).toArray(Tensor[]::new)).toFloats();
+            for (float value : samples) {
+                int bits = Float.floatToRawIntBits(value);
+                for (int shift = 0; shift < 32; shift += 8) digest.update((byte) (bits >>> shift));
             }
             return HexFormat.of().formatHex(digest.digest(), 0, 16);
         } catch (NoSuchAlgorithmException e) {
@@ -146,28 +148,36 @@ public final class FeatureCollector {
         }
     }
 
+    /** Numbers of a weight, float32, on its device. */
+    private static Tensor sample(Tensor weight) {
+        long elements = weight.shape().elements(), step = elements <= WHOLE ? 1 : Math.max(1, elements / SAMPLED);
+        long[] at = LongStream.iterate(0, i -> i < elements, i -> i + step).toArray();
+        return weight.reshape(-1).indexSelect(0, Tensor.of(at, Shape.of(at.length), weight.device())).to(DType.FLOAT32);
+    }
+
     /**
      * Collects the rows from first (inclusive) to end (exclusive) that a store lacks, shard by shard; each is on the disk when the next begins.
      *
      * @param row       the token ids of a row, {@code context} of them
      * @param shardRows rows in a shard at most
-     * @param threads   blocks that run at once
+     * @param threads   blocks that run at once on the CPU
      * @param progress  told how many rows were collected, now and then
      */
     public static void collect(HookedTransformer model, Sae sae, FeatureStore store, LongFunction<int[]> row, long first, long end, int context, int shardRows, int threads, IntConsumer progress) {
-        collect(model, sae, store, row, first, end, context, shardRows, threads, !sae.device().equals(Device.CPU), progress);
-    }
-
-    /** The same, saying where what is not zero is found: on the device if {@code sparse}, which a test can ask for on the CPU. */
-    static void collect(HookedTransformer model, Sae sae, FeatureStore store, LongFunction<int[]> row, long first, long end, int context, int shardRows, int threads, boolean sparse, IntConsumer progress) {
         if (shardRows < 1 || threads < 1) throw new IllegalArgumentException("shards need at least one row and one thread, not " + shardRows + " and " + threads);
         BitSet kept = keepsAll(store) ? null : new BitSet();
         if (kept != null) for (int feature : store.sums().features()) kept.set(feature);
-        FeatureCollector collector = new FeatureCollector(model, sae, context, kept, sparse);
-        int before = Torch.threads(), workers = model.device().equals(Device.CPU) ? threads : 1;
+        FeatureCollector collector = new FeatureCollector(model, sae, context, kept);
+        if (!model.device().isCpu()) {
+            int rowsInBlock = Integer.parseInt(store.identity().entries().get(ROWS_AT_ONCE));
+            AtomicInteger collected = new AtomicInteger();
+            DeviceCollector.collect(collector, sae, store, row, first, end, context, shardRows, rowsInBlock, kept, n -> progress.accept(collected.addAndGet(n)));
+            return;
+        }
+        int before = Torch.threads();
         AtomicInteger done = new AtomicInteger();
         Torch.setThreads(1);
-        try (ExecutorService pool = Executors.newFixedThreadPool(workers, Thread.ofPlatform().daemon().name("panascope-collect-", 0).factory())) {
+        try (ExecutorService pool = Executors.newFixedThreadPool(threads, Thread.ofPlatform().daemon().name("panascope-collect-", 0).factory())) {
             try {
                 for (long[] gap : store.missing(first, end)) {
                     for (long at = gap[0]; at < gap[1]; at += shardRows) collector.shard(pool, store, row, at, Math.min(gap[1], at + shardRows), n -> progress.accept(done.addAndGet(n)));
@@ -229,12 +239,8 @@ public final class FeatureCollector {
             sae.inputRows(activation).slice(0, offset, offset + positions).toFloats(y);
             Entries entries = new Entries(positions);
             sae.encodeInGroups(activation, FEATURES_IN_GROUP, first -> kept == null || kept.get(first, first + FEATURES_IN_GROUP).cardinality() > 0, (first, features) -> {
-                Tensor wanted = features.slice(0, offset, offset + positions);
-                if (sparse) entries.add(first, wanted, kept);
-                else {
-                    wanted.toFloats(group);
-                    entries.add(first, (int) features.size(1), group, kept);
-                }
+                features.slice(0, offset, offset + positions).toFloats(group);
+                entries.add(first, (int) features.size(1), group, kept);
             });
             float[] norms = norms(y, positions, start + from);
             addTo(sums, entries, y, to - from);
@@ -242,7 +248,8 @@ public final class FeatureCollector {
         }
     }
 
-    private Tensor activation(Tensor tokens) {
+    /** What the SAE reads, of tokens [rows, context] on the model's device. */
+    Tensor activation(Tensor tokens) {
         Forward run = model.forward(tokens);
         if (residualIsIt) return run.stopAtLayer(stopLayer);
         String hook = sae.config().hookName();
@@ -258,9 +265,17 @@ public final class FeatureCollector {
             double sum = 0;
             for (int j = 0; j < dIn; j++) sum += (double) y[t * dIn + j] * y[t * dIn + j];
             norms[t] = (float) Math.sqrt(sum);
-            if (!Float.isFinite(norms[t])) throw new InputException("the activation at " + sae.config().hookName() + " is not finite at row " + (firstRow + t / context) + ", position " + t % context + ".");
         }
+        requireFinite(norms, firstRow);
         return norms;
+    }
+
+    /** Refuses an activation that is not finite, of positions from the first of a row on. */
+    void requireFinite(float[] norms, long firstRow) {
+        for (int t = 0; t < norms.length; t++) {
+            if (Float.isFinite(norms[t])) continue;
+            throw new InputException("the activation at " + sae.config().hookName() + " is not finite at row " + (firstRow + t / context) + ", position " + t % context + ".");
+        }
     }
 
     /** Sums over the positions of each row, in double precision and in order; rows are then added exactly. */
@@ -328,21 +343,6 @@ public final class FeatureCollector {
                 values[at] = group[places[e]];
             }
             size += found;
-        }
-
-        /** The same, [position, feature], of which only what is not zero comes from its device. */
-        void add(int first, Tensor group, BitSet kept) {
-            Tensor byFeature = group.t().contiguous(), isActive = NOT_EQUAL.tensor(byFeature, 0);
-            long[] found = NONZERO.tensor(isActive).toLongs();
-            float[] active = MASKED_SELECT.tensor(byFeature, isActive).toFloats();
-            if (size + active.length > features.length) grow(size + active.length);
-            for (int e = 0; e < active.length; e++) {
-                int feature = first + (int) found[2 * e];
-                if (kept != null && !kept.get(feature)) continue;
-                features[size] = feature;
-                positions[size] = (int) found[2 * e + 1];
-                values[size++] = active[e];
-            }
         }
 
         private void grow(int needed) {

@@ -107,6 +107,16 @@ final class NeuronSums {
         for (int i = 0; i < xy.length; i++) xy[i].addAll(other.xy[i]);
     }
 
+    /** Adds sums as {@link DeviceSums} lays them out: [2, 2 + features, d_in], all that is before the point first. Not while other threads add. */
+    void addAll(long[] found) {
+        ExactSums[] all = all();
+        int fractions = all.length * dIn;
+        for (int line = 0; line < all.length; line++) {
+            for (int j = 0; j < dIn; j++) all[line].add(j, found[line * dIn + j], found[fractions + line * dIn + j]);
+            all[line].carry();
+        }
+    }
+
     void write(Path file) throws IOException {
         CRC32C crc = new CRC32C();
         try (FileChannel channel = FileChannel.open(file, StandardOpenOption.CREATE, StandardOpenOption.TRUNCATE_EXISTING, StandardOpenOption.WRITE)) {

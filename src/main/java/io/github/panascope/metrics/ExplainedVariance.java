@@ -22,15 +22,25 @@ public final class ExplainedVariance {
      */
     public void add(Tensor x, Tensor reconstruction, Tensor weights) {
         try (var _ = TensorScope.open()) {
-            Tensor mask = weights.to(DType.FLOAT32), values = x.to(DType.FLOAT32).mul(mask), difference = values.sub(reconstruction.to(DType.FLOAT32).mul(mask));
-            // Read together: each reading waits for the device.
-            double[] found = Tensor.cat(0, mask.sum(DType.FLOAT64).reshape(1), difference.mul(difference).sum(DType.FLOAT64).reshape(1), values.mul(values).sum(DType.FLOAT64).reshape(1),
-                    values.to(DType.FLOAT64).sum(0, false)).toDoubles();
-            rows += (long) found[0];
-            error += found[1];
-            squares += found[2];
-            addSums(Arrays.copyOfRange(found, 3, found.length));
+            add(sums(x, reconstruction, weights).toDoubles(), 0, (int) x.size(1));
         }
+    }
+
+    /** What {@link #add(double[], int, int)} takes, of rows as {@link #add(Tensor, Tensor, Tensor)} has them: float64 [3 + d] on their device, which is not waited for. */
+    static Tensor sums(Tensor x, Tensor reconstruction, Tensor weights) {
+        Tensor mask = weights.to(DType.FLOAT32);
+        Tensor values = x.to(DType.FLOAT32).mul(mask);
+        Tensor difference = values.sub(reconstruction.to(DType.FLOAT32).mul(mask));
+        return Tensor.cat(0, mask.sum(DType.FLOAT64).reshape(1), difference.mul(difference).sum(DType.FLOAT64).reshape(1),
+                values.mul(values).sum(DType.FLOAT64).reshape(1), values.to(DType.FLOAT64).sum(0, false));
+    }
+
+    /** Adds {@link #sums} of rows of {@code width} dimensions, which begin at an index. */
+    void add(double[] found, int at, int width) {
+        rows += (long) found[at];
+        error += found[at + 1];
+        squares += found[at + 2];
+        addSums(Arrays.copyOfRange(found, at + 3, at + 3 + width));
     }
 
     private void addSums(double[] more) {

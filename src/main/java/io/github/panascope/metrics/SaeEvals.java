@@ -6,11 +6,14 @@ import io.github.panascope.lens.Hooks;
 import io.github.panascope.sae.Sae;
 import io.github.panascope.torch.ActivationHook;
 import io.github.panascope.torch.DType;
+import io.github.panascope.torch.Device;
 import io.github.panascope.torch.Shape;
 import io.github.panascope.torch.Tensor;
 import io.github.panascope.torch.TensorScope;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.function.IntConsumer;
 
@@ -37,6 +40,10 @@ public final class SaeEvals {
     public static final String FORMULAS = "sae-lens 6.54";
     /** Rows whose logits are held at once, three times over. */
     private static final int ROWS_AT_ONCE = 2;
+    /** Positions whose logits are held at once on a GPU, 0.8 GB each time. */
+    private static final int LOGITS_ON_DEVICE = 4096;
+    /** Positions whose features are held at once on a GPU, a few times over: 0.8 GB each time. */
+    private static final int FEATURES_ON_DEVICE = 8192;
     private static final int END_OF_TEXT = 50256;
     private static final double SMALLEST_NORM = 1e-4;
 
@@ -78,17 +85,22 @@ public final class SaeEvals {
         if (batchSizePrompts < 1 || sparsityRows < 1) throw new IllegalArgumentException("batchSizePrompts and sparsityRows should be at least 1");
         SaeEvals evals = new SaeEvals(model, sae, batchSizePrompts, excludeSpecialTokens);
         int rows = (int) tokens.size(0);
-        for (int start = 0; start < Math.min(rows, sparsityRows); start += batchSizePrompts) {
-            try (var _ = TensorScope.open()) {
-                evals.activations(tokens.slice(0, start, Math.min(Math.min(rows, sparsityRows), start + batchSizePrompts)));
+        int sparse = Math.min(rows, sparsityRows);
+        try (Readings readings = new Readings()) {
+            for (int start = 0; start < sparse; start += batchSizePrompts) {
+                int first = start;
+                int end = Math.min(sparse, start + batchSizePrompts);
+                readings.next(() -> evals.activations(tokens.slice(0, first, end)), evals::addActivations);
             }
-        }
-        for (int start = 0; start < rows; start += ROWS_AT_ONCE) {
-            int end = Math.min(rows, start + ROWS_AT_ONCE);
-            try (var _ = TensorScope.open()) {
-                evals.downstream(tokens.slice(0, start, end));
+            int rowsAtOnce = model.device().isCpu() ? ROWS_AT_ONCE : (int) Math.max(1, LOGITS_ON_DEVICE / tokens.size(1));
+            for (int start = 0; start < rows; start += rowsAtOnce) {
+                int first = start;
+                int end = Math.min(rows, start + rowsAtOnce);
+                readings.next(() -> evals.downstream(tokens.slice(0, first, end)), found -> {
+                    evals.addDownstream(found);
+                    progress.accept(end);
+                });
             }
-            progress.accept(end);
         }
         return evals;
     }
@@ -127,81 +139,134 @@ public final class SaeEvals {
         }
     }
 
-    /** 1 where a position counts, else 0: float32 [batch, pos]. */
+    /** 1 where a position counts, else 0: float32 [batch, pos], where the tokens are. */
     private Tensor mask(Tensor tokens) {
-        Tensor ones = Tensor.zeros(DType.FLOAT32, tokens.shape()).add(1).to(tokens.device());
+        Tensor ones = Tensor.zeros(DType.FLOAT32, tokens.shape(), tokens.device()).add(1);
         return excludeSpecialTokens ? ones.sub(tokens.eq(END_OF_TEXT).to(DType.FLOAT32)) : ones;
+    }
+
+    private static Tensor number(double value, Device device) {
+        return Tensor.zeros(DType.FLOAT64, Shape.of(1), device).add(value);
+    }
+
+    /** [1], float64. */
+    private static Tensor total(Tensor values) {
+        return values.sum(DType.FLOAT64).reshape(1);
     }
 
     // ------------------------------------------------------------------------------------------------- downstream
 
-    private void downstream(Tensor tokens) {
+    /** Of one batch: the sums that {@link #addDownstream} takes, float64 on the model's device, which is not waited for. */
+    private Tensor downstream(Tensor rows) {
+        Tensor tokens = rows.to(model.device());
         Tensor mask = mask(tokens);
-        String in = sae.config().hookName(), out = sae.config().hookNameOut();
+        String in = sae.config().hookName();
+        String out = sae.config().hookNameOut();
         Forward plain = model.forward(tokens).caching(in, out);
         Tensor original = plain.logits().to(DType.FLOAT32).logSoftmax(-1);
-        Tensor there = plain.cache().get(out), keep = mask.gt(0);
+        Tensor there = plain.cache().get(out);
+        Tensor keep = mask.gt(0);
         while (keep.shape().rank() < there.shape().rank()) keep = keep.unsqueeze(-1);
         Tensor reconstruction = sae.reconstruct(plain.cache().get(in)).to(there.dtype()).reshape(there.shape().sizes()).where(keep, there);
-        Tensor targets = tokens.slice(1, 1, tokens.size(1)).unsqueeze(-1), sources = mask.slice(1, 0, tokens.size(1) - 1);
-        ceWithout += loss(original, targets, sources);
-        double[] withSae = changed(tokens, out, (activation, name) -> reconstruction, original, targets, sources, mask);
-        double[] ablated = changed(tokens, out, (activation, name) -> activation.zerosLike(), original, targets, sources, mask);
-        klSae += withSae[0];
-        ceSae += withSae[1];
-        klAblation += ablated[0];
-        ceAblation += ablated[1];
-        klPositions += (long) mask.sum(DType.FLOAT64).item();
-        cePositions += (long) sources.sum(DType.FLOAT64).item();
+        Tensor targets = tokens.slice(1, 1, tokens.size(1)).unsqueeze(-1);
+        Tensor sources = mask.slice(1, 0, tokens.size(1) - 1);
+        Tensor without = loss(original, targets, sources);
+        Tensor withSae = changed(tokens, out, (activation, name) -> reconstruction, original, targets, sources, mask);
+        Tensor ablated = changed(tokens, out, (activation, name) -> activation.zerosLike(), original, targets, sources, mask);
+        return Tensor.cat(0, without, withSae, ablated, total(mask), total(sources));
     }
 
-    /** The sums of KL divergences and of losses over the positions that count. */
-    private double[] changed(Tensor tokens, String point, ActivationHook hook, Tensor original, Tensor targets, Tensor sources, Tensor mask) {
+    private void addDownstream(double[] found) {
+        ceWithout -= found[0];
+        klSae += found[1];
+        ceSae -= found[2];
+        klAblation += found[3];
+        ceAblation -= found[4];
+        klPositions += (long) found[5];
+        cePositions += (long) found[6];
+    }
+
+    /** The sums of KL divergences and of log-probabilities over the positions that count: [2]. */
+    private Tensor changed(Tensor tokens, String point, ActivationHook hook, Tensor original, Tensor targets, Tensor sources, Tensor mask) {
         try (var _ = TensorScope.open()) {
             Tensor changed = model.runWithHooks(tokens, Hooks.at(point, hook)).to(DType.FLOAT32).logSoftmax(-1);
-            double loss = loss(changed, targets, sources);
-            double divergence = original.exp().mul(original.sub(changed)).sum(-1, false).mul(mask).sum(DType.FLOAT64).item();
-            return new double[] {divergence, loss};
+            Tensor divergence = total(original.exp().mul(original.sub(changed)).sum(-1, false).mul(mask));
+            return Tensor.cat(0, divergence, loss(changed, targets, sources)).promote();
         }
     }
 
-    private static double loss(Tensor logProbabilities, Tensor targets, Tensor sources) {
-        return -logProbabilities.slice(1, 0, targets.size(1)).gather(-1, targets).reshape(sources.shape().sizes()).mul(sources).sum(DType.FLOAT64).item();
+    /** The sum of the targets' log-probabilities: [1]. */
+    private static Tensor loss(Tensor logProbabilities, Tensor targets, Tensor sources) {
+        return total(logProbabilities.slice(1, 0, targets.size(1)).gather(-1, targets).reshape(sources.shape().sizes()).mul(sources));
     }
 
     // ------------------------------------------------------------------------------------------------- activations
 
-    /** One batch, [batch, pos]. */
-    private void activations(Tensor tokens) {
-        String in = sae.config().hookName(), out = sae.config().hookNameOut();
+    /** Of one batch, [batch, pos]: what {@link #addActivations} takes, float64 on the model's device, which is not waited for. */
+    private Tensor activations(Tensor rows) {
+        double counted = mask(rows).sum(DType.FLOAT64).item(); // where the tokens are, which is the host
+        Tensor tokens = rows.to(model.device());
+        String in = sae.config().hookName();
+        String out = sae.config().hookNameOut();
         Forward run = model.forward(tokens).caching(in, out);
         run.lossPerToken();
+        long context = tokens.size(1);
         long count = tokens.shape().elements();
         Tensor mask = mask(tokens).reshape(count, 1);
         Tensor x = run.cache().get(out).to(DType.FLOAT32).reshape(count, -1);
         Tensor reconstruction = Tensor.empty(DType.FLOAT32, Shape.of(count, sae.config().dOut()), x.device());
-        for (long row = 0; row < tokens.size(0); row++) {
+        int rowsAtOnce = x.device().isCpu() ? 1 : (int) Math.max(1, FEATURES_ON_DEVICE / context);
+        List<Tensor> features = new ArrayList<>();
+        for (long row = 0; row < tokens.size(0); row += rowsAtOnce) {
+            long end = Math.min(tokens.size(0), row + rowsAtOnce);
             try (var _ = TensorScope.open()) {
-                long from = row * tokens.size(1), to = from + tokens.size(1);
-                Sae.Encoded encoded = sae.encodeAndReconstruct(run.cache().get(in).slice(0, row, row + 1));
-                reconstruction.slice(0, from, to).copy_(encoded.reconstruction().reshape(to - from, -1));
-                features(encoded.features(), mask.slice(0, from, to));
+                Sae.Encoded encoded = sae.encodeAndReconstruct(run.cache().get(in).slice(0, row, end));
+                reconstruction.slice(0, row * context, end * context).copy_(encoded.reconstruction().reshape((end - row) * context, -1));
+                features.add(features(encoded.features(), mask.slice(0, row * context, end * context), end - row).promote());
             }
         }
-        long counted = (long) mask.sum(DType.FLOAT64).item();
-        variance.add(x, reconstruction, mask);
-        Tensor difference = x.sub(reconstruction), errors = squares(difference);
+        Tensor difference = x.sub(reconstruction);
+        Tensor errors = squares(difference);
         Tensor mean = x.mul(mask).sum(0, true).mul(1.0 / counted);
-        legacy += total(errors.div(squares(x.sub(mean))).mul(-1).add(1), mask);
-        squaredError += total(errors, mask);
-        Tensor lengthIn = squares(x).sqrt(), lengthOut = squares(reconstruction).sqrt(), products = x.mul(reconstruction).sum(-1, true);
-        normIn += total(lengthIn, mask);
-        normOut += total(lengthOut, mask);
+        Tensor lengthIn = squares(x).sqrt();
+        Tensor lengthOut = squares(reconstruction).sqrt();
+        Tensor products = x.mul(reconstruction).sum(-1, true);
         Tensor divisor = lengthIn.add(lengthIn.mul(-1).add(SMALLEST_NORM).gt(0).to(DType.FLOAT32).mul(lengthIn.mul(-1).add(1))); // 1 where there is next to nothing
-        ratio += total(lengthOut.div(divisor), mask);
-        cosine += total(products.div(lengthIn.mul(lengthOut)), mask);
-        bias += total(squares(reconstruction), mask) / total(products, mask);
-        positions += counted;
+        List<Tensor> parts = new ArrayList<>();
+        parts.add(number(counted, x.device()));
+        Tensor legacyOf = errors.div(squares(x.sub(mean))).mul(-1).add(1);
+        for (Tensor column : List.of(legacyOf, errors, lengthIn, lengthOut, lengthOut.div(divisor), products.div(lengthIn.mul(lengthOut)), squares(reconstruction), products)) {
+            parts.add(total(column.mul(mask)));
+        }
+        parts.add(ExplainedVariance.sums(x, reconstruction, mask));
+        parts.addAll(features);
+        return Tensor.cat(0, parts.toArray(Tensor[]::new));
+    }
+
+    private void addActivations(double[] found) {
+        int at = 0;
+        positions += (long) found[at++];
+        legacy += found[at++];
+        squaredError += found[at++];
+        normIn += found[at++];
+        normOut += found[at++];
+        ratio += found[at++];
+        cosine += found[at++];
+        bias += found[at] / found[at + 1];
+        at += 2;
+        int width = sae.config().dOut();
+        variance.add(found, at, width);
+        at += 3 + width;
+        while (at < found.length) {
+            l0 += found[at];
+            l1 += found[at + 1] + found[at + 2];
+            at += 3;
+            for (int i = 0; i < firings.length; i++) {
+                firings[i] += found[at + i];
+                rowsFired[i] += found[at + firings.length + i];
+            }
+            at += 2 * firings.length;
+        }
         batches++;
     }
 
@@ -209,20 +274,12 @@ public final class SaeEvals {
         return rows.mul(rows).sum(-1, true);
     }
 
-    private static double total(Tensor column, Tensor mask) {
-        return column.mul(mask).sum(DType.FLOAT64).item();
-    }
-
-    /** Of one row: features [pos, d_sae]. */
-    private void features(Tensor features, Tensor mask) {
-        Tensor values = features.to(DType.FLOAT32).mul(mask), active = values.eq(0).to(DType.FLOAT32).mul(-1).add(1);
-        l0 += active.sum(DType.FLOAT64).item();
-        l1 += values.relu().sum(DType.FLOAT64).item() + values.mul(-1).relu().sum(DType.FLOAT64).item();
-        float[] fired = active.sum(0, false).toFloats();
-        for (int i = 0; i < fired.length; i++) {
-            firings[i] += fired[i];
-            if (fired[i] > 0) rowsFired[i]++;
-        }
+    /** Of some rows' features [rows * pos, d_sae]: how many are active, Σ max(f, 0), Σ max(-f, 0); then for each how often, and in how many rows. Float64 [3 + 2 d_sae]. */
+    private static Tensor features(Tensor features, Tensor mask, long rows) {
+        Tensor values = features.to(DType.FLOAT32).mul(mask);
+        Tensor active = values.eq(0).to(DType.FLOAT32).mul(-1).add(1);
+        Tensor byRow = active.reshape(rows, -1, active.size(1)).sum(1, false);
+        return Tensor.cat(0, total(active), total(values.relu()), total(values.mul(-1).relu()), byRow.sum(0, false).to(DType.FLOAT64), byRow.gt(0).sum(0, false).to(DType.FLOAT64));
     }
 
     // ------------------------------------------------------------------------------------------------- results

@@ -237,9 +237,9 @@ public final class Sae implements AutoCloseable {
      *
      * @param features       [n, d_sae], the activations' leading dimensions laid flat
      * @param reconstruction in the activations' shape
-     * @param active         how many features are active at each of the n
+     * @param active         int64 [n]: how many features are active at each
      */
-    public record Encoded(Tensor features, Tensor reconstruction, long[] active) {}
+    public record Encoded(Tensor features, Tensor reconstruction, Tensor active) {}
 
     /** Both at once, encoding once. */
     public Encoded encodeAndReconstruct(Tensor activations) {
@@ -248,8 +248,8 @@ public final class Sae implements AutoCloseable {
             Normalization.Normalized normalized = config.normalization().apply(rows);
             Tensor features = architecture.encode(prepared(normalized.rows()));
             SparseFeatures sparse = sparse(features);
-            long[] active = sparse != null ? sparse.counts() : features.gt(0).sum(-1, false).toLongs();
-            return new Encoded(features.promote(), output(architecture.decode(features, sparse), rows, normalized, activations).promote(), active);
+            Tensor active = sparse != null ? Tensor.of(sparse.counts(), Shape.of(rows.size(0))) : features.gt(0).sum(-1, false);
+            return new Encoded(features.promote(), output(architecture.decode(features, sparse), rows, normalized, activations).promote(), active.promote());
         }
     }
 

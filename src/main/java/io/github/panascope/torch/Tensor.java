@@ -311,6 +311,11 @@ public final class Tensor {
         return onHeap(DType.INT64, memory -> memory.toArray(ValueLayout.JAVA_LONG));
     }
 
+    /** A copy of the elements as ints, row by row; floating-point elements lose their fraction. */
+    public int[] toInts() {
+        return onHeap(DType.INT32, memory -> memory.toArray(ValueLayout.JAVA_INT));
+    }
+
     /** A copy of the elements as doubles, row by row. */
     public double[] toDoubles() {
         return onHeap(DType.FLOAT64, memory -> memory.toArray(ValueLayout.JAVA_DOUBLE));
@@ -696,7 +701,13 @@ public final class Tensor {
 
     /** For messages: dtype and shape, where they can be had. */
     String brief() {
-        return freed || !scope.isOpen() ? "Tensor(closed)" : shape == null && !scope.isUsable() ? "Tensor(of another thread)" : dtype() + "" + shape();
+        if (freed || !scope.isOpen()) return "Tensor(closed)";
+        if (shape == null && !scope.isUsable()) return "Tensor(of another thread)";
+        try {
+            return dtype() + "" + shape();
+        } catch (TorchException e) { // a complex one, which must not hide what went wrong
+            return "Tensor(of another dtype)";
+        }
     }
 
     /** Dtype, shape and device; never data. */

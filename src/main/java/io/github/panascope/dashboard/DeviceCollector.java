@@ -1,0 +1,297 @@
+package io.github.panascope.dashboard;
+
+import io.github.panascope.sae.Sae;
+import io.github.panascope.torch.DType;
+import io.github.panascope.torch.Device;
+import io.github.panascope.torch.Op;
+import io.github.panascope.torch.Shape;
+import io.github.panascope.torch.Tensor;
+import io.github.panascope.torch.TensorScope;
+import io.github.panascope.torch.Transfer;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.BitSet;
+import java.util.List;
+import java.util.function.IntConsumer;
+import java.util.function.LongFunction;
+import java.util.stream.IntStream;
+
+/**
+ * Collects features on a GPU, one block of rows after the other, on one thread. Nothing of a block is waited for before the next one is asked for. What is not
+ * zero is found on the device, and comes to the host in one copy a block; the sums behind correlations stay there until their shard is complete.
+ *
+ * <p>How many features will not be zero is known only afterwards. A block makes room for as many as blocks before it had, and some more; one that needs more still
+ * is run again.
+ */
+final class DeviceCollector {
+    /** Features that are encoded together. */
+    private static final int FEATURES_IN_GROUP = 2048;
+    /** Of the numbers of a group, at first, one in so many has room. */
+    private static final int EXPECTED_SPARSITY = 64;
+    private static final int SMALLEST_CAPACITY = 1024;
+    private static final Op NONZERO_STATIC = Op.of("aten::nonzero_static", "");
+    private static final Op COUNT_NONZERO = Op.of("aten::count_nonzero", "");
+    private static final Op VIEW_AS = Op.of("aten::view", "dtype");
+
+    private final FeatureCollector collector;
+    private final Sae sae;
+    private final Device device;
+    private final int rowsInBlock;
+    private final int context;
+    private final List<Group> groups;
+    private final int[] placed;
+    private final TensorScope scope;
+
+    /** Consecutive features that are encoded together, and which of them are kept. */
+    private static final class Group {
+        final int first;
+        /** The features that are kept, ascending. */
+        final int[] kept;
+        /** Their columns in the group, on the device; null for all. */
+        final Tensor columns;
+        /** Where in {@link #kept} are those whose sums are wanted, on the device; null for all. */
+        final Tensor summed;
+        /** The place of the first of these among all whose sums are wanted, and their number. */
+        final int firstPlace;
+        final int places;
+        /** Room for so many numbers that are not zero. */
+        int capacity;
+
+        Group(int first, int[] kept, Tensor columns, Tensor summed, int firstPlace, int places, int capacity) {
+            this.first = first;
+            this.kept = kept;
+            this.columns = columns;
+            this.summed = summed;
+            this.firstPlace = firstPlace;
+            this.places = places;
+            this.capacity = capacity;
+        }
+    }
+
+    /** Some rows of one block. */
+    private record Block(long start, int from, int to, int[] tokens) {}
+
+    private DeviceCollector(FeatureCollector collector, Sae sae, int context, int rowsInBlock, BitSet kept, int[] placed, TensorScope scope) {
+        this.collector = collector;
+        this.sae = sae;
+        this.device = sae.device();
+        this.context = context;
+        this.rowsInBlock = rowsInBlock;
+        this.placed = placed;
+        this.scope = scope;
+        this.groups = groups(kept);
+    }
+
+    private List<Group> groups(BitSet kept) {
+        List<Group> found = new ArrayList<>();
+        for (int first = 0; first < sae.config().dSae(); first += FEATURES_IN_GROUP) {
+            int size = Math.min(FEATURES_IN_GROUP, sae.config().dSae() - first);
+            int start = first;
+            int[] own = kept == null ? null : kept.get(first, first + size).stream().map(i -> start + i).toArray();
+            if (own != null && own.length == 0) continue;
+            boolean all = own == null || own.length == size;
+            if (own == null) own = IntStream.range(first, first + size).toArray();
+            int[] columns = own;
+            int[] summed = IntStream.range(0, own.length).filter(i -> Arrays.binarySearch(placed, columns[i]) >= 0).toArray();
+            int firstPlace = summed.length == 0 ? 0 : Arrays.binarySearch(placed, own[summed[0]]);
+            int capacity = Math.max(SMALLEST_CAPACITY, rowsInBlock * context * own.length / EXPECTED_SPARSITY);
+            Tensor columnsOnDevice = all ? null : index(Arrays.stream(own).map(feature -> feature - start).toArray());
+            Tensor summedOnDevice = summed.length == own.length ? null : index(summed);
+            found.add(new Group(first, own, columnsOnDevice, summedOnDevice, firstPlace, summed.length, capacity));
+        }
+        return found;
+    }
+
+    private Tensor index(int[] values) {
+        try (var _ = TensorScope.open()) {
+            return scope.adopt(Tensor.of(Arrays.stream(values).asLongStream().toArray(), Shape.of(values.length), device));
+        }
+    }
+
+    /** Collects what a store lacks of some rows; shards end where blocks do, so that no block runs twice, if they have as many rows. */
+    static void collect(FeatureCollector collector, Sae sae, FeatureStore store, LongFunction<int[]> row, long first, long end, int context, int shardRows, int rowsInBlock, BitSet kept,
+            IntConsumer progress) {
+        try (TensorScope scope = TensorScope.shared(); Pipeline pipeline = new Pipeline()) {
+            DeviceCollector device = new DeviceCollector(collector, sae, context, rowsInBlock, kept, store.sums().features(), scope);
+            for (long[] gap : store.missing(first, end)) {
+                for (long at = gap[0]; at < gap[1];) {
+                    long shardEnd = Math.min(gap[1], at + shardRows);
+                    if (shardEnd < gap[1] && shardEnd / rowsInBlock * rowsInBlock > at) shardEnd = shardEnd / rowsInBlock * rowsInBlock;
+                    device.shard(pipeline, store, row, at, shardEnd, progress);
+                    at = shardEnd;
+                }
+            }
+            pipeline.finish();
+        }
+    }
+
+    /** What the device is still at work on, and what will be done with it: one step, while it is asked for the next. */
+    private static final class Pipeline implements AutoCloseable {
+        private final List<AutoCloseable> open = new ArrayList<>();
+        private Runnable previous;
+
+        void then(Runnable next) {
+            Runnable due = previous;
+            previous = next;
+            if (due != null) due.run();
+            if (Thread.currentThread().isInterrupted()) throw new IllegalStateException("interrupted while collecting rows");
+        }
+
+        <T extends AutoCloseable> T closing(T resource) {
+            open.add(resource);
+            return resource;
+        }
+
+        void finish() {
+            Runnable due = previous;
+            previous = null;
+            if (due != null) due.run();
+        }
+
+        /** Also what an exception left behind. */
+        @Override
+        public void close() {
+            for (AutoCloseable each : open.reversed()) {
+                try {
+                    each.close();
+                } catch (Exception e) {
+                    throw new IllegalStateException(e);
+                }
+            }
+        }
+    }
+
+    private void shard(Pipeline pipeline, FeatureStore store, LongFunction<int[]> row, long first, long end, IntConsumer progress) {
+        List<ActivationShard.Part> parts = new ArrayList<>();
+        DeviceSums sums = pipeline.closing(new DeviceSums(placed.length, sae.config().dIn(), device));
+        for (long start = first / rowsInBlock * rowsInBlock; start < end; start += rowsInBlock) {
+            int from = (int) Math.max(0, first - start);
+            int to = (int) Math.min(rowsInBlock, end - start);
+            Block block = new Block(start, from, to, tokens(row, start, from, to));
+            int[] capacities = groups.stream().mapToInt(group -> group.capacity).toArray();
+            Transfer arriving = pipeline.closing(begin(block, capacities, sums));
+            boolean last = start + rowsInBlock >= end;
+            Transfer[] arrivingSums = last ? sums.transfer() : new Transfer[0];
+            for (Transfer each : arrivingSums) pipeline.closing(each);
+            pipeline.then(() -> {
+                parts.add(finish(block, capacities, arriving));
+                progress.accept(to - from);
+                if (!last) return;
+                DeviceSums.add(arrivingSums, store.begin());
+                sums.close();
+                store.commit(first, end, parts, context);
+            });
+        }
+    }
+
+    private int[] tokens(LongFunction<int[]> row, long start, int from, int to) {
+        int[] tokens = new int[(to - from) * context];
+        for (int r = from; r < to; r++) {
+            int[] own = row.apply(start + r);
+            if (own.length != context) throw new IllegalArgumentException("row " + (start + r) + " has " + own.length + " tokens, not " + context);
+            System.arraycopy(own, 0, tokens, (r - from) * context, context);
+        }
+        return tokens;
+    }
+
+    /**
+     * Asks the device for a block, always of the same shape, rows that are not wanted filled in. What comes, int32: norms of the wanted positions, as bits of float32;
+     * then for each group the number n of what is not zero, its places in [position, kept feature], and its values as bits of float32, of which the first n count.
+     *
+     * @param sums gets the sums of these rows; null if it has them already
+     */
+    private Transfer begin(Block block, int[] capacities, DeviceSums sums) {
+        long[] ids = new long[rowsInBlock * context];
+        for (int i = 0; i < block.tokens.length; i++) ids[block.from * context + i] = block.tokens[i];
+        long offset = (long) block.from * context;
+        long end = (long) block.to * context;
+        try (TensorScope ofBlock = TensorScope.open()) {
+            Tensor activation = collector.activation(Tensor.of(ids, Shape.of(rowsInBlock, context), device));
+            Tensor y = sae.inputRows(activation).slice(0, offset, end).to(DType.FLOAT64);
+            Tensor squares = y.mul(y);
+            List<Tensor> parts = new ArrayList<>();
+            parts.add(bits(squares.sum(-1, false).sqrt().to(DType.FLOAT32)));
+            Tensor byRow = y.reshape(block.to - block.from, context, -1);
+            if (sums != null) sums.addNeurons(byRow, squares.reshape(byRow.shape().sizes()));
+            int[] next = new int[1];
+            sae.encodeInGroups(activation, FEATURES_IN_GROUP, this::isWanted, (first, features) -> {
+                int at = next[0]++;
+                Group group = groups.get(at);
+                Tensor kept = group.columns == null ? features : features.indexSelect(1, group.columns);
+                Tensor wanted = kept.slice(0, offset, end);
+                parts.add(ofBlock.adopt(nonzero(wanted, capacities[at])));
+                if (sums != null && group.places > 0) {
+                    Tensor summed = group.summed == null ? wanted : wanted.indexSelect(1, group.summed);
+                    sums.addProducts(group.firstPlace, summed.reshape(block.to - block.from, context, -1), byRow);
+                }
+            });
+            return Tensor.cat(0, parts.toArray(Tensor[]::new)).transferToHost();
+        }
+    }
+
+    private boolean isWanted(int first) {
+        return groups.stream().anyMatch(group -> group.first == first);
+    }
+
+    private static Tensor nonzero(Tensor values, int capacity) {
+        Tensor flat = values.contiguous().reshape(-1);
+        Tensor places = NONZERO_STATIC.tensor(flat, capacity, 0).select(1, 0);
+        Tensor found = flat.indexSelect(0, places).to(DType.FLOAT32);
+        return Tensor.cat(0, COUNT_NONZERO.tensor(flat).to(DType.INT32).reshape(1), places.to(DType.INT32), bits(found));
+    }
+
+    /** The same memory as int32. */
+    private static Tensor bits(Tensor floats) {
+        return VIEW_AS.tensor(floats, DType.INT32);
+    }
+
+    /** Waits for a block. Runs it again if there was too little room. */
+    private ActivationShard.Part finish(Block block, int[] capacities, Transfer arriving) {
+        int[] found;
+        try (arriving; var _ = TensorScope.open()) {
+            found = arriving.await().toInts();
+        }
+        int positions = block.tokens.length;
+        int[] needed = capacities.clone();
+        int entries = 0;
+        int at = positions;
+        for (int g = 0; g < capacities.length; at += 1 + 2 * capacities[g++]) {
+            int count = found[at];
+            needed[g] = Math.max(needed[g], count);
+            entries += count;
+            // With an eighth to spare, as blocks differ.
+            groups.get(g).capacity = Math.max(groups.get(g).capacity, count + count / 8);
+        }
+        if (!Arrays.equals(needed, capacities)) return finish(block, needed, begin(block, needed, null));
+        return part(block, capacities, found, entries);
+    }
+
+    /** Sorts entries, by group and then position, by position: they stay in the order of features. */
+    private ActivationShard.Part part(Block block, int[] capacities, int[] found, int entries) {
+        int positions = block.tokens.length;
+        float[] norms = new float[positions];
+        for (int t = 0; t < positions; t++) norms[t] = Float.intBitsToFloat(found[t]);
+        collector.requireFinite(norms, block.start + block.from);
+        int[] counts = new int[positions];
+        int at = positions;
+        for (int g = 0; g < capacities.length; at += 1 + 2 * capacities[g++]) {
+            int width = groups.get(g).kept.length;
+            for (int e = 0; e < found[at]; e++) counts[found[at + 1 + e] / width]++;
+        }
+        int[] next = new int[positions];
+        for (int t = 1; t < positions; t++) next[t] = next[t - 1] + counts[t - 1];
+        int[] features = new int[entries];
+        float[] values = new float[entries];
+        at = positions;
+        for (int g = 0; g < capacities.length; at += 1 + 2 * capacities[g++]) {
+            int[] kept = groups.get(g).kept;
+            for (int e = 0; e < found[at]; e++) {
+                int place = found[at + 1 + e];
+                int to = next[place / kept.length]++;
+                features[to] = kept[place % kept.length];
+                values[to] = Float.intBitsToFloat(found[at + 1 + capacities[g] + e]);
+            }
+        }
+        return new ActivationShard.Part(block.tokens, norms, counts, features, values, positions, entries);
+    }
+}

@@ -1,0 +1,85 @@
+package io.github.panascope.dashboard;
+
+import io.github.panascope.torch.DType;
+import io.github.panascope.torch.Device;
+import io.github.panascope.torch.Op;
+import io.github.panascope.torch.Shape;
+import io.github.panascope.torch.Tensor;
+import io.github.panascope.torch.TensorScope;
+import io.github.panascope.torch.Transfer;
+
+/**
+ * The sums of {@link NeuronSums} over some rows, kept on a device: of each row in float64, and of rows in the fixed-point numbers of {@link ExactSums}, so that they are the same
+ * however rows are put together. Two int64 for each number: what is before the point, and what is behind it in 2^-40. Confined to a thread.
+ */
+final class DeviceSums implements AutoCloseable {
+    /** Bytes of products that are held at once. */
+    private static final long PRODUCTS_AT_ONCE = 1L << 30;
+    private static final Op FLOOR = Op.of("aten::floor", "");
+    private static final Op BMM = Op.of("aten::bmm", "");
+
+    private final int dIn;
+    private final TensorScope scope = TensorScope.shared();
+    /** [2 + features, d_in]: of y, of y², and of each feature's products with y. */
+    private final Tensor whole;
+    private final Tensor fraction;
+
+    DeviceSums(int features, int dIn, Device device) {
+        this.dIn = dIn;
+        try (var _ = TensorScope.open()) {
+            whole = scope.adopt(Tensor.zeros(DType.INT64, Shape.of(features + 2, dIn), device));
+            fraction = scope.adopt(Tensor.zeros(DType.INT64, Shape.of(features + 2, dIn), device));
+        } catch (RuntimeException | Error e) {
+            scope.close();
+            throw e;
+        }
+    }
+
+    /** Adds y and y² of some rows, float64 [rows, pos, d_in]. */
+    void addNeurons(Tensor y, Tensor squares) {
+        try (var _ = TensorScope.open()) {
+            add(0, Tensor.stack(1, y.sum(1, false), squares.sum(1, false)));
+        }
+    }
+
+    /** Adds Σ x·y over the positions of each row, for features [rows, pos, features] of consecutive places and y, float64 [rows, pos, d_in]. */
+    void addProducts(int firstPlace, Tensor features, Tensor y) {
+        long rows = y.size(0);
+        long count = features.size(2);
+        long step = Math.max(1, PRODUCTS_AT_ONCE / (rows * dIn * Double.BYTES));
+        for (long from = 0; from < count; from += step) {
+            long to = Math.min(count, from + step);
+            try (var _ = TensorScope.open()) {
+                Tensor x = features.slice(2, from, to).to(DType.FLOAT64).transpose(1, 2);
+                add(2 + firstPlace + from, BMM.tensor(x, y));
+            }
+        }
+    }
+
+    /** Adds the sums of rows, float64 [rows, n, d_in], to the lines from one on. */
+    private void add(long line, Tensor terms) {
+        Tensor floor = FLOOR.tensor(terms);
+        long end = line + terms.size(1);
+        whole.slice(0, line, end).add_(floor.to(DType.INT64).sum(0, false));
+        fraction.slice(0, line, end).add_(terms.sub(floor).mul(0x1p40).to(DType.INT64).sum(0, false));
+    }
+
+    /** Begins to copy them to the host; for {@link #add(Transfer[], NeuronSums)}. */
+    Transfer[] transfer() {
+        try (var _ = TensorScope.open()) {
+            return new Transfer[] {Tensor.stack(0, whole, fraction).transferToHost()};
+        }
+    }
+
+    /** Waits for them, and adds them to others. */
+    static void add(Transfer[] arriving, NeuronSums to) {
+        try (var _ = TensorScope.open()) {
+            for (Transfer each : arriving) to.addAll(each.await().toLongs());
+        }
+    }
+
+    @Override
+    public void close() {
+        scope.close();
+    }
+}
