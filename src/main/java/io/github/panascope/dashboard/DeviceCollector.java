@@ -4,10 +4,10 @@ import io.github.panascope.sae.Sae;
 import io.github.panascope.torch.DType;
 import io.github.panascope.torch.Device;
 import io.github.panascope.torch.Op;
+import io.github.panascope.torch.ReadAhead;
 import io.github.panascope.torch.Shape;
 import io.github.panascope.torch.Tensor;
 import io.github.panascope.torch.TensorScope;
-import io.github.panascope.torch.Transfer;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.BitSet;
@@ -111,74 +111,36 @@ final class DeviceCollector {
     /** Collects what a store lacks of some rows; shards end where blocks do, so that no block runs twice, if they have as many rows. */
     static void collect(FeatureCollector collector, Sae sae, FeatureStore store, LongFunction<int[]> row, long first, long end, int context, int shardRows, int rowsInBlock, BitSet kept,
             IntConsumer progress) {
-        try (TensorScope scope = TensorScope.shared(); Pipeline pipeline = new Pipeline()) {
+        try (TensorScope scope = TensorScope.shared(); ReadAhead blocks = new ReadAhead()) {
             DeviceCollector device = new DeviceCollector(collector, sae, context, rowsInBlock, kept, store.sums().features(), scope);
             for (long[] gap : store.missing(first, end)) {
                 for (long at = gap[0]; at < gap[1];) {
                     long shardEnd = Math.min(gap[1], at + shardRows);
                     if (shardEnd < gap[1] && shardEnd / rowsInBlock * rowsInBlock > at) shardEnd = shardEnd / rowsInBlock * rowsInBlock;
-                    device.shard(pipeline, store, row, at, shardEnd, progress);
+                    device.shard(blocks, store, row, at, shardEnd, progress);
                     at = shardEnd;
                 }
             }
-            pipeline.finish();
         }
     }
 
-    /** What the device is still at work on, and what will be done with it: one step, while it is asked for the next. */
-    private static final class Pipeline implements AutoCloseable {
-        private final List<AutoCloseable> open = new ArrayList<>();
-        private Runnable previous;
-
-        void then(Runnable next) {
-            Runnable due = previous;
-            previous = next;
-            if (due != null) due.run();
-            if (Thread.currentThread().isInterrupted()) throw new IllegalStateException("interrupted while collecting rows");
-        }
-
-        <T extends AutoCloseable> T closing(T resource) {
-            open.add(resource);
-            return resource;
-        }
-
-        void finish() {
-            Runnable due = previous;
-            previous = null;
-            if (due != null) due.run();
-        }
-
-        /** Also what an exception left behind. */
-        @Override
-        public void close() {
-            for (AutoCloseable each : open.reversed()) {
-                try {
-                    each.close();
-                } catch (Exception e) {
-                    throw new IllegalStateException(e);
-                }
-            }
-        }
-    }
-
-    private void shard(Pipeline pipeline, FeatureStore store, LongFunction<int[]> row, long first, long end, IntConsumer progress) {
+    private void shard(ReadAhead blocks, FeatureStore store, LongFunction<int[]> row, long first, long end, IntConsumer progress) {
         List<ActivationShard.Part> parts = new ArrayList<>();
-        DeviceSums sums = pipeline.closing(new DeviceSums(placed.length, sae.config().dIn(), device));
-        for (long start = first / rowsInBlock * rowsInBlock; start < end; start += rowsInBlock) {
-            int from = (int) Math.max(0, first - start);
-            int to = (int) Math.min(rowsInBlock, end - start);
-            Block block = new Block(start, from, to, tokens(row, start, from, to));
-            int[] capacities = groups.stream().mapToInt(group -> group.capacity).toArray();
-            Transfer arriving = pipeline.closing(begin(block, capacities, sums));
-            boolean last = start + rowsInBlock >= end;
-            Transfer[] arrivingSums = last ? sums.transfer() : new Transfer[0];
-            for (Transfer each : arrivingSums) pipeline.closing(each);
-            pipeline.then(() -> {
-                parts.add(finish(block, capacities, arriving));
-                progress.accept(to - from);
-                if (!last) return;
-                DeviceSums.add(arrivingSums, store.begin());
-                sums.close();
+        try (DeviceSums sums = new DeviceSums(placed.length, sae.config().dIn(), device)) {
+            for (long start = first / rowsInBlock * rowsInBlock; start < end; start += rowsInBlock) {
+                if (Thread.currentThread().isInterrupted()) throw new IllegalStateException("interrupted while collecting rows " + first + " to " + end);
+                int from = (int) Math.max(0, first - start);
+                int to = (int) Math.min(rowsInBlock, end - start);
+                Block block = new Block(start, from, to, tokens(row, start, from, to));
+                int[] capacities = groups.stream().mapToInt(group -> group.capacity).toArray();
+                blocks.next(() -> run(block, capacities, sums), found -> {
+                    parts.add(part(block, capacities, found.toInts()));
+                    progress.accept(to - from);
+                });
+            }
+            // Read once the next shard has begun; the device's memory is free for it by then, as what it is asked to do, it does in order.
+            blocks.next(sums::all, found -> {
+                store.begin().addAll(found.toLongs());
                 store.commit(first, end, parts, context);
             });
         }
@@ -200,32 +162,30 @@ final class DeviceCollector {
      *
      * @param sums gets the sums of these rows; null if it has them already
      */
-    private Transfer begin(Block block, int[] capacities, DeviceSums sums) {
+    private Tensor run(Block block, int[] capacities, DeviceSums sums) {
         long[] ids = new long[rowsInBlock * context];
         for (int i = 0; i < block.tokens.length; i++) ids[block.from * context + i] = block.tokens[i];
         long offset = (long) block.from * context;
         long end = (long) block.to * context;
         try (TensorScope ofBlock = TensorScope.open()) {
             Tensor activation = collector.activation(Tensor.of(ids, Shape.of(rowsInBlock, context), device));
-            Tensor y = sae.inputRows(activation).slice(0, offset, end).to(DType.FLOAT64);
+            Tensor y = sae.inputRows(activation).to(DType.FLOAT64).reshape(rowsInBlock, context, -1);
             Tensor squares = y.mul(y);
             List<Tensor> parts = new ArrayList<>();
-            parts.add(bits(squares.sum(-1, false).sqrt().to(DType.FLOAT32)));
-            Tensor byRow = y.reshape(block.to - block.from, context, -1);
-            if (sums != null) sums.addNeurons(byRow, squares.reshape(byRow.shape().sizes()));
+            parts.add(bits(squares.sum(-1, false).sqrt().to(DType.FLOAT32).reshape(-1).slice(0, offset, end)));
+            if (sums != null) sums.addNeurons(y, squares, block.from, block.to);
             int[] next = new int[1];
             sae.encodeInGroups(activation, FEATURES_IN_GROUP, this::isWanted, (first, features) -> {
                 int at = next[0]++;
                 Group group = groups.get(at);
                 Tensor kept = group.columns == null ? features : features.indexSelect(1, group.columns);
-                Tensor wanted = kept.slice(0, offset, end);
-                parts.add(ofBlock.adopt(nonzero(wanted, capacities[at])));
+                parts.add(ofBlock.adopt(nonzero(kept.slice(0, offset, end), capacities[at])));
                 if (sums != null && group.places > 0) {
-                    Tensor summed = group.summed == null ? wanted : wanted.indexSelect(1, group.summed);
-                    sums.addProducts(group.firstPlace, summed.reshape(block.to - block.from, context, -1), byRow);
+                    Tensor summed = group.summed == null ? kept : kept.indexSelect(1, group.summed);
+                    sums.addProducts(group.firstPlace, summed.reshape(rowsInBlock, context, -1), y, block.from, block.to);
                 }
             });
-            return Tensor.cat(0, parts.toArray(Tensor[]::new)).transferToHost();
+            return Tensor.cat(0, parts.toArray(Tensor[]::new)).promote();
         }
     }
 
@@ -245,16 +205,11 @@ final class DeviceCollector {
         return VIEW_AS.tensor(floats, DType.INT32);
     }
 
-    /** Waits for a block. Runs it again if there was too little room. */
-    private ActivationShard.Part finish(Block block, int[] capacities, Transfer arriving) {
-        int[] found;
-        try (arriving; var _ = TensorScope.open()) {
-            found = arriving.await().toInts();
-        }
-        int positions = block.tokens.length;
+    /** Makes sense of what came of a block. Runs it again if there was too little room. */
+    private ActivationShard.Part part(Block block, int[] capacities, int[] found) {
         int[] needed = capacities.clone();
         int entries = 0;
-        int at = positions;
+        int at = block.tokens.length;
         for (int g = 0; g < capacities.length; at += 1 + 2 * capacities[g++]) {
             int count = found[at];
             needed[g] = Math.max(needed[g], count);
@@ -262,8 +217,10 @@ final class DeviceCollector {
             // With an eighth to spare, as blocks differ.
             groups.get(g).capacity = Math.max(groups.get(g).capacity, count + count / 8);
         }
-        if (!Arrays.equals(needed, capacities)) return finish(block, needed, begin(block, needed, null));
-        return part(block, capacities, found, entries);
+        if (Arrays.equals(needed, capacities)) return part(block, capacities, found, entries);
+        try (var _ = TensorScope.open()) {
+            return part(block, needed, run(block, needed, null).toInts());
+        }
     }
 
     /** Sorts entries, by group and then position, by position: they stay in the order of features. */

@@ -6,7 +6,6 @@ import io.github.panascope.torch.Op;
 import io.github.panascope.torch.Shape;
 import io.github.panascope.torch.Tensor;
 import io.github.panascope.torch.TensorScope;
-import io.github.panascope.torch.Transfer;
 
 /**
  * The sums of {@link NeuronSums} over some rows, kept on a device: of each row in float64, and of rows in the fixed-point numbers of {@link ExactSums}, so that they are the same
@@ -35,15 +34,18 @@ final class DeviceSums implements AutoCloseable {
         }
     }
 
-    /** Adds y and y² of some rows, float64 [rows, pos, d_in]. */
-    void addNeurons(Tensor y, Tensor squares) {
+    /** Adds y and y², float64 [rows, pos, d_in], of the rows from (inclusive) to (exclusive). */
+    void addNeurons(Tensor y, Tensor squares, int firstRow, int endRow) {
         try (var _ = TensorScope.open()) {
-            add(0, Tensor.stack(1, y.sum(1, false), squares.sum(1, false)));
+            add(0, Tensor.stack(1, y.sum(1, false), squares.sum(1, false)).slice(0, firstRow, endRow));
         }
     }
 
-    /** Adds Σ x·y over the positions of each row, for features [rows, pos, features] of consecutive places and y, float64 [rows, pos, d_in]. */
-    void addProducts(int firstPlace, Tensor features, Tensor y) {
+    /**
+     * Adds Σ x·y over the positions of each row from (inclusive) to (exclusive), for features [rows, pos, features] of consecutive places and y, float64
+     * [rows, pos, d_in]. Those of the other rows are worked out too: a product's rounding may depend on its shape.
+     */
+    void addProducts(int firstPlace, Tensor features, Tensor y, int firstRow, int endRow) {
         long rows = y.size(0);
         long count = features.size(2);
         long step = Math.max(1, PRODUCTS_AT_ONCE / (rows * dIn * Double.BYTES));
@@ -51,7 +53,7 @@ final class DeviceSums implements AutoCloseable {
             long to = Math.min(count, from + step);
             try (var _ = TensorScope.open()) {
                 Tensor x = features.slice(2, from, to).to(DType.FLOAT64).transpose(1, 2);
-                add(2 + firstPlace + from, BMM.tensor(x, y));
+                add(2 + firstPlace + from, BMM.tensor(x, y).slice(0, firstRow, endRow));
             }
         }
     }
@@ -64,18 +66,9 @@ final class DeviceSums implements AutoCloseable {
         fraction.slice(0, line, end).add_(terms.sub(floor).mul(0x1p40).to(DType.INT64).sum(0, false));
     }
 
-    /** Begins to copy them to the host; for {@link #add(Transfer[], NeuronSums)}. */
-    Transfer[] transfer() {
-        try (var _ = TensorScope.open()) {
-            return new Transfer[] {Tensor.stack(0, whole, fraction).transferToHost()};
-        }
-    }
-
-    /** Waits for them, and adds them to others. */
-    static void add(Transfer[] arriving, NeuronSums to) {
-        try (var _ = TensorScope.open()) {
-            for (Transfer each : arriving) to.addAll(each.await().toLongs());
-        }
+    /** All of them, int64 [2, 2 + features, d_in], what is before the point first; on the device, in the innermost scope: for {@link NeuronSums#addAll(long[])}. */
+    Tensor all() {
+        return Tensor.stack(0, whole, fraction);
     }
 
     @Override

@@ -15,7 +15,7 @@ public final class LmMetrics {
     public static Tensor crossEntropyLossPerToken(Tensor logits, Tensor tokens) {
         try (var _ = TensorScope.open()) {
             long positions = requireTargets(logits, tokens);
-            Tensor targets = tokens.slice(1, 1, positions + 1).unsqueeze(-1);
+            Tensor targets = tokens.to(logits.device()).slice(1, 1, positions + 1).unsqueeze(-1);
             return logits.slice(1, 0, positions).to(DType.FLOAT32).logSoftmax(-1).gather(-1, targets).select(2, 0).mul(-1).promote();
         }
     }
@@ -29,7 +29,7 @@ public final class LmMetrics {
         try (var _ = TensorScope.open()) {
             Tensor losses = crossEntropyLossPerToken(logits, tokens);
             if (mask == null) return losses.mean().item();
-            Tensor counts = nextTokenMask(mask);
+            Tensor counts = nextTokenMask(mask.to(logits.device()));
             return masked(losses, counts).sum(DType.FLOAT32).item() / counts.sum(DType.INT64).item();
         }
     }
@@ -38,7 +38,7 @@ public final class LmMetrics {
     public static Tensor accuracyPerToken(Tensor logits, Tensor tokens) {
         try (var _ = TensorScope.open()) {
             long positions = requireTargets(logits, tokens);
-            return logits.slice(1, 0, positions).argmax(-1).eq(tokens.slice(1, 1, positions + 1)).promote();
+            return logits.slice(1, 0, positions).argmax(-1).eq(tokens.to(logits.device()).slice(1, 1, positions + 1)).promote();
         }
     }
 

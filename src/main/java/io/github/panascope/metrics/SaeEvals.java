@@ -7,6 +7,7 @@ import io.github.panascope.sae.Sae;
 import io.github.panascope.torch.ActivationHook;
 import io.github.panascope.torch.DType;
 import io.github.panascope.torch.Device;
+import io.github.panascope.torch.ReadAhead;
 import io.github.panascope.torch.Shape;
 import io.github.panascope.torch.Tensor;
 import io.github.panascope.torch.TensorScope;
@@ -86,18 +87,18 @@ public final class SaeEvals {
         SaeEvals evals = new SaeEvals(model, sae, batchSizePrompts, excludeSpecialTokens);
         int rows = (int) tokens.size(0);
         int sparse = Math.min(rows, sparsityRows);
-        try (Readings readings = new Readings()) {
+        try (ReadAhead batches = new ReadAhead()) {
             for (int start = 0; start < sparse; start += batchSizePrompts) {
                 int first = start;
                 int end = Math.min(sparse, start + batchSizePrompts);
-                readings.next(() -> evals.activations(tokens.slice(0, first, end)), evals::addActivations);
+                batches.next(() -> evals.activations(tokens.slice(0, first, end)), found -> evals.addActivations(found.toDoubles()));
             }
             int rowsAtOnce = model.device().isCpu() ? ROWS_AT_ONCE : (int) Math.max(1, LOGITS_ON_DEVICE / tokens.size(1));
             for (int start = 0; start < rows; start += rowsAtOnce) {
                 int first = start;
                 int end = Math.min(rows, start + rowsAtOnce);
-                readings.next(() -> evals.downstream(tokens.slice(0, first, end)), found -> {
-                    evals.addDownstream(found);
+                batches.next(() -> evals.downstream(tokens.slice(0, first, end)), found -> {
+                    evals.addDownstream(found.toDoubles());
                     progress.accept(end);
                 });
             }

@@ -9,6 +9,7 @@ import io.github.panascope.lens.RowsAtOnce;
 import io.github.panascope.sae.Sae;
 import io.github.panascope.torch.ActivationHook;
 import io.github.panascope.torch.DType;
+import io.github.panascope.torch.ReadAhead;
 import io.github.panascope.torch.Shape;
 import io.github.panascope.torch.Tensor;
 import io.github.panascope.torch.TensorScope;
@@ -56,12 +57,12 @@ public record SaeEvaluation(L0 l0, ExplainedVariance explainedVariance, Downstre
         Sums sums = new Sums(tokens.size(1), sae.config().dOut());
         try (var _ = TensorScope.open()) {
             LossMemory memory = LossMemory.of(model, Math.min(rows, rowsAtOnce) * tokens.size(1));
-            try (Readings readings = new Readings()) {
+            try (ReadAhead batches = new ReadAhead()) {
                 for (int start = 0; start < rows; start += rowsAtOnce) {
                     int first = start;
                     int end = Math.min(rows, start + rowsAtOnce);
-                    readings.next(() -> evaluate(model, sae, tokens.slice(0, first, end).to(model.device()), memory), found -> {
-                        sums.add(found);
+                    batches.next(() -> evaluate(model, sae, tokens.slice(0, first, end).to(model.device()), memory), found -> {
+                        sums.add(found.toDoubles());
                         progress.accept(end);
                     });
                 }
