@@ -7,7 +7,8 @@ import io.github.panascope.dashboard.FeatureDashboard.Tables;
 import io.github.panascope.lens.HookedTransformer;
 import io.github.panascope.sae.Sae;
 import io.github.panascope.torch.DType;
-import io.github.panascope.torch.Device;
+import io.github.panascope.torch.ReadAhead;
+import io.github.panascope.torch.Shape;
 import io.github.panascope.torch.Tensor;
 import io.github.panascope.torch.TensorScope;
 import io.github.panascope.torch.Torch;
@@ -36,6 +37,8 @@ public final class Dashboards {
     /** Activations that are held at once, of as many features as that is: 8 bytes each. */
     private static final int ENTRIES_AT_ONCE = 32 << 20;
     private static final int FEATURES_AT_ONCE = 4096;
+    /** Features whose logits come from a device together: 51 MB. */
+    private static final int FEATURES_IN_COPY = 256;
     /** How many numbers are looked at together, to see whether any of them needs to be looked at. */
     private static final int BLOCK = 256;
     static final double SMALLEST = 1e-6;
@@ -140,7 +143,7 @@ public final class Dashboards {
         }
         int before = Torch.threads();
         Torch.setThreads(1);
-        int workers = sae.device().equals(Device.CPU) ? threads : 1;
+        int workers = threads;
         try (TensorScope scope = TensorScope.shared(); ExecutorService pool = Executors.newFixedThreadPool(workers, Thread.ofPlatform().daemon().name("panascope-dashboard-", 0).factory())) {
             try {
                 // Pairs of all with all, each once, are half the work of all with those wanted, where these are most.
@@ -163,6 +166,10 @@ public final class Dashboards {
         final Tensor logitsOfGroup;
 
         Memory(TensorScope scope) {
+            if (!sae.device().isCpu()) {
+                logitsOfGroup = null; // one is enough: all are made by one thread
+                return;
+            }
             try (var _ = TensorScope.open()) {
                 logitsOfGroup = scope.adopt(directions.logitsMemory());
             }
@@ -183,19 +190,16 @@ public final class Dashboards {
 
     private <T> void batch(ExecutorService pool, Queue<Memory> idle, int[] chosen, int[] features, Function<FeatureDashboard, T> made, Consumer<T> consumer) {
         Column[] columns = corpus.columns(features, dSae);
+        if (!sae.device().isCpu()) {
+            onDevice(pool, idle, chosen, columns, made, consumer);
+            return;
+        }
         List<Future<List<Callable<T>>>> running = new ArrayList<>();
-        for (int start = 0; start < features.length;) {
-            int first = start, group = features[start] / Directions.GROUP;
-            while (start < features.length && features[start] / Directions.GROUP == group) start++;
-            int end = start;
-            running.add(pool.submit(() -> {
-                Memory memory = idle.remove();
-                try {
-                    return group(memory, group, chosen, Arrays.copyOfRange(columns, first, end), made);
-                } finally {
-                    idle.add(memory);
-                }
-            }));
+        for (int start = 0, end; start < columns.length; start = end) {
+            int first = start, group = group(columns[start]);
+            end = endOfGroup(columns, start);
+            int last = end;
+            running.add(pool.submit(() -> with(idle, memory -> group(memory, group, chosen, Arrays.copyOfRange(columns, first, last), made))));
         }
         finished(() -> {
             for (int i = 0; i < running.size(); i++) {
@@ -204,6 +208,79 @@ public final class Dashboards {
                 for (Future<T> each : finished) consumer.accept(each.get());
             }
         });
+    }
+
+    /** As many features at a time as fill a copy from the device; the statistics of some are made while it is at work on the next, and on many threads. */
+    private <T> void onDevice(ExecutorService pool, Queue<Memory> idle, int[] chosen, Column[] columns, Function<FeatureDashboard, T> made, Consumer<T> consumer) {
+        int[] among = config.correlatedFeatures() == DashboardConfig.Among.ALL ? null : chosen;
+        int dOut = sae.config().dOut();
+        int vocabulary = directions.exist() ? directions.vocabulary() : 0;
+        try (ReadAhead ahead = new ReadAhead(); TensorScope scope = TensorScope.open()) {
+            Tensor memory = scope.adopt(directions.logitsMemory());
+            for (int start = 0; start < columns.length; start += FEATURES_IN_COPY) {
+                Column[] some = Arrays.copyOfRange(columns, start, Math.min(columns.length, start + FEATURES_IN_COPY));
+                ahead.next(() -> decoderAndLogits(some, memory), found -> {
+                    float[] rows = found.toFloats();
+                    List<Future<FeatureDashboard>> running = new ArrayList<>();
+                    for (int i = 0; i < some.length; i++) {
+                        Column column = some[i];
+                        int at = i * (dOut + vocabulary);
+                        running.add(pool.submit(() -> with(idle, own -> {
+                            float[] direction = Arrays.copyOfRange(rows, at, at + dOut);
+                            float[] logits = vocabulary == 0 ? null : own.logits;
+                            if (logits != null) System.arraycopy(rows, at + dOut, logits, 0, vocabulary);
+                            return one(column, own.correlations.of(column, among), direction, logits);
+                        })));
+                    }
+                    finished(() -> {
+                        List<Future<T>> ready = new ArrayList<>();
+                        for (int i = 0; i < some.length; i++) {
+                            FeatureDashboard dashboard = running.set(i, null).get();
+                            FeatureDashboard whole = ablations == null ? dashboard : ablations.of(dashboard, some[i], corpus);
+                            ready.add(pool.submit(() -> made.apply(whole)));
+                        }
+                        for (Future<T> each : ready) consumer.accept(each.get());
+                    });
+                });
+            }
+        }
+    }
+
+    /** Of features, ascending: the row of W_dec and the logits of each, side by side, float32 [features, d_out + d_vocab] on the device. */
+    private Tensor decoderAndLogits(Column[] columns, Tensor memory) {
+        List<Tensor> decoders = new ArrayList<>();
+        List<Tensor> logits = new ArrayList<>();
+        for (int start = 0, end; start < columns.length; start = end) {
+            int group = group(columns[start]);
+            end = endOfGroup(columns, start);
+            long[] inGroup = Arrays.stream(columns, start, end).mapToLong(column -> column.feature - (long) group * Directions.GROUP).toArray();
+            Tensor wanted = Tensor.of(inGroup, Shape.of(inGroup.length), sae.device());
+            decoders.add(directions.decoder(group).indexSelect(0, wanted).to(DType.FLOAT32));
+            Tensor ofGroup = directions.logits(group, memory);
+            if (ofGroup != null) logits.add(ofGroup.indexSelect(0, wanted).to(DType.FLOAT32));
+        }
+        Tensor all = Tensor.cat(0, decoders.toArray(Tensor[]::new));
+        return logits.isEmpty() ? all : Tensor.cat(1, all, Tensor.cat(0, logits.toArray(Tensor[]::new)));
+    }
+
+    private static int group(Column column) {
+        return column.feature / Directions.GROUP;
+    }
+
+    /** Where the features of the group that begins at {@code start} end. */
+    private static int endOfGroup(Column[] columns, int start) {
+        int end = start;
+        while (end < columns.length && group(columns[end]) == group(columns[start])) end++;
+        return end;
+    }
+
+    private static <T> T with(Queue<Memory> idle, Function<Memory, T> work) {
+        Memory memory = idle.remove();
+        try {
+            return work.apply(memory);
+        } finally {
+            idle.add(memory);
+        }
     }
 
     private interface Waiting {

@@ -1,5 +1,6 @@
 package io.github.panascope.lens;
 
+import io.github.panascope.torch.DType;
 import io.github.panascope.torch.Shape;
 import io.github.panascope.torch.Tensor;
 import io.github.panascope.torch.TensorScope;
@@ -46,19 +47,20 @@ public record TestPrompt(List<String> promptTokens, List<List<String>> answerTok
         List<Position> positions = new ArrayList<>();
         try (var _ = TensorScope.open()) {
             Tensor logits = model.forward(Tensor.of(ids, Shape.of(answers.size(), length))).hooks(hooks).logits(promptIds.length - 1, length - 1);
+            int vocabulary = (int) logits.size(-1), width = answers.size() * vocabulary;
+            Tensor byStep = logits.transpose(0, 1).to(DType.FLOAT32); // [step, answer, d_vocab]
+            float[] both = Tensor.stack(0, byStep, byStep.softmax(-1)).toFloats(); // read together: each reading waits for the device
             for (int i = 0; i < answerLength; i++) {
-                int step = i;
+                int step = i, probsOfStep = (answerLength + step) * width;
                 List<Integer> targets = answerIds.stream().map(answer -> answer[step]).toList();
-                positions.add(position(logits.select(1, i), targets, tokenizer, topK));
+                positions.add(position(Arrays.copyOfRange(both, step * width, (step + 1) * width), Arrays.copyOfRange(both, probsOfStep, probsOfStep + width), vocabulary, targets, tokenizer, topK));
             }
         }
         return new TestPrompt(tokenizer.tokens(promptIds), answerIds.stream().map(tokenizer::tokens).toList(), List.copyOf(positions));
     }
 
-    /** {@code logits} is [answer, d_vocab]; each answer is looked up in its own row, the top in the first. */
-    private static Position position(Tensor logits, List<Integer> targets, Tokenizer tokenizer, int topK) {
-        int vocabulary = (int) logits.size(-1);
-        float[] values = logits.toFloats(), probs = logits.to(io.github.panascope.torch.DType.FLOAT32).softmax(-1).toFloats();
+    /** Logits and probabilities are [answer, d_vocab]; each answer is looked up in its own row, the top in the first. */
+    private static Position position(float[] values, float[] probs, int vocabulary, List<Integer> targets, Tokenizer tokenizer, int topK) {
         List<Candidate> answers = new ArrayList<>();
         for (int row = 0; row < targets.size(); row++) {
             int at = row * vocabulary, token = targets.get(row);
