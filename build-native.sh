@@ -81,6 +81,7 @@ compile() { # folder, extra flags
   "$CC" -std=c11 "${common[@]}" native/test/psc_test.c -o "$dir/psc_test" -L"$dir" -lpanascope -lm \
     -Wl,-rpath,"$PWD/$dir" -Wl,-rpath-link,"$LIB"
   "$CC" -std=c11 "${common[@]}" -shared native/test/consumer.c -o "$dir/libconsumer.so"
+  "$CXX" "${cxx[@]}" "${common[@]}" -shared -DNDEBUG native/test/counters.cpp -o "$dir/libcounters.so" -L"$LIB" -ltorch_cpu -lc10 -Wl,-rpath,"$LIB"
 }
 
 # --- the stand-in for CUDA (native/test/standin.cpp): a libtorch folder of its own, for tests, and never in a jar

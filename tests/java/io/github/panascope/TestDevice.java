@@ -34,6 +34,16 @@ public final class TestDevice {
         return tensor.to(DEVICE);
     }
 
+    /** The library of the stand-in for CUDA, if there is one where LIBTORCH points. */
+    public static Path standIn() {
+        return Path.of(System.getenv("LIBTORCH"), "lib", "libtorch_cuda.so");
+    }
+
+    /** Whether tests run on the stand-in for CUDA. */
+    public static boolean isStandIn() {
+        return !DEVICE.isCpu() && DEVICE.describe().name().startsWith("Stand-in");
+    }
+
     /** Whether the libtorch that the tests were told to use is there; the stand-in is not made for every version. */
     static boolean isThere() {
         String libtorch = System.getenv("LIBTORCH");
