@@ -5,6 +5,7 @@
 #include <c10/core/Allocator.h>
 #include <c10/core/CPUAllocator.h>
 
+#include <algorithm>
 #include <atomic>
 #include <map>
 #include <mutex>
@@ -48,7 +49,9 @@ std::unique_ptr<at::ObserverContext> begin(const at::RecordFunction &function) {
   if (!counting) return nullptr;
   const std::string name = function.name();
   operators++;
-  flops += flops_of(name, function.inputs());
+  // Called out of TorchScript, the inputs are the interpreter's whole stack, and the operator's own are its end.
+  const auto inputs = function.inputs();
+  flops += flops_of(name, inputs.slice(inputs.size() - std::min(function.num_inputs(), inputs.size())));
   std::lock_guard<std::mutex> hold(lock);
   names[name]++;
   return nullptr;

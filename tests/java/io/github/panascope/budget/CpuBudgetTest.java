@@ -68,7 +68,7 @@ class CpuBudgetTest {
         found.put("cell", counted(() -> small.cell(32)));
         int[] round = new int[1];
         found.put("dashboards", counted(() -> small.dashboards(folder.resolve("plain" + round[0]++), 32, DashboardConfig.DEFAULT)));
-        found.put("ablation", counted(() -> small.dashboards(folder.resolve("ablation" + round[0]++), 8, DashboardConfig.DEFAULT.performAblationExperiments(true))));
+        found.put("ablation", counted(() -> small.dashboards(folder.resolve("ablation" + round[0]++), 8, DashboardConfig.DEFAULT.performAblationExperiments(true).groups(2, 3, 2))));
         found.put("prompt", counted(() -> small.prompt()));
         if ("write".equals(System.getProperty("panascope.budgets"))) {
             Map<String, Object> recorded = new LinkedHashMap<>();
