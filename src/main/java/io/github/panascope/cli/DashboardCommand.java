@@ -84,8 +84,8 @@ final class DashboardCommand implements Callable<Integer> {
     @Option(names = "--seed", paramLabel = "N", defaultValue = "0", description = "of the draw of sequences (default: ${DEFAULT-VALUE})")
     private long seed;
 
-    @Option(names = "--shard-rows", paramLabel = "N", defaultValue = "256", description = "rows after which a run can go on when it was ended (default: ${DEFAULT-VALUE})")
-    private int shardRows;
+    @Option(names = "--shard-rows", paramLabel = "N", description = "rows after which a run can go on when it was ended (default: 256, on a GPU eight times --rows-at-once)")
+    private Integer shardRows;
 
     @Option(names = "--threads", paramLabel = "N", description = "default: as many as libtorch takes")
     private Integer threads;
@@ -98,7 +98,7 @@ final class DashboardCommand implements Callable<Integer> {
     @Override
     public Integer call() {
         parseRows();
-        if (shardRows < 1) throw new InputException("--shard-rows should be at least 1, not " + shardRows + ".");
+        if (shardRows != null && shardRows < 1) throw new InputException("--shard-rows should be at least 1, not " + shardRows + ".");
         if (threads != null && threads < 1) throw new InputException("--threads should be at least 1, not " + threads + ".");
         if (prompt != null && prompt.isEmpty()) throw new InputException("--prompt should not be empty.");
         if (numTopFeatures < 1) throw new InputException("--num-top-features should be at least 1, not " + numTopFeatures + ".");
@@ -134,7 +134,7 @@ final class DashboardCommand implements Callable<Integer> {
         if (there <= firstRow) throw new InputException("the dataset has only " + many + "; --rows " + rows + " begins after them.");
         if (there < endRow) input.print("The dataset has " + many + ", fewer than asked for.");
         try (FeatureStore store = writer.open(state, out.toAbsolutePath().resolveSibling("features"), chosen, config)) {
-            writer.collect(store, firstRow, Math.min(endRow, there), shardRows);
+            writer.collect(store, firstRow, Math.min(endRow, there), shardRows == null ? text.inShard(writer.device()) : shardRows);
             if (firstRow > 0) {
                 input.print("Collected rows " + firstRow + " to " + (Math.min(endRow, there) - 1) + " in " + store.folder() + "; `panascope merge` joins them with the others.");
                 return;

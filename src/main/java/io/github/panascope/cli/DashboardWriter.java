@@ -14,6 +14,7 @@ import io.github.panascope.hub.InputException;
 import io.github.panascope.lens.HookedTransformer;
 import io.github.panascope.sae.Neuronpedia;
 import io.github.panascope.sae.Sae;
+import io.github.panascope.torch.Device;
 import io.github.panascope.torch.TensorScope;
 import io.github.panascope.torch.Torch;
 import java.io.IOException;
@@ -101,11 +102,16 @@ final class DashboardWriter implements AutoCloseable {
         }
     }
 
+    /** Where features are collected. */
+    Device device() {
+        return model.device();
+    }
+
     /** The folder named, or else one for these features among those of {@code parent}. */
     FeatureStore open(Path named, Path parent, int[] features, DashboardConfig config) {
         int[] sorted = Arrays.stream(features).sorted().toArray();
         // What nobody will look into need not be encoded.
-        FeatureStore.Identity all = FeatureCollector.identity(model, sae, text, rows.context());
+        FeatureStore.Identity all = FeatureCollector.identity(model, sae, text, rows.context(), rows.atOnce());
         FeatureStore.Identity identity = config.correlatedFeatures() == DashboardConfig.Among.ALL ? all : FeatureCollector.identityOfChosen(all, sorted);
         return named != null ? FeatureStore.open(named, identity, sorted, sae.config().dIn()) : FeatureStore.openWithin(parent, identity, sorted, sae.config().dIn());
     }

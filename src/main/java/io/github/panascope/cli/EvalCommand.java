@@ -78,8 +78,10 @@ final class EvalCommand implements Callable<Integer> {
 
     private void report(Sae sae, SaeEvals evals, int rows, int context, String name) {
         Map<String, Map<String, Double>> metrics = new LinkedHashMap<>(evals.metrics());
-        metrics.put("token_stats", Map.of("total_tokens_eval_reconstruction", (double) rows * context,
-                "total_tokens_eval_sparsity_variance", (double) Math.min(rows, batchSizePrompts * sparsityBatches) * context));
+        Map<String, Double> tokens = new LinkedHashMap<>();
+        tokens.put("total_tokens_eval_reconstruction", (double) rows * context);
+        tokens.put("total_tokens_eval_sparsity_variance", (double) Math.min(rows, batchSizePrompts * sparsityBatches) * context);
+        metrics.put("token_stats", tokens);
         metrics.forEach((group, values) -> {
             input.print(group);
             values.forEach((metric, value) -> input.print(String.format(Locale.ROOT, "  %-36s %.6g", metric, value)));

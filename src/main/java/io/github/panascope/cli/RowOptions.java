@@ -3,9 +3,11 @@ package io.github.panascope.cli;
 import io.github.panascope.hub.Dataset;
 import io.github.panascope.hub.InputException;
 import io.github.panascope.lens.HookedTransformer;
+import io.github.panascope.lens.RowsAtOnce;
 import io.github.panascope.lens.TokenDataset;
 import io.github.panascope.lens.Tokenization;
 import io.github.panascope.sae.Sae;
+import io.github.panascope.torch.Device;
 import java.util.Arrays;
 import java.util.function.Consumer;
 import java.util.stream.Collectors;
@@ -14,11 +16,17 @@ import picocli.CommandLine.Option;
 
 /** Which documents to read, and how rows of tokens are made of them; the same for every command that does so as TransformerLens. */
 final class RowOptions {
+    private static final int SHARD_ROWS = 256;
+    private static final int BATCHES_IN_SHARD = 8;
+
     @Mixin private DatasetOptions dataset;
     @Mixin private ContextOptions context;
 
     @Option(names = "--tokenization", paramLabel = "character-chunks|whitespace-chunks|per-document", defaultValue = "character-chunks", description = "TransformerLens's algorithm until 2.17 (default), of 2.18, or of later 3.x")
     private String tokenization;
+
+    @Option(names = "--rows-at-once", paramLabel = "N", description = "rows that run together; fewer need less memory (default: 8, on a GPU as many as make 32,768 tokens; on the CPU features are always collected from 8)")
+    private Integer rowsAtOnce;
 
     /**
      * Rows of tokens.
@@ -27,13 +35,20 @@ final class RowOptions {
      * @param context tokens in a row
      * @param name    of the dataset, for people
      * @param how     they were made
+     * @param atOnce  how many run together
      */
-    record Rows(TokenDataset tokens, int context, String name, String how) {}
+    record Rows(TokenDataset tokens, int context, String name, String how, int atOnce) {
+        /** Rows after which what was collected is kept on the disk, if nobody says otherwise: off the CPU that takes longer than to collect a batch. */
+        int inShard(Device device) {
+            return device.isCpu() ? SHARD_ROWS : BATCHES_IN_SHARD * atOnce;
+        }
+    }
 
     private Dataset documents;
 
     /** Complains about what was asked for before anything takes time. */
     void check(InputOptions input) {
+        if (rowsAtOnce != null && rowsAtOnce < 1) throw new InputException("--rows-at-once should be at least 1, not " + rowsAtOnce + ".");
         algorithm();
         if (dataset.isNamed()) documents = dataset.open(null, input.hub());
     }
@@ -54,7 +69,7 @@ final class RowOptions {
             tokens = documents.isTokenized() ? TokenDataset.ofTokens(consumer -> documents.forEachTokens(counted(consumer, done, progress)), model.config().dVocab(), size, limit)
                     : TokenDataset.tokenizeAndConcatenate(consumer -> documents.forEach(counted(consumer, done, progress)), model.tokenizer(), algorithm(), size, sae.config().prependBos(), limit);
         }
-        return new Rows(tokens, size, name, how);
+        return new Rows(tokens, size, name, how, rowsAtOnce == null ? RowsAtOnce.on(model.device(), size) : rowsAtOnce);
     }
 
     private static <T> Consumer<T> counted(Consumer<T> consumer, long[] done, Progress progress) {

@@ -41,7 +41,6 @@ final class TutorialCommand implements Callable<Integer> {
     private static final int TOP_K = 10;
     /** Rows on which another dtype is compared with float32. */
     private static final int ERROR_ROWS = 4;
-    private static final int SHARD_ROWS = 256;
     private static final String DASHBOARDS = "demo_feature_dashboards.html", HISTOGRAM = "l0_histogram.html", METRICS = "metrics.json", REPORT = "index.html";
 
     @Mixin private InputOptions input;
@@ -87,7 +86,7 @@ final class TutorialCommand implements Callable<Integer> {
             int used = Math.min(rows, tokens.rows());
             input.print("Tokenized " + tokens.documents() + " documents into " + tokens.rowsInAll() + " rows of " + all.context() + " tokens (" + all.how() + ")"
                     + (used < rows ? "; fewer than the " + rows + " rows asked for" : ""));
-            SaeEvaluation evaluation = timed("metrics", () -> evaluate(model, sae, tokens, used));
+            SaeEvaluation evaluation = timed("metrics", () -> evaluate(model, sae, all, used));
             Metrics.DTypeError error = sae.dtype() == DType.FLOAT32 ? null : timed("dtype_error", () -> dtypeError(device, model, sae, tokens, Math.min(used, ERROR_ROWS)));
             Metrics.Prompt result = timed("prompt", () -> prompt(model, sae));
             String list = neuronpedia(sae, Arrays.stream(chosen).boxed().toList());
@@ -106,10 +105,10 @@ final class TutorialCommand implements Callable<Integer> {
 
     // ------------------------------------------------------------------------------------------------- the steps
 
-    private SaeEvaluation evaluate(HookedTransformer model, Sae sae, TokenDataset tokens, int used) {
+    private SaeEvaluation evaluate(HookedTransformer model, Sae sae, RowOptions.Rows text, int used) {
         SaeEvaluation evaluation;
         try (var _ = TensorScope.open(); Progress progress = new Progress("L0 and losses, rows", input.quiet())) {
-            evaluation = SaeEvaluation.run(model, sae, tokens.batch(0, used), done -> progress.update(done, used));
+            evaluation = SaeEvaluation.run(model, sae, text.tokens().batch(0, used), text.atOnce(), done -> progress.update(done, used));
         }
         input.print("average l0 " + evaluation.l0().mean());
         printLosses(evaluation.loss());
@@ -169,7 +168,7 @@ final class TutorialCommand implements Callable<Integer> {
         List<Metrics.Feature> shown = new ArrayList<>();
         DashboardConfig config = DashboardConfig.DEFAULT.correlatedFeatures(correlated);
         try (DashboardWriter writer = new DashboardWriter(input, model, sae, text, null); FeatureStore store = writer.open(null, out.resolve("features"), chosen, config)) {
-            writer.collect(store, 0, Math.min(dashboardRows, text.tokens().rows()), SHARD_ROWS);
+            writer.collect(store, 0, Math.min(dashboardRows, text.tokens().rows()), text.inShard(model.device()));
             writer.write(store, config, chosen, new DashboardWriter.Places(out.resolve(DASHBOARDS), null, null, null), null, dashboard -> shown.add(Metrics.Feature.of(dashboard, model.tokenizer())));
         }
         return shown;
