@@ -42,7 +42,7 @@ namespace {
 constexpr int kDevices = 2;
 constexpr size_t kRegion = size_t{96} << 30;  // of address space, not of memory
 constexpr size_t kRounded = 512;
-constexpr size_t kLarge = 16 << 20;
+constexpr size_t kLarge = 1 << 20;
 
 thread_local int kernel_depth = 0;  // what a kernel does inside is not the program's doing
 thread_local c10::DeviceIndex device_index = 0;
@@ -123,7 +123,7 @@ struct Block {
 // One region for both devices, so that all of it can be protected at once.
 class Memory {
  public:
-  std::atomic<int64_t> limit{from_environment("STANDIN_LIMIT", int64_t{64} << 30)};
+  std::atomic<int64_t> limit{from_environment("STANDIN_LIMIT", int64_t{8} << 30)};
 
   Memory() : protect_(from_environment("STANDIN_PROTECT", 0) != 0) {
     void *got = mmap(nullptr, kRegion, access(false), MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);

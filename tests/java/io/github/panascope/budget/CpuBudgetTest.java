@@ -6,6 +6,8 @@ import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import io.github.panascope.LeakCheck;
 import io.github.panascope.dashboard.DashboardConfig;
+import io.github.panascope.lens.RowsAtOnce;
+import io.github.panascope.torch.Device;
 import io.github.panascope.torch.Torch;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -65,7 +67,7 @@ class CpuBudgetTest {
     @Test
     void libtorchIsAskedForNoMoreThanBefore() throws IOException {
         Map<String, Counts> found = new LinkedHashMap<>();
-        found.put("cell", counted(() -> small.cell(32)));
+        found.put("cell", counted(() -> small.cell(32, RowsAtOnce.on(Device.CPU, SmallCase.CONTEXT))));
         int[] round = new int[1];
         found.put("dashboards", counted(() -> small.dashboards(folder.resolve("plain" + round[0]++), 32, DashboardConfig.DEFAULT)));
         found.put("ablation", counted(() -> small.dashboards(folder.resolve("ablation" + round[0]++), 8, DashboardConfig.DEFAULT.performAblationExperiments(true).groups(2, 3, 2))));

@@ -69,9 +69,9 @@ final class SmallCase implements AutoCloseable {
     }
 
     /** The tutorial's cell: L0 and three losses. */
-    SaeEvaluation cell(int rows) {
+    SaeEvaluation cell(int rows, int rowsAtOnce) {
         try (var _ = TensorScope.open()) {
-            return SaeEvaluation.run(model, loaded, tokens(rows));
+            return SaeEvaluation.run(model, loaded, tokens(rows), rowsAtOnce, done -> { });
         }
     }
 

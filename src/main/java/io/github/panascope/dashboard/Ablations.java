@@ -28,8 +28,8 @@ import java.util.stream.LongStream;
  * positions, as two rows of one batch; logits are made for the sequence's positions alone. On a GPU many sequences are a batch, and are read together.
  */
 final class Ablations {
-    /** Positions of a batch whose logits are held at once on a GPU, a few times over: 1.6 GB each time. */
-    private static final int POSITIONS_ON_DEVICE = 4096;
+    /** Positions of a batch whose logits are held at once on a GPU, twice, and a few times over: 0.8 GB each time. */
+    private static final int POSITIONS_ON_DEVICE = 2048;
 
     private final HookedTransformer model;
     private final Sae sae;

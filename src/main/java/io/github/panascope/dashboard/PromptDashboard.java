@@ -27,8 +27,8 @@ import java.util.TreeMap;
 public final class PromptDashboard {
     /** Pairs of a feature and a position whose log-probabilities are held at once. */
     private static final int PAIRS_AT_ONCE = 256;
-    /** The same on a GPU: 0.8 GB, a few times over. */
-    private static final int PAIRS_ON_DEVICE = 4096;
+    /** The same on a GPU: 0.4 GB, a few times over. */
+    private static final int PAIRS_ON_DEVICE = 2048;
     private static final float[] NONE = new float[0];
 
     /** By what features are ranked at a token, under SAEDashboard's names. */
