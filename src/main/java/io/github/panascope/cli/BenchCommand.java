@@ -10,6 +10,7 @@ import io.github.panascope.hub.Dataset;
 import io.github.panascope.hub.Hub;
 import io.github.panascope.hub.InputException;
 import io.github.panascope.lens.HookedTransformer;
+import io.github.panascope.lens.RowsAtOnce;
 import io.github.panascope.lens.TokenDataset;
 import io.github.panascope.lens.Tokenization;
 import io.github.panascope.lens.Tokenizer;
@@ -64,6 +65,9 @@ final class BenchCommand implements Callable<Integer> {
     @Option(names = "--dtype", paramLabel = "float32|bfloat16", defaultValue = "float32", description = "of the model and the SAE (default: ${DEFAULT-VALUE})")
     private String dtypeName;
 
+    @Option(names = "--device", paramLabel = "cpu|cuda|cuda:N|mps", defaultValue = "cpu", description = "where models and SAEs run (default: ${DEFAULT-VALUE})")
+    private String deviceName;
+
     @Option(names = "--exact", description = "without fused operators and shortcuts")
     private boolean exact;
 
@@ -93,6 +97,7 @@ final class BenchCommand implements Callable<Integer> {
 
     private final Map<String, Object> results = new LinkedHashMap<>();
     private DType dtype;
+    private Device device;
 
     @Override
     public Integer call() {
@@ -100,6 +105,11 @@ final class BenchCommand implements Callable<Integer> {
         if (!dtypeName.matches("float32|bfloat16")) throw new InputException("--dtype should be float32 or bfloat16, not '" + dtypeName + "'.");
         dtype = DType.ofName(dtypeName);
         Outputs.requireFile("--json", json);
+        try {
+            device = Device.parse(deviceName).requireUsable();
+        } catch (IllegalArgumentException e) {
+            throw new InputException("--device " + deviceName + ": " + e.getMessage() + ".", e);
+        }
         Path folder = null;
         try {
             folder = Files.createTempDirectory("panascope-bench");
@@ -114,7 +124,7 @@ final class BenchCommand implements Callable<Integer> {
     }
 
     private void run(Path folder) throws IOException {
-        System.out.printf(Locale.ROOT, "panascope %s, libtorch %s, %d threads, %s%s; medians of %d%n", Version.number(), Torch.version(), Torch.threads(), dtypeName, exact ? ", exact" : "", repeats);
+        System.out.printf(Locale.ROOT, "panascope %s, libtorch %s, %s, %d threads, %s%s; medians of %d%n", Version.number(), Torch.version(), device + (device.describe().name().isEmpty() ? "" : " (" + device.describe().name() + ")"), Torch.threads(), dtypeName, exact ? ", exact" : "", repeats);
         results.put("threads", Torch.threads());
         results.put("dtype", dtypeName);
         if (wants(Part.TOKENIZE)) tokenize();
@@ -136,11 +146,11 @@ final class BenchCommand implements Callable<Integer> {
     }
 
     private HookedTransformer model(Path folder) {
-        return HookedTransformer.fromPretrained(folder.toString(), new HookedTransformer.Options(WeightProcessing.DEFAULT, Device.CPU, dtype, exact), Hub.fromEnvironment());
+        return HookedTransformer.fromPretrained(folder.toString(), new HookedTransformer.Options(WeightProcessing.DEFAULT, device, dtype, exact), Hub.fromEnvironment());
     }
 
     private Sae sae(Path folder) {
-        Sae loaded = Sae.fromPretrained(folder.toString(), Device.CPU, dtype, Hub.fromEnvironment());
+        Sae loaded = Sae.fromPretrained(folder.toString(), device, dtype, Hub.fromEnvironment());
         return exact ? loaded.exact() : loaded;
     }
 
@@ -148,7 +158,7 @@ final class BenchCommand implements Callable<Integer> {
     private void writeSae(Path folder) {
         BenchCase.writeSae(folder, WIDTH, 0);
         double threshold;
-        try (var _ = TensorScope.open(); HookedTransformer model = model(folder); Sae sae = Sae.fromPretrained(folder.toString())) {
+        try (var _ = TensorScope.open(); HookedTransformer model = model(folder); Sae sae = Sae.fromPretrained(folder.toString(), device, DType.FLOAT32, Hub.fromEnvironment())) {
             Tensor activation = model.forward(tokens(2)).stopAtLayer(BenchCase.LAYER).to(DType.FLOAT32).slice(1, 1, CONTEXT);
             Tensor products = activation.reshape(-1, WIDTH).sub(sae.weight("b_dec")).matmul(sae.weight("W_enc"));
             threshold = products.reshape(-1).topk(products.size(0) * L0)[0].slice(0, products.size(0) * L0 - 1, products.size(0) * L0).item();
@@ -250,7 +260,7 @@ final class BenchCommand implements Callable<Integer> {
         Path state = folder.resolve("features");
         try (FeatureStore store = FeatureStore.open(state, FeatureCollector.identity(model, sae, "random", CONTEXT), features, sae.config().dIn());
                 DashboardPage page = new DashboardPage(new DashboardPage.Header("bench", Map.of(), null), model.tokenizer())) {
-            FeatureCollector.collect(model, sae, store, row -> rows[(int) row], 0, rows.length, CONTEXT, 256, Torch.threads(), done -> { });
+            FeatureCollector.collect(model, sae, store, row -> rows[(int) row], 0, rows.length, CONTEXT, model.device().isCpu() ? 256 : 8 * RowsAtOnce.on(model.device(), CONTEXT), Torch.threads(), done -> { });
             Dashboards.of(model, sae, store, DashboardConfig.DEFAULT).forEach(features, Torch.threads(), page::pack, page::add);
             page.write(folder.resolve("page.html"));
         } finally {
@@ -266,19 +276,19 @@ final class BenchCommand implements Callable<Integer> {
      * @param rows of activations
      */
     private void roofline(HookedTransformer model, Sae sae, Tensor tokens) {
-        int batch = 8, positions = batch * CONTEXT;
-        Tensor some = tokens.slice(0, 0, Math.min(batch, tokens.size(0)));
+        int batch = (int) Math.min(RowsAtOnce.on(device, CONTEXT), tokens.size(0)), positions = batch * CONTEXT, encoded = Math.min(positions, device.isCpu() ? 256 : 8192);
+        Tensor some = tokens.slice(0, 0, batch).to(device);
         double copied = bandwidth();
         System.out.printf(Locale.ROOT, "%nroofline: memory is copied at %.1f GB/s%n  %-28s %9s %9s %9s %12s %10s%n", copied, "phase", "GFLOP", "GB", "ms", "GFLOP/s", "of GEMM");
         Tensor resid = model.forward(some).stopAtLayer(BenchCase.LAYER);
         int[][] block = {{WIDTH, 3 * WIDTH}, {WIDTH, WIDTH}, {WIDTH, 4 * WIDTH}, {4 * WIDTH, WIDTH}};
         phase("one block", positions, block, () -> model.forward(some).startAtLayer(BenchCase.LAYER, resid).stopAtLayer(BenchCase.LAYER + 1));
         phase("loss", positions - batch, new int[][] {{WIDTH, BenchCase.VOCABULARY}}, () -> model.forward(some).startAtLayer(LAYERS - 1, resid).lossPerToken(), () -> model.forward(some).startAtLayer(LAYERS - 1, resid).stopAtLayer(LAYERS));
-        Tensor chunk = resid.reshape(-1, WIDTH).slice(0, 0, 256);
-        phase("encode", 256, new int[][] {{WIDTH, BenchCase.FEATURES}}, () -> sae.encode(chunk));
+        Tensor chunk = resid.reshape(-1, WIDTH).slice(0, 0, encoded);
+        phase("encode", encoded, new int[][] {{WIDTH, BenchCase.FEATURES}}, () -> sae.encode(chunk));
         Tensor features = sae.encode(chunk);
         double decode = time(() -> scoped(() -> sae.decode(features))).seconds;
-        System.out.printf(Locale.ROOT, "  %-28s %9s %9.3f %9.1f   the product of all would be %.2f GFLOP%n%n", "decode", "-", 256.0 * L0 * WIDTH * 4 / GIGA, decode * 1e3, 2.0 * 256 * BenchCase.FEATURES * WIDTH / GIGA);
+        System.out.printf(Locale.ROOT, "  %-28s %9s %9.3f %9.1f   the product of all would be %.2f GFLOP%n%n", "decode", "-", (double) encoded * L0 * WIDTH * 4 / GIGA, decode * 1e3, 2.0 * encoded * BenchCase.FEATURES * WIDTH / GIGA);
     }
 
     private void phase(String name, int rows, int[][] products, Runnable work) {
@@ -312,12 +322,12 @@ final class BenchCommand implements Callable<Integer> {
     }
 
     private Tensor random(int rows, int columns) {
-        return Op.of("aten::randn", "").tensor(new long[] {rows, columns}).to(dtype);
+        return Op.of("aten::randn", "").tensor(new long[] {rows, columns}).to(dtype).to(device);
     }
 
-    private static double bandwidth() {
+    private double bandwidth() {
         try (var _ = TensorScope.open()) {
-            Tensor from = Tensor.zeros(DType.FLOAT32, Shape.of(1 << 26)), to = Tensor.zeros(DType.FLOAT32, Shape.of(1 << 26));
+            Tensor from = Tensor.zeros(DType.FLOAT32, Shape.of(1 << 26), device), to = Tensor.zeros(DType.FLOAT32, Shape.of(1 << 26), device);
             double best = Double.MAX_VALUE;
             for (int i = 0; i < 5; i++) best = Math.min(best, seconds(() -> to.copy_(from)));
             return 2.0 * 4 * (1 << 26) / best / GIGA;
@@ -334,9 +344,11 @@ final class BenchCommand implements Callable<Integer> {
         }
     }
 
-    private static double seconds(Runnable work) {
+    private double seconds(Runnable work) {
+        device.synchronize(); // with what it was asked to do before
         long start = System.nanoTime();
         work.run();
+        device.synchronize();
         return (System.nanoTime() - start) / GIGA;
     }
 
