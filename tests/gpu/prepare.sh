@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Makes target/panascope-gpu.tar.xz: one file of at most 64 MiB for a machine that has an NVIDIA GPU, Python's torch and
-# a C++ compiler, and neither a JDK, Maven nor a network. There: tar xf panascope-gpu.tar.xz && panascope-gpu/run.sh
+# Makes target/panascope-gpu.tar.xz: one file of at most 64 MiB for a machine that has an NVIDIA GPU, Python's torch
+# and a C++ compiler, and neither a JDK, Maven nor a network. There:
+#   tar xf panascope-gpu.tar.xz && panascope-gpu/run.sh
 # Needs: target/ as `mvn -B -q package -DskipTests` leaves it, a JDK 22 or newer with jlink (JAVA_HOME), Maven, Python,
 # xz.
 set -euo pipefail
@@ -61,7 +62,7 @@ for jar in sys.argv[1:]:
 PYTHON
 
 # --- a Java runtime, which xz packs better than jlink does. The first modules are known to be used, some only by name;
-# jdeps says which others our classes, the tests and JUnit call. What only the other jars name (a desktop) is not called.
+# jdeps says which others our classes, the tests and JUnit call. What only the other jars name stays out.
 known=java.base,java.logging,java.management,java.net.http,java.xml,jdk.httpserver,jdk.jfr,jdk.unsupported
 called=$("$JDK/bin/jdeps" --multi-release 22 --no-recursive --ignore-missing-deps --print-module-deps \
   --class-path "$(printf '%s:' target/lib/*.jar "$ROOT"/tests/lib/*.jar)" \

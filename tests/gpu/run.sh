@@ -60,7 +60,7 @@ for tool in g++ gcc; do
 done
 BUILD="./build-native.sh || { echo 'once more, without -Werror' && CXX=$WORK/g++ CC=$WORK/gcc ./build-native.sh; }"
 
-# CUDA's kernels are there only when libtorch_cuda.so is open: this build of the C test names it, and calls nothing in it.
+# CUDA's kernels are there only once libtorch_cuda.so is open: this build of the C test is linked with it.
 C_TEST="$BUILT/psc_test_gpu"
 LINK="gcc -std=c11 -O2 -g1 -Inative/include native/test/psc_test.c -o $C_TEST -L$BUILT -lpanascope -lm"
 LINK+=" -Wl,-rpath,$PWD/$BUILT"
@@ -92,7 +92,7 @@ step() {
   [ ${#WANTED[@]} -eq 0 ] || [ "$1" = build ] || [[ " ${WANTED[*]} " = *" $1 "* ]] || return 0
   NAMES+=("$1"); SHARES+=("$2"); COMMANDS+=("$3")
 }
-step build 180 "$BUILD"  # always; at once done where it is up to date
+step build 400 "$BUILD"  # always; at once done where it is up to date. Much on two processors, little on many
 step c-test 30 "$LINK && LD_LIBRARY_PATH=$TORCH/lib $C_TEST $WORK/c-test.pt"
 # It has to say that it uses this shim and, unless the device is the CPU, that there is a GPU.
 DOCTOR="$PANASCOPE doctor | tee $WORK/doctor.txt && grep -qF 'shim $PANASCOPE_SHIM' $WORK/doctor.txt"
@@ -159,9 +159,20 @@ shown() { # step, log
     return
   fi
   echo "$(grep -c 'status: .*SUCCESSFUL' "$2" || true) tests ended well"
-  sed -n '/^Test run finished/,$p' "$2" | grep ' tests \|finished' || true
-  grep -B8 'status: .*\(FAILED\|ABORTED\)' "$2" | grep 'uniqueId:\|reason:\|caught:' \
-    | sed 's/^[^a-z]*//; s/.*engine:junit-jupiter.\///; s/io\.github\.panascope\.//g' | cut -c1-400 | head -150 || true
+  if grep -q '^Test run finished' "$2"; then
+    sed -n '/^Test run finished/,$p' "$2" | grep ' tests \|finished\|containers failed'
+  else
+    echo "the last that began: $(grep 'uniqueId:' "$2" | tail -n 1 | sed 's/^[^a-z]*//')"
+    sed -n '/^"main"/,/^$/p' "$2" | head -40  # where it was when its time was up
+  fi
+  # Which failed, why, and where in the tests; so do classes that could not be prepared.
+  awk '
+    / uniqueId: / { id = $0; sub(/.*engine:junit-jupiter.\//, "", id); why = at = "" }
+    / caught: / { why = $0; sub(/.*caught: /, "", why); at = "" }
+    /\tat io\.github\.panascope\./ && why != "" && at == "" { at = $0; sub(/.*\tat /, " at ", at) }
+    / status: / { if (/FAILED|ABORTED/) print id ": " why at; why = "" }
+    / finished after / && why != "" { sub(/^[^A-Za-z]*/, ""); print $0 " " why at; why = "" }
+  ' "$2" | sed 's/io\.github\.panascope\.//g' | cut -c1-500 | head -60
 }
 
 STARTED=$(date -u +%FT%TZ)
@@ -180,11 +191,14 @@ for i in "${!NAMES[@]}"; do
   echo "run: $name, at most $limit s" >&2
   signal=TERM; [ "$name" != tests ] || signal=QUIT  # which makes Java print where each thread is
   begin=$(date +%s%N) status=0
-  timeout -k 5 -s "$signal" "$limit" bash -o pipefail -c "$command" > "$log" 2>&1 < /dev/null || status=$?
+  {  # without what Bash itself says of what was killed
+    timeout -k 5 -s "$signal" "$limit" bash -o pipefail -c "$command" > "$log" 2>&1 < /dev/null || status=$?
+  } 2> /dev/null
   seconds=$(awk -v ns="$(($(date +%s%N) - begin))" 'BEGIN {printf "%.1f", ns / 1e9}')
   case $status in
     0) result=ok;;
-    124|137) result="**cut off when its time was up** (exit code $status)";;
+    124|137) result="**killed** (exit code $status)"
+      [ "${seconds%.*}" -lt "$limit" ] || result="**cut off when its time was up** (exit code $status)";;
     2) result="**refused** (exit code 2)";;
     *) result="**failed** (exit code $status)";;
   esac

@@ -77,7 +77,8 @@ class PackagedIT {
         assertEquals(0, used.status, used.out);
         assertTrue(used.out.contains("shim " + own), used.out);
 
-        Files.writeString(beside, properties.replaceFirst("version=.*", "version=1.2.3").replaceFirst("source=.*", "source=default"));
+        String older = properties.replaceFirst("version=.*", "version=1.2.3").replaceFirst("source=.*", "source=default");
+        Files.writeString(beside, older);
         Result another = run(environment, thisJava(), "doctor");
         assertEquals(1, another.status, another.out);
         assertTrue(another.out.contains("1.2.3"), another.out);

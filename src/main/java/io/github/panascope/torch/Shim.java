@@ -8,8 +8,8 @@ import java.util.List;
 import java.util.Properties;
 
 /**
- * A shim that the user names in place of the jar's: for a libtorch that the jar was not built for, on a machine where no
- * jar can be built.
+ * A shim that the user names in place of the jar's: for a libtorch that the jar was not built for, on a machine where
+ * no jar can be built.
  *
  * @param library    such as libpanascope.so
  * @param properties what build-native.sh wrote beside it
@@ -19,8 +19,8 @@ record Shim(Path library, Properties properties) {
     private static final String PROPERTIES = "shim.properties";
 
     /**
-     * The shim that the variable's value names; null where it names none. As with LIBTORCH, this is the user's own word:
-     * used or refused, never passed over.
+     * The shim that the variable's value names; null where it names none. As with LIBTORCH, this is the user's own
+     * word: used or refused, never passed over.
      *
      * @throws NativeLibraryException if the file, or what should lie beside it, is missing
      */
