@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Makes target/panascope-gpu.tar.xz: one file of at most 64 MiB for a machine that has an NVIDIA GPU, Python's torch
 # and a C++ compiler, and neither a JDK, Maven nor a network. There:
-#   tar xf panascope-gpu.tar.xz && panascope-gpu/run.sh
+#   tar xf panascope-gpu.tar.xz && panascope-gpu/run.sh       (without xz: python3 -m tarfile -e panascope-gpu.tar.xz)
 # Needs: target/ as `mvn -B -q package -DskipTests` leaves it, a JDK 22 or newer with jlink (JAVA_HOME), Maven, Python,
 # xz.
 set -euo pipefail
