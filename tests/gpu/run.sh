@@ -163,7 +163,7 @@ shown() { # step, log
     sed -n '/^Test run finished/,$p' "$2" | grep ' tests \|finished\|containers failed'
   else
     echo "the last that began: $(grep 'uniqueId:' "$2" | tail -n 1 | sed 's/^[^a-z]*//')"
-    sed -n '/^"main"/,/^$/p' "$2" | head -40  # where it was when its time was up
+    sed -n '/^"main"/,/^$/p' "$2" | sed -n 1,40p  # where it was when its time was up
   fi
   # Which failed, why, and where in the tests; so do classes that could not be prepared.
   awk '
@@ -172,7 +172,7 @@ shown() { # step, log
     /\tat io\.github\.panascope\./ && why != "" && at == "" { at = $0; sub(/.*\tat /, " at ", at) }
     / status: / { if (/FAILED|ABORTED/) print id ": " why at; why = "" }
     / finished after / && why != "" { sub(/^[^A-Za-z]*/, ""); print $0 " " why at; why = "" }
-  ' "$2" | sed 's/io\.github\.panascope\.//g' | cut -c1-500 | head -60
+  ' "$2" | sed 's/io\.github\.panascope\.//g' | cut -c1-500 | sed -n 1,60p  # not head, which would end the pipe early and this script with it
 }
 
 STARTED=$(date -u +%FT%TZ)
@@ -210,7 +210,7 @@ for i in "${!NAMES[@]}"; do
   row "$name" "$result" "$seconds" "$limit"
   { echo "## $name"; echo; echo "Exit code $status after $seconds s:"; echo
     echo '```'; echo "$command" | tr -s ' \n' ' ' | cut -c1-1200; echo '```'; echo
-    echo '```'; shown "$name" "$log"; echo '```'; echo
+    echo '```'; shown "$name" "$log" || true; echo '```'; echo
   } >> "$WORK/details.md"
   rm -rf "$WORK/tmp"; mkdir "$WORK/tmp"  # what a step that was cut off left there
   write
