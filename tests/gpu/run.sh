@@ -172,7 +172,7 @@ shown() { # step, log
     /\tat io\.github\.panascope\./ && why != "" && at == "" { at = $0; sub(/.*\tat /, " at ", at) }
     / status: / { if (/FAILED|ABORTED/) print id ": " why at; why = "" }
     / finished after / && why != "" { sub(/^[^A-Za-z]*/, ""); print $0 " " why at; why = "" }
-  ' "$2" | sed 's/io\.github\.panascope\.//g' | cut -c1-500 | sed -n 1,60p  # not head, which would end the pipe early and this script with it
+  ' "$2" | sed 's/io\.github\.panascope\.//g' | cut -c1-500 | sed -n 1,60p  # head would end this script
 }
 
 STARTED=$(date -u +%FT%TZ)
