@@ -286,7 +286,7 @@ class CommandLineTest {
         assertRefused("Invalid value for option '--rows'", "--rows", "many");
         assertRefused("Unknown option: '--row=3'", "--row=3");
         assertRefused("--tokenization should be", "--tokenization", "words");
-        assertRefused("--device should be auto, cpu, cuda or mps", "--device", "tpu");
+        assertRefused("--device should be auto, cpu, cuda (or cuda:1) or mps", "--device", "tpu");
         assertRefused("--device mps: device mps cannot be used", "--device", "mps");
         assertRefused("--dtype should be float32 or bfloat16", "--dtype", "float16");
         assertRefused("--features: 1024 is outside the SAE's features 0 to 1023", "--features", "0,1024");

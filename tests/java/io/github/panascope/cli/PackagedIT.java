@@ -56,6 +56,34 @@ class PackagedIT {
         assertFalse(result.out.contains("WARNING") || result.out.contains("\r"), result.out);
     }
 
+    /** PANASCOPE_SHIM takes the place of the jar's shim, and is compared with libtorch as that one is. */
+    @Test
+    void aShimThatIsNamedIsUsedOrRefused() throws Exception {
+        Path own = Files.createDirectories(folder.resolve("shim")).resolve("libpanascope.so");
+        Path built = Path.of("target/native/linux-x86_64");
+        Map<String, String> environment = Map.of("PANASCOPE_SHIM", own.toString());
+        Result missing = run(environment, thisJava(), "doctor");
+        assertEquals(1, missing.status, missing.out);
+        assertTrue(missing.out.contains("PANASCOPE_SHIM=" + own + " is no file"), missing.out);
+
+        Files.copy(built.resolve("libpanascope.so"), own);
+        Result alone = run(environment, thisJava(), "doctor");
+        assertEquals(1, alone.status, alone.out);
+        assertTrue(alone.out.contains("has no shim.properties beside it"), alone.out);
+
+        String properties = Files.readString(built.resolve("shim.properties"));
+        Path beside = Files.writeString(own.resolveSibling("shim.properties"), properties);
+        Result used = run(environment, thisJava(), "doctor");
+        assertEquals(0, used.status, used.out);
+        assertTrue(used.out.contains("shim " + own), used.out);
+
+        String older = properties.replaceFirst("version=.*", "version=1.2.3").replaceFirst("source=.*", "source=default");
+        Files.writeString(beside, older);
+        Result another = run(environment, thisJava(), "doctor");
+        assertEquals(1, another.status, another.out);
+        assertTrue(another.out.contains("1.2.3"), another.out);
+    }
+
     /** Its JVM's options and its archive of classes are there to make it quick, and are not seen: not where the archive is missing, cut short, or no archive. */
     @Test
     void aPromptPrintsTheSameHoweverItIsStarted() throws Exception {

@@ -74,9 +74,11 @@ final class NativeLibrary {
         if (!os.equals("Linux") || !(arch.equals("amd64") || arch.equals("x86_64"))) {
             throw new NativeLibraryException("only Linux on x86_64 is supported so far; this is " + os + " on " + arch);
         }
-        Properties properties = properties(SHIM + "shim.properties", "the jar holds no native library: build it with build-native.sh");
+        Shim named = Shim.named(System.getenv(Shim.VARIABLE));
+        Properties properties = named != null ? named.properties()
+                : properties(SHIM + "shim.properties", "the jar holds no native library: build it with build-native.sh");
         LibTorch torch = LibTorch.find(properties.getProperty("torch.version"), properties.getProperty("torch.source"));
-        Path shim = shim(properties.getProperty("library.sha256"));
+        Path shim = named != null ? named.library() : shim(properties.getProperty("library.sha256"));
         open(torch.folder().resolve("libtorch_cpu.so"));
         Set<String> before = mapped("libtorch_cpu.so");
         Path cuda = torch.folder().resolve("libtorch_cuda.so");

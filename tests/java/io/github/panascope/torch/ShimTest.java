@@ -1,0 +1,51 @@
+package io.github.panascope.torch;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertNull;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+/** What PANASCOPE_SHIM may say; that it is used is PackagedIT's to see, in a process of its own. */
+class ShimTest {
+    @TempDir private Path folder;
+
+    private static void assertRefused(Path library, String why) {
+        String message = assertThrows(NativeLibraryException.class, () -> Shim.named(library.toString())).getMessage();
+        assertTrue(message.startsWith("PANASCOPE_SHIM=" + library + " " + why), message);
+        assertTrue(message.contains("build-native.sh"), message);
+        assertEquals(1, message.lines().count(), message);
+    }
+
+    @Test
+    void nothingIsNamedByAnEmptyVariable() throws IOException {
+        assertNull(Shim.named(null));
+        assertNull(Shim.named(""));
+    }
+
+    @Test
+    void theLibraryAndWhatLiesBesideItAreThere() throws IOException {
+        Path library = folder.resolve("libpanascope.so");
+        Path beside = folder.resolve("shim.properties");
+        assertRefused(library, "is no file");
+        assertRefused(folder, "is no file");
+        Files.createFile(library);
+        assertRefused(library, "has no shim.properties beside it");
+        Files.writeString(beside, "torch.source=python\n");
+        assertRefused(library, "has a shim.properties beside it without torch.version");
+        Files.writeString(beside, "torch.version=2.11.0\n");
+        assertRefused(library, "has a shim.properties beside it without torch.source");
+        Files.writeString(beside, "torch.version=\\uZZZZ\n");
+        assertRefused(library, "has a shim.properties beside it that cannot be read");
+        Files.writeString(beside, "torch.version=2.11.0\ntorch.source=python\n");
+        Shim shim = Shim.named(library.toString());
+        assertEquals(library, shim.library());
+        assertEquals("2.11.0", shim.properties().getProperty("torch.version"));
+        assertEquals("python", shim.properties().getProperty("torch.source"));
+    }
+}
