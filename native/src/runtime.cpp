@@ -2,6 +2,7 @@
 #include "guard.h"
 #include "handles.h"
 #include "hook.h"
+#include "kernel.h"
 
 #include <ATen/Context.h>
 #include <ATen/Parallel.h>
@@ -26,6 +27,7 @@ int32_t psc_runtime_init(void) {
     static std::once_flag once;
     std::call_once(once, [] {
       psc::register_hook_point();
+      psc::register_kernels();
       // The profiling executor would recompile the model for every new shape.
       torch::jit::getProfilingMode() = false;
       torch::jit::getExecutorMode() = false;

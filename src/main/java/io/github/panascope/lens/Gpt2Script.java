@@ -15,6 +15,9 @@ import java.util.Map;
  * that knows of TorchScript; another executor could take its place.
  */
 final class Gpt2Script {
+    /** libtorch's number of the dtype: to TorchScript a dtype is a number, and the compiler here knows no names for them. */
+    private static final String BFLOAT16 = "15";
+
     private Gpt2Script() {}
 
     /** Where the weights of each part come from, under TransformerLens's names; they belong to {@code keep}. */
@@ -43,7 +46,8 @@ final class Gpt2Script {
             root.child("blocks_" + layer, block);
             forward.append("    resid = self.blocks_").append(layer).append(".forward(resid)\n");
         }
-        String unembed = source("unembed").replace("$EPS", Double.toString(config.eps()))
+        String unembed = source("unembed").replace("$EPS", Double.toString(config.eps())).replace("$BFLOAT16", BFLOAT16)
+                .replace("$LN_FOLDED", lnFolded ? "True" : "False")
                 .replace("$LN_FINAL_AFFINE", lnFolded ? "" : " * self.ln_final_w + self.ln_final_b");
         root.child("unembed", module("Unembed", weights.unembed(scope), unembed, scope));
         return root.define(forward + "    return self.unembed.forward(resid)\n");
@@ -53,7 +57,8 @@ final class Gpt2Script {
         double scale = Math.sqrt(config.dHead()) * (config.inverseLayerAttnScale() ? layer + 1 : 1);
         return source("block").replace("$EPS", Double.toString(config.eps()))
                 .replace("$N_HEADS", Integer.toString(config.nHeads())).replace("$D_HEAD", Integer.toString(config.dHead()))
-                .replace("$ATTN_SCALE", Double.toString(scale))
+                .replace("$ATTN_SCALE", Double.toString(scale)).replace("$BFLOAT16", BFLOAT16)
+                .replace("$LN_FOLDED", lnFolded ? "True" : "False")
                 .replace("$LN1_AFFINE", lnFolded ? "" : " * self.ln1_w + self.ln1_b")
                 .replace("$LN2_AFFINE", lnFolded ? "" : " * self.ln2_w + self.ln2_b");
     }

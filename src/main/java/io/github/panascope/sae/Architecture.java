@@ -4,6 +4,7 @@ import io.github.panascope.hub.ConfigFile;
 import io.github.panascope.hub.InputException;
 import io.github.panascope.hub.Nearest;
 import io.github.panascope.torch.DType;
+import io.github.panascope.torch.Op;
 import io.github.panascope.torch.Shape;
 import io.github.panascope.torch.Tensor;
 import java.util.LinkedHashMap;
@@ -24,16 +25,24 @@ sealed interface Architecture {
     List<String> UNSUPPORTED = List.of("batchtopk", "matryoshka_batchtopk", "jumprelu_training", "matching_pursuit", "temporal", "abstopk");
 
     /** relu(x W_enc + b_enc). */
-    record Standard(Tensor wEnc, Tensor bEnc, Tensor wDec, Tensor bDec) implements Architecture {
+    record Standard(Tensor wEnc, Tensor bEnc, Tensor wDec, Tensor bDec, boolean isExact) implements Architecture {
         @Override
         public Tensor encode(Tensor rows, Pre pre) throws Exception {
+            if (pre == Pre.NONE && hasKernels(rows)) return Kernels.biasRelu(rows.matmul(wEnc), bEnc);
             Tensor products = bEnc.addmm(rows, wEnc);
             return pre == Pre.NONE ? products.relu_() : pre.of(products).relu();
         }
 
         @Override
         public Tensor encode(Tensor rows, long from, long to) {
-            return bEnc.slice(0, from, to).addmm(rows, wEnc.slice(1, from, to)).relu_();
+            Tensor w = wEnc.slice(1, from, to);
+            Tensor b = bEnc.slice(0, from, to);
+            return hasKernels(rows) ? Kernels.biasRelu(rows.matmul(w), b) : b.addmm(rows, w).relu_();
+        }
+
+        @Override
+        public Architecture exact() {
+            return new Standard(wEnc, bEnc, wDec, bDec, true);
         }
     }
 
@@ -55,17 +64,27 @@ sealed interface Architecture {
     }
 
     /** h = x W_enc + b_enc; relu(h) · 1[h &gt; threshold], with threshold [d_sae]. */
-    record JumpRelu(Tensor wEnc, Tensor bEnc, Tensor threshold, Tensor wDec, Tensor bDec) implements Architecture {
+    record JumpRelu(Tensor wEnc, Tensor bEnc, Tensor threshold, Tensor wDec, Tensor bDec, boolean isExact) implements Architecture {
         @Override
         public Tensor encode(Tensor rows, Pre pre) throws Exception {
+            if (pre == Pre.NONE && hasKernels(rows)) return Kernels.biasThreshold(rows.matmul(wEnc), bEnc, threshold);
             Tensor h = pre.of(bEnc.addmm(rows, wEnc));
             return h.relu().mul(h.gt(threshold));
         }
 
         @Override
         public Tensor encode(Tensor rows, long from, long to) {
-            Tensor h = bEnc.slice(0, from, to).addmm(rows, wEnc.slice(1, from, to));
-            return h.relu().mul(h.gt(threshold.slice(0, from, to)));
+            Tensor w = wEnc.slice(1, from, to);
+            Tensor b = bEnc.slice(0, from, to);
+            Tensor above = threshold.slice(0, from, to);
+            if (hasKernels(rows)) return Kernels.biasThreshold(rows.matmul(w), b, above);
+            Tensor h = b.addmm(rows, w);
+            return h.relu().mul(h.gt(above));
+        }
+
+        @Override
+        public Architecture exact() {
+            return new JumpRelu(wEnc, bEnc, threshold, wDec, bDec, true);
         }
     }
 
@@ -98,8 +117,41 @@ sealed interface Architecture {
         Tensor of(Tensor activations) throws Exception;
     }
 
+    /** Operators of the shim's own: what comes after a product, in one pass over bfloat16, to the product. Gradients are kept as they would be without. */
+    final class Kernels {
+        private static final Op BIAS_RELU = Op.of("lens::bias_relu_", "");
+        private static final Op BIAS_THRESHOLD = Op.of("lens::bias_threshold_", "");
+
+        private Kernels() {}
+
+        private static Tensor biasRelu(Tensor products, Tensor bias) {
+            BIAS_RELU.tensor(products, bias).free();
+            return products;
+        }
+
+        private static Tensor biasThreshold(Tensor products, Tensor bias, Tensor threshold) {
+            BIAS_THRESHOLD.tensor(products, bias, threshold).free();
+            return products;
+        }
+    }
+
     /** Features [n, d_sae] of prepared rows [n, d_in]. */
     Tensor encode(Tensor rows, Pre pre) throws Exception;
+
+    /** Whether this one goes step by step, with libtorch's operators alone. */
+    default boolean isExact() {
+        return false;
+    }
+
+    /** The same, going step by step. */
+    default Architecture exact() {
+        return this;
+    }
+
+    /** Whether {@link Kernels} are made for these rows. */
+    default boolean hasKernels(Tensor rows) {
+        return !isExact() && rows.dtype() == DType.BFLOAT16 && rows.device().isCpu();
+    }
 
     /** Features from (inclusive) to (exclusive) alone, [n, to - from]; null where all are needed to know any. */
     default Tensor encode(Tensor rows, long from, long to) {
@@ -166,10 +218,10 @@ sealed interface Architecture {
     /** The architecture over weights of these names; {@code keep} gets what it works out for itself. */
     static Architecture of(SaeConfig config, Map<String, Tensor> w, UnaryOperator<Tensor> keep) {
         return switch (config.architecture()) {
-            case "standard", "transcoder", "skip_transcoder" -> new Standard(w.get("W_enc"), w.get("b_enc"), w.get("W_dec"), w.get("b_dec"));
+            case "standard", "transcoder", "skip_transcoder" -> new Standard(w.get("W_enc"), w.get("b_enc"), w.get("W_dec"), w.get("b_dec"), false);
             case "gated" -> new Gated(w.get("W_enc"), w.get("b_gate"), w.get("r_mag"), w.get("b_mag"), w.get("W_dec"), w.get("b_dec"));
             case "jumprelu", "jumprelu_transcoder", "jumprelu_skip_transcoder" ->
-                new JumpRelu(w.get("W_enc"), w.get("b_enc"), w.get("threshold"), w.get("W_dec"), w.get("b_dec"));
+                new JumpRelu(w.get("W_enc"), w.get("b_enc"), w.get("threshold"), w.get("W_dec"), w.get("b_dec"), false);
             case "topk" -> new TopK(w.get("W_enc"), w.get("b_enc"), w.get("W_dec"), w.get("b_dec"), config.rescaleActsByDecoderNorm() ? keep.apply(norms(w.get("W_dec"))) : null, config.k());
             default -> throw new IllegalArgumentException("no such architecture: " + config.architecture());
         };

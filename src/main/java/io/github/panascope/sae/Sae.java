@@ -74,7 +74,7 @@ public final class Sae implements AutoCloseable {
         this.skippedKeys = other.skippedKeys;
         this.advice = other.advice;
         this.weights = other.weights;
-        this.architecture = other.architecture;
+        this.architecture = exact ? other.architecture.exact() : other.architecture;
         this.logSparsity = other.logSparsity;
         this.dtype = other.dtype;
         this.device = other.device;
@@ -83,7 +83,8 @@ public final class Sae implements AutoCloseable {
     }
 
     /**
-     * This SAE decoding as SAELens does, by the product with all of W_dec where otherwise only the active features' rows are added: slower, and the same but for rounding.
+     * This SAE decoding as SAELens does, by the product with all of W_dec where otherwise only the active features' rows are added, and encoding step by step in bfloat16 too:
+     * slower, and the same but for rounding.
      * A view: whichever of the two is closed closes both.
      */
     public Sae exact() {

@@ -2,7 +2,13 @@
 # Every size is read after the hook before it: a hook may change the number of positions.
 # Where nobody looks at what is in between, one fused operator does the work, unless the run is to be exact: then it goes step by step.
 
+def fast(self) -> bool:
+    # Whether there are kernels for what lies between the products (native/src/kernel.cpp): those add a bias after a product that comes without it.
+    return self.W_in.dtype == $BFLOAT16 and self.W_in.device.type == "cpu" and not (torch.is_grad_enabled() or lens.hooked("exact"))
+
 def ln1(self, x: Tensor) -> Tensor:
+    if self.fast() and $LN_FOLDED and x.dtype == $BFLOAT16 and not (lens.hooked(self.name, "ln1.hook_scale") or lens.hooked(self.name, "ln1.hook_normalized")):
+        return lens.norm(x, $EPS)
     x = x.float()
     if not (lens.hooked("exact") or lens.hooked(self.name, "ln1.hook_scale")):
         x = torch.layer_norm(x, [x.size(2)], None, None, $EPS)
@@ -11,7 +17,12 @@ def ln1(self, x: Tensor) -> Tensor:
     scale = lens.hook_point((x.pow(2).mean([-1], keepdim=True) + $EPS).sqrt(), self.name, "ln1.hook_scale")
     return lens.hook_point(x / scale$LN1_AFFINE, self.name, "ln1.hook_normalized").to(self.W_QKV.dtype)
 
+def ln2_seen(self) -> bool:
+    return lens.hooked(self.name, "ln2.hook_scale") or lens.hooked(self.name, "ln2.hook_normalized")
+
 def ln2(self, x: Tensor) -> Tensor:
+    if self.fast() and $LN_FOLDED and x.dtype == $BFLOAT16 and not self.ln2_seen():
+        return lens.norm(x, $EPS)
     x = x.float()
     if not (lens.hooked("exact") or lens.hooked(self.name, "ln2.hook_scale")):
         x = torch.layer_norm(x, [x.size(2)], None, None, $EPS)
@@ -56,8 +67,8 @@ def pattern(self, q: Tensor, k: Tensor, mask: Optional[Tensor]) -> Tensor:
     return lens.hook_point(pattern, self.name, "attn.hook_pattern")
 
 def attention(self, resid: Tensor, past: Optional[Tuple[Tensor, Tensor]], mask: Optional[Tensor]) -> Tuple[Tensor, Tensor, Tensor]:
-    # residual stream [batch, pos, d_model] -> what the heads add to it; with the keys and values [batch, head, pos, d_head] of
-    # this and all positions before, which `past` holds if there are any. `mask` [batch, pos] is 0 at positions that nobody looks at.
+    # residual stream [batch, pos, d_model] -> what each head reads [batch, pos, head, d_head]; with the keys and values [batch, head, pos, d_head]
+    # of this and all positions before, which `past` holds if there are any. `mask` [batch, pos] is 0 at positions that nobody looks at.
     q, k, v = self.qkv(resid)
     q = lens.hook_point(q, self.name, "attn.hook_q").transpose(1, 2)
     k = lens.hook_point(k, self.name, "attn.hook_k").transpose(1, 2)
@@ -69,32 +80,58 @@ def attention(self, resid: Tensor, past: Optional[Tuple[Tensor, Tensor]], mask: 
         z = torch.scaled_dot_product_attention(q, k, v, None, 0.0, True, scale=1.0 / $ATTN_SCALE).transpose(1, 2)
     else:
         z = torch.matmul(self.pattern(q, k, mask).to(v.dtype), v).transpose(1, 2)
-    z = lens.hook_point(z, self.name, "attn.hook_z")
+    return lens.hook_point(z, self.name, "attn.hook_z"), k, v
+
+def attn_out(self, z: Tensor) -> Tensor:
+    # what the heads add to the residual stream
     if lens.hooked(self.name, "attn.hook_result"):  # each head's own part [batch, pos, head, d_model]: many times the memory, so only if asked for
         result = torch.einsum("bphd,hdm->bphm", [z, self.W_O.view([$N_HEADS, $D_HEAD, -1])])
         out = lens.hook_point(result, self.name, "attn.hook_result").sum(2) + self.b_O
     else:
         out = torch.addmm(self.b_O, z.reshape([z.size(0) * z.size(1), -1]), self.W_O).view([z.size(0), z.size(1), -1])
-    return lens.hook_point(out, self.name, "hook_attn_out"), k, v
+    return lens.hook_point(out, self.name, "hook_attn_out")
+
+def middle(self, resid_pre: Tensor, z: Tensor) -> Tuple[Tensor, Tensor]:
+    # the residual stream after attention, and what the MLP reads of it: its LayerNorm, with the sum in one pass where nobody asks for either
+    if not self.fast() or lens.hooked(self.name, "attn.hook_result") or lens.hooked(self.name, "hook_attn_out"):
+        resid_mid = resid_pre + self.attn_out(z)
+    else:
+        out = torch.mm(z.reshape([z.size(0) * z.size(1), -1]), self.W_O).view([z.size(0), z.size(1), -1])
+        if $LN_FOLDED and not (lens.hooked(self.name, "hook_resid_mid") or lens.hooked(self.name, "hook_mlp_in") or self.ln2_seen()):
+            return lens.add_norm(resid_pre, out, self.b_O, $EPS)
+        resid_mid = lens.add_update(resid_pre, out, self.b_O)
+    resid_mid = lens.hook_point(resid_mid, self.name, "hook_resid_mid")
+    mlp_in = resid_mid
+    if lens.hooked(self.name, "hook_mlp_in"):  # the MLP's copy of it
+        mlp_in = lens.hook_point(resid_mid.clone(), self.name, "hook_mlp_in")
+    return resid_mid, self.ln2(mlp_in)
 
 def mlp(self, x: Tensor) -> Tensor:
-    pre = torch.addmm(self.b_in, x.reshape([-1, x.size(2)]), self.W_in).view([x.size(0), x.size(1), -1])
+    # the activations of the MLP's neurons
+    rows = x.reshape([-1, x.size(2)])
+    if self.fast() and not lens.hooked(self.name, "mlp.hook_pre"):
+        return lens.hook_point(lens.bias_gelu_(torch.mm(rows, self.W_in), self.b_in).view([x.size(0), x.size(1), -1]), self.name, "mlp.hook_post")
+    pre = torch.addmm(self.b_in, rows, self.W_in).view([x.size(0), x.size(1), -1])
     if torch.is_grad_enabled() or lens.hooked(self.name, "mlp.hook_pre"):
         post = torch.gelu(lens.hook_point(pre, self.name, "mlp.hook_pre"), approximate="tanh")
     else:
         post = torch.gelu_(pre, approximate="tanh")  # in place: nobody sees what was there
-    post = lens.hook_point(post, self.name, "mlp.hook_post")
-    out = torch.addmm(self.b_out, post.reshape([-1, post.size(2)]), self.W_out)
-    return lens.hook_point(out.view([post.size(0), post.size(1), -1]), self.name, "hook_mlp_out")
+    return lens.hook_point(post, self.name, "mlp.hook_post")
+
+def after(self, resid_mid: Tensor, post: Tensor) -> Tensor:
+    # the residual stream with what the neurons add to it
+    rows = post.reshape([-1, post.size(2)])
+    if self.fast() and not lens.hooked(self.name, "hook_mlp_out"):
+        return lens.add_update(resid_mid, torch.mm(rows, self.W_out).view([post.size(0), post.size(1), -1]), self.b_out)
+    out = torch.addmm(self.b_out, rows, self.W_out)
+    return resid_mid + lens.hook_point(out.view([post.size(0), post.size(1), -1]), self.name, "hook_mlp_out")
 
 def run(self, resid: Tensor, past: Optional[Tuple[Tensor, Tensor]], mask: Optional[Tensor]) -> Tuple[Tensor, Tensor, Tensor]:
     resid_pre = lens.hook_point(resid, self.name, "hook_resid_pre")
-    attn_out, k, v = self.attention(resid_pre, past, mask)
-    resid_mid = lens.hook_point(resid_pre + attn_out, self.name, "hook_resid_mid")
-    mlp_in = resid_mid
-    if lens.hooked(self.name, "hook_mlp_in"):  # the MLP's copy of it
-        mlp_in = lens.hook_point(resid_mid.clone(), self.name, "hook_mlp_in")
-    return lens.hook_point(resid_mid + self.mlp(lens.hook_point(self.ln2(mlp_in), self.name, "mlp.hook_in")), self.name, "hook_resid_post"), k, v
+    z, k, v = self.attention(resid_pre, past, mask)
+    resid_mid, normalized = self.middle(resid_pre, z)
+    post = self.mlp(lens.hook_point(normalized, self.name, "mlp.hook_in"))
+    return lens.hook_point(self.after(resid_mid, post), self.name, "hook_resid_post"), k, v
 
 def forward(self, resid: Tensor, mask: Optional[Tensor] = None) -> Tensor:
     # residual stream [batch, pos, d_model], before and after

@@ -1,4 +1,10 @@
+def fast(self) -> bool:
+    # whether there are kernels for what lies between the products: as in block.py
+    return self.W_U.dtype == $BFLOAT16 and self.W_U.device.type == "cpu" and not (torch.is_grad_enabled() or lens.hooked("exact"))
+
 def normalize(self, x: Tensor) -> Tensor:
+    if self.fast() and $LN_FOLDED and x.dtype == $BFLOAT16 and not (lens.hooked("ln_final.hook_scale") or lens.hooked("ln_final.hook_normalized")):
+        return lens.norm(x, $EPS)
     x = x.float()
     if not (lens.hooked("exact") or lens.hooked("ln_final.hook_scale")):
         x = torch.layer_norm(x, [x.size(2)], None, None, $EPS)
@@ -24,9 +30,13 @@ def loss(self, resid: Tensor, tokens: Tensor, products: Tensor, logits: Tensor) 
     for start in range(0, rows.size(0), chunk):
         part = rows[start:start + chunk]
         product = products[:part.size(0)]
-        torch.addmm(self.b_U, part, self.W_U, out=product)
-        logit = logits[:part.size(0)]
-        if product.dtype != logit.dtype:
-            logit.copy_(product)
-        parts.append(torch.log_softmax(logit, -1, out=logit).gather(-1, targets[start:start + chunk]))
+        if logits.dtype == $BFLOAT16:  # LossMemory has none in float32: the kernel makes the loss of them as they are
+            torch.mm(part, self.W_U, out=product)
+            parts.append(lens.log_prob(product, self.b_U, targets[start:start + chunk]))
+        else:
+            torch.addmm(self.b_U, part, self.W_U, out=product)
+            logit = logits[:part.size(0)]
+            if product.dtype != logit.dtype:
+                logit.copy_(product)
+            parts.append(torch.log_softmax(logit, -1, out=logit).gather(-1, targets[start:start + chunk]))
     return -torch.cat(parts).view([tokens.size(0), tokens.size(1) - 1])

@@ -1,0 +1,180 @@
+// Operators that do in one pass over bfloat16 on the CPU what takes several of libtorch's, each of which would read and
+// write everything again: on processors whose bfloat16 products are fast, what lies between a model's products may cost
+// as much as they do. Biases come after the products, as libtorch would first fill the product's memory with them.
+//
+// Wherever a kernel is not made for its arguments (another device, dtype or layout, or gradients are kept) the same is
+// done by libtorch's operators.
+#include "kernel.h"
+
+#include "rows.h"
+
+#include <ATen/ATen.h>
+#include <ATen/TensorIterator.h>
+#include <c10/core/GradMode.h>
+#include <torch/library.h>
+
+#include <tuple>
+
+namespace {
+
+using psc::bf16;
+
+// Elements that are worth a thread of their own.
+constexpr int64_t GRAIN = 32768;
+
+bool plain(const at::Tensor &x) {
+  return x.device().is_cpu() && x.layout() == at::kStrided && x.scalar_type() == at::kBFloat16 && x.is_contiguous() &&
+         !x.is_neg() && !(at::GradMode::is_enabled() && x.requires_grad());
+}
+
+// A row for each of the last dimension's.
+bool plain_rows(const at::Tensor &x) { return plain(x) && x.dim() > 0; }
+bool plain_row(const at::Tensor &row, const at::Tensor &x) {
+  return plain(row) && row.dim() == 1 && row.size(0) == x.size(-1);
+}
+
+bf16 *rows_of(const at::Tensor &x) { return reinterpret_cast<bf16 *>(x.data_ptr<at::BFloat16>()); }
+const bf16 *read(const at::Tensor &x) { return rows_of(x); }
+
+// Calls work(row) for every row of x, on libtorch's own threads. By an iterator over a byte for each row, whose loop is
+// in libtorch: at::parallel_for is compiled where it is used, serially without OpenMP, and otherwise against a second
+// one, which would have threads beside libtorch's.
+template <class Work>
+void for_rows(const at::Tensor &x, Work &&work) {
+  if (x.numel() == 0) return;
+  int64_t count = x.size(-1);
+  auto marks = at::empty({x.numel() / count}, at::kByte);
+  const char *first = static_cast<const char *>(marks.data_ptr());
+  auto iterator = at::TensorIterator::nullary_op(marks);
+  auto loop = [&](char **data, const int64_t *strides, int64_t inner, int64_t outer) {
+    for (int64_t j = 0; j < outer; j++) {
+      for (int64_t i = 0; i < inner; i++) work(data[0] - first + j * strides[1] + i * strides[0]);
+    }
+  };
+  iterator.for_each(loop, std::max<int64_t>(1, GRAIN / count));
+}
+
+// gelu(x + bias) by tanh, to x.
+at::Tensor &bias_gelu_(at::Tensor &x, const at::Tensor &bias) {
+  if (!plain_rows(x) || !plain_row(bias, x)) return at::gelu_(x.add_(bias), "tanh");
+  auto &kernels = psc::row_kernels();
+  for_rows(x, [&](int64_t row) { kernels.bias_gelu(rows_of(x) + row * x.size(-1), read(bias), x.size(-1)); });
+  return x;
+}
+
+// relu(x + bias), to x.
+at::Tensor &bias_relu_(at::Tensor &x, const at::Tensor &bias) {
+  if (!plain_rows(x) || !plain_row(bias, x)) return x.add_(bias).relu_();
+  auto &kernels = psc::row_kernels();
+  for_rows(x, [&](int64_t row) { kernels.bias_relu(rows_of(x) + row * x.size(-1), read(bias), x.size(-1)); });
+  return x;
+}
+
+// h = x + bias; relu(h) where h > threshold and 0 elsewhere, to x.
+at::Tensor &bias_threshold_(at::Tensor &x, const at::Tensor &bias, const at::Tensor &threshold) {
+  if (!plain_rows(x) || !plain_row(bias, x) || !plain_row(threshold, x)) {
+    x.add_(bias);
+    auto open = x.gt(threshold);
+    return x.relu_().mul_(open);
+  }
+  auto &kernels = psc::row_kernels();
+  for_rows(x, [&](int64_t row) {
+    kernels.bias_threshold(rows_of(x) + row * x.size(-1), read(bias), read(threshold), x.size(-1));
+  });
+  return x;
+}
+
+bool plain_sum(const at::Tensor &x, const at::Tensor &update, const at::Tensor &bias) {
+  return plain_rows(x) && plain(update) && update.sizes() == x.sizes() && plain_row(bias, x);
+}
+
+// x + (update + bias).
+at::Tensor add_update(const at::Tensor &x, const at::Tensor &update, const at::Tensor &bias) {
+  if (!plain_sum(x, update, bias)) return x + (update + bias);
+  auto sum = at::empty_like(x);
+  auto &kernels = psc::row_kernels();
+  int64_t count = x.size(-1);
+  for_rows(x, [&](int64_t row) {
+    int64_t at = row * count;
+    kernels.add(rows_of(sum) + at, read(x) + at, read(update) + at, read(bias), count);
+  });
+  return sum;
+}
+
+at::Tensor composite_norm(const at::Tensor &x, double eps, at::ScalarType dtype) {
+  return at::layer_norm(x.to(at::kFloat), {x.size(-1)}, {}, {}, eps).to(dtype);
+}
+
+// LayerNorm over the last dimension without weights, in float32 inside.
+at::Tensor norm(const at::Tensor &x, double eps) {
+  if (!plain_rows(x)) return composite_norm(x, eps, x.scalar_type());
+  auto out = at::empty_like(x);
+  auto &kernels = psc::row_kernels();
+  int64_t count = x.size(-1);
+  for_rows(x, [&](int64_t row) {
+    int64_t at = row * count;
+    kernels.norm(rows_of(out) + at, read(x) + at, static_cast<float>(eps), count);
+  });
+  return out;
+}
+
+// Both in one pass: the sum, and the LayerNorm of it, in the dtype of the update.
+std::tuple<at::Tensor, at::Tensor> add_norm(const at::Tensor &x, const at::Tensor &update, const at::Tensor &bias,
+                                            double eps) {
+  if (!plain_sum(x, update, bias)) {
+    auto sum = x + (update + bias);
+    return {sum, composite_norm(sum, eps, update.scalar_type())};
+  }
+  auto sum = at::empty_like(x);
+  auto out = at::empty_like(x);
+  auto &kernels = psc::row_kernels();
+  int64_t count = x.size(-1);
+  for_rows(x, [&](int64_t row) {
+    int64_t at = row * count;
+    auto small = static_cast<float>(eps);
+    kernels.add_norm(rows_of(sum) + at, rows_of(out) + at, read(x) + at, read(update) + at, read(bias), small, count);
+  });
+  return {sum, out};
+}
+
+// The log softmax of logits + bias [n, d_vocab] at targets [n, 1], float32 [n, 1].
+at::Tensor log_prob(const at::Tensor &logits, const at::Tensor &bias, const at::Tensor &targets) {
+  TORCH_CHECK(logits.dim() == 2 && targets.dim() == 2 && targets.size(0) == logits.size(0) && targets.size(1) == 1,
+              "log_prob needs logits [n, d_vocab] and targets [n, 1], not ", logits.sizes(), " and ", targets.sizes());
+  bool known = targets.device().is_cpu() && targets.scalar_type() == at::kLong;
+  if (!known || !plain_rows(logits) || !plain_row(bias, logits)) {
+    return at::log_softmax(logits.to(at::kFloat) + bias, -1).gather(-1, targets);
+  }
+  auto places = targets.contiguous();
+  const int64_t *place = places.data_ptr<int64_t>();
+  int64_t count = logits.size(1);
+  for (int64_t row = 0; row < logits.size(0); row++) {
+    TORCH_CHECK(place[row] >= 0 && place[row] < count, "index ", place[row],
+                " is out of bounds for dimension 1 with size ", count);
+  }
+  auto out = at::empty({logits.size(0), 1}, at::kFloat);
+  float *result = out.data_ptr<float>();
+  auto &kernels = psc::row_kernels();
+  for_rows(logits, [&](int64_t row) {
+    result[row] = kernels.log_prob(read(logits) + row * count, read(bias), place[row], count);
+  });
+  return out;
+}
+
+}  // namespace
+
+namespace psc {
+
+void register_kernels() {
+  static torch::Library library(torch::Library::FRAGMENT, "lens", std::nullopt, __FILE__, __LINE__);
+  library.def("bias_gelu_(Tensor(a!) x, Tensor bias) -> Tensor(a!)", &bias_gelu_);
+  library.def("bias_relu_(Tensor(a!) x, Tensor bias) -> Tensor(a!)", &bias_relu_);
+  library.def("bias_threshold_(Tensor(a!) x, Tensor bias, Tensor threshold) -> Tensor(a!)", &bias_threshold_);
+  library.def("add_update(Tensor x, Tensor update, Tensor bias) -> Tensor", &add_update);
+  library.def("norm(Tensor x, float eps) -> Tensor", &norm);
+  library.def("add_norm(Tensor x, Tensor update, Tensor bias, float eps) -> (Tensor, Tensor)", &add_norm);
+  library.def("log_prob(Tensor logits, Tensor bias, Tensor targets) -> Tensor", &log_prob);
+  library.def("limit_kernels(int newest) -> int", &limit_kernels);
+}
+
+}  // namespace psc

@@ -1,0 +1,84 @@
+// The row kernels. They are written once (rows_body.h), on the compiler's vectors, and compiled once for each kind of
+// processor: what is inlined into a function with a target attribute is compiled for that target.
+#include "rows.h"
+
+#include <algorithm>
+#include <atomic>
+#include <cmath>
+#include <cstring>
+#include <limits>
+
+// Vectors are passed between functions that are always inlined, so no calling convention is at stake.
+#pragma GCC diagnostic ignored "-Wpsabi"
+
+#define INLINE static inline __attribute__((always_inline))
+
+namespace {
+
+using psc::bf16;
+
+// The kernels of one kind of processor, in a namespace of their own.
+#define KERNELS(...)                                                                                                  \
+  __VA_ARGS__ void bias_gelu(bf16 *x, const bf16 *b, int64_t n) { body::bias_gelu(x, b, n); }                         \
+  __VA_ARGS__ void bias_relu(bf16 *x, const bf16 *b, int64_t n) { body::bias_relu(x, b, n); }                         \
+  __VA_ARGS__ void bias_threshold(bf16 *x, const bf16 *b, const bf16 *t, int64_t n) {                                 \
+    body::bias_threshold(x, b, t, n);                                                                                 \
+  }                                                                                                                   \
+  __VA_ARGS__ void add(bf16 *s, const bf16 *x, const bf16 *u, const bf16 *b, int64_t n) { body::add(s, x, u, b, n); } \
+  __VA_ARGS__ void norm(bf16 *y, const bf16 *x, float eps, int64_t n) { body::norm(y, x, eps, n); }                   \
+  __VA_ARGS__ void add_norm(bf16 *s, bf16 *y, const bf16 *x, const bf16 *u, const bf16 *b, float e, int64_t n) {      \
+    body::add_norm(s, y, x, u, b, e, n);                                                                              \
+  }                                                                                                                   \
+  __VA_ARGS__ float log_prob(const bf16 *x, const bf16 *b, int64_t t, int64_t n) {                                    \
+    return body::log_prob(x, b, t, n);                                                                                \
+  }                                                                                                                   \
+  constexpr psc::RowKernels SET{&bias_gelu, &bias_relu, &bias_threshold, &add, &norm, &add_norm, &log_prob};
+
+namespace any {
+constexpr int64_t LANES = 4;
+namespace body {
+#include "rows_body.h"
+}
+KERNELS()
+}  // namespace any
+
+namespace avx2 {
+constexpr int64_t LANES = 8;
+namespace body {
+#include "rows_body.h"
+}
+KERNELS(__attribute__((target("avx2,fma"))))
+}  // namespace avx2
+
+namespace avx512 {
+constexpr int64_t LANES = 16;
+namespace body {
+#include "rows_body.h"
+}
+KERNELS(__attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma"))))
+}  // namespace avx512
+
+constexpr const psc::RowKernels *SETS[] = {&any::SET, &avx2::SET, &avx512::SET};
+
+int64_t newest_here() {
+  bool wide = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+  if (!wide) return 0;
+  bool wider = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw");
+  bool all = wider && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+  return all ? 2 : 1;
+}
+
+std::atomic<int64_t> used{newest_here()};
+
+}  // namespace
+
+namespace psc {
+
+const RowKernels &row_kernels() { return *SETS[used.load(std::memory_order_relaxed)]; }
+
+int64_t limit_kernels(int64_t newest) {
+  used = std::clamp<int64_t>(newest, 0, newest_here());
+  return used;
+}
+
+}  // namespace psc
