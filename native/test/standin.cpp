@@ -22,6 +22,7 @@
 #include <torch/library.h>
 
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include <array>
 #include <atomic>
@@ -165,7 +166,7 @@ class Memory {
     const Block block = found->second;
     live_.erase(found);
     allocated_[block.device] -= block.bytes;
-    if (block.bytes >= kLarge) madvise(pointer, block.bytes, MADV_DONTNEED);
+    if (block.bytes >= kLarge) discard(static_cast<char *>(pointer), block.bytes);
     idle_[block.device][block.bytes].push_back(static_cast<char *>(pointer));
     const size_t total = allocated_[block.device], reserved = reserved_[block.device];
     hold.unlock();
@@ -197,6 +198,14 @@ class Memory {
  private:
   int access(bool kernel) const { return kernel || !protect_ ? PROT_READ | PROT_WRITE : PROT_NONE; }
 
+  // Gives whole pages back to the system, and none that a neighbour has a part of.
+  static void discard(char *at, size_t bytes) {
+    static const uintptr_t page = sysconf(_SC_PAGESIZE);
+    const uintptr_t first = (reinterpret_cast<uintptr_t>(at) + page - 1) / page * page;
+    const uintptr_t end = (reinterpret_cast<uintptr_t>(at) + bytes) / page * page;
+    if (first < end) madvise(reinterpret_cast<void *>(first), end - first, MADV_DONTNEED);
+  }
+
   char *carve(size_t bytes) {
     // What was released is used again by whoever fits exactly or splits it.
     for (auto hole = holes_.lower_bound(bytes); hole != holes_.end(); ) {
@@ -215,7 +224,7 @@ class Memory {
   void release_idle(int device) {
     for (auto &[bytes, blocks] : idle_[device]) {
       for (char *at : blocks) {
-        madvise(at, bytes, MADV_DONTNEED);
+        discard(at, bytes);
         holes_.emplace(bytes, at);
         reserved_[device] -= bytes;
       }
