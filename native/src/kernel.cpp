@@ -10,6 +10,7 @@
 
 #include <ATen/ATen.h>
 #include <ATen/TensorIterator.h>
+#include <c10/core/CPUAllocator.h>
 #include <c10/core/GradMode.h>
 #include <torch/library.h>
 
@@ -21,11 +22,15 @@ using psc::bf16;
 
 // Elements that are worth a thread of their own.
 constexpr int64_t GRAIN = 32768;
+// The same for products of two numbers.
+constexpr int64_t PRODUCT_GRAIN = 1 << 20;
 
-bool plain(const at::Tensor &x) {
-  return x.device().is_cpu() && x.layout() == at::kStrided && x.scalar_type() == at::kBFloat16 && x.is_contiguous() &&
-         !x.is_neg() && !(at::GradMode::is_enabled() && x.requires_grad());
+bool plain_values(const at::Tensor &x) {
+  return x.device().is_cpu() && x.layout() == at::kStrided && x.scalar_type() == at::kBFloat16 && !x.is_neg() &&
+         !(at::GradMode::is_enabled() && x.requires_grad());
 }
+
+bool plain(const at::Tensor &x) { return plain_values(x) && x.is_contiguous(); }
 
 // A row for each of the last dimension's.
 bool plain_rows(const at::Tensor &x) { return plain(x) && x.dim() > 0; }
@@ -36,22 +41,31 @@ bool plain_row(const at::Tensor &row, const at::Tensor &x) {
 bf16 *rows_of(const at::Tensor &x) { return reinterpret_cast<bf16 *>(x.data_ptr<at::BFloat16>()); }
 const bf16 *read(const at::Tensor &x) { return rows_of(x); }
 
-// Calls work(row) for every row of x, on libtorch's own threads. By an iterator over a byte for each row, whose loop is
-// in libtorch: at::parallel_for is compiled where it is used, serially without OpenMP, and otherwise against a second
-// one, which would have threads beside libtorch's.
+// Calls work(first, end) until all of `count` are done, on libtorch's own threads, each of which is given `grain` or
+// more. By an iterator over bytes that stand for them, whose loop is in libtorch: at::parallel_for is compiled where it
+// is used, serially without OpenMP, and otherwise against a second one, which would have threads beside libtorch's.
 template <class Work>
-void for_rows(const at::Tensor &x, Work &&work) {
-  if (x.numel() == 0) return;
-  int64_t count = x.size(-1);
-  auto marks = at::empty({x.numel() / count}, at::kByte);
+void for_ranges(int64_t count, int64_t grain, Work &&work) {
+  auto marks = at::empty({count}, at::kByte);
   const char *first = static_cast<const char *>(marks.data_ptr());
   auto iterator = at::TensorIterator::nullary_op(marks);
   auto loop = [&](char **data, const int64_t *strides, int64_t inner, int64_t outer) {
     for (int64_t j = 0; j < outer; j++) {
-      for (int64_t i = 0; i < inner; i++) work(data[0] - first + j * strides[1] + i * strides[0]);
+      int64_t at = data[0] - first + j * strides[1];
+      work(at, at + inner);
     }
   };
-  iterator.for_each(loop, std::max<int64_t>(1, GRAIN / count));
+  iterator.for_each(loop, std::max<int64_t>(1, grain));
+}
+
+// Calls work(row) for every row of x.
+template <class Work>
+void for_rows(const at::Tensor &x, Work &&work) {
+  if (x.numel() == 0) return;
+  int64_t count = x.size(-1);
+  for_ranges(x.numel() / count, GRAIN / count, [&](int64_t first, int64_t end) {
+    for (int64_t row = first; row < end; row++) work(row);
+  });
 }
 
 // gelu(x + bias) by tanh, to x.
@@ -161,6 +175,38 @@ at::Tensor log_prob(const at::Tensor &logits, const at::Tensor &bias, const at::
   return out;
 }
 
+// Heads [batch, head, pos, d_head] whose numbers lie one behind the other, wherever their positions do.
+bool plain_heads(const at::Tensor &x, const at::Tensor &like) {
+  return plain_values(x) && x.dim() == 4 && x.sizes() == like.sizes() && x.numel() > 0 && x.stride(3) == 1;
+}
+
+// softmax(scale q k) v over each query's own position and those before it; q, k, v and what is given
+// [batch, head, pos, d_head], the last in memory [batch, pos, head, d_head].
+at::Tensor causal_attention(const at::Tensor &q, const at::Tensor &k, const at::Tensor &v, double scale) {
+  if (!plain_heads(q, q) || !plain_heads(k, q) || !plain_heads(v, q)) {
+    return at::scaled_dot_product_attention(q, k, v, {}, 0.0, true, scale);
+  }
+  int64_t heads = q.size(1), positions = q.size(2), d_head = q.size(3);
+  auto out = at::empty({q.size(0), positions, heads, d_head}, q.options()).transpose(1, 2);
+  auto head_of = [heads](const at::Tensor &x, int64_t number) {
+    return rows_of(x) + number / heads * x.stride(0) + number % heads * x.stride(1);
+  };
+  int64_t parts = (positions + psc::QUERIES - 1) / psc::QUERIES;
+  int64_t products = positions * std::min(positions, psc::QUERIES) * d_head;  // of a part, in the mean
+  auto &kernels = psc::row_kernels();
+  for_ranges(q.size(0) * heads * parts, PRODUCT_GRAIN / products, [&](int64_t first, int64_t end) {
+    auto scratch = c10::GetCPUAllocator()->allocate(psc::attention_scratch(d_head) * sizeof(float));
+    for (int64_t at = first; at < end; at++) {
+      int64_t number = at / parts, query = at % parts * psc::QUERIES;
+      psc::HeadQueries queries{head_of(out, number), head_of(q, number), head_of(k, number), head_of(v, number),
+                               out.stride(2), q.stride(2), k.stride(2), v.stride(2),
+                               query, std::min(psc::QUERIES, positions - query), d_head, static_cast<float>(scale)};
+      kernels.attention(queries, static_cast<float *>(scratch.get()));
+    }
+  });
+  return out;
+}
+
 }  // namespace
 
 namespace psc {
@@ -174,6 +220,7 @@ void register_kernels() {
   library.def("norm(Tensor x, float eps) -> Tensor", &norm);
   library.def("add_norm(Tensor x, Tensor update, Tensor bias, float eps) -> (Tensor, Tensor)", &add_norm);
   library.def("log_prob(Tensor logits, Tensor bias, Tensor targets) -> Tensor", &log_prob);
+  library.def("causal_attention(Tensor q, Tensor k, Tensor v, float scale) -> Tensor", &causal_attention);
   library.def("limit_kernels(int newest) -> int", &limit_kernels);
 }
 

@@ -13,9 +13,51 @@
 
 #define INLINE static inline __attribute__((always_inline))
 
+// For loops over registers: an array is kept in them only if every index into it is known.
+#ifdef __clang__
+#define UNROLL _Pragma("unroll")
+#else
+#define UNROLL _Pragma("GCC unroll 16")
+#endif
+
 namespace {
 
 using psc::bf16;
+using psc::QUERIES;
+
+// Keys that are worked on together.
+constexpr int64_t KEYS = 64;
+// Keys, and later queries, that are multiplied by the same vectors while those are in registers.
+constexpr int64_t TOGETHER = 4;
+// The widest vectors, to which all that attention keeps of a head is filled up.
+constexpr int64_t WIDEST = 16;
+
+// What attention keeps while it goes through the keys, all in float32.
+struct Scratch {
+  Scratch(float *memory, int64_t d_head)
+      : width(filled(d_head)),
+        queries(memory),
+        keys(queries + width * QUERIES),
+        values(keys + KEYS * width),
+        out(values + KEYS * width),
+        scores(out + QUERIES * width),
+        most(scores + KEYS * QUERIES),
+        sums(most + QUERIES),
+        shrink(sums + QUERIES) {}
+
+  static int64_t filled(int64_t d_head) { return (d_head + WIDEST - 1) / WIDEST * WIDEST; }
+  static int64_t size(int64_t d_head) { return 2 * filled(d_head) * (QUERIES + KEYS) + KEYS * QUERIES + 3 * QUERIES; }
+
+  int64_t width;   // d_head, filled up with zeros
+  float *queries;  // [width, QUERIES], scaled
+  float *keys;     // [KEYS, width]
+  float *values;   // [KEYS, width]
+  float *out;      // [QUERIES, width], before the division by the sums
+  float *scores;   // [KEYS, QUERIES], then their exponentials
+  float *most;     // [QUERIES], the largest score so far
+  float *sums;     // [QUERIES], of the exponentials so far
+  float *shrink;   // [QUERIES], what all so far is multiplied by as larger scores came
+};
 
 // The kernels of one kind of processor, in a namespace of their own.
 #define KERNELS(...)                                                                                                  \
@@ -32,7 +74,9 @@ using psc::bf16;
   __VA_ARGS__ float log_prob(const bf16 *x, const bf16 *b, int64_t t, int64_t n) {                                    \
     return body::log_prob(x, b, t, n);                                                                                \
   }                                                                                                                   \
-  constexpr psc::RowKernels SET{&bias_gelu, &bias_relu, &bias_threshold, &add, &norm, &add_norm, &log_prob};
+  __VA_ARGS__ void attention(const psc::HeadQueries &q, float *scratch) { body::attention(q, scratch); }              \
+  constexpr psc::RowKernels SET{&bias_gelu, &bias_relu, &bias_threshold, &add,                                        \
+                                &norm,      &add_norm,  &log_prob,       &attention};
 
 namespace any {
 constexpr int64_t LANES = 4;
@@ -73,6 +117,8 @@ std::atomic<int64_t> used{newest_here()};
 }  // namespace
 
 namespace psc {
+
+int64_t attention_scratch(int64_t d_head) { return Scratch::size(d_head); }
 
 const RowKernels &row_kernels() { return *SETS[used.load(std::memory_order_relaxed)]; }
 

@@ -9,6 +9,26 @@ namespace psc {
 // The bits of a bfloat16: the upper half of a float32's.
 using bf16 = uint16_t;
 
+// The queries that are worked on together.
+constexpr int64_t QUERIES = 64;
+
+// Queries of one head, `count` of them from position `first` on, at most QUERIES. All else is that of position 0, each
+// position `..._step` elements behind the one before.
+struct HeadQueries {
+  bf16 *out;
+  const bf16 *q;
+  const bf16 *k;
+  const bf16 *v;
+  int64_t out_step, q_step, k_step, v_step;
+  int64_t first;
+  int64_t count;
+  int64_t d_head;
+  float scale;
+};
+
+// The floats of memory that attention needs, however many positions there are. It is best at a cache line's boundary.
+int64_t attention_scratch(int64_t d_head);
+
 // One set for each kind of processor. `count` is the number of elements in a row; rows need not be aligned. NaN and
 // infinities go through as they do in libtorch's operators. Results are rounded to the nearest bfloat16, once.
 struct RowKernels {
@@ -27,6 +47,8 @@ struct RowKernels {
                    int64_t count);
   // log softmax of row + bias at one place
   float (*log_prob)(const bf16 *row, const bf16 *bias, int64_t target, int64_t count);
+  // out = softmax(scale q k) v over the keys up to each query's own position; nothing of those after it is seen
+  void (*attention)(const HeadQueries &queries, float *scratch);
 };
 
 // The newest set that this processor can run, and that limit_kernels() allows.

@@ -23,6 +23,9 @@ class KernelsTest {
     private static final int[] WIDTHS = {1, 3, 4, 5, 8, 15, 16, 17, 31, 33, 768, 3072};
     /** Around the block in which the loss goes through a row, and the vocabulary. */
     private static final int[] VOCABULARIES = {1, 7, 16, 4095, 4096, 4097, 8200, 50257};
+    /** Around the registers' and the cache's blocks. */
+    private static final int[] LENGTHS = {1, 2, 17, 64, 128, 129, 300};
+    private static final int[] HEAD_WIDTHS = {1, 8, 20, 64, 80, 130};
     /** bfloat16 keeps 8 bits of a number: rounding is off by 2^-8 of it at most. */
     private static final double HALF_SPACING = 1.0 / 256;
     private static final double FLOAT32 = 2e-6;
@@ -32,6 +35,7 @@ class KernelsTest {
     private static final Op LIMIT = Op.of("lens::limit_kernels", "");
     private static final Op LAYER_NORM = Op.of("aten::layer_norm", "");
     private static final Op GELU = Op.of("aten::gelu", "");
+    private static final Op ATTENTION = Op.of("aten::scaled_dot_product_attention", "");
     private final Random random = new Random(3);
 
     @AfterEach
@@ -187,6 +191,108 @@ class KernelsTest {
         assertNear(logProb(logits, zero, targets), found, 3e-6, 1e-5, "vectors " + vectors + ", -infinity in front");
     }
 
+    /** Queries, keys and values [batch, head, pos, d_head], of one product's [batch, pos, 3, head, d_head]. */
+    private static Tensor[] heads(Tensor qkv) {
+        Tensor[] heads = new Tensor[3];
+        for (int i = 0; i < 3; i++) heads[i] = qkv.select(2, i).transpose(1, 2);
+        return heads;
+    }
+
+    private static Tensor attention(Tensor[] heads, double scale) {
+        return op("causal_attention", heads[0], heads[1], heads[2], scale);
+    }
+
+    private static Tensor libtorchAttention(DType dtype, Tensor[] heads, double scale) {
+        Tensor q = heads[0].to(dtype);
+        return ATTENTION.tensor(q, heads[1].to(dtype), heads[2].to(dtype), null, 0.0, true, scale, false);
+    }
+
+    private static Tensor[] positions(Tensor[] heads, long start, long end) {
+        Tensor[] some = new Tensor[3];
+        for (int i = 0; i < 3; i++) some[i] = heads[i].slice(2, start, end);
+        return some;
+    }
+
+    private static void assertAttention(Tensor[] heads, double scale, String what) {
+        Tensor found = attention(heads, scale);
+        assertEquals(DType.BFLOAT16, found.dtype(), what);
+        assertTrue(found.transpose(1, 2).isContiguous(), what);
+        assertNear(libtorchAttention(DType.FLOAT64, heads, scale), found, HALF_SPACING + 1e-5, 1e-5, what);
+    }
+
+    @ParameterizedTest
+    @ValueSource(ints = {0, 1, 2})
+    void attentionIsThatOfFloat64(int vectors) {
+        try (var _ = TensorScope.open()) {
+            if (!limit(vectors)) return;
+            for (int length : LENGTHS) {
+                for (int width : HEAD_WIDTHS) {
+                    String what = "vectors " + vectors + ", length " + length + ", width " + width;
+                    double scale = width == 20 ? 0.37 : 1 / Math.sqrt(width);
+                    assertAttention(heads(random(1, 2, length, 3, 3, width)), scale, what);
+                }
+            }
+            assertAttention(heads(random(1, 1, 1100, 3, 2, 64)), 0.125, "vectors " + vectors + ", length 1100");
+        }
+    }
+
+    /** Without the largest score as 1 there would be infinities; these scores have no fraction, and so no rounding. */
+    @ParameterizedTest
+    @ValueSource(ints = {0, 1, 2})
+    void largeScoresDoNotOverflow(int vectors) {
+        try (var _ = TensorScope.open()) {
+            if (!limit(vectors)) return;
+            for (double scale : new double[] {1, 0.0078125}) {
+                Tensor whole = Op.of("aten::round", "").tensor(random(20, 2, 300, 3, 3, 64));
+                assertAttention(heads(whole), scale, "vectors " + vectors + ", large scores times " + scale);
+            }
+        }
+    }
+
+    /** A key or value that is no number is one for those who see it, and for nobody before. */
+    @ParameterizedTest
+    @ValueSource(ints = {0, 1, 2})
+    void attentionSeesNothingOfWhatComesLater(int vectors) {
+        try (var _ = TensorScope.open()) {
+            if (!limit(vectors)) return;
+            for (float odd : ODD) {
+                for (int place : new int[] {0, 1, 18, 63, 70, 98}) {
+                    String what = "vectors " + vectors + ", " + odd + " at " + place;
+                    for (int part = 1; part < 3; part++) {
+                        Tensor qkv = random(0.5, 1, 99, 3, 2, 20);
+                        Tensor one = qkv.slice(1, place, place + 1).select(2, part).slice(3, 7, 8);
+                        one.copy_(Tensor.of(new float[] {odd}, Shape.of(1)).to(DType.BFLOAT16));
+                        Tensor[] heads = heads(qkv);
+                        Tensor found = attention(heads, 0.3);
+                        if (place > 0) {
+                            Tensor expected = attention(positions(heads(qkv.copy()), 0, place), 0.3);
+                            assertRounded(expected, found.slice(2, 0, place), what + ", before");
+                        }
+                        Tensor expected = libtorchAttention(DType.FLOAT64, heads, 0.3).slice(2, place, 99);
+                        Tensor seen = found.slice(2, place, 99);
+                        assertNear(expected, seen, HALF_SPACING + 1e-5, 1e-5, what + " of part " + part);
+                    }
+                }
+            }
+        }
+    }
+
+    @Test
+    void attentionThatTheKernelIsNotMadeForIsHandedOver() {
+        try (var _ = TensorScope.open()) {
+            Tensor[] heads = heads(random(1, 2, 33, 3, 3, 20));
+            Tensor expected = libtorchAttention(DType.FLOAT64, heads, 0.2);
+            Tensor[] wide = {wide(heads[0]), wide(heads[1]), wide(heads[2])};
+            assertNear(expected, attention(wide, 0.2), 1e-5, 1e-5, "float32");
+            Tensor columns = heads[1].transpose(2, 3).contiguous().transpose(2, 3);
+            Tensor strided = attention(new Tensor[] {heads[0], columns, heads[2]}, 0.2);
+            assertNear(expected, strided, 4 * HALF_SPACING, 4 * HALF_SPACING, "keys by column");
+            Tensor[] fewer = {heads[0].slice(2, 0, 30), heads[1], heads[2]};
+            Tensor found = attention(fewer, 0.2);
+            assertNear(expected.slice(2, 0, 30), found, 4 * HALF_SPACING, 4 * HALF_SPACING, "fewer queries");
+        }
+    }
+
     @Test
     void nothingIsDoneToNothing() {
         try (var _ = TensorScope.open()) {
@@ -194,6 +300,8 @@ class KernelsTest {
             Tensor bias = random(1, 768);
             elementwise(none, bias, bias, "no rows");
             rows(none, none, bias, "no rows");
+            Tensor[] empty = heads(Tensor.zeros(DType.BFLOAT16, Shape.of(2, 0, 3, 3, 20)));
+            assertEquals(Shape.of(2, 3, 0, 20), attention(empty, 1).shape());
             assertEquals(Shape.of(0, 1), op("log_prob", none, bias, Tensor.zeros(DType.INT64, Shape.of(0, 1))).shape());
         }
     }
@@ -235,6 +343,8 @@ class KernelsTest {
             assertTrue(GradMode.flowsThrough(op("norm", leafAgain, 1e-5)));
             Tensor row = bias.unsqueeze(0);
             assertTrue(GradMode.flowsThrough(op("add_update", row, row, leafAgain.reshape(3))));
+            Tensor head = leafAgain.reshape(1, 1, 1, 3);
+            assertTrue(GradMode.flowsThrough(attention(new Tensor[] {head, head, head}, 1)));
         }
     }
 }
