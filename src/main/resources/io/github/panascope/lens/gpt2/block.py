@@ -3,7 +3,7 @@
 # Where nobody looks at what is in between, one fused operator does the work, unless the run is to be exact: then it goes step by step.
 
 def fast(self) -> bool:
-    # Whether there are kernels for what lies between the products (native/src/kernel.cpp): those add a bias after a product that comes without it.
+    # Whether there are kernels for attention and what else lies between the products (native/src/kernel.cpp): those add a bias after a product that comes without it.
     return self.W_in.dtype == $BFLOAT16 and self.W_in.device.type == "cpu" and not (torch.is_grad_enabled() or lens.hooked("exact"))
 
 def ln1(self, x: Tensor) -> Tensor:
@@ -77,7 +77,10 @@ def attention(self, resid: Tensor, past: Optional[Tuple[Tensor, Tensor]], mask: 
         k = torch.cat([past[0], k], 2)
         v = torch.cat([past[1], v], 2)
     if past is None and mask is None and not (torch.is_grad_enabled() or lens.hooked("exact") or lens.hooked(self.name, "attn.hook_attn_scores") or lens.hooked(self.name, "attn.hook_pattern")) and k.size(2) == q.size(2):
-        z = torch.scaled_dot_product_attention(q, k, v, None, 0.0, True, scale=1.0 / $ATTN_SCALE).transpose(1, 2)
+        if self.fast():
+            z = lens.causal_attention(q, k, v, 1.0 / $ATTN_SCALE).transpose(1, 2)
+        else:
+            z = torch.scaled_dot_product_attention(q, k, v, None, 0.0, True, scale=1.0 / $ATTN_SCALE).transpose(1, 2)
     else:
         z = torch.matmul(self.pattern(q, k, mask).to(v.dtype), v).transpose(1, 2)
     return lens.hook_point(z, self.name, "attn.hook_z"), k, v
