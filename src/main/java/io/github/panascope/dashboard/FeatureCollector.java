@@ -174,10 +174,8 @@ public final class FeatureCollector {
             DeviceCollector.collect(collector, sae, store, row, first, end, context, shardRows, rowsInBlock, kept, n -> progress.accept(collected.addAndGet(n)));
             return;
         }
-        int before = Torch.threads();
         AtomicInteger done = new AtomicInteger();
-        Torch.setThreads(1);
-        try (ExecutorService pool = Executors.newFixedThreadPool(threads, Thread.ofPlatform().daemon().name("panascope-collect-", 0).factory())) {
+        try (var _ = Torch.singleThreaded(); ExecutorService pool = Executors.newFixedThreadPool(threads, Thread.ofPlatform().daemon().name("panascope-collect-", 0).factory())) {
             try {
                 for (long[] gap : store.missing(first, end)) {
                     for (long at = gap[0]; at < gap[1]; at += shardRows) collector.shard(pool, store, row, at, Math.min(gap[1], at + shardRows), n -> progress.accept(done.addAndGet(n)));
@@ -185,8 +183,6 @@ public final class FeatureCollector {
             } finally {
                 pool.shutdownNow(); // after an exception, what has not begun does not begin
             }
-        } finally {
-            Torch.setThreads(before);
         }
     }
 

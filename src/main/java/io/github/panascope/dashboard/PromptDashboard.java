@@ -67,12 +67,8 @@ public final class PromptDashboard {
      */
     public static PromptDashboard of(HookedTransformer model, Sae sae, int[] tokens, DashboardConfig config) {
         if (tokens.length == 0) throw new IllegalArgumentException("a prompt needs at least one token");
-        int before = Torch.threads();
-        Torch.setThreads(1); // the same numbers whatever the machine
-        try {
+        try (var _ = Torch.singleThreaded()) { // the same numbers whatever the machine
             return run(model, sae, tokens, config);
-        } finally {
-            Torch.setThreads(before);
         }
     }
 
