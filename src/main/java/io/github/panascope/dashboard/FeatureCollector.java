@@ -7,6 +7,7 @@ import io.github.panascope.lens.HookedTransformer;
 import io.github.panascope.lens.RowsAtOnce;
 import io.github.panascope.sae.Sae;
 import io.github.panascope.torch.DType;
+import io.github.panascope.torch.RunInterruptedException;
 import io.github.panascope.torch.Shape;
 import io.github.panascope.torch.Tensor;
 import io.github.panascope.torch.TensorScope;
@@ -45,6 +46,7 @@ public final class FeatureCollector {
     private static final int SAMPLED = 4096;
     private static final String KEPT = "features";
     private static final String ROWS_AT_ONCE = "rows at once";
+    static final String COLLECTING = "collecting features";
     /** Numbers of a tensor up to which a fingerprint has all of it. */
     private static final long WHOLE = 1 << 17;
     private static final List<String> BLOCK_WEIGHTS = List.of("W_QKV", "b_QKV", "W_O", "b_O", "W_in", "b_in", "W_out", "b_out", "ln1_w", "ln1_b", "ln2_w", "ln2_b");
@@ -162,6 +164,7 @@ public final class FeatureCollector {
      * @param shardRows rows in a shard at most
      * @param threads   blocks that run at once on the CPU
      * @param progress  told how many rows were collected, now and then
+     * @throws io.github.panascope.torch.RunInterruptedException if the thread was interrupted; complete shards are on the disk
      */
     public static void collect(HookedTransformer model, Sae sae, FeatureStore store, LongFunction<int[]> row, long first, long end, int context, int shardRows, int threads, IntConsumer progress) {
         if (shardRows < 1 || threads < 1) throw new IllegalArgumentException("shards need at least one row and one thread, not " + shardRows + " and " + threads);
@@ -202,16 +205,16 @@ public final class FeatureCollector {
         for (Callable<ActivationShard.Part> block : blocks) running.add(pool.submit(block));
         List<ActivationShard.Part> parts = new ArrayList<>();
         try {
-            for (Future<ActivationShard.Part> each : running) parts.add(each.get());
+            for (Future<ActivationShard.Part> each : running) {
+                RunInterruptedException.check(COLLECTING);
+                parts.add(each.get());
+            }
         } catch (ExecutionException e) {
-            running.forEach(each -> each.cancel(false));
             if (e.getCause() instanceof RuntimeException cause) throw cause;
             if (e.getCause() instanceof Error cause) throw cause;
             throw new IllegalStateException(e.getCause());
         } catch (InterruptedException e) {
-            running.forEach(each -> each.cancel(false));
-            Thread.currentThread().interrupt();
-            throw new IllegalStateException("interrupted while collecting rows " + first + " to " + end, e);
+            throw RunInterruptedException.of(COLLECTING, e);
         }
         store.commit(first, end, parts, context);
     }
