@@ -20,6 +20,7 @@ import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.stream.IntStream;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -120,6 +121,28 @@ class DashboardCommandTest {
         }
         dashboard(arguments);
         assertFalse(output().contains("are there already"), this::output);
+    }
+
+    /** Those that were not asked for are on the page too. */
+    @Test
+    void rowsOfTextThatIsNoLongerThereAreRefused() throws IOException {
+        Path text = folder.resolve("text.txt");
+        String[] lines = IntStream.range(0, 400).mapToObj(i -> "The man number " + i + " went to town " + i * 7 + " and bought " + i * 13 + " things.").toArray(String[]::new);
+        Files.writeString(text, String.join("\n", lines));
+        String[] arguments = {"--dataset", text.toString(), "--rows", "24", "--features", "0-2", "--context-size", "32", "--state", at("state"), "--out", at("page.html")};
+        dashboard(arguments);
+        assertTrue(output().contains("24 rows)"), this::output);
+        byte[] page = Files.readAllBytes(folder.resolve("page.html"));
+        arguments[3] = "8";
+        dashboard(arguments);
+        assertArrayEquals(page, Files.readAllBytes(folder.resolve("page.html")), "it is of all rows");
+        String[] asked = Arrays.copyOf(arguments, 10);
+        Files.writeString(text, String.join("\n", Arrays.copyOf(lines, 40)));
+        assertRefused("holds other text: it has rows up to 23, and this text makes", asked);
+        lines[30] = "Something else is here.";
+        Files.writeString(text, String.join("\n", lines));
+        assertRefused("holds other text: row ", asked);
+        assertArrayEquals(page, Files.readAllBytes(folder.resolve("page.html")));
     }
 
     @Test

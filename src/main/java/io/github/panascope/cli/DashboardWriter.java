@@ -12,6 +12,7 @@ import io.github.panascope.dashboard.PromptDashboard;
 import io.github.panascope.dashboard.SaeDashboardJson;
 import io.github.panascope.hub.InputException;
 import io.github.panascope.lens.HookedTransformer;
+import io.github.panascope.lens.TokenDataset;
 import io.github.panascope.sae.Neuronpedia;
 import io.github.panascope.sae.Sae;
 import io.github.panascope.torch.Device;
@@ -118,7 +119,8 @@ final class DashboardWriter implements AutoCloseable {
 
     /** Adds the rows of a range that the folder lacks. */
     void collect(FeatureStore store, long first, long end, int shardRows) {
-        store.requireSameText(row -> rows.tokens().row((int) row), rows.tokens().rows());
+        TokenDataset there = rows.first(store.end()); // dashboards show all rows of the folder, not those asked for alone
+        store.requireSameText(row -> there.row((int) row), there.rowsInAll());
         long missing = store.missing(first, end).stream().mapToLong(gap -> gap[1] - gap[0]).sum(), here = end - first - missing;
         if (here > 0) input.print(here + " of " + (end - first) + " rows are there already, in " + store.folder());
         if (first == 0 && store.rows() > here) input.print("That folder holds " + store.rows() + " rows: the dashboards are of all of them. Another --state would have " + end + ".");

@@ -168,6 +168,7 @@ public final class FeatureCollector {
      */
     public static void collect(HookedTransformer model, Sae sae, FeatureStore store, LongFunction<int[]> row, long first, long end, int context, int shardRows, int threads, IntConsumer progress) {
         if (shardRows < 1 || threads < 1) throw new IllegalArgumentException("shards need at least one row and one thread, not " + shardRows + " and " + threads);
+        if (!store.missing(first, end).isEmpty()) store.requireWritable();
         BitSet kept = keepsAll(store) ? null : new BitSet();
         if (kept != null) for (int feature : store.sums().features()) kept.set(feature);
         FeatureCollector collector = new FeatureCollector(model, sae, context, kept);
