@@ -28,6 +28,7 @@ import org.junit.jupiter.api.extension.ExtendWith;
 import org.junit.jupiter.api.io.TempDir;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.json.JsonMapper;
+import tools.jackson.databind.node.ObjectNode;
 
 /** {@code panascope dashboard} and {@code merge} as a user has them, on the demo. */
 @ExtendWith(LeakCheck.class)
@@ -121,6 +122,34 @@ class DashboardCommandTest {
         }
         dashboard(arguments);
         assertFalse(output().contains("are there already"), this::output);
+    }
+
+    /** The same weights under another config.json are another model; so it is with parts that are merged. */
+    @Test
+    void anotherConfigurationIsNoticed() throws IOException {
+        Path demo = Path.of("src/demo/bundle"), model = Files.createDirectories(folder.resolve("model"));
+        for (String file : List.of("config.json", "model.safetensors")) Files.copy(demo.resolve("model").resolve(file), model.resolve(file));
+        String config = Files.readString(model.resolve("config.json"));
+        String[] first = {"--model", model.toString(), "--sae", demo.resolve("sae").toString(), "--dataset", demo.resolve("dataset.parquet").toString(), "--rows", "4", "--features", "0-2", "--state", at("state"), "--out", at("page.html")};
+        dashboard(first);
+        String[] second = first.clone();
+        second[7] = "4-7";
+        second[11] = at("second");
+        Map<String, String> changes = Map.of("layer_norm_epsilon", "0.002", "scale_attn_by_inverse_layer_idx", "true", "n_head", "2");
+        for (var change : changes.entrySet()) {
+            ObjectNode other = (ObjectNode) JsonMapper.shared().readTree(config);
+            other.set(change.getKey(), JsonMapper.shared().readTree(change.getValue()));
+            Files.writeString(model.resolve("config.json"), other.toString());
+            assertRefused("holds features of something else: model.", Arrays.copyOf(first, 12));
+            dashboard(second);
+            complained.reset();
+            assertEquals(2, Main.run("merge", at("merged"), at("state"), second[11]), change.getKey());
+            assertTrue(complained.toString(StandardCharsets.UTF_8).contains("cannot be merged: model."), () -> complained.toString(StandardCharsets.UTF_8));
+            second[11] = at("second-" + change.getKey());
+        }
+        Files.writeString(model.resolve("config.json"), config);
+        dashboard(first);
+        assertTrue(output().contains("4 of 4 rows are there already"), this::output);
     }
 
     /** Those that were not asked for are on the page too. */

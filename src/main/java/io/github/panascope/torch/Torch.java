@@ -106,6 +106,12 @@ public final class Torch {
         }
     }
 
+    /** What of the CPU's instruction set libtorch's own operators use, such as {@code AVX2}: last bits of results depend on it. */
+    public static String cpuCapability() {
+        Matcher matcher = Pattern.compile("CPU capability usage: (\\S+)").matcher(description());
+        return matcher.find() ? matcher.group(1) : "unknown";
+    }
+
     /** Seeds libtorch's random generators. */
     public static void seed(long seed) {
         NativeLibrary.load();
