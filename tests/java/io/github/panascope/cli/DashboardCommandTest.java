@@ -175,6 +175,23 @@ class DashboardCommandTest {
     }
 
     @Test
+    void aPromptAtWhichNothingIsActiveShowsTheFeaturesAskedFor() throws IOException {
+        Path demo = Path.of("src/demo/bundle"), sae = Files.createDirectories(folder.resolve("sae"));
+        Files.copy(demo.resolve("sae/cfg.json"), sae.resolve("cfg.json"));
+        try (TensorScope scope = TensorScope.open()) {
+            Map<String, Tensor> weights = new LinkedHashMap<>();
+            Safetensors file = Safetensors.open(demo.resolve("sae/sae_weights.safetensors"), scope);
+            for (String name : file.names()) weights.put(name, name.equals("b_enc") ? file.tensor(name).add(-1000) : file.tensor(name).copy());
+            Safetensors.write(sae.resolve("sae_weights.safetensors"), weights);
+        }
+        String[] arguments = {"--model", demo.resolve("model").toString(), "--sae", sae.toString(), "--dataset", demo.resolve("dataset.parquet").toString(), "--rows", "4", "--prompt", "When John", "--features", "0-2", "--out", at("page.html")};
+        dashboard(arguments);
+        assertTrue(output().contains("No feature of the SAE is active at the prompt.") && output().contains("(3 features, 4 rows)"), this::output);
+        assertTrue(Files.size(folder.resolve("page.html")) > 1000);
+        assertRefused("no feature of the SAE is active at --prompt; --features names some", Arrays.copyOf(arguments, 10));
+    }
+
+    @Test
     void batchesOfAnEarlierRunAreNotLeft() throws IOException {
         dashboard("--features", "0-150", "--rows", "4", "--neuronpedia", at("np"), "--out", at("page.html"));
         assertTrue(Files.exists(folder.resolve("np/batch-1.json")));

@@ -113,7 +113,7 @@ final class DashboardCommand implements Callable<Integer> {
             RowOptions.Rows rows = text.read(input, model, sae, endRow);
             DashboardConfig config = config(model, rows.context());
             try (DashboardWriter writer = new DashboardWriter(input, model, sae, rows, threads)) {
-                PromptDashboard seen = prompt == null ? null : writer.prompt(prompt, config);
+                PromptDashboard seen = prompt == null ? null : writer.prompt(prompt, config, !features.given());
                 run(writer, rows, seen == null || features.given() ? asked : seen.features(), config, files, seen);
             }
         }
