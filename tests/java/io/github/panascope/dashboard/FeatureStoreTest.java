@@ -12,6 +12,8 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
+import java.nio.file.attribute.PosixFilePermission;
+import java.nio.file.attribute.PosixFilePermissions;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
@@ -300,6 +302,15 @@ class FeatureStoreTest {
         assertRefused("model is one there and two here", () -> FeatureStore.open(filled, new FeatureStore.Identity(Map.of("hook", "here", "model", "two")), FEATURES, D_IN));
         Files.createDirectories(folder.resolve("empty/lock"));
         assertRefused("empty cannot be used", () -> open("empty"));
+    }
+
+    /** What comes of it can be written to, whatever it was made of. */
+    @Test
+    void foldersThatCannotBeWrittenCanBeMerged() throws IOException {
+        Path filled = filled("one");
+        for (Path file : files(filled, "*")) Files.setPosixFilePermissions(file, PosixFilePermissions.fromString("r--r--r--"));
+        FeatureStore.merged(folder.resolve("merged"), List.of(filled)).close();
+        for (Path file : files(folder.resolve("merged"), "*")) assertTrue(Files.getPosixFilePermissions(file).contains(PosixFilePermission.OWNER_WRITE), file.toString());
     }
 
     @Test

@@ -579,13 +579,11 @@ public final class FeatureStore implements AutoCloseable {
         try {
             for (FeatureStore other : stores) {
                 for (Rows range : other.manifest.rows) {
+                    RunInterruptedException.check("merging into " + folder);
                     other.openShard(range); // whole, or nothing is merged
                     Path file = shard(range);
                     Path part = part(file);
-                    Files.copy(other.shard(range), part, StandardCopyOption.REPLACE_EXISTING);
-                    try (FileChannel channel = FileChannel.open(part, StandardOpenOption.WRITE)) {
-                        channel.force(true);
-                    }
+                    copy(other.shard(range), part);
                     Files.move(part, file, StandardCopyOption.ATOMIC_MOVE);
                 }
                 NeuronSums added = other.readSums(); // of one folder at a time: they may be large
@@ -596,6 +594,15 @@ public final class FeatureStore implements AutoCloseable {
             begun = false;
         } catch (IOException e) {
             throw cannot(folder, e);
+        }
+    }
+
+    /** Copies what a file holds, not who may write to it, and sees it onto the disk. */
+    private static void copy(Path from, Path to) throws IOException {
+        try (FileChannel in = FileChannel.open(from, StandardOpenOption.READ);
+                FileChannel out = FileChannel.open(to, StandardOpenOption.CREATE, StandardOpenOption.TRUNCATE_EXISTING, StandardOpenOption.WRITE)) {
+            for (long at = 0; at < in.size();) at += in.transferTo(at, in.size() - at, out);
+            out.force(true);
         }
     }
 
