@@ -616,8 +616,15 @@ public final class FeatureStore implements AutoCloseable {
 
     /** Opens a folder for what another one holds. */
     private static FeatureStore open(Path folder, Path like) {
-        FeatureStore first = read(like);
-        return open(folder, first.identity(), first.sums.features(), first.sums.dIn());
+        NeuronSums sums;
+        Identity identity;
+        try (FeatureStore first = readLocked(like)) {
+            sums = first.readSums();
+            identity = first.identity();
+        } catch (IOException e) {
+            throw cannot(like, e);
+        }
+        return open(folder, identity, sums.features(), sums.dIn());
     }
 
     /** Makes a folder of the rows of others, at least one; merging them in any order gives the same. */
