@@ -10,7 +10,6 @@ import java.nio.channels.ClosedByInterruptException;
 import java.nio.channels.FileChannel;
 import java.nio.channels.FileLock;
 import java.nio.channels.OverlappingFileLockException;
-import java.nio.charset.CharacterCodingException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.DirectoryStream;
 import java.nio.file.Files;
@@ -19,10 +18,8 @@ import java.nio.file.StandardCopyOption;
 import java.nio.file.StandardOpenOption;
 import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
-import java.security.SecureRandom;
 import java.util.ArrayList;
 import java.util.Arrays;
-import java.util.Comparator;
 import java.util.HashSet;
 import java.util.HexFormat;
 import java.util.LinkedHashMap;
@@ -31,12 +28,6 @@ import java.util.Map;
 import java.util.Set;
 import java.util.function.LongFunction;
 import java.util.stream.Collectors;
-import java.util.zip.CRC32C;
-import tools.jackson.core.JacksonException;
-import tools.jackson.databind.JsonNode;
-import tools.jackson.databind.json.JsonMapper;
-import tools.jackson.databind.node.ArrayNode;
-import tools.jackson.databind.node.ObjectNode;
 
 /**
  * A folder with what an SAE's features were at rows of tokens: shards of rows, the sums that need the dense activations, and {@code manifest.json}, which says what of the
@@ -49,9 +40,6 @@ import tools.jackson.databind.node.ObjectNode;
 public final class FeatureStore implements AutoCloseable {
     private static final String MANIFEST = "manifest.json";
     private static final String LOCK = "lock";
-    private static final String FORMAT_NAME = "panascope features ";
-    private static final String FORMAT = FORMAT_NAME + 2;
-    private static final int ID_BYTES = 8;
     /** The entry of an identity that folders are named by. */
     static final String HOOK = "hook";
 
@@ -77,124 +65,6 @@ public final class FeatureStore implements AutoCloseable {
             keys.addAll(other.entries.keySet());
             return keys.stream().filter(key -> !java.util.Objects.equals(entries.get(key), other.entries.get(key)))
                     .map(key -> key + " is " + other.entries.get(key) + " there and " + entries.get(key) + " here").collect(Collectors.joining(", "));
-        }
-    }
-
-    /**
-     * Rows that one file holds.
-     *
-     * @param first    the first of them
-     * @param end      the one after the last
-     * @param checksum the file's CRC-32C
-     */
-    record Rows(long first, long end, int checksum) {
-        long count() {
-            return end - first;
-        }
-    }
-
-    /**
-     * What a manifest says.
-     *
-     * @param id   what is in the names of this folder's files, 16 hexadecimal digits
-     * @param rows by first row, none twice
-     * @param sums the CRC-32C of the file of sums; null as long as there are no rows
-     */
-    private record Manifest(String id, Identity identity, List<Rows> rows, Integer sums) {
-        long count() {
-            return rows.stream().mapToLong(Rows::count).sum();
-        }
-
-        String shard(Rows range) {
-            return String.format("rows-%08d-%08d-%s.bin", range.first, range.end, id);
-        }
-
-        /** Named by what is in it, so that the manifest of before still finds its own. */
-        String sumsFile() {
-            return "sums-" + count() + "-" + rows.size() + "-" + id + ".bin";
-        }
-
-        Manifest with(List<Rows> more, Integer sumsOfMore) {
-            return new Manifest(id, identity, more.stream().sorted(Comparator.comparingLong(Rows::first)).toList(), sumsOfMore);
-        }
-
-        static Manifest empty(Identity identity) {
-            byte[] id = new byte[ID_BYTES];
-            new SecureRandom().nextBytes(id);
-            return new Manifest(HexFormat.of().formatHex(id), identity, List.of(), null);
-        }
-
-        String toJson() {
-            ObjectNode json = JsonMapper.shared().createObjectNode().put("format", FORMAT).put("id", id);
-            ObjectNode entries = json.putObject("identity");
-            identity.entries.forEach(entries::put);
-            ArrayNode ranges = json.putArray("rows");
-            for (Rows range : rows) ranges.addArray().add(range.first).add(range.end).add(hex(range.checksum));
-            json.put("sums", sums == null ? null : hex(sums));
-            json.put("checksum", checksum(json));
-            return json.toPrettyString() + "\n";
-        }
-
-        /** Of all that a manifest says but this. */
-        private static String checksum(ObjectNode json) {
-            CRC32C crc = new CRC32C();
-            crc.update(json.deepCopy().without("checksum").toString().getBytes(StandardCharsets.UTF_8));
-            return hex((int) crc.getValue());
-        }
-
-        private static String hex(int checksum) {
-            return HexFormat.of().toHexDigits(checksum);
-        }
-
-        /**
-         * Reads a manifest.
-         *
-         * @throws InputException if it is of another version, or is not what was written
-         */
-        static Manifest read(Path file) throws IOException {
-            JsonNode json;
-            try {
-                json = JsonMapper.shared().readTree(Files.readString(file));
-            } catch (JacksonException | CharacterCodingException e) {
-                throw damaged(file, "it is no JSON", e);
-            }
-            String format = json.path("format").asString("");
-            if (!format.equals(FORMAT) && format.startsWith(FORMAT_NAME)) {
-                throw new InputException(file + " is of another version of panascope, '" + format + "' where this one has '" + FORMAT + "': collect into another folder, or delete this one.");
-            }
-            if (!(json instanceof ObjectNode object)) throw damaged(file, "it holds no JSON object", null);
-            if (!format.equals(FORMAT)) throw new InputException(file + ": 'format' should be '" + FORMAT + "', not " + (json.has("format") ? json.path("format") : "missing") + ".");
-            if (!json.path("checksum").asString("").equals(checksum(object))) throw damaged(file, "its checksum does not fit", null);
-            // From here on it is what somebody wrote, with a checksum.
-            String id = text(file, json.path("id"), "[0-9a-f]{16}");
-            Map<String, String> entries = new LinkedHashMap<>();
-            if (!json.path("identity").isObject()) throw damaged(file, "it has no identity", null);
-            json.path("identity").forEachEntry((key, value) -> entries.put(key, text(file, value, "(?s).*")));
-            List<Rows> rows = new ArrayList<>();
-            if (!json.path("rows").isArray()) throw damaged(file, "it has no rows", null);
-            for (JsonNode each : json.path("rows")) rows.add(range(file, each, rows.isEmpty() ? 0 : rows.getLast().end));
-            if (json.path("sums").isNull() != rows.isEmpty()) throw damaged(file, "its rows and its sums do not belong together", null);
-            return new Manifest(id, new Identity(entries), List.copyOf(rows), rows.isEmpty() ? null : HexFormat.fromHexDigits(text(file, json.path("sums"), "[0-9a-f]{8}")));
-        }
-
-        /** Rows, none of which may come before {@code least}. */
-        private static Rows range(Path file, JsonNode json, long least) {
-            JsonNode first = json.path(0);
-            JsonNode end = json.path(1);
-            boolean numbers = json.size() == 3 && first.isIntegralNumber() && first.canConvertToLong() && end.isIntegralNumber() && end.canConvertToLong();
-            if (!numbers || first.longValue() < least || end.longValue() <= first.longValue() || end.longValue() - first.longValue() > Integer.MAX_VALUE) {
-                throw damaged(file, json + " is no range of rows that may stand there", null);
-            }
-            return new Rows(first.longValue(), end.longValue(), HexFormat.fromHexDigits(text(file, json.path(2), "[0-9a-f]{8}")));
-        }
-
-        private static String text(Path file, JsonNode value, String form) {
-            if (!value.isString() || !value.stringValue().matches(form)) throw damaged(file, value + " is not what may stand there", null);
-            return value.stringValue();
-        }
-
-        private static InputException damaged(Path file, String how, Throwable cause) {
-            return new InputException(file + " is damaged: " + how + ". Put a copy of it back, or delete the folder and collect again.", cause);
         }
     }
 
@@ -233,9 +103,9 @@ public final class FeatureStore implements AutoCloseable {
                 FileLock lock = tryLock(channel, false);
                 if (lock == null) throw new InputException(folder + " is being written by another process: wait for it, or use another folder and merge the two.");
                 FeatureStore store = new FeatureStore(folder, Files.exists(folder.resolve(MANIFEST)) ? Manifest.read(folder.resolve(MANIFEST)) : begun(folder, identity), channel, lock);
-                if (store.manifest.rows.isEmpty()) {
+                if (store.manifest.rows().isEmpty()) {
                     store.sums = new NeuronSums(features, dIn);
-                    store.write(new Manifest(store.manifest.id, identity, List.of(), null));
+                    store.write(new Manifest(store.manifest.id(), identity, List.of(), null));
                 } else {
                     store.check(identity, features);
                 }
@@ -263,7 +133,7 @@ public final class FeatureStore implements AutoCloseable {
         if (!identity().equals(identity)) throw new InputException(folder + " holds features of something else: " + identity.difference(identity()) + ". Use another folder, or delete it.");
         sums = readSums();
         if (!sums.covers(features)) throw new InputException(folder + " was made for other features, whose correlations with neurons it holds: " + sums.describe() + ". Use another folder, or delete it.");
-        for (Rows range : manifest.rows) requireThere(shard(range));
+        for (Manifest.Rows range : manifest.rows()) requireThere(shard(range));
     }
 
     /**
@@ -306,7 +176,7 @@ public final class FeatureStore implements AutoCloseable {
                     } catch (InputException e) {
                         continue; // of another version, or damaged: none of ours
                     }
-                    if (found.count() > most && found.identity.equals(identity) && NeuronSums.covers(folder.resolve(found.sumsFile()), features)) {
+                    if (found.count() > most && found.identity().equals(identity) && NeuronSums.covers(folder.resolve(found.sumsFile()), features)) {
                         best = folder;
                         most = found.count();
                     }
@@ -371,24 +241,24 @@ public final class FeatureStore implements AutoCloseable {
     }
 
     private NeuronSums readSums() throws IOException {
-        if (manifest.sums == null) throw new InputException(folder + " holds no rows: collect some first.");
+        if (manifest.sums() == null) throw new InputException(folder + " holds no rows: collect some first.");
         Path file = folder.resolve(manifest.sumsFile());
         requireThere(file);
-        return NeuronSums.read(file, manifest.sums);
+        return NeuronSums.read(file, manifest.sums());
     }
 
     private static void requireThere(Path file) {
         if (!Files.exists(file)) throw new InputException(file + " is missing: the folder is not whole. Put a copy of it back, or delete the folder and collect again.");
     }
 
-    private Path shard(Rows range) {
+    private Path shard(Manifest.Rows range) {
         return folder.resolve(manifest.shard(range));
     }
 
-    private ActivationShard openShard(Rows range) throws IOException {
+    private ActivationShard openShard(Manifest.Rows range) throws IOException {
         requireThere(shard(range));
-        ActivationShard shard = ActivationShard.open(shard(range), range.checksum);
-        if (shard.firstRow != range.first || shard.rows != range.count()) throw ActivationShard.damaged(shard(range));
+        ActivationShard shard = ActivationShard.open(shard(range), range.checksum());
+        if (shard.firstRow != range.first() || shard.rows != range.count()) throw ActivationShard.damaged(shard(range));
         return shard;
     }
 
@@ -399,9 +269,9 @@ public final class FeatureStore implements AutoCloseable {
 
     /** Deletes what a process left that ended before it had written its manifest: what has this folder's number in its name, and is not in the manifest. */
     private void sweep() throws IOException {
-        Set<String> kept = manifest.rows.stream().map(manifest::shard).collect(Collectors.toCollection(HashSet::new));
-        if (manifest.sums != null) kept.add(manifest.sumsFile());
-        String ours = "(rows|sums)-\\d+-\\d+-" + manifest.id + "\\.bin(\\.part)?";
+        Set<String> kept = manifest.rows().stream().map(manifest::shard).collect(Collectors.toCollection(HashSet::new));
+        if (manifest.sums() != null) kept.add(manifest.sumsFile());
+        String ours = "(rows|sums)-\\d+-\\d+-" + manifest.id() + "\\.bin(\\.part)?";
         try (DirectoryStream<Path> files = Files.newDirectoryStream(folder, file -> file.getFileName().toString().matches(ours))) {
             for (Path file : files) if (!kept.contains(file.getFileName().toString())) Files.delete(file);
         }
@@ -416,7 +286,7 @@ public final class FeatureStore implements AutoCloseable {
 
     /** What the rows belong to. */
     public Identity identity() {
-        return manifest.identity;
+        return manifest.identity();
     }
 
     /** How many rows it holds. */
@@ -426,17 +296,17 @@ public final class FeatureStore implements AutoCloseable {
 
     /** The number after that of the last row it holds; 0 if it holds none. */
     public long end() {
-        return manifest.rows.isEmpty() ? 0 : manifest.rows.getLast().end;
+        return manifest.rows().isEmpty() ? 0 : manifest.rows().getLast().end();
     }
 
     /** Which rows of a range it does not hold yet, as (first, end) pairs. */
     public List<long[]> missing(long first, long end) {
         List<long[]> gaps = new ArrayList<>();
         long at = first;
-        for (Rows range : manifest.rows) { // by first row
-            if (range.first >= end) break;
-            if (range.first > at) gaps.add(new long[] {at, range.first});
-            at = Math.max(at, range.end);
+        for (Manifest.Rows range : manifest.rows()) { // by first row
+            if (range.first() >= end) break;
+            if (range.first() > at) gaps.add(new long[] {at, range.first()});
+            at = Math.max(at, range.end());
         }
         if (at < end) gaps.add(new long[] {at, end});
         return gaps;
@@ -462,9 +332,9 @@ public final class FeatureStore implements AutoCloseable {
     public void requireSameText(LongFunction<int[]> row, long rows) {
         if (end() > rows) throw new InputException(folder + " holds other text: it has rows up to " + (end() - 1) + ", and this text makes " + rows + " rows, from 0 on. Use another folder, or delete it.");
         try {
-            for (Rows range : manifest.rows) {
+            for (Manifest.Rows range : manifest.rows()) {
                 ActivationShard shard = openShard(range);
-                for (int r = 0; r < shard.rows; r++) requireSame(range.first + r, shard.tokensOf(r), row.apply(range.first + r));
+                for (int r = 0; r < shard.rows; r++) requireSame(range.first() + r, shard.tokensOf(r), row.apply(range.first() + r));
             }
         } catch (IOException e) {
             throw cannot(folder, e);
@@ -482,7 +352,7 @@ public final class FeatureStore implements AutoCloseable {
         if (end() == 0 || !gaps.isEmpty()) throw new InputException(folder + " lacks rows" + (end() == 0 ? "" : " " + gaps.stream().map(gap -> gap[0] + " to " + (gap[1] - 1)).collect(Collectors.joining(", "))) + ": collect or merge them first.");
         try {
             List<ActivationShard> shards = new ArrayList<>();
-            for (Rows range : manifest.rows) shards.add(openShard(range));
+            for (Manifest.Rows range : manifest.rows()) shards.add(openShard(range));
             return shards;
         } catch (IOException e) {
             throw cannot(folder, e);
@@ -493,12 +363,12 @@ public final class FeatureStore implements AutoCloseable {
     void commit(long first, long end, Iterable<ActivationShard.Part> parts, int context) {
         if (missing(first, end).stream().mapToLong(gap -> gap[1] - gap[0]).sum() != end - first) throw new IllegalStateException("rows " + first + " to " + end + " are there already");
         try {
-            Path file = folder.resolve(manifest.shard(new Rows(first, end, 0)));
+            Path file = folder.resolve(manifest.shard(new Manifest.Rows(first, end, 0)));
             Path part = part(file);
             int checksum = ActivationShard.write(part, first, (int) (end - first), context, parts);
             Files.move(part, file, StandardCopyOption.ATOMIC_MOVE);
-            List<Rows> more = new ArrayList<>(manifest.rows);
-            more.add(new Rows(first, end, checksum));
+            List<Manifest.Rows> more = new ArrayList<>(manifest.rows());
+            more.add(new Manifest.Rows(first, end, checksum));
             publish(more);
             begun = false;
         } catch (IOException e) {
@@ -511,8 +381,8 @@ public final class FeatureStore implements AutoCloseable {
     }
 
     /** Makes these rows and the present sums what counts. */
-    private void publish(List<Rows> more) throws IOException {
-        Path former = manifest.sums == null ? null : folder.resolve(manifest.sumsFile());
+    private void publish(List<Manifest.Rows> more) throws IOException {
+        Path former = manifest.sums() == null ? null : folder.resolve(manifest.sumsFile());
         Path next = folder.resolve(manifest.with(more, null).sumsFile());
         int checksum = sums.write(part(next));
         Files.move(part(next), next, StandardCopyOption.ATOMIC_MOVE);
@@ -561,16 +431,16 @@ public final class FeatureStore implements AutoCloseable {
     }
 
     private void merge(List<Path> others, List<FeatureStore> stores) {
-        List<Rows> more = new ArrayList<>(manifest.rows);
+        List<Manifest.Rows> more = new ArrayList<>(manifest.rows());
         for (Path path : others) {
             if (stores.stream().anyMatch(before -> sameFolder(before.folder, path))) throw new InputException(path + " is named twice.");
             if (sameFolder(folder, path)) throw new InputException(path + " cannot be merged into itself.");
             FeatureStore other = readLocked(path);
             stores.add(other);
             if (!other.identity().equals(identity())) throw new InputException(other.folder + " cannot be merged: " + identity().difference(other.identity()) + ".");
-            for (Rows range : other.manifest.rows) {
-                for (Rows here : more) {
-                    if (here.first < range.end && range.first < here.end) throw new InputException(other.folder + " cannot be merged: its rows " + range.first + " to " + (range.end - 1) + " are there already.");
+            for (Manifest.Rows range : other.manifest.rows()) {
+                for (Manifest.Rows here : more) {
+                    if (here.first() < range.end() && range.first() < here.end()) throw new InputException(other.folder + " cannot be merged: its rows " + range.first() + " to " + (range.end() - 1) + " are there already.");
                 }
                 more.add(range);
             }
@@ -578,7 +448,7 @@ public final class FeatureStore implements AutoCloseable {
         begun = true;
         try {
             for (FeatureStore other : stores) {
-                for (Rows range : other.manifest.rows) {
+                for (Manifest.Rows range : other.manifest.rows()) {
                     RunInterruptedException.check("merging into " + folder);
                     other.openShard(range); // whole, or nothing is merged
                     Path file = shard(range);
