@@ -183,7 +183,8 @@ class InterruptionTest {
                 Thread.currentThread().interrupt();
                 return logits.select(0, 0).select(0, 3).select(0, 5).item();
             });
-            for (Runnable work : List.<Runnable>of(() -> patching.byPosition("hook_resid_pre"), () -> patching.byHead("attn.hook_z"), () -> patching.byPositionAndHead("attn.hook_z"), patching::blockEvery, () -> patching.each(List.of(Hooks.NONE, Hooks.NONE)))) {
+            for (Runnable work : List.<Runnable>of(() -> patching.byPosition("hook_resid_pre"), () -> patching.byHead("attn.hook_z"),
+                    () -> patching.byPositionAndHead("attn.hook_z"), patching::blockEvery, () -> patching.each(List.of(Hooks.NONE, Hooks.NONE)))) {
                 assertStops("patching", 0, step -> {
                     try (var _ = TensorScope.open()) {
                         work.run();

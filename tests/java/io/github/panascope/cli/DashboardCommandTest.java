@@ -130,7 +130,8 @@ class DashboardCommandTest {
         Path demo = Path.of("src/demo/bundle"), model = Files.createDirectories(folder.resolve("model"));
         for (String file : List.of("config.json", "model.safetensors")) Files.copy(demo.resolve("model").resolve(file), model.resolve(file));
         String config = Files.readString(model.resolve("config.json"));
-        String[] first = {"--model", model.toString(), "--sae", demo.resolve("sae").toString(), "--dataset", demo.resolve("dataset.parquet").toString(), "--rows", "4", "--features", "0-2", "--state", at("state"), "--out", at("page.html")};
+        String[] first = {"--model", model.toString(), "--sae", demo.resolve("sae").toString(), "--dataset", demo.resolve("dataset.parquet").toString(), "--rows", "4",
+                "--features", "0-2", "--state", at("state"), "--out", at("page.html")};
         dashboard(first);
         String[] second = first.clone();
         second[7] = "4-7";
@@ -184,7 +185,8 @@ class DashboardCommandTest {
             for (String name : file.names()) weights.put(name, name.equals("b_enc") ? file.tensor(name).add(-1000) : file.tensor(name).copy());
             Safetensors.write(sae.resolve("sae_weights.safetensors"), weights);
         }
-        String[] arguments = {"--model", demo.resolve("model").toString(), "--sae", sae.toString(), "--dataset", demo.resolve("dataset.parquet").toString(), "--rows", "4", "--prompt", "When John", "--features", "0-2", "--out", at("page.html")};
+        String[] arguments = {"--model", demo.resolve("model").toString(), "--sae", sae.toString(), "--dataset", demo.resolve("dataset.parquet").toString(), "--rows", "4",
+                "--prompt", "When John", "--features", "0-2", "--out", at("page.html")};
         dashboard(arguments);
         assertTrue(output().contains("No feature of the SAE is active at the prompt.") && output().contains("(3 features, 4 rows)"), this::output);
         assertTrue(Files.size(folder.resolve("page.html")) > 1000);

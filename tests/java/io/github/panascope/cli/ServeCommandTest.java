@@ -52,7 +52,8 @@ class ServeCommandTest {
             assertEquals(403, status(server, "GET http://example.org/", host), "the name asked for counts, not that of the header");
             assertEquals(200, status(server, "GET http://localhost/", host));
             for (String name : new String[] {"LOCALHOST", "LocalHost:" + server.getAddress().getPort()}) assertEquals(200, status(server, "GET /", name), name);
-            for (String second : new String[] {"localhost", "example.org"}) assertEquals(400, status(server, "GET /", "localhost\r\nHost: " + second), "two hosts, the second " + second);
+            for (String second : new String[] {"localhost", "example.org"}) assertEquals(400, status(server, "GET /", "localhost\r\nHost: " + second), "two hosts, the second "
+                    + second);
             assertTrue(head.contains("Content-length: 9") || head.contains("Content-Length: 9"), head);
             assertEquals(405, status(server, "POST /", host));
             HttpServer second = ServeCommand.start(served, server.getAddress().getPort());

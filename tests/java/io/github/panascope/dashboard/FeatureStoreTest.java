@@ -98,7 +98,8 @@ class FeatureStoreTest {
             assertEquals(15, store.sums().y(0));
             assertArrayEquals(row(5), store.shards().get(1).tokensOf(1));
         }
-        assertEquals(List.of("lock", "manifest.json", "rows", "rows", "sums"), files(filled, "*").stream().map(file -> file.getFileName().toString().replaceAll("-.*", "")).toList());
+        assertEquals(List.of("lock", "manifest.json", "rows", "rows", "sums"), files(filled, "*").stream().map(file -> file.getFileName().toString().replaceAll("-.*",
+                "")).toList());
     }
 
     @Test
@@ -106,8 +107,10 @@ class FeatureStoreTest {
         Path filled = filled("one");
         Path own = files(filled, "rows-*").getFirst();
         String id = own.getFileName().toString().replaceAll(".*-|\\.bin", "");
-        List<String> remnants = List.of("rows-00000006-00000008-" + id + ".bin", "rows-00000006-00000008-" + id + ".bin.part", "sums-8-3-" + id + ".bin", "sums-8-3-" + id + ".bin.part");
-        List<String> foreign = List.of("rows-1.bin", "rows-00000006-00000008.bin", "rows-00000006-00000008-0123456789abcdef.bin", "sums-1.bin.part", "sums-8-3.bin", ".manifest.json.mine.part", "rows-a-" + id + ".bin", own.getFileName() + ".bak");
+        List<String> remnants = List.of("rows-00000006-00000008-" + id + ".bin", "rows-00000006-00000008-" + id + ".bin.part", "sums-8-3-" + id + ".bin", "sums-8-3-" + id
+                + ".bin.part");
+        List<String> foreign = List.of("rows-1.bin", "rows-00000006-00000008.bin", "rows-00000006-00000008-0123456789abcdef.bin", "sums-1.bin.part", "sums-8-3.bin",
+                ".manifest.json.mine.part", "rows-a-" + id + ".bin", own.getFileName() + ".bak");
         for (String name : remnants) Files.copy(own, filled.resolve(name));
         for (String name : foreign) Files.setLastModifiedTime(Files.copy(own, filled.resolve(name)), FileTime.from(Instant.now().minus(Duration.ofDays(1))));
         open("one").close();
@@ -162,7 +165,8 @@ class FeatureStoreTest {
     void aDamagedManifestIsRefusedInOneSentence() throws IOException {
         Path manifest = filled("one").resolve("manifest.json");
         String whole = Files.readString(manifest);
-        for (String damaged : List.of("", " ", "{", whole.substring(0, whole.length() / 2), "\0\0\0", whole + "x", "[".repeat(5000), "[]", "3", "null", whole.replace("\"one\"", "\"two\""))) {
+        for (String damaged : List.of("", " ", "{", whole.substring(0, whole.length() / 2), "\0\0\0", whole + "x", "[".repeat(5000), "[]", "3", "null", whole.replace("\"one\"",
+                "\"two\""))) {
             Files.writeString(manifest, damaged);
             assertRefusedEverywhere("manifest.json is damaged", "one");
         }
@@ -196,9 +200,12 @@ class FeatureStoreTest {
         String whole = Files.readString(manifest);
         ArrayNode rows = (ArrayNode) JsonMapper.shared().readTree(whole).path("rows");
         String first = rows.get(0).toString(), second = rows.get(1).toString();
-        List<String> bad = List.of("[" + first + "]", "[" + second + "]", "[" + first + "," + first + "," + second + "]", "[" + second + "," + first + "]", "[]", "[[0,6,\"00000000\"]]", "3", "[3]", "[[]]", "[" + first + ",[3,6,\"00000000\"]]",
-                "[" + first.replace("[0,", "[-1,") + "," + second + "]", "[" + first + "," + second.replace("6,", "9223372036854775808,") + "]", "[" + first + "," + second.replace("6,", "9223372036854775807,") + "]",
-                "[" + first + "," + second.replace("6,", "4,") + "]", "[" + first + "," + second.replace("6,", "7,") + "]", "[" + first.replace("4,", "4.0,") + "," + second + "]", "[" + first.replace("[0,", "[\"0\",") + "," + second + "]",
+        List<String> bad = List.of("[" + first + "]", "[" + second + "]", "[" + first + "," + first + "," + second + "]", "[" + second + "," + first + "]", "[]",
+                "[[0,6,\"00000000\"]]", "3", "[3]", "[[]]", "[" + first + ",[3,6,\"00000000\"]]",
+                "[" + first.replace("[0,", "[-1,") + "," + second + "]", "[" + first + "," + second.replace("6,", "9223372036854775808,") + "]", "[" + first + ","
+                        + second.replace("6,", "9223372036854775807,") + "]",
+                "[" + first + "," + second.replace("6,", "4,") + "]", "[" + first + "," + second.replace("6,", "7,") + "]", "[" + first.replace("4,", "4.0,") + "," + second + "]",
+                        "[" + first.replace("[0,", "[\"0\",") + "," + second + "]",
                 "[" + first + "," + second + ",[6,8,\"00000000\"]]", "[[0,4," + rows.get(1).get(2) + "],[4,6," + rows.get(0).get(2) + "]]", "null");
         for (String each : bad) {
             for (boolean fits : new boolean[] {false, true}) {

@@ -201,7 +201,8 @@ class PropertiesTest {
         Map<String, String> entries = FeatureCollector.identity(model, sae, "test", CONTEXT).entries();
         assertHasFields("model", model.config(), entries);
         assertHasFields("sae", sae.config(), entries);
-        assertTrue(entries.keySet().containsAll(Set.of("model.eps", "model.nHeads", "model.inverseLayerAttnScale", "sae.k", "sae.metadata.hookName", "sae.dtype", "model.operators", "sae.operators", "weights", "tokenizer", "device", "rows at once", "arithmetic", "context", "text")), entries::toString);
+        assertTrue(entries.keySet().containsAll(Set.of("model.eps", "model.nHeads", "model.inverseLayerAttnScale", "sae.k", "sae.metadata.hookName", "sae.dtype", "model.operators",
+                "sae.operators", "weights", "tokenizer", "device", "rows at once", "arithmetic", "context", "text")), entries::toString);
         Map<String, String> found = new HashMap<>();
         FeatureCollector.putFields("x", new Later(1, 1e-12, new Later.Inner("y", Map.of("b", 2, "a", 1))), found);
         assertEquals(Map.of("x.number", "1", "x.small", "1.0E-12", "x.inner.text", "y", "x.inner.map", "{a=1, b=2}"), found);
@@ -227,13 +228,16 @@ class PropertiesTest {
         FeatureStore.Identity identity = FeatureCollector.identity(model, sae, "test", CONTEXT);
         assertEquals(identity, FeatureCollector.identity(model, sae, "test", CONTEXT), "the same again");
         for (List<String> names : List.of(model.weightNames(), sae.weightNames())) assertEquals(names.stream().sorted().toList(), names, "in another process too");
-        List<FeatureStore.Identity> others = new java.util.ArrayList<>(List.of(FeatureCollector.identity(model.exact(), sae, "test", CONTEXT), FeatureCollector.identity(model, sae.exact(), "test", CONTEXT),
-                FeatureCollector.identity(model, loaded, "test", CONTEXT), FeatureCollector.identity(model, sae, "test", CONTEXT + 1), FeatureCollector.identityOfChosen(identity, new int[] {3, 5}), FeatureCollector.identityOfChosen(identity, new int[] {3, 6})));
+        List<FeatureStore.Identity> others = new java.util.ArrayList<>(List.of(FeatureCollector.identity(model.exact(), sae, "test", CONTEXT), FeatureCollector.identity(model,
+                sae.exact(), "test", CONTEXT),
+                FeatureCollector.identity(model, loaded, "test", CONTEXT), FeatureCollector.identity(model, sae, "test", CONTEXT + 1), FeatureCollector.identityOfChosen(identity,
+                        new int[] {3, 5}), FeatureCollector.identityOfChosen(identity, new int[] {3, 6})));
         for (String name : List.of("embed.W_E", "blocks_1.W_in", "blocks_1.b_O")) others.add(changed(name, model.weight(name)));
         for (String name : sae.weightNames()) others.add(changed(name, sae.weight(name)));
         others.add(identity);
         for (int i = 0; i < others.size(); i++) assertEquals(i, others.indexOf(others.get(i)), "number " + i + " is as one before");
-        assertThrows(IllegalArgumentException.class, () -> FeatureCollector.identity(model.with(io.github.panascope.lens.Hooks.at("blocks.0.hook_resid_pre", (x, name) -> null)), sae, "test", CONTEXT));
+        assertThrows(IllegalArgumentException.class, () -> FeatureCollector.identity(model.with(io.github.panascope.lens.Hooks.at("blocks.0.hook_resid_pre", (x, name) -> null)),
+                sae, "test", CONTEXT));
     }
 
     /** The identity with another number somewhere in the middle of a weight, which is then as before. */

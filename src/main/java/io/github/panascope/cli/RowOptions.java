@@ -78,7 +78,8 @@ final class RowOptions {
         try (Progress progress = new Progress("Tokenizing documents", input.quiet())) {
             long[] done = {0};
             if (documents.isTokenized()) return TokenDataset.ofTokens(consumer -> documents.forEachTokens(counted(consumer, done, progress)), model.config().dVocab(), size, limit);
-            return TokenDataset.tokenizeAndConcatenate(consumer -> documents.forEach(counted(consumer, done, progress)), model.tokenizer(), algorithm(), size, sae.config().prependBos(), limit);
+            return TokenDataset.tokenizeAndConcatenate(consumer -> documents.forEach(counted(consumer, done, progress)), model.tokenizer(), algorithm(), size,
+                    sae.config().prependBos(), limit);
         }
     }
 

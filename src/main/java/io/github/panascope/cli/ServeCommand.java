@@ -107,7 +107,8 @@ final class ServeCommand implements Callable<Integer> {
             refuse(exchange, 404);
         } else if (only == null && !path.endsWith("/") && Files.isDirectory(named(folder, path))) {
             String query = exchange.getRequestURI().getRawQuery();
-            exchange.getResponseHeaders().set("Location", escaped(folder.relativize(named(folder, path)) + "/") + (query == null ? "" : "?" + query)); // or its page's links would lead beside it
+            // Or its page's links would lead beside it.
+            exchange.getResponseHeaders().set("Location", escaped(folder.relativize(named(folder, path)) + "/") + (query == null ? "" : "?" + query));
             refuse(exchange, 302);
         } else {
             send(exchange, file, get);
@@ -134,7 +135,8 @@ final class ServeCommand implements Callable<Integer> {
         try (opened) {
             String name = file.getFileName().toString();
             long size = opened.size();
-            String type = name.endsWith(".html") ? "text/html; charset=utf-8" : name.endsWith(".json") ? "application/json" : name.endsWith(".svg") ? "image/svg+xml" : "application/octet-stream";
+            String type = name.endsWith(".html") ? "text/html; charset=utf-8" : name.endsWith(".json") ? "application/json" : name.endsWith(".svg") ? "image/svg+xml"
+                    : "application/octet-stream";
             Headers headers = exchange.getResponseHeaders();
             headers.set("Content-Type", type);
             headers.set("X-Content-Type-Options", "nosniff");

@@ -144,10 +144,12 @@ public final class Dashboards {
             Objects.checkIndex(feature, dSae);
             if (neurons.place(feature) < 0) throw new IllegalArgumentException("the store was not opened for feature " + feature);
         }
-        try (var _ = Torch.singleThreaded(); TensorScope scope = TensorScope.shared(); ExecutorService pool = Executors.newFixedThreadPool(threads, Thread.ofPlatform().daemon().name("panascope-dashboard-", 0).factory())) {
+        try (var _ = Torch.singleThreaded(); TensorScope scope = TensorScope.shared(); ExecutorService pool = Executors.newFixedThreadPool(threads,
+                Thread.ofPlatform().daemon().name("panascope-dashboard-", 0).factory())) {
             try {
                 // Pairs of all with all, each once, are half the work of all with those wanted, where these are most.
-                if (config.correlatedFeatures() == DashboardConfig.Among.ALL && wanted.length > dSae / 2) finished(() -> correlated.findAll(pool, threads, batches(IntStream.range(0, dSae).toArray())));
+                if (config.correlatedFeatures() == DashboardConfig.Among.ALL && wanted.length > dSae / 2) finished(() -> correlated.findAll(pool, threads,
+                        batches(IntStream.range(0, dSae).toArray())));
                 Queue<Memory> idle = new ConcurrentLinkedQueue<>();
                 for (int i = 0; i < threads; i++) idle.add(new Memory(scope));
                 for (int[] batch : batches(wanted)) batch(pool, idle, wanted, batch, made, consumer);

@@ -100,8 +100,8 @@ public final class FeatureCollector {
     }
 
     /**
-     * The same for rows that {@link #collect} runs so many at once off the CPU. It has all that the numbers depend on: every field of both configurations, every weight up to the last hook point, the
-     * tokenizer, how and on what the rows run, and the versions of the arithmetic.
+     * The same for rows that {@link #collect} runs so many at once off the CPU. It has all that the numbers depend on: every field of both configurations, every weight up
+     * to the last hook point, the tokenizer, how and on what the rows run, and the versions of the arithmetic.
      *
      * @throws IllegalArgumentException if the model has hooks, which nothing here could tell from others
      */
@@ -166,7 +166,10 @@ public final class FeatureCollector {
         return !store.identity().entries().containsKey(KEPT);
     }
 
-    /** SHA-256 of all weights but those that come after every hook point: of their names, shapes and dtypes, and of sums that are made where they lie, so that little has to be read. */
+    /**
+     * SHA-256 of all weights but those that come after every hook point: of their names, shapes and dtypes, and of sums that are made where they lie, so that little has to be
+     * read.
+     */
     private static String fingerprint(HookedTransformer model, Sae sae) {
         try (var _ = TensorScope.open()) {
             MessageDigest digest = MessageDigest.getInstance("SHA-256");

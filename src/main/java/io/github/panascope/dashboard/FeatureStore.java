@@ -102,7 +102,8 @@ public final class FeatureStore implements AutoCloseable {
             try {
                 FileLock lock = tryLock(channel, false);
                 if (lock == null) throw new InputException(folder + " is being written by another process: wait for it, or use another folder and merge the two.");
-                FeatureStore store = new FeatureStore(folder, Files.exists(folder.resolve(MANIFEST)) ? Manifest.read(folder.resolve(MANIFEST)) : begun(folder, identity), channel, lock);
+                FeatureStore store = new FeatureStore(folder, Files.exists(folder.resolve(MANIFEST)) ? Manifest.read(folder.resolve(MANIFEST)) : begun(folder, identity), channel,
+                        lock);
                 if (store.manifest.rows().isEmpty()) {
                     store.sums = new NeuronSums(features, dIn);
                     store.write(new Manifest(store.manifest.id(), identity, List.of(), null));
@@ -130,9 +131,11 @@ public final class FeatureStore implements AutoCloseable {
 
     /** Refuses what does not belong to this folder, and a folder that is not whole; reads the sums. */
     private void check(Identity identity, int[] features) throws IOException {
-        if (!identity().equals(identity)) throw new InputException(folder + " holds features of something else: " + identity.difference(identity()) + ". Use another folder, or delete it.");
+        if (!identity().equals(identity)) throw new InputException(folder + " holds features of something else: " + identity.difference(identity())
+                + ". Use another folder, or delete it.");
         sums = readSums();
-        if (!sums.covers(features)) throw new InputException(folder + " was made for other features, whose correlations with neurons it holds: " + sums.describe() + ". Use another folder, or delete it.");
+        if (!sums.covers(features)) throw new InputException(folder + " was made for other features, whose correlations with neurons it holds: " + sums.describe()
+                + ". Use another folder, or delete it.");
         for (Manifest.Rows range : manifest.rows()) requireThere(shard(range));
     }
 
@@ -150,7 +153,8 @@ public final class FeatureStore implements AutoCloseable {
         try (DirectoryStream<Path> files = Files.newDirectoryStream(folder, file -> file.getFileName().toString().matches("(rows|sums)-[0-9a-f-]+\\.bin"))) {
             for (Path file : files) {
                 if (ActivationShard.is(file) || NeuronSums.is(file)) {
-                    throw new InputException(folder + " holds rows, such as " + file.getFileName() + ", but no " + MANIFEST + ", which says what they are of: put it back, or use another folder, or delete this one.");
+                    throw new InputException(folder + " holds rows, such as " + file.getFileName() + ", but no " + MANIFEST
+                            + ", which says what they are of: put it back, or use another folder, or delete this one.");
                 }
             }
         }
@@ -330,7 +334,8 @@ public final class FeatureStore implements AutoCloseable {
      * @throws InputException if a row's tokens are others, or the text makes fewer rows than are here
      */
     public void requireSameText(LongFunction<int[]> row, long rows) {
-        if (end() > rows) throw new InputException(folder + " holds other text: it has rows up to " + (end() - 1) + ", and this text makes " + rows + " rows, from 0 on. Use another folder, or delete it.");
+        if (end() > rows) throw new InputException(folder + " holds other text: it has rows up to " + (end() - 1) + ", and this text makes " + rows
+                + " rows, from 0 on. Use another folder, or delete it.");
         try {
             for (Manifest.Rows range : manifest.rows()) {
                 ActivationShard shard = openShard(range);
@@ -343,13 +348,15 @@ public final class FeatureStore implements AutoCloseable {
 
     private void requireSame(long row, int[] here, int[] now) {
         int position = Arrays.mismatch(here, now);
-        if (position >= 0) throw new InputException(folder + " holds other text: row " + row + " has another token at position " + position + ". Use another folder, or delete it.");
+        if (position >= 0) throw new InputException(folder + " holds other text: row " + row + " has another token at position " + position
+                + ". Use another folder, or delete it.");
     }
 
     /** The shards of all rows from 0 on, without a gap. */
     List<ActivationShard> shards() {
         List<long[]> gaps = missing(0, end());
-        if (end() == 0 || !gaps.isEmpty()) throw new InputException(folder + " lacks rows" + (end() == 0 ? "" : " " + gaps.stream().map(gap -> gap[0] + " to " + (gap[1] - 1)).collect(Collectors.joining(", "))) + ": collect or merge them first.");
+        if (end() == 0 || !gaps.isEmpty()) throw new InputException(folder + " lacks rows" + (end() == 0 ? "" : " " + gaps.stream().map(gap -> gap[0] + " to "
+                + (gap[1] - 1)).collect(Collectors.joining(", "))) + ": collect or merge them first.");
         try {
             List<ActivationShard> shards = new ArrayList<>();
             for (Manifest.Rows range : manifest.rows()) shards.add(openShard(range));
@@ -440,7 +447,8 @@ public final class FeatureStore implements AutoCloseable {
             if (!other.identity().equals(identity())) throw new InputException(other.folder + " cannot be merged: " + identity().difference(other.identity()) + ".");
             for (Manifest.Rows range : other.manifest.rows()) {
                 for (Manifest.Rows here : more) {
-                    if (here.first() < range.end() && range.first() < here.end()) throw new InputException(other.folder + " cannot be merged: its rows " + range.first() + " to " + (range.end() - 1) + " are there already.");
+                    if (here.first() < range.end() && range.first() < here.end()) throw new InputException(other.folder + " cannot be merged: its rows " + range.first() + " to "
+                            + (range.end() - 1) + " are there already.");
                 }
                 more.add(range);
             }

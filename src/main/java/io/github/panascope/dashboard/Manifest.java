@@ -104,7 +104,8 @@ record Manifest(String id, FeatureStore.Identity identity, List<Rows> rows, Inte
         }
         String format = json.path("format").asString("");
         if (!format.equals(FORMAT) && format.startsWith(FORMAT_NAME)) {
-            throw new InputException(file + " is of another version of panascope, '" + format + "' where this one has '" + FORMAT + "': collect into another folder, or delete this one.");
+            throw new InputException(file + " is of another version of panascope, '" + format + "' where this one has '" + FORMAT
+                    + "': collect into another folder, or delete this one.");
         }
         if (!(json instanceof ObjectNode object)) throw damaged(file, "it holds no JSON object", null);
         if (!format.equals(FORMAT)) throw new InputException(file + ": 'format' should be '" + FORMAT + "', not " + (json.has("format") ? json.path("format") : "missing") + ".");
@@ -118,7 +119,8 @@ record Manifest(String id, FeatureStore.Identity identity, List<Rows> rows, Inte
         if (!json.path("rows").isArray()) throw damaged(file, "it has no rows", null);
         for (JsonNode each : json.path("rows")) rows.add(range(file, each, rows.isEmpty() ? 0 : rows.getLast().end));
         if (json.path("sums").isNull() != rows.isEmpty()) throw damaged(file, "its rows and its sums do not belong together", null);
-        return new Manifest(id, new FeatureStore.Identity(entries), List.copyOf(rows), rows.isEmpty() ? null : HexFormat.fromHexDigits(text(file, json.path("sums"), "[0-9a-f]{8}")));
+        return new Manifest(id, new FeatureStore.Identity(entries), List.copyOf(rows), rows.isEmpty() ? null : HexFormat.fromHexDigits(text(file, json.path("sums"),
+                "[0-9a-f]{8}")));
     }
 
     /** Rows, none of which may come before {@code least}. */
