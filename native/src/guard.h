@@ -26,6 +26,9 @@ struct GradientHookFailed final : std::exception {
 // Keeps the sentence for psc_last_error() and returns the code. Never throws.
 int32_t fail(int32_t code, const char *message) noexcept;
 
+// Brings this thread's number of OpenMP threads to what was set last, on whichever thread that was: OpenMP has one for each.
+void follow_threads();
+
 // Text handed out as PSC_STATIC: it stays until this thread's next call that returns text.
 const char *keep_text(std::string text);
 
@@ -53,6 +56,7 @@ inline int32_t fail_with(int32_t code, const char *message) noexcept {
 template <class Body>
 int32_t guard(Body &&body) noexcept {
   try {
+    follow_threads();
     body();
     return PSC_OK;
   } catch (const HookFailed &e) {

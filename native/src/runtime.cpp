@@ -10,11 +10,26 @@
 #include <torch/csrc/jit/runtime/graph_executor.h>
 #include <torch/version.h>
 
+#include <atomic>
 #include <mutex>
 
 namespace psc {
 std::atomic<int64_t> live_handles[PSC_KIND_TRANSFER + 1];
+
+namespace {
+std::mutex threads_mutex;
+int32_t threads_wanted = 0;
+std::atomic<uint64_t> threads_settings{0};
+thread_local uint64_t threads_followed = 0;
+}  // namespace
+
+void follow_threads() {
+  if (threads_followed == threads_settings.load(std::memory_order_acquire)) return;
+  std::lock_guard<std::mutex> lock(threads_mutex);
+  threads_followed = threads_settings.load(std::memory_order_relaxed);
+  at::set_num_threads(threads_wanted);
 }
+}  // namespace psc
 
 int32_t psc_abi_version(void) { return PSC_ABI_VERSION; }
 
@@ -48,6 +63,10 @@ int32_t psc_threads_get(int32_t *threads) {
 int32_t psc_threads_set(int32_t threads) {
   return psc::guard([&] {
     TORCH_CHECK(threads > 0, "the number of threads must be positive, not ", threads);
+    std::lock_guard<std::mutex> lock(psc::threads_mutex);
+    psc::threads_wanted = threads;
+    psc::threads_followed = psc::threads_settings.load(std::memory_order_relaxed) + 1;
+    psc::threads_settings.store(psc::threads_followed, std::memory_order_release);
     at::set_num_threads(threads);
   });
 }

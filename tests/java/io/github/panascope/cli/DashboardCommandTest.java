@@ -20,6 +20,7 @@ import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.stream.IntStream;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -27,6 +28,7 @@ import org.junit.jupiter.api.extension.ExtendWith;
 import org.junit.jupiter.api.io.TempDir;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.json.JsonMapper;
+import tools.jackson.databind.node.ObjectNode;
 
 /** {@code panascope dashboard} and {@code merge} as a user has them, on the demo. */
 @ExtendWith(LeakCheck.class)
@@ -120,6 +122,75 @@ class DashboardCommandTest {
         }
         dashboard(arguments);
         assertFalse(output().contains("are there already"), this::output);
+    }
+
+    /** The same weights under another config.json are another model; so it is with parts that are merged. */
+    @Test
+    void anotherConfigurationIsNoticed() throws IOException {
+        Path demo = Path.of("src/demo/bundle"), model = Files.createDirectories(folder.resolve("model"));
+        for (String file : List.of("config.json", "model.safetensors")) Files.copy(demo.resolve("model").resolve(file), model.resolve(file));
+        String config = Files.readString(model.resolve("config.json"));
+        String[] first = {"--model", model.toString(), "--sae", demo.resolve("sae").toString(), "--dataset", demo.resolve("dataset.parquet").toString(), "--rows", "4",
+                "--features", "0-2", "--state", at("state"), "--out", at("page.html")};
+        dashboard(first);
+        String[] second = first.clone();
+        second[7] = "4-7";
+        second[11] = at("second");
+        Map<String, String> changes = Map.of("layer_norm_epsilon", "0.002", "scale_attn_by_inverse_layer_idx", "true", "n_head", "2");
+        for (var change : changes.entrySet()) {
+            ObjectNode other = (ObjectNode) JsonMapper.shared().readTree(config);
+            other.set(change.getKey(), JsonMapper.shared().readTree(change.getValue()));
+            Files.writeString(model.resolve("config.json"), other.toString());
+            assertRefused("holds features of something else: model.", Arrays.copyOf(first, 12));
+            dashboard(second);
+            complained.reset();
+            assertEquals(2, Main.run("merge", at("merged"), at("state"), second[11]), change.getKey());
+            assertTrue(complained.toString(StandardCharsets.UTF_8).contains("cannot be merged: model."), () -> complained.toString(StandardCharsets.UTF_8));
+            second[11] = at("second-" + change.getKey());
+        }
+        Files.writeString(model.resolve("config.json"), config);
+        dashboard(first);
+        assertTrue(output().contains("4 of 4 rows are there already"), this::output);
+    }
+
+    /** Those that were not asked for are on the page too. */
+    @Test
+    void rowsOfTextThatIsNoLongerThereAreRefused() throws IOException {
+        Path text = folder.resolve("text.txt");
+        String[] lines = IntStream.range(0, 400).mapToObj(i -> "The man number " + i + " went to town " + i * 7 + " and bought " + i * 13 + " things.").toArray(String[]::new);
+        Files.writeString(text, String.join("\n", lines));
+        String[] arguments = {"--dataset", text.toString(), "--rows", "24", "--features", "0-2", "--context-size", "32", "--state", at("state"), "--out", at("page.html")};
+        dashboard(arguments);
+        assertTrue(output().contains("24 rows)"), this::output);
+        byte[] page = Files.readAllBytes(folder.resolve("page.html"));
+        arguments[3] = "8";
+        dashboard(arguments);
+        assertArrayEquals(page, Files.readAllBytes(folder.resolve("page.html")), "it is of all rows");
+        String[] asked = Arrays.copyOf(arguments, 10);
+        Files.writeString(text, String.join("\n", Arrays.copyOf(lines, 40)));
+        assertRefused("holds other text: it has rows up to 23, and this text makes", asked);
+        lines[30] = "Something else is here.";
+        Files.writeString(text, String.join("\n", lines));
+        assertRefused("holds other text: row ", asked);
+        assertArrayEquals(page, Files.readAllBytes(folder.resolve("page.html")));
+    }
+
+    @Test
+    void aPromptAtWhichNothingIsActiveShowsTheFeaturesAskedFor() throws IOException {
+        Path demo = Path.of("src/demo/bundle"), sae = Files.createDirectories(folder.resolve("sae"));
+        Files.copy(demo.resolve("sae/cfg.json"), sae.resolve("cfg.json"));
+        try (TensorScope scope = TensorScope.open()) {
+            Map<String, Tensor> weights = new LinkedHashMap<>();
+            Safetensors file = Safetensors.open(demo.resolve("sae/sae_weights.safetensors"), scope);
+            for (String name : file.names()) weights.put(name, name.equals("b_enc") ? file.tensor(name).add(-1000) : file.tensor(name).copy());
+            Safetensors.write(sae.resolve("sae_weights.safetensors"), weights);
+        }
+        String[] arguments = {"--model", demo.resolve("model").toString(), "--sae", sae.toString(), "--dataset", demo.resolve("dataset.parquet").toString(), "--rows", "4",
+                "--prompt", "When John", "--features", "0-2", "--out", at("page.html")};
+        dashboard(arguments);
+        assertTrue(output().contains("No feature of the SAE is active at the prompt.") && output().contains("(3 features, 4 rows)"), this::output);
+        assertTrue(Files.size(folder.resolve("page.html")) > 1000);
+        assertRefused("no feature of the SAE is active at --prompt; --features names some", Arrays.copyOf(arguments, 10));
     }
 
     @Test

@@ -182,18 +182,77 @@ class PropertiesTest {
             assertEquals(8, store.rows(), "nothing was merged");
             assertTrue(assertThrows(InputException.class, () -> store.requireSameText(row -> new int[CONTEXT], ROWS)).getMessage().contains("other text: row 4"));
         }
-        Path shard = folder.resolve("one/rows-00000000-00000008.bin");
+        Path shard;
+        try (var files = Files.list(folder.resolve("one"))) {
+            shard = files.filter(file -> file.getFileName().toString().startsWith("rows-")).findFirst().orElseThrow();
+        }
         byte[] bytes = Files.readAllBytes(shard);
         bytes[bytes.length / 2] ^= 1;
         Files.write(shard, bytes);
         try (FeatureStore store = open("one", FEATURES)) {
             assertTrue(assertThrows(InputException.class, () -> Dashboards.of(model, sae, store, DashboardConfig.DEFAULT)).getMessage().contains("damaged"));
         }
-        Files.writeString(folder.resolve("one/manifest.json"), "{\"format\": \"panascope features 1\", \"identity\": {}, \"rows\": [[0, 8, \"../../etc/passwd\"]], \"sums\": \"sums-8-1.bin\"}");
-        assertThrows(InputException.class, () -> FeatureStore.read(folder.resolve("one")));
-        Files.writeString(folder.resolve("one/manifest.json"), "{\"format\": \"panascope features 1\"");
-        assertTrue(assertThrows(InputException.class, () -> FeatureStore.read(folder.resolve("one"))).getMessage().contains("damaged"));
         assertThrows(InputException.class, () -> FeatureStore.read(folder.resolve("none")));
+    }
+
+    /** Fields of records, of those in them, and of those that nobody has thought of yet. */
+    @Test
+    void anIdentityHasEveryFieldOfBothConfigurations() throws Exception {
+        Map<String, String> entries = FeatureCollector.identity(model, sae, "test", CONTEXT).entries();
+        assertHasFields("model", model.config(), entries);
+        assertHasFields("sae", sae.config(), entries);
+        assertTrue(entries.keySet().containsAll(Set.of("model.eps", "model.nHeads", "model.inverseLayerAttnScale", "sae.k", "sae.metadata.hookName", "sae.dtype", "model.operators",
+                "sae.operators", "weights", "tokenizer", "device", "rows at once", "arithmetic", "context", "text")), entries::toString);
+        Map<String, String> found = new HashMap<>();
+        FeatureCollector.putFields("x", new Later(1, 1e-12, new Later.Inner("y", Map.of("b", 2, "a", 1))), found);
+        assertEquals(Map.of("x.number", "1", "x.small", "1.0E-12", "x.inner.text", "y", "x.inner.map", "{a=1, b=2}"), found);
+    }
+
+    /** A configuration as it may be one day. */
+    public record Later(int number, double small, Inner inner) {
+        /** Of it. */
+        public record Inner(String text, Map<String, Integer> map) {}
+    }
+
+    private static void assertHasFields(String prefix, Record fields, Map<String, String> entries) throws ReflectiveOperationException {
+        for (var component : fields.getClass().getRecordComponents()) {
+            String name = prefix + "." + component.getName();
+            if (component.getAccessor().invoke(fields) instanceof Record inner) assertHasFields(name, inner, entries);
+            else assertTrue(entries.containsKey(name), name);
+        }
+    }
+
+    /** One number of any weight, exactness, and hooks, which nothing could name. */
+    @Test
+    void anIdentityTellsModelsAndSaesApart() {
+        FeatureStore.Identity identity = FeatureCollector.identity(model, sae, "test", CONTEXT);
+        assertEquals(identity, FeatureCollector.identity(model, sae, "test", CONTEXT), "the same again");
+        for (List<String> names : List.of(model.weightNames(), sae.weightNames())) assertEquals(names.stream().sorted().toList(), names, "in another process too");
+        List<FeatureStore.Identity> others = new java.util.ArrayList<>(List.of(FeatureCollector.identity(model.exact(), sae, "test", CONTEXT), FeatureCollector.identity(model,
+                sae.exact(), "test", CONTEXT),
+                FeatureCollector.identity(model, loaded, "test", CONTEXT), FeatureCollector.identity(model, sae, "test", CONTEXT + 1), FeatureCollector.identityOfChosen(identity,
+                        new int[] {3, 5}), FeatureCollector.identityOfChosen(identity, new int[] {3, 6})));
+        for (String name : List.of("embed.W_E", "blocks_1.W_in", "blocks_1.b_O")) others.add(changed(name, model.weight(name)));
+        for (String name : sae.weightNames()) others.add(changed(name, sae.weight(name)));
+        others.add(identity);
+        for (int i = 0; i < others.size(); i++) assertEquals(i, others.indexOf(others.get(i)), "number " + i + " is as one before");
+        assertThrows(IllegalArgumentException.class, () -> FeatureCollector.identity(model.with(io.github.panascope.lens.Hooks.at("blocks.0.hook_resid_pre", (x, name) -> null)),
+                sae, "test", CONTEXT));
+    }
+
+    /** The identity with another number somewhere in the middle of a weight, which is then as before. */
+    private FeatureStore.Identity changed(String name, io.github.panascope.torch.Tensor weight) {
+        try (var _ = TensorScope.open()) {
+            var one = weight;
+            for (int dimension = 0; dimension < weight.shape().rank(); dimension++) one = one.slice(dimension, one.size(dimension) / 2, one.size(dimension) / 2 + 1);
+            var before = one.copy();
+            one.copy_(before.add(1e-3));
+            try {
+                return FeatureCollector.identity(model, sae, "test", CONTEXT);
+            } finally {
+                one.copy_(before);
+            }
+        }
     }
 
     @Test

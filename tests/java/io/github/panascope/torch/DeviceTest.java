@@ -111,7 +111,7 @@ class DeviceTest {
     @Test
     void readingAheadIsInOrderAndStopsAtAnException() {
         List<Integer> read = new ArrayList<>();
-        try (var _ = TensorScope.open(); ReadAhead ahead = new ReadAhead()) {
+        try (var _ = TensorScope.open(); ReadAhead ahead = new ReadAhead("testing")) {
             for (int i = 0; i < 4; i++) {
                 int number = i;
                 ahead.next(() -> counting(2).add(number), found -> read.add((int) found.toFloats()[0]));
@@ -121,7 +121,7 @@ class DeviceTest {
         assertEquals(List.of(0, 1, 2, 3), read);
         try (var _ = TensorScope.open()) {
             assertEquals("reading", assertThrows(IllegalStateException.class, () -> {
-                try (ReadAhead ahead = new ReadAhead()) {
+                try (ReadAhead ahead = new ReadAhead("testing")) {
                     ahead.next(() -> counting(1), _ -> {
                         throw new IllegalStateException("reading");
                     });
@@ -129,7 +129,7 @@ class DeviceTest {
                 }
             }).getMessage());
             assertThrows(IllegalArgumentException.class, () -> {
-                try (ReadAhead ahead = new ReadAhead()) {
+                try (ReadAhead ahead = new ReadAhead("testing")) {
                     ahead.next(() -> counting(1), _ -> read.add(99));
                     ahead.next(() -> {
                         throw new IllegalArgumentException("making");

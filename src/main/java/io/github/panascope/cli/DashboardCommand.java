@@ -8,6 +8,7 @@ import io.github.panascope.lens.HookedTransformer;
 import io.github.panascope.sae.Sae;
 import io.github.panascope.torch.Device;
 import io.github.panascope.torch.TensorScope;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Set;
@@ -104,7 +105,7 @@ final class DashboardCommand implements Callable<Integer> {
         if (numTopFeatures < 1) throw new InputException("--num-top-features should be at least 1, not " + numTopFeatures + ".");
         DashboardWriter.Places files = new DashboardWriter.Places(out, json, neuronpedia, table);
         files.require();
-        Outputs.requireFolder("--state", state);
+        if (state == null || !Files.isDirectory(state)) Outputs.requireFolder("--state", state); // what is there may be read alone
         text.check(input);
         Device device = input.chooseDevice();
         try (var _ = TensorScope.open(); Sae sae = input.loadSae(device); HookedTransformer model = input.loadModel(device, sae)) {
@@ -113,7 +114,7 @@ final class DashboardCommand implements Callable<Integer> {
             RowOptions.Rows rows = text.read(input, model, sae, endRow);
             DashboardConfig config = config(model, rows.context());
             try (DashboardWriter writer = new DashboardWriter(input, model, sae, rows, threads)) {
-                PromptDashboard seen = prompt == null ? null : writer.prompt(prompt, config);
+                PromptDashboard seen = prompt == null ? null : writer.prompt(prompt, config, !features.given());
                 run(writer, rows, seen == null || features.given() ? asked : seen.features(), config, files, seen);
             }
         }

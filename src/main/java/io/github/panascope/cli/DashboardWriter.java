@@ -12,6 +12,7 @@ import io.github.panascope.dashboard.PromptDashboard;
 import io.github.panascope.dashboard.SaeDashboardJson;
 import io.github.panascope.hub.InputException;
 import io.github.panascope.lens.HookedTransformer;
+import io.github.panascope.lens.TokenDataset;
 import io.github.panascope.sae.Neuronpedia;
 import io.github.panascope.sae.Sae;
 import io.github.panascope.torch.Device;
@@ -89,15 +90,21 @@ final class DashboardWriter implements AutoCloseable {
      */
     record Prompt(PromptDashboard dashboard, int shown) {}
 
-    /** Runs the model over a prompt. */
-    PromptDashboard prompt(String prompt, DashboardConfig config) {
+    /**
+     * Runs the model over a prompt.
+     *
+     * @param alone whether there is nothing to show but the features that are active at it
+     * @throws InputException if then there are none
+     */
+    PromptDashboard prompt(String prompt, DashboardConfig config, boolean alone) {
         int length = model.tokenizer().encode(prompt).length + (sae.config().prependBos() ? 1 : 0);
         if (length > model.config().nCtx()) throw new InputException("--prompt has " + length + " tokens, more than the model's context of " + model.config().nCtx() + ".");
         try (var _ = TensorScope.open()) {
             int[] tokens = Arrays.stream(model.toTokens(prompt, sae.config().prependBos()).toLongs()).mapToInt(token -> (int) token).toArray();
             PromptDashboard found = PromptDashboard.of(model, sae, tokens, config);
-            if (found.features().length == 0) throw new InputException("no feature of the SAE is active at --prompt.");
-            input.print("At the prompt's " + tokens.length + " tokens, " + found.features().length + " features are active.");
+            int active = found.features().length;
+            if (active == 0 && alone) throw new InputException("no feature of the SAE is active at --prompt; --features names some to show all the same.");
+            input.print(active == 0 ? "No feature of the SAE is active at the prompt." : "At the prompt's " + tokens.length + " tokens, " + active + " features are active.");
             return found;
         }
     }
@@ -118,7 +125,8 @@ final class DashboardWriter implements AutoCloseable {
 
     /** Adds the rows of a range that the folder lacks. */
     void collect(FeatureStore store, long first, long end, int shardRows) {
-        store.requireSameText(row -> rows.tokens().row((int) row), rows.tokens().rows());
+        TokenDataset there = rows.first(store.end()); // dashboards show all rows of the folder, not those asked for alone
+        store.requireSameText(row -> there.row((int) row), there.rowsInAll());
         long missing = store.missing(first, end).stream().mapToLong(gap -> gap[1] - gap[0]).sum(), here = end - first - missing;
         if (here > 0) input.print(here + " of " + (end - first) + " rows are there already, in " + store.folder());
         if (first == 0 && store.rows() > here) input.print("That folder holds " + store.rows() + " rows: the dashboards are of all of them. Another --state would have " + end + ".");

@@ -10,6 +10,7 @@ import io.github.panascope.sae.Sae;
 import io.github.panascope.torch.Device;
 import java.util.Arrays;
 import java.util.function.Consumer;
+import java.util.function.LongFunction;
 import java.util.stream.Collectors;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
@@ -36,11 +37,17 @@ final class RowOptions {
      * @param name    of the dataset, for people
      * @param how     they were made
      * @param atOnce  how many run together
+     * @param again   reads them anew, so many at most
      */
-    record Rows(TokenDataset tokens, int context, String name, String how, int atOnce) {
+    record Rows(TokenDataset tokens, int context, String name, String how, int atOnce, LongFunction<TokenDataset> again) {
         /** Rows after which what was collected is kept on the disk, if nobody says otherwise: off the CPU that takes longer than to collect a batch. */
         int inShard(Device device) {
             return device.isCpu() ? SHARD_ROWS : BATCHES_IN_SHARD * atOnce;
+        }
+
+        /** Rows from the first on, also those that are not used: so many, or all that there are. */
+        TokenDataset first(long count) {
+            return count <= tokens.rows() || tokens.rows() == tokens.rowsInAll() ? tokens : again.apply(count);
         }
     }
 
@@ -63,13 +70,17 @@ final class RowOptions {
         int size = context.of(sae, model);
         if (documents == null) documents = dataset.open(input.defaultDataset(), input.hub());
         String name = !dataset.isNamed() && input.demo() ? "demo" : documents.name(), how = documents.isTokenized() ? "pre-tokenized" : tokenization;
-        TokenDataset tokens;
+        LongFunction<TokenDataset> again = most -> tokens(input, model, sae, size, most);
+        return new Rows(again.apply(limit), size, name, how, rowsAtOnce == null ? RowsAtOnce.on(model.device(), size) : rowsAtOnce, again);
+    }
+
+    private TokenDataset tokens(InputOptions input, HookedTransformer model, Sae sae, int size, long limit) {
         try (Progress progress = new Progress("Tokenizing documents", input.quiet())) {
             long[] done = {0};
-            tokens = documents.isTokenized() ? TokenDataset.ofTokens(consumer -> documents.forEachTokens(counted(consumer, done, progress)), model.config().dVocab(), size, limit)
-                    : TokenDataset.tokenizeAndConcatenate(consumer -> documents.forEach(counted(consumer, done, progress)), model.tokenizer(), algorithm(), size, sae.config().prependBos(), limit);
+            if (documents.isTokenized()) return TokenDataset.ofTokens(consumer -> documents.forEachTokens(counted(consumer, done, progress)), model.config().dVocab(), size, limit);
+            return TokenDataset.tokenizeAndConcatenate(consumer -> documents.forEach(counted(consumer, done, progress)), model.tokenizer(), algorithm(), size,
+                    sae.config().prependBos(), limit);
         }
-        return new Rows(tokens, size, name, how, rowsAtOnce == null ? RowsAtOnce.on(model.device(), size) : rowsAtOnce);
     }
 
     private static <T> Consumer<T> counted(Consumer<T> consumer, long[] done, Progress progress) {

@@ -1,5 +1,6 @@
 package io.github.panascope.cli;
 
+import com.sun.net.httpserver.Headers;
 import com.sun.net.httpserver.HttpExchange;
 import com.sun.net.httpserver.HttpServer;
 import io.github.panascope.hub.InputException;
@@ -7,9 +8,17 @@ import java.io.IOException;
 import java.net.BindException;
 import java.net.InetAddress;
 import java.net.InetSocketAddress;
+import java.net.URI;
+import java.net.URISyntaxException;
+import java.nio.channels.Channels;
+import java.nio.channels.FileChannel;
+import java.nio.channels.WritableByteChannel;
 import java.nio.file.Files;
+import java.nio.file.InvalidPathException;
 import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
 import java.util.List;
+import java.util.Locale;
 import java.util.concurrent.Callable;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.Executors;
@@ -36,9 +45,9 @@ final class ServeCommand implements Callable<Integer> {
         if (Files.isDirectory(what) && !Files.exists(what.resolve("index.html"))) pages(what);
         HttpServer server = start(what, port);
         String page = Files.isDirectory(what) ? (Files.exists(what.resolve("index.html")) ? "index.html" : "") : what.getFileName().toString();
-        String address = "http://127.0.0.1:" + server.getAddress().getPort() + "/";
-        if (page.isEmpty()) for (Path each : pages(what)) System.out.println(address + each.getFileName());
-        System.out.println(page.isEmpty() ? "(Ctrl-C ends it)" : address + page + " (Ctrl-C ends it)");
+        String address = "http://127.0.0.1:" + server.getAddress().getPort();
+        if (page.isEmpty()) for (Path each : pages(what)) System.out.println(address + escaped(each.getFileName().toString()));
+        System.out.println(page.isEmpty() ? "(Ctrl-C ends it)" : address + escaped(page) + " (Ctrl-C ends it)");
         CountDownLatch ended = new CountDownLatch(1);
         Runtime.getRuntime().addShutdownHook(new Thread(() -> server.stop(0)));
         ended.await();
@@ -63,7 +72,8 @@ final class ServeCommand implements Callable<Integer> {
         } catch (BindException e) {
             server = HttpServer.create(new InetSocketAddress(loopback, 0), 0);
         }
-        Path folder = (Files.isDirectory(what) ? what : what.toAbsolutePath().getParent()).toRealPath(), only = Files.isDirectory(what) ? null : what.toRealPath();
+        Path folder = (Files.isDirectory(what) ? what : what.toAbsolutePath().getParent()).toRealPath();
+        Path only = Files.isDirectory(what) ? null : folder.resolve(what.getFileName());
         server.createContext("/", exchange -> {
             try (exchange) {
                 answer(exchange, folder, only);
@@ -75,38 +85,94 @@ final class ServeCommand implements Callable<Integer> {
     }
 
     private static void answer(HttpExchange exchange, Path folder, Path only) throws IOException {
-        String host = exchange.getRequestHeaders().getFirst("Host");
-        if (host == null || !host.matches("(127\\.0\\.0\\.1|localhost)(:\\d+)?")) { // a name that somebody made point here
-            exchange.sendResponseHeaders(403, -1);
+        List<String> hosts = exchange.getRequestHeaders().getOrDefault("Host", List.of());
+        String target = exchange.getRequestURI().getRawAuthority(); // where a whole address was asked for
+        String path = exchange.getRequestURI().getPath();
+        if (hosts.size() != 1 || path == null || !path.startsWith("/")) {
+            refuse(exchange, 400);
+            return;
+        }
+        if (!isOurs(hosts.getFirst()) || target != null && !isOurs(target)) { // a name that somebody made point here
+            refuse(exchange, 403);
             return;
         }
         boolean get = exchange.getRequestMethod().equals("GET");
         if (!get && !exchange.getRequestMethod().equals("HEAD")) {
-            exchange.sendResponseHeaders(405, -1);
+            exchange.getResponseHeaders().set("Allow", "GET, HEAD");
+            refuse(exchange, 405);
             return;
         }
-        Path file = file(folder, exchange.getRequestURI().getPath());
-        if (file == null || only != null && !file.equals(only)) {
-            exchange.sendResponseHeaders(404, -1);
-            return;
+        Path file = file(folder, path, only);
+        if (file == null) {
+            refuse(exchange, 404);
+        } else if (only == null && !path.endsWith("/") && Files.isDirectory(named(folder, path))) {
+            String query = exchange.getRequestURI().getRawQuery();
+            // Or its page's links would lead beside it.
+            exchange.getResponseHeaders().set("Location", escaped(folder.relativize(named(folder, path)) + "/") + (query == null ? "" : "?" + query));
+            refuse(exchange, 302);
+        } else {
+            send(exchange, file, get);
         }
-        String name = file.getFileName().toString();
-        String type = name.endsWith(".html") ? "text/html; charset=utf-8" : name.endsWith(".json") ? "application/json" : name.endsWith(".svg") ? "image/svg+xml" : "application/octet-stream";
-        exchange.getResponseHeaders().set("Content-Type", type);
-        exchange.getResponseHeaders().set("X-Content-Type-Options", "nosniff");
-        exchange.getResponseHeaders().set("Cache-Control", "no-store");
-        exchange.sendResponseHeaders(200, get ? Math.max(Files.size(file), 0) : -1);
-        if (get) Files.copy(file, exchange.getResponseBody());
     }
 
-    /** The file of an address, if it lies in the folder; symbolic links that leave it lead nowhere. */
-    private static Path file(Path folder, String address) {
+    private static boolean isOurs(String host) {
+        return host.toLowerCase(Locale.ROOT).matches("(127\\.0\\.0\\.1|localhost)(:\\d*)?");
+    }
+
+    private static void refuse(HttpExchange exchange, int status) throws IOException {
+        exchange.sendResponseHeaders(status, -1);
+    }
+
+    /** Sends what the file is now: another one that takes its name meanwhile changes nothing. */
+    private static void send(HttpExchange exchange, Path file, boolean withBody) throws IOException {
+        FileChannel opened;
         try {
-            Path file = folder.resolve("." + address).normalize();
+            opened = FileChannel.open(file, StandardOpenOption.READ);
+        } catch (IOException e) {
+            refuse(exchange, 404);
+            return;
+        }
+        try (opened) {
+            String name = file.getFileName().toString();
+            long size = opened.size();
+            String type = name.endsWith(".html") ? "text/html; charset=utf-8" : name.endsWith(".json") ? "application/json" : name.endsWith(".svg") ? "image/svg+xml"
+                    : "application/octet-stream";
+            Headers headers = exchange.getResponseHeaders();
+            headers.set("Content-Type", type);
+            headers.set("X-Content-Type-Options", "nosniff");
+            headers.set("Cache-Control", "no-store");
+            if (!withBody) headers.set("Content-Length", Long.toString(size)); // with a body, the server sets it
+            exchange.sendResponseHeaders(200, withBody && size > 0 ? size : -1);
+            if (!withBody) return;
+            WritableByteChannel body = Channels.newChannel(exchange.getResponseBody());
+            for (long sent = 0, now; sent < size && (now = opened.transferTo(sent, size - sent, body)) > 0;) sent += now;
+        }
+    }
+
+    /** A path as it stands in an address, with the slash before it. */
+    static String escaped(String path) {
+        try {
+            return new URI(null, null, "/" + path, null).toASCIIString();
+        } catch (URISyntaxException e) {
+            throw new IllegalStateException("any path that begins with a slash can be escaped", e);
+        }
+    }
+
+    /** What an address names, there or not. */
+    private static Path named(Path folder, String address) {
+        return folder.resolve("." + address).normalize();
+    }
+
+    /** The file of an address, if it lies in the folder; symbolic links that leave it lead nowhere. If one file alone is shown, no other. */
+    private static Path file(Path folder, String address, Path only) {
+        try {
+            Path file = named(folder, address);
+            if (only != null && !file.equals(only)) return null;
             if (Files.isDirectory(file)) file = file.resolve("index.html");
+            else if (address.endsWith("/")) return null;
             Path real = file.toRealPath();
-            return real.startsWith(folder) && Files.isRegularFile(real) ? real : null;
-        } catch (IOException | java.nio.file.InvalidPathException e) {
+            return (only != null || real.startsWith(folder)) && Files.isRegularFile(real) ? real : null;
+        } catch (IOException | InvalidPathException e) {
             return null;
         }
     }

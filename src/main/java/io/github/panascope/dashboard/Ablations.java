@@ -93,7 +93,7 @@ final class Ablations {
     /** Of pieces of rows of one length, in their order. */
     List<Ablation> of(List<Piece> pieces) {
         List<Ablation> found = new ArrayList<>();
-        try (ReadAhead batches = new ReadAhead()) {
+        try (ReadAhead batches = new ReadAhead("taking features away")) {
             for (int start = 0, end; start < pieces.size(); start = end) {
                 end = endOfBatch(pieces, start);
                 List<Piece> all = pieces.subList(start, end);

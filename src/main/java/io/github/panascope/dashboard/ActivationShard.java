@@ -2,6 +2,7 @@ package io.github.panascope.dashboard;
 
 import io.github.panascope.hub.InputException;
 import java.io.IOException;
+import java.io.InputStream;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.FloatBuffer;
@@ -48,8 +49,15 @@ final class ActivationShard {
     /** Rows of one block as the collector has them, in order; arrays may be longer than what is used. */
     record Part(int[] tokens, float[] norms, int[] counts, int[] features, float[] values, int positions, int entries) {}
 
-    /** Writes a shard and sees it onto the disk; the caller gives it its name. */
-    static void write(Path file, long firstRow, int rows, int context, Iterable<Part> parts) throws IOException {
+    /** A copy of the tokens of a row, counted from the first here. */
+    int[] tokensOf(int row) {
+        int[] found = new int[context];
+        tokens.get(row * context, found);
+        return found;
+    }
+
+    /** Writes a shard and sees it onto the disk; the caller gives it its name. Returns its checksum. */
+    static int write(Path file, long firstRow, int rows, int context, Iterable<Part> parts) throws IOException {
         long entries = 0;
         for (Part part : parts) entries += part.entries;
         long positions = (long) rows * context, size = HEADER + positions * 12 + 4 + entries * 8;
@@ -63,25 +71,24 @@ final class ActivationShard {
         for (Part part : parts) for (int i = 0; i < part.positions; i++) bytes.putInt(start += part.counts[i]);
         for (Part part : parts) for (int i = 0; i < part.entries; i++) bytes.putInt(part.features[i]);
         for (Part part : parts) for (int i = 0; i < part.entries; i++) bytes.putFloat(part.values[i]);
-        writeWithChecksum(file, bytes.flip());
+        return writeWithChecksum(file, bytes.flip());
     }
 
     /** Writes bytes and their checksum, and sees both onto the disk. */
-    static void writeWithChecksum(Path file, ByteBuffer... contents) throws IOException {
+    private static int writeWithChecksum(Path file, ByteBuffer bytes) throws IOException {
         CRC32C crc = new CRC32C();
+        crc.update(bytes.duplicate());
         try (FileChannel channel = FileChannel.open(file, StandardOpenOption.CREATE, StandardOpenOption.TRUNCATE_EXISTING, StandardOpenOption.WRITE)) {
-            for (ByteBuffer bytes : contents) {
-                crc.update(bytes.duplicate());
-                while (bytes.hasRemaining()) channel.write(bytes);
-            }
+            while (bytes.hasRemaining()) channel.write(bytes);
             ByteBuffer checksum = ByteBuffer.allocate(4).order(ByteOrder.LITTLE_ENDIAN).putInt((int) crc.getValue()).flip();
             while (checksum.hasRemaining()) channel.write(checksum);
             channel.force(true);
         }
+        return (int) crc.getValue();
     }
 
     /** Maps a file and checks that it is what was written. */
-    static ByteBuffer readWithChecksum(Path file) throws IOException {
+    private static ByteBuffer readWithChecksum(Path file, int checksum) throws IOException {
         ByteBuffer bytes;
         try (FileChannel channel = FileChannel.open(file, StandardOpenOption.READ)) {
             if (channel.size() > Integer.MAX_VALUE || channel.size() < 4) throw damaged(file);
@@ -89,21 +96,40 @@ final class ActivationShard {
         }
         CRC32C crc = new CRC32C();
         crc.update(bytes.duplicate().limit(bytes.capacity() - 4));
-        if ((int) crc.getValue() != bytes.getInt(bytes.capacity() - 4)) throw damaged(file);
+        if ((int) crc.getValue() != checksum || bytes.getInt(bytes.capacity() - 4) != checksum) throw damaged(file);
         return bytes.slice(0, bytes.capacity() - 4).order(ByteOrder.LITTLE_ENDIAN);
     }
 
     static InputException damaged(Path file) {
-        return new InputException(file + " is damaged: its checksum does not fit. Delete the folder and collect again.");
+        return new InputException(file + " is damaged: its checksum does not fit. Put a copy of it back, or delete the folder and collect again.");
     }
 
-    static ActivationShard open(Path file) throws IOException {
-        if (!Files.exists(file)) throw new InputException(file + " is missing: the folder is not whole.");
-        ByteBuffer bytes = readWithChecksum(file);
+    /** Whether a file begins as shards do, whole or not. */
+    static boolean is(Path file) throws IOException {
+        return beginsWith(file, MAGIC);
+    }
+
+    /** Whether the first four bytes of a file are these. */
+    static boolean beginsWith(Path file, int magic) throws IOException {
+        if (!Files.isRegularFile(file)) return false;
+        try (InputStream in = Files.newInputStream(file)) {
+            byte[] first = in.readNBytes(Integer.BYTES);
+            return first.length == Integer.BYTES && ByteBuffer.wrap(first).order(ByteOrder.LITTLE_ENDIAN).getInt() == magic;
+        }
+    }
+
+    /**
+     * Opens a shard.
+     *
+     * @param checksum what it should be
+     * @throws InputException if it is not
+     */
+    static ActivationShard open(Path file, int checksum) throws IOException {
+        ByteBuffer bytes = readWithChecksum(file, checksum);
         if (bytes.capacity() < HEADER || bytes.getInt(0) != MAGIC || bytes.getInt(4) != VERSION) throw new InputException(file + " is no shard of activations that this version reads.");
         long entries = bytes.getLong(24);
         int rows = bytes.getInt(16), context = bytes.getInt(20);
-        if (bytes.capacity() != HEADER + (long) rows * context * 12 + 4 + entries * 8) throw damaged(file);
+        if (rows < 1 || context < 1 || entries < 0 || bytes.capacity() != HEADER + (long) rows * context * 12 + 4 + entries * 8) throw damaged(file);
         return new ActivationShard(bytes.getLong(8), rows, context, (int) entries, bytes);
     }
 }

@@ -1,6 +1,7 @@
 package io.github.panascope.dashboard;
 
 import io.github.panascope.hub.InputException;
+import io.github.panascope.torch.RunInterruptedException;
 import java.nio.IntBuffer;
 import java.util.Arrays;
 import java.util.BitSet;
@@ -28,6 +29,7 @@ final class Corpus {
         sums = new double[dSae];
         squares = new double[dSae];
         for (ActivationShard shard : shards) {
+            RunInterruptedException.check(Dashboards.MAKING);
             for (int e = 0, entries = shard.features.capacity(); e < entries; e++) {
                 int feature = shard.features.get(e);
                 double value = shard.values.get(e);
@@ -48,6 +50,7 @@ final class Corpus {
             columns[i] = new Column(features[i], counts[features[i]]);
         }
         for (int s = 0; s < firstIndex.length; s++) {
+            RunInterruptedException.check(Dashboards.MAKING);
             ActivationShard shard = shards.get(s);
             for (int t = 0, e = 0; t < shard.positions(); t++) {
                 for (int end = shard.starts.get(t + 1); e < end; e++) {

@@ -132,7 +132,7 @@ final class CorrelatedFeatures {
             List<Future<?>> running = new ArrayList<>();
             for (Worker worker : workers) {
                 running.add(pool.submit(() -> {
-                    for (int i; (i = next.getAndIncrement()) < columns.length;) worker.pairs(columns[i]);
+                    for (int i; (i = next.getAndIncrement()) < columns.length && !Thread.currentThread().isInterrupted();) worker.pairs(columns[i]);
                 }));
             }
             for (Future<?> each : running) each.get();

@@ -219,6 +219,7 @@ public final class DashboardPage implements AutoCloseable {
         }
         for (int token : prompt.tokens()) know(token);
         content.put("tokens", prompt.tokens());
+        content.put("active", prompt.features().length);
         content.put("metrics", metrics);
         content.put("sequences", sequences);
         promptContent = content;

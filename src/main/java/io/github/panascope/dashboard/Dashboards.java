@@ -8,6 +8,7 @@ import io.github.panascope.lens.HookedTransformer;
 import io.github.panascope.sae.Sae;
 import io.github.panascope.torch.DType;
 import io.github.panascope.torch.ReadAhead;
+import io.github.panascope.torch.RunInterruptedException;
 import io.github.panascope.torch.Shape;
 import io.github.panascope.torch.Tensor;
 import io.github.panascope.torch.TensorScope;
@@ -43,6 +44,7 @@ public final class Dashboards {
     private static final int BLOCK = 256;
     static final double SMALLEST = 1e-6;
     private static final double[] QUANTILES = levels();
+    static final String MAKING = "making dashboards";
 
     private final Sae sae;
     private final DashboardConfig config;
@@ -125,6 +127,7 @@ public final class Dashboards {
      * @param features those wanted; each must be among those that the store was opened for
      * @param threads  features that are worked on at once
      * @param consumer gets them one by one, on the calling thread
+     * @throws io.github.panascope.torch.RunInterruptedException if the thread was interrupted
      */
     public void forEach(int[] features, int threads, Consumer<FeatureDashboard> consumer) {
         forEach(features, threads, dashboard -> dashboard, consumer);
@@ -141,21 +144,18 @@ public final class Dashboards {
             Objects.checkIndex(feature, dSae);
             if (neurons.place(feature) < 0) throw new IllegalArgumentException("the store was not opened for feature " + feature);
         }
-        int before = Torch.threads();
-        Torch.setThreads(1);
-        int workers = threads;
-        try (TensorScope scope = TensorScope.shared(); ExecutorService pool = Executors.newFixedThreadPool(workers, Thread.ofPlatform().daemon().name("panascope-dashboard-", 0).factory())) {
+        try (var _ = Torch.singleThreaded(); TensorScope scope = TensorScope.shared(); ExecutorService pool = Executors.newFixedThreadPool(threads,
+                Thread.ofPlatform().daemon().name("panascope-dashboard-", 0).factory())) {
             try {
                 // Pairs of all with all, each once, are half the work of all with those wanted, where these are most.
-                if (config.correlatedFeatures() == DashboardConfig.Among.ALL && wanted.length > dSae / 2) finished(() -> correlated.findAll(pool, workers, batches(IntStream.range(0, dSae).toArray())));
+                if (config.correlatedFeatures() == DashboardConfig.Among.ALL && wanted.length > dSae / 2) finished(() -> correlated.findAll(pool, threads,
+                        batches(IntStream.range(0, dSae).toArray())));
                 Queue<Memory> idle = new ConcurrentLinkedQueue<>();
-                for (int i = 0; i < workers; i++) idle.add(new Memory(scope));
+                for (int i = 0; i < threads; i++) idle.add(new Memory(scope));
                 for (int[] batch : batches(wanted)) batch(pool, idle, wanted, batch, made, consumer);
             } finally {
                 pool.shutdownNow();
             }
-        } finally {
-            Torch.setThreads(before);
         }
     }
 
@@ -205,7 +205,7 @@ public final class Dashboards {
             for (int i = 0; i < running.size(); i++) {
                 List<Future<T>> finished = new ArrayList<>();
                 for (Callable<T> rest : running.set(i, null).get()) finished.add(ablations == null ? CompletableFuture.completedFuture(call(rest)) : pool.submit(rest)); // and lets go of what was handed over
-                for (Future<T> each : finished) consumer.accept(each.get());
+                accept(finished, consumer);
             }
         });
     }
@@ -215,7 +215,7 @@ public final class Dashboards {
         int[] among = config.correlatedFeatures() == DashboardConfig.Among.ALL ? null : chosen;
         int dOut = sae.config().dOut();
         int vocabulary = directions.exist() ? directions.vocabulary() : 0;
-        try (ReadAhead ahead = new ReadAhead(); TensorScope scope = TensorScope.open()) {
+        try (ReadAhead ahead = new ReadAhead(MAKING); TensorScope scope = TensorScope.open()) {
             Tensor memory = scope.adopt(directions.logitsMemory());
             for (int start = 0; start < columns.length; start += FEATURES_IN_COPY) {
                 Column[] some = Arrays.copyOfRange(columns, start, Math.min(columns.length, start + FEATURES_IN_COPY));
@@ -235,11 +235,12 @@ public final class Dashboards {
                     finished(() -> {
                         List<Future<T>> ready = new ArrayList<>();
                         for (int i = 0; i < some.length; i++) {
+                            RunInterruptedException.check(MAKING);
                             FeatureDashboard dashboard = running.set(i, null).get();
                             FeatureDashboard whole = ablations == null ? dashboard : ablations.of(dashboard, some[i], corpus);
                             ready.add(pool.submit(() -> made.apply(whole)));
                         }
-                        for (Future<T> each : ready) consumer.accept(each.get());
+                        accept(ready, consumer);
                     });
                 });
             }
@@ -283,6 +284,13 @@ public final class Dashboards {
         }
     }
 
+    private static <T> void accept(List<Future<T>> running, Consumer<T> consumer) throws ExecutionException, InterruptedException {
+        for (Future<T> each : running) {
+            RunInterruptedException.check(MAKING);
+            consumer.accept(each.get());
+        }
+    }
+
     private interface Waiting {
         void run() throws ExecutionException, InterruptedException;
     }
@@ -296,8 +304,7 @@ public final class Dashboards {
             if (e.getCause() instanceof Error cause) throw cause;
             throw new IllegalStateException(e.getCause());
         } catch (InterruptedException e) {
-            Thread.currentThread().interrupt();
-            throw new IllegalStateException("interrupted while making dashboards", e);
+            throw RunInterruptedException.of(MAKING, e);
         }
     }
 
@@ -318,6 +325,7 @@ public final class Dashboards {
         try (var _ = TensorScope.open()) {
             Tensor decoder = directions.decoder(group).to(DType.FLOAT32), logits = directions.logits(group, memory.logitsOfGroup);
             for (Column column : columns) {
+                RunInterruptedException.check(MAKING); // of this thread of the pool, once nobody waits for it
                 try (var _ = TensorScope.open()) {
                     int inGroup = column.feature - group * Directions.GROUP;
                     float[] direction = decoder.select(0, inGroup).toFloats(), own = logits == null ? null : memory.logits;

@@ -111,7 +111,7 @@ final class DeviceCollector {
     /** Collects what a store lacks of some rows; shards end where blocks do, so that no block runs twice, if they have as many rows. */
     static void collect(FeatureCollector collector, Sae sae, FeatureStore store, LongFunction<int[]> row, long first, long end, int context, int shardRows, int rowsInBlock, BitSet kept,
             IntConsumer progress) {
-        try (TensorScope scope = TensorScope.shared(); ReadAhead blocks = new ReadAhead()) {
+        try (TensorScope scope = TensorScope.shared(); ReadAhead blocks = new ReadAhead(FeatureCollector.COLLECTING)) {
             DeviceCollector device = new DeviceCollector(collector, sae, context, rowsInBlock, kept, store.sums().features(), scope);
             for (long[] gap : store.missing(first, end)) {
                 for (long at = gap[0]; at < gap[1];) {
@@ -128,7 +128,6 @@ final class DeviceCollector {
         List<ActivationShard.Part> parts = new ArrayList<>();
         try (DeviceSums sums = new DeviceSums(placed.length, sae.config().dIn(), device)) {
             for (long start = first / rowsInBlock * rowsInBlock; start < end; start += rowsInBlock) {
-                if (Thread.currentThread().isInterrupted()) throw new IllegalStateException("interrupted while collecting rows " + first + " to " + end);
                 int from = (int) Math.max(0, first - start);
                 int to = (int) Math.min(rowsInBlock, end - start);
                 Block block = new Block(start, from, to, tokens(row, start, from, to));

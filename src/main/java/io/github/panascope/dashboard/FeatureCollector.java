@@ -7,10 +7,16 @@ import io.github.panascope.lens.HookedTransformer;
 import io.github.panascope.lens.RowsAtOnce;
 import io.github.panascope.sae.Sae;
 import io.github.panascope.torch.DType;
+import io.github.panascope.torch.Device;
+import io.github.panascope.torch.Op;
+import io.github.panascope.torch.RunInterruptedException;
 import io.github.panascope.torch.Shape;
 import io.github.panascope.torch.Tensor;
 import io.github.panascope.torch.TensorScope;
 import io.github.panascope.torch.Torch;
+import java.lang.reflect.RecordComponent;
+import java.nio.ByteBuffer;
+import java.nio.charset.StandardCharsets;
 import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
 import java.util.ArrayList;
@@ -19,8 +25,12 @@ import java.util.BitSet;
 import java.util.HexFormat;
 import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.OptionalInt;
+import java.util.Set;
+import java.util.SplittableRandom;
+import java.util.TreeMap;
 import java.util.concurrent.Callable;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.ExecutorService;
@@ -29,7 +39,7 @@ import java.util.concurrent.Future;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.function.IntConsumer;
 import java.util.function.LongFunction;
-import java.util.stream.LongStream;
+import java.util.stream.Collectors;
 
 /**
  * Runs a model over rows of tokens up to an SAE's hook point, encodes, and puts the features into a {@link FeatureStore}.
@@ -42,12 +52,17 @@ public final class FeatureCollector {
     private static final int ROWS_IN_BLOCK = 8;
     /** Features that are encoded together: a block's are then 2 MB, where all would be 100 MB. */
     private static final int FEATURES_IN_GROUP = 512;
-    private static final int SAMPLED = 4096;
+    /** To be counted up when the same rows of the same model would come out otherwise, be it in the last bit. */
+    private static final int ARITHMETIC = 1;
     private static final String KEPT = "features";
     private static final String ROWS_AT_ONCE = "rows at once";
-    /** Numbers of a tensor up to which a fingerprint has all of it. */
-    private static final long WHOLE = 1 << 17;
-    private static final List<String> BLOCK_WEIGHTS = List.of("W_QKV", "b_QKV", "W_O", "b_O", "W_in", "b_in", "W_out", "b_out", "ln1_w", "ln1_b", "ln2_w", "ln2_b");
+    static final String COLLECTING = "collecting features";
+    private static final Set<String> AFTER_HOOKS = Set.of("unembed.W_U", "unembed.b_U");
+    /** Numbers of a weight that one sum of its fingerprint has. */
+    private static final int SUMMED = 1 << 12;
+    /** How many of a weight are taken at once: 2 MB as int64, which stay in a processor's cache. */
+    private static final int AT_ONCE = 1 << 18;
+    private static final Op VIEW_AS = Op.of("aten::view", "dtype");
 
     private final HookedTransformer model;
     private final Sae sae;
@@ -84,22 +99,53 @@ public final class FeatureCollector {
         return identity(model, sae, text, context, RowsAtOnce.on(model.device(), context));
     }
 
-    /** The same for rows that {@link #collect} runs so many at once off the CPU. */
+    /**
+     * The same for rows that {@link #collect} runs so many at once off the CPU. It has all that the numbers depend on: every field of both configurations, every weight up
+     * to the last hook point, the tokenizer, how and on what the rows run, and the versions of the arithmetic.
+     *
+     * @throws IllegalArgumentException if the model has hooks, which nothing here could tell from others
+     */
     public static FeatureStore.Identity identity(HookedTransformer model, Sae sae, String text, int context, int rowsAtOnce) {
+        if (!model.isPlain()) throw new IllegalArgumentException("features of a model with hooks cannot be kept: nothing tells these hooks from others");
         Map<String, String> entries = new LinkedHashMap<>();
-        entries.put("model", model.name());
-        entries.put("sae", sae.name());
-        entries.put("hook", sae.config().hookName());
-        entries.put("d_sae", Integer.toString(sae.config().dSae()));
-        entries.put("dtype", sae.dtype().toString());
-        entries.put("device", model.device().type().toString().toLowerCase(java.util.Locale.ROOT));
-        // Whose products round as their shape has it; on the CPU it is always the same.
-        if (!model.device().isCpu()) entries.put(ROWS_AT_ONCE, Integer.toString(rowsAtOnce));
+        entries.put(FeatureStore.HOOK, sae.config().hookName());
         entries.put("text", text);
         entries.put("context", Integer.toString(context));
+        entries.put("tokenizer", model.tokenizer().fingerprint());
+        entries.put("model", model.name());
+        putFields("model", model.config(), entries);
+        entries.put("model.operators", operators(model.isExact()));
+        entries.put("sae", sae.name());
+        putFields("sae", sae.config(), entries);
+        entries.put("sae.dtype", sae.dtype().toString());
+        entries.put("sae.operators", operators(sae.isExact()));
         entries.put("weights", fingerprint(model, sae));
-        entries.put("operators", model.isExact() ? "exact" : "fused"); // whose last bits differ
+        Device device = model.device();
+        entries.put("device", device.type().toString().toLowerCase(Locale.ROOT) + " " + (device.isCpu() ? Torch.cpuCapability() : device.describe().name()));
+        // Products round as their shape has it.
+        entries.put(ROWS_AT_ONCE, Integer.toString(device.isCpu() ? ROWS_IN_BLOCK : rowsAtOnce));
+        entries.put("arithmetic", ARITHMETIC + ", libtorch " + Torch.version());
         return new FeatureStore.Identity(entries);
+    }
+
+    /** Whose last bits differ. */
+    private static String operators(boolean exact) {
+        return exact ? "exact" : "fused";
+    }
+
+    /** Puts every component of a record, and of the records in it, under its name: a new one cannot be forgotten. */
+    static void putFields(String prefix, Record fields, Map<String, String> entries) {
+        for (RecordComponent component : fields.getClass().getRecordComponents()) {
+            String name = prefix + "." + component.getName();
+            Object value;
+            try {
+                value = component.getAccessor().invoke(fields);
+            } catch (ReflectiveOperationException e) {
+                throw new IllegalStateException("the fields of public records can be read", e);
+            }
+            if (value instanceof Record inner) putFields(name, inner, entries);
+            else entries.put(name, value instanceof Map<?, ?> map ? new TreeMap<>(map).toString() : String.valueOf(value)); // a Map's own order is another each time
+        }
     }
 
     /**
@@ -111,8 +157,7 @@ public final class FeatureCollector {
      */
     public static FeatureStore.Identity identityOfChosen(FeatureStore.Identity all, int[] features) {
         Map<String, String> entries = new LinkedHashMap<>(all.entries());
-        int[] sorted = Arrays.stream(features).distinct().sorted().toArray();
-        entries.put(KEPT, sorted.length + " chosen features, " + Integer.toHexString(Arrays.hashCode(sorted)));
+        entries.put(KEPT, Arrays.stream(features).distinct().sorted().mapToObj(Integer::toString).collect(Collectors.joining(",")));
         return new FeatureStore.Identity(entries);
     }
 
@@ -122,37 +167,54 @@ public final class FeatureCollector {
     }
 
     /**
-     * SHA-256 of the weights and of what else decides about features: of small tensors every number, of large ones a sample, so that nothing large has to be read whole. A few
-     * numbers that were changed inside a large one may go unnoticed.
+     * SHA-256 of all weights but those that come after every hook point: of their names, shapes and dtypes, and of sums that are made where they lie, so that little has to be
+     * read.
      */
     private static String fingerprint(HookedTransformer model, Sae sae) {
         try (var _ = TensorScope.open()) {
             MessageDigest digest = MessageDigest.getInstance("SHA-256");
-            digest.update((sae.config().architecture() + " " + sae.config().k() + " " + sae.config().rescaleActsByDecoderNorm() + " " + sae.config().applyBDecToInput() + " " + sae.config().normalization() + " "
-                    + sae.config().reshapeHookZ()).getBytes(java.nio.charset.StandardCharsets.UTF_8));
-            List<Tensor> weights = new ArrayList<>();
-            for (String name : sae.weightNames()) weights.add(sae.weight(name));
-            for (String name : new String[] {"embed.W_E", "embed.W_pos"}) weights.add(model.weight(name));
-            for (int layer = 0; layer < model.config().nLayers(); layer++) {
-                for (String name : BLOCK_WEIGHTS) if (model.hasWeight("blocks_" + layer + "." + name)) weights.add(model.weight("blocks_" + layer + "." + name));
-            }
+            Map<String, Tensor> weights = new LinkedHashMap<>();
+            for (String name : model.weightNames()) if (!AFTER_HOOKS.contains(name)) weights.put("model " + name, model.weight(name));
+            for (String name : sae.weightNames()) weights.put("sae " + name, sae.weight(name));
+            Tensor factors = Tensor.of(new SplittableRandom(0).longs(SUMMED).map(factor -> factor | 1).toArray(), Shape.of(SUMMED), model.device());
+            List<Tensor> sums = new ArrayList<>();
+            weights.forEach((name, weight) -> {
+                digest.update((name + " " + weight.shape() + " " + weight.dtype() + "\n").getBytes(StandardCharsets.UTF_8));
+                sums.add(sums(weight, factors));
+            });
             // Copied together: each copy waits for the device.
-            float[] samples = Tensor.cat(0, weights.stream().map(FeatureCollector::sample).toArray(Tensor[]::new)).toFloats();
-            for (float value : samples) {
-                int bits = Float.floatToRawIntBits(value);
-                for (int shift = 0; shift < 32; shift += 8) digest.update((byte) (bits >>> shift));
-            }
+            long[] all = Tensor.cat(0, sums.toArray(Tensor[]::new)).toLongs();
+            ByteBuffer bytes = ByteBuffer.allocate(all.length * Long.BYTES);
+            bytes.asLongBuffer().put(all);
+            digest.update(bytes);
             return HexFormat.of().formatHex(digest.digest(), 0, 16);
         } catch (NoSuchAlgorithmException e) {
             throw new IllegalStateException("every JDK has SHA-256", e);
         }
     }
 
-    /** Numbers of a weight, float32, on its device. */
-    private static Tensor sample(Tensor weight) {
-        long elements = weight.shape().elements(), step = elements <= WHOLE ? 1 : Math.max(1, elements / SAMPLED);
-        long[] at = LongStream.iterate(0, i -> i < elements, i -> i + step).toArray();
-        return weight.reshape(-1).indexSelect(0, Tensor.of(at, Shape.of(at.length), weight.device())).to(DType.FLOAT32);
+    /**
+     * Sums of the bits of a weight, each number's times a factor of its own, modulo 2^64: int64, one of {@link #SUMMED} numbers, on the weight's device. Factors are odd, so that
+     * a number that differs is seen for certain.
+     */
+    private static Tensor sums(Tensor weight, Tensor factors) {
+        try (var _ = TensorScope.open()) {
+            Tensor bits = VIEW_AS.tensor(weight.contiguous().reshape(-1), weight.dtype() == DType.BFLOAT16 ? DType.INT16 : DType.INT32);
+            List<Tensor> sums = new ArrayList<>();
+            long elements = bits.shape().elements();
+            long whole = elements / SUMMED * SUMMED;
+            for (long start = 0; start < whole; start += AT_ONCE) {
+                sums.add(products(bits.slice(0, start, Math.min(whole, start + AT_ONCE)).reshape(-1, SUMMED), factors));
+            }
+            if (whole < elements) sums.add(products(bits.slice(0, whole, elements).reshape(1, -1), factors.slice(0, 0, elements - whole)));
+            return Tensor.cat(0, sums.toArray(Tensor[]::new)).promote();
+        }
+    }
+
+    private static Tensor products(Tensor bits, Tensor factors) {
+        try (var _ = TensorScope.open()) {
+            return bits.to(DType.INT64).mul_(factors).sum(-1, false).promote();
+        }
     }
 
     /**
@@ -162,9 +224,11 @@ public final class FeatureCollector {
      * @param shardRows rows in a shard at most
      * @param threads   blocks that run at once on the CPU
      * @param progress  told how many rows were collected, now and then
+     * @throws io.github.panascope.torch.RunInterruptedException if the thread was interrupted; complete shards are on the disk
      */
     public static void collect(HookedTransformer model, Sae sae, FeatureStore store, LongFunction<int[]> row, long first, long end, int context, int shardRows, int threads, IntConsumer progress) {
         if (shardRows < 1 || threads < 1) throw new IllegalArgumentException("shards need at least one row and one thread, not " + shardRows + " and " + threads);
+        if (!store.missing(first, end).isEmpty()) store.requireWritable();
         BitSet kept = keepsAll(store) ? null : new BitSet();
         if (kept != null) for (int feature : store.sums().features()) kept.set(feature);
         FeatureCollector collector = new FeatureCollector(model, sae, context, kept);
@@ -174,10 +238,8 @@ public final class FeatureCollector {
             DeviceCollector.collect(collector, sae, store, row, first, end, context, shardRows, rowsInBlock, kept, n -> progress.accept(collected.addAndGet(n)));
             return;
         }
-        int before = Torch.threads();
         AtomicInteger done = new AtomicInteger();
-        Torch.setThreads(1);
-        try (ExecutorService pool = Executors.newFixedThreadPool(threads, Thread.ofPlatform().daemon().name("panascope-collect-", 0).factory())) {
+        try (var _ = Torch.singleThreaded(); ExecutorService pool = Executors.newFixedThreadPool(threads, Thread.ofPlatform().daemon().name("panascope-collect-", 0).factory())) {
             try {
                 for (long[] gap : store.missing(first, end)) {
                     for (long at = gap[0]; at < gap[1]; at += shardRows) collector.shard(pool, store, row, at, Math.min(gap[1], at + shardRows), n -> progress.accept(done.addAndGet(n)));
@@ -185,8 +247,6 @@ public final class FeatureCollector {
             } finally {
                 pool.shutdownNow(); // after an exception, what has not begun does not begin
             }
-        } finally {
-            Torch.setThreads(before);
         }
     }
 
@@ -206,16 +266,16 @@ public final class FeatureCollector {
         for (Callable<ActivationShard.Part> block : blocks) running.add(pool.submit(block));
         List<ActivationShard.Part> parts = new ArrayList<>();
         try {
-            for (Future<ActivationShard.Part> each : running) parts.add(each.get());
+            for (Future<ActivationShard.Part> each : running) {
+                RunInterruptedException.check(COLLECTING);
+                parts.add(each.get());
+            }
         } catch (ExecutionException e) {
-            running.forEach(each -> each.cancel(false));
             if (e.getCause() instanceof RuntimeException cause) throw cause;
             if (e.getCause() instanceof Error cause) throw cause;
             throw new IllegalStateException(e.getCause());
         } catch (InterruptedException e) {
-            running.forEach(each -> each.cancel(false));
-            Thread.currentThread().interrupt();
-            throw new IllegalStateException("interrupted while collecting rows " + first + " to " + end, e);
+            throw RunInterruptedException.of(COLLECTING, e);
         }
         store.commit(first, end, parts, context);
     }

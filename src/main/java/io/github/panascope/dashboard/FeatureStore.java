@@ -2,9 +2,11 @@ package io.github.panascope.dashboard;
 
 import io.github.panascope.hub.AtomicFile;
 import io.github.panascope.hub.InputException;
+import io.github.panascope.torch.RunInterruptedException;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
+import java.nio.channels.ClosedByInterruptException;
 import java.nio.channels.FileChannel;
 import java.nio.channels.FileLock;
 import java.nio.channels.OverlappingFileLockException;
@@ -17,27 +19,31 @@ import java.nio.file.StandardOpenOption;
 import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
 import java.util.ArrayList;
-import java.util.Comparator;
+import java.util.Arrays;
 import java.util.HashSet;
 import java.util.HexFormat;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import java.util.function.LongFunction;
 import java.util.stream.Collectors;
-import tools.jackson.core.JacksonException;
-import tools.jackson.databind.JsonNode;
-import tools.jackson.databind.json.JsonMapper;
 
 /**
  * A folder with what an SAE's features were at rows of tokens: shards of rows, the sums that need the dense activations, and {@code manifest.json}, which says what of the
  * rest counts. Every file is written beside its place, seen onto the disk and renamed, the manifest last: a process that ends at any moment leaves a folder that is whole, with
  * fewer rows. One process at a time may write.
+ *
+ * <p>The manifest is there before the first shard is. It has a checksum of its own and those of all the files that it names, so nothing is believed that it does not fit. Names of
+ * shards and sums have a random number in them that the manifest keeps: by it the folder knows its own remnants, and leaves all other files alone.
  */
 public final class FeatureStore implements AutoCloseable {
-    private static final String MANIFEST = "manifest.json", LOCK = "lock", FORMAT = "panascope features 1";
+    private static final String MANIFEST = "manifest.json";
+    private static final String LOCK = "lock";
+    /** The entry of an identity that folders are named by. */
+    static final String HOOK = "hook";
 
-    /** What must be equal for rows to belong together: model, SAE, weights, text and how they were run. */
+    /** What must be equal for rows to belong together, made by {@link FeatureCollector#identity}: model, SAE, weights, text and how they were run. */
     public record Identity(Map<String, String> entries) {
         /** Copies the entries, and keeps their order. */
         public Identity {
@@ -47,8 +53,8 @@ public final class FeatureStore implements AutoCloseable {
         /** For a folder: the hook, and a few digits of a hash of all. */
         private String shortName(int[] features) {
             try {
-                byte[] hash = MessageDigest.getInstance("SHA-256").digest((entries + java.util.Arrays.toString(features)).getBytes(StandardCharsets.UTF_8));
-                return entries.getOrDefault("hook", "features").replaceAll("[^A-Za-z0-9._]", "_") + "-" + HexFormat.of().formatHex(hash, 0, 4);
+                byte[] hash = MessageDigest.getInstance("SHA-256").digest((entries + Arrays.toString(features)).getBytes(StandardCharsets.UTF_8));
+                return entries.getOrDefault(HOOK, "features").replaceAll("[^A-Za-z0-9._]", "_") + "-" + HexFormat.of().formatHex(hash, 0, 4);
             } catch (NoSuchAlgorithmException e) {
                 throw new IllegalStateException("every JDK has SHA-256", e);
             }
@@ -62,23 +68,16 @@ public final class FeatureStore implements AutoCloseable {
         }
     }
 
-    /** Rows from first (inclusive) to end (exclusive) that one file holds. */
-    record Rows(long first, long end, String file) {}
-
     private final Path folder;
-    private final Identity identity;
-    private List<Rows> rows;
-    private String sumsFile;
+    private Manifest manifest;
     private NeuronSums sums;
     private boolean begun;
     private final FileChannel lockChannel;
     private final FileLock lock;
 
-    private FeatureStore(Path folder, Identity identity, List<Rows> rows, String sumsFile, FileChannel lockChannel, FileLock lock) {
+    private FeatureStore(Path folder, Manifest manifest, FileChannel lockChannel, FileLock lock) {
         this.folder = folder;
-        this.identity = identity;
-        this.rows = rows;
-        this.sumsFile = sumsFile;
+        this.manifest = manifest;
         this.lockChannel = lockChannel;
         this.lock = lock;
     }
@@ -88,25 +87,28 @@ public final class FeatureStore implements AutoCloseable {
      *
      * @param features the features whose correlations with the activation's dimensions are summed up, ascending
      * @param dIn      the width of the activation
-     * @throws InputException if the folder holds something else, or rows of another identity, or another process writes to it
+     * @throws InputException if the folder holds something else, or rows of another identity, or another process writes to it, or nothing can be written there and it holds no rows
      */
     public static FeatureStore open(Path folder, Identity identity, int[] features, int dIn) {
         try {
             Files.createDirectories(folder);
-            FileChannel channel = FileChannel.open(folder.resolve(LOCK), StandardOpenOption.CREATE, StandardOpenOption.WRITE);
+            FileChannel channel;
+            try {
+                channel = FileChannel.open(folder.resolve(LOCK), StandardOpenOption.CREATE, StandardOpenOption.WRITE);
+            } catch (IOException e) {
+                return openToShow(folder, identity, features, e);
+            }
             boolean opened = false;
             try {
-                FeatureStore store;
-                FileLock lock = tryLock(channel);
+                FileLock lock = tryLock(channel, false);
                 if (lock == null) throw new InputException(folder + " is being written by another process: wait for it, or use another folder and merge the two.");
-                if (!Files.exists(folder.resolve(MANIFEST))) {
-                    store = new FeatureStore(folder, identity, List.of(), null, channel, lock);
+                FeatureStore store = new FeatureStore(folder, Files.exists(folder.resolve(MANIFEST)) ? Manifest.read(folder.resolve(MANIFEST)) : begun(folder, identity), channel,
+                        lock);
+                if (store.manifest.rows().isEmpty()) {
                     store.sums = new NeuronSums(features, dIn);
+                    store.write(new Manifest(store.manifest.id(), identity, List.of(), null));
                 } else {
-                    store = read(folder, channel, lock);
-                    if (!store.identity.equals(identity)) throw new InputException(folder + " holds features of something else: " + identity.difference(store.identity) + ". Use another folder, or delete it.");
-                    store.sums = store.readSums();
-                    if (!store.sums.covers(features)) throw new InputException(folder + " was made for other features, whose correlations with neurons it holds: " + store.sums.describe() + ". Use another folder, or delete it.");
+                    store.check(identity, features);
                 }
                 store.sweep();
                 opened = true;
@@ -117,6 +119,46 @@ public final class FeatureStore implements AutoCloseable {
         } catch (IOException e) {
             throw cannot(folder, e);
         }
+    }
+
+    /** A folder that cannot be written may still be shown, if it holds what is asked for. */
+    private static FeatureStore openToShow(Path folder, Identity identity, int[] features, IOException why) throws IOException {
+        if (!Files.exists(folder.resolve(MANIFEST))) throw why;
+        FeatureStore store = readManifest(folder);
+        store.check(identity, features);
+        return store;
+    }
+
+    /** Refuses what does not belong to this folder, and a folder that is not whole; reads the sums. */
+    private void check(Identity identity, int[] features) throws IOException {
+        if (!identity().equals(identity)) throw new InputException(folder + " holds features of something else: " + identity.difference(identity())
+                + ". Use another folder, or delete it.");
+        sums = readSums();
+        if (!sums.covers(features)) throw new InputException(folder + " was made for other features, whose correlations with neurons it holds: " + sums.describe()
+                + ". Use another folder, or delete it.");
+        for (Manifest.Rows range : manifest.rows()) requireThere(shard(range));
+    }
+
+    /**
+     * Refuses, before anything is computed, to add rows to a folder that cannot be written.
+     *
+     * @throws InputException if it cannot
+     */
+    void requireWritable() {
+        if (lock == null) throw new InputException(folder + " cannot be written: collect into another folder, and merge the two.");
+    }
+
+    /** For a folder without a manifest, which has none of this program's shards: nothing says what these would be of. */
+    private static Manifest begun(Path folder, Identity identity) throws IOException {
+        try (DirectoryStream<Path> files = Files.newDirectoryStream(folder, file -> file.getFileName().toString().matches("(rows|sums)-[0-9a-f-]+\\.bin"))) {
+            for (Path file : files) {
+                if (ActivationShard.is(file) || NeuronSums.is(file)) {
+                    throw new InputException(folder + " holds rows, such as " + file.getFileName() + ", but no " + MANIFEST
+                            + ", which says what they are of: put it back, or use another folder, or delete this one.");
+                }
+            }
+        }
+        return Manifest.empty(identity);
     }
 
     /**
@@ -132,15 +174,15 @@ public final class FeatureStore implements AutoCloseable {
             Files.createDirectories(parent);
             try (DirectoryStream<Path> folders = Files.newDirectoryStream(parent, folder -> Files.exists(folder.resolve(MANIFEST)))) {
                 for (Path folder : folders) {
-                    FeatureStore store;
+                    Manifest found;
                     try {
-                        store = read(folder, null, null);
+                        found = Manifest.read(folder.resolve(MANIFEST));
                     } catch (InputException e) {
                         continue; // of another version, or damaged: none of ours
                     }
-                    if (store.rows() > most && store.identity.equals(identity) && NeuronSums.covers(folder.resolve(store.sumsFile), features)) {
+                    if (found.count() > most && found.identity().equals(identity) && NeuronSums.covers(folder.resolve(found.sumsFile()), features)) {
                         best = folder;
-                        most = store.rows();
+                        most = found.count();
                     }
                 }
             }
@@ -150,9 +192,9 @@ public final class FeatureStore implements AutoCloseable {
         return open(best != null ? best : parent.resolve(identity.shortName(features)), identity, features, dIn);
     }
 
-    private static FileLock tryLock(FileChannel channel) throws IOException {
+    private static FileLock tryLock(FileChannel channel, boolean shared) throws IOException {
         try {
-            return channel.tryLock();
+            return channel.tryLock(0, Long.MAX_VALUE, shared);
         } catch (OverlappingFileLockException e) {
             return null; // of this process
         }
@@ -177,50 +219,65 @@ public final class FeatureStore implements AutoCloseable {
     private static FeatureStore readManifest(Path folder) {
         try {
             if (!Files.exists(folder.resolve(MANIFEST))) throw new InputException(folder + " holds no features: it has no " + MANIFEST + ".");
-            return read(folder, null, null);
+            return new FeatureStore(folder, Manifest.read(folder.resolve(MANIFEST)), null, null);
         } catch (IOException e) {
             throw cannot(folder, e);
         }
     }
 
-    private static FeatureStore read(Path folder, FileChannel channel, FileLock lock) throws IOException {
-        Path file = folder.resolve(MANIFEST);
+    /** The same of a folder that nobody writes to until this is closed, if it has a lock that can be read. */
+    private static FeatureStore readLocked(Path folder) {
+        FeatureStore store = readManifest(folder);
+        if (!Files.isReadable(folder.resolve(LOCK))) return store;
         try {
-            JsonNode json = JsonMapper.shared().readTree(Files.readString(file));
-            if (!json.path("format").asString("").equals(FORMAT)) throw new InputException(file + ": 'format' should be \"" + FORMAT + "\", not " + json.path("format") + ".");
-            Map<String, String> entries = new LinkedHashMap<>();
-            json.required("identity").forEachEntry((key, value) -> entries.put(key, value.stringValue()));
-            List<Rows> rows = new ArrayList<>();
-            for (JsonNode range : json.required("rows")) rows.add(new Rows(range.get(0).longValue(), range.get(1).longValue(), range.get(2).stringValue()));
-            for (Rows range : rows) if (!range.file.matches("[a-z0-9-]+\\.bin")) throw new InputException(file + ": '" + range.file + "' is no name of a shard.");
-            String sums = json.required("sums").stringValue();
-            if (!sums.matches("[a-z0-9-]+\\.bin")) throw new InputException(file + ": '" + sums + "' is no name of a file of sums.");
-            return new FeatureStore(folder, new Identity(entries), List.copyOf(rows), sums, channel, lock);
-        } catch (JacksonException | NullPointerException e) {
-            throw new InputException(file + " is damaged: " + e.getMessage() + ". Delete the folder and collect again.", e);
+            FileChannel channel = FileChannel.open(folder.resolve(LOCK), StandardOpenOption.READ);
+            FileLock lock = null;
+            try {
+                lock = tryLock(channel, true);
+                if (lock == null) throw new InputException(folder + " is being written: wait for that to end.");
+                return new FeatureStore(folder, Manifest.read(folder.resolve(MANIFEST)), channel, lock);
+            } finally {
+                if (lock == null) channel.close();
+            }
+        } catch (IOException e) {
+            throw cannot(folder, e);
         }
     }
 
     private NeuronSums readSums() throws IOException {
-        Path file = folder.resolve(sumsFile);
-        if (!Files.exists(file)) throw new InputException(file + " is missing: the folder is not whole.");
-        return NeuronSums.read(file);
+        if (manifest.sums() == null) throw new InputException(folder + " holds no rows: collect some first.");
+        Path file = folder.resolve(manifest.sumsFile());
+        requireThere(file);
+        return NeuronSums.read(file, manifest.sums());
     }
 
-    private static InputException cannot(Path folder, IOException e) {
+    private static void requireThere(Path file) {
+        if (!Files.exists(file)) throw new InputException(file + " is missing: the folder is not whole. Put a copy of it back, or delete the folder and collect again.");
+    }
+
+    private Path shard(Manifest.Rows range) {
+        return folder.resolve(manifest.shard(range));
+    }
+
+    private ActivationShard openShard(Manifest.Rows range) throws IOException {
+        requireThere(shard(range));
+        ActivationShard shard = ActivationShard.open(shard(range), range.checksum());
+        if (shard.firstRow != range.first() || shard.rows != range.count()) throw ActivationShard.damaged(shard(range));
+        return shard;
+    }
+
+    private static RuntimeException cannot(Path folder, IOException e) {
+        if (e instanceof ClosedByInterruptException) RunInterruptedException.check("using " + folder, e);
         return new InputException(folder + " cannot be used: " + InputException.reason(e) + ".", e);
     }
 
-    /** Deletes what a process left that ended before it had written its manifest. */
+    /** Deletes what a process left that ended before it had written its manifest: what has this folder's number in its name, and is not in the manifest. */
     private void sweep() throws IOException {
-        Set<String> kept = rows.stream().map(Rows::file).collect(Collectors.toCollection(HashSet::new));
-        kept.addAll(List.of(MANIFEST, LOCK));
-        if (sumsFile != null) kept.add(sumsFile);
-        try (DirectoryStream<Path> files = Files.newDirectoryStream(folder)) {
-            for (Path file : files) {
-                String name = file.getFileName().toString();
-                if (!kept.contains(name) && name.matches("(rows|sums)-[0-9-]+\\.bin(\\.part)?|\\.manifest\\.json.*\\.part")) Files.delete(file);
-            }
+        Set<String> kept = manifest.rows().stream().map(manifest::shard).collect(Collectors.toCollection(HashSet::new));
+        if (manifest.sums() != null) kept.add(manifest.sumsFile());
+        String ours = "(rows|sums)-\\d+-\\d+-" + manifest.id() + "\\.bin(\\.part)?";
+        try (DirectoryStream<Path> files = Files.newDirectoryStream(folder, file -> file.getFileName().toString().matches(ours))) {
+            for (Path file : files) if (!kept.contains(file.getFileName().toString())) Files.delete(file);
         }
     }
 
@@ -233,22 +290,27 @@ public final class FeatureStore implements AutoCloseable {
 
     /** What the rows belong to. */
     public Identity identity() {
-        return identity;
+        return manifest.identity();
     }
 
     /** How many rows it holds. */
     public long rows() {
-        return rows.stream().mapToLong(range -> range.end - range.first).sum();
+        return manifest.count();
+    }
+
+    /** The number after that of the last row it holds; 0 if it holds none. */
+    public long end() {
+        return manifest.rows().isEmpty() ? 0 : manifest.rows().getLast().end();
     }
 
     /** Which rows of a range it does not hold yet, as (first, end) pairs. */
     public List<long[]> missing(long first, long end) {
         List<long[]> gaps = new ArrayList<>();
         long at = first;
-        for (Rows range : rows) { // by first row
-            if (range.first >= end) break;
-            if (range.first > at) gaps.add(new long[] {at, range.first});
-            at = Math.max(at, range.end);
+        for (Manifest.Rows range : manifest.rows()) { // by first row
+            if (range.first() >= end) break;
+            if (range.first() > at) gaps.add(new long[] {at, range.first()});
+            at = Math.max(at, range.end());
         }
         if (at < end) gaps.add(new long[] {at, end});
         return gaps;
@@ -267,39 +329,37 @@ public final class FeatureStore implements AutoCloseable {
     /**
      * Checks that the rows that are here are made of the same text.
      *
-     * @param row the token ids of a row
-     * @param end rows from here on are not looked at
-     * @throws InputException if a row's tokens are others
+     * @param row  the token ids of a row
+     * @param rows how many rows the text makes
+     * @throws InputException if a row's tokens are others, or the text makes fewer rows than are here
      */
-    public void requireSameText(java.util.function.LongFunction<int[]> row, long end) {
+    public void requireSameText(LongFunction<int[]> row, long rows) {
+        if (end() > rows) throw new InputException(folder + " holds other text: it has rows up to " + (end() - 1) + ", and this text makes " + rows
+                + " rows, from 0 on. Use another folder, or delete it.");
         try {
-            for (Rows range : rows) {
-                if (range.first >= end) continue;
-                ActivationShard shard = ActivationShard.open(folder.resolve(range.file));
-                for (int r = 0; r < shard.rows && range.first + r < end; r++) {
-                    int[] now = row.apply(range.first + r);
-                    for (int i = 0; i < shard.context; i++) {
-                        if (i >= now.length || shard.tokens.get(r * shard.context + i) != now[i]) throw new InputException(folder + " holds other text: row " + (range.first + r) + " has another token at position " + i + ". Use another folder, or delete it.");
-                    }
-                }
+            for (Manifest.Rows range : manifest.rows()) {
+                ActivationShard shard = openShard(range);
+                for (int r = 0; r < shard.rows; r++) requireSame(range.first() + r, shard.tokensOf(r), row.apply(range.first() + r));
             }
         } catch (IOException e) {
             throw cannot(folder, e);
         }
     }
 
+    private void requireSame(long row, int[] here, int[] now) {
+        int position = Arrays.mismatch(here, now);
+        if (position >= 0) throw new InputException(folder + " holds other text: row " + row + " has another token at position " + position
+                + ". Use another folder, or delete it.");
+    }
+
     /** The shards of all rows from 0 on, without a gap. */
     List<ActivationShard> shards() {
-        long end = rows.stream().mapToLong(Rows::end).max().orElse(0);
-        List<long[]> gaps = missing(0, end);
-        if (end == 0 || !gaps.isEmpty()) throw new InputException(folder + " lacks rows" + (end == 0 ? "" : " " + gaps.stream().map(gap -> gap[0] + " to " + (gap[1] - 1)).collect(Collectors.joining(", "))) + ": collect or merge them first.");
+        List<long[]> gaps = missing(0, end());
+        if (end() == 0 || !gaps.isEmpty()) throw new InputException(folder + " lacks rows" + (end() == 0 ? "" : " " + gaps.stream().map(gap -> gap[0] + " to "
+                + (gap[1] - 1)).collect(Collectors.joining(", "))) + ": collect or merge them first.");
         try {
             List<ActivationShard> shards = new ArrayList<>();
-            for (Rows range : rows) {
-                ActivationShard shard = ActivationShard.open(folder.resolve(range.file));
-                if (shard.firstRow != range.first || shard.rows != range.end - range.first) throw ActivationShard.damaged(folder.resolve(range.file));
-                shards.add(shard);
-            }
+            for (Manifest.Rows range : manifest.rows()) shards.add(openShard(range));
             return shards;
         } catch (IOException e) {
             throw cannot(folder, e);
@@ -310,12 +370,12 @@ public final class FeatureStore implements AutoCloseable {
     void commit(long first, long end, Iterable<ActivationShard.Part> parts, int context) {
         if (missing(first, end).stream().mapToLong(gap -> gap[1] - gap[0]).sum() != end - first) throw new IllegalStateException("rows " + first + " to " + end + " are there already");
         try {
-            Rows range = new Rows(first, end, String.format("rows-%08d-%08d.bin", first, end));
-            Path part = folder.resolve(range.file + ".part");
-            ActivationShard.write(part, first, (int) (end - first), context, parts);
-            Files.move(part, folder.resolve(range.file), StandardCopyOption.ATOMIC_MOVE);
-            List<Rows> more = new ArrayList<>(rows);
-            more.add(range);
+            Path file = folder.resolve(manifest.shard(new Manifest.Rows(first, end, 0)));
+            Path part = part(file);
+            int checksum = ActivationShard.write(part, first, (int) (end - first), context, parts);
+            Files.move(part, file, StandardCopyOption.ATOMIC_MOVE);
+            List<Manifest.Rows> more = new ArrayList<>(manifest.rows());
+            more.add(new Manifest.Rows(first, end, checksum));
             publish(more);
             begun = false;
         } catch (IOException e) {
@@ -323,30 +383,35 @@ public final class FeatureStore implements AutoCloseable {
         }
     }
 
+    private static Path part(Path file) {
+        return file.resolveSibling(file.getFileName() + ".part");
+    }
+
     /** Makes these rows and the present sums what counts. */
-    private void publish(List<Rows> more) throws IOException {
-        more.sort(Comparator.comparingLong(Rows::first));
-        String former = sumsFile;
-        // Named by what is in it, so that the manifest of before still finds its own.
-        String next = "sums-" + more.stream().mapToLong(range -> range.end - range.first).sum() + "-" + more.size() + ".bin";
-        Path part = folder.resolve(next + ".part");
-        sums.write(part);
-        Files.move(part, folder.resolve(next), StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
+    private void publish(List<Manifest.Rows> more) throws IOException {
+        Path former = manifest.sums() == null ? null : folder.resolve(manifest.sumsFile());
+        Path next = folder.resolve(manifest.with(more, null).sumsFile());
+        int checksum = sums.write(part(next));
+        Files.move(part(next), next, StandardCopyOption.ATOMIC_MOVE);
         force(folder);
-        Map<String, Object> manifest = new LinkedHashMap<>();
-        manifest.put("format", FORMAT);
-        manifest.put("identity", identity.entries);
-        manifest.put("rows", more.stream().map(range -> List.of(range.first, range.end, range.file)).toList());
-        manifest.put("sums", next);
-        byte[] text = (JsonMapper.shared().writerWithDefaultPrettyPrinter().writeValueAsString(manifest) + "\n").getBytes(java.nio.charset.StandardCharsets.UTF_8);
-        AtomicFile.write(folder.resolve(MANIFEST), out -> {
-            for (ByteBuffer bytes = ByteBuffer.wrap(text); bytes.hasRemaining();) out.write(bytes);
-            out.force(true);
-        });
+        write(manifest.with(more, checksum));
+        if (former != null && !former.equals(next)) Files.deleteIfExists(former);
+    }
+
+    /** Makes a manifest the one that counts. */
+    private void write(Manifest next) throws IOException {
+        byte[] text = next.toJson().getBytes(StandardCharsets.UTF_8);
+        try {
+            AtomicFile.write(folder.resolve(MANIFEST), out -> {
+                for (ByteBuffer bytes = ByteBuffer.wrap(text); bytes.hasRemaining();) out.write(bytes);
+                out.force(true);
+            });
+        } catch (InputException e) {
+            if (e.getCause() instanceof ClosedByInterruptException cause) throw cause;
+            throw e;
+        }
         force(folder);
-        rows = List.copyOf(more);
-        sumsFile = next;
-        if (former != null && !former.equals(next)) Files.deleteIfExists(folder.resolve(former));
+        manifest = next;
     }
 
     /** Sees names onto the disk, where the system can. */
@@ -359,20 +424,31 @@ public final class FeatureStore implements AutoCloseable {
     /**
      * Adds the rows of other folders, which stay as they are.
      *
-     * @throws InputException if one of them is of another identity, or has rows that are here already
+     * @throws InputException if one of them is of another identity, has rows that are here already, or is being written
      */
     public void merge(List<Path> others) {
         if (begun) throw new IllegalStateException("collecting ended in the middle of a shard: open the folder again");
+        requireWritable();
         List<FeatureStore> stores = new ArrayList<>();
-        List<Rows> more = new ArrayList<>(rows);
+        try {
+            merge(others, stores);
+        } finally {
+            stores.forEach(FeatureStore::close);
+        }
+    }
+
+    private void merge(List<Path> others, List<FeatureStore> stores) {
+        List<Manifest.Rows> more = new ArrayList<>(manifest.rows());
         for (Path path : others) {
-            FeatureStore other = readManifest(path);
             if (stores.stream().anyMatch(before -> sameFolder(before.folder, path))) throw new InputException(path + " is named twice.");
-            if (!other.identity.equals(identity)) throw new InputException(other.folder + " cannot be merged: " + identity.difference(other.identity) + ".");
+            if (sameFolder(folder, path)) throw new InputException(path + " cannot be merged into itself.");
+            FeatureStore other = readLocked(path);
             stores.add(other);
-            for (Rows range : other.rows) {
-                for (Rows here : more) {
-                    if (here.first < range.end && range.first < here.end) throw new InputException(other.folder + " cannot be merged: its rows " + range.first + " to " + (range.end - 1) + " are there already.");
+            if (!other.identity().equals(identity())) throw new InputException(other.folder + " cannot be merged: " + identity().difference(other.identity()) + ".");
+            for (Manifest.Rows range : other.manifest.rows()) {
+                for (Manifest.Rows here : more) {
+                    if (here.first() < range.end() && range.first() < here.end()) throw new InputException(other.folder + " cannot be merged: its rows " + range.first() + " to "
+                            + (range.end() - 1) + " are there already.");
                 }
                 more.add(range);
             }
@@ -380,14 +456,13 @@ public final class FeatureStore implements AutoCloseable {
         begun = true;
         try {
             for (FeatureStore other : stores) {
-                for (Rows range : other.rows) {
-                    ActivationShard.open(other.folder.resolve(range.file)); // whole, or nothing is merged
-                    Path part = folder.resolve(range.file + ".part");
-                    Files.copy(other.folder.resolve(range.file), part, StandardCopyOption.REPLACE_EXISTING);
-                    try (FileChannel channel = FileChannel.open(part, StandardOpenOption.WRITE)) {
-                        channel.force(true);
-                    }
-                    Files.move(part, folder.resolve(range.file), StandardCopyOption.ATOMIC_MOVE);
+                for (Manifest.Rows range : other.manifest.rows()) {
+                    RunInterruptedException.check("merging into " + folder);
+                    other.openShard(range); // whole, or nothing is merged
+                    Path file = shard(range);
+                    Path part = part(file);
+                    copy(other.shard(range), part);
+                    Files.move(part, file, StandardCopyOption.ATOMIC_MOVE);
                 }
                 NeuronSums added = other.readSums(); // of one folder at a time: they may be large
                 if (!added.sameFeatures(sums)) throw new InputException(other.folder + " cannot be merged: it was made for other features, " + added.describe() + " there and " + sums.describe() + " here.");
@@ -397,6 +472,15 @@ public final class FeatureStore implements AutoCloseable {
             begun = false;
         } catch (IOException e) {
             throw cannot(folder, e);
+        }
+    }
+
+    /** Copies what a file holds, not who may write to it, and sees it onto the disk. */
+    private static void copy(Path from, Path to) throws IOException {
+        try (FileChannel in = FileChannel.open(from, StandardOpenOption.READ);
+                FileChannel out = FileChannel.open(to, StandardOpenOption.CREATE, StandardOpenOption.TRUNCATE_EXISTING, StandardOpenOption.WRITE)) {
+            for (long at = 0; at < in.size();) at += in.transferTo(at, in.size() - at, out);
+            out.force(true);
         }
     }
 
@@ -410,8 +494,15 @@ public final class FeatureStore implements AutoCloseable {
 
     /** Opens a folder for what another one holds. */
     private static FeatureStore open(Path folder, Path like) {
-        FeatureStore first = read(like);
-        return open(folder, first.identity, first.sums.features(), first.sums.dIn());
+        NeuronSums sums;
+        Identity identity;
+        try (FeatureStore first = readLocked(like)) {
+            sums = first.readSums();
+            identity = first.identity();
+        } catch (IOException e) {
+            throw cannot(like, e);
+        }
+        return open(folder, identity, sums.features(), sums.dIn());
     }
 
     /** Makes a folder of the rows of others, at least one; merging them in any order gives the same. */

@@ -117,7 +117,8 @@ final class NeuronSums {
         }
     }
 
-    void write(Path file) throws IOException {
+    /** Writes them and sees them onto the disk; the caller gives the file its name. Returns its checksum. */
+    int write(Path file) throws IOException {
         CRC32C crc = new CRC32C();
         try (FileChannel channel = FileChannel.open(file, StandardOpenOption.CREATE, StandardOpenOption.TRUNCATE_EXISTING, StandardOpenOption.WRITE)) {
             ByteBuffer header = FeatureStore.little(16 + 4 * features.length).putInt(MAGIC).putInt(VERSION).putInt(features.length).putInt(dIn);
@@ -130,9 +131,10 @@ final class NeuronSums {
                 for (int j = 0; j < dIn; j++) sums.write(j, line);
                 put(channel, crc, line);
             }
-            long checksum = crc.getValue();
-            put(channel, crc, FeatureStore.little(4).putInt((int) checksum));
+            int checksum = (int) crc.getValue();
+            put(channel, crc, FeatureStore.little(4).putInt(checksum));
             channel.force(true);
+            return checksum;
         }
     }
 
@@ -150,19 +152,31 @@ final class NeuronSums {
         return all;
     }
 
-    static NeuronSums read(Path file) throws IOException {
+    /** Whether a file begins as these do, whole or not. */
+    static boolean is(Path file) throws IOException {
+        return ActivationShard.beginsWith(file, MAGIC);
+    }
+
+    /**
+     * Reads a file.
+     *
+     * @param expected its checksum
+     * @throws InputException if that is another
+     */
+    static NeuronSums read(Path file, int expected) throws IOException {
         CRC32C crc = new CRC32C();
         try (FileChannel channel = FileChannel.open(file, StandardOpenOption.READ)) {
             ByteBuffer header = header(file, channel, crc);
             int[] features = features(file, channel, crc, header);
             int dIn = header.getInt();
+            if (dIn < 1 || (features.length + 2L) * dIn * ExactSums.BYTES + Integer.BYTES != channel.size() - channel.position()) throw ActivationShard.damaged(file);
             NeuronSums sums = new NeuronSums(features, dIn);
             for (ExactSums each : sums.all()) {
                 ByteBuffer line = get(file, channel, crc, dIn * ExactSums.BYTES);
                 for (int j = 0; j < dIn; j++) each.read(j, line);
             }
             int checksum = (int) crc.getValue();
-            if (get(file, channel, crc, 4).getInt() != checksum) throw ActivationShard.damaged(file);
+            if (checksum != expected || get(file, channel, crc, 4).getInt() != checksum) throw ActivationShard.damaged(file);
             return sums;
         }
     }

@@ -7,6 +7,7 @@ import io.github.panascope.lens.Forward;
 import io.github.panascope.lens.HookedTransformer;
 import io.github.panascope.sae.Sae;
 import io.github.panascope.torch.DType;
+import io.github.panascope.torch.RunInterruptedException;
 import io.github.panascope.torch.Shape;
 import io.github.panascope.torch.Tensor;
 import io.github.panascope.torch.TensorScope;
@@ -30,6 +31,7 @@ public final class PromptDashboard {
     /** The same on a GPU: 0.4 GB, a few times over. */
     private static final int PAIRS_ON_DEVICE = 2048;
     private static final float[] NONE = new float[0];
+    private static final String MAKING = "looking at a prompt";
 
     /** By what features are ranked at a token, under SAEDashboard's names. */
     public enum Metric {
@@ -64,19 +66,17 @@ public final class PromptDashboard {
      * @param tokens of the prompt, {@code <|endoftext|>} first where the SAE was trained so
      * @param config says where features count as zero, and whether ablation experiments are made
      * @throws IllegalArgumentException if there are no tokens
+     * @throws io.github.panascope.torch.RunInterruptedException if the thread was interrupted
      */
     public static PromptDashboard of(HookedTransformer model, Sae sae, int[] tokens, DashboardConfig config) {
         if (tokens.length == 0) throw new IllegalArgumentException("a prompt needs at least one token");
-        int before = Torch.threads();
-        Torch.setThreads(1); // the same numbers whatever the machine
-        try {
+        try (var _ = Torch.singleThreaded()) { // the same numbers whatever the machine
             return run(model, sae, tokens, config);
-        } finally {
-            Torch.setThreads(before);
         }
     }
 
     private static PromptDashboard run(HookedTransformer model, Sae sae, int[] tokens, DashboardConfig config) {
+        RunInterruptedException.check(MAKING);
         PromptDashboard prompt = new PromptDashboard(tokens.clone());
         Directions directions = new Directions(model, sae);
         try (var _ = TensorScope.open()) {
@@ -84,6 +84,7 @@ public final class PromptDashboard {
             String hook = sae.config().hookName(), last = "blocks." + (model.config().nLayers() - 1) + ".hook_resid_post";
             Forward run = model.forward(Tensor.of(ids, Shape.of(1, ids.length))).caching(hook, last);
             run.logits();
+            RunInterruptedException.check(MAKING);
             Tensor activation = run.cache().get(hook);
             BitSet excluded = excluded(sae, activation, tokens, config);
             Map<Integer, float[]> all = active(sae, activation), active = counting(all, excluded);
@@ -176,6 +177,7 @@ public final class PromptDashboard {
     }
 
     private static void lensOf(Ablations ablations, Tensor stream, Tensor directions, float[][] activations, long[] ids, float[] with, int[] features, int[] at, int size, float[][] lens) {
+        RunInterruptedException.check(MAKING);
         try (var _ = TensorScope.open()) {
             long[] feature = new long[size], position = new long[size], target = new long[size];
             float[] value = new float[size];

@@ -11,6 +11,7 @@ import java.nio.file.StandardOpenOption;
 import java.nio.file.attribute.PosixFilePermissions;
 import java.time.Duration;
 import java.time.Instant;
+import java.util.regex.Pattern;
 
 /**
  * Files that appear whole or not at all: written beside their place, and moved there at the end. What a symbolic link points to is
@@ -74,7 +75,8 @@ public final class AtomicFile {
     /** Deletes what processes left that ended while they wrote the same file: what nobody has written to for an hour. */
     private static void sweep(Path folder, String prefix) {
         Instant recent = Instant.now().minus(Duration.ofHours(1));
-        try (DirectoryStream<Path> parts = Files.newDirectoryStream(folder, path -> path.getFileName().toString().startsWith(prefix) && path.getFileName().toString().endsWith(".part"))) {
+        String ours = Pattern.quote(prefix) + "\\d+\\.part"; // as createTempFile names them
+        try (DirectoryStream<Path> parts = Files.newDirectoryStream(folder, path -> path.getFileName().toString().matches(ours))) {
             for (Path part : parts) if (Files.getLastModifiedTime(part).toInstant().isBefore(recent)) Files.deleteIfExists(part);
         } catch (IOException | DirectoryIteratorException e) {
             // a folder that cannot be listed can still be written to

@@ -3,6 +3,7 @@ package io.github.panascope.lens;
 import io.github.panascope.torch.ActivationHook;
 import io.github.panascope.torch.DType;
 import io.github.panascope.torch.HookSet;
+import io.github.panascope.torch.RunInterruptedException;
 import io.github.panascope.torch.Shape;
 import io.github.panascope.torch.Tensor;
 import io.github.panascope.torch.TensorScope;
@@ -95,6 +96,7 @@ public final class Generation {
      *
      * @return the ids of prompt and text, int64 [batch, pos + new] on the CPU; shorter prompts have {@code <|endoftext|>} before them, which the model does not see
      * @throws IllegalArgumentException if prompt and text may be longer than n_ctx
+     * @throws RunInterruptedException if the thread was interrupted
      */
     public Tensor run() {
         int length = rows[0].length;
@@ -124,6 +126,7 @@ public final class Generation {
         try (TensorScope cacheScope = TensorScope.open(); HookSet set = resolved.isEmpty() ? null : new HookSet(resolved.keySet(), (activation, name) -> Forward.chain(resolved.get(name), activation, name))) {
             Tensor[][] cache = new Tensor[model.config().nLayers()][];
             for (int added = 0; added < maxNewTokens; added++) {
+                RunInterruptedException.check("generating text");
                 float[] logits = nextLogits(texts, usePastKvCache && added > 0 ? length + added - 1 : 0, length + added, cache, cacheScope, set);
                 int vocabulary = logits.length / texts.length;
                 int[] tokens = new int[texts.length];

@@ -308,6 +308,11 @@ public final class HookedTransformer implements AutoCloseable {
         return module.parameter(path.substring(dot + 1));
     }
 
+    /** The names of the processed weights, as {@link #weight} takes them, sorted: the order in which they were built is another in each process. */
+    public List<String> weightNames() {
+        return root.parameterNames().stream().sorted().toList();
+    }
+
     /** Whether there is a weight of this name; LayerNorm's are folded away by the default processing. */
     public boolean hasWeight(String path) {
         return root.parameterNames().contains(path);

@@ -1,5 +1,6 @@
 package io.github.panascope.lens;
 
+import io.github.panascope.torch.RunInterruptedException;
 import io.github.panascope.torch.Shape;
 import io.github.panascope.torch.Tensor;
 import io.github.panascope.torch.TensorScope;
@@ -13,12 +14,13 @@ import java.util.function.ToDoubleFunction;
  * a metric (TransformerLens's {@code patching}). The blocks before a piece run once, and many pieces run together as rows of one batch.
  *
  * <p>Points are named without their block: {@code hook_resid_pre}, {@code hook_attn_out}, {@code attn.hook_z}. Results are float64 on the CPU, in the
- * innermost scope.
+ * innermost scope. All of them throw {@link RunInterruptedException} if the thread is interrupted meanwhile.
  */
 public final class Patching {
     private static final List<String> HEAD_POINTS = List.of("attn.hook_z", "attn.hook_q", "attn.hook_k", "attn.hook_v", "attn.hook_pattern");
     /** Rows that run together. */
     private static final int ROWS_AT_ONCE = 32;
+    private static final String PATCHING = "patching";
 
     private final HookedTransformer model;
     private final Tensor corrupted;
@@ -98,6 +100,7 @@ public final class Patching {
     public double[] each(List<Hooks> patches) {
         double[] results = new double[patches.size()];
         for (int i = 0; i < results.length; i++) {
+            RunInterruptedException.check(PATCHING);
             try (var _ = TensorScope.open()) {
                 results[i] = metric.applyAsDouble(model.forward(corrupted).hooks(patches.get(i)).logits());
             }
@@ -121,11 +124,13 @@ public final class Patching {
     }
 
     private void patch(int layer, String name, List<long[]> pieces, double[] results, int offset) {
+        RunInterruptedException.check(PATCHING);
         Tensor wanted = clean.get(name);
         int batch = (int) corrupted.size(0), together = Math.max(1, ROWS_AT_ONCE / batch);
         try (var _ = TensorScope.open()) {
             Tensor before = layer == 0 || !model.canStartAt(layer) ? null : model.forward(corrupted).stopAtLayer(layer);
             for (int start = 0; start < pieces.size(); start += together) {
+                RunInterruptedException.check(PATCHING);
                 List<long[]> some = pieces.subList(start, Math.min(pieces.size(), start + together));
                 try (var _ = TensorScope.open()) {
                     Forward run = model.forward(corrupted.repeatRows(some.size()));

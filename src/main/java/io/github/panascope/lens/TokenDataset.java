@@ -1,6 +1,7 @@
 package io.github.panascope.lens;
 
 import io.github.panascope.hub.InputException;
+import io.github.panascope.torch.RunInterruptedException;
 import io.github.panascope.torch.Shape;
 import io.github.panascope.torch.Tensor;
 import java.util.Arrays;
@@ -8,9 +9,12 @@ import java.util.function.Consumer;
 
 /**
  * Rows of token ids of one length, made from documents as TransformerLens's {@code tokenize_and_concatenate} makes them.
- * Holds the ids on the Java heap, four bytes each. The same rows come out whatever the number of threads.
+ * Holds the ids on the Java heap, four bytes each. The same rows come out whatever the number of threads. What reads documents throws
+ * {@link RunInterruptedException} if the thread is interrupted meanwhile.
  */
 public final class TokenDataset {
+    private static final String TOKENIZING = "tokenizing documents";
+
     private final int rowLength;
     private int[] tokens = new int[1 << 12];
     private int size;
@@ -60,7 +64,20 @@ public final class TokenDataset {
      * @return how many documents were read
      */
     public static long forEachRow(Documents documents, Tokenizer tokenizer, Tokenization tokenization, int maxLength, boolean addBosToken, Consumer<int[]> rows) {
-        return new Concatenation(tokenizer, tokenization, maxLength, addBosToken, rows).all(documents);
+        return new Concatenation(tokenizer, tokenization, maxLength, addBosToken, rows).all(consumer -> each(documents::forEach, consumer));
+    }
+
+    /** Goes through documents, looking before each whether the thread was interrupted. */
+    private static <T> void each(Consumer<Consumer<T>> documents, Consumer<T> consumer) {
+        try {
+            documents.accept(document -> {
+                RunInterruptedException.check(TOKENIZING);
+                consumer.accept(document);
+            });
+        } catch (InputException e) {
+            RunInterruptedException.check(TOKENIZING, e); // which closes a file that is being read
+            throw e;
+        }
     }
 
     /**
@@ -75,7 +92,7 @@ public final class TokenDataset {
         TokenDataset dataset = new TokenDataset(contextSize);
         SequenceBatches batches = new SequenceBatches(tokenizer.endOfText(), contextSize, prependBos, row -> dataset.add(row, rows));
         try {
-            documents.forEach(document -> {
+            TokenDataset.<String>each(documents::forEach, document -> {
                 dataset.documents++;
                 batches.add(tokenizer.encode(document));
                 if (dataset.rows() >= rows) throw new Enough();
@@ -106,7 +123,7 @@ public final class TokenDataset {
      */
     public static TokenDataset ofTokens(Consumer<Consumer<int[]>> documents, int vocabulary, int rowLength, long keep) {
         TokenDataset dataset = new TokenDataset(rowLength);
-        documents.accept(ids -> {
+        each(documents, ids -> {
             long number = ++dataset.documents;
             if (ids.length < rowLength) throw new InputException("row " + number + " of the tokenized dataset has " + ids.length + " tokens, and " + rowLength + " are needed: its context is too short for this SAE.");
             for (int id : ids) if (id < 0 || id >= vocabulary) throw new InputException("row " + number + " of the tokenized dataset holds the token id " + id + ", and the model knows 0 to " + (vocabulary - 1) + ": it is of another tokenizer.");

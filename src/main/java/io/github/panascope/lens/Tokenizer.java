@@ -10,11 +10,15 @@ import io.github.panascope.hub.ConfigFile;
 import io.github.panascope.hub.InputException;
 import io.github.panascope.hub.TextFile;
 import java.io.ByteArrayOutputStream;
+import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
+import java.security.MessageDigest;
+import java.security.NoSuchAlgorithmException;
 import java.util.ArrayList;
 import java.util.BitSet;
 import java.util.HashMap;
+import java.util.HexFormat;
 import java.util.List;
 import java.util.Map;
 import java.util.regex.Pattern;
@@ -164,6 +168,21 @@ public final class Tokenizer {
     /** The id of {@code <|endoftext|>}: beginning, end and padding. */
     public int endOfText() {
         return endOfText;
+    }
+
+    /** A hash of the vocabulary, whose order is that of the merges: two tokenizers with the same one make the same ids of a text. */
+    public String fingerprint() {
+        try {
+            MessageDigest digest = MessageDigest.getInstance("SHA-256");
+            for (int id = 0; id < size; id++) {
+                byte[] bytes = decodeBytes(id);
+                digest.update(ByteBuffer.allocate(Integer.BYTES).putInt(bytes.length).flip());
+                digest.update(bytes);
+            }
+            return endOfText + " " + HexFormat.of().formatHex(digest.digest(), 0, 16);
+        } catch (NoSuchAlgorithmException e) {
+            throw new IllegalStateException("every JDK has SHA-256", e);
+        }
     }
 
     /** The ids of a text. Nothing is put before or after it. */

@@ -80,6 +80,7 @@ public final class SaeEvals {
      * @param excludeSpecialTokens whether positions of {@code <|endoftext|>} are left out
      * @param progress             told how many rows are done
      * @throws io.github.panascope.hub.InputException if the SAE does not fit the model
+     * @throws io.github.panascope.torch.RunInterruptedException if the thread was interrupted
      */
     public static SaeEvals run(HookedTransformer model, Sae sae, Tensor tokens, int batchSizePrompts, int sparsityRows, boolean excludeSpecialTokens, IntConsumer progress) {
         sae.requireFits(model);
@@ -87,7 +88,7 @@ public final class SaeEvals {
         SaeEvals evals = new SaeEvals(model, sae, batchSizePrompts, excludeSpecialTokens);
         int rows = (int) tokens.size(0);
         int sparse = Math.min(rows, sparsityRows);
-        try (ReadAhead batches = new ReadAhead()) {
+        try (ReadAhead batches = new ReadAhead("evaluating an SAE")) {
             for (int start = 0; start < sparse; start += batchSizePrompts) {
                 int first = start;
                 int end = Math.min(sparse, start + batchSizePrompts);

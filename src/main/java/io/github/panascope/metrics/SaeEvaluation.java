@@ -49,6 +49,7 @@ public record SaeEvaluation(L0 l0, ExplainedVariance explainedVariance, Downstre
      * @param rowsAtOnce rows that run together; fewer need less memory
      * @param progress   told how many rows are done
      * @throws io.github.panascope.hub.InputException if the SAE does not fit the model
+     * @throws io.github.panascope.torch.RunInterruptedException if the thread was interrupted
      */
     public static SaeEvaluation run(HookedTransformer model, Sae sae, Tensor tokens, int rowsAtOnce, IntConsumer progress) {
         if (rowsAtOnce < 1) throw new IllegalArgumentException("rowsAtOnce should be at least 1, not " + rowsAtOnce);
@@ -57,7 +58,7 @@ public record SaeEvaluation(L0 l0, ExplainedVariance explainedVariance, Downstre
         Sums sums = new Sums(tokens.size(1), sae.config().dOut());
         try (var _ = TensorScope.open()) {
             LossMemory memory = LossMemory.of(model, Math.min(rows, rowsAtOnce) * tokens.size(1));
-            try (ReadAhead batches = new ReadAhead()) {
+            try (ReadAhead batches = new ReadAhead("evaluating an SAE")) {
                 for (int start = 0; start < rows; start += rowsAtOnce) {
                     int first = start;
                     int end = Math.min(rows, start + rowsAtOnce);

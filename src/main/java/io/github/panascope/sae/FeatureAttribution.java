@@ -4,6 +4,7 @@ import io.github.panascope.lens.Forward;
 import io.github.panascope.lens.HookNames;
 import io.github.panascope.lens.HookedTransformer;
 import io.github.panascope.lens.Hooks;
+import io.github.panascope.torch.RunInterruptedException;
 import io.github.panascope.torch.Tensor;
 import io.github.panascope.torch.TensorScope;
 import java.util.ArrayList;
@@ -71,6 +72,7 @@ public final class FeatureAttribution {
      * @param metric    of logits [1, pos, d_vocab], which end with its call
      * @param positions those to look at; all, if none is named
      * @return the largest by absolute value first
+     * @throws RunInterruptedException if the thread was interrupted
      */
     public static List<Attribution> byAblation(HookedTransformer model, Sae sae, Tensor tokens, ToDoubleFunction<Tensor> metric, int... positions) {
         requireOneRow(tokens);
@@ -91,6 +93,7 @@ public final class FeatureAttribution {
             Tensor prefix = layer.isPresent() && layer.getAsInt() > 0 && model.canStartAt(layer.getAsInt()) ? model.forward(tokens).stopAtLayer(layer.getAsInt()) : null;
             List<Attribution> all = new ArrayList<>();
             for (int start = 0; start < pieces.size(); start += ROWS_AT_ONCE) {
+                RunInterruptedException.check("taking features away");
                 List<int[]> some = pieces.subList(start, Math.min(pieces.size(), start + ROWS_AT_ONCE));
                 try (var _ = TensorScope.open()) {
                     Forward run = model.forward(tokens.repeatRows(some.size())).attach(sae.attachment(true, false)).hooks(without(point, some));

@@ -91,6 +91,11 @@ public final class Sae implements AutoCloseable {
         return new Sae(this, true);
     }
 
+    /** Whether this is a view made by {@link #exact}. */
+    public boolean isExact() {
+        return exact;
+    }
+
     /** The form to decode from; null to take them all. */
     private SparseFeatures sparse(Tensor features) {
         return exact ? null : SparseFeatures.of(features);

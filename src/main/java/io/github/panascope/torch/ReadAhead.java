@@ -8,19 +8,31 @@ import java.util.function.Supplier;
  * a thread. Closing it reads the last one, unless something was thrown before.
  */
 public final class ReadAhead implements AutoCloseable {
+    private final String doing;
     private Transfer running;
     private Consumer<Tensor> reader;
     private boolean failed;
+
+    /**
+     * Nothing is asked for yet.
+     *
+     * @param doing what this is for, such as {@code making dashboards}: for {@link RunInterruptedException}
+     */
+    public ReadAhead(String doing) {
+        this.doing = doing;
+    }
 
     /**
      * Asks the device for a tensor, then reads the one before.
      *
      * @param made   makes the tensor, of any dtype; what else it makes is freed
      * @param reader gets its copy on the CPU, row-major, when the next one is asked for or this is closed; the copy ends with the call
+     * @throws RunInterruptedException if the thread was interrupted; then nothing is asked for
      */
     public void next(Supplier<Tensor> made, Consumer<Tensor> reader) {
         boolean before = failed;
         failed = true;
+        RunInterruptedException.check(doing);
         Transfer next;
         try (var _ = TensorScope.open()) {
             next = made.get().transferToHost();

@@ -43,7 +43,7 @@ public final class Torch {
         return matcher.find() ? matcher.group(1) : "unknown";
     }
 
-    /** How many threads one operator may use. */
+    /** How many threads one operator may use now: 1 while a {@link #singleThreaded} is open. */
     public static int threads() {
         NativeLibrary.load();
         try (Scratch scratch = Scratch.open()) {
@@ -53,10 +53,63 @@ public final class Torch {
         }
     }
 
-    /** Sets how many threads one operator may use, for the whole process. */
+    /**
+     * Sets how many threads one operator may use, for the whole process. While a {@link #singleThreaded} is open, this is kept for the time after it.
+     *
+     * @throws TorchException if that is not at least 1
+     */
     public static void setThreads(int threads) {
         NativeLibrary.load();
+        synchronized (SingleThreaded.LOCK) {
+            if (SingleThreaded.open > 0 && threads > 0) SingleThreaded.afterwards = threads;
+            else set(threads);
+        }
+    }
+
+    private static void set(int threads) {
         Native.check(Psc.psc_threads_set(threads), "setting the number of threads");
+    }
+
+    /**
+     * Has every operator of the process use one thread until what is returned is closed: so that results do not depend on how many there are, or because the work is shared
+     * out over threads of Java's. Any number may be open at a time, on any threads; the last that is closed puts back how many there were.
+     */
+    public static SingleThreaded singleThreaded() {
+        return new SingleThreaded();
+    }
+
+    /** See {@link #singleThreaded}. Any thread may close it; closing it again does nothing. */
+    public static final class SingleThreaded implements AutoCloseable {
+        private static final Object LOCK = new Object();
+        /** How many are open, and what comes after the last of them. */
+        private static int open, afterwards;
+
+        private boolean closed;
+
+        private SingleThreaded() {
+            synchronized (LOCK) {
+                if (open == 0) {
+                    afterwards = threads();
+                    set(1);
+                }
+                open++;
+            }
+        }
+
+        @Override
+        public void close() {
+            synchronized (LOCK) {
+                if (closed) return;
+                closed = true;
+                if (--open == 0) set(afterwards);
+            }
+        }
+    }
+
+    /** What of the CPU's instruction set libtorch's own operators use, such as {@code AVX2}: last bits of results depend on it. */
+    public static String cpuCapability() {
+        Matcher matcher = Pattern.compile("CPU capability usage: (\\S+)").matcher(description());
+        return matcher.find() ? matcher.group(1) : "unknown";
     }
 
     /** Seeds libtorch's random generators. */

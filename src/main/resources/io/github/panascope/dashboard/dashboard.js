@@ -190,7 +190,7 @@ async function showToken(position) {
   hideTip();
   while (cardPlots.length) cardPlots.pop().destroy();
   $("cards").replaceChildren();
-  if (!top.length) $("cards").append(element("p", { class: "dead" }, metric !== "loss_effect" ? "No feature is active here." : position === 0 ? "Nothing predicts the first token." : Object.values(sequences).some(s => s.loss || s.lens) ? "No feature is active at the token before." : "For this SAE loss effects are known by ablation alone (--ablation)."));
+  if (!top.length) $("cards").append(element("p", { class: "dead" }, !about.prompt.active ? "No feature of the SAE is active at this prompt." : metric !== "loss_effect" ? "No feature of this page is active here." : position === 0 ? "Nothing predicts the first token." : Object.values(sequences).some(s => s.loss || s.lens) ? "No feature of this page is active at the token before." : "For this SAE loss effects are known by ablation alone (--ablation)."));
   top.forEach(([feature, value], i) => {
     const f = found[i], own = { ...sequences[feature], position }, largest = Math.max(1e-9, ...own.activations, ...f.groups.slice(0, 1).flatMap(g => g.sequences).flatMap(s => s.activations));
     const plot = element("div", { class: "plot" }), card = element("section", { class: "card", "aria-label": "Feature " + feature }, element("h3", {}, element("a", { href: "#feature=" + feature }, "Feature " + feature), element("span", { class: "value" }, measures[metric].text(value))),

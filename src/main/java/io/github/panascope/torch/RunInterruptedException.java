@@ -1,0 +1,37 @@
+package io.github.panascope.torch;
+
+/**
+ * The thread was interrupted while it computed something that takes long. What takes long looks between its batches, stops there, frees what it holds and throws this. The
+ * thread's interrupt status is set, and what was on the disk before is there.
+ */
+public final class RunInterruptedException extends RuntimeException {
+    private static final long serialVersionUID = 1L;
+
+    private RunInterruptedException(String doing, Throwable cause) {
+        super("interrupted while " + doing, cause);
+    }
+
+    /**
+     * Throws this if the thread was interrupted.
+     *
+     * @param doing what it is at, such as {@code making dashboards}
+     */
+    public static void check(String doing) {
+        check(doing, null);
+    }
+
+    /**
+     * The same after something failed: because of the interruption, if there was one.
+     *
+     * @param cause what was thrown; may be null
+     */
+    public static void check(String doing, Throwable cause) {
+        if (Thread.currentThread().isInterrupted()) throw new RunInterruptedException(doing, cause);
+    }
+
+    /** To be thrown for an InterruptedException, which has taken the interrupt status away: puts it back. */
+    public static RunInterruptedException of(String doing, InterruptedException cause) {
+        Thread.currentThread().interrupt();
+        return new RunInterruptedException(doing, cause);
+    }
+}
