@@ -4,6 +4,7 @@ import java.io.IOException;
 import java.nio.channels.FileChannel;
 import java.nio.file.FileVisitOption;
 import java.nio.file.Files;
+import java.nio.file.LinkOption;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import java.util.List;
@@ -71,6 +72,10 @@ final class HubCache {
         }
     }
 
+    Path root() {
+        return root;
+    }
+
     // ------------------------------------------------------------------------------------------------- writing
 
     Path blob(String etag) throws IOException {
@@ -78,12 +83,13 @@ final class HubCache {
     }
 
     /** Runs something that no other thread or process does at the same time for this blob. */
-    <T> T locked(String etag, Locked<T> work) throws IOException {
+    <T> T locked(String etag, Locked<T> work) throws IOException, InterruptedException {
         Path file = Files.createDirectories(root.resolve(".locks").resolve(repo.folder())).resolve(etag + ".lock");
         // A file lock is the process's: threads of this one have to wait for each other themselves.
         ReentrantLock here = LOCKS.computeIfAbsent(file.toAbsolutePath(), path -> new ReentrantLock());
-        here.lock();
-        try (FileChannel channel = FileChannel.open(file, StandardOpenOption.CREATE, StandardOpenOption.WRITE); var _ = channel.lock()) {
+        here.lockInterruptibly();
+        // The system drops the lock of a process that ends: a file that one left behind locks nobody out.
+        try (FileChannel channel = FileChannel.open(file, StandardOpenOption.CREATE, StandardOpenOption.WRITE, LinkOption.NOFOLLOW_LINKS); var _ = channel.lock()) {
             return work.run();
         } finally {
             here.unlock();
@@ -92,7 +98,7 @@ final class HubCache {
 
     /** Work that reads and writes files. */
     interface Locked<T> {
-        T run() throws IOException;
+        T run() throws IOException, InterruptedException;
     }
 
     /** Makes a blob a file of a snapshot. */
@@ -100,21 +106,30 @@ final class HubCache {
         Path file = folder.resolve("snapshots").resolve(commit).resolve(name);
         Files.createDirectories(file.getParent());
         Path part = file.resolveSibling("." + file.getFileName() + "." + Thread.currentThread().threadId() + ProcessHandle.current().pid() + ".part");
+        Files.deleteIfExists(part); // of a process that had the same number
         Files.createSymbolicLink(part, file.getParent().toAbsolutePath().relativize(blob.toAbsolutePath()));
         Files.move(part, file, java.nio.file.StandardCopyOption.ATOMIC_MOVE);
         return file;
     }
 
-    /** Remembers which commit the revision is. A revision that is a commit needs no reference. */
+    /** Remembers which commit the revision is, if it can: without, the next run asks again. A revision that is a commit needs no reference. */
     void refer(String commit) {
-        if (!commit.equals(repo.revision())) AtomicFile.write(folder.resolve("refs").resolve(repo.revision()), commit);
+        try {
+            if (!commit.equals(repo.revision())) AtomicFile.write(folder.resolve("refs").resolve(repo.revision()), commit);
+        } catch (InputException e) {
+            // a cache that is only read
+        }
     }
 
-    /** Remembers that a commit has no such file, so that nobody asks again. */
-    void markMissing(String commit, String name) throws IOException {
+    /** Remembers that a commit has no such file, so that nobody asks again; if it can. */
+    void markMissing(String commit, String name) {
         Path marker = folder.resolve(".no_exist").resolve(commit).resolve(name);
-        Files.createDirectories(marker.getParent());
-        if (!Files.exists(marker)) Files.createFile(marker);
+        try {
+            Files.createDirectories(marker.getParent());
+            if (!Files.exists(marker)) Files.createFile(marker);
+        } catch (IOException e) {
+            return; // a cache that is only read
+        }
         refer(commit);
     }
 }
