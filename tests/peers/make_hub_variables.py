@@ -141,6 +141,8 @@ VARIABLES = [
     HOME | {"HF_HOME": "/a/~/$DISK_1", "DISK": "/disk"},
     HOME | {"HF_HOME": "$TWICE", "TWICE": "/a/$HOME"},
     HOME | {"HF_HOME": "$TILDE/x", "TILDE": "~"},
+    HOME | {"HF_HOME": "~root/hf"},
+    HOME | {"HF_HOME": "~no-such-user/hf"},
     HOME | {"HF_HUB_CACHE": "~/hub", "HF_HOME": "/elsewhere"},
     HOME | {"HF_HUB_CACHE": "$HOME/hub", "HUGGINGFACE_HUB_CACHE": "/old"},
     HOME | {"HUGGINGFACE_HUB_CACHE": "~/old"},
@@ -168,6 +170,8 @@ VARIABLES = [
     HOME | {"HF_HUB_ETAG_TIMEOUT": "30"},
     HOME | {"HF_HUB_DOWNLOAD_TIMEOUT": " 7 "},
     HOME | {"HF_HUB_ETAG_TIMEOUT": "0", "HF_HUB_DOWNLOAD_TIMEOUT": "007"},
+    HOME | {"HF_HUB_DISABLE_PROGRESS_BARS": "1"},
+    HOME | {"HF_HUB_DISABLE_PROGRESS_BARS": "0"},
     HOME | {"HF_ENDPOINT": "https://mirror.example/hub//"},
 ]
 READ = """
@@ -176,7 +180,7 @@ from huggingface_hub import constants, get_token
 from huggingface_hub.utils._headers import get_token_to_send
 from datasets import config
 print(json.dumps({"cache": constants.HF_HUB_CACHE, "token": get_token_to_send(None), "offline": constants.HF_HUB_OFFLINE, "datasets_offline": config.HF_HUB_OFFLINE,
-                  "etag_timeout": constants.HF_HUB_ETAG_TIMEOUT, "download_timeout": constants.HF_HUB_DOWNLOAD_TIMEOUT, "endpoint": constants.ENDPOINT}))
+                  "etag_timeout": constants.HF_HUB_ETAG_TIMEOUT, "download_timeout": constants.HF_HUB_DOWNLOAD_TIMEOUT, "endpoint": constants.ENDPOINT, "silent": bool(constants.HF_HUB_DISABLE_PROGRESS_BARS)}))
 """
 
 

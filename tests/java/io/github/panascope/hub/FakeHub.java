@@ -2,6 +2,8 @@ package io.github.panascope.hub;
 
 import com.sun.net.httpserver.HttpExchange;
 import com.sun.net.httpserver.HttpServer;
+import com.sun.net.httpserver.HttpsConfigurator;
+import com.sun.net.httpserver.HttpsServer;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.io.OutputStream;
@@ -24,6 +26,7 @@ import java.util.concurrent.Executors;
 import java.util.stream.Collectors;
 import java.util.zip.DeflaterOutputStream;
 import java.util.zip.GZIPOutputStream;
+import javax.net.ssl.SSLContext;
 
 /** A hub in this process: small files itself, large ones by a redirect to a second host; and all that can go wrong on the way. */
 public final class FakeHub implements AutoCloseable {
@@ -35,22 +38,29 @@ public final class FakeHub implements AutoCloseable {
     }
 
     public final List<String> requests = new CopyOnWriteArrayList<>();
-    final List<String> hubTokens = new CopyOnWriteArrayList<>(), storageTokens = new CopyOnWriteArrayList<>();
+    final List<String> hubTokens = new CopyOnWriteArrayList<>(), storageTokens = new CopyOnWriteArrayList<>(), proxyTokens = new CopyOnWriteArrayList<>();
     final Deque<Mishap> hubMishaps = new ConcurrentLinkedDeque<>(), storageMishaps = new ConcurrentLinkedDeque<>();
     private final Map<String, byte[]> small = new ConcurrentHashMap<>(), large = new ConcurrentHashMap<>();
     private final HttpServer hub, storage;
 
     public FakeHub() throws IOException {
-        hub = serve(this::answerAsHub);
-        storage = serve(this::answerAsStorage);
+        this(null);
+    }
+
+    /** A hub behind TLS, for small files only. */
+    FakeHub(SSLContext tls) throws IOException {
+        hub = serve(tls, this::answerAsHub);
+        storage = serve(null, this::answerAsStorage);
     }
 
     private interface Handler {
         void handle(HttpExchange exchange) throws IOException;
     }
 
-    private static HttpServer serve(Handler handler) throws IOException {
-        HttpServer server = HttpServer.create(new InetSocketAddress(InetAddress.getLoopbackAddress(), 0), 0);
+    private static HttpServer serve(SSLContext tls, Handler handler) throws IOException {
+        InetSocketAddress anywhere = new InetSocketAddress(InetAddress.getLoopbackAddress(), 0);
+        HttpServer server = tls == null ? HttpServer.create(anywhere, 0) : HttpsServer.create(anywhere, 0);
+        if (server instanceof HttpsServer https) https.setHttpsConfigurator(new HttpsConfigurator(tls));
         server.setExecutor(Executors.newVirtualThreadPerTaskExecutor());
         server.createContext("/", exchange -> {
             try (exchange) {
@@ -72,7 +82,11 @@ public final class FakeHub implements AutoCloseable {
     }
 
     public String endpoint() {
-        return "http://127.0.0.1:" + hub.getAddress().getPort();
+        return "http://127.0.0.1:" + port();
+    }
+
+    int port() {
+        return hub.getAddress().getPort();
     }
 
     private String storageAddress() {
@@ -102,6 +116,7 @@ public final class FakeHub implements AutoCloseable {
         String path = exchange.getRequestURI().getPath();
         requests.add(exchange.getRequestMethod() + " " + path);
         hubTokens.add(String.valueOf(exchange.getRequestHeaders().getFirst("Authorization")));
+        proxyTokens.add(String.valueOf(exchange.getRequestHeaders().getFirst("Proxy-Authorization")));
         Mishap mishap = hubMishaps.poll();
         byte[] content = small.getOrDefault(path, large.get(path));
         if (mishap != null) {

@@ -10,6 +10,7 @@ import io.github.panascope.lens.HookedTransformer;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.security.KeyStore;
 import java.time.Duration;
 import java.util.HashMap;
 import java.util.List;
@@ -20,6 +21,8 @@ import java.util.concurrent.Callable;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
+import javax.net.ssl.KeyManagerFactory;
+import javax.net.ssl.SSLContext;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -272,12 +275,14 @@ class HubTest {
     }
 
     @Test
-    void aListInCirclesEnds() {
+    void aListWithoutAnEndEnds() {
         for (String next : List.of("?recursive=true", "/api/models/owner/name/tree/main?recursive=true")) {
             for (int i = 0; i < 40; i++) server.hubMishaps.add((exchange, _) -> FakeHub.send(exchange, "[]".getBytes(), "Link", "<" + next + ">; rel=\"next\""));
-            assertMessage("its list of files goes round in circles", () -> hub().names(REPO, HubTest::parquet));
+            assertMessage("its list of files has no end", () -> hub().names(REPO, HubTest::parquet));
             server.hubMishaps.clear();
         }
+        for (int i = 0; i < 2000; i++) server.hubMishaps.add((exchange, _) -> FakeHub.send(exchange, "[]".getBytes(), "Link", "<?cursor=" + server.requests.size() + ">; rel=\"next\""));
+        assertMessage("its list of files has no end", () -> hub().names(REPO, HubTest::parquet));
     }
 
     @Test
@@ -463,6 +468,23 @@ class HubTest {
     }
 
     @Test
+    void aFileThatSomebodyElseFetchesIsWaitedFor() throws Exception {
+        Path lock = Files.createDirectories(cache.resolve(".locks/models--owner--name")).resolve(FakeHub.sha256(weights) + ".lock");
+        Files.write(Files.createDirectories(part().getParent()).resolve(part().getFileName()), new byte[1000]);
+        var told = new java.util.concurrent.LinkedBlockingQueue<Long>();
+        try (var thread = Executors.newSingleThreadExecutor(); var channel = java.nio.channels.FileChannel.open(lock, java.nio.file.StandardOpenOption.CREATE, java.nio.file.StandardOpenOption.WRITE)) {
+            var held = channel.lock();
+            Future<Path> file = thread.submit(() -> hub().reporting((_, done, _) -> told.add(done)).file(REPO, "big.safetensors"));
+            assertEquals(1000, told.take(), "how far the other one is");
+            Files.move(Files.write(part(), weights), blob());
+            held.release();
+            assertArrayEquals(weights, Files.readAllBytes(file.get()));
+            assertEquals(weights.length, told.stream().mapToLong(Long::longValue).max().orElse(0));
+            assertEquals(List.of("HEAD " + PATH + "big.safetensors"), server.requests);
+        }
+    }
+
+    @Test
     void offlineWhatIsNotInTheCacheIsSaidToBe() throws IOException {
         hub().file(REPO, "config.json");
         String said = "model owner/name has none of a.bin, b.bin in the hub cache " + cache + ", and HF_HUB_OFFLINE is set";
@@ -551,6 +573,55 @@ class HubTest {
             assertMessage("the proxy answers with status 502 to CONNECT", () -> hub("HF_ENDPOINT", "https://hub.example", "HTTPS_PROXY", address).file(REPO, "config.json"));
             assertTrue(proxy.requests.stream().allMatch(("CONNECT hub.example:443 HTTP/1.1 | " + BASIC)::equals), proxy.requests.toString());
         }
+    }
+
+    /** A certificate of hub.example and localhost, which signs itself: {@code certificate.pem}, and a context for servers. */
+    private SSLContext certificate() throws Exception {
+        Path store = cache.resolve("keys.p12"), pem = cache.resolve("certificate.pem");
+        String keytool = Path.of(System.getProperty("java.home"), "bin", "keytool").toString();
+        for (String arguments : List.of("-genkeypair -keyalg EC -dname CN=test -ext san=dns:hub.example,dns:localhost", "-exportcert -rfc -file " + pem)) {
+            String command = keytool + " " + arguments + " -alias test -storepass password -keystore " + store;
+            assertEquals(0, new ProcessBuilder(command.split(" ")).redirectErrorStream(true).redirectOutput(ProcessBuilder.Redirect.DISCARD).start().waitFor(), command);
+        }
+        KeyStore keys = KeyStore.getInstance(store.toFile(), "password".toCharArray());
+        KeyManagerFactory managers = KeyManagerFactory.getInstance(KeyManagerFactory.getDefaultAlgorithm());
+        managers.init(keys, "password".toCharArray());
+        SSLContext context = SSLContext.getInstance("TLS");
+        context.init(managers.getKeyManagers(), null, null);
+        return context;
+    }
+
+    @Test
+    void aTunnelLeadsToTheHub() throws Exception {
+        SSLContext tls = certificate();
+        try (FakeHub secure = new FakeHub(tls).small(PATH + "config.json", "{}").small(PATH + "other.json", "[]")) {
+            for (SSLContext before : new SSLContext[] {null, tls}) {
+                try (FakeProxy proxy = FakeProxy.tunnel(before, BASIC, secure.port())) {
+                    String address = (before == null ? "http" : "https") + "://us%20er:p%40ss@" + proxy.host();
+                    String[] variables = {"HF_ENDPOINT", "https://hub.example", "HF_TOKEN", "secret-token", "HTTPS_PROXY", address};
+                    String name = before == null ? "config.json" : "other.json";
+                    assertMessage("unable to find valid certification path", () -> hub(variables).file(REPO, name));
+                    String[] trusting = java.util.Arrays.copyOf(variables, 8);
+                    trusting[6] = "REQUESTS_CA_BUNDLE";
+                    trusting[7] = cache.resolve("certificate.pem").toString();
+                    assertEquals(2, Files.size(hub(trusting).file(REPO, name)));
+                    assertFalse(proxy.requests.isEmpty());
+                    assertTrue(proxy.requests.stream().allMatch(("CONNECT hub.example:443 HTTP/1.1 | " + BASIC)::equals), proxy.requests.toString());
+                }
+            }
+            assertTrue(secure.hubTokens.size() == 4 && secure.hubTokens.stream().allMatch("Bearer secret-token"::equals), secure.hubTokens.toString());
+            assertEquals(List.of("null"), secure.proxyTokens.stream().distinct().toList(), "the proxy's password must not reach the hub");
+        }
+    }
+
+    @Test
+    void certificatesThatAreNoneAreOneSentence() throws IOException {
+        String[] variables = {"REQUESTS_CA_BUNDLE", cache.resolve("bundle.pem").toString()};
+        assertMessage("which cannot be read: it, or a folder in its path, does not exist", () -> hub(variables).file(REPO, "config.json"));
+        Files.writeString(cache.resolve("bundle.pem"), "");
+        assertMessage("bundle.pem, which holds no certificate", () -> hub(variables).file(REPO, "config.json"));
+        Files.writeString(cache.resolve("bundle.pem"), "-----BEGIN CERTIFICATE-----\nxyz\n-----END CERTIFICATE-----\n");
+        assertMessage("which is no file of certificates in PEM form", () -> hub(variables).file(REPO, "config.json"));
     }
 
     @ParameterizedTest

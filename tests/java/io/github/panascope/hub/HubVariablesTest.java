@@ -83,6 +83,7 @@ class HubVariablesTest {
         assertEquals(is.get("etag_timeout").asLong(), variables.patience().head().toSeconds());
         assertEquals(is.get("download_timeout").asLong(), variables.patience().get().toSeconds());
         assertEquals(is.get("endpoint").asString(), variables.endpoint());
+        assertEquals(is.get("silent").asBoolean(), variables.isSilent());
     }
 
     @Test

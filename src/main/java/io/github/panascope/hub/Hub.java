@@ -69,13 +69,13 @@ public final class Hub {
     /** The hub as these variables describe it; what is absent takes Hugging Face's default. */
     public static Hub of(Map<String, String> environment) {
         HubVariables variables = new HubVariables(environment);
-        HubHttp http = new HubHttp(variables.endpoint(), variables.token(), EnvironmentProxy.of(environment), variables.patience());
+        HubHttp http = new HubHttp(variables.endpoint(), variables.token(), EnvironmentProxy.of(environment), variables.certificates(), variables.patience());
         return new Hub(variables, variables.cache(), http, (_, _, _) -> {});
     }
 
-    /** The same hub, telling somebody of its downloads. */
+    /** The same hub, telling somebody of its downloads, unless {@code HF_HUB_DISABLE_PROGRESS_BARS} says that nobody wants to know. */
     public Hub reporting(Progress listener) {
-        return new Hub(variables, cache, http, listener);
+        return variables.isSilent() ? this : new Hub(variables, cache, http, listener);
     }
 
     /** The same hub with other ideas of how long to wait. */

@@ -2,11 +2,14 @@ package io.github.panascope.hub;
 
 import java.io.IOException;
 import java.nio.channels.FileChannel;
+import java.nio.channels.OverlappingFileLockException;
+import java.nio.file.FileSystemException;
 import java.nio.file.FileVisitOption;
 import java.nio.file.Files;
 import java.nio.file.LinkOption;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
+import java.time.Duration;
 import java.util.List;
 import java.util.Optional;
 import java.util.concurrent.ConcurrentHashMap;
@@ -19,6 +22,7 @@ import java.util.stream.Stream;
  */
 final class HubCache {
     private static final ConcurrentHashMap<Path, ReentrantLock> LOCKS = new ConcurrentHashMap<>();
+    private static final Duration LOOK_AGAIN = Duration.ofMillis(200);
 
     private final Path root;
     private final Path folder;
@@ -82,17 +86,36 @@ final class HubCache {
         return Files.createDirectories(folder.resolve("blobs")).resolve(etag);
     }
 
-    /** Runs something that no other thread or process does at the same time for this blob. */
-    <T> T locked(String etag, Locked<T> work) throws IOException, InterruptedException {
+    /**
+     * Runs something that no other thread or process does at the same time for this blob.
+     *
+     * @param waiting run now and then while another process does it
+     */
+    <T> T locked(String etag, Runnable waiting, Locked<T> work) throws IOException, InterruptedException {
         Path file = Files.createDirectories(root.resolve(".locks").resolve(repo.folder())).resolve(etag + ".lock");
         // A file lock is the process's: threads of this one have to wait for each other themselves.
         ReentrantLock here = LOCKS.computeIfAbsent(file.toAbsolutePath(), path -> new ReentrantLock());
         here.lockInterruptibly();
         // The system drops the lock of a process that ends: a file that one left behind locks nobody out.
-        try (FileChannel channel = FileChannel.open(file, StandardOpenOption.CREATE, StandardOpenOption.WRITE, LinkOption.NOFOLLOW_LINKS); var _ = channel.lock()) {
+        try (FileChannel channel = FileChannel.open(file, StandardOpenOption.CREATE, StandardOpenOption.WRITE, LinkOption.NOFOLLOW_LINKS)) {
+            while (!lock(channel, file)) {
+                waiting.run();
+                Thread.sleep(LOOK_AGAIN);
+            }
             return work.run();
         } finally {
             here.unlock();
+        }
+    }
+
+    /** Locks a file until its channel is closed; false if somebody else has locked it. */
+    private static boolean lock(FileChannel channel, Path file) throws IOException {
+        try {
+            return channel.tryLock() != null;
+        } catch (OverlappingFileLockException e) {
+            return false; // this library, loaded a second time in this JVM
+        } catch (IOException e) {
+            throw new FileSystemException(file.toString(), null, "it cannot be locked there: " + e.getMessage());
         }
     }
 

@@ -34,7 +34,7 @@ import tools.jackson.databind.json.JsonMapper;
 final class HubDownload {
     private static final int SHA256 = 64, GIT_BLOB = 40; // hexadecimal digits: of files in large storage, and of small ones
     private static final Pattern NEXT = Pattern.compile("<([^>]*)>[^<]*;\\s*rel\\s*=\\s*\"?next\\b", Pattern.CASE_INSENSITIVE);
-    private static final int MAX_LISTED = 100_000, MAX_PAGE = 32 << 20;
+    private static final int MAX_LISTED = 100_000, MAX_PAGES = 1000, MAX_PAGE = 32 << 20;
 
     private final HubHttp http;
     private final Hub.Progress progress;
@@ -80,13 +80,32 @@ final class HubDownload {
     private Path store(String name, Description file, HubCache cache, HubHttp.Attempts attempts) throws IOException, InterruptedException {
         try {
             Path blob = cache.blob(file.etag);
-            if (!Files.exists(blob)) cache.locked(file.etag, () -> Files.exists(blob) ? blob : download(name, file, blob, attempts)); // perhaps another process was faster
+            if (!Files.exists(blob)) cache.locked(file.etag, () -> tell(name, part(blob), file.size), () -> fetched(name, file, blob, attempts));
             Path linked = cache.link(file.commit, name, blob);
             cache.refer(file.commit);
             return linked;
         } catch (FileSystemException e) {
             throw new CacheException(e);
         }
+    }
+
+    /** Perhaps another process was faster. */
+    private Path fetched(String name, Description file, Path blob, HubHttp.Attempts attempts) throws IOException, InterruptedException {
+        if (!Files.exists(blob)) return download(name, file, blob, attempts);
+        tell(name, blob, Files.size(blob));
+        return blob;
+    }
+
+    private void tell(String name, Path file, long total) {
+        try {
+            progress.update(name, Files.exists(file) ? Files.size(file) : 0, total);
+        } catch (IOException e) {
+            // just moved to its place
+        }
+    }
+
+    private static Path part(Path blob) {
+        return blob.resolveSibling(blob.getFileName() + ".panascope.incomplete");
     }
 
     /** The names of a repository's files, and how many bytes each has; -1 where the hub does not say. */
@@ -98,7 +117,7 @@ final class HubDownload {
         Set<HttpUrl> seen = new HashSet<>();
         try {
             for (HttpUrl next = first; next != null;) {
-                if (!seen.add(next)) throw new HubHttp.FinalException("its list of files goes round in circles");
+                if (!seen.add(next) || seen.size() > MAX_PAGES) throw new HubHttp.FinalException("its list of files has no end");
                 next = page(repo, next, files, attempts);
                 if (files.size() > MAX_LISTED) {
                     throw new InputException(repo + " has more than " + MAX_LISTED + " files, which are not listed here: download those you want by other means, "
@@ -183,7 +202,7 @@ final class HubDownload {
 
     /** Fetches a file's bytes, going on from where an earlier attempt was cut, and moves them into their place. */
     private Path download(String name, Description file, Path blob, HubHttp.Attempts attempts) throws IOException, InterruptedException {
-        Path part = blob.resolveSibling(blob.getFileName() + ".panascope.incomplete");
+        Path part = part(blob);
         if (Files.exists(part, LinkOption.NOFOLLOW_LINKS) && !Files.isRegularFile(part, LinkOption.NOFOLLOW_LINKS)) {
             throw new CacheException(new IOException(part.getFileName() + " there is a link or a folder, and should be a file: remove it"));
         }

@@ -8,6 +8,7 @@ import java.net.NoRouteToHostException;
 import java.net.Proxy;
 import java.net.SocketTimeoutException;
 import java.net.UnknownHostException;
+import java.nio.file.Path;
 import java.time.DateTimeException;
 import java.time.Duration;
 import java.time.Instant;
@@ -22,6 +23,7 @@ import java.util.regex.Pattern;
 import java.util.zip.GZIPInputStream;
 import java.util.zip.InflaterInputStream;
 import javax.net.ssl.SSLException;
+import okhttp3.Authenticator;
 import okhttp3.Call;
 import okhttp3.HttpUrl;
 import okhttp3.OkHttpClient;
@@ -109,23 +111,31 @@ final class HubHttp {
     private final HttpUrl endpoint;
     private final String token;
     private final EnvironmentProxy proxies;
+    private final Optional<Path> certificates;
     private final Patience patience;
     private final ConcurrentHashMap<Way, OkHttpClient> clients = new ConcurrentHashMap<>();
     private OkHttpClient base; // made when first needed: an offline run opens nothing
 
-    HubHttp(String endpoint, String token, EnvironmentProxy proxies, Patience patience) {
-        this(address(endpoint), token, proxies, patience);
+    /**
+     * A client of one hub.
+     *
+     * @param token        null for none
+     * @param certificates whom to trust; empty for those that Java trusts
+     */
+    HubHttp(String endpoint, String token, EnvironmentProxy proxies, Optional<Path> certificates, Patience patience) {
+        this(address(endpoint), token, proxies, certificates, patience);
     }
 
-    private HubHttp(HttpUrl endpoint, String token, EnvironmentProxy proxies, Patience patience) {
+    private HubHttp(HttpUrl endpoint, String token, EnvironmentProxy proxies, Optional<Path> certificates, Patience patience) {
         this.endpoint = endpoint;
         this.token = token;
         this.proxies = proxies;
+        this.certificates = certificates;
         this.patience = patience;
     }
 
     HubHttp patient(Patience other) {
-        return new HubHttp(endpoint, token, proxies, other);
+        return new HubHttp(endpoint, token, proxies, certificates, other);
     }
 
     private static HttpUrl address(String endpoint) {
@@ -285,7 +295,7 @@ final class HubHttp {
         return clients.computeIfAbsent(way, _ -> {
             Duration timeout = patience.timeout(way.method);
             OkHttpClient.Builder builder = base().newBuilder().connectTimeout(timeout).readTimeout(timeout).writeTimeout(timeout);
-            way.proxy.ifPresentOrElse(proxy -> HubProxies.use(proxy, builder), () -> {
+            way.proxy.ifPresentOrElse(proxy -> HubProxies.use(proxy, builder, base().sslSocketFactory()), () -> {
                 if (way.direct) builder.proxy(Proxy.NO_PROXY); // else what Java was told, as by -Dhttps.proxyHost
             });
             return builder.build();
@@ -294,8 +304,9 @@ final class HubHttp {
 
     private synchronized OkHttpClient base() {
         if (base == null) {
-            base = new OkHttpClient.Builder().followRedirects(false).followSslRedirects(false).retryOnConnectionFailure(false)
-                    .proxyAuthenticator(okhttp3.Authenticator.JAVA_NET_AUTHENTICATOR).build();
+            OkHttpClient.Builder builder = new OkHttpClient.Builder().followRedirects(false).followSslRedirects(false).proxyAuthenticator(Authenticator.JAVA_NET_AUTHENTICATOR);
+            certificates.ifPresent(file -> Certificates.trust(file, builder));
+            base = builder.build();
         }
         return base;
     }

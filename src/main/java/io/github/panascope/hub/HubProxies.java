@@ -1,5 +1,6 @@
 package io.github.panascope.hub;
 
+import java.io.IOException;
 import java.net.InetAddress;
 import java.net.Socket;
 import javax.net.SocketFactory;
@@ -13,9 +14,9 @@ final class HubProxies {
     private HubProxies() {}
 
     /** Makes a client go through a proxy and log in there, without a look at what the rest of this JVM does. */
-    static void use(EnvironmentProxy.Server proxy, OkHttpClient.Builder client) {
+    static void use(EnvironmentProxy.Server proxy, OkHttpClient.Builder client, SSLSocketFactory tls) {
         client.proxy(proxy.toProxy());
-        if (proxy.isTls()) client.socketFactory(new TlsSocketFactory());
+        if (proxy.isTls()) client.socketFactory(new TlsSocketFactory(tls));
         client.proxyAuthenticator((_, response) -> {
             // Asked once before the proxy is, and again if it refuses.
             boolean refused = response.challenges().stream().noneMatch(challenge -> challenge.scheme().equalsIgnoreCase("OkHttp-Preemptive"));
@@ -31,9 +32,15 @@ final class HubProxies {
 
     /** Sockets that are encrypted from the beginning, to a proxy whose certificate has to be in its name. */
     private static final class TlsSocketFactory extends SocketFactory {
+        private final SSLSocketFactory tls;
+
+        TlsSocketFactory(SSLSocketFactory tls) {
+            this.tls = tls;
+        }
+
         @Override
-        public Socket createSocket() throws java.io.IOException {
-            SSLSocket socket = (SSLSocket) SSLSocketFactory.getDefault().createSocket();
+        public Socket createSocket() throws IOException {
+            SSLSocket socket = (SSLSocket) tls.createSocket();
             SSLParameters parameters = socket.getSSLParameters();
             parameters.setEndpointIdentificationAlgorithm("HTTPS");
             socket.setSSLParameters(parameters);

@@ -1,6 +1,8 @@
 package io.github.panascope.hub;
 
 import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.InvalidPathException;
 import java.nio.file.Path;
@@ -9,6 +11,7 @@ import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
+import java.util.function.Supplier;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import java.util.stream.Stream;
@@ -43,19 +46,23 @@ final class HubVariables {
         return place("HF_HUB_CACHE", () -> first("HUGGINGFACE_HUB_CACHE").orElseGet(() -> home().resolve("hub").toString()));
     }
 
-    private Path place(String name, java.util.function.Supplier<String> otherwise) {
-        String value = first(name).orElseGet(otherwise);
+    private Path place(String name, Supplier<String> otherwise) {
+        return path(name, expanded(first(name).orElseGet(otherwise)));
+    }
+
+    private static Path path(String name, String value) {
         try {
-            return Path.of(expanded(value));
+            return Path.of(value);
         } catch (InvalidPathException e) {
             throw new InputException(name + " is not a path: '" + value + "'.", e);
         }
     }
 
-    /** {@code ~} and {@code ~/} at the beginning, then {@code $NAME} and {@code ${NAME}}; what there is none of stays. */
+    /** {@code ~} and {@code ~USER} at the beginning, then {@code $NAME} and {@code ${NAME}}; what there is none of stays. */
     private String expanded(String path) {
-        String home = path.equals("~") || path.startsWith("~/") ? userHome() + path.substring(1) : path;
-        return VARIABLE.matcher(home).replaceAll(found -> {
+        String user = path.split("/", 2)[0];
+        String home = !user.startsWith("~") ? user : user.equals("~") ? userHome() : homeOf(user.substring(1)).orElse(user);
+        return VARIABLE.matcher(home + path.substring(user.length())).replaceAll(found -> {
             String name = found.group(1).startsWith("{") ? found.group(1).substring(1, found.group(1).length() - 1) : found.group(1);
             return Matcher.quoteReplacement(environment.getOrDefault(name, found.group()));
         });
@@ -64,6 +71,19 @@ final class HubVariables {
     /** Not always what the user's account says. */
     private String userHome() {
         return first("HOME").orElseGet(() -> System.getProperty("user.home")).replaceFirst("/+$", "");
+    }
+
+    private static Optional<String> homeOf(String user) {
+        try (Stream<String> accounts = Files.lines(Path.of("/etc/passwd"), StandardCharsets.ISO_8859_1)) {
+            return accounts.map(line -> line.split(":")).filter(account -> account.length > 5 && account[0].equals(user)).map(account -> account[5]).findFirst();
+        } catch (IOException | UncheckedIOException e) {
+            return Optional.empty();
+        }
+    }
+
+    /** A file of certificates, or a folder of such files, that are trusted in place of Java's own. */
+    Optional<Path> certificates() {
+        return first("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE").map(value -> path("REQUESTS_CA_BUNDLE", value));
     }
 
     // ------------------------------------------------------------------------------------------------- the rest
@@ -92,6 +112,11 @@ final class HubVariables {
         String decides = first("HF_HUB_OFFLINE").isPresent() ? "HF_HUB_OFFLINE" : "TRANSFORMERS_OFFLINE";
         if (isTrue(decides)) return decides;
         return kind == HubRepo.Kind.DATASET && isTrue("HF_DATASETS_OFFLINE") ? "HF_DATASETS_OFFLINE" : null;
+    }
+
+    /** Whether nobody wants to know how downloads go. */
+    boolean isSilent() {
+        return isTrue("HF_HUB_DISABLE_PROGRESS_BARS");
     }
 
     /** How long to wait for an answer: for what a file is, and for its bytes. */
