@@ -372,7 +372,7 @@ class HubTest {
     @ParameterizedTest
     @ValueSource(strings = {"http://[bad", "http://h:99999", "http://a b", "hub.example", "http://h?x", "http://h#x", "ftp://h", "http://", "\ud800"})
     void anEndpointIsAnAddress(String endpoint) {
-        assertMessage("HF_ENDPOINT is not an address", () -> hub("HF_ENDPOINT", endpoint));
+        assertMessage("HF_ENDPOINT is not an address", () -> hub("HF_ENDPOINT", endpoint).file(REPO, "config.json"));
     }
 
     /** Servers that this JVM's own cannot play: what they send to each request, to the letter. */
@@ -542,7 +542,7 @@ class HubTest {
         assertMessage("wants to be asked for access on its page, and HF_TOKEN is not set", () -> hub().file(HubRepo.model("gated/name"), "x"));
         assertMessage("HF_TOKEN holds characters that no token has", () -> hub("HF_TOKEN", "a b").file(REPO, "config.json"));
         assertMessage("HF_HUB_OFFLINE is set: unset it, or run `panascope fetch`", () -> hub("HF_HUB_OFFLINE", "true").file(HubRepo.model("never/seen"), "config.json"));
-        assertMessage("HF_ENDPOINT is not an address", () -> hub("HF_ENDPOINT", "file:///tmp"));
+        assertMessage("HF_ENDPOINT is not an address", () -> hub("HF_ENDPOINT", "file:///tmp").file(REPO, "config.json"));
         Files.writeString(Files.createDirectories(cache.resolve("models--bad--ref/refs")).resolve("main"), "../../../etc");
         assertMessage("should hold a commit, not '../../../etc'", () -> hub().file(HubRepo.model("bad/ref"), "config.json"));
         server.close();

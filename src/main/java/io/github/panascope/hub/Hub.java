@@ -51,13 +51,14 @@ public final class Hub {
 
     private final HubVariables variables;
     private final Path cache;
-    private final HubHttp http;
+    private final HubHttp.Patience patience;
     private final Progress progress;
+    private HubHttp http; // made when first needed: most runs ask for nothing, and its classes take a while to load
 
-    private Hub(HubVariables variables, Path cache, HubHttp http, Progress progress) {
+    private Hub(HubVariables variables, Path cache, HubHttp.Patience patience, Progress progress) {
         this.variables = variables;
         this.cache = cache;
-        this.http = http;
+        this.patience = patience;
         this.progress = progress;
     }
 
@@ -69,21 +70,21 @@ public final class Hub {
     /** The hub as these variables describe it; what is absent takes Hugging Face's default. */
     public static Hub of(Map<String, String> environment) {
         HubVariables variables = new HubVariables(environment);
-        HubHttp http = new HubHttp(variables.endpoint(), variables.token(), EnvironmentProxy.of(environment), variables.certificates(), variables.patience());
-        return new Hub(variables, variables.cache(), http, (_, _, _) -> {});
+        return new Hub(variables, variables.cache(), variables.patience(), (_, _, _) -> {});
     }
 
     /** The same hub, telling somebody of its downloads, unless {@code HF_HUB_DISABLE_PROGRESS_BARS} says that nobody wants to know. */
     public Hub reporting(Progress listener) {
-        return variables.isSilent() ? this : new Hub(variables, cache, http, listener);
+        return variables.isSilent() ? this : new Hub(variables, cache, patience, listener);
     }
 
     /** The same hub with other ideas of how long to wait. */
-    Hub patient(HubHttp.Patience patience) {
-        return new Hub(variables, cache, http.patient(patience), progress);
+    Hub patient(HubHttp.Patience other) {
+        return new Hub(variables, cache, other, progress);
     }
 
-    private HubDownload download() {
+    private synchronized HubDownload download() {
+        if (http == null) http = new HubHttp(variables, patience);
         return new HubDownload(http, progress);
     }
 

@@ -114,28 +114,15 @@ final class HubHttp {
     private final Optional<Path> certificates;
     private final Patience patience;
     private final ConcurrentHashMap<Way, OkHttpClient> clients = new ConcurrentHashMap<>();
-    private OkHttpClient base; // made when first needed: an offline run opens nothing
+    private OkHttpClient base; // made when first needed
 
-    /**
-     * A client of one hub.
-     *
-     * @param token        null for none
-     * @param certificates whom to trust; empty for those that Java trusts
-     */
-    HubHttp(String endpoint, String token, EnvironmentProxy proxies, Optional<Path> certificates, Patience patience) {
-        this(address(endpoint), token, proxies, certificates, patience);
-    }
-
-    private HubHttp(HttpUrl endpoint, String token, EnvironmentProxy proxies, Optional<Path> certificates, Patience patience) {
-        this.endpoint = endpoint;
-        this.token = token;
-        this.proxies = proxies;
-        this.certificates = certificates;
+    /** A client of the hub that the variables name. */
+    HubHttp(HubVariables variables, Patience patience) {
+        this.endpoint = address(variables.endpoint());
+        this.token = variables.token();
+        this.proxies = variables.proxies();
+        this.certificates = variables.certificates();
         this.patience = patience;
-    }
-
-    HubHttp patient(Patience other) {
-        return new HubHttp(endpoint, token, proxies, certificates, other);
     }
 
     private static HttpUrl address(String endpoint) {

@@ -24,7 +24,7 @@ final class HubVariables {
     private final Map<String, String> environment;
 
     HubVariables(Map<String, String> environment) {
-        this.environment = environment;
+        this.environment = Map.copyOf(environment);
     }
 
     private Optional<String> first(String... names) {
@@ -87,6 +87,10 @@ final class HubVariables {
     }
 
     // ------------------------------------------------------------------------------------------------- the rest
+
+    EnvironmentProxy proxies() {
+        return EnvironmentProxy.of(environment);
+    }
 
     String endpoint() {
         return first("HF_ENDPOINT").orElse("https://huggingface.co").replaceAll("/+$", "");
