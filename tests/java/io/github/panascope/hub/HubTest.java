@@ -323,6 +323,13 @@ class HubTest {
     }
 
     @Test
+    void whatIsRefusedIsAskedForOnce() {
+        server.storageMishaps.add(FakeHub.status(403));
+        assertMessage("the server answered with status 403", () -> hub().file(REPO, "big.safetensors"));
+        assertEquals(1, server.storageTokens.size());
+    }
+
+    @Test
     void attemptsDoNotMultiply() {
         for (int i = 0; i < 40; i++) {
             server.storageMishaps.add(i % 2 == 0 ? FakeHub.status(503) : FakeHub.stallAfter(0, 1));
@@ -344,7 +351,7 @@ class HubTest {
 
     /** What an address should look like is one thing, and what servers send another. */
     @ParameterizedTest
-    @ValueSource(strings = {"/a b/<c>|{d}`^\\?q=[x] y&z=%zz\"'", "/%E9/é?é", "//localhost:PORT/x y", "/a/../../b", "/x#a b", "?only=query"})
+    @ValueSource(strings = {"/a b/<c>|{d}`^\\?q=[x] y&z=%zz\"'", "/%E9/é?é", "//localhost:PORT/x y", "/100%", "/a\\b", "/a/../../b", "/x#a b", "?only=query"})
     void aRedirectIsQuotedWhereTheServerDidNot(String target) throws IOException {
         server.storageMishaps.add((exchange, content) -> FakeHub.status(302, "Location", target.replace("PORT", exchange.getHttpContext().getServer().getAddress().getPort() + "")).answer(exchange, content));
         server.storageMishaps.add(FakeHub.sends(weights));
@@ -391,6 +398,25 @@ class HubTest {
         return socket;
     }
 
+    @Test
+    void headersThatDripAreNotWaitedFor() throws IOException {
+        try (java.net.ServerSocket odd = new java.net.ServerSocket(0, 50, java.net.InetAddress.getLoopbackAddress())) {
+            Thread.ofVirtual().start(() -> {
+                try (java.net.Socket client = odd.accept()) {
+                    client.getOutputStream().write("HTTP/1.1 200 OK\r\nX: ".getBytes());
+                    while (true) {
+                        client.getOutputStream().write('x');
+                        Thread.sleep(20);
+                    }
+                } catch (IOException | InterruptedException e) {
+                    // the client has had enough
+                }
+            });
+            var once = new HubHttp.Patience(1, Duration.ofMillis(20), Duration.ofMillis(300), Duration.ofMillis(400), Duration.ofMillis(400));
+            assertMessage("no answer from 127.0.0.1 within 0.4 s", () -> hub("HF_ENDPOINT", "http://127.0.0.1:" + odd.getLocalPort()).patient(once).file(REPO, "config.json"));
+        }
+    }
+
     @ParameterizedTest
     @ValueSource(strings = {"Content-Length: abc", "Content-Length: 99999999999999999999", "Content-Length:", "X: y"})
     void aLengthThatIsNoneSaysNothing(String header) throws IOException {
@@ -415,6 +441,11 @@ class HubTest {
     @Test
     void aNameThatIsNoneIsOneSentence() {
         assertMessage("cannot be the name of a file here", () -> hub().file(REPO, "a\ud800b"));
+        hub().file(REPO, "config.json");
+        for (String name : List.of("\\ud800.parquet", "a\\u0000.parquet", "../x.parquet", "/etc/x.parquet", "x//y.parquet")) {
+            server.hubMishaps.add((exchange, _) -> FakeHub.send(exchange, ("[{\"type\":\"file\",\"path\":\"" + name + "\"}]").getBytes()));
+            assertMessage("the name of a file", () -> hub().names(REPO, HubTest::parquet));
+        }
         assertMessage("cannot be stored in the hub cache", () -> {
             server.small(PATH + "a".repeat(300), "x");
             hub().file(REPO, "a".repeat(300));

@@ -168,6 +168,7 @@ public final class Hub {
     private List<String> listed(HubRepo repo, UnaryOperator<List<String>> choice, HubCache cached) {
         Map<String, Long> listed = download().list(repo);
         List<String> chosen = choice.apply(List.copyOf(listed.keySet()));
+        chosen.forEach(Hub::requireInside);
         List<String> absent = chosen.stream().filter(name -> cached.file(name).isEmpty()).toList();
         long bytes = absent.stream().anyMatch(name -> listed.get(name) < 0) ? -1 : absent.stream().mapToLong(listed::get).sum();
         if (absent.size() > MAX_FILES) {

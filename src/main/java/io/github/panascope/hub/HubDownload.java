@@ -262,6 +262,7 @@ final class HubDownload {
                 Files.deleteIfExists(part);
                 return false;
             }
+            if (status / 100 == 4) throw new HubHttp.FinalException("the server answered with status " + status);
             if (status != 200 && status != 206) throw new IOException("the server answered with status " + status);
             boolean append = status == 206 && response.header("Content-Range", "").startsWith("bytes " + have + "-");
             if (status == 206 && HubHttp.isEncoded(response)) { // a part of something else than the file: from the beginning, then

@@ -38,6 +38,7 @@ final class HubHttp {
     /** As many as Python's requests follows. */
     private static final int MAX_REDIRECTS = 30;
     private static final Set<Integer> REDIRECTS = Set.of(301, 302, 303, 307, 308);
+    private static final Pattern STRAY_PERCENT = Pattern.compile("%(?![0-9A-Fa-f]{2})");
     /** OkHttp's words. */
     private static final Pattern NO_TUNNEL = Pattern.compile("Unexpected response code for CONNECT: (\\d{3})");
     /** Bytes a second; a body that comes slower than this for a whole timeout counts as silence. */
@@ -216,7 +217,7 @@ final class HubHttp {
 
     /** The address that a server points to. What is not quoted as it should be is quoted. */
     HttpUrl target(HttpUrl from, String location, String what) throws FinalException {
-        HttpUrl target = from.resolve(location);
+        HttpUrl target = from.resolve(STRAY_PERCENT.matcher(location).replaceAll("%25").replace("\\", "%5C"));
         if (target == null) throw new FinalException("the server points to '" + location + "', which is no address of the web, asking for " + what + "; refused");
         if (from.isHttps() && !target.isHttps()) throw new FinalException("the server points from https to http, asking for " + what + "; refused");
         return target;
