@@ -132,6 +132,8 @@ HOME = {"HOME": "/home/somebody"}
 VARIABLES = [
     HOME,
     {"HOME": "/home/somebody/"},
+    {"HOME": "/"},
+    {"HOME": "/", "HF_HUB_CACHE": "~"},
     HOME | {"XDG_CACHE_HOME": "/x/cache"},
     HOME | {"XDG_CACHE_HOME": "~/x"},
     HOME | {"HF_HOME": "~/hf"},

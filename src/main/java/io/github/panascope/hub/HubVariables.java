@@ -62,7 +62,8 @@ final class HubVariables {
     private String expanded(String path) {
         String user = path.split("/", 2)[0];
         String home = !user.startsWith("~") ? user : user.equals("~") ? userHome() : homeOf(user.substring(1)).orElse(user);
-        return VARIABLE.matcher(home + path.substring(user.length())).replaceAll(found -> {
+        String whole = home + path.substring(user.length());
+        return VARIABLE.matcher(whole.isEmpty() ? "/" : whole).replaceAll(found -> {
             String name = found.group(1).startsWith("{") ? found.group(1).substring(1, found.group(1).length() - 1) : found.group(1);
             return Matcher.quoteReplacement(environment.getOrDefault(name, found.group()));
         });
