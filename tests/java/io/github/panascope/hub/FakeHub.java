@@ -2,7 +2,11 @@ package io.github.panascope.hub;
 
 import com.sun.net.httpserver.HttpExchange;
 import com.sun.net.httpserver.HttpServer;
+import com.sun.net.httpserver.HttpsConfigurator;
+import com.sun.net.httpserver.HttpsServer;
+import java.io.ByteArrayOutputStream;
 import java.io.IOException;
+import java.io.OutputStream;
 import java.io.UncheckedIOException;
 import java.net.InetAddress;
 import java.net.InetSocketAddress;
@@ -20,6 +24,9 @@ import java.util.concurrent.ConcurrentLinkedDeque;
 import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.Executors;
 import java.util.stream.Collectors;
+import java.util.zip.DeflaterOutputStream;
+import java.util.zip.GZIPOutputStream;
+import javax.net.ssl.SSLContext;
 
 /** A hub in this process: small files itself, large ones by a redirect to a second host; and all that can go wrong on the way. */
 public final class FakeHub implements AutoCloseable {
@@ -31,22 +38,29 @@ public final class FakeHub implements AutoCloseable {
     }
 
     public final List<String> requests = new CopyOnWriteArrayList<>();
-    final List<String> hubTokens = new CopyOnWriteArrayList<>(), storageTokens = new CopyOnWriteArrayList<>();
+    final List<String> hubTokens = new CopyOnWriteArrayList<>(), storageTokens = new CopyOnWriteArrayList<>(), proxyTokens = new CopyOnWriteArrayList<>();
     final Deque<Mishap> hubMishaps = new ConcurrentLinkedDeque<>(), storageMishaps = new ConcurrentLinkedDeque<>();
     private final Map<String, byte[]> small = new ConcurrentHashMap<>(), large = new ConcurrentHashMap<>();
     private final HttpServer hub, storage;
 
     public FakeHub() throws IOException {
-        hub = serve(this::answerAsHub);
-        storage = serve(this::answerAsStorage);
+        this(null);
+    }
+
+    /** A hub behind TLS, for small files only. */
+    FakeHub(SSLContext tls) throws IOException {
+        hub = serve(tls, this::answerAsHub);
+        storage = serve(null, this::answerAsStorage);
     }
 
     private interface Handler {
         void handle(HttpExchange exchange) throws IOException;
     }
 
-    private static HttpServer serve(Handler handler) throws IOException {
-        HttpServer server = HttpServer.create(new InetSocketAddress(InetAddress.getLoopbackAddress(), 0), 0);
+    private static HttpServer serve(SSLContext tls, Handler handler) throws IOException {
+        InetSocketAddress anywhere = new InetSocketAddress(InetAddress.getLoopbackAddress(), 0);
+        HttpServer server = tls == null ? HttpServer.create(anywhere, 0) : HttpsServer.create(anywhere, 0);
+        if (server instanceof HttpsServer https) https.setHttpsConfigurator(new HttpsConfigurator(tls));
         server.setExecutor(Executors.newVirtualThreadPerTaskExecutor());
         server.createContext("/", exchange -> {
             try (exchange) {
@@ -68,7 +82,11 @@ public final class FakeHub implements AutoCloseable {
     }
 
     public String endpoint() {
-        return "http://127.0.0.1:" + hub.getAddress().getPort();
+        return "http://127.0.0.1:" + port();
+    }
+
+    int port() {
+        return hub.getAddress().getPort();
     }
 
     private String storageAddress() {
@@ -98,6 +116,7 @@ public final class FakeHub implements AutoCloseable {
         String path = exchange.getRequestURI().getPath();
         requests.add(exchange.getRequestMethod() + " " + path);
         hubTokens.add(String.valueOf(exchange.getRequestHeaders().getFirst("Authorization")));
+        proxyTokens.add(String.valueOf(exchange.getRequestHeaders().getFirst("Proxy-Authorization")));
         Mishap mishap = hubMishaps.poll();
         byte[] content = small.getOrDefault(path, large.get(path));
         if (mishap != null) {
@@ -139,7 +158,8 @@ public final class FakeHub implements AutoCloseable {
         else sendFrom(exchange, content, Integer.parseInt(range.replaceAll("\\D", "")));
     }
 
-    static void send(HttpExchange exchange, byte[] content) throws IOException {
+    static void send(HttpExchange exchange, byte[] content, String... headers) throws IOException {
+        for (int i = 0; i < headers.length; i += 2) exchange.getResponseHeaders().add(headers[i], headers[i + 1]);
         boolean head = exchange.getRequestMethod().equals("HEAD");
         if (head) exchange.getResponseHeaders().add("Content-Length", String.valueOf(content.length));
         exchange.sendResponseHeaders(200, head || content.length == 0 ? -1 : content.length);
@@ -183,9 +203,46 @@ public final class FakeHub implements AutoCloseable {
         return (exchange, content) -> send(exchange, other);
     }
 
+    /** Sends a small file, or what else is given, as a server does that packs everything for the way. */
+    static Mishap packed(String encoding, byte[] other) {
+        return (exchange, content) -> {
+            byte[] plain = other == null ? content : other;
+            ByteArrayOutputStream packed = new ByteArrayOutputStream();
+            try (OutputStream out = encoding.equals("gzip") ? new GZIPOutputStream(packed) : new DeflaterOutputStream(packed)) {
+                out.write(plain);
+            }
+            exchange.getResponseHeaders().add("X-Repo-Commit", COMMIT);
+            exchange.getResponseHeaders().add("ETag", "\"" + gitBlob(plain) + "\"");
+            exchange.getResponseHeaders().add("Content-Encoding", encoding);
+            send(exchange, packed.toByteArray());
+        };
+    }
+
+    /** Sends a byte at a time, for ever. */
+    static Mishap drips(long millis) {
+        return (exchange, content) -> {
+            exchange.sendResponseHeaders(200, 0);
+            try {
+                while (true) {
+                    exchange.getResponseBody().write(' ');
+                    exchange.getResponseBody().flush();
+                    Thread.sleep(millis);
+                }
+            } catch (InterruptedException e) {
+                Thread.currentThread().interrupt();
+            }
+        };
+    }
+
     /** Sends some and then nothing for a while. */
     static Mishap stallAfter(int bytes, long millis) {
-        return (exchange, content) -> {
+        return stallAfter(bytes, null, millis);
+    }
+
+    /** The same with other bytes than the file's. */
+    static Mishap stallAfter(int bytes, byte[] other, long millis) {
+        return (exchange, file) -> {
+            byte[] content = other == null ? file : other;
             exchange.sendResponseHeaders(200, content.length);
             exchange.getResponseBody().write(content, 0, bytes);
             exchange.getResponseBody().flush();

@@ -2,6 +2,7 @@ package io.github.panascope.cli;
 
 import io.github.panascope.hub.Hub;
 import java.util.LinkedHashMap;
+import java.util.Locale;
 import java.util.Map;
 
 /** Downloads as one progress bar: those under way together, by bytes. */
@@ -12,6 +13,12 @@ final class Downloads implements Hub.Progress {
 
     Downloads(boolean quiet) {
         this.quiet = quiet;
+    }
+
+    @Override
+    public synchronized void begin(String repo, int count, long bytes) {
+        String size = bytes < 0 ? "" : String.format(Locale.ROOT, ", %.1f MB", bytes / 1e6);
+        if (!quiet) System.err.println("Downloading " + repo + ": " + count + (count == 1 ? " file" : " files") + size);
     }
 
     @Override

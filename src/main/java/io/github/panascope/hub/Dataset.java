@@ -73,7 +73,7 @@ public final class Dataset {
             all.stream().filter(file -> kind(file) == Kind.PARQUET || kind(file) == Kind.JSON_LINES).forEach(seen::add);
             return ofSplit(seen, split);
         });
-        if (names.isEmpty()) throw noFiles(repo.toString(), split, seen);
+        if (names.isEmpty()) throw noFiles(repo + hub.offlineNote(repo), split, seen);
         return new Dataset(fileOrId, hub.files(repo, names), null);
     }
 

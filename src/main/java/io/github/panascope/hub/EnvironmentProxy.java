@@ -1,90 +1,177 @@
 package io.github.panascope.hub;
 
-import java.io.IOException;
-import java.net.Authenticator;
 import java.net.InetSocketAddress;
-import java.net.PasswordAuthentication;
 import java.net.Proxy;
-import java.net.ProxySelector;
-import java.net.SocketAddress;
-import java.net.URI;
+import java.net.URLDecoder;
+import java.nio.charset.Charset;
+import java.nio.charset.StandardCharsets;
+import java.util.Base64;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
+import java.util.OptionalLong;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
 import java.util.stream.Stream;
+import okhttp3.HttpUrl;
 
 /**
- * Proxies by the variables that Python's requests obeys: {@code HTTPS_PROXY}, {@code HTTP_PROXY}, {@code ALL_PROXY} and {@code NO_PROXY}, in
- * either case. Without them, what Java was told ({@code -Dhttps.proxyHost}).
+ * Proxies by the variables that Python's requests obeys, as it understands them: {@code https_proxy}, {@code http_proxy}, {@code all_proxy} and
+ * {@code no_proxy}, in either case, the lower one first. A variable is looked into when a request needs it.
  */
-final class EnvironmentProxy extends ProxySelector {
+final class EnvironmentProxy {
+    /** Scheme, user and password, host, port; the rest says nothing. */
+    private static final Pattern ADDRESS = Pattern.compile("(?:([A-Za-z][A-Za-z0-9+.-]*)://|//)?+(?:([^/?#]*)@)?(\\[[0-9A-Fa-f:.]+]|[^\\s:/?#@\\[\\]]+)(?::(\\d{1,5})?)?(?:[/?#].*)?");
+    private static final Map<String, Integer> PORTS = Map.of("http", 80, "https", 443, "socks4", 1080, "socks4a", 1080, "socks5", 1080, "socks5h", 1080);
+
+    /**
+     * A proxy.
+     *
+     * @param scheme   http, https, or one that begins with socks
+     * @param host     its name or address, without brackets
+     * @param user     null if none is given
+     * @param password null if none is given
+     */
+    record Server(String scheme, String host, int port, String user, String password) {
+        boolean isSocks() {
+            return scheme.startsWith("socks");
+        }
+
+        /** Whether the way to the proxy is encrypted. */
+        boolean isTls() {
+            return scheme.equals("https");
+        }
+
+        Proxy toProxy() {
+            return new Proxy(isSocks() ? Proxy.Type.SOCKS : Proxy.Type.HTTP, InetSocketAddress.createUnresolved(host, port));
+        }
+
+        /** The value of Proxy-Authorization; empty without a user and a password. */
+        Optional<String> authorization() {
+            if (user == null || user.isEmpty() || password == null) return Optional.empty();
+            String both = user + ":" + password;
+            Charset charset = StandardCharsets.ISO_8859_1.newEncoder().canEncode(both) ? StandardCharsets.ISO_8859_1 : StandardCharsets.UTF_8;
+            return Optional.of("Basic " + Base64.getEncoder().encodeToString(both.getBytes(charset)));
+        }
+
+        /** For messages: without user and password. */
+        @Override
+        public String toString() {
+            return scheme + "://" + (host.contains(":") ? "[" + host + "]" : host) + ":" + port;
+        }
+    }
+
     private final Map<String, String> environment;
+    private final Map<String, String> proxies;
 
     private EnvironmentProxy(Map<String, String> environment) {
         this.environment = Map.copyOf(environment);
+        this.proxies = proxies(environment);
     }
 
     static EnvironmentProxy of(Map<String, String> environment) {
         return new EnvironmentProxy(environment);
     }
 
-    private String variable(String name) {
-        String value = environment.getOrDefault(name, environment.get(name.toLowerCase(Locale.ROOT)));
-        return value == null || value.isBlank() ? null : value.strip();
+    /** Every variable that ends in _proxy, by what is before that; one in lower case wins, and without a value takes the other away. */
+    private static Map<String, String> proxies(Map<String, String> environment) {
+        Map<String, String> found = new HashMap<>();
+        environment.forEach((name, value) -> key(name.toLowerCase(Locale.ROOT)).filter(_ -> !value.isEmpty()).ifPresent(key -> found.put(key, value)));
+        // A server's CGI scripts get the header "Proxy:" of whoever asks as HTTP_PROXY.
+        if (environment.containsKey("REQUEST_METHOD")) found.remove("http");
+        environment.forEach((name, value) -> key(name).map(key -> key.toLowerCase(Locale.ROOT)).ifPresent(key -> {
+            if (value.isEmpty()) found.remove(key);
+            else found.put(key, value);
+        }));
+        return found;
     }
 
-    private URI proxy(String scheme) {
-        String value = variable(scheme.toUpperCase(Locale.ROOT) + "_PROXY");
-        if (value == null) value = variable("ALL_PROXY");
-        if (value == null) return null;
-        try {
-            URI uri = URI.create(value.contains("://") ? value : "http://" + value);
-            if (uri.getHost() == null || !uri.getScheme().startsWith("http")) throw new IllegalArgumentException("no host");
-            return uri;
-        } catch (IllegalArgumentException e) {
-            throw new InputException("the proxy for " + scheme + " is not an address such as http://host:8080.", e); // it may hold a password: not shown
+    private static Optional<String> key(String name) {
+        return name.endsWith("_proxy") ? Optional.of(name.substring(0, name.length() - "_proxy".length())) : Optional.empty();
+    }
+
+    // ------------------------------------------------------------------------------------------------- which one
+
+    /**
+     * The proxy for an address; empty if no variable names one, or {@code no_proxy} holds the address.
+     *
+     * @throws InputException if the variable's value is not the address of a proxy
+     */
+    Optional<Server> select(HttpUrl address) {
+        if (bypasses(address)) return Optional.empty();
+        String host = address.host();
+        return Stream.of(address.scheme() + "://" + host, address.scheme(), "all://" + host, "all").filter(proxies::containsKey).findFirst().map(key -> server(key, proxies.get(key)));
+    }
+
+    private static Server server(String key, String value) {
+        Matcher parts = ADDRESS.matcher(value);
+        String scheme = parts.matches() ? parts.group(1) == null ? "http" : parts.group(1).toLowerCase(Locale.ROOT) : null;
+        int port = scheme == null ? -1 : parts.group(4) == null ? PORTS.getOrDefault(scheme, -1) : Integer.parseInt(parts.group(4));
+        if (!PORTS.containsKey(scheme == null ? "" : scheme) || port < 0 || port > 65535) { // it may hold a password: not shown
+            throw new InputException("the proxy in " + key + "_proxy is not an address such as http://host:8080; http, https and socks5 are understood.");
         }
-    }
-
-    private boolean isDirect(String host) {
-        String list = variable("NO_PROXY");
-        if (list == null) return false;
-        for (String entry : list.toLowerCase(Locale.ROOT).split("[\\s,]+")) {
-            String suffix = entry.startsWith("*.") ? entry.substring(1) : entry;
-            String name = host.toLowerCase(Locale.ROOT);
-            if (entry.equals("*") || name.equals(suffix) || !suffix.isEmpty() && name.endsWith(suffix.startsWith(".") ? suffix : "." + suffix)) return true;
+        String[] user = parts.group(2) == null ? new String[0] : parts.group(2).split(":", 2);
+        String host = parts.group(3).replaceAll("[\\[\\]]", "");
+        Server server = new Server(scheme, host, port, user.length > 0 ? decoded(user[0]) : null, user.length > 1 ? decoded(user[1]) : null);
+        if (server.isSocks() && server.authorization().isPresent()) {
+            throw new InputException("the proxy in " + key + "_proxy is a SOCKS proxy with a user and a password, which Java cannot log in to; use an http proxy.");
         }
-        return false;
+        return server;
     }
 
-    @Override
-    public List<Proxy> select(URI address) {
-        URI proxy = proxy(address.getScheme());
-        if (proxy == null) return ProxySelector.getDefault() == null ? List.of(Proxy.NO_PROXY) : ProxySelector.getDefault().select(address);
-        if (isDirect(address.getHost())) return List.of(Proxy.NO_PROXY);
-        int port = proxy.getPort() > 0 ? proxy.getPort() : proxy.getScheme().equals("https") ? 443 : 80;
-        return List.of(new Proxy(Proxy.Type.HTTP, InetSocketAddress.createUnresolved(proxy.getHost(), port)));
+    /** Percent-escapes, where they are ones; nothing else means anything. */
+    private static String decoded(String text) {
+        return URLDecoder.decode(text.replaceAll("%(?![0-9A-Fa-f]{2})", "%25").replace("+", "%2B"), StandardCharsets.UTF_8);
     }
 
-    /** Answers proxies, and nobody else, with the user and password in their variable; empty if none has any. */
-    Optional<Authenticator> authenticator() {
-        List<URI> proxies = Stream.of("https", "http").map(this::proxy).filter(proxy -> proxy != null && proxy.getUserInfo() != null).toList();
-        if (proxies.isEmpty()) return Optional.empty();
-        return Optional.of(new Authenticator() {
-            @Override
-            protected PasswordAuthentication getPasswordAuthentication() {
-                if (getRequestorType() != RequestorType.PROXY) return null;
-                return proxies.stream().filter(proxy -> proxy.getHost().equals(getRequestingHost())).findFirst().map(proxy -> {
-                    String[] user = proxy.getUserInfo().split(":", 2);
-                    return new PasswordAuthentication(user[0], (user.length > 1 ? user[1] : "").toCharArray());
-                }).orElse(null);
-            }
-        });
+    // ------------------------------------------------------------------------------------------------- no_proxy
+
+    /** Whether {@code no_proxy} says that an address is asked without a proxy. */
+    boolean bypasses(HttpUrl address) {
+        String host = address.host();
+        String list = Stream.of("no_proxy", "NO_PROXY").map(environment::get).filter(value -> value != null && !value.isEmpty()).findFirst().orElse("");
+        List<String> entries = Stream.of(list.replace(" ", "").split(",")).filter(entry -> !entry.isEmpty()).toList();
+        boolean explicitPort = address.port() != HttpUrl.defaultPort(address.scheme());
+        OptionalLong ip = ipv4(host);
+        for (String entry : entries) {
+            if (ip.isPresent() && (inNetwork(ip.getAsLong(), entry) || host.equals(entry))) return true;
+            if (ip.isEmpty() && (endsWith(host, entry) || explicitPort && endsWith(host + ":" + address.port(), entry))) return true;
+        }
+        // The same list as Python's urllib reads it.
+        String names = proxies.get("no");
+        if (names == null) return false;
+        return names.equals("*") || Stream.of(names.split(",")).map(name -> name.strip().toLowerCase(Locale.ROOT)).anyMatch(name -> !name.isEmpty() && endsWith(host, name));
     }
 
-    @Override
-    public void connectFailed(URI uri, SocketAddress address, IOException e) {
-        // The request fails with the same exception.
+    /** Whether a host is an entry, or in the domain that it names; dots before it say nothing. */
+    private static boolean endsWith(String host, String entry) {
+        String name = entry.replaceFirst("^\\.+", "");
+        return host.equals(name) || host.endsWith("." + name);
+    }
+
+    private static boolean inNetwork(long ip, String entry) {
+        String[] parts = entry.split("/", -1);
+        if (parts.length != 2 || !parts[1].matches("\\+?\\d{1,9}")) return false;
+        int bits = Integer.parseInt(parts[1]);
+        OptionalLong network = ipv4(parts[0]);
+        if (bits < 1 || bits > 32 || network.isEmpty()) return false;
+        return ip >>> 32 - bits == network.getAsLong() >>> 32 - bits;
+    }
+
+    /** An IPv4 address in any form that C's inet_aton reads: one to four numbers, decimal, octal or hexadecimal, the last of which fills what is left. */
+    private static OptionalLong ipv4(String text) {
+        String[] parts = text.split("\\.", -1);
+        if (parts.length > 4) return OptionalLong.empty();
+        long address = 0;
+        for (int i = 0; i < parts.length; i++) {
+            if (!parts[i].matches("0[xX][0-9a-fA-F]{1,8}|0[0-7]{0,11}|[1-9]\\d{0,9}")) return OptionalLong.empty();
+            long number = Long.decode(parts[i]);
+            int bytes = i < parts.length - 1 ? 1 : 4 - i;
+            if (number >= 1L << 8 * bytes) return OptionalLong.empty();
+            address |= number << 8 * (4 - i - bytes);
+        }
+        return OptionalLong.of(address);
     }
 }

@@ -1,7 +1,6 @@
 package io.github.panascope.hub;
 
-import java.io.IOException;
-import java.nio.file.Files;
+import java.nio.file.InvalidPathException;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
@@ -18,11 +17,13 @@ import java.util.regex.Pattern;
 
 /**
  * Files of the Hugging Face hub: from its cache on this machine, without a request if they are there, else downloaded
- * into it. {@code HF_HOME}, {@code HF_HUB_CACHE}, {@code HF_HUB_OFFLINE}, {@code HF_ENDPOINT}, {@code HF_TOKEN} and the usual proxy
- * variables mean what they mean to Python's huggingface_hub, which can share the cache. Safe to use from many threads at once.
+ * into it. The variables that huggingface_hub reads (the README lists them) and those of proxies mean what they mean to Python, which can share
+ * the cache. Safe to use from many threads at once.
  */
 public final class Hub {
     private static final int DOWNLOADS_AT_ONCE = 4;
+    /** Of one dataset; more are hardly meant. */
+    private static final int MAX_FILES = 1000;
     /** What datasets call one part of many: its number, and how many there are. */
     private static final Pattern SHARD = Pattern.compile("(.*)-(\\d{5})-of-(\\d{5})(.*)");
 
@@ -37,16 +38,28 @@ public final class Hub {
          * @param total bytes in all, or -1 if the hub does not say
          */
         void update(String file, long done, long total);
+
+        /**
+         * Tells what is about to be downloaded, where that is known beforehand: the files of a dataset that are not here yet.
+         *
+         * @param repo  such as {@code dataset OWNER/NAME}
+         * @param files how many, at least 1
+         * @param bytes in all, or -1 if the hub does not say
+         */
+        default void begin(String repo, int files, long bytes) {}
     }
 
+    private final HubVariables variables;
     private final Path cache;
-    private final boolean offline;
-    private final HubDownload download;
+    private final HubHttp.Patience patience;
+    private final Progress progress;
+    private HubHttp http; // made when first needed: most runs ask for nothing, and its classes take a while to load
 
-    private Hub(Path cache, boolean offline, HubDownload download) {
+    private Hub(HubVariables variables, Path cache, HubHttp.Patience patience, Progress progress) {
+        this.variables = variables;
         this.cache = cache;
-        this.offline = offline;
-        this.download = download;
+        this.patience = patience;
+        this.progress = progress;
     }
 
     /** The hub as the environment describes it. */
@@ -56,44 +69,23 @@ public final class Hub {
 
     /** The hub as these variables describe it; what is absent takes Hugging Face's default. */
     public static Hub of(Map<String, String> environment) {
-        Path home = variable(environment, "HF_HOME").map(value -> path("HF_HOME", value)).orElseGet(() ->
-                variable(environment, "XDG_CACHE_HOME").map(value -> path("XDG_CACHE_HOME", value))
-                        .orElse(Path.of(System.getProperty("user.home"), ".cache")).resolve("huggingface"));
-        Path cache = variable(environment, "HF_HUB_CACHE").or(() -> variable(environment, "HUGGINGFACE_HUB_CACHE")).map(value -> path("HF_HUB_CACHE", value)).orElse(home.resolve("hub"));
-        boolean offline = variable(environment, "HF_HUB_OFFLINE").filter(v -> List.of("1", "ON", "YES", "TRUE").contains(v.toUpperCase(Locale.ROOT))).isPresent();
-        String endpoint = variable(environment, "HF_ENDPOINT").orElse("https://huggingface.co").replaceAll("/+$", "");
-        String token = variable(environment, "HF_TOKEN").or(() -> readToken(home.resolve("token"))).map(String::strip).orElse(null);
-        return new Hub(cache, offline, new HubDownload(endpoint, token, EnvironmentProxy.of(environment), HubDownload.Patience.DEFAULT));
+        HubVariables variables = new HubVariables(environment);
+        return new Hub(variables, variables.cache(), variables.patience(), (_, _, _) -> {});
     }
 
-    private static Optional<String> variable(Map<String, String> environment, String name) {
-        return Optional.ofNullable(environment.get(name)).filter(value -> !value.isBlank());
-    }
-
-    private static Path path(String variable, String value) {
-        try {
-            return Path.of(value.startsWith("~/") ? System.getProperty("user.home") + value.substring(1) : value);
-        } catch (java.nio.file.InvalidPathException e) {
-            throw new InputException(variable + " is not a path: '" + value + "'.", e);
-        }
-    }
-
-    private static Optional<String> readToken(Path file) {
-        try {
-            return Files.isReadable(file) ? Optional.of(Files.readString(file)).filter(t -> !t.isBlank()) : Optional.empty();
-        } catch (IOException e) {
-            return Optional.empty(); // an unreadable token is no token, as for Python
-        }
-    }
-
-    /** The same hub, telling somebody of its downloads. */
-    public Hub reporting(Progress progress) {
-        return new Hub(cache, offline, download.reporting(progress));
+    /** The same hub, telling somebody of its downloads, unless {@code HF_HUB_DISABLE_PROGRESS_BARS} says that nobody wants to know. */
+    public Hub reporting(Progress listener) {
+        return variables.isSilent() ? this : new Hub(variables, cache, patience, listener);
     }
 
     /** The same hub with other ideas of how long to wait. */
-    Hub patient(HubDownload.Patience patience) {
-        return new Hub(cache, offline, download.patient(patience));
+    Hub patient(HubHttp.Patience other) {
+        return new Hub(variables, cache, other, progress);
+    }
+
+    private synchronized HubDownload download() {
+        if (http == null) http = new HubHttp(variables, patience);
+        return new HubDownload(http, progress);
     }
 
     /**
@@ -103,9 +95,7 @@ public final class Hub {
      * @throws InputException if it is neither in the cache nor to be had
      */
     public Path file(HubRepo repo, String name) {
-        return optionalFile(repo, name).orElseThrow(() -> offline
-                ? new InputException(repo + " has no file '" + name + "' in the hub cache " + cache + ", and HF_HUB_OFFLINE is set: unset it, or run `panascope fetch` where there is a network.")
-                : new InputException(repo + " has no file '" + name + "'."));
+        return optionalFile(repo, name).orElseThrow(() -> missing(repo, "no file '" + name + "'"));
     }
 
     /** The same for a file that a repository may do without. */
@@ -114,11 +104,20 @@ public final class Hub {
         HubCache cached = new HubCache(cache, repo);
         Optional<Path> here = cached.file(name);
         if (here.isPresent()) return here;
-        if (offline) {
+        if (variables.offline(repo.kind()) != null) {
             if (cached.hasSnapshot()) return Optional.empty();
             throw notCached(repo);
         }
-        return cached.isKnownMissing(name) ? Optional.empty() : download.fetch(repo, name, cached);
+        return cached.isKnownMissing(name) ? Optional.empty() : download().fetch(repo, name, cached);
+    }
+
+    /**
+     * The first of several files that the repository has, on this machine.
+     *
+     * @throws InputException if none of them is in the cache or to be had
+     */
+    public Path firstFile(HubRepo repo, List<String> names) {
+        return names.stream().map(name -> optionalFile(repo, name)).flatMap(Optional::stream).findFirst().orElseThrow(() -> missing(repo, "none of " + String.join(", ", names)));
     }
 
     /**
@@ -135,7 +134,8 @@ public final class Hub {
                     files.add(future.get());
                 } catch (ExecutionException e) {
                     workers.shutdownNow();
-                    if (e.getCause() instanceof InputException refused) throw refused;
+                    // A new one, whose frames are the caller's and not the worker's.
+                    if (e.getCause() instanceof InputException refused) throw new InputException(refused.getMessage(), refused);
                     throw new IllegalStateException(e.getCause());
                 }
             }
@@ -151,16 +151,39 @@ public final class Hub {
      * the hub lists them.
      *
      * @param choice picks from the sorted names; an empty list says that what is wanted is not among them
+     * @throws InputException if the hub has so many of them that they can hardly be meant
      */
     public List<String> names(HubRepo repo, UnaryOperator<List<String>> choice) {
         HubCache cached = new HubCache(cache, repo);
         List<String> here = choice.apply(cached.files());
         String missing = missingShard(here);
         if (!here.isEmpty() && missing == null) return here;
-        if (!offline) return choice.apply(download.list(repo).stream().sorted().toList());
+        String offline = variables.offline(repo.kind());
+        if (offline == null) return listed(repo, choice, cached);
         if (!cached.hasSnapshot()) throw notCached(repo);
         if (missing == null) return here;
-        throw new InputException(repo + " is not whole in the hub cache " + cache + " (" + missing + " is missing), and HF_HUB_OFFLINE is set: unset it, or run `panascope fetch` where there is a network.");
+        throw new InputException(repo + " is not whole in the hub cache " + cache + " (" + missing + " is missing), and " + goOnline(offline));
+    }
+
+    private List<String> listed(HubRepo repo, UnaryOperator<List<String>> choice, HubCache cached) {
+        Map<String, Long> listed = download().list(repo);
+        List<String> chosen = choice.apply(List.copyOf(listed.keySet()));
+        chosen.forEach(Hub::requireInside);
+        List<String> absent = chosen.stream().filter(name -> cached.file(name).isEmpty()).toList();
+        long bytes = absent.stream().anyMatch(name -> listed.get(name) < 0) ? -1 : absent.stream().mapToLong(listed::get).sum();
+        if (absent.size() > MAX_FILES) {
+            String size = bytes < 0 ? "" : String.format(Locale.ROOT, " (%.1f GB)", bytes / 1e9);
+            throw new InputException(repo + " would be " + absent.size() + " files" + size + ", and at most " + MAX_FILES + " are fetched: take another --split, which may be any word "
+                    + "that sets files apart by their names, or download some by other means and give the folder that they are in.");
+        }
+        if (!absent.isEmpty()) progress.begin(repo.toString(), absent.size(), bytes);
+        return chosen;
+    }
+
+    /** What to add to a sentence about what a repository has, where only the cache was asked; empty if the hub can be. */
+    String offlineNote(HubRepo repo) {
+        String offline = variables.offline(repo.kind());
+        return offline == null ? "" : " in the hub cache " + cache + " (" + offline + " is set)";
     }
 
     /** One of the parts that are not there of a file in parts, or null. */
@@ -176,8 +199,17 @@ public final class Hub {
         return null;
     }
 
+    private InputException missing(HubRepo repo, String what) {
+        String offline = variables.offline(repo.kind());
+        return new InputException(repo + " has " + what + (offline == null ? "." : " in the hub cache " + cache + ", and " + goOnline(offline)));
+    }
+
     private InputException notCached(HubRepo repo) {
-        return new InputException(repo + " is not in the hub cache " + cache + ", and HF_HUB_OFFLINE is set: unset it, or run `panascope fetch` where there is a network.");
+        return new InputException(repo + " is not in the hub cache " + cache + ", and " + goOnline(variables.offline(repo.kind())));
+    }
+
+    private static String goOnline(String variable) {
+        return variable + " is set: unset it, or run `panascope fetch` where there is a network.";
     }
 
     /** A file's name becomes part of a path here and of an address there. */
@@ -186,6 +218,11 @@ public final class Hub {
             if (part.isEmpty() || part.equals(".") || part.equals("..") || part.indexOf('\\') >= 0 || part.indexOf('\0') >= 0) {
                 throw new InputException("'" + name.replace("\0", "\\0") + "' is not the name of a file in a repository.");
             }
+        }
+        try {
+            Path.of(name);
+        } catch (InvalidPathException e) {
+            throw new InputException("'" + name + "' cannot be the name of a file here: it has characters that are none, or that the locale has not (LC_ALL=C.UTF-8 has all).", e);
         }
     }
 }

@@ -2,10 +2,14 @@ package io.github.panascope.hub;
 
 import java.io.IOException;
 import java.nio.channels.FileChannel;
+import java.nio.channels.OverlappingFileLockException;
+import java.nio.file.FileSystemException;
 import java.nio.file.FileVisitOption;
 import java.nio.file.Files;
+import java.nio.file.LinkOption;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
+import java.time.Duration;
 import java.util.List;
 import java.util.Optional;
 import java.util.concurrent.ConcurrentHashMap;
@@ -18,6 +22,7 @@ import java.util.stream.Stream;
  */
 final class HubCache {
     private static final ConcurrentHashMap<Path, ReentrantLock> LOCKS = new ConcurrentHashMap<>();
+    private static final Duration LOOK_AGAIN = Duration.ofMillis(200);
 
     private final Path root;
     private final Path folder;
@@ -71,28 +76,52 @@ final class HubCache {
         }
     }
 
+    Path root() {
+        return root;
+    }
+
     // ------------------------------------------------------------------------------------------------- writing
 
     Path blob(String etag) throws IOException {
         return Files.createDirectories(folder.resolve("blobs")).resolve(etag);
     }
 
-    /** Runs something that no other thread or process does at the same time for this blob. */
-    <T> T locked(String etag, Locked<T> work) throws IOException {
+    /**
+     * Runs something that no other thread or process does at the same time for this blob.
+     *
+     * @param waiting run now and then while another process does it
+     */
+    <T> T locked(String etag, Runnable waiting, Locked<T> work) throws IOException, InterruptedException {
         Path file = Files.createDirectories(root.resolve(".locks").resolve(repo.folder())).resolve(etag + ".lock");
         // A file lock is the process's: threads of this one have to wait for each other themselves.
         ReentrantLock here = LOCKS.computeIfAbsent(file.toAbsolutePath(), path -> new ReentrantLock());
-        here.lock();
-        try (FileChannel channel = FileChannel.open(file, StandardOpenOption.CREATE, StandardOpenOption.WRITE); var _ = channel.lock()) {
+        here.lockInterruptibly();
+        // The system drops the lock of a process that ends: a file that one left behind locks nobody out.
+        try (FileChannel channel = FileChannel.open(file, StandardOpenOption.CREATE, StandardOpenOption.WRITE, LinkOption.NOFOLLOW_LINKS)) {
+            while (!lock(channel, file)) {
+                waiting.run();
+                Thread.sleep(LOOK_AGAIN);
+            }
             return work.run();
         } finally {
             here.unlock();
         }
     }
 
+    /** Locks a file until its channel is closed; false if somebody else has locked it. */
+    private static boolean lock(FileChannel channel, Path file) throws IOException {
+        try {
+            return channel.tryLock() != null;
+        } catch (OverlappingFileLockException e) {
+            return false; // this library, loaded a second time in this JVM
+        } catch (IOException e) {
+            throw new FileSystemException(file.toString(), null, "it cannot be locked there: " + e.getMessage());
+        }
+    }
+
     /** Work that reads and writes files. */
     interface Locked<T> {
-        T run() throws IOException;
+        T run() throws IOException, InterruptedException;
     }
 
     /** Makes a blob a file of a snapshot. */
@@ -100,21 +129,30 @@ final class HubCache {
         Path file = folder.resolve("snapshots").resolve(commit).resolve(name);
         Files.createDirectories(file.getParent());
         Path part = file.resolveSibling("." + file.getFileName() + "." + Thread.currentThread().threadId() + ProcessHandle.current().pid() + ".part");
+        Files.deleteIfExists(part); // of a process that had the same number
         Files.createSymbolicLink(part, file.getParent().toAbsolutePath().relativize(blob.toAbsolutePath()));
         Files.move(part, file, java.nio.file.StandardCopyOption.ATOMIC_MOVE);
         return file;
     }
 
-    /** Remembers which commit the revision is. A revision that is a commit needs no reference. */
+    /** Remembers which commit the revision is, if it can: without, the next run asks again. A revision that is a commit needs no reference. */
     void refer(String commit) {
-        if (!commit.equals(repo.revision())) AtomicFile.write(folder.resolve("refs").resolve(repo.revision()), commit);
+        try {
+            if (!commit.equals(repo.revision())) AtomicFile.write(folder.resolve("refs").resolve(repo.revision()), commit);
+        } catch (InputException e) {
+            // a cache that is only read
+        }
     }
 
-    /** Remembers that a commit has no such file, so that nobody asks again. */
-    void markMissing(String commit, String name) throws IOException {
+    /** Remembers that a commit has no such file, so that nobody asks again; if it can. */
+    void markMissing(String commit, String name) {
         Path marker = folder.resolve(".no_exist").resolve(commit).resolve(name);
-        Files.createDirectories(marker.getParent());
-        if (!Files.exists(marker)) Files.createFile(marker);
+        try {
+            Files.createDirectories(marker.getParent());
+            if (!Files.exists(marker)) Files.createFile(marker);
+        } catch (IOException e) {
+            return; // a cache that is only read
+        }
         refer(commit);
     }
 }

@@ -3,29 +3,25 @@ package io.github.panascope.hub;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.OutputStream;
-import java.net.URI;
-import java.net.URLEncoder;
-import java.net.http.HttpClient;
-import java.net.http.HttpHeaders;
-import java.net.http.HttpRequest;
-import java.net.http.HttpResponse;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.FileSystemException;
 import java.nio.file.Files;
+import java.nio.file.LinkOption;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.nio.file.StandardOpenOption;
 import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
-import java.time.Duration;
-import java.util.ArrayList;
-import java.util.Arrays;
+import java.util.HashSet;
 import java.util.HexFormat;
-import java.util.List;
+import java.util.Map;
 import java.util.Optional;
-import java.util.concurrent.atomic.AtomicLong;
+import java.util.Set;
+import java.util.TreeMap;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
-import java.util.stream.Collectors;
+import okhttp3.HttpUrl;
+import okhttp3.Response;
 import tools.jackson.core.JacksonException;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.json.JsonMapper;
@@ -33,115 +29,104 @@ import tools.jackson.databind.json.JsonMapper;
 /**
  * Downloads from the hub into its cache: asks what a file is (a HEAD request that follows no redirect to other hosts), fetches what is
  * missing of it from wherever the hub points to, and checks length and checksum before it takes its place. What was cut is
- * resumed; a busy or failing server is asked again, as late as it says.
+ * resumed.
  */
 final class HubDownload {
-    private static final int MAX_REDIRECTS = 5;
     private static final int SHA256 = 64, GIT_BLOB = 40; // hexadecimal digits: of files in large storage, and of small ones
-    private static final Pattern NEXT = Pattern.compile("<([^>]+)>\\s*;\\s*rel=\"next\"");
+    private static final Pattern NEXT = Pattern.compile("<([^>]*)>[^<]*;\\s*rel\\s*=\\s*\"?next\\b", Pattern.CASE_INSENSITIVE);
+    private static final int MAX_LISTED = 100_000, MAX_PAGES = 1000, MAX_PAGE = 32 << 20;
 
-    /**
-     * How long to wait, and how often.
-     *
-     * @param attempts in a row without a byte gained
-     * @param first    the pause after the first one; it doubles
-     * @param longest  a pause that a server may ask for
-     * @param stall    without a byte, after which a connection counts as cut
-     */
-    record Patience(int attempts, Duration first, Duration longest, Duration stall) {
-        static final Patience DEFAULT = new Patience(5, Duration.ofSeconds(1), Duration.ofMinutes(5), Duration.ofSeconds(30));
-    }
-
-    private final URI endpoint;
-    private final String token;
-    private final EnvironmentProxy proxy;
-    private final Patience patience;
+    private final HubHttp http;
     private final Hub.Progress progress;
-    private volatile HttpClient client; // made when first needed: an offline run opens nothing
 
-    HubDownload(String endpoint, String token, EnvironmentProxy proxy, Patience patience) {
-        this(address(endpoint), token, proxy, patience, (file, done, total) -> {});
-    }
-
-    private HubDownload(URI endpoint, String token, EnvironmentProxy proxy, Patience patience, Hub.Progress progress) {
-        this.endpoint = endpoint;
-        this.token = token;
-        this.proxy = proxy;
-        this.patience = patience;
+    HubDownload(HubHttp http, Hub.Progress progress) {
+        this.http = http;
         this.progress = progress;
     }
 
-    private static URI address(String endpoint) {
-        try {
-            URI uri = URI.create(endpoint);
-            if (uri.getHost() == null || !(uri.getScheme().equals("http") || uri.getScheme().equals("https"))) throw new IllegalArgumentException("no host");
-            if (uri.getPort() > 65535) throw new IllegalArgumentException("no such port");
-            if (uri.getUserInfo() != null) throw new InputException("HF_ENDPOINT should hold no user and password, which would show up in messages; HF_TOKEN is for that.");
-            return uri;
-        } catch (IllegalArgumentException | NullPointerException e) {
-            throw new InputException("HF_ENDPOINT is not an address such as https://huggingface.co: '" + endpoint + "'.", e);
-        }
-    }
-
-    HubDownload reporting(Hub.Progress listener) {
-        return new HubDownload(endpoint, token, proxy, patience, listener);
-    }
-
-    HubDownload patient(Patience other) {
-        return new HubDownload(endpoint, token, proxy, other, progress);
-    }
-
-    /** What asking again does not mend. */
-    private static final class FinalException extends IOException {
+    /** The cache's disk is at fault, not the network. */
+    private static final class CacheException extends IOException {
         private static final long serialVersionUID = 1L;
 
-        FinalException(String message) {
-            super(message);
+        CacheException(IOException cause) {
+            super(InputException.reason(cause), cause);
         }
     }
 
     // ------------------------------------------------------------------------------------------------- what can be asked
 
     /** What the hub says of a file before it is fetched; size is -1 if it does not say. */
-    private record Description(String commit, String etag, long size, URI address) {}
+    private record Description(String commit, String etag, long size, HttpUrl address) {}
 
     /** Fetches one file into a repository's cache; empty if the repository has none of that name. */
     Optional<Path> fetch(HubRepo repo, String name, HubCache cache) {
+        HubHttp.Attempts attempts = http.attempts();
         try {
-            Optional<Description> there = describe(repo, name, cache);
+            Optional<Description> there = describe(repo, name, cache, attempts);
             if (there.isEmpty()) return Optional.empty();
-            Description file = there.get();
-            Path blob = cache.blob(file.etag);
-            if (!Files.exists(blob)) cache.locked(file.etag, () -> Files.exists(blob) ? blob : download(name, file, blob)); // perhaps another process was faster
-            Path linked = cache.link(file.commit, name, blob);
-            cache.refer(file.commit);
-            return Optional.of(linked);
+            attempts.answered();
+            return Optional.of(store(name, there.get(), cache, attempts));
         } catch (InterruptedException e) {
             Thread.currentThread().interrupt();
             throw new InputException("fetching " + name + " of " + repo + " was interrupted; what is here is kept, and the next run goes on from there.", e);
+        } catch (CacheException e) {
+            throw new InputException(name + " of " + repo + " cannot be stored in the hub cache " + cache.root() + " (" + e.getMessage()
+                    + "): make room or give access there, or name another folder in HF_HUB_CACHE; what is there already is kept.", e);
         } catch (IOException e) {
             throw unreachable(name + " of " + repo, e);
         }
     }
 
-    /** The names of a repository's files. */
-    List<String> list(HubRepo repo) {
-        String kind = repo.kind() == HubRepo.Kind.MODEL ? "models" : "datasets";
-        URI next = endpoint.resolve(endpoint.getRawPath() + "/api/" + kind + "/" + repo.id() + "/tree/" + encoded(repo.revision()) + "?recursive=true");
-        List<String> names = new ArrayList<>();
+    private Path store(String name, Description file, HubCache cache, HubHttp.Attempts attempts) throws IOException, InterruptedException {
         try {
-            while (next != null) {
-                HttpResponse<InputStream> response = withRetries("GET", next, -1, repo.toString());
-                try (InputStream body = response.body()) {
-                    requireFound(response, repo);
-                    for (JsonNode entry : JsonMapper.shared().readTree(body)) if ("file".equals(entry.path("type").asString(""))) names.add(entry.path("path").asString());
+            Path blob = cache.blob(file.etag);
+            if (!Files.exists(blob)) cache.locked(file.etag, () -> tell(name, part(blob), file.size), () -> fetched(name, file, blob, attempts));
+            Path linked = cache.link(file.commit, name, blob);
+            cache.refer(file.commit);
+            return linked;
+        } catch (FileSystemException e) {
+            throw new CacheException(e);
+        }
+    }
+
+    /** Perhaps another process was faster. */
+    private Path fetched(String name, Description file, Path blob, HubHttp.Attempts attempts) throws IOException, InterruptedException {
+        if (!Files.exists(blob)) return download(name, file, blob, attempts);
+        tell(name, blob, Files.size(blob));
+        return blob;
+    }
+
+    private void tell(String name, Path file, long total) {
+        try {
+            progress.update(name, Files.exists(file) ? Files.size(file) : 0, total);
+        } catch (IOException e) {
+            // just moved to its place
+        }
+    }
+
+    private static Path part(Path blob) {
+        return blob.resolveSibling(blob.getFileName() + ".panascope.incomplete");
+    }
+
+    /** The names of a repository's files, and how many bytes each has; -1 where the hub does not say. */
+    Map<String, Long> list(HubRepo repo) {
+        HttpUrl first = http.address().addPathSegments("api/" + (repo.kind() == HubRepo.Kind.MODEL ? "models/" : "datasets/") + repo.id() + "/tree").addPathSegment(repo.revision())
+                .addQueryParameter("recursive", "true").build();
+        Map<String, Long> files = new TreeMap<>();
+        HubHttp.Attempts attempts = http.attempts();
+        Set<HttpUrl> seen = new HashSet<>();
+        try {
+            for (HttpUrl next = first; next != null;) {
+                if (!seen.add(next) || seen.size() > MAX_PAGES) throw new HubHttp.FinalException("its list of files has no end");
+                next = page(repo, next, files, attempts);
+                if (files.size() > MAX_LISTED) {
+                    throw new InputException(repo + " has more than " + MAX_LISTED + " files, which are not listed here: download those you want by other means, "
+                            + "and give the folder that they are in.");
                 }
-                Matcher link = NEXT.matcher(response.headers().firstValue("Link").orElse(""));
-                next = link.find() ? response.uri().resolve(link.group(1)) : null;
             }
-            return names;
+            return files;
         } catch (JacksonException e) {
-            throw new InputException("the hub's list of the files of " + repo + " is not JSON.", e);
+            throw new InputException("the hub's list of the files of " + repo + " is not what a hub sends.", e);
         } catch (InterruptedException e) {
             Thread.currentThread().interrupt();
             throw new InputException("listing " + repo + " was interrupted.", e);
@@ -150,70 +135,93 @@ final class HubDownload {
         }
     }
 
-    private Optional<Description> describe(HubRepo repo, String name, HubCache cache) throws IOException, InterruptedException {
-        String path = Arrays.stream(name.split("/")).map(HubDownload::encoded).collect(Collectors.joining("/"));
-        URI address = endpoint.resolve(endpoint.getRawPath() + "/" + repo.path() + "/resolve/" + encoded(repo.revision()) + "/" + path);
-        HttpResponse<InputStream> response = withRetries("HEAD", address, -1, repo.toString());
-        response.body().close();
-        HttpHeaders headers = response.headers();
-        Optional<String> commit = headers.firstValue("X-Repo-Commit").filter(HubCache::isCommit);
-        if (response.statusCode() == 404 && headers.firstValue("X-Error-Code").filter("EntryNotFound"::equals).isPresent()) {
-            if (commit.isPresent()) cache.markMissing(commit.get(), name);
-            return Optional.empty();
+    /** Adds a page of a list; the address of the next one, or null. */
+    private HttpUrl page(HubRepo repo, HttpUrl address, Map<String, Long> files, HubHttp.Attempts attempts) throws IOException, InterruptedException {
+        while (true) {
+            try (Response response = http.ask("GET", address, 0, repo.toString(), attempts)) {
+                requireFound(response, repo);
+                byte[] page = http.body(response).readNBytes(MAX_PAGE);
+                if (page.length == MAX_PAGE) throw new HubHttp.FinalException("its list of files has more than " + MAX_PAGE + " bytes a page");
+                JsonNode entries = JsonMapper.shared().readTree(page);
+                if (!entries.isArray()) throw noHub("its list of files is none");
+                for (JsonNode entry : entries) {
+                    if ("file".equals(entry.path("type").asString(""))) files.put(entry.path("path").stringValue(), entry.path("size").asLong(-1));
+                }
+                attempts.answered();
+                Matcher link = NEXT.matcher(String.join(", ", response.headers("Link")));
+                return link.find() ? http.target(response.request().url(), link.group(1), repo.toString()) : null;
+            } catch (IOException e) {
+                attempts.failed(e, null);
+            }
         }
-        if (response.statusCode() / 100 != 3) requireFound(response, repo);
-        String etag = headers.firstValue("X-Linked-Etag").or(() -> headers.firstValue("ETag")).map(tag -> tag.replaceFirst("^W/", "").replace("\"", "")).filter(tag -> tag.matches("[0-9A-Za-z_.-]{1,128}") && !tag.startsWith("."))
-                .orElseThrow(() -> new IOException("it does not answer as a hub does: no ETag"));
-        long size = headers.firstValueAsLong("X-Linked-Size").orElse(response.statusCode() == 200 ? headers.firstValueAsLong("Content-Length").orElse(-1) : -1);
-        return Optional.of(new Description(commit.orElseThrow(() -> new IOException("it does not answer as a hub does: no X-Repo-Commit")), etag, size, response.uri()));
     }
 
-    private void requireFound(HttpResponse<?> response, HubRepo repo) {
-        int status = response.statusCode();
+    private Optional<Description> describe(HubRepo repo, String name, HubCache cache, HubHttp.Attempts attempts) throws IOException, InterruptedException {
+        HttpUrl address = http.address().addPathSegments(repo.path() + "/resolve").addPathSegment(repo.revision()).build();
+        HttpUrl.Builder file = address.newBuilder();
+        for (String part : name.split("/")) file.addPathSegment(part);
+        try (Response response = http.ask("HEAD", file.build(), 0, repo.toString(), attempts)) {
+            Optional<String> commit = Optional.ofNullable(response.header("X-Repo-Commit")).filter(HubCache::isCommit);
+            if (response.code() == 404 && "EntryNotFound".equals(response.header("X-Error-Code"))) {
+                commit.ifPresent(known -> cache.markMissing(known, name));
+                return Optional.empty();
+            }
+            if (response.code() / 100 != 3) requireFound(response, repo);
+            String etag = Optional.ofNullable(response.header("X-Linked-Etag", response.header("ETag"))).map(tag -> tag.replaceFirst("^W/", "").replace("\"", ""))
+                    .filter(tag -> tag.matches("[0-9A-Za-z_.-]{1,128}") && !tag.startsWith(".")).orElseThrow(() -> noHub("no ETag"));
+            long size = HubHttp.length(response, "X-Linked-Size");
+            if (size < 0 && response.code() == 200 && !HubHttp.isEncoded(response)) size = HubHttp.length(response, "Content-Length");
+            return Optional.of(new Description(commit.orElseThrow(() -> noHub("no X-Repo-Commit")), etag, size, response.request().url()));
+        }
+    }
+
+    private static HubHttp.FinalException noHub(String why) {
+        return new HubHttp.FinalException("it does not answer as a hub does: " + why);
+    }
+
+    private void requireFound(Response response, HubRepo repo) {
+        int status = response.code();
         if (status == 200) return;
-        String code = response.headers().firstValue("X-Error-Code").orElse("");
+        String code = response.header("X-Error-Code", "");
         String reason = switch (status) {
-            case 401, 403 -> code.equals("GatedRepo") ? "its owner wants to be asked for access on its page" + (token == null ? ", and HF_TOKEN is not set" : "")
-                    : token == null ? "it is private, gated or does not exist: set HF_TOKEN" : "HF_TOKEN gives no access to it";
+            case 401, 403 -> code.equals("GatedRepo") ? "its owner wants to be asked for access on its page" + (http.hasToken() ? "" : ", and HF_TOKEN is not set")
+                    : http.hasToken() ? "HF_TOKEN gives no access to it" : "it is private, gated or does not exist: set HF_TOKEN";
             case 404 -> code.equals("RevisionNotFound") ? "it has no revision '" + repo.revision() + "'" : "it does not exist";
             case 429 -> "too many requests: wait a while, or set HF_TOKEN";
             default -> "the hub answered with status " + status;
         };
-        throw new InputException(repo + " cannot be fetched from " + endpoint + ": " + reason + ".");
+        throw new InputException(repo + " cannot be fetched from " + http + ": " + reason + ".");
     }
 
     private InputException unreachable(String what, IOException e) {
         String why = e.getMessage() == null ? e.getClass().getSimpleName() : e.getMessage();
-        return new InputException(what + " cannot be fetched from " + endpoint + " (" + why + "): check the network and HF_ENDPOINT, or give a file or folder on this machine.", e);
+        return new InputException(what + " cannot be fetched from " + http + " (" + why + "): check the network and HF_ENDPOINT, or give a file or folder on this machine.", e);
     }
 
     // ------------------------------------------------------------------------------------------------- the bytes
 
     /** Fetches a file's bytes, going on from where an earlier attempt was cut, and moves them into their place. */
-    private Path download(String name, Description file, Path blob) throws IOException {
-        Path part = blob.resolveSibling(blob.getFileName() + ".panascope.incomplete");
-        try {
-            boolean resumed = Files.exists(part);
-            fetchAll(name, file, part);
-            String wrong = wrong(file, part);
-            if (wrong != null && resumed) { // the older part may be to blame
-                Files.delete(part);
-                fetchAll(name, file, part);
-                wrong = wrong(file, part);
-            }
-            if (wrong != null) {
-                Files.delete(part);
-                throw new IOException("the download is damaged: " + wrong);
-            }
-            return Files.move(part, blob, StandardCopyOption.ATOMIC_MOVE);
-        } catch (InterruptedException e) {
-            Thread.currentThread().interrupt();
-            throw new IOException("interrupted; what is here is kept, and the next run goes on from there", e);
+    private Path download(String name, Description file, Path blob, HubHttp.Attempts attempts) throws IOException, InterruptedException {
+        Path part = part(blob);
+        if (Files.exists(part, LinkOption.NOFOLLOW_LINKS) && !Files.isRegularFile(part, LinkOption.NOFOLLOW_LINKS)) {
+            throw new CacheException(new IOException(part.getFileName() + " there is a link or a folder, and should be a file: remove it"));
         }
+        boolean resumed = Files.exists(part);
+        fetchAll(name, file, part, attempts);
+        String wrong = wrong(file, part);
+        if (wrong != null && resumed) { // the older part may be to blame
+            Files.delete(part);
+            fetchAll(name, file, part, attempts);
+            wrong = wrong(file, part);
+        }
+        if (wrong != null) {
+            Files.delete(part);
+            throw new IOException("the download is damaged: " + wrong);
+        }
+        return Files.move(part, blob, StandardCopyOption.ATOMIC_MOVE);
     }
 
-    private void fetchAll(String name, Description file, Path part) throws IOException, InterruptedException {
-        int failures = 0;
+    private void fetchAll(String name, Description file, Path part, HubHttp.Attempts attempts) throws IOException, InterruptedException {
         while (true) {
             long have = Files.exists(part) ? Files.size(part) : 0;
             if (file.size >= 0 && have > file.size) {
@@ -224,84 +232,81 @@ final class HubDownload {
             if (have == file.size && have > 0) return;
             IOException cut;
             try {
-                if (fetchRest(name, file, part, have)) {
+                if (fetchRest(name, file, part, have, attempts)) {
                     progress.update(name, Files.size(part), Files.size(part));
                     return;
                 }
                 cut = new IOException("the server ended the download early");
-            } catch (FinalException e) {
-                throw e;
+            } catch (CacheException | FileSystemException e) {
+                throw e; // not the network's fault
             } catch (IOException e) {
                 cut = e;
             }
-            failures = Files.exists(part) && Files.size(part) > have ? 1 : failures + 1;
-            if (failures >= patience.attempts) {
-                long kept = Files.exists(part) ? Files.size(part) : 0;
-                throw new IOException((cut.getMessage() == null ? cut.toString() : cut.getMessage()) + (kept > 0 ? "; " + kept + " bytes are kept, and the next run goes on from there" : ""), cut);
+            long kept = Files.exists(part) ? Files.size(part) : 0;
+            attempts.gained(kept - have);
+            try {
+                attempts.failed(cut, null);
+            } catch (IOException e) {
+                if (kept == 0) throw e;
+                throw new IOException((e.getMessage() == null ? e.toString() : e.getMessage()) + "; " + kept + " bytes are kept, and the next run goes on from there", e);
             }
-            pause(patience.first.multipliedBy(1L << Math.min(failures - 1, 10)));
         }
     }
 
     /** One request for what is missing; whether the file is whole now. */
-    private boolean fetchRest(String name, Description file, Path part, long have) throws IOException, InterruptedException {
-        HttpResponse<InputStream> response = withRetries("GET", file.address, have, name);
-        try (InputStream body = response.body()) {
-            int status = response.statusCode();
+    private boolean fetchRest(String name, Description file, Path part, long have, HubHttp.Attempts attempts) throws IOException, InterruptedException {
+        try (Response response = http.ask("GET", file.address, have, name, attempts)) {
+            int status = response.code();
             if (status == 416) { // nothing after what is here: the part is whole, or not of this file
                 if (have == file.size || file.size < 0) return true;
                 Files.deleteIfExists(part);
                 return false;
             }
+            if (status / 100 == 4) throw new HubHttp.FinalException("the server answered with status " + status);
             if (status != 200 && status != 206) throw new IOException("the server answered with status " + status);
-            boolean append = status == 206 && response.headers().firstValue("Content-Range").orElse("").startsWith("bytes " + have + "-");
+            boolean append = status == 206 && response.header("Content-Range", "").startsWith("bytes " + have + "-");
+            if (status == 206 && HubHttp.isEncoded(response)) { // a part of something else than the file: from the beginning, then
+                Files.deleteIfExists(part);
+                return false;
+            }
             if (status == 206 && !append) throw new IOException("the server sent another range than it was asked for");
-            long expected = response.headers().firstValueAsLong("Content-Length").orElse(-1);
+            long expected = HubHttp.isEncoded(response) ? -1 : HubHttp.length(response, "Content-Length");
             long end = file.size >= 0 ? file.size : expected >= 0 ? expected + (append ? have : 0) : Long.MAX_VALUE;
-            try (OutputStream out = Files.newOutputStream(part, StandardOpenOption.CREATE, StandardOpenOption.WRITE, append ? StandardOpenOption.APPEND : StandardOpenOption.TRUNCATE_EXISTING)) {
-                long done = copy(name, body, out, append ? have : 0, end, file.size);
+            try (OutputStream out = open(part, append)) {
+                long done = copy(name, http.body(response), out, append ? have : 0, end, file.size);
                 return end == Long.MAX_VALUE || done == end;
             }
         }
     }
 
-    /** Copies until the end or until no byte came for too long; never more than what was announced. */
+    /** A link would lead to somebody else's file. */
+    private static OutputStream open(Path part, boolean append) throws IOException {
+        StandardOpenOption where = append ? StandardOpenOption.APPEND : StandardOpenOption.TRUNCATE_EXISTING;
+        return Files.newOutputStream(part, StandardOpenOption.CREATE, StandardOpenOption.WRITE, LinkOption.NOFOLLOW_LINKS, where);
+    }
+
+    /** Copies until the end; never more than what was announced. */
     private long copy(String name, InputStream body, OutputStream out, long start, long end, long total) throws IOException {
-        AtomicLong last = new AtomicLong(System.nanoTime());
-        Thread watch = Thread.ofVirtual().start(() -> {
+        byte[] buffer = new byte[1 << 16];
+        long done = start;
+        for (int read; (read = body.read(buffer)) >= 0;) {
+            if (done + read > end) throw new HubHttp.FinalException("the server sent more than the " + end + " bytes that it announced");
             try {
-                while (true) {
-                    Thread.sleep(Math.max(1, patience.stall.toMillis() / 4));
-                    if (System.nanoTime() - last.get() > patience.stall.toNanos()) {
-                        body.close(); // wakes the reader with an exception
-                        return;
-                    }
-                }
-            } catch (InterruptedException | IOException e) {
-                // the copy is over
-            }
-        });
-        try {
-            byte[] buffer = new byte[1 << 16];
-            long done = start;
-            for (int read; (read = body.read(buffer)) >= 0;) {
-                last.set(System.nanoTime());
-                if (done + read > end) throw new IOException("the server sent more than the " + end + " bytes that it announced");
                 out.write(buffer, 0, read);
-                done += read;
-                progress.update(name, done, total);
+            } catch (IOException e) {
+                throw new CacheException(e); // a full disk, which asking again does not mend
             }
-            return done;
-        } finally {
-            watch.interrupt();
+            done += read;
+            progress.update(name, done, total);
         }
+        return done;
     }
 
     /** What is wrong with a finished download, or null. An ETag of 64 digits is a SHA-256, one of 40 git's name of a blob. */
     private static String wrong(Description file, Path part) throws IOException {
         long size = Files.size(part);
         if (file.size >= 0 && size != file.size) return "it has " + size + " bytes and should have " + file.size;
-        if (!file.etag.matches("[0-9a-f]{" + GIT_BLOB + "}|[0-9a-f]{" + SHA256 + "}")) return null;
+        if (!file.etag.matches("[0-9a-fA-F]{" + GIT_BLOB + "}|[0-9a-fA-F]{" + SHA256 + "}")) return null;
         boolean sha256 = file.etag.length() == SHA256;
         try (InputStream in = Files.newInputStream(part)) {
             MessageDigest digest = MessageDigest.getInstance(sha256 ? "SHA-256" : "SHA-1");
@@ -309,94 +314,9 @@ final class HubDownload {
             byte[] buffer = new byte[1 << 16];
             for (int read; (read = in.read(buffer)) >= 0;) digest.update(buffer, 0, read);
             String found = HexFormat.of().formatHex(digest.digest());
-            return found.equals(file.etag) ? null : "its " + (sha256 ? "SHA-256" : "git checksum") + " is " + found + " and should be " + file.etag;
+            return found.equalsIgnoreCase(file.etag) ? null : "its " + (sha256 ? "SHA-256" : "git checksum") + " is " + found + " and should be " + file.etag;
         } catch (NoSuchAlgorithmException e) {
             throw new IllegalStateException("every JDK has SHA-256 and SHA-1", e);
         }
-    }
-
-    // ------------------------------------------------------------------------------------------------- requests
-
-    /** Asks, and asks again where the server is busy or the connection fails. */
-    private HttpResponse<InputStream> withRetries(String method, URI address, long from, String what) throws IOException, InterruptedException {
-        for (int attempt = 1;; attempt++) {
-            Duration wait = patience.first.multipliedBy(1L << Math.min(attempt - 1, 10));
-            try {
-                HttpResponse<InputStream> response = follow(method, address, from, what);
-                int status = response.statusCode();
-                if (status != 429 && status != 408 && status / 100 != 5 || attempt >= patience.attempts) return response;
-                wait = retryAfter(response.headers()).orElse(wait);
-                response.body().close();
-            } catch (FinalException e) {
-                throw e;
-            } catch (IOException e) {
-                if (attempt >= patience.attempts || e instanceof java.net.ConnectException && attempt >= 2) throw e; // nobody is there
-            }
-            pause(wait.compareTo(patience.longest) > 0 ? patience.longest : wait);
-        }
-    }
-
-    /** Seconds, or a date. */
-    private static Optional<Duration> retryAfter(HttpHeaders headers) {
-        return headers.firstValue("Retry-After").map(String::strip).flatMap(value -> {
-            try {
-                if (value.matches("\\d{1,6}")) return Optional.of(Duration.ofSeconds(Long.parseLong(value)));
-                Duration until = Duration.between(java.time.Instant.now(), java.time.ZonedDateTime.parse(value, java.time.format.DateTimeFormatter.RFC_1123_DATE_TIME));
-                return Optional.of(until.isNegative() ? Duration.ZERO : until);
-            } catch (java.time.DateTimeException e) {
-                return Optional.empty();
-            }
-        });
-    }
-
-    /** One request and its redirects. A HEAD request stays on the hub: where it points away, that answer says all. */
-    private HttpResponse<InputStream> follow(String method, URI address, long from, String what) throws IOException, InterruptedException {
-        URI at = address;
-        for (int hop = 0; hop <= MAX_REDIRECTS; hop++) {
-            HttpRequest.Builder request = HttpRequest.newBuilder(at).timeout(patience.stall).header("User-Agent", "panascope").method(method, HttpRequest.BodyPublishers.noBody());
-            if (from > 0) request.header("Range", "bytes=" + from + "-");
-            if (token != null && isHub(at)) request.header("Authorization", authorization()); // never to a host that the hub redirects to
-            HttpResponse<InputStream> response = client().send(request.build(), HttpResponse.BodyHandlers.ofInputStream());
-            if (response.statusCode() / 100 != 3 || response.statusCode() == 304) return response;
-            URI target = at.resolve(response.headers().firstValue("Location").orElseThrow(() -> new FinalException("a redirect without a target, asking for " + what)));
-            if (method.equals("HEAD") && !isHub(target)) return response;
-            response.body().close();
-            if (!"http".equals(target.getScheme()) && !"https".equals(target.getScheme()) || target.getHost() == null || at.getScheme().equals("https") && target.getScheme().equals("http")) {
-                throw new FinalException("a redirect from " + at.getScheme() + " to " + target.getScheme() + ", asking for " + what + "; refused");
-            }
-            at = target;
-        }
-        throw new FinalException("more than " + MAX_REDIRECTS + " redirects, asking for " + what);
-    }
-
-    private String authorization() throws IOException {
-        if (!token.chars().allMatch(c -> c > ' ' && c < 127)) throw new InputException("HF_TOKEN holds characters that no token has.");
-        return "Bearer " + token;
-    }
-
-    private boolean isHub(URI address) {
-        return endpoint.getScheme().equals(address.getScheme()) && endpoint.getAuthority().equals(address.getAuthority());
-    }
-
-    private HttpClient client() {
-        if (client == null) {
-            synchronized (this) {
-                if (client == null) {
-                    HttpClient.Builder builder = HttpClient.newBuilder().connectTimeout(Duration.ofSeconds(10)).followRedirects(HttpClient.Redirect.NEVER).proxy(proxy);
-                    // With one, the client wants every 401 to say how to authenticate, and the hub's does not.
-                    proxy.authenticator().ifPresent(builder::authenticator);
-                    client = builder.build();
-                }
-            }
-        }
-        return client;
-    }
-
-    private void pause(Duration time) throws InterruptedException {
-        Thread.sleep(time);
-    }
-
-    private static String encoded(String part) {
-        return URLEncoder.encode(part, StandardCharsets.UTF_8).replace("+", "%20");
     }
 }

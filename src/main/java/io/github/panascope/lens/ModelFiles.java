@@ -15,6 +15,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.function.Function;
+import java.util.function.Supplier;
 import java.util.stream.Stream;
 
 /**
@@ -65,13 +66,15 @@ record ModelFiles(Path config, Path weights, Map<String, Path> shards, List<Path
         if (Files.isRegularFile(path)) return inFolder(path.toAbsolutePath().getParent(), path.getFileName().toString());
         if (Files.isDirectory(path)) return inFolder(path, null);
         HubRepo repo = HubRepo.model(hubId(name));
-        return of(names -> hub.files(repo, names), file -> hub.optionalFile(repo, file), null, repo.toString());
+        return of(names -> hub.files(repo, names), file -> hub.optionalFile(repo, file), () -> hub.firstFile(repo, WEIGHTS));
     }
 
     private static ModelFiles inFolder(Path folder, String weights) {
         Function<String, Optional<Path>> optional = name -> Optional.of(folder.resolve(name)).filter(Files::exists);
-        return of(names -> names.stream().map(name -> optional.apply(name).orElseThrow(() -> new InputException("model folder " + folder + " has no " + name + "."))).toList(),
-                optional, weights, "model folder " + folder);
+        Function<String, Path> file = name -> optional.apply(name).orElseThrow(() -> new InputException("model folder " + folder + " has no " + name + "."));
+        Supplier<Path> first = () -> WEIGHTS.stream().map(optional).flatMap(Optional::stream).findFirst()
+                .orElseThrow(() -> new InputException("model folder " + folder + " has none of " + String.join(", ", WEIGHTS) + "."));
+        return of(names -> names.stream().map(file).toList(), optional, weights == null ? first : () -> file.apply(weights));
     }
 
     private static String hubId(String name) {
@@ -83,10 +86,9 @@ record ModelFiles(Path config, Path weights, Map<String, Path> shards, List<Path
                 + " Known: gpt2-small, gpt2-medium, gpt2-large, gpt2-xl, distilgpt2, stanford-crfm's, and any OWNER/NAME on the hub.");
     }
 
-    private static ModelFiles of(Function<List<String>, List<Path>> required, Function<String, Optional<Path>> optional, String weights, String where) {
+    private static ModelFiles of(Function<List<String>, List<Path>> required, Function<String, Optional<Path>> optional, Supplier<Path> weights) {
         Path config = required.apply(List.of("config.json")).getFirst();
-        Path found = weights != null ? required.apply(List.of(weights)).getFirst() : WEIGHTS.stream().map(optional).flatMap(Optional::stream).findFirst()
-                .orElseThrow(() -> new InputException(where + " has none of " + String.join(", ", WEIGHTS) + "."));
+        Path found = weights.get();
         List<Path> vocabulary = new ArrayList<>();
         Optional<Path> vocab = optional.apply("vocab.json");
         Optional<Path> merges = vocab.flatMap(there -> optional.apply("merges.txt"));
