@@ -12,7 +12,7 @@ header=../native/include/psc.h package=io.github.panascope.bindings
 {
   sed -nE 's/^#define (PSC_[A-Z0-9_]+) [0-9].*/--include-constant \1/p' "$header"
   sed -nE 's/^PSC_API .*[ *](psc_[a-z0-9_]+)\(.*/--include-function \1/p' "$header"
-  sed -nE 's/^typedef struct (psc_tensor_info|psc_value) .*/--include-struct \1/p' "$header"
+  sed -nE 's/^typedef struct (psc_tensor_info|psc_value|psc_call) .*/--include-struct \1/p' "$header"
   sed -nE 's/^typedef .*\(\*(psc_[a-z_]+)\)\(.*/--include-typedef \1/p' "$header"
 } > includes.txt
 

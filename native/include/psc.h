@@ -4,7 +4,8 @@
  * Rules that hold for every function here:
  *   - A function that can fail returns a status, PSC_OK or one PSC_ERR_ code, and writes its results through trailing
  *     out pointers, which it first sets to NULL or zero. psc_last_error() then holds one sentence, for this thread.
- *   - No C++ exception and no thread state (grad mode, hooks, optimiser switches) outlives a call.
+ *   - No C++ exception and no thread state (grad mode, hooks, optimiser switches) outlives a call, but for psc_last_error's
+ *     sentence and texts, which are to be read at once: a caller's thread may be another one of the system's at its next call.
  *   - Handles are opaque. Each PSC_OUT_OWNED handle is freed once, by the matching psc_*_free; freeing NULL does nothing.
  *   - Text is UTF-8, NUL-terminated. Sizes and strides count elements.
  *   - Any thread may call; one handle must not be used by two threads at once unless both only read it.
@@ -46,7 +47,7 @@ PSC_API PSC_STATIC const char *psc_last_error(void);
 
 /* -------------------------------------------------------------------------------------------------------- runtime */
 
-#define PSC_ABI_VERSION 5
+#define PSC_ABI_VERSION 6
 
 #define PSC_KIND_TENSOR 0
 #define PSC_KIND_MODULE 1
@@ -75,12 +76,6 @@ PSC_API int32_t psc_threads_set(int32_t threads);
 
 /* Seeds libtorch's default generators. */
 PSC_API int32_t psc_seed(int64_t seed);
-
-/* Begins to add up, for this thread, what libtorch's allocators are asked for during calls of this header; psc_memory_watched ends it. */
-PSC_API int32_t psc_memory_watch(void);
-
-/* Since psc_memory_watch: bytes that were allocated, and the most that were in use at once of these. */
-PSC_API int32_t psc_memory_watched(PSC_OUT int64_t *allocated, PSC_OUT int64_t *peak);
 
 /* Handles of a PSC_KIND_ that were handed out and not freed; -1 for an unknown kind. */
 PSC_API int64_t psc_live_handles(int32_t kind);
@@ -125,6 +120,10 @@ typedef struct psc_tensor psc_tensor;
 
 #define PSC_MAX_RANK 12
 
+#define PSC_MEMORY_PLAIN 0 /* its elements are at its address, as its strides say */
+#define PSC_MEMORY_LAZY 1  /* its elements have to be worked out of what is there: they are negated, conjugated, or zeros without memory */
+#define PSC_MEMORY_NONE 2  /* it has no elements in rows: sparse, quantized, or of a layout of oneDNN's */
+
 typedef struct psc_tensor_info {
   int32_t dtype;
   int32_t device_type;
@@ -132,9 +131,10 @@ typedef struct psc_tensor_info {
   int32_t rank;
   int32_t contiguous;   /* 1 if row-major without gaps */
   int32_t inference;    /* 1 if made in inference mode: such a tensor must never reach a user */
+  int32_t memory;       /* a PSC_MEMORY_ */
   int64_t elements;
   int64_t bytes;
-  int64_t address;      /* of the first element, on its device */
+  int64_t address;      /* of the first element, on its device; 0 if its memory is not plain */
   int64_t sizes[PSC_MAX_RANK];
   int64_t strides[PSC_MAX_RANK];
 } psc_tensor_info;
@@ -152,6 +152,9 @@ PSC_API int32_t psc_tensor_alias(PSC_BORROWED const psc_tensor *tensor, PSC_OUT_
 
 /* All that can be said of a tensor without looking at its data. */
 PSC_API int32_t psc_tensor_describe(PSC_BORROWED const psc_tensor *tensor, PSC_OUT psc_tensor_info *info);
+
+/* The same elements as a row-major CPU tensor of some dtype, of plain memory; shared, not copied, where the tensor is that already. */
+PSC_API int32_t psc_tensor_host(PSC_BORROWED const psc_tensor *tensor, int32_t dtype, PSC_OUT_OWNED psc_tensor **out);
 
 PSC_API void psc_tensor_free(PSC_CONSUMED psc_tensor *tensor);
 
@@ -194,16 +197,28 @@ typedef struct psc_value {
 
 typedef struct psc_op psc_op;
 
-/* An operator of libtorch's dispatcher, such as "aten::add" with overload "Tensor". */
+/* An operator of libtorch's dispatcher, such as "aten::add" with overload "Tensor". Those that would end the process where arguments do not fit are refused. */
 PSC_API int32_t psc_op_find(PSC_BORROWED const char *name, PSC_BORROWED const char *overload,
                             PSC_OUT PSC_STATIC const psc_op **out);
 
 /* Its schema, as libtorch writes it. */
 PSC_API int32_t psc_op_schema(PSC_BORROWED const psc_op *op, PSC_OUT const char **text);
 
-/* Calls it, without gradients unless psc_grad_enable said otherwise. Arguments left off at the end take the schema's defaults. Tensors among the results are
-   owned by the caller; a list or tuple of results is laid out flat. Too small a capacity is an error, and frees all. */
-PSC_API int32_t psc_op_call(PSC_BORROWED const psc_op *op, PSC_BORROWED const psc_value *args, int32_t count,
+/* The names of all operators that psc_op_find gives, one a line, each with its overload after a dot. */
+PSC_API int32_t psc_op_names(PSC_OUT const char **text);
+
+/* How to call, and what was seen meanwhile. */
+typedef struct psc_call {
+  int32_t gradients; /* 1 to keep what gradients need */
+  int32_t watch;     /* 1 to add up what libtorch's allocators are asked for on this thread, calls out of hooks included */
+  int64_t allocated; /* bytes, if watched */
+  int64_t peak;      /* the most of these that were in use at once */
+} psc_call;
+
+/* Calls it. Arguments left off at the end take the schema's defaults. Tensors among the results are owned by the caller; a list or tuple of results is laid
+   out flat. Too small a capacity is an error, and frees all. So is an operator that would give an argument another shape or other memory: the caller may know
+   the ones it had. */
+PSC_API int32_t psc_op_call(PSC_BORROWED const psc_op *op, PSC_BORROWED psc_call *call, PSC_BORROWED const psc_value *args, int32_t count,
                             PSC_OUT_OWNED psc_value *results, int32_t capacity, PSC_OUT int32_t *result_count);
 
 /* --------------------------------------------------------------------------------------------------------- module */
@@ -241,10 +256,10 @@ PSC_API int32_t psc_module_parameter(PSC_BORROWED const psc_module *module, PSC_
 /* Names of all parameters, submodules' included, one a line. */
 PSC_API int32_t psc_module_parameter_names(PSC_BORROWED const psc_module *module, PSC_OUT const char **text);
 
-/* Calls a method, without gradients unless psc_grad_enable said otherwise. `hooks` may be NULL: then no hook point reports. Results as for psc_op_call. */
+/* Calls a method. `hooks` may be NULL: then no hook point reports. The rest as for psc_op_call. */
 PSC_API int32_t psc_module_call(PSC_BORROWED const psc_module *module, PSC_BORROWED const char *method,
-                                PSC_BORROWED const psc_hooks *hooks, PSC_BORROWED const psc_value *args, int32_t count,
-                                PSC_OUT_OWNED psc_value *results, int32_t capacity, PSC_OUT int32_t *result_count);
+                                PSC_BORROWED const psc_hooks *hooks, PSC_BORROWED psc_call *call, PSC_BORROWED const psc_value *args,
+                                int32_t count, PSC_OUT_OWNED psc_value *results, int32_t capacity, PSC_OUT int32_t *result_count);
 
 /* Writes a .pt file, with `metadata` beside the code; loads one, with "" for absent metadata. */
 PSC_API int32_t psc_module_save(PSC_BORROWED const psc_module *module, PSC_BORROWED const char *path,
@@ -255,9 +270,6 @@ PSC_API int32_t psc_module_load(PSC_BORROWED const char *path, int32_t device_ty
 PSC_API void psc_module_free(PSC_CONSUMED psc_module *module);
 
 /* ------------------------------------------------------------------------------------------------------- gradient */
-
-/* Whether this thread's calls keep what gradients need. Off until it is switched on; *former is what to put back. */
-PSC_API int32_t psc_grad_enable(int32_t enabled, PSC_OUT int32_t *former);
 
 /* The same memory cut off from how it came about, as something that gradients can be asked of. */
 PSC_API int32_t psc_grad_leaf(PSC_BORROWED const psc_tensor *tensor, PSC_OUT_OWNED psc_tensor **out);

@@ -44,6 +44,7 @@ static_assert(sizeof(ArrowSchema) == 72 && sizeof(ArrowArray) == 80, "the sizes 
 
 // Whether the tensor itself can keep its memory: memory of psc_tensor_wrap has nobody who would free it.
 void require_owned(const at::Tensor &tensor) {
+  psc::require_plain(tensor, "another library");
   const auto &data = tensor.storage().data_ptr();
   TORCH_CHECK(tensor.numel() == 0 || (data.get_deleter() != nullptr && data.get_context() != nullptr),
               "this tensor's memory belongs to somebody else, who may free it while the other library uses it: give it a copy() instead");

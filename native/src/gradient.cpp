@@ -1,18 +1,15 @@
-// Section "gradient" of psc.h: switching gradients on for a thread, and asking for them.
-#include "gradient.h"
-
+// Section "gradient" of psc.h: asking for gradients.
 #include "guard.h"
 #include "handles.h"
 
 #include <c10/core/AutogradState.h>
+#include <c10/core/GradMode.h>
 #include <torch/csrc/autograd/autograd.h>
 
 #include <memory>
 #include <vector>
 
 namespace {
-thread_local bool enabled_here = false;
-
 // For the length of a call.
 class CallersThread {
  public:
@@ -26,15 +23,7 @@ class CallersThread {
   const bool former_;
 };
 
-}
-
-bool psc::gradients_enabled() { return enabled_here; }
-
-int32_t psc_grad_enable(int32_t enabled, int32_t *former) {
-  *former = enabled_here ? 1 : 0;
-  enabled_here = enabled != 0;
-  return PSC_OK;
-}
+}  // namespace
 
 int32_t psc_grad_leaf(const psc_tensor *tensor, psc_tensor **out) {
   *out = nullptr;

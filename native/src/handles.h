@@ -22,6 +22,15 @@ struct Counted {
   Counted &operator=(const Counted &) = delete;
 };
 
+// Whether the elements are in memory as they are read: a PSC_MEMORY_.
+int32_t memory_of(const at::Tensor &tensor);
+
+// The same, row-major and in memory as it is read; shared where it is that already.
+at::Tensor plain(const at::Tensor &tensor);
+
+// Complains unless it is; `what` would share the memory.
+void require_plain(const at::Tensor &tensor, const char *what);
+
 at::ScalarType scalar_type(int32_t dtype);
 int32_t dtype_code(at::ScalarType type);
 c10::Device device(int32_t type, int32_t index);
@@ -39,6 +48,14 @@ struct OwnedTensor final : psc_tensor, Counted<PSC_KIND_TENSOR> {
   explicit OwnedTensor(at::Tensor t) : psc_tensor{std::move(t)} {}
 };
 
-inline psc_tensor *own(at::Tensor tensor) { return new OwnedTensor(std::move(tensor)); }
+// Memory that a caller may look into must not move: operators that would make more room in it (resize_, a result given as
+// `out` that is too small) are refused by libtorch from here on.
+inline psc_tensor *own(at::Tensor tensor) {
+  if (tensor.has_storage()) {
+    auto *storage = tensor.unsafeGetTensorImpl()->unsafe_storage().unsafeGetStorageImpl();
+    if (storage->resizable()) storage->set_resizable(false);
+  }
+  return new OwnedTensor(std::move(tensor));
+}
 
 }  // namespace psc

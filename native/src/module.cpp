@@ -1,9 +1,9 @@
 // Section "module" of psc.h: TorchScript modules, built from source or loaded, and called with hooks.
-#include "gradient.h"
+#include "call.h"
 #include "guard.h"
 #include "handles.h"
 #include "hook.h"
-#include "memory.h"
+#include "unchanged.h"
 #include "values.h"
 
 #include <torch/csrc/jit/api/module.h>
@@ -102,19 +102,21 @@ int32_t psc_module_parameter_names(const psc_module *module, const char **text) 
   });
 }
 
-int32_t psc_module_call(const psc_module *module, const char *method, const psc_hooks *hooks, const psc_value *args,
-                        int32_t count, psc_value *results, int32_t capacity, int32_t *result_count) {
+int32_t psc_module_call(const psc_module *module, const char *method, const psc_hooks *hooks, psc_call *call,
+                        const psc_value *args, int32_t count, psc_value *results, int32_t capacity, int32_t *result_count) {
   *result_count = 0;
   return psc::guard([&] {
-    psc::CallGradMode mode;
-    psc::CallMemory memory;
+    psc::CallState state(call);
     PlainExecution plain;
     psc::ActiveHooks active(hooks);
     auto found = module->module.get_method(method);
     torch::jit::Stack stack;
     stack.push_back(module->module._ivalue());
     psc::push_arguments(found.function().getSchema(), 1, args, count, stack);
+    psc::Unchanged unchanged;
+    for (size_t i = 1; i < stack.size(); i++) unchanged.remember(stack[i]);
     found.function().run(stack);
+    unchanged.require(method);
     psc::pop_results(stack, results, capacity, result_count);
   });
 }

@@ -1,7 +1,8 @@
 // Section "op" of psc.h: one door to every operator of ATen's dispatcher, boxed.
-#include "gradient.h"
+#include "call.h"
 #include "guard.h"
-#include "memory.h"
+#include "refused.h"
+#include "unchanged.h"
 #include "values.h"
 
 #include <ATen/core/dispatch/Dispatcher.h>
@@ -10,8 +11,25 @@
 #include <mutex>
 
 struct psc_op {
+  explicit psc_op(c10::OperatorHandle found) : handle(std::move(found)) {
+    const auto &arguments = handle.schema().arguments();
+    for (size_t i = 0; i < arguments.size(); i++)
+      if (arguments[i].alias_info() && arguments[i].alias_info()->isWrite()) written.push_back(i);
+  }
+
   c10::OperatorHandle handle;
+  std::vector<size_t> written;  // the arguments that it changes
 };
+
+namespace {
+
+// What exists to change a tensor's shape or memory in place. It could be noticed afterwards, as that of others is, but not always put back.
+void require_values_only(const c10::OperatorHandle &handle) {
+  TORCH_CHECK(!handle.hasTag(at::Tag::inplace_view) && handle.schema().name() != "aten::set_data", handle.schema().name(),
+              " changes a tensor's shape or memory in place, and others may remember the ones it had: call the operator that gives a new tensor");
+}
+
+}  // namespace
 
 int32_t psc_op_find(const char *name, const char *overload, const psc_op **out) {
   *out = nullptr;
@@ -21,11 +39,13 @@ int32_t psc_op_find(const char *name, const char *overload, const psc_op **out) 
     static std::map<std::pair<std::string, std::string>, psc_op> found;
     std::lock_guard<std::mutex> lock(mutex);
     auto key = std::make_pair(std::string(name), std::string(overload));
+    const char *why = psc::refusal(key.first);
+    TORCH_CHECK(!why, name, " cannot be called from here: it ", why);
     auto known = found.find(key);
     if (known == found.end()) {
       auto handle = c10::Dispatcher::singleton().findSchema({name, overload});
       TORCH_CHECK(handle.has_value(), "libtorch has no operator ", name, *overload ? "." : "", overload);
-      known = found.emplace(key, psc_op{*handle}).first;
+      known = found.emplace(key, psc_op(*handle)).first;
     }
     *out = &known->second;
   });
@@ -36,15 +56,30 @@ int32_t psc_op_schema(const psc_op *op, const char **text) {
   return psc::guard([&] { *text = psc::keep_text(toString(op->handle.schema())); });
 }
 
-int32_t psc_op_call(const psc_op *op, const psc_value *args, int32_t count, psc_value *results, int32_t capacity,
+int32_t psc_op_names(const char **text) {
+  *text = nullptr;
+  return psc::guard([&] {
+    std::string names;
+    for (const auto &name : c10::Dispatcher::singleton().getAllOpNames())
+      if (!psc::refusal(name.name)) names += name.overload_name.empty() ? name.name + "\n" : name.name + "." + name.overload_name + "\n";
+    *text = psc::keep_text(std::move(names));
+  });
+}
+
+int32_t psc_op_call(const psc_op *op, psc_call *call, const psc_value *args, int32_t count, psc_value *results, int32_t capacity,
                     int32_t *result_count) {
   *result_count = 0;
   return psc::guard([&] {
-    psc::CallGradMode mode;
-    psc::CallMemory memory;
+    psc::CallState state(call);
     torch::jit::Stack stack;
     psc::push_arguments(op->handle.schema(), 0, args, count, stack);
+    psc::Unchanged unchanged;
+    if (!op->written.empty()) {
+      require_values_only(op->handle);
+      for (size_t i : op->written) unchanged.remember(stack[i]);
+    }
     op->handle.callBoxed(stack);
+    unchanged.require(op->handle.schema().name());
     psc::pop_results(stack, results, capacity, result_count);
   });
 }

@@ -4,6 +4,8 @@
 
 #include <ATen/ops/empty.h>
 #include <ATen/ops/from_blob.h>
+#include <ATen/ops/zeros.h>
+#include <c10/core/GradMode.h>
 
 namespace psc {
 
@@ -48,6 +50,25 @@ c10::Device device(int32_t type, int32_t index) {
   }
 }
 
+int32_t memory_of(const at::Tensor &t) {
+  bool rows = t.layout() == at::kStrided && !t.is_nested() && !t.is_quantized() && t.has_storage();
+  if (!rows) return PSC_MEMORY_NONE;
+  if (t.is_neg() || t.is_conj() || t._is_zerotensor()) return PSC_MEMORY_LAZY;
+  return t.numel() == 0 || t.data_ptr() != nullptr ? PSC_MEMORY_PLAIN : PSC_MEMORY_NONE;
+}
+
+at::Tensor plain(const at::Tensor &t) {
+  int32_t memory = memory_of(t);
+  TORCH_CHECK(memory != PSC_MEMORY_NONE, "this tensor has no elements in rows (its layout is ", t.layout(), t.is_quantized() ? ", quantized" : "",
+              "): make a dense one of it first");
+  if (t._is_zerotensor()) return at::zeros(t.sizes(), t.options());
+  return t.resolve_conj().resolve_neg().contiguous();
+}
+
+void require_plain(const at::Tensor &t, const char *what) {
+  TORCH_CHECK(memory_of(t) == PSC_MEMORY_PLAIN, "this tensor has no memory that ", what, " could share, as its elements are not there as they are read: give it a copy() instead");
+}
+
 }  // namespace psc
 
 namespace {
@@ -56,7 +77,7 @@ int32_t device_code(c10::DeviceType type) {
   if (type == c10::kCPU) return PSC_DEVICE_CPU;
   if (type == c10::kCUDA) return PSC_DEVICE_CUDA;
   if (type == c10::kMPS) return PSC_DEVICE_MPS;
-  TORCH_CHECK(false, "psc.h knows no device of the kind ", type);
+  TORCH_CHECK(false, "a tensor on a device of the kind ", type, " cannot be used here");
 }
 
 at::IntArrayRef shape(const int64_t *sizes, int32_t rank) {
@@ -92,17 +113,32 @@ int32_t psc_tensor_describe(const psc_tensor *tensor, psc_tensor_info *info) {
   return psc::guard([&] {
     const at::Tensor &t = tensor->tensor;
     TORCH_CHECK(t.dim() <= PSC_MAX_RANK, "a tensor of rank ", t.dim(), " is beyond the ", PSC_MAX_RANK, " of psc.h");
+    TORCH_CHECK(!t.is_nested(), "a nested tensor has no one shape: take its parts by aten::unbind");
     info->dtype = psc::dtype_code(t.scalar_type());
     info->device_type = device_code(t.device().type());
     info->device_index = t.device().has_index() ? t.device().index() : 0;
     info->rank = static_cast<int32_t>(t.dim());
-    info->contiguous = t.is_contiguous();
     info->inference = t.is_inference();
     info->elements = t.numel();
-    info->bytes = static_cast<int64_t>(t.nbytes());
-    info->address = reinterpret_cast<int64_t>(t.data_ptr());
+    info->memory = psc::memory_of(t);
     std::copy(t.sizes().begin(), t.sizes().end(), info->sizes);
+    if (info->memory == PSC_MEMORY_NONE) return;
+    info->contiguous = t.is_contiguous();
+    info->bytes = static_cast<int64_t>(t.nbytes());
     std::copy(t.strides().begin(), t.strides().end(), info->strides);
+    if (info->memory == PSC_MEMORY_PLAIN) info->address = reinterpret_cast<int64_t>(t.data_ptr());
+  });
+}
+
+int32_t psc_tensor_host(const psc_tensor *tensor, int32_t dtype, psc_tensor **out) {
+  *out = nullptr;
+  return psc::guard([&] {
+    c10::AutoGradMode off(false);
+    auto type = psc::scalar_type(dtype);
+    const at::Tensor &t = tensor->tensor;
+    TORCH_CHECK(!t.is_complex(), "complex numbers are no ", type, ": take their parts by aten::view_as_real");
+    // Converted where it is: the copy to the host is of what is wanted.
+    *out = psc::own(psc::plain(psc::plain(t.detach()).to(type).to(at::kCPU)));
   });
 }
 

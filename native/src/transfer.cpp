@@ -5,6 +5,7 @@
 #include <ATen/ops/empty.h>
 #include <c10/core/DeviceGuard.h>
 #include <c10/core/Event.h>
+#include <c10/core/GradMode.h>
 #include <c10/core/impl/VirtualGuardImpl.h>
 
 #include <optional>
@@ -20,7 +21,8 @@ int32_t psc_transfer_begin(const psc_tensor *tensor, psc_transfer **out) {
   *out = nullptr;
   return psc::guard([&] {
     auto transfer = std::make_unique<psc_transfer>();
-    const at::Tensor source = tensor->tensor.detach().contiguous();
+    c10::AutoGradMode off(false);
+    const at::Tensor source = psc::plain(tensor->tensor.detach());
     if (source.device().is_cpu()) {
       transfer->host = source;
     } else {

@@ -42,8 +42,41 @@ c10::IValue to_ivalue(const psc_value &value) {
   }
 }
 
-// The boxed kernels trust their stack; a wrong kind there is an internal assert or worse, so it is refused here.
-// Kinds that this switch does not name are left to libtorch's own conversion.
+bool is_optional_tensor(const c10::TypePtr &type) {
+  return type->kind() == c10::TypeKind::OptionalType && type->castRaw<c10::OptionalType>()->getElementType()->kind() == c10::TypeKind::TensorType;
+}
+
+const char *kind_of(const psc_value &value) {
+  switch (value.tag) {
+    case PSC_TAG_NONE: return "None";
+    case PSC_TAG_TENSOR: return "a tensor";
+    case PSC_TAG_INT: return "an int";
+    case PSC_TAG_DOUBLE: return "a float";
+    case PSC_TAG_BOOL: return "a bool";
+    case PSC_TAG_STRING: return "a text";
+    case PSC_TAG_DTYPE: return "a dtype";
+    case PSC_TAG_DEVICE: return "a device";
+    case PSC_TAG_TENSOR_LIST: return "a list of tensors";
+    case PSC_TAG_INT_LIST: return "a list of ints";
+    case PSC_TAG_DOUBLE_LIST: return "a list of floats";
+    default: return "of no kind of psc.h";
+  }
+}
+
+// Enumerations travel as ints. libtorch looks them up in tables without asking whether they are in there.
+bool fits_enumeration(const psc_value &value, const c10::TypePtr &type) {
+  switch (type->kind()) {
+    case c10::TypeKind::OptionalType:
+      return value.tag == PSC_TAG_NONE || fits_enumeration(value, type->castRaw<c10::OptionalType>()->getElementType());
+    case c10::TypeKind::ScalarTypeType: return value.tag != PSC_TAG_INT || (value.as.i >= 0 && value.as.i < static_cast<int64_t>(at::ScalarType::Undefined));
+    case c10::TypeKind::LayoutType: return value.as.i >= 0 && value.as.i < static_cast<int64_t>(at::Layout::NumOptions);
+    case c10::TypeKind::MemoryFormatType: return value.as.i >= 0 && value.as.i < static_cast<int64_t>(at::MemoryFormat::NumOptions);
+    default: return true;
+  }
+}
+
+// The boxed kernels trust their stack; a wrong kind there is an internal assert or worse, so it is refused here: kinds that
+// no value of psc.h has too, unless they are left out.
 bool fits(const psc_value &value, const c10::TypePtr &type) {
   int32_t tag = value.tag;
   switch (type->kind()) {
@@ -58,18 +91,24 @@ bool fits(const psc_value &value, const c10::TypePtr &type) {
     case c10::TypeKind::NumberType: return tag == PSC_TAG_INT || tag == PSC_TAG_DOUBLE || tag == PSC_TAG_BOOL;
     case c10::TypeKind::DeviceObjType: return tag == PSC_TAG_DEVICE;
     case c10::TypeKind::ListType: {
-      auto element = type->castRaw<c10::ListType>()->getElementType()->kind();
-      if (element == c10::TypeKind::TensorType || element == c10::TypeKind::OptionalType) return tag == PSC_TAG_TENSOR_LIST;
-      if (element == c10::TypeKind::FloatType) return tag == PSC_TAG_DOUBLE_LIST;
-      return tag == PSC_TAG_INT_LIST;
+      auto element = type->castRaw<c10::ListType>()->getElementType();
+      switch (element->kind()) {
+        case c10::TypeKind::TensorType: return tag == PSC_TAG_TENSOR_LIST;
+        case c10::TypeKind::OptionalType: return tag == PSC_TAG_TENSOR_LIST && is_optional_tensor(element);
+        case c10::TypeKind::FloatType: return tag == PSC_TAG_DOUBLE_LIST;
+        case c10::TypeKind::IntType:
+        case c10::TypeKind::SymIntType: return tag == PSC_TAG_INT_LIST;
+        default: return false;
+      }
     }
-    default: return true;
+    default: return false;
   }
 }
 
 c10::IValue argument(const c10::Argument &wanted, const psc_value &value) {
-  TORCH_CHECK(fits(value, wanted.type()), "argument '", wanted.name(), "' should be ", wanted.type()->str(),
-              ", but the value given has tag ", value.tag);
+  TORCH_CHECK(fits(value, wanted.type()), "argument '", wanted.name(), "' should be ", wanted.real_type()->str(),
+              ", but the value given is ", kind_of(value));
+  TORCH_CHECK(fits_enumeration(value, wanted.real_type()), "argument '", wanted.name(), "' should be a ", wanted.real_type()->str(), ", and ", value.as.i, " is none");
   bool promote = value.tag == PSC_TAG_INT && wanted.type()->kind() == c10::TypeKind::FloatType;
   if (promote) return static_cast<double>(value.as.i);
   if (value.tag == PSC_TAG_TENSOR_LIST && wanted.type()->kind() == c10::TypeKind::ListType &&

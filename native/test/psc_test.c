@@ -78,6 +78,104 @@ static void tensors(void) {
   fails(psc_tensor_empty(PSC_FLOAT32, (int64_t[]){1LL << 50}, 1, PSC_DEVICE_CPU, 0, &t), PSC_ERR_OUT_OF_MEMORY, "allocate");
 }
 
+static psc_call plainly;
+
+static psc_tensor *made_by(const char *name, const char *overload, const psc_value *args, int32_t count) {
+  const psc_op *op;
+  psc_value result = {0};
+  int32_t n;
+  OK(psc_op_find(name, overload, &op));
+  OK(psc_op_call(op, &plainly, args, count, &result, 1, &n));
+  CHECK(result.tag == PSC_TAG_TENSOR);
+  return result.as.p;
+}
+
+static void refused(const char *name, const char *overload, const psc_value *args, int32_t count, const char *why) {
+  const psc_op *op;
+  psc_value result = {0};
+  int32_t n;
+  OK(psc_op_find(name, overload, &op));
+  fails(psc_op_call(op, &plainly, args, count, &result, 1, &n), PSC_ERR_VALUE, why);
+}
+
+/* Tensors whose elements are not in memory as they are read, and operators that would move memory. */
+static void odd_tensors(void) {
+  float data[6] = {1, 2, 3, 4, 5, 6};
+  psc_tensor *t, *negative, *zeros, *sparse, *meta, *host, *wide, *narrow;
+  psc_tensor_info info;
+  psc_transfer *transfer;
+  void *managed;
+  OK(psc_tensor_wrap(data, PSC_FLOAT32, (int64_t[]){2, 3}, 2, &t));
+  psc_value self = tensor_value(t);
+
+  negative = made_by("aten::_neg_view", "", &self, 1);
+  OK(psc_tensor_describe(negative, &info));
+  CHECK(info.memory == PSC_MEMORY_LAZY && info.address == 0 && info.sizes[1] == 3);
+  OK(psc_tensor_host(negative, PSC_INT64, &host));
+  OK(psc_tensor_describe(host, &info));
+  CHECK(info.memory == PSC_MEMORY_PLAIN && ((int64_t *)(intptr_t)info.address)[5] == -6);
+  psc_tensor_free(host);
+  OK(psc_transfer_begin(negative, &transfer));
+  OK(psc_transfer_finish(transfer, &host));
+  psc_transfer_free(transfer);
+  OK(psc_tensor_describe(host, &info));
+  CHECK(((float *)(intptr_t)info.address)[0] == -1);
+  psc_tensor_free(host);
+  fails(psc_dlpack_export(negative, &managed), PSC_ERR_VALUE, "copy()");
+  psc_tensor_free(negative);
+
+  OK(psc_tensor_host(t, PSC_FLOAT32, &host)); /* plain already: shared */
+  OK(psc_tensor_describe(host, &info));
+  CHECK(info.address == (int64_t)(intptr_t)data);
+  psc_tensor_free(host);
+
+  psc_value shape = {.tag = PSC_TAG_INT_LIST, .count = 1, .as = {.p = (int64_t[]){4}}};
+  zeros = made_by("aten::_efficientzerotensor", "", &shape, 1);
+  OK(psc_tensor_describe(zeros, &info));
+  CHECK(info.memory == PSC_MEMORY_LAZY && info.address == 0);
+  OK(psc_tensor_host(zeros, PSC_FLOAT32, &host));
+  OK(psc_tensor_describe(host, &info));
+  CHECK(info.elements == 4 && ((float *)(intptr_t)info.address)[3] == 0);
+  psc_tensor_free(host);
+  psc_tensor_free(zeros);
+
+  sparse = made_by("aten::to_sparse", "", &self, 1);
+  OK(psc_tensor_describe(sparse, &info));
+  CHECK(info.memory == PSC_MEMORY_NONE && info.sizes[0] == 2);
+  fails(psc_tensor_host(sparse, PSC_FLOAT32, &host), PSC_ERR_VALUE, "no elements in rows");
+  fails(psc_transfer_begin(sparse, &transfer), PSC_ERR_VALUE, "no elements in rows");
+  fails(psc_dlpack_export(sparse, &managed), PSC_ERR_VALUE, "copy()");
+  psc_tensor_free(sparse);
+
+  psc_value names[] = {shape, {.tag = PSC_TAG_NONE}, {.tag = PSC_TAG_INT, .as = {.i = 99}}};
+  refused("aten::empty", "memory_format", (psc_value[]){shape, {.tag = PSC_TAG_INT, .as = {.i = 9999}}}, 2, "should be a ScalarType");
+  refused("aten::empty", "memory_format", names, 3, "should be a Layout");
+  refused("aten::empty", "memory_format", (psc_value[]){shape, {.tag = PSC_TAG_STRING, .as = {.p = "x"}}}, 2, "is a text");
+  meta = made_by("aten::empty_like", "", &self, 1);
+  psc_tensor_free(meta);
+
+  refused("aten::t_", "", &self, 1, "in place");
+  refused("aten::resize_", "", (psc_value[]){self, shape}, 2, "in place");
+  refused("aten::set_", "", &self, 1, "in place");
+  /* A result that is too large for `out`, and one that is smaller. */
+  psc_value out[] = {tensor_value(t), tensor_value(t), {.tag = PSC_TAG_INT, .as = {.i = 1}}, {0}};
+  OK(psc_tensor_empty(PSC_FLOAT32, (int64_t[]){1}, 1, PSC_DEVICE_CPU, 0, &narrow));
+  OK(psc_tensor_empty(PSC_FLOAT32, (int64_t[]){99}, 1, PSC_DEVICE_CPU, 0, &wide));
+  out[3] = tensor_value(narrow);
+  refused("aten::add", "out", out, 4, "not resizable");
+  out[3] = tensor_value(wide);
+  refused("aten::add", "out", out, 4, "would change the shape");
+  OK(psc_tensor_describe(wide, &info));
+  CHECK(info.rank == 1 && info.sizes[0] == 99);
+  psc_tensor_free(narrow);
+  psc_tensor_free(wide);
+  psc_tensor_free(t);
+
+  const char *all;
+  OK(psc_op_names(&all));
+  CHECK(strstr(all, "aten::add.Tensor\n") != NULL && strstr(all, "lens::hook_point\n") != NULL);
+}
+
 static void operators(void) {
   const psc_op *add, *split, *index, *none;
   OK(psc_op_find("aten::add", "Tensor", &add));
@@ -94,8 +192,8 @@ static void operators(void) {
   psc_value args[3] = {tensor_value(t), tensor_value(t), int_value(2)}, results[2];
   int32_t n;
   psc_tensor_info info;
-  OK(psc_op_call(add, args, 2, results, 2, &n)); /* alpha by default */
-  OK(psc_op_call(add, args, 3, results + 1, 1, &n));
+  OK(psc_op_call(add, &plainly, args, 2, results, 2, &n)); /* alpha by default */
+  OK(psc_op_call(add, &plainly, args, 3, results + 1, 1, &n));
   CHECK(n == 1 && results[0].tag == PSC_TAG_TENSOR);
   OK(psc_tensor_describe(results[1].as.p, &info));
   CHECK(((float *)(intptr_t)info.address)[3] == 12);
@@ -103,27 +201,27 @@ static void operators(void) {
   psc_tensor_free(results[1].as.p);
 
   psc_value cut[2] = {tensor_value(t), int_value(2)};
-  OK(psc_op_call(split, cut, 2, results, 2, &n)); /* a list of results is laid out flat */
+  OK(psc_op_call(split, &plainly, cut, 2, results, 2, &n)); /* a list of results is laid out flat */
   CHECK(n == 2);
   psc_tensor_free(results[0].as.p);
   psc_tensor_free(results[1].as.p);
   int64_t before = psc_live_handles(PSC_KIND_TENSOR);
-  fails(psc_op_call(split, cut, 2, results, 1, &n), PSC_ERR_VALUE, "more results than");
+  fails(psc_op_call(split, &plainly, cut, 2, results, 1, &n), PSC_ERR_VALUE, "more results than");
   CHECK(psc_live_handles(PSC_KIND_TENSOR) == before && n == 0);
 
-  fails(psc_op_call(add, args, 1, results, 1, &n), PSC_ERR_VALUE, "needs a value for argument 'other'");
+  fails(psc_op_call(add, &plainly, args, 1, results, 1, &n), PSC_ERR_VALUE, "needs a value for argument 'other'");
   psc_value wrong[2] = {tensor_value(t), int_value(1)};
-  fails(psc_op_call(add, wrong, 2, results, 1, &n), PSC_ERR_VALUE, "argument 'other' should be Tensor");
+  fails(psc_op_call(add, &plainly, wrong, 2, results, 1, &n), PSC_ERR_VALUE, "argument 'other' should be Tensor");
   psc_value many[9] = {tensor_value(t), tensor_value(t)};
-  fails(psc_op_call(add, many, 9, results, 1, &n), PSC_ERR_VALUE, "at most 3 arguments");
+  fails(psc_op_call(add, &plainly, many, 9, results, 1, &n), PSC_ERR_VALUE, "at most 3 arguments");
   psc_value far[3] = {tensor_value(t), int_value(0), int_value(9)};
-  fails(psc_op_call(index, far, 3, results, 1, &n), PSC_ERR_INDEX, "out of range");
+  fails(psc_op_call(index, &plainly, far, 3, results, 1, &n), PSC_ERR_INDEX, "out of range");
   const psc_op *bad;
   OK(psc_op_find("aten::softmax", "int", &bad));
   psc_tensor *integers;
   OK(psc_tensor_empty(PSC_INT64, (int64_t[]){2, 2}, 2, PSC_DEVICE_CPU, 0, &integers));
   psc_value unfit[2] = {tensor_value(integers), int_value(0)};
-  fails(psc_op_call(bad, unfit, 2, results, 1, &n), PSC_ERR_NOT_IMPLEMENTED, "not implemented");
+  fails(psc_op_call(bad, &plainly, unfit, 2, results, 1, &n), PSC_ERR_NOT_IMPLEMENTED, "not implemented");
   psc_tensor_free(integers);
   psc_tensor_free(t);
 }
@@ -135,7 +233,7 @@ static int32_t doubling(int64_t run, const char *name, psc_tensor *activation, p
   OK(psc_op_find("aten::add", "Tensor", &add));
   psc_value args[2] = {tensor_value(activation), tensor_value(activation)}, result;
   int32_t n;
-  OK(psc_op_call(add, args, 2, &result, 1, &n));
+  OK(psc_op_call(add, &plainly, args, 2, &result, 1, &n));
   *replacement = result.as.p;
   return PSC_OK;
 }
@@ -143,7 +241,7 @@ static int32_t doubling(int64_t run, const char *name, psc_tensor *activation, p
 static float run(const psc_module *module, const psc_hooks *hooks, psc_tensor *x) {
   psc_value arg = tensor_value(x), result;
   int32_t n;
-  OK(psc_module_call(module, "forward", hooks, &arg, 1, &result, 1, &n));
+  OK(psc_module_call(module, "forward", hooks, &plainly, &arg, 1, &result, 1, &n));
   psc_tensor_info info;
   OK(psc_tensor_describe(result.as.p, &info));
   float value = *(float *)(intptr_t)info.address;
@@ -179,10 +277,10 @@ static void modules_and_hooks(const char *file) {
   CHECK(run(root, NULL, x) == 3 && run(root, doubled, x) == 6 && run(root, silent, x) == 3);
   psc_value arg = tensor_value(x), result;
   int32_t n;
-  fails(psc_module_call(root, "forward", failing, &arg, 1, &result, 1, &n), PSC_ERR_CALLBACK, "a hook failed");
+  fails(psc_module_call(root, "forward", failing, &plainly, &arg, 1, &result, 1, &n), PSC_ERR_CALLBACK, "a hook failed");
   CHECK(run(root, NULL, x) == 3); /* nothing of the failed run is left on the thread */
-  fails(psc_module_call(root, "broken", NULL, &arg, 1, &result, 1, &n), PSC_ERR_VALUE, "shape '[7]' is invalid");
-  fails(psc_module_call(root, "absent", NULL, &arg, 1, &result, 1, &n), PSC_ERR_VALUE, "absent");
+  fails(psc_module_call(root, "broken", NULL, &plainly, &arg, 1, &result, 1, &n), PSC_ERR_VALUE, "shape '[7]' is invalid");
+  fails(psc_module_call(root, "absent", NULL, &plainly, &arg, 1, &result, 1, &n), PSC_ERR_VALUE, "absent");
 
   psc_module *first, *second; /* one code, two names of the same point */
   OK(psc_module_new("Part", &first));
@@ -191,7 +289,7 @@ static void modules_and_hooks(const char *file) {
   OK(psc_module_define(first, "def forward(self, x: Tensor) -> Tensor:\n"
                               "    return lens.hook_point(x, self.part, \"re\") * self.weight if lens.hooked(self.part, \"re\") else x\n"));
   OK(psc_module_like(first, &second));
-  fails(psc_module_call(second, "forward", doubled, &(psc_value){.tag = PSC_TAG_TENSOR, .as = {.p = x}}, 1, &(psc_value){0}, 1, &(int32_t){0}), PSC_ERR_VALUE, "Expected");
+  fails(psc_module_call(second, "forward", doubled, &plainly, &(psc_value){.tag = PSC_TAG_TENSOR, .as = {.p = x}}, 1, &(psc_value){0}, 1, &(int32_t){0}), PSC_ERR_VALUE, "Expected");
   OK(psc_module_add_text(second, "part", "el"));
   OK(psc_module_add_parameter(second, "weight", x));
   CHECK(run(first, NULL, x) == 1 && run(first, doubled, x) == 6 && run(second, doubled, x) == 1);
@@ -239,11 +337,9 @@ static void exchange(void) {
   fails(psc_dlpack_export(borrowed, &managed), PSC_ERR_VALUE, "belongs to somebody else");
   OK(psc_op_find("aten::clone", "", &clone));
   shape_like = tensor_value(borrowed);
-  OK(psc_memory_watch());
-  OK(psc_op_call(clone, &shape_like, 1, &made, 1, &n));
-  int64_t allocated, peak;
-  OK(psc_memory_watched(&allocated, &peak));
-  CHECK(allocated >= (int64_t)sizeof data && peak >= (int64_t)sizeof data);
+  psc_call watched = {.watch = 1};
+  OK(psc_op_call(clone, &watched, &shape_like, 1, &made, 1, &n));
+  CHECK(watched.allocated >= (int64_t)sizeof data && watched.peak >= (int64_t)sizeof data);
   t = made.as.p;
 
   OK(psc_dlpack_export(t, &managed));
@@ -280,7 +376,7 @@ static int32_t double_gradient(int64_t run, const char *name, psc_tensor *gradie
   psc_value args[2] = {tensor_value(gradient), tensor_value(gradient)}, result;
   int32_t n;
   OK(psc_op_find("aten::add", "Tensor", &add));
-  OK(psc_op_call(add, args, 2, &result, 1, &n));
+  OK(psc_op_call(add, &plainly, args, 2, &result, 1, &n));
   *replacement = result.as.p;
   return PSC_OK;
 }
@@ -291,17 +387,17 @@ static void gradient_hooks(void) {
     psc_tensor *t, *leaf, *gradient;
     const psc_op *mul;
     psc_value result;
-    int32_t n, former;
+    int32_t n;
+    psc_call keeping = {.gradients = 1};
     psc_hooks *hooks;
     OK(psc_tensor_wrap(data, PSC_FLOAT32, NULL, 0, &t));
     OK(psc_grad_leaf(t, &leaf));
     OK(psc_hooks_new(double_gradient, run, NULL, 0, &hooks));
     OK(psc_hooks_on_gradient(hooks, "here", leaf));
     psc_hooks_free(hooks);
-    OK(psc_grad_enable(1, &former));
     OK(psc_op_find("aten::mul", "Tensor", &mul));
     psc_value args[2] = {tensor_value(leaf), tensor_value(leaf)};
-    OK(psc_op_call(mul, args, 2, &result, 1, &n));
+    OK(psc_op_call(mul, &keeping, args, 2, &result, 1, &n));
     psc_tensor *output = result.as.p;
     if (run == 13) {
       fails(psc_grad_compute(output, &leaf, 1, &gradient), PSC_ERR_CALLBACK, "gradient failed");
@@ -312,7 +408,6 @@ static void gradient_hooks(void) {
       CHECK(*(float *)(intptr_t)info.address == 12); /* twice 2x */
       psc_tensor_free(gradient);
     }
-    OK(psc_grad_enable(former, &former));
     psc_tensor_free(output);
     psc_tensor_free(leaf);
     psc_tensor_free(t);
@@ -335,7 +430,7 @@ static void device(int32_t type, int32_t index) {
   OK(psc_op_find("aten::fill_", "Scalar", &fill));
   psc_value args[] = {tensor_value(t), {.tag = PSC_TAG_DOUBLE, .as = {.d = 2.5}}}, result;
   int32_t n;
-  OK(psc_op_call(fill, args, 2, &result, 1, &n));
+  OK(psc_op_call(fill, &plainly, args, 2, &result, 1, &n));
   psc_tensor_free(result.as.p);
   psc_transfer *transfer;
   OK(psc_transfer_begin(t, &transfer));
@@ -362,7 +457,7 @@ static void device(int32_t type, int32_t index) {
     OK(psc_op_find("aten::add", "Tensor", &add));
     OK(psc_tensor_empty(PSC_FLOAT32, (int64_t[]){1 << 20}, 1, PSC_DEVICE_CPU, 0, &host));
     mixed[1].as.p = host;
-    fails(psc_op_call(add, mixed, 2, &result, 1, &n), PSC_ERR_VALUE, "same device");
+    fails(psc_op_call(add, &plainly, mixed, 2, &result, 1, &n), PSC_ERR_VALUE, "same device");
     psc_tensor_free(host);
     void *managed;
     OK(psc_dlpack_export(t, &managed));
@@ -401,6 +496,7 @@ int main(int argc, char **argv) {
   runtime();
   tensors();
   operators();
+  odd_tensors();
   modules_and_hooks(argv[1]);
   exchange();
   gradient_hooks();

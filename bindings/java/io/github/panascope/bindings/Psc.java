@@ -132,10 +132,10 @@ public class Psc {
     public static int PSC_ERR_UNKNOWN() {
         return PSC_ERR_UNKNOWN;
     }
-    private static final int PSC_ABI_VERSION = (int)5L;
+    private static final int PSC_ABI_VERSION = (int)6L;
     /**
      * {@snippet lang=c :
-     * #define PSC_ABI_VERSION 5
+     * #define PSC_ABI_VERSION 6
      * }
      */
     public static int PSC_ABI_VERSION() {
@@ -320,6 +320,33 @@ public class Psc {
      */
     public static int PSC_MAX_RANK() {
         return PSC_MAX_RANK;
+    }
+    private static final int PSC_MEMORY_PLAIN = (int)0L;
+    /**
+     * {@snippet lang=c :
+     * #define PSC_MEMORY_PLAIN 0
+     * }
+     */
+    public static int PSC_MEMORY_PLAIN() {
+        return PSC_MEMORY_PLAIN;
+    }
+    private static final int PSC_MEMORY_LAZY = (int)1L;
+    /**
+     * {@snippet lang=c :
+     * #define PSC_MEMORY_LAZY 1
+     * }
+     */
+    public static int PSC_MEMORY_LAZY() {
+        return PSC_MEMORY_LAZY;
+    }
+    private static final int PSC_MEMORY_NONE = (int)2L;
+    /**
+     * {@snippet lang=c :
+     * #define PSC_MEMORY_NONE 2
+     * }
+     */
+    public static int PSC_MEMORY_NONE() {
+        return PSC_MEMORY_NONE;
     }
     private static final int PSC_TAG_NONE = (int)0L;
     /**
@@ -933,121 +960,6 @@ public class Psc {
         }
     }
 
-    private static class psc_memory_watch {
-        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
-            Psc.C_INT    );
-
-        public static final MemorySegment ADDR = Psc.findOrThrow("psc_memory_watch");
-
-        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
-    }
-
-    /**
-     * Function descriptor for:
-     * {@snippet lang=c :
-     * int32_t psc_memory_watch()
-     * }
-     */
-    public static FunctionDescriptor psc_memory_watch$descriptor() {
-        return psc_memory_watch.DESC;
-    }
-
-    /**
-     * Downcall method handle for:
-     * {@snippet lang=c :
-     * int32_t psc_memory_watch()
-     * }
-     */
-    public static MethodHandle psc_memory_watch$handle() {
-        return psc_memory_watch.HANDLE;
-    }
-
-    /**
-     * Address for:
-     * {@snippet lang=c :
-     * int32_t psc_memory_watch()
-     * }
-     */
-    public static MemorySegment psc_memory_watch$address() {
-        return psc_memory_watch.ADDR;
-    }
-
-    /**
-     * {@snippet lang=c :
-     * int32_t psc_memory_watch()
-     * }
-     */
-    public static int psc_memory_watch() {
-        var mh$ = psc_memory_watch.HANDLE;
-        try {
-            if (TRACE_DOWNCALLS) {
-                traceDowncall("psc_memory_watch");
-            }
-            return (int)mh$.invokeExact();
-        } catch (Throwable ex$) {
-           throw new AssertionError("should not reach here", ex$);
-        }
-    }
-
-    private static class psc_memory_watched {
-        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
-            Psc.C_INT,
-            Psc.C_POINTER,
-            Psc.C_POINTER
-        );
-
-        public static final MemorySegment ADDR = Psc.findOrThrow("psc_memory_watched");
-
-        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
-    }
-
-    /**
-     * Function descriptor for:
-     * {@snippet lang=c :
-     * int32_t psc_memory_watched(int64_t *allocated, int64_t *peak)
-     * }
-     */
-    public static FunctionDescriptor psc_memory_watched$descriptor() {
-        return psc_memory_watched.DESC;
-    }
-
-    /**
-     * Downcall method handle for:
-     * {@snippet lang=c :
-     * int32_t psc_memory_watched(int64_t *allocated, int64_t *peak)
-     * }
-     */
-    public static MethodHandle psc_memory_watched$handle() {
-        return psc_memory_watched.HANDLE;
-    }
-
-    /**
-     * Address for:
-     * {@snippet lang=c :
-     * int32_t psc_memory_watched(int64_t *allocated, int64_t *peak)
-     * }
-     */
-    public static MemorySegment psc_memory_watched$address() {
-        return psc_memory_watched.ADDR;
-    }
-
-    /**
-     * {@snippet lang=c :
-     * int32_t psc_memory_watched(int64_t *allocated, int64_t *peak)
-     * }
-     */
-    public static int psc_memory_watched(MemorySegment allocated, MemorySegment peak) {
-        var mh$ = psc_memory_watched.HANDLE;
-        try {
-            if (TRACE_DOWNCALLS) {
-                traceDowncall("psc_memory_watched", allocated, peak);
-            }
-            return (int)mh$.invokeExact(allocated, peak);
-        } catch (Throwable ex$) {
-           throw new AssertionError("should not reach here", ex$);
-        }
-    }
-
     private static class psc_live_handles {
         public static final FunctionDescriptor DESC = FunctionDescriptor.of(
             Psc.C_LONG,
@@ -1648,6 +1560,66 @@ public class Psc {
         }
     }
 
+    private static class psc_tensor_host {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            Psc.C_INT,
+            Psc.C_POINTER,
+            Psc.C_INT,
+            Psc.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = Psc.findOrThrow("psc_tensor_host");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * int32_t psc_tensor_host(const psc_tensor *tensor, int32_t dtype, psc_tensor **out)
+     * }
+     */
+    public static FunctionDescriptor psc_tensor_host$descriptor() {
+        return psc_tensor_host.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * int32_t psc_tensor_host(const psc_tensor *tensor, int32_t dtype, psc_tensor **out)
+     * }
+     */
+    public static MethodHandle psc_tensor_host$handle() {
+        return psc_tensor_host.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * int32_t psc_tensor_host(const psc_tensor *tensor, int32_t dtype, psc_tensor **out)
+     * }
+     */
+    public static MemorySegment psc_tensor_host$address() {
+        return psc_tensor_host.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * int32_t psc_tensor_host(const psc_tensor *tensor, int32_t dtype, psc_tensor **out)
+     * }
+     */
+    public static int psc_tensor_host(MemorySegment tensor, int dtype, MemorySegment out) {
+        var mh$ = psc_tensor_host.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("psc_tensor_host", tensor, dtype, out);
+            }
+            return (int)mh$.invokeExact(tensor, dtype, out);
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
     private static class psc_tensor_free {
         public static final FunctionDescriptor DESC = FunctionDescriptor.ofVoid(
             Psc.C_POINTER
@@ -1999,9 +1971,68 @@ public class Psc {
         }
     }
 
+    private static class psc_op_names {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            Psc.C_INT,
+            Psc.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = Psc.findOrThrow("psc_op_names");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * int32_t psc_op_names(const char **text)
+     * }
+     */
+    public static FunctionDescriptor psc_op_names$descriptor() {
+        return psc_op_names.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * int32_t psc_op_names(const char **text)
+     * }
+     */
+    public static MethodHandle psc_op_names$handle() {
+        return psc_op_names.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * int32_t psc_op_names(const char **text)
+     * }
+     */
+    public static MemorySegment psc_op_names$address() {
+        return psc_op_names.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * int32_t psc_op_names(const char **text)
+     * }
+     */
+    public static int psc_op_names(MemorySegment text) {
+        var mh$ = psc_op_names.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("psc_op_names", text);
+            }
+            return (int)mh$.invokeExact(text);
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
     private static class psc_op_call {
         public static final FunctionDescriptor DESC = FunctionDescriptor.of(
             Psc.C_INT,
+            Psc.C_POINTER,
             Psc.C_POINTER,
             Psc.C_POINTER,
             Psc.C_INT,
@@ -2018,7 +2049,7 @@ public class Psc {
     /**
      * Function descriptor for:
      * {@snippet lang=c :
-     * int32_t psc_op_call(const psc_op *op, const psc_value *args, int32_t count, psc_value *results, int32_t capacity, int32_t *result_count)
+     * int32_t psc_op_call(const psc_op *op, psc_call *call, const psc_value *args, int32_t count, psc_value *results, int32_t capacity, int32_t *result_count)
      * }
      */
     public static FunctionDescriptor psc_op_call$descriptor() {
@@ -2028,7 +2059,7 @@ public class Psc {
     /**
      * Downcall method handle for:
      * {@snippet lang=c :
-     * int32_t psc_op_call(const psc_op *op, const psc_value *args, int32_t count, psc_value *results, int32_t capacity, int32_t *result_count)
+     * int32_t psc_op_call(const psc_op *op, psc_call *call, const psc_value *args, int32_t count, psc_value *results, int32_t capacity, int32_t *result_count)
      * }
      */
     public static MethodHandle psc_op_call$handle() {
@@ -2038,7 +2069,7 @@ public class Psc {
     /**
      * Address for:
      * {@snippet lang=c :
-     * int32_t psc_op_call(const psc_op *op, const psc_value *args, int32_t count, psc_value *results, int32_t capacity, int32_t *result_count)
+     * int32_t psc_op_call(const psc_op *op, psc_call *call, const psc_value *args, int32_t count, psc_value *results, int32_t capacity, int32_t *result_count)
      * }
      */
     public static MemorySegment psc_op_call$address() {
@@ -2047,16 +2078,16 @@ public class Psc {
 
     /**
      * {@snippet lang=c :
-     * int32_t psc_op_call(const psc_op *op, const psc_value *args, int32_t count, psc_value *results, int32_t capacity, int32_t *result_count)
+     * int32_t psc_op_call(const psc_op *op, psc_call *call, const psc_value *args, int32_t count, psc_value *results, int32_t capacity, int32_t *result_count)
      * }
      */
-    public static int psc_op_call(MemorySegment op, MemorySegment args, int count, MemorySegment results, int capacity, MemorySegment result_count) {
+    public static int psc_op_call(MemorySegment op, MemorySegment call, MemorySegment args, int count, MemorySegment results, int capacity, MemorySegment result_count) {
         var mh$ = psc_op_call.HANDLE;
         try {
             if (TRACE_DOWNCALLS) {
-                traceDowncall("psc_op_call", op, args, count, results, capacity, result_count);
+                traceDowncall("psc_op_call", op, call, args, count, results, capacity, result_count);
             }
-            return (int)mh$.invokeExact(op, args, count, results, capacity, result_count);
+            return (int)mh$.invokeExact(op, call, args, count, results, capacity, result_count);
         } catch (Throwable ex$) {
            throw new AssertionError("should not reach here", ex$);
         }
@@ -2605,6 +2636,7 @@ public class Psc {
             Psc.C_POINTER,
             Psc.C_POINTER,
             Psc.C_POINTER,
+            Psc.C_POINTER,
             Psc.C_INT,
             Psc.C_POINTER,
             Psc.C_INT,
@@ -2619,7 +2651,7 @@ public class Psc {
     /**
      * Function descriptor for:
      * {@snippet lang=c :
-     * int32_t psc_module_call(const psc_module *module, const char *method, const psc_hooks *hooks, const psc_value *args, int32_t count, psc_value *results, int32_t capacity, int32_t *result_count)
+     * int32_t psc_module_call(const psc_module *module, const char *method, const psc_hooks *hooks, psc_call *call, const psc_value *args, int32_t count, psc_value *results, int32_t capacity, int32_t *result_count)
      * }
      */
     public static FunctionDescriptor psc_module_call$descriptor() {
@@ -2629,7 +2661,7 @@ public class Psc {
     /**
      * Downcall method handle for:
      * {@snippet lang=c :
-     * int32_t psc_module_call(const psc_module *module, const char *method, const psc_hooks *hooks, const psc_value *args, int32_t count, psc_value *results, int32_t capacity, int32_t *result_count)
+     * int32_t psc_module_call(const psc_module *module, const char *method, const psc_hooks *hooks, psc_call *call, const psc_value *args, int32_t count, psc_value *results, int32_t capacity, int32_t *result_count)
      * }
      */
     public static MethodHandle psc_module_call$handle() {
@@ -2639,7 +2671,7 @@ public class Psc {
     /**
      * Address for:
      * {@snippet lang=c :
-     * int32_t psc_module_call(const psc_module *module, const char *method, const psc_hooks *hooks, const psc_value *args, int32_t count, psc_value *results, int32_t capacity, int32_t *result_count)
+     * int32_t psc_module_call(const psc_module *module, const char *method, const psc_hooks *hooks, psc_call *call, const psc_value *args, int32_t count, psc_value *results, int32_t capacity, int32_t *result_count)
      * }
      */
     public static MemorySegment psc_module_call$address() {
@@ -2648,16 +2680,16 @@ public class Psc {
 
     /**
      * {@snippet lang=c :
-     * int32_t psc_module_call(const psc_module *module, const char *method, const psc_hooks *hooks, const psc_value *args, int32_t count, psc_value *results, int32_t capacity, int32_t *result_count)
+     * int32_t psc_module_call(const psc_module *module, const char *method, const psc_hooks *hooks, psc_call *call, const psc_value *args, int32_t count, psc_value *results, int32_t capacity, int32_t *result_count)
      * }
      */
-    public static int psc_module_call(MemorySegment module, MemorySegment method, MemorySegment hooks, MemorySegment args, int count, MemorySegment results, int capacity, MemorySegment result_count) {
+    public static int psc_module_call(MemorySegment module, MemorySegment method, MemorySegment hooks, MemorySegment call, MemorySegment args, int count, MemorySegment results, int capacity, MemorySegment result_count) {
         var mh$ = psc_module_call.HANDLE;
         try {
             if (TRACE_DOWNCALLS) {
-                traceDowncall("psc_module_call", module, method, hooks, args, count, results, capacity, result_count);
+                traceDowncall("psc_module_call", module, method, hooks, call, args, count, results, capacity, result_count);
             }
-            return (int)mh$.invokeExact(module, method, hooks, args, count, results, capacity, result_count);
+            return (int)mh$.invokeExact(module, method, hooks, call, args, count, results, capacity, result_count);
         } catch (Throwable ex$) {
            throw new AssertionError("should not reach here", ex$);
         }
@@ -2837,65 +2869,6 @@ public class Psc {
                 traceDowncall("psc_module_free", module);
             }
             mh$.invokeExact(module);
-        } catch (Throwable ex$) {
-           throw new AssertionError("should not reach here", ex$);
-        }
-    }
-
-    private static class psc_grad_enable {
-        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
-            Psc.C_INT,
-            Psc.C_INT,
-            Psc.C_POINTER
-        );
-
-        public static final MemorySegment ADDR = Psc.findOrThrow("psc_grad_enable");
-
-        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
-    }
-
-    /**
-     * Function descriptor for:
-     * {@snippet lang=c :
-     * int32_t psc_grad_enable(int32_t enabled, int32_t *former)
-     * }
-     */
-    public static FunctionDescriptor psc_grad_enable$descriptor() {
-        return psc_grad_enable.DESC;
-    }
-
-    /**
-     * Downcall method handle for:
-     * {@snippet lang=c :
-     * int32_t psc_grad_enable(int32_t enabled, int32_t *former)
-     * }
-     */
-    public static MethodHandle psc_grad_enable$handle() {
-        return psc_grad_enable.HANDLE;
-    }
-
-    /**
-     * Address for:
-     * {@snippet lang=c :
-     * int32_t psc_grad_enable(int32_t enabled, int32_t *former)
-     * }
-     */
-    public static MemorySegment psc_grad_enable$address() {
-        return psc_grad_enable.ADDR;
-    }
-
-    /**
-     * {@snippet lang=c :
-     * int32_t psc_grad_enable(int32_t enabled, int32_t *former)
-     * }
-     */
-    public static int psc_grad_enable(int enabled, MemorySegment former) {
-        var mh$ = psc_grad_enable.HANDLE;
-        try {
-            if (TRACE_DOWNCALLS) {
-                traceDowncall("psc_grad_enable", enabled, former);
-            }
-            return (int)mh$.invokeExact(enabled, former);
         } catch (Throwable ex$) {
            throw new AssertionError("should not reach here", ex$);
         }

@@ -21,6 +21,7 @@ import static java.lang.foreign.MemoryLayout.PathElement.*;
  *     int32_t rank;
  *     int32_t contiguous;
  *     int32_t inference;
+ *     int32_t memory;
  *     int64_t elements;
  *     int64_t bytes;
  *     int64_t address;
@@ -42,6 +43,8 @@ public class psc_tensor_info {
         Psc.C_INT.withName("rank"),
         Psc.C_INT.withName("contiguous"),
         Psc.C_INT.withName("inference"),
+        Psc.C_INT.withName("memory"),
+        MemoryLayout.paddingLayout(4),
         Psc.C_LONG.withName("elements"),
         Psc.C_LONG.withName("bytes"),
         Psc.C_LONG.withName("address"),
@@ -318,6 +321,50 @@ public class psc_tensor_info {
      */
     public static void inference(MemorySegment struct, int fieldValue) {
         struct.set(inference$LAYOUT, inference$OFFSET, fieldValue);
+    }
+
+    private static final OfInt memory$LAYOUT = (OfInt)$LAYOUT.select(groupElement("memory"));
+
+    /**
+     * Layout for field:
+     * {@snippet lang=c :
+     * int32_t memory
+     * }
+     */
+    public static final OfInt memory$layout() {
+        return memory$LAYOUT;
+    }
+
+    private static final long memory$OFFSET = $LAYOUT.byteOffset(groupElement("memory"));
+
+    /**
+     * Offset for field:
+     * {@snippet lang=c :
+     * int32_t memory
+     * }
+     */
+    public static final long memory$offset() {
+        return memory$OFFSET;
+    }
+
+    /**
+     * Getter for field:
+     * {@snippet lang=c :
+     * int32_t memory
+     * }
+     */
+    public static int memory(MemorySegment struct) {
+        return struct.get(memory$LAYOUT, memory$OFFSET);
+    }
+
+    /**
+     * Setter for field:
+     * {@snippet lang=c :
+     * int32_t memory
+     * }
+     */
+    public static void memory(MemorySegment struct, int fieldValue) {
+        struct.set(memory$LAYOUT, memory$OFFSET, fieldValue);
     }
 
     private static final OfLong elements$LAYOUT = (OfLong)$LAYOUT.select(groupElement("elements"));

@@ -90,7 +90,20 @@ class AttachedSaeTest {
             assertTrue(model.forward(tokens).hooks(doubled).attach(gated.attachment(false, false)).attach(sae.attachment(true, false)).logits().sameElements(attached.run(tokens)));
             assertTrue(attached.runWithCache(tokens, name -> name.endsWith("hook_sae_error")).cache().has("blocks.2.hook_resid_pre.hook_sae_error"));
             assertEquals(model.generate(tokens.slice(0, 0, 1)).hooks(doubled).text(), view.generate(tokens.slice(0, 0, 1)).text());
-            assertThrows(IllegalStateException.class, () -> attached.generate("x"));
+            Tensor prompt = tokens.slice(0, 0, 1).slice(1, 0, 6);
+            String spliced = model.generate(prompt).hooks(doubled.and(sae.asHooks())).text();
+            assertEquals(spliced, view.with(sae.attachment(false, false)).generate(prompt).text());
+            assertEquals(spliced, view.with(sae.attachment(false, false)).generate(prompt).usePastKvCache(false).text());
+            List<String> seen = new java.util.ArrayList<>();
+            attached.generate(prompt).maxNewTokens(2).hooks(Hooks.at("blocks.2.hook_resid_pre.hook_sae_error", (_, name) -> {
+                seen.add(name);
+                return null;
+            })).text();
+            assertEquals(2, seen.size());
+            try (Sae exact = sae.exact()) {
+                assertEquals(sae.config(), exact.config());
+            }
+            sae.encode(Tensor.zeros(io.github.panascope.torch.DType.FLOAT32, io.github.panascope.torch.Shape.of(1, sae.config().dIn()), model.device())); // a view owns nothing
             attached.close();
             view.close();
             assertTrue(plain.sameElements(model.run(tokens)), "nothing of a view stays, and closing one frees nothing");

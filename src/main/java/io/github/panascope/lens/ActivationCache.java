@@ -282,4 +282,10 @@ public final class ActivationCache {
         for (Tensor some : List.copyOf(parts.tensors)) whole = whole.sub(some.sum(0, false));
         parts.add("remainder", whole);
     }
+
+    /** How many activations it holds, of which model. */
+    @Override
+    public String toString() {
+        return "ActivationCache(" + activations.size() + " activations of " + model.name() + ")";
+    }
 }

@@ -1,7 +1,12 @@
 package io.github.panascope.lens;
 
+import io.github.panascope.torch.ActivationHook;
 import io.github.panascope.torch.Tensor;
+import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.List;
+import java.util.Map;
+import java.util.function.Supplier;
 
 /**
  * Something with hook points of its own that takes the place of an activation: an SAE, a transcoder. What is attached to a run is called after the
@@ -31,6 +36,32 @@ public record Attachment(String readsAt, String writesAt, List<String> points, R
          * @return of the shape, dtype and device of {@code there}
          */
         Tensor run(Tensor read, Tensor there, Tensor tokens, Points points) throws Exception;
+    }
+
+    /**
+     * Makes hooks of this, after those that are there; those at its own points, of which the model knows nothing, are called from there.
+     *
+     * @param tokens gives the ids of what is run
+     */
+    void addTo(Map<String, List<ActivationHook>> resolved, Supplier<Tensor> tokens) {
+        Map<String, List<ActivationHook>> own = new HashMap<>();
+        for (String point : points) {
+            List<ActivationHook> there = resolved.remove(point);
+            if (there != null) own.put(point, there);
+        }
+        Points hooks = (name, value) -> own.containsKey(name) ? Forward.chain(own.get(name), value, name) : value;
+        Tensor[] read = new Tensor[1];
+        if (!readsAt.equals(writesAt)) {
+            resolved.computeIfAbsent(readsAt, _ -> new ArrayList<>()).add((activation, name) -> {
+                read[0] = activation.promote();
+                return null;
+            });
+        }
+        resolved.computeIfAbsent(writesAt, _ -> new ArrayList<>()).add((activation, name) -> {
+            Tensor input = readsAt.equals(writesAt) ? activation : read[0];
+            if (input == null) throw new IllegalStateException("this run reached " + name + " without passing " + readsAt);
+            return run.run(input, activation, tokens.get(), hooks);
+        });
     }
 
     /** The hooks at an attachment's own points. */

@@ -32,7 +32,7 @@ public final class Forward {
     private int startLayer;
     private Tensor residual;
     /** What a run that is to be exact seems to have a hook at; the model's source asks for it. */
-    private static final String EXACT = "exact";
+    static final String EXACT = "exact";
     private final Map<Integer, Tensor> checkpoints = new HashMap<>();
     private final Set<String> cached = new LinkedHashSet<>();
     private ActivationCache cache;
@@ -295,7 +295,7 @@ public final class Forward {
         try {
             Map<String, List<ActivationHook>> resolved = under.resolve(points(), model.hookNamesOnRequest());
             for (String point : cached) resolved.computeIfAbsent(point, p -> new ArrayList<>()).add(keepIn(keep, detached));
-            for (Attachment attachment : attached) addTo(resolved, attachment);
+            for (Attachment attachment : attached) attachment.addTo(resolved, () -> tokens);
             if (checkpointEvery > 0) cache.recompute(this::recompute);
             if (model.isExact()) resolved.put(EXACT, List.of());
             if (resolved.isEmpty()) return result(keep, null, detached, stopLayer, ending);
@@ -305,28 +305,6 @@ public final class Forward {
         } finally {
             if (event != null) event.finish(model.name(), tokens, startLayer, stopLayer, cached.size());
         }
-    }
-
-    /** Makes hooks of an attachment; those at its own points, of which the model knows nothing, are called from there. */
-    private void addTo(Map<String, List<ActivationHook>> resolved, Attachment attachment) {
-        Map<String, List<ActivationHook>> own = new HashMap<>();
-        for (String point : attachment.points()) {
-            List<ActivationHook> there = resolved.remove(point);
-            if (there != null) own.put(point, there);
-        }
-        Attachment.Points points = (name, value) -> own.containsKey(name) ? chain(own.get(name), value, name) : value;
-        Tensor[] read = new Tensor[1];
-        if (!attachment.readsAt().equals(attachment.writesAt())) {
-            resolved.computeIfAbsent(attachment.readsAt(), p -> new ArrayList<>()).add((activation, name) -> {
-                read[0] = activation.promote();
-                return null;
-            });
-        }
-        resolved.computeIfAbsent(attachment.writesAt(), p -> new ArrayList<>()).add((activation, name) -> {
-            Tensor input = attachment.readsAt().equals(attachment.writesAt()) ? activation : read[0];
-            if (input == null) throw new IllegalStateException("this run reached " + name + " without passing " + attachment.readsAt());
-            return attachment.run().run(input, activation, tokens, points);
-        });
     }
 
     private Tensor result(TensorScope keep, HookSet set, boolean detached, int stopLayer, Ending ending) {

@@ -12,6 +12,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.SplittableRandom;
 import java.util.function.Consumer;
+import java.util.stream.Stream;
 
 /**
  * Text that a model goes on with, described and then run: {@code model.generate(tokens).maxNewTokens(20).sampling(Sampling.PLAIN).seed(1).run()}.
@@ -31,6 +32,8 @@ public final class Generation {
     private Hooks hooks;
     private long seed;
     private Consumer<int[]> listener = tokens -> { };
+    /** The ids of the step that runs, int64 [batch, pos], for attachments. */
+    private Tensor running;
 
     Generation(HookedTransformer model, int[][] prompts) {
         this.model = model;
@@ -38,7 +41,6 @@ public final class Generation {
         this.padding = Arrays.stream(prompts).allMatch(prompt -> prompt.length == length) ? null : Arrays.stream(prompts).mapToInt(prompt -> length - prompt.length).toArray();
         this.rows = Arrays.stream(prompts).map(prompt -> padded(prompt, length, model.tokenizer().endOfText())).toArray(int[][]::new);
         this.hooks = model.hooks();
-        if (!model.attachments().isEmpty()) throw new IllegalStateException("a generation cannot have attachments: give it hooks instead (Sae.asHooks)");
     }
 
     private static int[] padded(int[] prompt, int length, int filler) {
@@ -79,7 +81,10 @@ public final class Generation {
         return this;
     }
 
-    /** Calls these hooks at every step: first with all positions of the prompt, then, with the cache, with the new one alone. */
+    /**
+     * Calls these hooks at every step: first with all positions of the prompt, then, with the cache, with the new one alone. What is attached to the model, such as SAEs, sees
+     * the same, after them.
+     */
     public Generation hooks(Hooks others) {
         this.hooks = model.hooks().and(others);
         return this;
@@ -119,7 +124,10 @@ public final class Generation {
 
     /** Fills the rows from a position on; how many tokens were added. */
     private int generate(int[][] texts, int length) {
-        Map<String, List<ActivationHook>> resolved = hooks.resolve(model.hookNames(), model.hookNamesOnRequest());
+        List<String> points = Stream.concat(model.hookNames().stream(), model.attachments().stream().flatMap(each -> each.points().stream())).toList();
+        Map<String, List<ActivationHook>> resolved = hooks.resolve(points, model.hookNamesOnRequest());
+        for (Attachment attachment : model.attachments()) attachment.addTo(resolved, () -> running);
+        if (model.isExact()) resolved.put(Forward.EXACT, List.of());
         SplittableRandom[] random = new SplittableRandom[texts.length]; // one for each row, so that none depends on the others
         for (int row = 0; row < random.length; row++) random[row] = new SplittableRandom(seed + row * 0x9E3779B97F4A7C15L);
         boolean[] finished = new boolean[texts.length];
@@ -162,7 +170,8 @@ public final class Generation {
         long[] ids = Arrays.stream(texts).flatMapToInt(text -> Arrays.stream(text, first, end)).asLongStream().toArray();
         try (var _ = TensorScope.open()) {
             Tensor mask = mask(end);
-            Tensor resid = model.embed().call("at", set, Tensor.of(ids, Shape.of(texts.length, end - first)).to(model.device()), (long) first, mask);
+            running = Tensor.of(ids, Shape.of(texts.length, end - first), model.device());
+            Tensor resid = model.embed().call("at", set, running, (long) first, mask);
             for (int layer = 0; layer < cache.length; layer++) {
                 Tensor[] past = cache[layer];
                 Tensor[] result = past == null || first == 0 ? model.block(layer).callForAll("begin", set, resid, mask) : model.block(layer).callForAll("extend", set, resid, past[0], past[1], mask);

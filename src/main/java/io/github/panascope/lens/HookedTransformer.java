@@ -557,4 +557,11 @@ public final class HookedTransformer implements AutoCloseable {
     public void close() {
         if (!view) scope.close();
     }
+
+    /** Its name, size and where it runs. */
+    @Override
+    public String toString() {
+        String with = isPlain() ? "" : ", with hooks or attachments";
+        return "HookedTransformer(" + name + ", " + config.nLayers() + " layers of " + config.dModel() + ", " + device + with + (scope.isOpen() ? "" : ", closed") + ")";
+    }
 }

@@ -49,6 +49,8 @@ public final class Sae implements AutoCloseable {
     private final DType dtype;
     private final Device device;
     private final boolean exact;
+    /** Whether this is another SAE seen in another way, which owns nothing. */
+    private final boolean view;
     private final TensorScope scope;
 
     /** Takes the weights, of any scope, into its own. */
@@ -65,6 +67,7 @@ public final class Sae implements AutoCloseable {
         this.dtype = dtype;
         this.device = device;
         this.exact = false;
+        this.view = false;
         this.scope = scope;
     }
 
@@ -79,13 +82,14 @@ public final class Sae implements AutoCloseable {
         this.dtype = other.dtype;
         this.device = other.device;
         this.exact = exact;
+        this.view = true;
         this.scope = other.scope;
     }
 
     /**
      * This SAE decoding as SAELens does, by the product with all of W_dec where otherwise only the active features' rows are added, and encoding step by step in bfloat16 too:
      * slower, and the same but for rounding.
-     * A view: whichever of the two is closed closes both.
+     * A view: it shares the weights, needs no closing, and can be used as long as this SAE.
      */
     public Sae exact() {
         return new Sae(this, true);
@@ -531,6 +535,12 @@ public final class Sae implements AutoCloseable {
     /** Frees the weights. */
     @Override
     public void close() {
-        scope.close();
+        if (!view) scope.close();
+    }
+
+    /** Its name, architecture, shape and where it works. */
+    @Override
+    public String toString() {
+        return "Sae(" + name + ", " + config.architecture() + ", " + config.dIn() + " to " + config.dSae() + " features, " + dtype + ", " + device + ")";
     }
 }

@@ -1,8 +1,7 @@
 package io.github.panascope.torch;
 
-import io.github.panascope.bindings.Psc;
+import io.github.panascope.bindings.psc_call;
 import java.lang.foreign.MemorySegment;
-import java.lang.foreign.ValueLayout;
 import jdk.jfr.Category;
 import jdk.jfr.DataAmount;
 import jdk.jfr.Description;
@@ -51,7 +50,6 @@ final class Events {
         Allocation event = new Allocation();
         if (!event.isEnabled() || Allocation.WATCHING.get()) return null;
         Allocation.WATCHING.set(true);
-        Psc.psc_memory_watch();
         event.begin();
         return event;
     }
@@ -123,15 +121,15 @@ final class Events {
         @DataAmount @Label("Allocated") long allocated;
         @DataAmount @Label("Peak") @Description("the most in use at once") long peak;
 
+        /** Takes what a call saw. */
+        void watched(MemorySegment call) {
+            allocated = psc_call.allocated(call);
+            peak = psc_call.peak(call);
+        }
+
         void finish(String name) {
             end();
             WATCHING.set(false);
-            try (Scratch scratch = Scratch.open()) {
-                MemorySegment all = scratch.longs(0), most = scratch.longs(0);
-                Psc.psc_memory_watched(all, most);
-                allocated = all.get(ValueLayout.JAVA_LONG, 0);
-                peak = most.get(ValueLayout.JAVA_LONG, 0);
-            }
             if (allocated == 0 || !shouldCommit()) return;
             operator = name;
             commit();

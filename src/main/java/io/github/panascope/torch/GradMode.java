@@ -11,26 +11,25 @@ import static java.lang.foreign.ValueLayout.JAVA_INT;
  * keep what gradients need, for tensors that come from a {@link #leaf}. Confined to its thread.
  */
 public final class GradMode implements AutoCloseable {
+    /** Kept here and told to each call: native code's own threads carry one virtual thread after the other. */
+    private static final ThreadLocal<GradMode> INNERMOST = new ThreadLocal<>();
+
     private final Thread owner = Thread.currentThread();
-    private final int former;
+    private final GradMode former = INNERMOST.get();
     private boolean closed;
 
-    private GradMode(int former) {
-        this.former = former;
+    private GradMode() {
+        INNERMOST.set(this);
     }
 
-    /** Switches gradients on for this thread until it is closed. */
+    /** Switches gradients on for this thread, a virtual one too, until it is closed. */
     public static GradMode enable() {
-        NativeLibrary.load();
-        return new GradMode(set(1));
+        return new GradMode();
     }
 
-    private static int set(int enabled) {
-        try (Scratch scratch = Scratch.open()) {
-            MemorySegment before = scratch.ints(1);
-            Native.check(Psc.psc_grad_enable(enabled, before), "switching gradients");
-            return before.get(JAVA_INT, 0);
-        }
+    /** Whether they are on for this thread. */
+    public static boolean isEnabled() {
+        return INNERMOST.get() != null;
     }
 
     /** Puts back what was before. Closing twice does nothing. */
@@ -39,7 +38,11 @@ public final class GradMode implements AutoCloseable {
         if (closed) return;
         if (owner != Thread.currentThread()) throw new WrongThreadException("this grad mode belongs to thread '" + owner.getName() + "'");
         closed = true;
-        set(former);
+        // Closed out of order, one that is still open goes on.
+        GradMode open = INNERMOST.get();
+        while (open != null && open.closed) open = open.former;
+        if (open == null) INNERMOST.remove();
+        else INNERMOST.set(open);
     }
 
     /** The same values, cut off from how they came about, as something that gradients can be asked of; shares memory. In the innermost scope. */

@@ -1,6 +1,7 @@
 package io.github.panascope.torch;
 
 import io.github.panascope.bindings.Psc;
+import io.github.panascope.bindings.psc_call;
 import java.lang.foreign.MemorySegment;
 import java.util.function.Supplier;
 
@@ -25,6 +26,14 @@ final class Native {
         if (status == Psc.PSC_ERR_INDEX()) return new IndexOutOfBoundsException(message);
         if (status == Psc.PSC_ERR_NOT_IMPLEMENTED()) return new UnsupportedOperationException(message);
         return new TorchException(message);
+    }
+
+    /** How to call, as psc.h's psc_call: with gradients if they are on for this thread. */
+    static MemorySegment call(Scratch scratch, boolean watchMemory) {
+        MemorySegment call = scratch.bytes(psc_call.sizeof());
+        psc_call.gradients(call, GradMode.isEnabled() ? 1 : 0);
+        psc_call.watch(call, watchMemory ? 1 : 0);
+        return call;
     }
 
     static String text(MemorySegment pointer) {

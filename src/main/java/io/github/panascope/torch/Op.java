@@ -2,6 +2,7 @@ package io.github.panascope.torch;
 
 import io.github.panascope.bindings.Psc;
 import java.lang.foreign.MemorySegment;
+import java.util.List;
 
 import static java.lang.foreign.ValueLayout.ADDRESS;
 
@@ -22,7 +23,7 @@ public final class Op {
      * The operator of a name and overload, as its schema writes them: {@code "aten::add"}, {@code "Tensor"}. The
      * overload may be empty.
      *
-     * @throws TorchException if libtorch has none of that name
+     * @throws TorchException if libtorch has none of that name, or if it is one of the few that end the process where an argument does not fit
      */
     public static Op of(String name, String overload) {
         NativeLibrary.load();
@@ -30,6 +31,16 @@ public final class Op {
             MemorySegment out = scratch.pointer();
             Native.check(Psc.psc_op_find(scratch.text(name), scratch.text(overload), out), "looking up an operator");
             return new Op(overload.isEmpty() ? name : name + "." + overload, out.get(ADDRESS, 0));
+        }
+    }
+
+    /** The names of all operators that {@link #of} gives, each with its overload after a dot if it has one. */
+    public static List<String> names() {
+        NativeLibrary.load();
+        try (Scratch scratch = Scratch.open()) {
+            MemorySegment out = scratch.pointer();
+            Native.check(Psc.psc_op_names(out), "listing operators");
+            return Native.text(out.get(ADDRESS, 0)).lines().toList();
         }
     }
 
@@ -58,7 +69,9 @@ public final class Op {
         try (Scratch scratch = Scratch.open(); Values values = Values.of(scratch, arguments)) {
             MemorySegment results = values.results();
             MemorySegment count = scratch.ints(1);
-            int status = Psc.psc_op_call(handle, values.segment(), arguments.length, results, Values.MAX_RESULTS, count);
+            MemorySegment call = Native.call(scratch, allocation != null);
+            int status = Psc.psc_op_call(handle, call, values.segment(), arguments.length, results, Values.MAX_RESULTS, count);
+            if (allocation != null) allocation.watched(call);
             Native.check(status, () -> name + Values.describe(arguments));
             return Values.read(results, count, scope);
         } finally {

@@ -19,6 +19,8 @@ final class Scratch implements AutoCloseable {
 
     private final MemorySegment memory = Arena.ofAuto().allocate(CAPACITY, 16);
     private final long[] marks = new long[256];
+    /** Of frames that needed more than there is: what native code reads must not be the collector's to free. */
+    private final Arena[] more = new Arena[marks.length];
     private int depth;
     private long top;
 
@@ -35,6 +37,10 @@ final class Scratch implements AutoCloseable {
     @Override
     public void close() {
         top = marks[--depth];
+        Arena closed = more[depth];
+        if (closed == null) return;
+        more[depth] = null;
+        closed.close();
     }
 
     /** Zeros. */
@@ -45,9 +51,16 @@ final class Scratch implements AutoCloseable {
     /** Whatever was there before. */
     MemorySegment room(long size) {
         long start = top + 15 & ~15L;
-        if (start + size > CAPACITY) return Arena.ofAuto().allocate(Math.max(size, 1), 16); // rare: a very long list
+        if (start + size > CAPACITY) return beyond(size);
         top = start + size;
         return memory.asSlice(start, size);
+    }
+
+    /** For a very long list or text, until this frame is closed. */
+    private MemorySegment beyond(long size) {
+        int frame = depth - 1;
+        if (more[frame] == null) more[frame] = Arena.ofConfined();
+        return more[frame].allocate(Math.max(size, 1), 16);
     }
 
     MemorySegment ints(int count) {

@@ -160,8 +160,10 @@ public final class ScriptModule {
         try (Scratch scratch = Scratch.open(); Values values = Values.of(scratch, arguments)) {
             MemorySegment results = values.results();
             MemorySegment count = scratch.ints(1);
-            int status = Psc.psc_module_call(handle(), scratch.text(method), hooks == null ? MemorySegment.NULL : hooks.handle(),
+            MemorySegment call = Native.call(scratch, allocation != null);
+            int status = Psc.psc_module_call(handle(), scratch.text(method), hooks == null ? MemorySegment.NULL : hooks.handle(), call,
                     values.segment(), arguments.length, results, Values.MAX_RESULTS, count);
+            if (allocation != null) allocation.watched(call);
             if (status == Psc.PSC_ERR_CALLBACK() && hooks != null) {
                 hooks.rethrow();
                 throw new StackOverflowError(Native.text(Psc.psc_last_error())); // no hook was called: there was too little stack to do so

@@ -278,7 +278,10 @@ public final class Tensor {
     MemorySegment memory() {
         try (Scratch scratch = Scratch.open()) {
             MemorySegment info = info(scratch);
+            int kind = psc_tensor_info.memory(info);
+            if (kind == Psc.PSC_MEMORY_NONE()) throw new IllegalStateException("this tensor has no elements in rows, as it is sparse or quantized or without memory: make a dense one of it first");
             if (psc_tensor_info.device_type(info) != Psc.PSC_DEVICE_CPU()) throw new IllegalStateException("only CPU memory can be seen from Java: call to(Device.CPU) first");
+            if (kind == Psc.PSC_MEMORY_LAZY()) throw new IllegalStateException("the elements are not in memory as they are read, but negated, conjugated or left out as zeros: call copy() first");
             if (psc_tensor_info.contiguous(info) == 0) throw new IllegalStateException("the elements do not lie row by row: call contiguous() first");
             return MemorySegment.ofAddress(psc_tensor_info.address(info)).reinterpret(psc_tensor_info.bytes(info), scope.arena(), null);
         }
@@ -300,7 +303,7 @@ public final class Tensor {
         if (elements > into.length) throw new IllegalArgumentException("an array of " + into.length + " is too short for " + this);
         Events.Copy event = Events.copy();
         try (var _ = TensorScope.open()) {
-            MemorySegment.copy(to(DType.FLOAT32).to(Device.CPU).contiguous().memory(), ValueLayout.JAVA_FLOAT, 0, into, 0, (int) elements);
+            MemorySegment.copy(host(DType.FLOAT32).memory(), ValueLayout.JAVA_FLOAT, 0, into, 0, (int) elements);
         }
         if (event != null) event.finish(device(), "heap", elements * Float.BYTES);
         return (int) elements;
@@ -321,10 +324,20 @@ public final class Tensor {
         return onHeap(DType.FLOAT64, memory -> memory.toArray(ValueLayout.JAVA_DOUBLE));
     }
 
+    /** The elements row by row on the CPU, as plain memory; shared where this tensor is that already. */
+    private Tensor host(DType type) {
+        TensorScope scope = TensorScope.current();
+        try (Scratch scratch = Scratch.open()) {
+            MemorySegment out = scratch.pointer();
+            Native.check(Psc.psc_tensor_host(handle(), type.code, out), () -> "reading " + brief());
+            return scope.own(out.get(ADDRESS, 0));
+        }
+    }
+
     private <A> A onHeap(DType type, Function<MemorySegment, A> copy) {
         Events.Copy event = Events.copy();
         try (var _ = TensorScope.open()) {
-            MemorySegment memory = to(type).to(Device.CPU).contiguous().memory();
+            MemorySegment memory = host(type).memory();
             A array = copy.apply(memory);
             if (event != null) event.finish(device(), "heap", memory.byteSize());
             return array;
@@ -345,7 +358,7 @@ public final class Tensor {
     public void writeTo(java.nio.channels.WritableByteChannel out) throws java.io.IOException {
         Events.Copy event = Events.copy();
         try (var _ = TensorScope.open()) {
-            MemorySegment bytes = to(Device.CPU).contiguous().memory();
+            MemorySegment bytes = host(dtype()).memory();
             for (long at = 0; at < bytes.byteSize();) { // a buffer holds at most 2 GB
                 var part = bytes.asSlice(at, Math.min(bytes.byteSize() - at, 1 << 30)).asByteBuffer();
                 while (part.hasRemaining()) at += out.write(part);
@@ -705,14 +718,15 @@ public final class Tensor {
         if (shape == null && !scope.isUsable()) return "Tensor(of another thread)";
         try {
             return dtype() + "" + shape();
-        } catch (TorchException e) { // a complex one, which must not hide what went wrong
-            return "Tensor(of another dtype)";
+        } catch (RuntimeException e) { // a complex one, say, which must not hide what went wrong
+            return "Tensor(of another kind)";
         }
     }
 
-    /** Dtype, shape and device; never data. */
+    /** Dtype, shape and device, where they can be had; never data. */
     @Override
     public String toString() {
-        return scope.isOpen() && !freed ? "Tensor(" + dtype() + ", " + shape() + ", " + device() + ")" : "Tensor(closed)";
+        String brief = brief();
+        return shape == null || freed || !scope.isOpen() ? brief : "Tensor(" + dtype + ", " + shape + ", " + device + ")";
     }
 }

@@ -171,6 +171,13 @@ public final class TensorScope implements AutoCloseable {
         return isOpen() && (owner == null || owner == Thread.currentThread());
     }
 
+    /** Whose it is, and how much it owns. */
+    @Override
+    public String toString() {
+        String whose = owner == null ? "shared" : "of thread '" + owner.getName() + "'";
+        return "TensorScope(" + whose + ", " + (isOpen() ? tensorCount + " tensors" : "closed") + ")";
+    }
+
     private static IllegalStateException closed() {
         return new IllegalStateException("the scope of this tensor or module is closed");
     }

@@ -1,0 +1,30 @@
+// What holds for the length of a call and is put back after it: gradients, and adding up memory.
+#pragma once
+
+#include "psc.h"
+
+#include <c10/core/GradMode.h>
+#include <c10/util/ThreadLocalDebugInfo.h>
+
+#include <memory>
+#include <optional>
+
+namespace psc {
+
+struct MemoryWatch;
+
+class CallState {
+ public:
+  explicit CallState(psc_call *call);
+  ~CallState();
+  CallState(const CallState &) = delete;
+  CallState &operator=(const CallState &) = delete;
+
+ private:
+  psc_call *call_;
+  c10::AutoGradMode gradients_;
+  std::shared_ptr<MemoryWatch> watch_;
+  std::optional<c10::DebugInfoGuard> watching_;
+};
+
+}  // namespace psc

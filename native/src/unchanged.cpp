@@ -1,0 +1,31 @@
+#include "unchanged.h"
+
+namespace psc {
+
+void Unchanged::remember(const c10::IValue &value) {
+  if (value.isTensorList()) {
+    for (const at::Tensor &tensor : value.toTensorVector()) remember(tensor);
+    return;
+  }
+  if (!value.isTensor() || !value.toTensor().defined()) return;
+  const at::Tensor &tensor = value.toTensor();
+  if (tensor.is_nested() || tensor.layout() != at::kStrided || !tensor.has_storage()) return;
+  formers_.push_back({tensor, tensor.sizes().vec(), tensor.strides().vec(), tensor.storage_offset(), tensor.storage()});
+}
+
+void Unchanged::require(const std::string &who) const {
+  const Former *changed = nullptr;
+  for (const Former &former : formers_) {
+    const at::Tensor &now = former.tensor;
+    bool same = now.sizes() == at::IntArrayRef(former.sizes) && now.strides() == at::IntArrayRef(former.strides) &&
+                now.storage_offset() == former.offset && now.storage().unsafeGetStorageImpl() == former.storage.unsafeGetStorageImpl();
+    if (same) continue;
+    if (!changed) changed = &former;
+    now.unsafeGetTensorImpl()->set_storage_keep_dtype(former.storage);
+    now.unsafeGetTensorImpl()->set_sizes_and_strides(former.sizes, former.strides, former.offset);
+  }
+  TORCH_CHECK(!changed, who, " would change the shape or the memory of a tensor of shape ", at::IntArrayRef(changed->sizes),
+              " in place: call the operator that gives a new one, and give `out` the result's shape");
+}
+
+}  // namespace psc

@@ -1,0 +1,186 @@
+package io.github.panascope.torch;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertNotEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import io.github.panascope.LeakCheck;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.extension.ExtendWith;
+
+/** What ended the process, or gave wrong numbers in silence, before. */
+@ExtendWith(LeakCheck.class)
+class SafetyTest {
+    private static Tensor numbers() {
+        return Tensor.of(new float[] {1, 2, 3}, Shape.of(3));
+    }
+
+    private static Tensor negative() {
+        return Op.of("aten::_neg_view", "").tensor(numbers());
+    }
+
+    private static String refused(Runnable work) {
+        return assertThrows(RuntimeException.class, work::run).getMessage();
+    }
+
+    @Test
+    void longArgumentsStayWhileNativeCodeReadsThem() throws Exception {
+        Thread collector = new Thread(() -> {
+            while (!Thread.currentThread().isInterrupted()) System.gc();
+        });
+        collector.start();
+        try (var _ = TensorScope.open()) {
+            Tensor one = Tensor.of(new float[] {1}, Shape.of(1));
+            Tensor[] many = new Tensor[6000];
+            Arrays.fill(many, one);
+            long[] sizes = new long[6000];
+            Arrays.fill(sizes, 1);
+            for (int round = 0; round < 60; round++) {
+                try (var _ = TensorScope.open()) {
+                    assertEquals(6000, Tensor.cat(0, many).sum(DType.FLOAT64).item());
+                    Tensor whole = Tensor.zeros(DType.FLOAT32, Shape.of(6000));
+                    assertEquals(1, Op.of("aten::split_with_sizes", "").call(whole.slice(0, 0, 1), new long[] {1}).length);
+                    assertTrue(refused(() -> Op.of("aten::add", "Tensor").call(one, "x".repeat(100_000))).contains("is a text"));
+                }
+            }
+        } finally {
+            collector.interrupt();
+            collector.join();
+        }
+    }
+
+    @Test
+    void negatedElementsAreReadNegated() {
+        try (var _ = TensorScope.open()) {
+            Tensor negative = negative();
+            assertArrayEquals(new float[] {-1, -2, -3}, negative.toFloats());
+            assertArrayEquals(new double[] {-1, -2, -3}, negative.toDoubles());
+            assertArrayEquals(new long[] {-1, -2, -3}, negative.toLongs());
+            float[] into = new float[3];
+            negative.toFloats(into);
+            assertArrayEquals(new float[] {-1, -2, -3}, into);
+            assertEquals(-2, negative.slice(0, 1, 2).item());
+            assertTrue(refused(negative::segment).contains("copy()"));
+            assertTrue(refused(negative::toDlpack).contains("copy()"));
+            assertArrayEquals(new float[] {-1, -2, -3}, negative.copy().segment().toArray(java.lang.foreign.ValueLayout.JAVA_FLOAT));
+            try (Transfer transfer = negative.transferToHost()) {
+                assertArrayEquals(new float[] {-1, -2, -3}, transfer.await().segment().toArray(java.lang.foreign.ValueLayout.JAVA_FLOAT));
+            }
+        }
+    }
+
+    @Test
+    void writtenElementsAreTheNegatedOnes() throws Exception {
+        var bytes = new java.io.ByteArrayOutputStream();
+        try (var _ = TensorScope.open(); var channel = java.nio.channels.Channels.newChannel(bytes)) {
+            negative().writeTo(channel);
+        }
+        assertEquals(-3, java.nio.ByteBuffer.wrap(bytes.toByteArray()).order(java.nio.ByteOrder.nativeOrder()).getFloat(8));
+    }
+
+    @Test
+    void tensorsWithoutMemoryOfTheirOwnSaySo() {
+        try (var _ = TensorScope.open()) {
+            Tensor zeros = Op.of("aten::_efficientzerotensor", "").tensor((Object) new long[] {4});
+            assertArrayEquals(new float[4], zeros.toFloats());
+            assertTrue(refused(zeros::segment).contains("left out as zeros"));
+            for (String maker : List.of("aten::to_sparse", "aten::to_mkldnn")) {
+                Tensor odd = Op.of(maker, "").tensor(numbers());
+                assertTrue(refused(odd::segment).contains("no elements in rows"), maker);
+                assertTrue(refused(odd::toFloats).contains("no elements in rows"), maker);
+                assertTrue(odd.toString().startsWith("Tensor("), odd.toString());
+                assertEquals(Shape.of(3), odd.shape());
+            }
+            Tensor quantized = Op.of("aten::quantize_per_tensor", "").tensor(numbers(), 0.1, 0L, 12L);
+            assertTrue(refused(quantized::segment).contains("no elements in rows"));
+            Tensor nested = Op.of("aten::_nested_tensor_from_tensor_list", "").tensor((Object) new Tensor[] {numbers(), numbers()});
+            assertTrue(refused(nested::shape).contains("nested"));
+            assertTrue(nested.toString().startsWith("Tensor("), nested.toString());
+            Tensor complex = Op.of("aten::complex", "").tensor(numbers(), numbers());
+            assertTrue(refused(complex::toFloats).contains("complex"));
+        }
+    }
+
+    @Test
+    void shapesAndMemoryDoNotChangeUnderneath() {
+        try (var _ = TensorScope.open()) {
+            Tensor tensor = Tensor.zeros(DType.FLOAT32, Shape.of(2, 3));
+            var memory = tensor.segment();
+            assertTrue(refused(() -> Op.of("aten::resize_", "").call(tensor, new long[] {1 << 20})).contains("in place"));
+            assertTrue(refused(() -> Op.of("aten::t_", "").call(tensor)).contains("in place"));
+            assertTrue(refused(() -> Op.of("aten::set_", "").call(tensor)).contains("in place"));
+            Tensor large = Tensor.zeros(DType.FLOAT32, Shape.of(100, 100));
+            refused(() -> Op.of("aten::add", "out").call(large, large, 1L, tensor));
+            Tensor small = Tensor.zeros(DType.FLOAT32, Shape.of(1));
+            assertTrue(refused(() -> Op.of("aten::add", "out").call(small, small, 1L, tensor)).contains("would change the shape"));
+            assertEquals(Shape.of(2, 3), tensor.shape());
+            assertArrayEquals(new float[6], memory.toArray(java.lang.foreign.ValueLayout.JAVA_FLOAT));
+        }
+        try (TensorScope scope = TensorScope.open()) {
+            Tensor tensor = Tensor.zeros(DType.FLOAT32, Shape.of(2, 3));
+            ScriptModule module = ScriptModule.create("Changing", scope).define("def forward(self, x: Tensor) -> Tensor:\n    return x.t_()\n");
+            assertTrue(refused(() -> module.call("forward", null, tensor)).contains("would change the shape"));
+            assertEquals(Shape.of(3, 2), tensor.transpose(0, 1).shape());
+        }
+    }
+
+    @Test
+    void gradientsBelongToTheThreadThatAskedEvenToAVirtualOne() throws Exception {
+        try (ExecutorService threads = Executors.newVirtualThreadPerTaskExecutor()) {
+            List<Future<Boolean>> asked = new ArrayList<>();
+            List<Future<Boolean>> others = new ArrayList<>();
+            for (int i = 0; i < 200; i++) {
+                asked.add(threads.submit(() -> {
+                    try (var _ = GradMode.enable()) {
+                        Thread.sleep(1); // another thread's turn on this carrier
+                        return flows();
+                    }
+                }));
+                others.add(threads.submit(() -> {
+                    Thread.sleep(1);
+                    return flows();
+                }));
+            }
+            for (Future<Boolean> each : asked) assertTrue(each.get());
+            for (Future<Boolean> each : others) assertFalse(each.get());
+        }
+        assertFalse(GradMode.isEnabled());
+    }
+
+    private static boolean flows() throws InterruptedException {
+        try (var _ = TensorScope.open()) {
+            Tensor product = GradMode.leaf(numbers()).mul(2);
+            Thread.sleep(1);
+            return GradMode.flowsThrough(product.mul(2));
+        }
+    }
+
+    @Test
+    void whatDoesNotFitIsNamed() {
+        try (var _ = TensorScope.open()) {
+            assertTrue(refused(() -> Op.of("aten::add", "Tensor").call(numbers(), "two")).contains("argument 'other' should be Tensor, but the value given is a text"));
+            assertTrue(refused(() -> Op.of("aten::empty", "memory_format").call(new long[] {2}, 9999L)).contains("and 9999 is none"));
+            assertTrue(refused(() -> Op.of("aten::_fft_r2c", "")).contains("cannot be called from here"));
+        }
+    }
+
+    @Test
+    void textNeverThrows() throws InterruptedException, ExecutionException {
+        try (TensorScope scope = TensorScope.open(); ExecutorService other = Executors.newSingleThreadExecutor()) {
+            Tensor unknown = numbers();
+            assertTrue(other.submit(unknown::toString).get().startsWith("Tensor("));
+            assertTrue(other.submit(scope::toString).get().contains("of thread"));
+            assertNotEquals("", scope.toString());
+        }
+    }
+}
