@@ -61,6 +61,7 @@ at::Tensor plain(const at::Tensor &t) {
   int32_t memory = memory_of(t);
   TORCH_CHECK(memory != PSC_MEMORY_NONE, "this tensor has no elements in rows (its layout is ", t.layout(), t.is_quantized() ? ", quantized" : "",
               "): make a dense one of it first");
+  if (memory == PSC_MEMORY_PLAIN) return t.is_contiguous() ? t : t.contiguous();
   if (t._is_zerotensor()) return at::zeros(t.sizes(), t.options());
   return t.resolve_conj().resolve_neg().contiguous();
 }
@@ -138,7 +139,7 @@ int32_t psc_tensor_host(const psc_tensor *tensor, int32_t dtype, psc_tensor **ou
     const at::Tensor &t = tensor->tensor;
     TORCH_CHECK(!t.is_complex(), "complex numbers are no ", type, ": take their parts by aten::view_as_real");
     // Converted where it is: the copy to the host is of what is wanted.
-    *out = psc::own(psc::plain(psc::plain(t.detach()).to(type).to(at::kCPU)));
+    *out = psc::own(psc::plain(psc::plain(t.requires_grad() ? t.detach() : t).to(type).to(at::kCPU)));
   });
 }
 

@@ -22,7 +22,7 @@ int32_t psc_transfer_begin(const psc_tensor *tensor, psc_transfer **out) {
   return psc::guard([&] {
     auto transfer = std::make_unique<psc_transfer>();
     c10::AutoGradMode off(false);
-    const at::Tensor source = psc::plain(tensor->tensor.detach());
+    const at::Tensor source = psc::plain(tensor->tensor.requires_grad() ? tensor->tensor.detach() : tensor->tensor);
     if (source.device().is_cpu()) {
       transfer->host = source;
     } else {
