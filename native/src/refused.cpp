@@ -11,6 +11,8 @@ namespace {
 constexpr std::string_view INSIDE[] = {"_c10d_functional", "_c10d_functional_autograd", "_dtensor", "_quantized", "_test", "c10d", "inductor", "mkl", "mkldnn", "mkldnn_prepacked",
                                        "onednn", "prepacked", "profiler", "quantization", "quantized", "sparse", "static_runtime", "symm_mem"};
 
+constexpr const char *INSIDE_ONLY = "belongs to libtorch's inside, which does not look at what it is given";
+
 // Those of aten that read or write outside their arguments' memory, divide by zero or call what is not there, where an argument does not fit: found by calling
 // them (OperatorFuzzTest).
 const std::unordered_set<std::string> &trusting() {
@@ -26,10 +28,11 @@ const char *psc::refusal(const std::string &name) {
   size_t colons = name.find("::");
   if (colons == std::string::npos) return nullptr;
   std::string_view space(name.data(), colons);
-  if (std::find(std::begin(INSIDE), std::end(INSIDE), space) != std::end(INSIDE)) return "belongs to libtorch's inside, which does not look at what it is given";
+  if (std::find(std::begin(INSIDE), std::end(INSIDE), space) != std::end(INSIDE)) return INSIDE_ONLY;
   if (space != "aten") return nullptr;
   // Derivatives are called by what computes gradients, with what the operators themselves had.
   if (name.find("_backward") != std::string::npos) return "is a derivative, which does not look at what it is given: ask for gradients instead";
+  if (name.rfind("aten::fbgemm_", 0) == 0 || name.rfind("aten::quantized_", 0) == 0) return INSIDE_ONLY;
   if (trusting().count(name) != 0) return "does not look at all that it is given, and may end the process";
   return nullptr;
 }
