@@ -63,7 +63,7 @@ class SaeConfigTest {
         "{\"d_in\": 1, \"d_sae\": 1} | has no 'hook_name'",
         "[] | should hold a JSON object",
         "{ | is not valid JSON",
-        "{\"d_in\": 1, \"d_in\": 2} | is not valid JSON"})
+        "{\"d_in\": 1, \"d_in\": 2} | the key \"d_in\" is there twice"})
     void whatWouldChangeTheMathematicsIsRefused(String json, String expected) {
         InputException e = assertThrows(InputException.class, () -> parse(json));
         assertTrue(e.getMessage().startsWith("cfg.json") && e.getMessage().contains(expected), e.getMessage());

@@ -41,7 +41,7 @@ public final class ConfigFile {
         try {
             node = JSON.readTree(text);
         } catch (JacksonException e) {
-            throw new InputException(place + " is not valid JSON: " + JsonError.of(e) + ".", e);
+            throw new InputException(place + (JsonError.isKeyTwice(e) ? ": " : " is not valid JSON: ") + JsonError.of(e) + ".", e);
         }
         if (node == null || !node.isObject()) throw new InputException(place + " should hold a JSON object.");
         return new ConfigFile(place, node);
