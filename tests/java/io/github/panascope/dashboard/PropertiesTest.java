@@ -285,7 +285,7 @@ class PropertiesTest {
                     try (var _ = TensorScope.open()) {
                         var row = tokens.batch(sequence.row(), sequence.row() + 1);
                         float[] whole = model.forward(row).lossPerToken().toFloats();
-                        float[] without = model.forward(row).attach(sae.attachment(true, false)).hooks(sae.ablation(dashboard.feature())).lossPerToken().toFloats();
+                        float[] without = model.forward(row).attach(sae.attachment(true)).hooks(sae.ablation(dashboard.feature())).lossPerToken().toFloats();
                         for (int i = 0; i < sequence.tokenIds().length; i++) {
                             int at = sequence.first() + i - 1;
                             assertEquals(whole[at] - without[at], sequence.ablation().lossEffect()[i], 2e-4, "feature " + dashboard.feature() + ", " + sequence.row() + ":" + at); // losses of about 14, each within 1e-5 relative

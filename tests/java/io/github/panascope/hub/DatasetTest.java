@@ -83,6 +83,15 @@ class DatasetTest {
         assertRefused("is compressed with BROTLI; [UNCOMPRESSED, SNAPPY, GZIP, ZSTD] are supported", () -> form("brotli.parquet").documents());
     }
 
+    /** As Python's json writes them, beside the text. */
+    @Test
+    void notANumberBesideATextIsRead() throws IOException {
+        Path file = Files.writeString(folder.resolve("scores.jsonl"), "{\"text\":\"a b\",\"score\":NaN}\n{\"score\":-Infinity,\"text\":\"c d\"}\n");
+        assertEquals(List.of("a b", "c d"), Dataset.of(file.toString(), offline).documents());
+        Path tokens = Files.writeString(folder.resolve("tokens.jsonl"), "{\"tokens\":[1,NaN]}\n");
+        assertRefused("line 1: NaN is no token id", () -> Dataset.of(tokens.toString(), offline).forEachTokens(ids -> { }));
+    }
+
     @Test
     void aFoldersFilesAreOneDataset() throws IOException {
         Files.createDirectories(folder.resolve("data"));

@@ -37,7 +37,7 @@ class CheckpointsTest {
                 return null;
             }).and("blocks.1.hook_mlp_out", (x, name) -> x.mul(2));
             for (int every : new int[] {1, 2, 3, 5}) {
-                Forward kept = model.forward(tokens).hooks(hooks).attach(sae.attachment(true, false)).caching(name -> true), few = model.forward(tokens).hooks(hooks).attach(sae.attachment(true, false)).caching("blocks.1.hook_resid_mid").checkpoints(every);
+                Forward kept = model.forward(tokens).hooks(hooks).attach(sae.attachment(true)).caching(name -> true), few = model.forward(tokens).hooks(hooks).attach(sae.attachment(true)).caching("blocks.1.hook_resid_mid").checkpoints(every);
                 assertTrue(kept.logits().sameElements(few.logits()));
                 assertTrue(few.cacheBytes() < kept.cacheBytes() / 4);
                 assertEquals(List.of("blocks.1.hook_resid_mid"), few.cache().names());

@@ -58,11 +58,26 @@ class AttachedSaeTest {
             long[] even = LongStream.iterate(0, i -> i < 96, i -> i + 2).toArray();
             Tensor some = Tensor.of(even, Shape.of(even.length), TestDevice.DEVICE);
             ActivationHook ablate = (acts, hook) -> acts.indexFill(acts.shape().rank() - 1, some, 0);
-            compare(expected, name, model.forward(tokens).attach(sae.attachment(false, false)), model);
-            compare(expected, name + "+error", model.forward(tokens).attach(sae.attachment(true, false)), model);
-            compare(expected, name + "+ablated", model.forward(tokens).attach(sae.attachment(false, false)).hooks(Hooks.at(point + "post", ablate)), model);
-            compare(expected, name + "+ablated+error", model.forward(tokens).attach(sae.attachment(true, false)).hooks(Hooks.at(point + "post", ablate)), model);
-            compare(expected, name + "+halved", model.forward(tokens).attach(sae.attachment(false, false)).hooks(Hooks.at(point + "pre", (acts, hook) -> acts.mul(0.5))), model);
+            compare(expected, name, model.forward(tokens).attach(sae.attachment(false)), model);
+            compare(expected, name + "+error", model.forward(tokens).attach(sae.attachment(true)), model);
+            compare(expected, name + "+ablated", model.forward(tokens).attach(sae.attachment(false)).hooks(Hooks.at(point + "post", ablate)), model);
+            compare(expected, name + "+ablated+error", model.forward(tokens).attach(sae.attachment(true)).hooks(Hooks.at(point + "post", ablate)), model);
+            compare(expected, name + "+halved", model.forward(tokens).attach(sae.attachment(false)).hooks(Hooks.at(point + "pre", (acts, hook) -> acts.mul(0.5))), model);
+        }
+    }
+
+    /** Vocabularies differ in which id their special token has. */
+    @Test
+    void theExcludedTokensAreThoseThatAreNamed() {
+        try (var _ = TensorScope.open(); HookedTransformer model = model(); Sae sae = sae("standard")) {
+            Tensor tokens = Tensor.ofTokens(7, 8, 9, 7);
+            String point = sae.config().hookNameOut();
+            Tensor plain = model.runWithCache(tokens, point::equals).cache().get(point);
+            Forward run = model.forward(tokens).attach(sae.attachment(false, 7, 9)).caching(point + ".hook_sae_output");
+            run.logits();
+            Tensor output = run.cache().get(point + ".hook_sae_output");
+            for (int position : new int[] {0, 2, 3}) assertTrue(plain.select(1, position).sameElements(output.select(1, position)), "position " + position);
+            assertFalse(plain.select(1, 1).sameElements(output.select(1, 1)));
         }
     }
 
@@ -71,9 +86,9 @@ class AttachedSaeTest {
         try (var scope = TensorScope.open(); HookedTransformer model = model(); Sae standard = sae("standard"); Sae topk = sae("topk")) {
             Safetensors expected = Safetensors.open(FOLDER.resolve("expected.safetensors"), scope);
             Tensor tokens = expected.tensor("tokens");
-            compare(expected, "standard+exclude", model.forward(tokens).attach(standard.attachment(false, true)), model);
-            compare(expected, "standard+exclude+error", model.forward(tokens).attach(standard.attachment(true, true)), model);
-            compare(expected, "two", model.forward(tokens).attach(topk.attachment(false, false)).attach(standard.attachment(false, false)), model);
+            compare(expected, "standard+exclude", model.forward(tokens).attach(standard.attachment(false, model.tokenizer().endOfText())), model);
+            compare(expected, "standard+exclude+error", model.forward(tokens).attach(standard.attachment(true, model.tokenizer().endOfText())), model);
+            compare(expected, "two", model.forward(tokens).attach(topk.attachment(false)).attach(standard.attachment(false)), model);
         }
     }
 
@@ -86,8 +101,8 @@ class AttachedSaeTest {
             assertTrue(model.runWithHooks(tokens, doubled).sameElements(view.run(tokens)));
             assertTrue(model.runWithHooks(tokens, doubled.and(plusOne)).sameElements(view.runWithHooks(tokens, plusOne)), "the view's come first");
             assertTrue(model.runWithHooks(tokens, doubled.and(plusOne)).sameElements(model.with(doubled).with(plusOne).run(tokens)));
-            HookedTransformer attached = view.with(sae.attachment(false, false)).with(gated.attachment(false, false)).with(sae.attachment(true, false));
-            assertTrue(model.forward(tokens).hooks(doubled).attach(gated.attachment(false, false)).attach(sae.attachment(true, false)).logits().sameElements(attached.run(tokens)));
+            HookedTransformer attached = view.with(sae.attachment(false)).with(gated.attachment(false)).with(sae.attachment(true));
+            assertTrue(model.forward(tokens).hooks(doubled).attach(gated.attachment(false)).attach(sae.attachment(true)).logits().sameElements(attached.run(tokens)));
             assertTrue(attached.runWithCache(tokens, name -> name.endsWith("hook_sae_error")).cache().has("blocks.2.hook_resid_pre.hook_sae_error"));
             assertEquals(model.generate(tokens.slice(0, 0, 1)).hooks(doubled).text(), view.generate(tokens.slice(0, 0, 1)).text());
             Tensor prompt = tokens.slice(0, 0, 1).slice(1, 0, 6);
@@ -130,17 +145,17 @@ class AttachedSaeTest {
         try (var scope = TensorScope.open(); HookedTransformer model = model(); Sae sae = sae("standard")) {
             Tensor tokens = Safetensors.open(FOLDER.resolve("expected.safetensors"), scope).tensor("tokens");
             Tensor plain = model.run(tokens);
-            Golden.assertClose(plain, model.forward(tokens).attach(sae.attachment(true, false)).logits(), "with error term");
-            assertFalse(plain.sameElements(model.forward(tokens).attach(sae.attachment(false, false)).logits()));
+            Golden.assertClose(plain, model.forward(tokens).attach(sae.attachment(true)).logits(), "with error term");
+            assertFalse(plain.sameElements(model.forward(tokens).attach(sae.attachment(false)).logits()));
             assertTrue(plain.sameElements(model.run(tokens)), "an attachment is of one run");
             List<String> seen = new ArrayList<>();
-            model.forward(tokens).attach(sae.attachment(true, false)).hooks(Hooks.where(name -> name.contains("hook_sae") || name.equals("blocks.2.hook_resid_pre"), (x, name) -> {
+            model.forward(tokens).attach(sae.attachment(true)).hooks(Hooks.where(name -> name.contains("hook_sae") || name.equals("blocks.2.hook_resid_pre"), (x, name) -> {
                 seen.add(name.substring(name.lastIndexOf('.') + 1));
                 return null;
             })).logits();
             assertEquals(List.of("hook_resid_pre", "hook_sae_input", "hook_sae_acts_pre", "hook_sae_acts_post", "hook_sae_recons", "hook_sae_error", "hook_sae_output"), seen);
-            assertThrows(IllegalArgumentException.class, () -> model.forward(tokens).attach(sae.attachment(true, false)).attach(sae.attachment(false, false)));
-            assertThrows(IllegalArgumentException.class, () -> model.forward(tokens).attach(sae.attachment(false, false)).caching("blocks.2.hook_resid_pre.hook_sae_error"));
+            assertThrows(IllegalArgumentException.class, () -> model.forward(tokens).attach(sae.attachment(true)).attach(sae.attachment(false)));
+            assertThrows(IllegalArgumentException.class, () -> model.forward(tokens).attach(sae.attachment(false)).caching("blocks.2.hook_resid_pre.hook_sae_error"));
         }
     }
 }

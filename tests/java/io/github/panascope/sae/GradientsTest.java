@@ -67,7 +67,7 @@ class GradientsTest {
     void anSaesPointsHaveSaeLenssGradient(String name) {
         try (var scope = TensorScope.open(); HookedTransformer model = model(WeightProcessing.DEFAULT); Sae sae = TestDevice.sae(ATTACHED.resolve(name))) {
             Tensor tokens = Safetensors.open(ATTACHED.resolve("expected.safetensors"), scope).tensor("tokens");
-            compare(Safetensors.open(EXPECTED, scope), name, model.forward(tokens).attach(sae.attachment(true, false)));
+            compare(Safetensors.open(EXPECTED, scope), name, model.forward(tokens).attach(sae.attachment(true)));
         }
     }
 

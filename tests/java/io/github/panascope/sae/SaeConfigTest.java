@@ -63,10 +63,24 @@ class SaeConfigTest {
         "{\"d_in\": 1, \"d_sae\": 1} | has no 'hook_name'",
         "[] | should hold a JSON object",
         "{ | is not valid JSON",
-        "{\"d_in\": 1, \"d_in\": 2} | is not valid JSON"})
+        "{\"d_in\": 1, \"d_in\": 2} | the key \"d_in\" is there twice"})
     void whatWouldChangeTheMathematicsIsRefused(String json, String expected) {
         InputException e = assertThrows(InputException.class, () -> parse(json));
         assertTrue(e.getMessage().startsWith("cfg.json") && e.getMessage().contains(expected), e.getMessage());
+    }
+
+    /** As Python's json writes them. */
+    @Test
+    void notANumberIsReadAndKeptAndRefusedWhereANumberIsNeeded() {
+        SaeConfig config = parse("{\"d_in\": 1, \"d_sae\": 1, \"metadata\": {\"hook_name\": \"h\", \"l0\": NaN, \"loss\": -Infinity, \"nested\": {\"a\": [Infinity]}}}").config();
+        assertTrue(Double.isNaN(config.reported("l0")));
+        assertEquals(config, parse(config.toJson("float32")).config());
+        String json = config.toJson("float32");
+        for (String kept : List.of("\"l0\":NaN", "\"loss\":-Infinity", "\"nested\":{\"a\":[Infinity]}")) assertTrue(json.contains(kept), json);
+        for (String value : List.of("NaN", "Infinity", "-Infinity")) {
+            InputException e = assertThrows(InputException.class, () -> parse("{\"d_in\": " + value + ", \"d_sae\": 1, \"hook_name\": \"h\"}"));
+            assertTrue(e.getMessage().contains("'d_in' should be a positive whole number, not " + value + "."), e.getMessage());
+        }
     }
 
     @Test

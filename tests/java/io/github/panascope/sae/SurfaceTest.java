@@ -215,7 +215,7 @@ class SurfaceTest {
             assertEquals(5, top.size());
             JsonNode both = GOLDEN.expected().get("ablated_features");
             int[] features = both.get("features").valueStream().mapToInt(JsonNode::intValue).toArray();
-            Tensor without = model.with(sae.attachment(true, false)).runWithHooks(prompt, sae.ablation(features));
+            Tensor without = model.with(sae.attachment(true)).runWithHooks(prompt, sae.ablation(features));
             assertEquals(both.get("metric").doubleValue(), metric(model).apply(without).item(), 1e-4);
             assertThrows(IndexOutOfBoundsException.class, () -> sae.ablation(384));
             assertThrows(IllegalArgumentException.class, () -> FeatureAttribution.byAblation(model, sae, model.toTokens(texts(), true), logits -> 0));

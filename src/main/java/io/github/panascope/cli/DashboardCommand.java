@@ -22,7 +22,7 @@ import picocli.CommandLine.Option;
         description = "Shows what features do: runs the model over rows of text once, keeping what all features were, then writes one page with the dashboards of those asked for. "
                 + "A run that was ended goes on where it was; more rows add to those that are there.")
 final class DashboardCommand implements Callable<Integer> {
-    private static final int DEFAULT_CONTEXT = 128, BATCH = 128, END_OF_TEXT = 50256, MOST = 10_000;
+    private static final int DEFAULT_CONTEXT = 128, BATCH = 128, MOST = 10_000;
 
     @Mixin private InputOptions input;
     @Mixin private RowOptions text;
@@ -152,7 +152,7 @@ final class DashboardCommand implements Callable<Integer> {
         if (buffer >= 0 && 2L * buffer + 1 >= context) throw new InputException("--buffer " + buffer + " leaves no position in rows of " + context + " tokens: -1 shows whole rows.");
         if (normMultiple != null && !(normMultiple > 0)) throw new InputException("--ignore-high-activation-norm-multiple should be positive, not " + normMultiple + ".");
         Set<Integer> ignored = FeatureOptions.numbers("--ignore-tokens", ignoreTokens, model.config().dVocab());
-        if (ignoreBos) ignored.add(END_OF_TEXT);
+        if (ignoreBos) ignored.add(model.tokenizer().endOfText());
         return DashboardConfig.DEFAULT.ignoring(ignored, FeatureOptions.numbers("--ignore-positions", ignorePositions, context), normMultiple == null ? Double.POSITIVE_INFINITY : normMultiple)
                 .correlatedFeatures(correlated).performAblationExperiments(ablation).buffer(buffer).groups(nQuantiles, topActsGroupSize, quantileGroupSize).seed(seed);
     }

@@ -9,14 +9,18 @@ import java.util.Set;
 import java.util.function.Predicate;
 import tools.jackson.core.JacksonException;
 import tools.jackson.core.StreamReadFeature;
+import tools.jackson.core.json.JsonReadFeature;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.json.JsonMapper;
 import tools.jackson.databind.node.ObjectNode;
 
 /** A JSON object read strictly: every complaint names the file, the key, the value and what was expected. */
 public final class ConfigFile {
-    /** Java's own parser of numbers: the fast one's tables take longer to make than these few numbers to read. */
-    private static final JsonMapper JSON = JsonMapper.builder().enable(StreamReadFeature.STRICT_DUPLICATE_DETECTION).disable(StreamReadFeature.USE_FAST_DOUBLE_PARSER).build();
+    /**
+     * Java's own parser of numbers: the fast one's tables take longer to make than these few numbers to read. A key twice is refused, where Python takes the
+     * last one in silence: one of the two is a mistake, and it may be the one that would be used. NaN and Infinity are read, as Python writes them.
+     */
+    private static final JsonMapper JSON = JsonMapper.builder().enable(StreamReadFeature.STRICT_DUPLICATE_DETECTION).enable(JsonReadFeature.ALLOW_NON_NUMERIC_NUMBERS).disable(StreamReadFeature.USE_FAST_DOUBLE_PARSER).build();
 
     private final String place;
     private final JsonNode object;
@@ -41,7 +45,7 @@ public final class ConfigFile {
         try {
             node = JSON.readTree(text);
         } catch (JacksonException e) {
-            throw new InputException(place + " is not valid JSON: " + JsonError.of(e) + ".", e);
+            throw new InputException(place + (JsonError.isKeyTwice(e) ? ": " : " is not valid JSON: ") + JsonError.of(e) + ".", e);
         }
         if (node == null || !node.isObject()) throw new InputException(place + " should hold a JSON object.");
         return new ConfigFile(place, node);
@@ -105,10 +109,10 @@ public final class ConfigFile {
         return value.intValue();
     }
 
-    /** A number, or a default. */
+    /** A finite number, or a default. */
     public double number(String key, double ifAbsent) {
         if (!has(key)) return ifAbsent;
-        if (!object.get(key).isNumber()) throw wrong(key, "a number");
+        if (!object.get(key).isNumber() || !Double.isFinite(object.get(key).doubleValue())) throw wrong(key, "a finite number");
         return object.get(key).doubleValue();
     }
 
@@ -148,7 +152,7 @@ public final class ConfigFile {
     }
 
     private static String shorten(JsonNode value) {
-        String text = value.toString();
+        String text = value.isNumber() ? value.asString() : value.toString(); // which puts NaN in quotes
         return text.length() <= 60 ? text : text.substring(0, 57) + "...";
     }
 

@@ -15,6 +15,7 @@ import java.util.Locale;
 import java.util.function.Consumer;
 import java.util.zip.GZIPInputStream;
 import tools.jackson.core.JacksonException;
+import tools.jackson.core.json.JsonReadFeature;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.json.JsonMapper;
 
@@ -22,6 +23,9 @@ import tools.jackson.databind.json.JsonMapper;
 final class JsonLines {
     /** A few compressed bytes can unpack to a line without end. */
     private static final int MAX_LINE = 256 << 20;
+
+    /** NaN and Infinity are read, as Python writes them. Of a key that is there twice the last counts, as for Python: a line is data, and checking costs time. */
+    private static final JsonMapper JSON = JsonMapper.builder().enable(JsonReadFeature.ALLOW_NON_NUMERIC_NUMBERS).build();
 
     private JsonLines() {}
 
@@ -51,7 +55,7 @@ final class JsonLines {
             int[] ids = new int[list.size()];
             for (int i = 0; i < ids.length; i++) {
                 JsonNode id = list.get(i);
-                if (!id.isIntegralNumber() || !id.canConvertToInt()) throw new InputException(file + ", line " + number + ": " + id + " is no token id.");
+                if (!id.isIntegralNumber() || !id.canConvertToInt()) throw new InputException(file + ", line " + number + ": " + (id.isNumber() ? id.asString() : id) + " is no token id.");
                 ids[i] = id.intValue();
             }
             documents.accept(ids);
@@ -81,7 +85,7 @@ final class JsonLines {
                 if (line.isBlank()) continue;
                 JsonNode node;
                 try {
-                    node = JsonMapper.shared().readTree(line);
+                    node = JSON.readTree(line);
                 } catch (JacksonException | StackOverflowError e) {
                     throw new InputException(file + ", line " + number + ": not JSON (" + (e instanceof JacksonException json ? JsonError.of(json) : "nested too deeply") + ").", e);
                 }

@@ -107,7 +107,7 @@ public final class Safetensors implements StateDict {
         try {
             header = STRICT.readTree(mapping.bytes(PREFIX, (int) length));
         } catch (JacksonException e) {
-            throw new InputException(file + " is not a safetensors file: its header is not JSON.", e);
+            throw new InputException(file + " is not a safetensors file: " + (JsonError.isKeyTwice(e) ? "in its header, " + JsonError.of(e) : "its header is not JSON") + ".", e);
         }
         if (!header.isObject()) throw new InputException(file + " is not a safetensors file: its header is not a JSON object.");
         header.forEachEntry((name, node) -> {

@@ -67,7 +67,7 @@ public final class Tokenizer {
         ConfigFile file = ConfigFile.read(vocab);
         List<String> lines = TextFile.read(merges).lines().toList();
         Map<String, Integer> ids = new HashMap<>();
-        for (String token : file.keys()) ids.put(token, file.value(token).asInt(-1));
+        for (String token : file.keys()) ids.put(token, id(vocab.toString(), token, file.value(token)));
         List<String> pairs = lines.stream().filter(line -> !line.startsWith("#version") && !line.isBlank()).toList();
         return build(vocab + " with " + merges.getFileName(), ids, pairs);
     }
@@ -78,10 +78,10 @@ public final class Tokenizer {
         if (!model.text("type", "BPE").equals("BPE")) throw model.wrong("type", "'BPE'");
         Map<String, Integer> ids = new HashMap<>();
         ConfigFile.read(path).value("added_tokens", JsonNode::isArray).ifPresent(added -> {
-            for (JsonNode token : added) if (token.path("content").asString("").equals(END_OF_TEXT)) ids.put(END_OF_TEXT, token.path("id").asInt(-1));
+            for (JsonNode token : added) if (token.path("content").asString("").equals(END_OF_TEXT)) ids.put(END_OF_TEXT, id(path.toString(), END_OF_TEXT, token.path("id")));
         });
         model.object("vocab").orElseThrow(() -> new InputException(path + ": model has no 'vocab'."));
-        model.value("vocab").forEachEntry((token, id) -> ids.put(token, id.asInt(-1)));
+        model.value("vocab").forEachEntry((token, id) -> ids.put(token, id(path.toString(), token, id)));
         List<String> pairs = new ArrayList<>();
         JsonNode merges = model.value("merges");
         if (merges == null || !merges.isArray()) throw new InputException(path + ": model has no 'merges'.");
@@ -91,6 +91,11 @@ public final class Tokenizer {
             pairs.add(pair ? merge.get(0).stringValue() + " " + merge.get(1).stringValue() : merge.stringValue());
         }
         return build(path.toString(), ids, pairs);
+    }
+
+    private static int id(String place, String token, JsonNode id) {
+        if (!id.isIntegralNumber() || !id.canConvertToInt()) throw new InputException(place + ": the id of token '" + token + "' should be a whole number, not " + id + ".");
+        return id.intValue();
     }
 
     private static Tokenizer build(String place, Map<String, Integer> ids, List<String> merges) {

@@ -45,7 +45,6 @@ public final class SaeEvals {
     private static final int LOGITS_ON_DEVICE = 4096;
     /** Positions whose features are held at once on a GPU, a few times over: 0.8 GB each time. */
     private static final int FEATURES_ON_DEVICE = 8192;
-    private static final int END_OF_TEXT = 50256;
     private static final double SMALLEST_NORM = 1e-4;
 
     private final HookedTransformer model;
@@ -144,7 +143,7 @@ public final class SaeEvals {
     /** 1 where a position counts, else 0: float32 [batch, pos], where the tokens are. */
     private Tensor mask(Tensor tokens) {
         Tensor ones = Tensor.zeros(DType.FLOAT32, tokens.shape(), tokens.device()).add(1);
-        return excludeSpecialTokens ? ones.sub(tokens.eq(END_OF_TEXT).to(DType.FLOAT32)) : ones;
+        return excludeSpecialTokens ? ones.sub(tokens.eq(model.tokenizer().endOfText()).to(DType.FLOAT32)) : ones;
     }
 
     private static Tensor number(double value, Device device) {

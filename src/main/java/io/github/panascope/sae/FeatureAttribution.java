@@ -41,7 +41,7 @@ public final class FeatureAttribution {
         sae.requireFits(model);
         String point = point(sae);
         try (var _ = TensorScope.open()) {
-            Forward.Gradients found = model.forward(tokens).attach(sae.attachment(true, false)).gradients(metric, point);
+            Forward.Gradients found = model.forward(tokens).attach(sae.attachment(true)).gradients(metric, point);
             return found.activations().get(point).mul(found.gradients().get(point)).promote();
         }
     }
@@ -53,7 +53,7 @@ public final class FeatureAttribution {
         sae.requireFits(model);
         String point = point(sae);
         try (var _ = TensorScope.open()) {
-            Forward.Gradients found = model.forward(tokens).attach(sae.attachment(true, false)).gradients(metric, point);
+            Forward.Gradients found = model.forward(tokens).attach(sae.attachment(true)).gradients(metric, point);
             Tensor activations = found.activations().get(point);
             int features = (int) activations.size(-1);
             float[] active = activations.toFloats(), gradients = found.gradients().get(point).toFloats();
@@ -79,7 +79,7 @@ public final class FeatureAttribution {
         sae.requireFits(model);
         String point = point(sae);
         try (var _ = TensorScope.open()) {
-            Forward whole = model.forward(tokens).attach(sae.attachment(true, false)).caching(point);
+            Forward whole = model.forward(tokens).attach(sae.attachment(true)).caching(point);
             double before = metric.applyAsDouble(whole.logits());
             Tensor activations = whole.cache().get(point);
             int features = (int) activations.size(-1);
@@ -96,7 +96,7 @@ public final class FeatureAttribution {
                 RunInterruptedException.check("taking features away");
                 List<int[]> some = pieces.subList(start, Math.min(pieces.size(), start + ROWS_AT_ONCE));
                 try (var _ = TensorScope.open()) {
-                    Forward run = model.forward(tokens.repeatRows(some.size())).attach(sae.attachment(true, false)).hooks(without(point, some));
+                    Forward run = model.forward(tokens.repeatRows(some.size())).attach(sae.attachment(true)).hooks(without(point, some));
                     if (prefix != null) run.startAtLayer(layer.getAsInt(), prefix.repeatRows(some.size()));
                     Tensor logits = run.logits();
                     for (int i = 0; i < some.size(); i++) {

@@ -72,7 +72,7 @@ public final class HookedSaeTransformer {
     /** The model with all SAEs in every run, for whatever takes a model. */
     public HookedTransformer model() {
         HookedTransformer view = model;
-        for (Attached each : attached.values()) view = view.with(each.sae.attachment(each.useErrorTerm, each.excludeSpecialTokens));
+        for (Attached each : attached.values()) view = view.with(each.sae.attachment(each.useErrorTerm, each.excludeSpecialTokens ? new int[] {model.tokenizer().endOfText()} : new int[0]));
         return view;
     }
 

@@ -37,7 +37,6 @@ import java.util.stream.Stream;
  */
 public final class Sae implements AutoCloseable {
     /** GPT-2's only special token. */
-    private static final int END_OF_TEXT = 50256;
 
     private final String name;
     private final SaeConfig config;
@@ -311,9 +310,10 @@ public final class Sae implements AutoCloseable {
      * the SAE without hooks, so that a change of features is not made up for.
      *
      * @param useErrorTerm         whether what the SAE fails to reconstruct is added, so that without a change nothing changes
-     * @param excludeSpecialTokens whether positions of {@code <|endoftext|>} keep the model's own activation
+     * @param excludedTokens       token ids at whose positions the model keeps its own activation; SAELens's exclude_special_tokens is {@code model.tokenizer().endOfText()}
      */
-    public Attachment attachment(boolean useErrorTerm, boolean excludeSpecialTokens) {
+    public Attachment attachment(boolean useErrorTerm, int... excludedTokens) {
+        int[] excluded = excludedTokens.clone();
         String prefix = config.hookNameOut() + ".";
         List<String> points = INNER_HOOK_POINTS.stream().filter(point -> useErrorTerm || !point.equals("hook_sae_error")).map(prefix::concat).toList();
         return new Attachment(config.hookName(), config.hookNameOut(), points, (read, there, tokens, hooks) -> {
@@ -326,7 +326,7 @@ public final class Sae implements AutoCloseable {
             Tensor decoded = decoded(features.reshape(-1, config.dSae()));
             decoded = hooks.at(prefix + "hook_sae_recons", reshape(decoded, leading, config.dOut())).reshape(-1, config.dOut());
             Tensor output = finished(decoded, rows, normalized).reshape(there.shape().sizes());
-            Tensor special = excludeSpecialTokens ? special(tokens, there) : null;
+            Tensor special = excluded.length > 0 ? special(excluded, tokens, there) : null;
             if (useErrorTerm) {
                 Tensor error = there.to(dtype).sub(reconstruct(read).reshape(there.shape().sizes()));
                 if (special != null) error = error.zerosLike().where(special, error);
@@ -337,10 +337,14 @@ public final class Sae implements AutoCloseable {
         });
     }
 
-    /** [batch, pos, 1, ...]: where the tokens of a run are special. */
-    private static Tensor special(Tensor tokens, Tensor there) {
+    /** [batch, pos, 1, ...]: where the tokens of a run are among the excluded ones. */
+    private static Tensor special(int[] excluded, Tensor tokens, Tensor there) {
         if (tokens == null || tokens.size(1) != there.size(1)) throw new IllegalStateException("special tokens cannot be excluded: the run's positions are not those of its tokens");
-        Tensor special = tokens.eq(END_OF_TEXT);
+        Tensor special = tokens.eq(excluded[0]);
+        for (int i = 1; i < excluded.length; i++) {
+            Tensor another = tokens.eq(excluded[i]);
+            special = another.where(another, special);
+        }
         while (special.shape().rank() < there.shape().rank()) special = special.unsqueeze(-1);
         return special;
     }

@@ -6,6 +6,8 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import tools.jackson.core.json.JsonReadFeature;
+import tools.jackson.core.json.JsonWriteFeature;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.json.JsonMapper;
 import tools.jackson.databind.node.ObjectNode;
@@ -46,6 +48,9 @@ public record SaeConfig(String architecture, int dIn, int dSae, int dOut, int k,
             other = Map.copyOf(other);
         }
     }
+
+    /** With NaN and Infinity as Python reads and writes them. */
+    private static final JsonMapper JSON = JsonMapper.builder().enable(JsonReadFeature.ALLOW_NON_NUMERIC_NUMBERS).disable(JsonWriteFeature.WRITE_NAN_AS_STRINGS).build();
 
     private static final Set<String> TOP = Set.of("architecture", "d_in", "d_sae", "d_out", "k", "rescale_acts_by_decoder_norm", "dtype", "device",
             "apply_b_dec_to_input", "normalize_activations", "reshape_activations", "metadata", "activation_fn", "activation_fn_str",
@@ -165,7 +170,7 @@ public record SaeConfig(String architecture, int dIn, int dSae, int dOut, int k,
         });
         Map<String, String> other = new LinkedHashMap<>();
         for (String key : place.keys()) {
-            if ((whole || KEPT.contains(key)) && !METADATA.contains(key) && place.has(key)) other.put(key, place.value(key).toString());
+            if ((whole || KEPT.contains(key)) && !METADATA.contains(key) && place.has(key)) other.put(key, JSON.writeValueAsString(place.value(key)));
         }
         return new Metadata(hook, transcoder ? place.text("hook_name_out") : hook, place.text("model_name", null), place.size("context_size", 0),
                 place.flag("prepend_bos", !whole), place.text("neuronpedia_id", null), kwargs, other);
@@ -173,10 +178,10 @@ public record SaeConfig(String architecture, int dIn, int dSae, int dOut, int k,
 
     /** The {@code cfg.json} of SAELens 6 that says the same, for weights of a dtype. */
     public String toJson(String dtype) {
-        ObjectNode json = JsonMapper.shared().createObjectNode().put("d_in", dIn).put("d_sae", dSae).put("dtype", dtype).put("device", "cpu")
+        ObjectNode json = JSON.createObjectNode().put("d_in", dIn).put("d_sae", dSae).put("dtype", dtype).put("device", "cpu")
                 .put("apply_b_dec_to_input", applyBDecToInput).put("normalize_activations", normalization.key()).put("reshape_activations", reshapeHookZ ? "hook_z" : "none");
         ObjectNode where = json.putObject("metadata");
-        metadata.other.forEach((key, value) -> where.set(key, JsonMapper.shared().readTree(value)));
+        metadata.other.forEach((key, value) -> where.set(key, JSON.readTree(value)));
         where.put("model_name", metadata.modelName).put("hook_name", metadata.hookName).put("prepend_bos", metadata.prependBos).put("neuronpedia_id", metadata.neuronpediaId);
         if (metadata.contextSize > 0) where.put("context_size", metadata.contextSize);
         if (!metadata.modelKwargs.isEmpty()) metadata.modelKwargs.forEach(where.putObject("model_from_pretrained_kwargs")::put);
@@ -186,7 +191,7 @@ public record SaeConfig(String architecture, int dIn, int dSae, int dOut, int k,
             json.put("d_out", dOut);
             where.put("hook_name_out", metadata.hookNameOut);
         }
-        return json.toString();
+        return JSON.writeValueAsString(json);
     }
 
     /** The same SAE with another normalisation of its input, once that is folded into the weights. */
@@ -197,7 +202,7 @@ public record SaeConfig(String architecture, int dIn, int dSae, int dOut, int k,
     /** A number that its authors put into the metadata, such as {@code l0}; NaN if they did not. */
     public double reported(String key) {
         String value = metadata.other.get(key);
-        return value == null ? Double.NaN : JsonMapper.shared().readTree(value).asDouble(Double.NaN);
+        return value == null ? Double.NaN : JSON.readTree(value).asDouble(Double.NaN);
     }
 
     /** {@link Metadata#hookName}. */
