@@ -107,8 +107,8 @@ class AttachedSaeTest {
             assertEquals(model.generate(tokens.slice(0, 0, 1)).hooks(doubled).text(), view.generate(tokens.slice(0, 0, 1)).text());
             Tensor prompt = tokens.slice(0, 0, 1).slice(1, 0, 6);
             String spliced = model.generate(prompt).hooks(doubled.and(sae.asHooks())).text();
-            assertEquals(spliced, view.with(sae.attachment(false, false)).generate(prompt).text());
-            assertEquals(spliced, view.with(sae.attachment(false, false)).generate(prompt).usePastKvCache(false).text());
+            assertEquals(spliced, view.with(sae.attachment(false)).generate(prompt).text());
+            assertEquals(spliced, view.with(sae.attachment(false)).generate(prompt).usePastKvCache(false).text());
             List<String> seen = new java.util.ArrayList<>();
             attached.generate(prompt).maxNewTokens(2).hooks(Hooks.at("blocks.2.hook_resid_pre.hook_sae_error", (_, name) -> {
                 seen.add(name);
