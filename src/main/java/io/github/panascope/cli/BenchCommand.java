@@ -8,6 +8,7 @@ import io.github.panascope.dashboard.FeatureStore;
 import io.github.panascope.hub.AtomicFile;
 import io.github.panascope.hub.Dataset;
 import io.github.panascope.hub.Hub;
+import io.github.panascope.hub.SaeRegistry;
 import io.github.panascope.hub.InputException;
 import io.github.panascope.lens.HookedTransformer;
 import io.github.panascope.lens.RowsAtOnce;
@@ -150,8 +151,7 @@ final class BenchCommand implements Callable<Integer> {
     }
 
     private Sae sae(Path folder) {
-        Sae loaded = Sae.fromPretrained(folder.toString(), device, dtype, Hub.fromEnvironment());
-        return exact ? loaded.exact() : loaded;
+        return Sae.fromPretrained(folder.toString(), device, dtype, exact, Hub.fromEnvironment(), SaeRegistry.bundled());
     }
 
     /** With as many features active as GPT-2's own SAE has: the threshold is looked for with a first SAE that has none. */

@@ -160,8 +160,7 @@ final class InputOptions {
 
     /** The same SAE in another dtype, silently. */
     Sae saeIn(DType other, Device device) {
-        Sae loaded = Sae.fromPretrained(demo() ? Demo.find().sae() : sae, device, other, hub(), registry());
-        return exact ? loaded.exact() : loaded;
+        return Sae.fromPretrained(demo() ? Demo.find().sae() : sae, device, other, exact, hub(), registry());
     }
 
     /** The same model in another dtype, silently. */

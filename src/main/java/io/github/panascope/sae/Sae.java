@@ -70,7 +70,8 @@ public final class Sae implements AutoCloseable {
         this.scope = scope;
     }
 
-    private Sae(Sae other, boolean exact) {
+    /** Another way to see an SAE: a view, or what takes its place and frees its weights. */
+    private Sae(Sae other, boolean exact, boolean view) {
         this.name = other.name;
         this.config = other.config;
         this.skippedKeys = other.skippedKeys;
@@ -81,7 +82,7 @@ public final class Sae implements AutoCloseable {
         this.dtype = other.dtype;
         this.device = other.device;
         this.exact = exact;
-        this.view = true;
+        this.view = view;
         this.scope = other.scope;
     }
 
@@ -91,10 +92,10 @@ public final class Sae implements AutoCloseable {
      * A view: it shares the weights, needs no closing, and can be used as long as this SAE.
      */
     public Sae exact() {
-        return new Sae(this, true);
+        return new Sae(this, true, true);
     }
 
-    /** Whether this is a view made by {@link #exact}. */
+    /** Whether it decodes as {@link #exact} does. */
     public boolean isExact() {
         return exact;
     }
@@ -117,7 +118,13 @@ public final class Sae implements AutoCloseable {
      * @throws InputException if there is no such SAE, or its files cannot be used
      */
     public static Sae fromPretrained(String name, Device device, DType dtype, Hub hub, SaeRegistry registry) {
-        return load(name, SaeFiles.find(name, hub, registry), device, dtype);
+        return fromPretrained(name, device, dtype, false, hub, registry);
+    }
+
+    /** The same, decoding as {@link #exact} does if that is wanted; closing it frees the weights. */
+    public static Sae fromPretrained(String name, Device device, DType dtype, boolean exact, Hub hub, SaeRegistry registry) {
+        Sae loaded = load(name, SaeFiles.find(name, hub, registry), device, dtype);
+        return exact ? new Sae(loaded, true, false) : loaded;
     }
 
     /**
@@ -416,7 +423,7 @@ public final class Sae implements AutoCloseable {
             Map<String, Tensor> folded = new LinkedHashMap<>();
             Architecture.foldDecoderNorm(weights).forEach((key, tensor) -> folded.put(key, tensor.equals(weights.get(key)) ? tensor.copy() : tensor));
             Sae result = new Sae(name, config, skippedKeys, advice, folded, sparsity, dtype, device, own);
-            return exact ? result.exact() : result;
+            return exact ? new Sae(result, true, false) : result;
         } catch (RuntimeException | Error e) {
             own.close();
             throw e;
