@@ -1,3 +1,4 @@
+// Which operators are refused, by kind and by name.
 #include "refused.h"
 
 #include <algorithm>

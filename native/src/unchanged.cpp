@@ -1,3 +1,4 @@
+// Noticing that a call has changed a tensor underneath those who know it.
 #include "unchanged.h"
 
 namespace psc {

@@ -102,7 +102,7 @@ public final class HookedSaeTransformer {
         return with(saes).model().runWithHooks(tokens, hooks);
     }
 
-    /** Which SAEs writetached, and where. */
+    /** Which SAEs are attached, and where. */
     @Override
     public String toString() {
         List<String> parts = new ArrayList<>();
