@@ -23,7 +23,34 @@ const std::unordered_set<std::string> &trusting() {
   return names;
 }
 
+// What libtorch's kernels for quantized, nested and MKL-DNN tensors are given has been made by its own modules, and they rely on that. These make ordinary tensors
+// of them, or tell what they are.
+const std::unordered_set<std::string> &undoing() {
+  static const std::unordered_set<std::string> names{"aten::clone", "aten::dequantize", "aten::detach", "aten::int_repr", "aten::q_per_channel_axis", "aten::q_per_channel_scales",
+                                                     "aten::q_per_channel_zero_points", "aten::q_scale", "aten::q_zero_point", "aten::to_dense", "aten::to_padded_tensor", "aten::unbind"};
+  return names;
+}
+
+const char *special(const at::Tensor &tensor) {
+  if (!tensor.defined()) return nullptr;
+  if (tensor.is_quantized()) return "quantized: make an ordinary one of it by aten::dequantize first";
+  if (tensor.is_mkldnn()) return "laid out for MKL-DNN: make an ordinary one of it by aten::to_dense first";
+  if (tensor.is_nested()) return "nested: take its parts by aten::unbind first";
+  return nullptr;
+}
+
 }  // namespace
+
+void psc::require_ordinary(const std::string &name, const torch::jit::Stack &arguments) {
+  const char *found = nullptr;
+  for (const auto &argument : arguments) {
+    if (argument.isTensor()) found = special(argument.toTensor());
+    else if (argument.isList() && !argument.isIntList() && !argument.isDoubleList() && !argument.isBoolList())
+      for (const c10::IValue &item : argument.toListRef()) if (item.isTensor() && !found) found = special(item.toTensor());
+    if (found) break;
+  }
+  TORCH_CHECK(!found || undoing().count(name) != 0, "an argument is a tensor that is ", found);
+}
 
 const char *psc::refusal(const std::string &name) {
   size_t colons = name.find("::");

@@ -1,5 +1,7 @@
-// Operators that are not called from here, since they end the process.
+// Operators that are not called from here, and tensors that are not given to them, since they end the process.
 #pragma once
+
+#include <ATen/core/stack.h>
 
 #include <string>
 
@@ -7,5 +9,8 @@ namespace psc {
 
 // Why an operator ("aten::add", without overload) is refused; nullptr if it is not.
 const char *refusal(const std::string &name);
+
+// Throws if an argument is a quantized, nested or MKL-DNN tensor, or a list with one, and the operator is none of those that make ordinary tensors of them.
+void require_ordinary(const std::string &name, const torch::jit::Stack &arguments);
 
 }  // namespace psc

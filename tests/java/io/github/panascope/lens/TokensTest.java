@@ -159,7 +159,7 @@ class TokensTest {
         Path merges = Files.writeString(folder.resolve("merges.txt"), "");
         for (String id : List.of("0.7", "\"0\"", "null", "true", "[0]", "4294967296")) {
             Path vocab = Files.writeString(folder.resolve("vocab.json"), "{\"a\": " + id + ", \"<|endoftext|>\": 1}");
-            Path json = Files.writeString(folder.resolve("tokenizer.json"), "{\"model\": {\"vocab\": {\"a\": " + id + ", \"<|endoftext|>\": 1}, \"merges\": []}}");
+            Path json = Files.writeString(folder.resolve("tokenizer.json"), "{\"pre_tokenizer\": {\"type\": \"ByteLevel\", \"add_prefix_space\": false}, \"model\": {\"vocab\": {\"a\": " + id + ", \"<|endoftext|>\": 1}, \"merges\": []}}");
             String expected = ": the id of token 'a' should be a whole number, not " + id + ".";
             assertEquals(vocab + expected, assertThrows(InputException.class, () -> Tokenizer.ofVocabulary(vocab, merges)).getMessage());
             assertEquals(json + expected, assertThrows(InputException.class, () -> Tokenizer.ofTokenizerJson(json)).getMessage());

@@ -106,6 +106,11 @@ class SafetyTest {
             Tensor nested = Op.of("aten::_nested_tensor_from_tensor_list", "").tensor((Object) new Tensor[] {numbers(), numbers()});
             assertTrue(refused(nested::shape).contains("nested"));
             assertTrue(nested.toString().startsWith("Tensor("), nested.toString());
+            Op add = Op.of("aten::add", "Tensor");
+            assertTrue(refused(() -> add.call(numbers(), quantized)).endsWith(": an argument is a tensor that is quantized: make an ordinary one of it by aten::dequantize first"));
+            assertTrue(refused(() -> Op.of("aten::cat", "").call((Object) new Tensor[] {numbers(), nested})).endsWith(": an argument is a tensor that is nested: take its parts by aten::unbind first"));
+            assertEquals(2, Op.of("aten::unbind", "int").call(nested).length);
+            assertArrayEquals(numbers().toFloats(), Op.of("aten::dequantize", "self").tensor(quantized).toFloats(), 0.1f);
             Tensor complex = Op.of("aten::complex", "").tensor(numbers(), numbers());
             assertTrue(refused(complex::toFloats).contains("complex"));
         }

@@ -51,6 +51,12 @@ public final class ConfigFile {
         return new ConfigFile(place, node);
     }
 
+    /** An object inside another file, such as one of a list; {@code place} names it in complaints. */
+    public static ConfigFile of(String place, JsonNode object) {
+        if (!object.isObject()) throw new InputException(place + " should be a JSON object, not " + shorten(object) + ".");
+        return new ConfigFile(place, object);
+    }
+
     /**
      * The same with other values for some keys.
      *
@@ -152,6 +158,7 @@ public final class ConfigFile {
     }
 
     private static String shorten(JsonNode value) {
+        if (value == null) return "absent";
         String text = value.isNumber() ? value.asString() : value.toString(); // which puts NaN in quotes
         return text.length() <= 60 ? text : text.substring(0, 57) + "...";
     }

@@ -17,10 +17,13 @@ import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
 import java.util.ArrayList;
 import java.util.BitSet;
+import java.util.Comparator;
 import java.util.HashMap;
+import java.util.HashSet;
 import java.util.HexFormat;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.regex.Pattern;
 import tools.jackson.databind.JsonNode;
 
@@ -72,37 +75,26 @@ public final class Tokenizer {
         return build(vocab + " with " + merges.getFileName(), ids, pairs);
     }
 
-    /** A model's own {@code tokenizer.json}, if it holds a byte-level BPE. */
+    /**
+     * A model's own {@code tokenizer.json}, if it holds a byte-level BPE as GPT-2's is.
+     *
+     * @throws InputException if it is malformed, or asks for anything that would make other tokens and is not supported
+     */
     public static Tokenizer ofTokenizerJson(Path path) {
-        ConfigFile model = ConfigFile.read(path).object("model").orElseThrow(() -> new InputException(path + " has no 'model'."));
-        if (!model.text("type", "BPE").equals("BPE")) throw model.wrong("type", "'BPE'");
-        Map<String, Integer> ids = new HashMap<>();
-        ConfigFile.read(path).value("added_tokens", JsonNode::isArray).ifPresent(added -> {
-            for (JsonNode token : added) if (token.path("content").asString("").equals(END_OF_TEXT)) ids.put(END_OF_TEXT, id(path.toString(), END_OF_TEXT, token.path("id")));
-        });
-        model.object("vocab").orElseThrow(() -> new InputException(path + ": model has no 'vocab'."));
-        model.value("vocab").forEachEntry((token, id) -> ids.put(token, id(path.toString(), token, id)));
-        List<String> pairs = new ArrayList<>();
-        JsonNode merges = model.value("merges");
-        if (merges == null || !merges.isArray()) throw new InputException(path + ": model has no 'merges'.");
-        for (JsonNode merge : merges) {
-            boolean pair = merge.isArray() && merge.size() == 2 && merge.get(0).isString() && merge.get(1).isString();
-            if (!pair && !merge.isString()) throw new InputException(path + ": model: merges should hold pairs of tokens, not " + merge + ".");
-            pairs.add(pair ? merge.get(0).stringValue() + " " + merge.get(1).stringValue() : merge.stringValue());
-        }
-        return build(path.toString(), ids, pairs);
+        return TokenizerJson.read(path);
     }
 
-    private static int id(String place, String token, JsonNode id) {
+    static int id(String place, String token, JsonNode id) {
         if (!id.isIntegralNumber() || !id.canConvertToInt()) throw new InputException(place + ": the id of token '" + token + "' should be a whole number, not " + id + ".");
         return id.intValue();
     }
 
-    private static Tokenizer build(String place, Map<String, Integer> ids, List<String> merges) {
+    static Tokenizer build(String place, Map<String, Integer> ids, List<String> merges) {
         Integer end = ids.get(END_OF_TEXT);
         if (end == null) throw new InputException(place + ": the vocabulary has no " + END_OF_TEXT + ".");
         requireMergeOrder(place, ids, merges);
         requireComplete(place, ids);
+        requireAllMade(place, ids, merges);
         Map<byte[], Integer> encoder = new HashMap<>(ids.size() * 2);
         ids.forEach((token, id) -> {
             if (id != end.intValue()) encoder.put(bytes(place, token), id);
@@ -137,6 +129,18 @@ public final class Tokenizer {
             if (id <= previous) throw new InputException(place + ": the vocabulary numbers its tokens in another order than its merges, which is not supported.");
             previous = id;
         }
+    }
+
+    /** A token that is none of the bytes, and that no merge makes, does not come out of a text: merges are missing, or it stands for something that is not supported. */
+    private static void requireAllMade(String place, Map<String, Integer> ids, List<String> merges) {
+        Set<String> unmade = new HashSet<>(ids.keySet());
+        unmade.remove(END_OF_TEXT);
+        unmade.removeIf(token -> token.length() == 1 && token.charAt(0) < ByteLetters.BYTE_OF.length && ByteLetters.BYTE_OF[token.charAt(0)] >= 0);
+        for (String merge : merges) unmade.remove(merge.replace(" ", ""));
+        unmade.stream().min(Comparator.comparing(ids::get)).ifPresent(token -> {
+            throw new InputException(place + ": no merge makes the token '" + token + "' (id " + ids.get(token) + ")" + (unmade.size() == 1 ? "" : " nor " + (unmade.size() - 1) + " others")
+                    + ": the " + merges.size() + " merges are cut short, or it is a special token, of which only " + END_OF_TEXT + " is supported.");
+        });
     }
 
     /** GPT-2 writes bytes as characters: printable ones as themselves, the others from U+0100 on. */
