@@ -138,8 +138,9 @@ int32_t psc_tensor_host(const psc_tensor *tensor, int32_t dtype, psc_tensor **ou
     auto type = psc::scalar_type(dtype);
     const at::Tensor &t = tensor->tensor;
     TORCH_CHECK(!t.is_complex(), "complex numbers are no ", type, ": take their parts by aten::view_as_real");
-    // Converted where it is: the copy to the host is of what is wanted.
-    *out = psc::own(psc::plain(psc::plain(t.requires_grad() ? t.detach() : t).to(type).to(at::kCPU)));
+    at::Tensor rows = psc::plain(t.requires_grad() ? t.detach() : t);
+    if (rows.scalar_type() != type) rows = rows.to(type);  // where it is: the copy to the host is of what is wanted
+    *out = psc::own(psc::plain(rows.is_cpu() ? rows : rows.to(at::kCPU)));
   });
 }
 

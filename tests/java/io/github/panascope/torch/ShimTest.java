@@ -4,14 +4,17 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import java.io.IOException;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.stream.Collectors;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
-/** What PANASCOPE_SHIM may say; that it is used is PackagedIT's to see, in a process of its own. */
+/** How the native library is found, or not: what PANASCOPE_SHIM may say (that it is used is PackagedIT's to see), and a JVM that refuses. */
 class ShimTest {
     @TempDir private Path folder;
 
@@ -47,5 +50,15 @@ class ShimTest {
         assertEquals(library, shim.library());
         assertEquals("2.11.0", shim.properties().getProperty("torch.version"));
         assertEquals("python", shim.properties().getProperty("torch.source"));
+    }
+
+    @Test
+    void aJvmThatDeniesNativeAccessSaysHowToStartIt() throws Exception {
+        assumeTrue(Runtime.version().feature() >= 24, "older JVMs know no such option");
+        Process process = new ProcessBuilder(ProcessHandle.current().info().command().orElseThrow(), "--illegal-native-access=deny", "-cp", System.getProperty("java.class.path"),
+                "io.github.panascope.cli.Main", "prompt").redirectErrorStream(true).start();
+        String printed = new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
+        assertEquals(1, process.waitFor(), printed);
+        assertEquals("panascope: this JVM denies native access: start it with --enable-native-access=ALL-UNNAMED", printed.lines().filter(line -> line.startsWith("panascope:")).collect(Collectors.joining("\n")));
     }
 }

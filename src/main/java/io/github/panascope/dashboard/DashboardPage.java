@@ -26,6 +26,7 @@ import java.util.HexFormat;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.TreeMap;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.zip.GZIPOutputStream;
@@ -51,7 +52,13 @@ public final class DashboardPage implements AutoCloseable {
      * @param facts       what everything rests on, as name and value: model, SAE, rows
      * @param neuronpedia address of a feature's page, with its number at the end left off; null if it has none
      */
-    public record Header(String title, Map<String, String> facts, String neuronpedia) {}
+    public record Header(String title, Map<String, String> facts, String neuronpedia) {
+        /** Requires a title and facts, of which there may be none. */
+        public Header {
+            Objects.requireNonNull(title, "the page's title should not be null");
+            Objects.requireNonNull(facts, "the facts above the dashboards should not be null; they may be empty");
+        }
+    }
 
     private final Header header;
     private final Tokenizer tokenizer;
@@ -63,8 +70,8 @@ public final class DashboardPage implements AutoCloseable {
 
     /** An empty page. */
     public DashboardPage(Header header, Tokenizer tokenizer) {
-        this.header = header;
-        this.tokenizer = tokenizer;
+        this.header = Objects.requireNonNull(header, "the page's header should not be null");
+        this.tokenizer = Objects.requireNonNull(tokenizer, "the tokenizer, which makes texts of the page's tokens, should not be null");
         try {
             // Gone with this process, however that ends.
             waiting = FileChannel.open(Files.createTempFile("panascope", ".features"), StandardOpenOption.READ, StandardOpenOption.WRITE, StandardOpenOption.DELETE_ON_CLOSE);

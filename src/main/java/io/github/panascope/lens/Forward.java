@@ -41,6 +41,7 @@ public final class Forward {
     private int checkpointEvery;
     private int endLayer;
     private boolean unembedded = true;
+    private boolean ran;
     private Tensor mask;
     private LossMemory lossMemory;
     private Hooks backwardHooks = Hooks.NONE;
@@ -155,8 +156,13 @@ public final class Forward {
         return this;
     }
 
-    /** What {@link #caching} asked for; after the run. */
+    /**
+     * What {@link #caching} asked for; after the run.
+     *
+     * @throws IllegalStateException if nothing was asked for, or before the run
+     */
     public ActivationCache cache() {
+        if (cache != null && !ran) throw new IllegalStateException("nothing is cached before the run: call logits(), loss() or another method that runs first");
         if (cache == null) throw new IllegalStateException("nothing was cached: call caching(...) before the run");
         return cache;
     }
@@ -287,6 +293,8 @@ public final class Forward {
      * @param detached whether what is kept is cut off from gradients, which it would keep alive
      */
     private Tensor run(TensorScope keep, Hooks under, boolean detached, int stopLayer, Ending ending) {
+        if (ran) throw new IllegalStateException("this Forward has run already, and what it cached would be lost: describe another one with model.forward(tokens)");
+        ran = true;
         if (cacheLimit != Long.MAX_VALUE && cacheBytes() > cacheLimit) {
             throw new IllegalStateException("keeping " + cached.size() + " activations takes " + cacheBytes() + " bytes, more than the limit of " + cacheLimit + ": keep fewer, or run fewer rows at once");
         }

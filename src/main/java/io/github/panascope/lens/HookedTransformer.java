@@ -201,7 +201,7 @@ public final class HookedTransformer implements AutoCloseable {
             throw new InputException(files.config() + ": 'vocab_size' is " + config.dVocab() + ", but the tokenizer has " + tokenizer.size() + " tokens.");
         }
         Device device = options.device().requireUsable();
-        TensorScope scope = TensorScope.shared();
+        TensorScope scope = TensorScope.shared("the model " + name);
         try {
             StateDict file = StateDict.open(files.weights(), scope, files.shards()::get);
             Gpt2Weights weights = new Gpt2Weights(file, config, options.processing(), device, options.dtype());
@@ -225,7 +225,7 @@ public final class HookedTransformer implements AutoCloseable {
     public static HookedTransformer loadTorchScript(Path file, Device device) {
         if (!Files.isRegularFile(file)) throw new InputException(file + " does not exist.");
         device.requireUsable();
-        TensorScope scope = TensorScope.shared();
+        TensorScope scope = TensorScope.shared("the model " + file);
         try {
             String metadata = StateDict.extraFile(file, SAVED).orElseThrow(() -> new InputException(file + " was not saved by Panascope: it has no " + SAVED + " inside."));
             ConfigFile saved = ConfigFile.parse(file + "!" + SAVED, metadata);
@@ -349,10 +349,22 @@ public final class HookedTransformer implements AutoCloseable {
         if (batch.size(1) > config.nCtx()) {
             throw new IllegalArgumentException("a context of " + batch.size(1) + " tokens is longer than the model's n_ctx of " + config.nCtx());
         }
+        if (!scope.isOpen()) throw new IllegalStateException("the model " + name + " was closed");
         if (batch.shape().elements() == 0) throw new IllegalArgumentException("tokens should not be empty: " + tokens);
+        requireInVocabulary(batch);
         Forward forward = new Forward(this, batch.device().equals(device) ? batch : batch.to(device));
         attachments.forEach(forward::attach);
         return forward;
+    }
+
+    /** On the CPU libtorch says no more than that an index is out of range; on a GPU the whole context is lost. */
+    private void requireInVocabulary(Tensor batch) {
+        long[] ids = batch.toLongs();
+        for (int i = 0; i < ids.length; i++) {
+            if (ids[i] >= 0 && ids[i] < config.dVocab()) continue;
+            long length = batch.size(1);
+            throw new IndexOutOfBoundsException("token id " + ids[i] + " in row " + i / length + " at position " + i % length + " is outside the vocabulary of " + config.dVocab() + " tokens");
+        }
     }
 
     /** Describes a forward pass over a text, with {@code <|endoftext|>} before it. */

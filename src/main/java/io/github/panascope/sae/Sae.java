@@ -155,7 +155,7 @@ public final class Sae implements AutoCloseable {
 
     private static Sae load(String name, SaeFiles files, Device device, DType dtype) {
         device.requireUsable();
-        TensorScope scope = TensorScope.shared();
+        TensorScope scope = TensorScope.shared("the SAE " + name);
         try (var _ = TensorScope.open()) {
             SaeConfig config = files.parsed().config();
             Map<String, Tensor> weights = files.tensors(StateDict.open(files.weights(), scope));
@@ -417,7 +417,7 @@ public final class Sae implements AutoCloseable {
         if (config.architecture().equals("topk") && !config.rescaleActsByDecoderNorm()) {
             throw new IllegalStateException("SAE " + name + " keeps the k largest activations; scaling them by decoder norms would change which those are");
         }
-        TensorScope own = TensorScope.shared();
+        TensorScope own = TensorScope.shared("the SAE " + name);
         try (var _ = TensorScope.open()) {
             Tensor sparsity = logSparsity == null ? null : own.adopt(logSparsity.copy());
             Map<String, Tensor> folded = new LinkedHashMap<>();

@@ -11,16 +11,17 @@ final class Native {
 
     /** Throws what a status other than PSC_OK means. {@code what} says in words what was being done. */
     static void check(int status, String what) {
-        if (status != Psc.PSC_OK()) throw exception(status, what);
+        if (status != Psc.PSC_OK()) throw exception(status, text(Psc.psc_last_error()), what);
     }
 
     /** As above, where saying it costs something. */
     static void check(int status, Supplier<String> what) {
-        if (status != Psc.PSC_OK()) throw exception(status, what.get());
+        if (status == Psc.PSC_OK()) return;
+        String words = text(Psc.psc_last_error()); // before what describes tensors, which may fail too
+        throw exception(status, words, what.get());
     }
 
-    private static RuntimeException exception(int status, String what) {
-        String words = text(Psc.psc_last_error());
+    private static RuntimeException exception(int status, String words, String what) {
         if (status == Psc.PSC_ERR_OUT_OF_MEMORY()) return TorchOutOfMemoryException.of(what, words);
         String message = what + ": " + words;
         if (status == Psc.PSC_ERR_INDEX()) return new IndexOutOfBoundsException(message);

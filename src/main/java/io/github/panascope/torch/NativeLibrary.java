@@ -62,6 +62,9 @@ final class NativeLibrary {
             return loaded = open();
         } catch (NativeLibraryException e) {
             throw refused = e;
+        } catch (IllegalCallerException e) {
+            Module module = NativeLibrary.class.getModule();
+            throw refused = new NativeLibraryException("this JVM denies native access: start it with --enable-native-access=" + (module.isNamed() ? module.getName() : "ALL-UNNAMED"), e);
         } catch (ClosedByInterruptException e) { // of this thread; the next one may have more time
             throw new NativeLibraryException("the thread was interrupted while it prepared the native library", e);
         } catch (IOException | UncheckedIOException e) {

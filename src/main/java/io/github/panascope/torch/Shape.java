@@ -26,15 +26,30 @@ public final class Shape {
         return sizes.length;
     }
 
-    /** The size of a dimension; a negative one counts from the end. */
+    /**
+     * The size of a dimension; a negative one counts from the end.
+     *
+     * @throws IndexOutOfBoundsException if there is no such dimension
+     */
     public long size(int dimension) {
-        return sizes[dimension < 0 ? dimension + sizes.length : dimension];
+        int index = dimension < 0 ? dimension + sizes.length : dimension;
+        if (index < 0 || index >= sizes.length) throw new IndexOutOfBoundsException("the shape " + this + " has " + sizes.length + " dimensions, and no dimension " + dimension);
+        return sizes[index];
     }
 
-    /** The number of elements. */
+    /**
+     * The number of elements.
+     *
+     * @throws IllegalArgumentException if there are more than a long can count
+     */
     public long elements() {
         long product = 1;
-        for (long size : sizes) product = Math.multiplyExact(product, size);
+        try {
+            for (long size : sizes) product = Math.multiplyExact(product, size);
+        } catch (ArithmeticException e) {
+            if (Arrays.stream(sizes).anyMatch(size -> size == 0)) return 0;
+            throw new IllegalArgumentException("a tensor of the shape " + this + " would have more than " + Long.MAX_VALUE + " elements", e);
+        }
         return product;
     }
 

@@ -23,12 +23,14 @@ public final class TensorScope implements AutoCloseable {
     private final Arena arena;
     private final Thread owner;
     private final TensorScope outer;
+    private final String name; // of what owns it; null if that has none
     private final AtomicInteger uses = new AtomicInteger();
     private long[] tensors = new long[8];
     private int tensorCount;
     private long[] modules = new long[0];
 
-    private TensorScope(Arena arena, Thread owner, TensorScope outer) {
+    private TensorScope(Arena arena, Thread owner, TensorScope outer, String name) {
+        this.name = name;
         this.arena = arena;
         this.owner = owner;
         this.outer = outer;
@@ -37,15 +39,24 @@ public final class TensorScope implements AutoCloseable {
     /** Opens a confined scope, the innermost of this thread until it closes. */
     public static TensorScope open() {
         NativeLibrary.load();
-        TensorScope scope = new TensorScope(Arena.ofConfined(), Thread.currentThread(), INNERMOST.get());
+        TensorScope scope = new TensorScope(Arena.ofConfined(), Thread.currentThread(), INNERMOST.get(), null);
         INNERMOST.set(scope);
         return scope;
     }
 
     /** Makes a shared scope, for what lives long and is read by many threads. */
     public static TensorScope shared() {
+        return shared(null);
+    }
+
+    /**
+     * Makes a shared scope that says what was closed where something of it is used afterwards.
+     *
+     * @param name of what it belongs to, such as {@code the model gpt2}
+     */
+    public static TensorScope shared(String name) {
         NativeLibrary.load();
-        return new TensorScope(Arena.ofShared(), null, null);
+        return new TensorScope(Arena.ofShared(), null, null, name);
     }
 
     /**
@@ -174,11 +185,11 @@ public final class TensorScope implements AutoCloseable {
     /** Whose it is, and how much it owns. */
     @Override
     public String toString() {
-        String whose = owner == null ? "shared" : "of thread '" + owner.getName() + "'";
+        String whose = name != null ? "of " + name : owner == null ? "shared" : "of thread '" + owner.getName() + "'";
         return "TensorScope(" + whose + ", " + (isOpen() ? tensorCount + " tensors" : "closed") + ")";
     }
 
-    private static IllegalStateException closed() {
-        return new IllegalStateException("the scope of this tensor or module is closed");
+    private IllegalStateException closed() {
+        return new IllegalStateException(name == null ? "the scope of this tensor or module is closed" : name + " was closed");
     }
 }
