@@ -12,6 +12,9 @@ namespace {
 constexpr std::string_view INSIDE[] = {"_c10d_functional", "_c10d_functional_autograd", "_dtensor", "_quantized", "_test", "c10d", "inductor", "mkl", "mkldnn", "mkldnn_prepacked",
                                        "onednn", "prepacked", "profiler", "quantization", "quantized", "sparse", "static_runtime", "symm_mem"};
 
+// The same within aten: the engines below torch.quantization, torch.optim, torch.fft and torch.quasirandom.
+constexpr std::string_view INSIDE_ATEN[] = {"aten::_dyn_quant_", "aten::_fft_", "aten::_fused_", "aten::_sobol_engine_", "aten::fbgemm_", "aten::quantized_"};
+
 constexpr const char *INSIDE_ONLY = "belongs to libtorch's inside, which does not look at what it is given";
 
 // Those of aten that read or write outside their arguments' memory, divide by zero or call what is not there, where an argument does not fit: found by calling
@@ -60,7 +63,8 @@ const char *psc::refusal(const std::string &name) {
   if (space != "aten") return nullptr;
   // Derivatives are called by what computes gradients, with what the operators themselves had.
   if (name.find("_backward") != std::string::npos) return "is a derivative, which does not look at what it is given: ask for gradients instead";
-  if (name.rfind("aten::fbgemm_", 0) == 0 || name.rfind("aten::quantized_", 0) == 0) return INSIDE_ONLY;
+  for (std::string_view prefix : INSIDE_ATEN)
+    if (std::string_view(name).substr(0, prefix.size()) == prefix) return INSIDE_ONLY;
   if (trusting().count(name) != 0) return "does not look at all that it is given, and may end the process";
   return nullptr;
 }

@@ -35,10 +35,34 @@ class DatasetTest {
 
     @Test
     void eachKindOfFileGivesItsDocuments() throws IOException {
-        assertEquals(List.of("one", "", "zwei\n🤖"), read("a.jsonl", "{\"text\":\"one\",\"x\":1}\n\n{\"text\":null}\n{\"text\":\"zwei\\n\\ud83e\\udd16\"}\n"));
+        assertEquals(List.of("one", "zwei\n🤖"), read("a.jsonl", "{\"text\":\"one\",\"x\":1}\n\n{\"text\":null}\n{\"text\":\"zwei\\n\\ud83e\\udd16\"}\n"));
         assertEquals(List.of("a\nb\n"), read("a.txt", "a\nb\n"));
         List<String> parquet = Dataset.of("tests/resources/golden/standard_a/dataset.parquet", offline).documents();
         assertEquals(1150, parquet.size());
+    }
+
+    /** As Hugging Face's datasets reads them, tried with version 5.2. */
+    @Test
+    void anArrayOfObjectsIsReadAsItsElements() throws IOException {
+        assertEquals(List.of("a", "b"), read("a.json", "\ufeff \n[{\"text\":\"a\"},\n {\"text\":null}, {\"text\":\"b\",\"score\":NaN}\n]\n"));
+        assertEquals(List.of("a", "b"), read("b.json", "[\"a\",\"b\"]"));
+        assertRefused("b.json, element 2: no field 'text' that holds text", "b.json", "[{\"text\":\"a\"},{\"title\":\"b\"}]");
+        assertRefused("b.json, element 2: no field 'text' that holds text", "b.json", "[{\"text\":\"a\"},7]");
+        assertRefused("b.json, element 2: not JSON (", "b.json", "[{\"text\":\"a\"},{\"text\":\"b\"");
+        assertRefused("b.json holds more than one JSON array", "b.json", "[{\"text\":\"a\"}]\n[{\"text\":\"b\"}]");
+        assertRefused("b.json, element 1: not JSON (", "b.json", "[" .repeat(100_000));
+        assertRefused("is empty: it has no documents", "b.json", "[]");
+        Path tokens = Files.writeString(folder.resolve("tokens.json"), "[{\"tokens\":[1,2]},{\"tokens\":[3]}]");
+        assertTrue(Dataset.of(tokens.toString(), offline).isTokenized());
+    }
+
+    @Test
+    void documentsWithoutTextAreSkippedAndCounted() throws IOException {
+        Path file = Files.writeString(folder.resolve("nulls.jsonl"), "{\"text\":null}\n{\"text\":\"a\"}\n{\"text\":null}\n");
+        List<String> texts = new ArrayList<>();
+        assertEquals(2, Dataset.of(file.toString(), offline).forEach(texts::add));
+        assertEquals(List.of("a"), texts);
+        assertRefused("has no text: it is null in all of its 1 documents", "only.jsonl", "{\"text\":null}\n");
     }
 
     private static final Path FORMS = Path.of("tests/resources/datasets");
@@ -73,7 +97,7 @@ class DatasetTest {
 
     @Test
     void aStructuresFieldIsNoColumn() {
-        assertEquals(List.of("this", "", ""), form("beside_structure.parquet").documents());
+        assertEquals(List.of("this", ""), form("beside_structure.parquet").documents());
         assertRefused("column 'text' should hold text, not lists or structures", () -> form("structure.parquet").documents());
         assertRefused("holds a null where a token id should be", () -> form("null_token.parquet").forEachTokens(ids -> { }));
         assertRefused("no column 'text'; its columns are [attention_mask, tokens]", () -> form("tokens.parquet").documents());

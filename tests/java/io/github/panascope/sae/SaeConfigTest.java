@@ -83,6 +83,32 @@ class SaeConfigTest {
         }
     }
 
+    private static SaeConfig withKwargs(String model, String kwargs) {
+        return parse("{\"d_in\": 1, \"d_sae\": 1, \"metadata\": {\"hook_name\": \"h\", \"model_name\": \"" + model + "\", \"model_from_pretrained_kwargs\": " + kwargs + "}}").config();
+    }
+
+    @Test
+    void argumentsForTheModelAreKeptAndUsedOrNamed() {
+        String kwargs = "{\"center_writing_weights\":true,\"revision\":\"step5\",\"n_devices\":2,\"first_n_layers\":3,\"scale\":0.5,\"nothing\":null,\"list\":[1,{\"a\":\"b\"}]}";
+        SaeConfig config = withKwargs("gpt2-small", kwargs);
+        assertEquals("gpt2-small@step5", config.modelAtRevision());
+        assertEquals(Map.of("center_writing_weights", true), config.processingKwargs());
+        assertEquals("{first_n_layers=3, scale=0.5, nothing=null, list=[1, {a=b}]}", config.unknownKwargs().toString());
+        assertTrue(config.toJson("float32").contains("\"model_from_pretrained_kwargs\":" + kwargs), config.toJson("float32"));
+        assertEquals(config, parse(config.toJson("float32")).config());
+    }
+
+    @Test
+    void checkpointsAreRevisionsOfTheModelsThatHaveThem() {
+        assertEquals("stanford-gpt2-small-a@checkpoint-1000", withKwargs("stanford-gpt2-small-a", "{\"checkpoint_value\": 1000}").modelAtRevision());
+        assertEquals("gpt2-small", withKwargs("gpt2-small", "{\"checkpoint_value\": null, \"revision\": null}").modelAtRevision());
+        for (String kwargs : List.of("{\"checkpoint_value\": 1000}", "{\"checkpoint_index\": 7}")) {
+            String message = assertThrows(InputException.class, () -> withKwargs("gpt2-small", kwargs).modelAtRevision()).getMessage();
+            assertTrue(message.startsWith("the SAE belongs to gpt2-small at checkpoint_"), message);
+        }
+        assertThrows(InputException.class, () -> withKwargs("gpt2-small", "{\"revision\": 7}").modelAtRevision());
+    }
+
     @Test
     void theRegistryNamesTheNearest() {
         SaeRegistry registry = SaeRegistry.bundled();

@@ -138,9 +138,12 @@ final class InputOptions {
         }
         print("SAE: " + (demo() ? "demo" : sae) + " (" + loaded.config().architecture() + ", d_in " + loaded.config().dIn() + ", d_sae " + loaded.config().dSae()
                 + ", hook " + loaded.config().hookName() + (loaded.config().hookNameOut().equals(loaded.config().hookName()) ? "" : " to " + loaded.config().hookNameOut()) + ")");
-        if (!loaded.config().modelKwargs().isEmpty() && processing != Processing.CENTERED) {
-            print("This SAE has non-empty model_from_pretrained_kwargs " + loaded.config().modelKwargs()
+        if (!loaded.config().processingKwargs().isEmpty() && processing != Processing.CENTERED) {
+            print("This SAE has non-empty model_from_pretrained_kwargs " + loaded.config().processingKwargs()
                     + ". For optimal performance, load the model without other processing: --processing centered");
+        }
+        if (!loaded.config().unknownKwargs().isEmpty()) {
+            print("This SAE's authors load its model with " + loaded.config().unknownKwargs() + ", which is not supported: its numbers may differ.");
         }
         loaded.advice().forEach(this::print);
         showSkipped("SAE cfg.json", loaded.skippedKeys());
@@ -149,7 +152,7 @@ final class InputOptions {
 
     /** Loads the model: the one named, else the demo's, else the one that the SAE names. */
     HookedTransformer loadModel(Device device, Sae sae) {
-        String name = model != null ? model : demo() ? Demo.find().model() : sae.config().modelName();
+        String name = model != null ? model : demo() ? Demo.find().model() : sae.config().modelAtRevision();
         if (name == null) throw new InputException("the SAE does not say which model it belongs to: name it with --model.");
         HookedTransformer loaded = early != null ? join(early) : fromPretrained(name, device, dtype());
         early = null;
@@ -165,7 +168,7 @@ final class InputOptions {
 
     /** The same model in another dtype, silently. */
     HookedTransformer modelIn(DType other, Device device, Sae sae) {
-        return fromPretrained(model != null ? model : demo() ? Demo.find().model() : sae.config().modelName(), device, other);
+        return fromPretrained(model != null ? model : demo() ? Demo.find().model() : sae.config().modelAtRevision(), device, other);
     }
 
     private HookedTransformer fromPretrained(String name, Device device, DType as) {
@@ -184,7 +187,7 @@ final class InputOptions {
 
     /** For people and metrics.json: not a folder of the installation. */
     String modelName(Sae sae) {
-        return model != null ? model : demo() ? "demo" : sae.config().modelName();
+        return model != null ? model : demo() ? "demo" : sae.config().modelAtRevision();
     }
 
     String saeName() {

@@ -52,6 +52,7 @@ final class RowOptions {
     }
 
     private Dataset documents;
+    private boolean toldSkipped;
 
     /** Complains about what was asked for before anything takes time. */
     void check(InputOptions input) {
@@ -78,9 +79,15 @@ final class RowOptions {
         try (Progress progress = new Progress("Tokenizing documents", input.quiet())) {
             long[] done = {0};
             if (documents.isTokenized()) return TokenDataset.ofTokens(consumer -> documents.forEachTokens(counted(consumer, done, progress)), model.config().dVocab(), size, limit);
-            return TokenDataset.tokenizeAndConcatenate(consumer -> documents.forEach(counted(consumer, done, progress)), model.tokenizer(), algorithm(), size,
+            return TokenDataset.tokenizeAndConcatenate(consumer -> tellSkipped(input, documents.forEach(counted(consumer, done, progress))), model.tokenizer(), algorithm(), size,
                     sae.config().prependBos(), limit);
         }
+    }
+
+    private void tellSkipped(InputOptions input, long skipped) {
+        if (skipped == 0 || toldSkipped) return;
+        toldSkipped = true;
+        input.print("Skipped " + skipped + (skipped == 1 ? " document" : " documents") + " whose text is null");
     }
 
     private static <T> Consumer<T> counted(Consumer<T> consumer, long[] done, Progress progress) {

@@ -14,7 +14,7 @@ import java.util.regex.Pattern;
 
 /**
  * Documents, read from files one after the other: a column of Parquet files ({@code .parquet}), a field of JSON Lines
- * ({@code .jsonl}, {@code .ndjson}, {@code .json}, also {@code .gz} and {@code .zst}), or whole plain-text files ({@code .txt}, {@code .md}), each one
+ * or of a JSON array of objects ({@code .jsonl}, {@code .ndjson}, {@code .json}, also {@code .gz} and {@code .zst}), or whole plain-text files ({@code .txt}, {@code .md}), each one
  * document. A document is text, or already token ids. Never more than a row group or a line is held in memory.
  */
 public final class Dataset {
@@ -106,16 +106,22 @@ public final class Dataset {
     }
 
     /**
-     * Hands over each document's text in order. A null in the column is an empty document.
+     * Hands over each document's text in order, and skips those whose text is null.
      *
+     * @return how many were skipped
      * @throws InputException if a file is malformed or has no such column, or if there is no document at all
      */
-    public void forEach(Consumer<String> documents) {
+    public long forEach(Consumer<String> documents) {
         String wanted = column == null ? TEXT_COLUMN : column;
         long[] count = {0};
+        long[] skipped = {0};
         Consumer<String> counting = document -> {
+            if (document == null) {
+                skipped[0]++;
+                return;
+            }
             count[0]++;
-            hand(documents, document == null ? "" : document);
+            hand(documents, document);
         };
         for (Path each : files) {
             read(each, file -> {
@@ -127,7 +133,8 @@ public final class Dataset {
                 return null;
             });
         }
-        if (count[0] == 0) throw new InputException("dataset " + name + " is empty: it has no documents.");
+        if (count[0] == 0) throw new InputException("dataset " + name + (skipped[0] == 0 ? " is empty: it has no documents." : " has no text: it is null in all of its " + skipped[0] + " documents."));
+        return skipped[0];
     }
 
     /**

@@ -15,47 +15,51 @@ import java.util.Locale;
 import java.util.function.Consumer;
 import java.util.zip.GZIPInputStream;
 import tools.jackson.core.JacksonException;
+import tools.jackson.core.JsonParser;
+import tools.jackson.core.JsonToken;
 import tools.jackson.core.json.JsonReadFeature;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.json.JsonMapper;
 
-/** JSON Lines, a document a line: plain, gzip or zstd by the file's name. */
+/** JSON Lines, a document a line, or one array of documents: plain, gzip or zstd by the file's name. */
 final class JsonLines {
     /** A few compressed bytes can unpack to a line without end. */
     private static final int MAX_LINE = 256 << 20;
+    private static final int LOOK_AHEAD = 1024;
 
     /** NaN and Infinity are read, as Python writes them. Of a key that is there twice the last counts, as for Python: a line is data, and checking costs time. */
     private static final JsonMapper JSON = JsonMapper.builder().enable(JsonReadFeature.ALLOW_NON_NUMERIC_NUMBERS).build();
 
     private JsonLines() {}
 
-    /** What to do with one line; false to stop. */
-    private interface Line {
-        boolean take(int number, JsonNode node);
+    /** What to do with one document; false to stop. */
+    private interface Taker {
+        /** {@code place} names the file, and the line or element. */
+        boolean take(String place, JsonNode node);
     }
 
-    /** Hands over a field of each line, null where it is null. A line that is nothing but a text is that text. */
+    /** Hands over a field of each document, null where it is null. One that is nothing but a text is that text. */
     static void texts(Path file, String field, Consumer<String> documents) throws IOException {
-        each(file, (number, node) -> {
+        each(file, (place, node) -> {
             JsonNode text = node.isString() ? node : node.get(field);
-            if (text == null || !(text.isString() || text.isNull())) throw new InputException(file + ", line " + number + ": no field '" + field + "' that holds text.");
+            if (text == null || !(text.isString() || text.isNull())) throw new InputException(place + ": no field '" + field + "' that holds text.");
             if (text.isString() && !StandardCharsets.UTF_8.newEncoder().canEncode(text.stringValue())) {
-                throw new InputException(file + ", line " + number + ": field '" + field + "' holds half of a surrogate pair, which is no character.");
+                throw new InputException(place + ": field '" + field + "' holds half of a surrogate pair, which is no character.");
             }
             documents.accept(text.isNull() ? null : text.stringValue());
             return true;
         });
     }
 
-    /** Hands over the first of these fields of each line that is there. */
+    /** Hands over the first of these fields of each document that is there. */
     static void tokens(Path file, List<String> fields, Consumer<int[]> documents) throws IOException {
-        each(file, (number, node) -> {
+        each(file, (place, node) -> {
             JsonNode list = tokens(node, fields);
-            if (list == null) throw new InputException(file + ", line " + number + ": no field '" + String.join("' or '", fields) + "' that holds a list.");
+            if (list == null) throw new InputException(place + ": no field '" + String.join("' or '", fields) + "' that holds a list.");
             int[] ids = new int[list.size()];
             for (int i = 0; i < ids.length; i++) {
                 JsonNode id = list.get(i);
-                if (!id.isIntegralNumber() || !id.canConvertToInt()) throw new InputException(file + ", line " + number + ": " + (id.isNumber() ? id.asString() : id) + " is no token id.");
+                if (!id.isIntegralNumber() || !id.canConvertToInt()) throw new InputException(place + ": " + (id.isNumber() ? id.asString() : id) + " is no token id.");
                 ids[i] = id.intValue();
             }
             documents.accept(ids);
@@ -63,10 +67,10 @@ final class JsonLines {
         });
     }
 
-    /** Whether the first line has one of these fields, as a list, and not the text. */
+    /** Whether the first document has one of these fields, as a list, and not the text. */
     static boolean firstIsTokenized(Path file, List<String> fields, String textField) throws IOException {
         boolean[] tokenized = {false};
-        each(file, (number, node) -> {
+        each(file, (place, node) -> {
             tokenized[0] = tokens(node, fields) != null && (textField == null || !node.has(textField));
             return false;
         });
@@ -77,22 +81,56 @@ final class JsonLines {
         return fields.stream().map(node::get).filter(found -> found != null && found.isArray()).findFirst().orElse(null);
     }
 
-    private static void each(Path file, Line lines) throws IOException {
-        int number = 0;
+    private static void each(Path file, Taker documents) throws IOException {
         try (BufferedReader in = new BufferedReader(reader(file))) {
-            for (String line; (line = line(file, number + 1, in)) != null;) {
-                if (number++ == 0 && line.startsWith("\ufeff")) line = line.substring(1); // a byte order mark
-                if (line.isBlank()) continue;
-                JsonNode node;
-                try {
-                    node = JSON.readTree(line);
-                } catch (JacksonException | StackOverflowError e) {
-                    throw new InputException(file + ", line " + number + ": not JSON (" + (e instanceof JacksonException json ? JsonError.of(json) : "nested too deeply") + ").", e);
-                }
-                if (node.isArray() && number == 1) throw new InputException(file + " is a JSON array; JSON Lines is expected, an object a line.");
-                if (!lines.take(number, node)) return;
-            }
+            in.mark(1);
+            if (in.read() != '\ufeff') in.reset(); // a byte order mark
+            if (firstCharacter(in) == '[') eachElement(file, in, documents);
+            else eachLine(file, in, documents);
         }
+    }
+
+    /** The first character that is not blank, which is read again with all before it; -1 if none is near. */
+    private static int firstCharacter(BufferedReader in) throws IOException {
+        in.mark(LOOK_AHEAD);
+        int first = -1;
+        for (int i = 0; i < LOOK_AHEAD && Character.isWhitespace(first = in.read()); i++) first = -1;
+        in.reset();
+        return first;
+    }
+
+    private static void eachElement(Path file, Reader in, Taker documents) {
+        int number = 0;
+        try (JsonParser parser = JSON.createParser(in)) {
+            parser.nextToken();
+            while (parser.nextToken() != JsonToken.END_ARRAY) {
+                number++;
+                JsonNode node = parser.readValueAsTree();
+                if (!documents.take(file + ", element " + number, node)) return;
+            }
+            if (parser.nextToken() != null) throw new InputException(file + " holds more than one JSON array.");
+        } catch (JacksonException | StackOverflowError e) {
+            throw notJson(file + ", element " + Math.max(number, 1), e);
+        }
+    }
+
+    private static void eachLine(Path file, Reader in, Taker documents) throws IOException {
+        int number = 0;
+        for (String line; (line = line(file, number + 1, in)) != null;) {
+            number++;
+            if (line.isBlank()) continue;
+            JsonNode node;
+            try {
+                node = JSON.readTree(line);
+            } catch (JacksonException | StackOverflowError e) {
+                throw notJson(file + ", line " + number, e);
+            }
+            if (!documents.take(file + ", line " + number, node)) return;
+        }
+    }
+
+    private static InputException notJson(String place, Throwable e) {
+        return new InputException(place + ": not JSON (" + (e instanceof JacksonException json ? JsonError.of(json) : "nested too deeply") + ").", e);
     }
 
     /** In strict UTF-8. */
@@ -109,7 +147,7 @@ final class JsonLines {
     }
 
     /** The next line without its end, or null. */
-    private static String line(Path file, int number, BufferedReader in) throws IOException {
+    private static String line(Path file, int number, Reader in) throws IOException {
         StringBuilder line = new StringBuilder();
         while (true) {
             int c = in.read();

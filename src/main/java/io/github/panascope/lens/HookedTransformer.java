@@ -193,6 +193,11 @@ public final class HookedTransformer implements AutoCloseable {
         return ModelFiles.isKnown(name);
     }
 
+    /** Whether the checkpoints of a model's training are published as revisions {@code checkpoint-N}, N being the steps that were taken: stanford-crfm's are. */
+    public static boolean hasCheckpoints(String name) {
+        return ModelFiles.hasCheckpoints(name);
+    }
+
     private static HookedTransformer load(String name, ModelFiles files, Options options) {
         TransformerConfig.Parsed parsed = TransformerConfig.parse(ConfigFile.read(files.config()));
         TransformerConfig config = parsed.config();

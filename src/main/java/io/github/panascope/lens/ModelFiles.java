@@ -51,6 +51,11 @@ record ModelFiles(Path config, Path weights, Map<String, Path> shards, List<Path
         }
     }
 
+    /** Whether the hub has checkpoints of its training, as revisions checkpoint-N. */
+    static boolean hasCheckpoints(String name) {
+        return HUB_IDS.getOrDefault(name, name).startsWith("stanford-crfm/");
+    }
+
     static boolean isKnown(String name) {
         return HUB_IDS.containsKey(name);
     }

@@ -1,11 +1,15 @@
 package io.github.panascope.sae;
 
 import io.github.panascope.hub.ConfigFile;
+import io.github.panascope.hub.InputException;
+import io.github.panascope.lens.HookedTransformer;
 import java.util.ArrayList;
+import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import java.util.function.Predicate;
 import tools.jackson.core.json.JsonReadFeature;
 import tools.jackson.core.json.JsonWriteFeature;
 import tools.jackson.databind.JsonNode;
@@ -37,14 +41,14 @@ public record SaeConfig(String architecture, int dIn, int dSae, int dOut, int k,
      * @param contextSize   tokens in a row of its training; 0 if unknown
      * @param prependBos    whether rows began with {@code <|endoftext|>}
      * @param neuronpediaId such as {@code gpt2-small/8-res-jb}; null if it has no page
-     * @param modelKwargs   arguments of from_pretrained that its authors ask for; empty if none
+     * @param modelKwargs   arguments of TransformerLens's from_pretrained that its authors ask for, in their order, as Boolean, Number, String, List, Map or null; empty if none
      * @param other         what else SAELens keeps of it, as JSON texts by key; nothing here depends on it
      */
     public record Metadata(String hookName, String hookNameOut, String modelName, int contextSize, boolean prependBos, String neuronpediaId,
-                           Map<String, Boolean> modelKwargs, Map<String, String> other) {
+                           Map<String, Object> modelKwargs, Map<String, String> other) {
         /** Copies the maps. */
         public Metadata {
-            modelKwargs = Map.copyOf(modelKwargs);
+            modelKwargs = Collections.unmodifiableMap(new LinkedHashMap<>(modelKwargs));
             other = Map.copyOf(other);
         }
     }
@@ -75,6 +79,12 @@ public record SaeConfig(String architecture, int dIn, int dSae, int dOut, int k,
             "training_config", "d_head", "decoder_init_norm", "aux_loss_coefficient", "use_sparse_activations", "jumprelu_init_threshold",
             "jumprelu_bandwidth");
 
+    /** Arguments of TransformerLens's from_pretrained: how it processes weights, which ones it takes, and what changes no number. */
+    private static final Set<String> PROCESSING = Set.of("fold_ln", "center_writing_weights", "center_unembed", "refactor_factored_attn_matrices", "fold_value_biases");
+    private static final Set<String> REVISION = Set.of("revision", "checkpoint_value", "checkpoint_index", "checkpoint_label");
+    private static final Set<String> WITHOUT_EFFECT = Set.of("device", "dtype", "torch_dtype", "n_devices", "move_to_device", "trust_remote_code", "default_padding_side",
+            "default_prepend_bos", "local_files_only", "cache_dir", "token");
+
     /** Checks the sizes. */
     public SaeConfig {
         if (dIn < 1 || dSae < 1 || dOut < 1) throw new IllegalArgumentException("d_in, d_sae and d_out must be positive");
@@ -92,7 +102,7 @@ public record SaeConfig(String architecture, int dIn, int dSae, int dOut, int k,
     /**
      * Reads a {@code cfg.json}, of SAELens 6 (with {@code metadata}) or older.
      *
-     * @throws io.github.panascope.hub.InputException if a key is missing, nearly a known one, or has a value that changes the
+     * @throws InputException if a key is missing, nearly a known one, or has a value that changes the
      *     mathematics and is not understood
      */
     public static Parsed parse(ConfigFile file) {
@@ -164,9 +174,9 @@ public record SaeConfig(String architecture, int dIn, int dSae, int dOut, int k,
     private static Metadata metadata(ConfigFile place, boolean whole, boolean transcoder) {
         String hook = place.has("hook_point") && !place.has("hook_name") ? place.text("hook_point") : place.text("hook_name");
         if (!place.text("hook_point", hook).equals(hook)) throw place.wrong("hook_point", "'" + hook + "', as hook_name says");
-        Map<String, Boolean> kwargs = new LinkedHashMap<>();
+        Map<String, Object> kwargs = new LinkedHashMap<>();
         place.object("model_from_pretrained_kwargs").ifPresent(object -> {
-            for (String key : object.keys()) if (object.value(key).isBoolean()) kwargs.put(key, object.value(key).booleanValue());
+            for (String key : object.keys()) kwargs.put(key, JSON.treeToValue(object.value(key), Object.class));
         });
         Map<String, String> other = new LinkedHashMap<>();
         for (String key : place.keys()) {
@@ -184,7 +194,7 @@ public record SaeConfig(String architecture, int dIn, int dSae, int dOut, int k,
         metadata.other.forEach((key, value) -> where.set(key, JSON.readTree(value)));
         where.put("model_name", metadata.modelName).put("hook_name", metadata.hookName).put("prepend_bos", metadata.prependBos).put("neuronpedia_id", metadata.neuronpediaId);
         if (metadata.contextSize > 0) where.put("context_size", metadata.contextSize);
-        if (!metadata.modelKwargs.isEmpty()) metadata.modelKwargs.forEach(where.putObject("model_from_pretrained_kwargs")::put);
+        if (!metadata.modelKwargs.isEmpty()) where.set("model_from_pretrained_kwargs", JSON.valueToTree(metadata.modelKwargs));
         json.put("architecture", architecture);
         if (architecture.equals("topk")) json.put("k", k).put("rescale_acts_by_decoder_norm", rescaleActsByDecoderNorm);
         if (Architecture.isTranscoder(architecture)) {
@@ -236,7 +246,44 @@ public record SaeConfig(String architecture, int dIn, int dSae, int dOut, int k,
     }
 
     /** {@link Metadata#modelKwargs}. */
-    public Map<String, Boolean> modelKwargs() {
+    public Map<String, Object> modelKwargs() {
         return metadata.modelKwargs;
+    }
+
+    /**
+     * What to load its model by: {@link #modelName}, with the {@code @REVISION} that its authors ask for.
+     *
+     * @return null if the model is not known
+     * @throws InputException if they ask for a checkpoint that has no revision here
+     */
+    public String modelAtRevision() {
+        Object revision = metadata.modelKwargs.get("revision");
+        Object checkpoint = metadata.modelKwargs.get("checkpoint_value");
+        if (metadata.modelName == null) return null;
+        if (checkpoint instanceof Number value && HookedTransformer.hasCheckpoints(metadata.modelName)) return metadata.modelName + "@checkpoint-" + value;
+        for (String key : List.of("checkpoint_value", "checkpoint_index", "checkpoint_label")) {
+            if (metadata.modelKwargs.get(key) == null) continue;
+            throw new InputException("the SAE belongs to " + metadata.modelName + " at " + key + " " + metadata.modelKwargs.get(key)
+                    + ", and which revision of the model that is, is not known: load the model by its name or folder and revision (NAME@REVISION).");
+        }
+        if (revision == null) return metadata.modelName;
+        if (revision instanceof String text && !text.isBlank()) return metadata.modelName + "@" + text;
+        throw new InputException("the SAE's model_from_pretrained_kwargs should have a text as 'revision', not " + revision + ".");
+    }
+
+    /** Those of {@link #modelKwargs} that say how TransformerLens should process the weights. */
+    public Map<String, Object> processingKwargs() {
+        return kwargs(PROCESSING::contains);
+    }
+
+    /** Those of {@link #modelKwargs} that may change the model and have no meaning here. */
+    public Map<String, Object> unknownKwargs() {
+        return kwargs(key -> !PROCESSING.contains(key) && !WITHOUT_EFFECT.contains(key) && !REVISION.contains(key));
+    }
+
+    private Map<String, Object> kwargs(Predicate<String> chosen) {
+        Map<String, Object> found = new LinkedHashMap<>(metadata.modelKwargs);
+        found.keySet().removeIf(chosen.negate());
+        return found;
     }
 }
