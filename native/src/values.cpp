@@ -8,6 +8,8 @@
 namespace psc {
 namespace {
 
+constexpr int32_t MAX_DIMENSIONS = 64;
+
 template <class T>
 c10::List<T> list_of(const psc_value &value) {
   auto items = static_cast<const T *>(value.as.p);
@@ -109,6 +111,9 @@ c10::IValue argument(const c10::Argument &wanted, const psc_value &value) {
   TORCH_CHECK(fits(value, wanted.type()), "argument '", wanted.name(), "' should be ", wanted.real_type()->str(),
               ", but the value given is ", kind_of(value));
   TORCH_CHECK(fits_enumeration(value, wanted.real_type()), "argument '", wanted.name(), "' should be a ", wanted.real_type()->str(), ", and ", value.as.i, " is none");
+  // Some go through them one inside the other, until the stack is used up.
+  TORCH_CHECK(value.tag != PSC_TAG_INT_LIST || value.count <= MAX_DIMENSIONS || (wanted.name() != "dim" && wanted.name() != "dims"), "argument '", wanted.name(), "' names ",
+              value.count, " dimensions, and a tensor has at most ", MAX_DIMENSIONS);
   bool promote = value.tag == PSC_TAG_INT && wanted.type()->kind() == c10::TypeKind::FloatType;
   if (promote) return static_cast<double>(value.as.i);
   if (value.tag == PSC_TAG_TENSOR_LIST && wanted.type()->kind() == c10::TypeKind::ListType &&

@@ -18,6 +18,8 @@ import io.github.panascope.torch.Shape;
 import io.github.panascope.torch.Tensor;
 import io.github.panascope.torch.TensorScope;
 import java.io.IOException;
+import java.util.HashMap;
+import io.github.panascope.hub.Hub;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -239,6 +241,53 @@ class GoldenModelTest {
                 Tensor seen = model.runWithHooks(tokens, Hooks.where(name -> true, (activation, name) -> null));
                 assertTrue(exact.run(tokens).sameElements(seen));
             }
+        }
+    }
+
+    /** A cache that holds everything but the tokenizer's files. */
+    private static Hub withoutTokenizer(Path cache, String vocabulary, Map<String, String> variables) throws IOException {
+        Path snapshot = Files.createDirectories(cache.resolve("models--me--tiny/snapshots/abc"));
+        Path refs = Files.createDirectories(cache.resolve("models--me--tiny/refs"));
+        Files.writeString(refs.resolve("main"), "abc");
+        Path model = Golden.standardA().model();
+        Files.copy(model.resolve("model.safetensors"), snapshot.resolve("model.safetensors"));
+        Files.writeString(snapshot.resolve("config.json"), Files.readString(model.resolve("config.json")).replaceAll("(\"vocab_size\": *)\\d+", "$1" + vocabulary));
+        Map<String, String> all = new HashMap<>(variables);
+        all.put("HF_HUB_CACHE", cache.toString());
+        return Hub.of(all);
+    }
+
+    @Test
+    void whereNoTokenizerCanBeFetchedGpt2sOwnIsTakenWithAWord(@TempDir Path folder) throws IOException {
+        Map<String, Map<String, String>> cases = Map.of("the hub does not answer", Map.of("HF_ENDPOINT", "http://127.0.0.1:1"), "the hub is not to be asked", Map.of("HF_HUB_OFFLINE", "1"));
+        for (var each : cases.entrySet()) {
+            Hub hub = withoutTokenizer(folder.resolve("right " + each.getKey().length()), "50257", each.getValue());
+            try (HookedTransformer model = HookedTransformer.fromPretrained("me/tiny", TestDevice.OPTIONS, hub)) {
+                assertEquals(List.of("Model me/tiny: its tokenizer's files are not in the hub cache, and " + each.getKey() + "; GPT-2's own vocabulary is taken, which has as many tokens."), model.advice());
+                assertSame(Tokenizer.gpt2(), model.tokenizer());
+            }
+            Hub other = withoutTokenizer(folder.resolve("other " + each.getKey().length()), "50304", each.getValue());
+            String message = assertThrows(InputException.class, () -> HookedTransformer.fromPretrained("me/tiny", TestDevice.OPTIONS, other)).getMessage();
+            assertEquals("model me/tiny: its tokenizer's files are not in the hub cache, and " + each.getKey() + ", and its vocabulary of 50304 tokens is not GPT-2's.", message);
+        }
+    }
+
+    @Test
+    void aSavedModelKnowsItsTokenizer(@TempDir Path folder) throws IOException {
+        Path golden = Golden.of("tokenizers").folder();
+        Path model = Files.createDirectories(folder.resolve("model"));
+        for (String name : List.of("config.json", "model.safetensors")) Files.copy(Golden.standardA().model().resolve(name), model.resolve(name));
+        Files.copy(golden.resolve("tokenizers.json"), model.resolve("tokenizer.json"));
+        Path file = folder.resolve("saved.pt");
+        try (HookedTransformer loaded = HookedTransformer.fromPretrained(model.toString(), TestDevice.OPTIONS, Golden.standardA().hub())) {
+            assertEquals(313, loaded.tokenizer().size());
+            loaded.save(file);
+        }
+        String message = assertThrows(InputException.class, () -> HookedTransformer.loadTorchScript(file, TestDevice.DEVICE)).getMessage();
+        assertEquals(file + " was saved with another tokenizer: put its vocab.json and merges.txt, or its tokenizer.json, beside it.", message);
+        Files.copy(golden.resolve("transformers.json"), folder.resolve("tokenizer.json"));
+        try (HookedTransformer loaded = HookedTransformer.loadTorchScript(file, TestDevice.DEVICE)) {
+            assertEquals(313, loaded.tokenizer().size());
         }
     }
 

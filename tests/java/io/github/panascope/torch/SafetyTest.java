@@ -175,6 +175,7 @@ class SafetyTest {
         try (var _ = TensorScope.open()) {
             assertTrue(refused(() -> Op.of("aten::add", "Tensor").call(numbers(), "two")).contains("argument 'other' should be Tensor, but the value given is a text"));
             assertTrue(refused(() -> Op.of("aten::empty", "memory_format").call(new long[] {2}, 9999L)).contains("and 9999 is none"));
+            assertTrue(refused(() -> Op.of("aten::roll", "").call(numbers(), new long[6000], new long[6000])).contains("argument 'dims' names 6000 dimensions, and a tensor has at most 64"));
             assertTrue(refused(() -> Op.of("aten::_fft_r2c", "")).contains("cannot be called from here"));
         }
     }

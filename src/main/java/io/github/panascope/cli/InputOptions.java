@@ -157,6 +157,7 @@ final class InputOptions {
         HookedTransformer loaded = early != null ? join(early) : fromPretrained(name, device, dtype());
         early = null;
         print("Loaded pretrained model " + modelName(sae) + " into HookedTransformer");
+        loaded.advice().forEach(this::print);
         showSkipped("model config.json", loaded.skippedKeys());
         return loaded;
     }

@@ -111,6 +111,12 @@ public final class Hub {
         return cached.isKnownMissing(name) ? Optional.empty() : download().fetch(repo, name, cached);
     }
 
+    /** Whether a file that is not in the cache is also known not to be in the repository; it need not be known where the hub may not be asked. */
+    public boolean isMissing(HubRepo repo, String name) {
+        HubCache cached = new HubCache(cache, repo);
+        return cached.file(name).isEmpty() && (variables.offline(repo.kind()) == null || cached.isKnownMissing(name));
+    }
+
     /**
      * The first of several files that the repository has, on this machine.
      *
@@ -135,6 +141,7 @@ public final class Hub {
                 } catch (ExecutionException e) {
                     workers.shutdownNow();
                     // A new one, whose frames are the caller's and not the worker's.
+                    if (e.getCause() instanceof HubUnreachableException unreachable) throw new HubUnreachableException(unreachable.getMessage(), unreachable);
                     if (e.getCause() instanceof InputException refused) throw new InputException(refused.getMessage(), refused);
                     throw new IllegalStateException(e.getCause());
                 }

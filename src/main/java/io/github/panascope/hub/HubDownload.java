@@ -195,7 +195,8 @@ final class HubDownload {
 
     private InputException unreachable(String what, IOException e) {
         String why = e.getMessage() == null ? e.getClass().getSimpleName() : e.getMessage();
-        return new InputException(what + " cannot be fetched from " + http + " (" + why + "): check the network and HF_ENDPOINT, or give a file or folder on this machine.", e);
+        String sentence = what + " cannot be fetched from " + http + " (" + why + "): check the network and HF_ENDPOINT, or give a file or folder on this machine.";
+        return e instanceof HubHttp.FinalException ? new InputException(sentence, e) : new HubUnreachableException(sentence, e);
     }
 
     // ------------------------------------------------------------------------------------------------- the bytes

@@ -6,7 +6,7 @@ import java.io.IOException;
  * Something given by the user cannot be used. The message is one sentence for that user, on one line: what it quotes from files is cut
  * short, and control characters, which could do anything to a terminal, are shown as U+FFFD.
  */
-public final class InputException extends RuntimeException {
+public sealed class InputException extends RuntimeException permits HubUnreachableException {
     private static final long serialVersionUID = 1L;
     private static final int MAX_LENGTH = 1000;
 

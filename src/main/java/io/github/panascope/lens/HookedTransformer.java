@@ -56,6 +56,7 @@ public final class HookedTransformer implements AutoCloseable {
     private final Tokenizer tokenizer;
     private final Device device;
     private final List<String> skippedKeys;
+    private final List<String> advice;
     private final TensorScope scope;
     private final ScriptModule root;
     private final ScriptModule embed;
@@ -68,12 +69,13 @@ public final class HookedTransformer implements AutoCloseable {
     /** Whether this is another model seen with hooks, which owns nothing. */
     private final boolean view;
 
-    HookedTransformer(String name, TransformerConfig config, Tokenizer tokenizer, Device device, List<String> skippedKeys, boolean exact, ScriptModule root, TensorScope scope) {
+    HookedTransformer(String name, TransformerConfig config, Tokenizer tokenizer, Device device, List<String> skippedKeys, List<String> advice, boolean exact, ScriptModule root, TensorScope scope) {
         this.name = name;
         this.config = config;
         this.tokenizer = tokenizer;
         this.device = device;
         this.skippedKeys = List.copyOf(skippedKeys);
+        this.advice = List.copyOf(advice);
         this.scope = scope;
         this.root = root;
         this.embed = root.child("embed");
@@ -93,6 +95,7 @@ public final class HookedTransformer implements AutoCloseable {
         this.tokenizer = model.tokenizer;
         this.device = model.device;
         this.skippedKeys = model.skippedKeys;
+        this.advice = model.advice;
         this.scope = model.scope;
         this.root = model.root;
         this.embed = model.embed;
@@ -205,6 +208,11 @@ public final class HookedTransformer implements AutoCloseable {
         if (tokenizer.size() > config.dVocab()) {
             throw new InputException(files.config() + ": 'vocab_size' is " + config.dVocab() + ", but the tokenizer has " + tokenizer.size() + " tokens.");
         }
+        List<String> advice = new ArrayList<>();
+        if (files.assumed() != null) {
+            if (tokenizer.size() != config.dVocab()) throw new InputException("model " + name + ": " + files.assumed() + ", and its vocabulary of " + config.dVocab() + " tokens is not GPT-2's.");
+            advice.add("Model " + name + ": " + files.assumed() + "; GPT-2's own vocabulary is taken, which has as many tokens.");
+        }
         Device device = options.device().requireUsable();
         TensorScope scope = TensorScope.shared("the model " + name);
         try {
@@ -215,7 +223,7 @@ public final class HookedTransformer implements AutoCloseable {
                 root = Gpt2Script.build(config, options.processing().foldLn(), weights, scope);
             }
             weights.requireAllUsed();
-            return new HookedTransformer(name, config, tokenizer, device, parsed.skippedKeys(), options.exact(), root, scope);
+            return new HookedTransformer(name, config, tokenizer, device, parsed.skippedKeys(), advice, options.exact(), root, scope);
         } catch (RuntimeException | Error e) {
             scope.close();
             throw e;
@@ -223,9 +231,9 @@ public final class HookedTransformer implements AutoCloseable {
     }
 
     /**
-     * Loads what {@link #save} wrote, with GPT-2's own tokenizer. Its weights alone are read; no code in the file is run.
+     * Loads what {@link #save} wrote, with the tokenizer whose files lie beside it, or else GPT-2's own. Its weights alone are read; no code in the file is run.
      *
-     * @throws InputException if the file is missing or was not written by {@link #save}
+     * @throws InputException if the file is missing or was not written by {@link #save}, or if the model had another tokenizer
      */
     public static HookedTransformer loadTorchScript(Path file, Device device) {
         if (!Files.isRegularFile(file)) throw new InputException(file + " does not exist.");
@@ -235,17 +243,25 @@ public final class HookedTransformer implements AutoCloseable {
             String metadata = StateDict.extraFile(file, SAVED).orElseThrow(() -> new InputException(file + " was not saved by Panascope: it has no " + SAVED + " inside."));
             ConfigFile saved = ConfigFile.parse(file + "!" + SAVED, metadata);
             TransformerConfig config = TransformerConfig.parse(saved.object("config").orElseThrow(() -> new InputException(file + "!panascope.json has no 'config'."))).config();
+            Tokenizer tokenizer = ModelFiles.tokenizerIn(file.toAbsolutePath().getParent());
+            requireTokenizer(file, tokenizer, saved, config);
             SavedWeights weights = new SavedWeights(StateDict.open(file, scope), config, device);
             ScriptModule root;
             try (var _ = TensorScope.open()) {
                 root = Gpt2Script.build(config, weights.lnFolded(), weights, scope);
             }
             weights.requireAllUsed();
-            return new HookedTransformer(saved.text("name"), config, Tokenizer.gpt2(), device, List.of(), false, root, scope);
+            return new HookedTransformer(saved.text("name"), config, tokenizer, device, List.of(), List.of(), false, root, scope);
         } catch (RuntimeException | Error e) {
             scope.close();
             throw e;
         }
+    }
+
+    /** Files of an earlier version do not say which tokenizer it was. */
+    private static void requireTokenizer(Path file, Tokenizer tokenizer, ConfigFile saved, TransformerConfig config) {
+        boolean same = saved.has("tokenizer") ? saved.text("tokenizer").equals(tokenizer.fingerprint()) : tokenizer.size() <= config.dVocab();
+        if (!same) throw new InputException(file + " was saved with another tokenizer: put its vocab.json and merges.txt, or its tokenizer.json, beside it.");
     }
 
     /**
@@ -255,9 +271,9 @@ public final class HookedTransformer implements AutoCloseable {
      */
     public void save(Path file) {
         String json = """
-                {"name": %s, "config": {"model_type": "gpt2", "n_layer": %d, "n_embd": %d, "n_head": %d, "n_inner": %d, "vocab_size": %d,
+                {"name": %s, "tokenizer": "%s", "config": {"model_type": "gpt2", "n_layer": %d, "n_embd": %d, "n_head": %d, "n_inner": %d, "vocab_size": %d,
                  "n_positions": %d, "layer_norm_epsilon": %s, "scale_attn_by_inverse_layer_idx": %b, "tie_word_embeddings": %b}}"""
-                .formatted(tools.jackson.databind.json.JsonMapper.shared().writeValueAsString(name), config.nLayers(), config.dModel(), config.nHeads(),
+                .formatted(tools.jackson.databind.json.JsonMapper.shared().writeValueAsString(name), tokenizer.fingerprint(), config.nLayers(), config.dModel(), config.nHeads(),
                         config.dMlp(), config.dVocab(), config.nCtx(), config.eps(), config.inverseLayerAttnScale(), config.tieWordEmbeddings());
         AtomicFile.writePath(file, part -> root.save(part, json));
     }
@@ -291,6 +307,11 @@ public final class HookedTransformer implements AutoCloseable {
 
     List<String> hookNamesOnRequest() {
         return hookNamesOnRequest;
+    }
+
+    /** Sentences for a user who loads it: nothing is wrong, but something could be. */
+    public List<String> advice() {
+        return advice;
     }
 
     /** Keys of its config.json that were not needed. */

@@ -2,13 +2,13 @@ package io.github.panascope.lens;
 
 import io.github.panascope.hub.Hub;
 import io.github.panascope.hub.HubRepo;
+import io.github.panascope.hub.HubUnreachableException;
 import io.github.panascope.hub.InputException;
 import io.github.panascope.hub.Nearest;
 import io.github.panascope.hub.StateDict;
 import java.nio.file.Files;
 import java.nio.file.InvalidPathException;
 import java.nio.file.Path;
-import java.util.ArrayList;
 import java.util.Collection;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -25,8 +25,10 @@ import java.util.stream.Stream;
  * @param weights    the tensors, or the index of the files that hold them
  * @param shards     the files that the index names, by name; none without an index
  * @param vocabulary vocab.json and merges.txt, or tokenizer.json; none if GPT-2's own tokenizer applies
+ * @param assumed    why that is not known for certain; null if it is
  */
-record ModelFiles(Path config, Path weights, Map<String, Path> shards, List<Path> vocabulary) {
+record ModelFiles(Path config, Path weights, Map<String, Path> shards, List<Path> vocabulary, String assumed) {
+    private static final String VOCABULARY = "vocab.json", MERGES = "merges.txt", TOKENIZER = "tokenizer.json";
     /** What transformers writes, the safest first. The last one is TorchScript, which has no fixed name; this is ours. */
     private static final List<String> WEIGHTS = List.of("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json", "model.pt");
     private static final Map<String, String> HUB_IDS = hubIds();
@@ -71,7 +73,15 @@ record ModelFiles(Path config, Path weights, Map<String, Path> shards, List<Path
         if (Files.isRegularFile(path)) return inFolder(path.toAbsolutePath().getParent(), path.getFileName().toString());
         if (Files.isDirectory(path)) return inFolder(path, null);
         HubRepo repo = HubRepo.model(hubId(name));
-        return of(names -> hub.files(repo, names), file -> hub.optionalFile(repo, file), () -> hub.firstFile(repo, WEIGHTS));
+        Path config = hub.files(repo, List.of("config.json")).getFirst();
+        Path weights = hub.firstFile(repo, WEIGHTS);
+        try {
+            List<Path> vocabulary = vocabulary(file -> hub.optionalFile(repo, file));
+            boolean known = !vocabulary.isEmpty() || hub.isMissing(repo, VOCABULARY) && hub.isMissing(repo, TOKENIZER);
+            return of(config, weights, vocabulary, known ? null : "its tokenizer's files are not in the hub cache, and the hub is not to be asked", names -> hub.files(repo, names));
+        } catch (HubUnreachableException e) {
+            return of(config, weights, List.of(), "its tokenizer's files are not in the hub cache, and the hub does not answer", names -> hub.files(repo, names));
+        }
     }
 
     private static ModelFiles inFolder(Path folder, String weights) {
@@ -79,7 +89,7 @@ record ModelFiles(Path config, Path weights, Map<String, Path> shards, List<Path
         Function<String, Path> file = name -> optional.apply(name).orElseThrow(() -> new InputException("model folder " + folder + " has no " + name + "."));
         Supplier<Path> first = () -> WEIGHTS.stream().map(optional).flatMap(Optional::stream).findFirst()
                 .orElseThrow(() -> new InputException("model folder " + folder + " has none of " + String.join(", ", WEIGHTS) + "."));
-        return of(names -> names.stream().map(file).toList(), optional, weights == null ? first : () -> file.apply(weights));
+        return of(file.apply("config.json"), weights == null ? first.get() : file.apply(weights), vocabulary(optional), null, names -> names.stream().map(file).toList());
     }
 
     private static String hubId(String name) {
@@ -91,19 +101,18 @@ record ModelFiles(Path config, Path weights, Map<String, Path> shards, List<Path
                 + " Known: gpt2-small, gpt2-medium, gpt2-large, gpt2-xl, distilgpt2, stanford-crfm's, and any OWNER/NAME on the hub.");
     }
 
-    private static ModelFiles of(Function<List<String>, List<Path>> required, Function<String, Optional<Path>> optional, Supplier<Path> weights) {
-        Path config = required.apply(List.of("config.json")).getFirst();
-        Path found = weights.get();
-        List<Path> vocabulary = new ArrayList<>();
-        Optional<Path> vocab = optional.apply("vocab.json");
-        Optional<Path> merges = vocab.flatMap(there -> optional.apply("merges.txt"));
-        if (merges.isPresent()) vocabulary.addAll(List.of(vocab.get(), merges.get()));
-        else optional.apply("tokenizer.json").ifPresent(vocabulary::add);
-        List<String> names = StateDict.shards(found);
+    private static List<Path> vocabulary(Function<String, Optional<Path>> optional) {
+        Optional<Path> vocab = optional.apply(VOCABULARY);
+        Optional<Path> merges = vocab.flatMap(there -> optional.apply(MERGES));
+        return merges.isPresent() ? List.of(vocab.get(), merges.get()) : optional.apply(TOKENIZER).stream().toList();
+    }
+
+    private static ModelFiles of(Path config, Path weights, List<Path> vocabulary, String assumed, Function<List<String>, List<Path>> required) {
+        List<String> names = StateDict.shards(weights);
         List<Path> files = required.apply(names);
         Map<String, Path> shards = new LinkedHashMap<>();
         for (int i = 0; i < names.size(); i++) shards.put(names.get(i), files.get(i));
-        return new ModelFiles(config, found, shards, List.copyOf(vocabulary));
+        return new ModelFiles(config, weights, shards, vocabulary, assumed);
     }
 
     /** Every file. */
@@ -112,6 +121,15 @@ record ModelFiles(Path config, Path weights, Map<String, Path> shards, List<Path
     }
 
     Tokenizer tokenizer() {
+        return tokenizer(vocabulary);
+    }
+
+    /** The tokenizer whose files lie in a folder; GPT-2's own if there are none. */
+    static Tokenizer tokenizerIn(Path folder) {
+        return tokenizer(vocabulary(name -> Optional.of(folder.resolve(name)).filter(Files::exists)));
+    }
+
+    private static Tokenizer tokenizer(List<Path> vocabulary) {
         return switch (vocabulary.size()) {
             case 0 -> Tokenizer.gpt2();
             case 1 -> Tokenizer.ofTokenizerJson(vocabulary.get(0));
