@@ -42,45 +42,62 @@ class FuzzTest {
         void read(Path file) throws IOException;
     }
 
+    /** Makes a file that keeps to the outer rules of its format and lies in what it says. */
+    private interface Generator {
+        byte[] make(byte[] whole, SplittableRandom random) throws IOException;
+    }
+
     // ------------------------------------------------------------------------------------------------- what is damaged
 
     @Test
     void safetensors() throws IOException {
-        fuzz("x.safetensors", 8, FuzzTest::readTensors, GOLDEN.resolve("saes/gated/sae_weights.safetensors"), GOLDEN.resolve("weights/safetensors/model.safetensors"));
+        fuzz("x.safetensors", 8, FuzzTest::readTensors, Malformed::safetensors, GOLDEN.resolve("saes/gated/sae_weights.safetensors"), GOLDEN.resolve("weights/safetensors/model.safetensors"));
     }
 
     @Test
     void picklesAndTheirArchives() throws IOException {
-        fuzz("x.pt", 8, FuzzTest::readTensors, GOLDEN.resolve("weights/zip/pytorch_model.bin"), GOLDEN.resolve("weights/legacy/pytorch_model.bin"), GOLDEN.resolve("weights/views.pt"));
+        fuzz("x.pt", 8, FuzzTest::readTensors, Malformed::member, GOLDEN.resolve("weights/zip/pytorch_model.bin"), GOLDEN.resolve("weights/legacy/pytorch_model.bin"), GOLDEN.resolve("weights/views.pt"));
     }
 
     @Test
     void indexesOfShards() throws IOException {
         for (String shard : List.of("model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors")) Files.copy(GOLDEN.resolve("weights/sharded").resolve(shard), folder.resolve(shard));
-        fuzz("model.safetensors.index.json", 32, FuzzTest::readTensors, GOLDEN.resolve("weights/sharded/model.safetensors.index.json"));
+        fuzz("model.safetensors.index.json", 32, FuzzTest::readTensors, Malformed::json, GOLDEN.resolve("weights/sharded/model.safetensors.index.json"));
     }
 
     @Test
     void saeConfigurations() throws IOException {
         Files.copy(GOLDEN.resolve("saes/topk_rescaled/sae_weights.safetensors"), folder.resolve("sae_weights.safetensors"));
-        fuzz("cfg.json", 8, file -> Sae.fromPretrained(folder.toString()).close(), GOLDEN.resolve("saes/topk_rescaled/cfg.json"), GOLDEN.resolve("topk_d/sae/cfg.json"));
+        fuzz("cfg.json", 8, file -> Sae.fromPretrained(folder.toString()).close(), Malformed::json, GOLDEN.resolve("saes/topk_rescaled/cfg.json"), GOLDEN.resolve("topk_d/sae/cfg.json"));
     }
 
     @Test
     void modelConfigurations() throws IOException {
         Files.copy(GOLDEN.resolve("weights/safetensors/model.safetensors"), folder.resolve("model.safetensors"));
-        fuzz("config.json", 8, file -> HookedTransformer.fromPretrained(folder.toString()).close(), GOLDEN.resolve("weights/safetensors/config.json"));
+        fuzz("config.json", 8, file -> HookedTransformer.fromPretrained(folder.toString()).close(), Malformed::json, GOLDEN.resolve("weights/safetensors/config.json"));
     }
 
     @Test
     void registries() throws IOException {
-        fuzz("x.yaml", 64, file -> SaeRegistry.bundled().with(file), GOLDEN.resolve("saes/registry.yaml"));
+        fuzz("x.yaml", 1024, // a bracket is a byte, and an object of the parser's
+                file -> SaeRegistry.bundled().with(file), Malformed::json, GOLDEN.resolve("saes/registry.yaml"));
     }
 
     @Test
     void vocabularies() throws IOException {
         Path vocabulary = Files.writeString(folder.resolve("small.json"), "{\"a\": 0, \"b\": 1, \"ab\": 2, \"\\u0120\": 3, \"<|endoftext|>\": 4}"), merges = Files.writeString(folder.resolve("merges.txt"), "#version: 0.2\na b\n");
-        fuzz("vocab.json", 256, file -> Tokenizer.ofVocabulary(file, merges), vocabulary);
+        fuzz("vocab.json", 256, file -> Tokenizer.ofVocabulary(file, merges), Malformed::json, vocabulary);
+    }
+
+    @Test
+    void tokenizers() throws IOException {
+        fuzz("tokenizer.json", 256, Tokenizer::ofTokenizerJson, Malformed::json, GOLDEN.resolve("tokenizers/tokenizers.json"), GOLDEN.resolve("tokenizers/transformers.json"));
+    }
+
+    @Test
+    void jsonArrays() throws IOException {
+        Path json = Files.writeString(folder.resolve("array.seed"), "[{\"text\": \"one\"}, {\"text\": null, \"n\": NaN}, {\"text\": \"two\", \"tokens\": [1, 2]}]");
+        fuzz("array.json", 256, FuzzTest::readDocuments, Malformed::json, json);
     }
 
     /** Their reader is a library's; the schema is in the last bytes, which are damaged most. */
@@ -88,16 +105,16 @@ class FuzzTest {
     void parquet() throws IOException {
         Path forms = Path.of("tests/resources/datasets");
         for (String form : List.of("none.parquet", "snappy.parquet", "gzip.parquet", "zstd.parquet", "tokens.parquet")) {
-            fuzz("x.parquet", Integer.MAX_VALUE, FuzzTest::readDocuments, forms.resolve(form));
+            fuzz("x.parquet", Integer.MAX_VALUE, FuzzTest::readDocuments, Malformed::thrift, forms.resolve(form));
         }
     }
 
     @Test
     void jsonLines() throws IOException {
         Path forms = Path.of("tests/resources/datasets");
-        fuzz("x.jsonl", 256, FuzzTest::readDocuments, forms.resolve("texts.jsonl"), forms.resolve("tokens.jsonl"));
-        fuzz("x.jsonl.gz", Integer.MAX_VALUE, FuzzTest::readDocuments, forms.resolve("texts.jsonl.gz"));
-        fuzz("x.jsonl.zst", Integer.MAX_VALUE, FuzzTest::readDocuments, forms.resolve("texts.jsonl.zst"));
+        fuzz("x.jsonl", 256, FuzzTest::readDocuments, Malformed::lines, forms.resolve("texts.jsonl"), forms.resolve("tokens.jsonl"));
+        fuzz("x.jsonl.gz", Integer.MAX_VALUE, FuzzTest::readDocuments, Malformed::gzip, forms.resolve("texts.jsonl.gz"));
+        fuzz("x.jsonl.zst", Integer.MAX_VALUE, FuzzTest::readDocuments, Malformed::zstd, forms.resolve("texts.jsonl.zst"));
     }
 
     private static void readTensors(Path file) {
@@ -116,7 +133,7 @@ class FuzzTest {
     // ------------------------------------------------------------------------------------------------- how
 
     /** {@code times}: how many times the size of the file may be allocated on the heap, above what reading the whole one costs. */
-    private void fuzz(String name, int times, Reader reader, Path... seeds) throws IOException {
+    private void fuzz(String name, int times, Reader reader, Generator generator, Path... seeds) throws IOException {
         byte[][] whole = new byte[seeds.length][];
         long usual = 0;
         for (int i = 0; i < seeds.length; i++) {
@@ -136,7 +153,8 @@ class FuzzTest {
         int refused = 0;
         for (int input = 0; input < INPUTS; input++) {
             byte[] bytes = whole[random.nextInt(whole.length)];
-            for (int change = random.nextInt(1, 4); change > 0; change--) bytes = mutate(bytes, whole[random.nextInt(whole.length)], random);
+            if (random.nextInt(3) == 0) bytes = generator.make(bytes, random);
+            else for (int change = random.nextInt(1, 4); change > 0; change--) bytes = mutate(bytes, whole[random.nextInt(whole.length)], random);
             Path file = Files.write(folder.resolve(name), bytes);
             long start = System.nanoTime(), before = THREADS.getCurrentThreadAllocatedBytes();
             try {
