@@ -84,10 +84,18 @@ class PackagedIT {
         assertTrue(another.out.contains("1.2.3"), another.out);
     }
 
+    /** As LibTorch finds it: an empty variable says nothing. */
+    private static Path cacheOfThisMachine() {
+        String own = System.getenv("PANASCOPE_CACHE");
+        String shared = System.getenv("XDG_CACHE_HOME");
+        if (own != null && !own.isEmpty()) return Path.of(own);
+        return Path.of(shared != null && !shared.isEmpty() ? shared : System.getProperty("user.home") + "/.cache", "panascope");
+    }
+
     /** Its JVM's options and its archive of classes are there to make it quick, and are not seen: not where the archive is missing, cut short, or no archive. */
     @Test
     void aPromptPrintsTheSameHoweverItIsStarted() throws Exception {
-        Path real = Path.of(System.getenv().getOrDefault("PANASCOPE_CACHE", Path.of(System.getenv().getOrDefault("XDG_CACHE_HOME", System.getProperty("user.home") + "/.cache"), "panascope").toString()));
+        Path real = cacheOfThisMachine();
         Path cache = Files.createDirectories(folder.resolve("cache"));
         Path torch = cache.resolve("libtorch");
         Files.createSymbolicLink(torch, Files.createDirectories(real.resolve("libtorch")));
