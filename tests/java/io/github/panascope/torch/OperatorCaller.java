@@ -10,7 +10,6 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.SplittableRandom;
-import java.util.TreeMap;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
@@ -19,8 +18,9 @@ import java.util.regex.Pattern;
  * is about to call stands in a file that is there when it is not. Each call depends on seed and number alone.
  */
 final class OperatorCaller {
-    /** Of the journal: the call's number, the length of what follows, and the operator's name with its arguments. */
+    /** Of the journal: the call's number, how many calls of this process returned and how many were refused, the length of what follows, and the operator's name with its arguments. */
     static final int JOURNAL_BYTES = 4096;
+    static final int RETURNED = 8, REFUSED = 16, LENGTH = 24, TEXT = 28;
     private static final Pattern SCHEMA = Pattern.compile("[^(]+\\((.*)\\) -> .*", Pattern.DOTALL);
     /** A type, a mark of aliasing, a list, whether it may be left out, a name and a default. */
     private static final Pattern ARGUMENT = Pattern.compile("(\\w+(?:\\.\\w+)*)(?:\\([^)]*\\))?(\\?)?(\\[\\d*\\])?(?:\\([^)]*\\))?(\\?)? .*");
@@ -33,7 +33,6 @@ final class OperatorCaller {
 
     private final MappedByteBuffer journal;
     private final List<String> names;
-    private final TreeMap<String, Long> outcomes = new TreeMap<>();
 
     private OperatorCaller(Path journal, List<String> names) throws IOException {
         this.names = names;
@@ -53,22 +52,21 @@ final class OperatorCaller {
             if (collectEvery > 0 && call % collectEvery == 0) System.gc();
         }
         caller.note(-1, "");
-        caller.outcomes.forEach((what, count) -> System.out.println(what + " " + count));
         System.out.println("handles " + Torch.liveHandles());
     }
 
     private void note(long call, String what) {
         byte[] text = what.getBytes(StandardCharsets.UTF_8);
-        int length = Math.min(text.length, JOURNAL_BYTES - 12);
+        int length = Math.min(text.length, JOURNAL_BYTES - TEXT);
         journal.putLong(0, call);
-        journal.putInt(8, length);
-        journal.put(12, text, 0, length);
+        journal.putInt(LENGTH, length);
+        journal.put(TEXT, text, 0, length);
     }
 
     private void call(long number, SplittableRandom random) {
         String name = names.get(random.nextInt(names.size()));
         note(number, name + " (arguments)");
-        String outcome = "returned";
+        int outcome = RETURNED;
         try (var _ = TensorScope.open()) {
             int dot = name.indexOf('.', name.indexOf("::"));
             Op op = dot < 0 ? Op.of(name, "") : Op.of(name.substring(0, dot), name.substring(dot + 1));
@@ -83,11 +81,11 @@ final class OperatorCaller {
                 if (mode != null) mode.close();
             }
         } catch (TorchException | IllegalArgumentException | IllegalStateException | IndexOutOfBoundsException | UnsupportedOperationException | ArithmeticException e) {
-            outcome = "refused: " + e.getClass().getSimpleName();
+            outcome = REFUSED;
         } catch (Throwable e) {
-            outcome = "UNEXPECTED " + e + " of " + name + " in call " + number + " at " + (e.getStackTrace().length == 0 ? "?" : e.getStackTrace()[0]);
+            System.out.println("UNEXPECTED " + e + " of " + name + " in call " + number + " at " + (e.getStackTrace().length == 0 ? "?" : e.getStackTrace()[0]));
         }
-        outcomes.merge(outcome, 1L, Long::sum);
+        journal.putLong(outcome, journal.getLong(outcome) + 1);
     }
 
     private static String brief(Object[] values) {
