@@ -169,6 +169,17 @@ class CommandLineTest {
         assertTrue(complaint().contains("panascope: L0: expected about 18, got 4: wrong architecture or processing?"), this::complaint);
     }
 
+    /** As Python's json writes what is no number. */
+    @Test
+    void evalWritesWhatAuthorsSayOfTheirSae() throws IOException {
+        Path sae = Files.createDirectories(folder.resolve("sae"));
+        Files.copy(DEMO.resolve("sae/sae_weights.safetensors"), sae.resolve("sae_weights.safetensors"));
+        Files.writeString(sae.resolve("cfg.json"), Files.readString(DEMO.resolve("sae/cfg.json")).replaceFirst("\"l0\": *[0-9.]+", "\"l0\": NaN"));
+        assertEquals(0, Main.run("eval", "--model", DEMO.resolve("model").toString(), "--sae", sae.toString(), "--dataset", DEMO.resolve("dataset.parquet").toString(), "--n-eval-reconstruction-batches", "1",
+                "--n-eval-sparsity-variance-batches", "1", "--batch-size-prompts", "2", "--json", folder.resolve("nan.json").toString()), this::complaint);
+        assertTrue(Files.readString(folder.resolve("nan.json")).contains("\"l0\" : NaN"));
+    }
+
     @Test
     void everyMetricIsPrintedAndWrittenAsSaeLensDoes() throws IOException {
         Path csv = folder.resolve("evals.csv");

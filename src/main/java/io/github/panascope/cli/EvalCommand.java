@@ -18,6 +18,9 @@ import java.util.stream.Collectors;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
+import tools.jackson.core.json.JsonReadFeature;
+import tools.jackson.core.json.JsonWriteFeature;
+import tools.jackson.databind.MapperFeature;
 import tools.jackson.databind.SerializationFeature;
 import tools.jackson.databind.json.JsonMapper;
 
@@ -26,6 +29,10 @@ import tools.jackson.databind.json.JsonMapper;
         description = "Every metric of sae_lens.evals: what an SAE keeps of the model's behaviour, how it reconstructs, how sparse it is. Rows are made as SAELens's ActivationsStore makes them, in the "
                 + "dataset's order (SAELens shuffles them first).")
 final class EvalCommand implements Callable<Integer> {
+    /** What authors wrote about their SAE goes into the file as it is, NaN too. */
+    private static final JsonMapper JSON = JsonMapper.builder().enable(SerializationFeature.INDENT_OUTPUT).disable(MapperFeature.SORT_PROPERTIES_ALPHABETICALLY)
+            .enable(JsonReadFeature.ALLOW_NON_NUMERIC_NUMBERS).disable(JsonWriteFeature.WRITE_NAN_AS_STRINGS).build();
+
     @Mixin private InputOptions input;
     @Mixin private DatasetOptions dataset;
     @Mixin private ContextOptions contextOptions;
@@ -104,8 +111,8 @@ final class EvalCommand implements Callable<Integer> {
         result.put("metrics", cleaned(metrics));
         if (json != null) {
             result.put("feature_metrics", cleaned(evals.featureMetrics()));
-            result.put("sae_cfg", JsonMapper.shared().readTree(sae.config().toJson(sae.dtype().toString())));
-            AtomicFile.write(json, JsonMapper.builder().enable(SerializationFeature.INDENT_OUTPUT).disable(tools.jackson.databind.MapperFeature.SORT_PROPERTIES_ALPHABETICALLY).build().writeValueAsString(result) + "\n");
+            result.put("sae_cfg", JSON.readTree(sae.config().toJson(sae.dtype().toString())));
+            AtomicFile.write(json, JSON.writeValueAsString(result) + "\n");
             input.print("Wrote " + json);
         }
         if (csv != null) {
