@@ -73,7 +73,7 @@ int32_t psc_op_call(const psc_op *op, psc_call *call, const psc_value *args, int
     psc::CallState state(call);
     torch::jit::Stack stack;
     psc::push_arguments(op->handle.schema(), 0, args, count, stack);
-    psc::require_ordinary(op->handle.schema().name(), stack);
+    psc::require_safe(op->handle.schema().name(), stack);
     psc::Unchanged unchanged;
     if (!op->written.empty()) {
       require_values_only(op->handle);

@@ -42,9 +42,15 @@ const char *special(const at::Tensor &tensor) {
   return nullptr;
 }
 
+// Python's embedding_bag looks at this before it calls the operator, which reads the first and the last offset.
+void require_bags(const torch::jit::Stack &arguments) {
+  for (size_t i : {1, 2})
+    TORCH_CHECK(arguments[i].isTensor() && arguments[i].toTensor().dim() == 1, "argument '", i == 1 ? "indices" : "offsets", "' should have one dimension");
+}
+
 }  // namespace
 
-void psc::require_ordinary(const std::string &name, const torch::jit::Stack &arguments) {
+void psc::require_safe(const std::string &name, const torch::jit::Stack &arguments) {
   const char *found = nullptr;
   for (const auto &argument : arguments) {
     if (argument.isTensor()) found = special(argument.toTensor());
@@ -52,6 +58,7 @@ void psc::require_ordinary(const std::string &name, const torch::jit::Stack &arg
       for (const c10::IValue &item : argument.toListRef()) if (item.isTensor() && !found) found = special(item.toTensor());
     if (found) break;
   }
+  if (name == "aten::embedding_bag") require_bags(arguments);
   TORCH_CHECK(!found || undoing().count(name) != 0, "an argument is a tensor that is ", found);
 }
 

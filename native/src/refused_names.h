@@ -32,7 +32,6 @@
 "aten::batch_norm_update_stats",
 "aten::choose_qparams_optimized",
 "aten::copy",
-"aten::embedding_bag",
 "aten::index_copy_",
 "aten::lstm",
 "aten::mkldnn_linear",

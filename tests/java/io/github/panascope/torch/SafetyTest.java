@@ -176,6 +176,8 @@ class SafetyTest {
             assertTrue(refused(() -> Op.of("aten::add", "Tensor").call(numbers(), "two")).contains("argument 'other' should be Tensor, but the value given is a text"));
             assertTrue(refused(() -> Op.of("aten::empty", "memory_format").call(new long[] {2}, 9999L)).contains("and 9999 is none"));
             assertTrue(refused(() -> Op.of("aten::roll", "").call(numbers(), new long[6000], new long[6000])).contains("argument 'dims' names 6000 dimensions, and a tensor has at most 64"));
+            assertTrue(refused(() -> Op.of("aten::embedding_bag", "").call(Tensor.zeros(DType.FLOAT32, Shape.of(2, 3)), Tensor.of(new long[] {0}, Shape.of(1)), Tensor.zeros(DType.INT64, Shape.of(3, 0, 4))))
+                    .contains("argument 'offsets' should have one dimension"));
             assertTrue(refused(() -> Op.of("aten::_fft_r2c", "")).contains("cannot be called from here"));
         }
     }
