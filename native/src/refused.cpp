@@ -12,8 +12,8 @@ namespace {
 constexpr std::string_view INSIDE[] = {"_c10d_functional", "_c10d_functional_autograd", "_dtensor", "_quantized", "_test", "c10d", "inductor", "mkl", "mkldnn", "mkldnn_prepacked",
                                        "onednn", "prepacked", "profiler", "quantization", "quantized", "sparse", "static_runtime", "symm_mem"};
 
-// The same within aten: the engines below torch.quantization, torch.optim, torch.fft and torch.quasirandom.
-constexpr std::string_view INSIDE_ATEN[] = {"aten::_dyn_quant_", "aten::_fft_", "aten::_fused_", "aten::_sobol_engine_", "aten::fbgemm_", "aten::quantized_"};
+// The same within aten: the engines below torch.quantization, torch.optim, torch.fft and torch.quasirandom, and what says itself that it is unsafe.
+constexpr std::string_view INSIDE_ATEN[] = {"aten::_dyn_quant_", "aten::_fft_", "aten::_fused_", "aten::_sobol_engine_", "aten::_unsafe_", "aten::fbgemm_", "aten::quantized_"};
 
 constexpr const char *INSIDE_ONLY = "belongs to libtorch's inside, which does not look at what it is given";
 
