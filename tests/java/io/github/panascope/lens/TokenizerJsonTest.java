@@ -51,35 +51,35 @@ class TokenizerJsonTest {
 
     @ParameterizedTest
     @CsvSource(delimiter = ';', quoteCharacter = '`', textBlock = """
-            normalizer              ; {"type": "NFC"} ; : 'normalizer' should be null
-            pre_tokenizer           ; null ; : 'pre_tokenizer' should be GPT-2's, of the type 'ByteLevel', not null.
-            pre_tokenizer           ; {"type": "Whitespace"} ; : pre_tokenizer: 'type' should be 'ByteLevel', not "Whitespace".
-            pre_tokenizer           ; {"type": "Sequence", "pretokenizers": []} ; : pre_tokenizer: 'type' should be 'ByteLevel', not "Sequence".
-            pre_tokenizer           ; {"type": "ByteLevel"} ; : pre_tokenizer: 'add_prefix_space' should be false
+            normalizer ; {"type": "NFC"} ; : 'normalizer' should be null
+            pre_tokenizer ; null ; : 'pre_tokenizer' should be GPT-2's, of the type 'ByteLevel', not null.
+            pre_tokenizer ; {"type": "Whitespace"} ; : pre_tokenizer: 'type' should be 'ByteLevel', not "Whitespace".
+            pre_tokenizer ; {"type": "Sequence", "pretokenizers": []} ; : pre_tokenizer: 'type' should be 'ByteLevel',
+            pre_tokenizer ; {"type": "ByteLevel"} ; : pre_tokenizer: 'add_prefix_space' should be false
             /pre_tokenizer/add_prefix_space ; true ; : pre_tokenizer: 'add_prefix_space' should be false, not true.
             /pre_tokenizer/use_regex ; false ; : pre_tokenizer: 'use_regex' should be true, not false.
-            /pre_tokenizer/behaviour ; "Isolated" ; : pre_tokenizer: 'behaviour' is not understood, and may make other tokens.
-            post_processor          ; {"type": "TemplateProcessing", "single": [{"SpecialToken": {"id": "<|endoftext|>"}}, {"Sequence": {"id": "A"}}]} ; : 'post_processor' should be one that puts no token before or after a text
-            post_processor          ; {"type": "RobertaProcessing"} ; : 'post_processor' should be one that puts no token
-            decoder                 ; {"type": "WordPiece"} ; : decoder: 'type' should be 'ByteLevel', not "WordPiece".
-            model                   ; [] ; : 'model' should be an object, not [].
-            /model/type             ; "Unigram" ; : model: 'type' should be 'BPE', not "Unigram".
-            /model/dropout          ; 0.1 ; : model: 'dropout' should be null, as only then a text has one sequence of tokens, not 0.1.
-            /model/continuing_subword_prefix ; "##" ; : model: 'continuing_subword_prefix' should be null or empty, not "##".
+            /pre_tokenizer/behaviour ; "Isolated" ; : pre_tokenizer: 'behaviour' is not understood, and may make other
+            post_processor ; {"type": "TemplateProcessing", "single": [{"SpecialToken": {}}]} ; : 'post_processor' should
+            post_processor ; {"type": "RobertaProcessing"} ; : 'post_processor' should be one that puts no token
+            decoder ; {"type": "WordPiece"} ; : decoder: 'type' should be 'ByteLevel', not "WordPiece".
+            model ; [] ; : 'model' should be an object, not [].
+            /model/type ; "Unigram" ; : model: 'type' should be 'BPE', not "Unigram".
+            /model/dropout ; 0.1 ; : model: 'dropout' should be null, as only then a text has one sequence of tokens,
+            /model/continuing_subword_prefix ; "##" ; : model: 'continuing_subword_prefix' should be null or empty, no
             /model/end_of_word_suffix ; "</w>" ; : model: 'end_of_word_suffix' should be null or empty, not "</w>".
-            /model/byte_fallback    ; true ; : model: 'byte_fallback' should be false, not true.
-            /model/ignore_merges    ; true ; : model: 'ignore_merges' should be false, not true.
-            /model/something_new    ; 1 ; : model: 'something_new' is not understood, and may make other tokens.
-            something_new           ; 1 ; : 'something_new' is not understood, and may make other tokens.
-            /model/merges           ; [] ; : no merge makes the token
-            /model/merges           ; 7 ; : model has no 'merges'.
-            /model/merges           ; [7] ; : model: merges should hold pairs of tokens, not 7.
-            /model/vocab            ; null ; : model has no 'vocab'.
-            added_tokens            ; {} ; : 'added_tokens' should be a list, not {}.
-            added_tokens            ; [7] ; : added token should be a JSON object, not 7.
-            added_tokens            ; [{"id": 330, "content": "<|pad|>"}] ; : added token: 'content' should be '<|endoftext|>', the only added token that is supported, not "<|pad|>".
-            added_tokens            ; [{"id": 0, "content": "<|endoftext|>", "lstrip": true}] ; : added token: 'lstrip' should be false, not true.
-            added_tokens            ; [{"id": 7, "content": "<|endoftext|>"}] ; : the id of <|endoftext|> is 7 among the added tokens, and 0 in the vocabulary.
+            /model/byte_fallback ; true ; : model: 'byte_fallback' should be false, not true.
+            /model/ignore_merges ; true ; : model: 'ignore_merges' should be false, not true.
+            /model/something_new ; 1 ; : model: 'something_new' is not understood, and may make other tokens.
+            something_new ; 1 ; : 'something_new' is not understood, and may make other tokens.
+            /model/merges ; [] ; : no merge makes the token
+            /model/merges ; 7 ; : model has no 'merges'.
+            /model/merges ; [7] ; : model: merges should hold pairs of tokens, not 7.
+            /model/vocab ; null ; : model has no 'vocab'.
+            added_tokens ; {} ; : 'added_tokens' should be a list, not {}.
+            added_tokens ; [7] ; : added token should be a JSON object, not 7.
+            added_tokens ; [{"id": 330, "content": "<|pad|>"}] ; : added token: 'content' should be '<|endoftext|>', t
+            added_tokens ; [{"id": 0, "content": "<|endoftext|>", "lstrip": true}] ; : added token: 'lstrip' should be
+            added_tokens ; [{"id": 7, "content": "<|endoftext|>"}] ; : the id of <|endoftext|> is 7 among the added to
             """)
     void whatIsNotUnderstoodIsRefusedByName(String where, String value, String message) throws IOException {
         ObjectNode json = (ObjectNode) JsonMapper.shared().readTree(Files.readString(GOLDEN.folder().resolve("tokenizers.json")));

@@ -89,7 +89,8 @@ class SaeConfigTest {
 
     @Test
     void argumentsForTheModelAreKeptAndUsedOrNamed() {
-        String kwargs = "{\"center_writing_weights\":true,\"revision\":\"step5\",\"n_devices\":2,\"first_n_layers\":3,\"scale\":0.5,\"nothing\":null,\"list\":[1,{\"a\":\"b\"}]}";
+        String kwargs = "{\"center_writing_weights\":true,\"revision\":\"step5\",\"n_devices\":2,"
+                + "\"first_n_layers\":3,\"scale\":0.5,\"nothing\":null,\"list\":[1,{\"a\":\"b\"}]}";
         SaeConfig config = withKwargs("gpt2-small", kwargs);
         assertEquals("gpt2-small@step5", config.modelAtRevision());
         assertEquals(Map.of("center_writing_weights", true), config.processingKwargs());
@@ -115,7 +116,8 @@ class SaeConfigTest {
         SaeRegistry.Entry entry = registry.find("gpt2-small-res-jb/blocks.8.hook_resid_pre");
         assertEquals("jbloom/GPT2-Small-SAEs-Reformatted", entry.repo());
         assertEquals("gpt2-small/8-res-jb", entry.neuronpediaId());
-        assertEquals("{\"model_from_pretrained_kwargs\":{\"center_writing_weights\":true},\"neuronpedia_id\":\"gpt2-small/8-res-jb\"}", entry.configOverrides());
+        assertEquals("{\"model_from_pretrained_kwargs\":{\"center_writing_weights\":true},"
+                + "\"neuronpedia_id\":\"gpt2-small/8-res-jb\"}", entry.configOverrides());
         assertEquals(60.0, entry.l0());
         assertEquals(0.9, entry.varianceExplained());
         assertEquals(170, registry.releases().size());

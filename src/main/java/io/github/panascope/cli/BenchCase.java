@@ -39,7 +39,8 @@ public final class BenchCase {
             for (String norm : List.of("ln_1", "ln_2")) linear(shapes, block + norm, width);
         }
         linear(shapes, "ln_f", width);
-        AtomicFile.write(folder.resolve("config.json"), "{\"model_type\": \"gpt2\", \"n_layer\": %d, \"n_embd\": %d, \"n_head\": %d, \"vocab_size\": %d, \"n_positions\": %d}"
+        AtomicFile.write(folder.resolve("config.json"), ("{\"model_type\": \"gpt2\", \"n_layer\": %d, \"n_embd\": %d, \"n_head\": %d, "
+                        + "\"vocab_size\": %d, \"n_positions\": %d}")
                 .formatted(layers, width, width / 64, VOCABULARY, CONTEXT));
         return write(folder.resolve("model.safetensors"), shapes, Map.of());
     }
@@ -56,7 +57,8 @@ public final class BenchCase {
         shapes.put("W_dec", new long[] {FEATURES, width});
         shapes.put("b_enc", new long[] {FEATURES});
         shapes.put("b_dec", new long[] {width});
-        AtomicFile.write(folder.resolve("cfg.json"), "{\"architecture\": \"standard\", \"d_in\": %d, \"d_sae\": %d, \"hook_name\": \"blocks.%d.hook_resid_pre\", \"context_size\": 128, \"prepend_bos\": true}".formatted(width, FEATURES, LAYER));
+        AtomicFile.write(folder.resolve("cfg.json"), ("{\"architecture\": \"standard\", \"d_in\": %d, \"d_sae\": %d, \"hook_name\": \"blocks.%d.hook_resid_pre\", "
+                + "\"context_size\": 128, \"prepend_bos\": true}").formatted(width, FEATURES, LAYER));
         return write(folder.resolve("sae_weights.safetensors"), shapes, Map.of("b_enc", bias));
     }
 

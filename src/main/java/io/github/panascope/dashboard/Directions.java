@@ -16,7 +16,8 @@ import java.util.regex.Pattern;
 final class Directions {
     /** Products are of this many features, counted from 0, whichever are wanted: a product's rounding may depend on its shape. */
     static final int GROUP = 128;
-    private static final Pattern STREAM = Pattern.compile("hook_(pos_)?embed|blocks\\.\\d+\\.hook_(resid_(pre|mid|post)|attn_out|mlp_out|mlp_in|attn_in)"),
+    private static final Pattern STREAM = Pattern.compile("hook_(pos_)?embed|"
+                    + "blocks\\.\\d+\\.hook_(resid_(pre|mid|post)|attn_out|mlp_out|mlp_in|attn_in)"),
             NEURONS = Pattern.compile("blocks\\.(\\d+)\\.mlp\\.hook_(pre|post)"), HEADS = Pattern.compile("blocks\\.(\\d+)\\.attn\\.hook_z");
 
     private static final Op MM = Op.of("aten::mm", "out");

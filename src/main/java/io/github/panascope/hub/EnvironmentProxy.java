@@ -23,7 +23,8 @@ import okhttp3.HttpUrl;
  */
 final class EnvironmentProxy {
     /** Scheme, user and password, host, port; the rest says nothing. */
-    private static final Pattern ADDRESS = Pattern.compile("(?:([A-Za-z][A-Za-z0-9+.-]*)://|//)?+(?:([^/?#]*)@)?(\\[[0-9A-Fa-f:.]+]|[^\\s:/?#@\\[\\]]+)(?::(\\d{1,5})?)?(?:[/?#].*)?");
+    private static final Pattern ADDRESS = Pattern.compile("(?:([A-Za-z][A-Za-z0-9+.-]*)://|//)?+(?:([^/?#]*)@)?"
+            + "(\\[[0-9A-Fa-f:.]+]|[^\\s:/?#@\\[\\]]+)(?::(\\d{1,5})?)?(?:[/?#].*)?");
     private static final Map<String, Integer> PORTS = Map.of("http", 80, "https", 443, "socks4", 1080, "socks4a", 1080, "socks5", 1080, "socks5h", 1080);
 
     /**

@@ -271,8 +271,9 @@ public final class HookedTransformer implements AutoCloseable {
      */
     public void save(Path file) {
         String json = """
-                {"name": %s, "tokenizer": "%s", "config": {"model_type": "gpt2", "n_layer": %d, "n_embd": %d, "n_head": %d, "n_inner": %d, "vocab_size": %d,
-                 "n_positions": %d, "layer_norm_epsilon": %s, "scale_attn_by_inverse_layer_idx": %b, "tie_word_embeddings": %b}}"""
+                {"name": %s, "tokenizer": "%s", "config": {"model_type": "gpt2", "n_layer": %d, "n_embd": %d, "n_head": %d,
+                 "n_inner": %d, "vocab_size": %d, "n_positions": %d, "layer_norm_epsilon": %s,
+                 "scale_attn_by_inverse_layer_idx": %b, "tie_word_embeddings": %b}}"""
                 .formatted(tools.jackson.databind.json.JsonMapper.shared().writeValueAsString(name), tokenizer.fingerprint(), config.nLayers(), config.dModel(), config.nHeads(),
                         config.dMlp(), config.dVocab(), config.nCtx(), config.eps(), config.inverseLayerAttnScale(), config.tieWordEmbeddings());
         AtomicFile.writePath(file, part -> root.save(part, json));

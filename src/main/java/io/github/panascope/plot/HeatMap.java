@@ -10,7 +10,12 @@ import java.util.stream.IntStream;
 /**
  * A table of numbers as colours, as SVG: blue below zero, white at zero, red above, on one scale; each cell says its number when pointed at. Immutable.
  *
- * <p>For instance {@code HeatMap.of(patched).title("hook_z, patched").rows("layer", layers).columns("head", heads).write(Path.of("heads.svg"))}.
+ * <p>For instance:
+ * {@snippet :
+ * HeatMap.of(patched).title("hook_z, patched")
+ *         .rows("layer", layers).columns("head", heads)
+ *         .write(Path.of("heads.svg"));
+ * }
  */
 public final class HeatMap {
     private static final int CELL = 22, FONT = 12, TOP = 52, RIGHT = 110;
