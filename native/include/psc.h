@@ -4,9 +4,11 @@
  * Rules that hold for every function here:
  *   - A function that can fail returns a status, PSC_OK or one PSC_ERR_ code, and writes its results through trailing
  *     out pointers, which it first sets to NULL or zero. psc_last_error() then holds one sentence, for this thread.
- *   - No C++ exception and no thread state (grad mode, hooks, optimiser switches) outlives a call, but for psc_last_error's
- *     sentence and texts, which are to be read at once: a caller's thread may be another one of the system's at its next call.
- *   - Handles are opaque. Each PSC_OUT_OWNED handle is freed once, by the matching psc_*_free; freeing NULL does nothing.
+ *   - No C++ exception and no thread state (grad mode, hooks, optimiser switches) outlives a call, but for
+ *     psc_last_error's sentence and texts, which are to be read at once: a caller's thread may be another one of the
+ *     system's at its next call.
+ *   - Handles are opaque. Each PSC_OUT_OWNED handle is freed once, by the matching psc_*_free; freeing NULL does
+ *     nothing.
  *   - Text is UTF-8, NUL-terminated. Sizes and strides count elements.
  *   - Any thread may call; one handle must not be used by two threads at once unless both only read it.
  */
@@ -20,11 +22,11 @@ extern "C" {
 #endif
 
 /* Who owns what a pointer leads to. One of these stands before every pointer below, and a test reads them. */
-#define PSC_BORROWED   /* read during the call only; the caller keeps it */
-#define PSC_CONSUMED   /* the callee takes it over, whatever the status */
-#define PSC_OUT        /* the callee writes a plain value there */
-#define PSC_OUT_OWNED  /* the callee writes a handle there; the caller frees it */
-#define PSC_STATIC     /* belongs to the shim: lives as long as the process, or, for text, until this thread's next call */
+#define PSC_BORROWED  /* read during the call only; the caller keeps it */
+#define PSC_CONSUMED  /* the callee takes it over, whatever the status */
+#define PSC_OUT       /* the callee writes a plain value there */
+#define PSC_OUT_OWNED /* the callee writes a handle there; the caller frees it */
+#define PSC_STATIC    /* belongs to the shim, for the life of the process; text until this thread's next call */
 
 #if defined(__GNUC__)
 #define PSC_API __attribute__((visibility("default")))
@@ -64,7 +66,8 @@ PSC_API PSC_STATIC const char *psc_header_sha256(void);
 /* The libtorch version this library was compiled for, such as "2.7.1"; its C++ ABI fits no other. */
 PSC_API PSC_STATIC const char *psc_built_for(void);
 
-/* Registers lens::hook_point and switches the profiling executor off, for the process. Once is enough, twice does no harm. */
+/* Registers lens::hook_point and switches the profiling executor off, for the process. Once is enough, twice does no
+ * harm. */
 PSC_API int32_t psc_runtime_init(void);
 
 /* libtorch's own account of its build (version, BLAS, oneDNN, CUDA) and of its threads. */
@@ -90,13 +93,16 @@ PSC_API int64_t psc_live_handles(int32_t kind);
 PSC_API int32_t psc_device_count(int32_t device_type, PSC_OUT int32_t *count);
 
 /* A device's name and the bytes of its memory; "" and 0 where the driver does not say, and for the CPU. */
-PSC_API int32_t psc_device_describe(int32_t device_type, int32_t device_index, PSC_OUT const char **name, PSC_OUT int64_t *bytes);
+PSC_API int32_t psc_device_describe(int32_t device_type, int32_t device_index, PSC_OUT const char **name,
+                                    PSC_OUT int64_t *bytes);
 
-/* Bytes of a device's memory that tensors use, and that libtorch's allocator holds for them and for later ones; 0 for the CPU, whose memory it
-   does not count. */
-PSC_API int32_t psc_device_memory(int32_t device_type, int32_t device_index, PSC_OUT int64_t *allocated, PSC_OUT int64_t *reserved);
+/* Bytes of a device's memory that tensors use, and that libtorch's allocator holds for them and for later ones; 0 for
+   the CPU, whose memory it does not count. */
+PSC_API int32_t psc_device_memory(int32_t device_type, int32_t device_index, PSC_OUT int64_t *allocated,
+                                  PSC_OUT int64_t *reserved);
 
-/* Gives back to the device what libtorch's allocator holds and no tensor uses; nothing on the CPU, where it holds nothing. */
+/* Gives back to the device what libtorch's allocator holds and no tensor uses; nothing on the CPU, where it holds
+ * nothing. */
 PSC_API int32_t psc_device_trim(int32_t device_type, int32_t device_index);
 
 /* Waits until a device has done all that was asked of it. */
@@ -121,7 +127,7 @@ typedef struct psc_tensor psc_tensor;
 #define PSC_MAX_RANK 12
 
 #define PSC_MEMORY_PLAIN 0 /* its elements are at its address, as its strides say */
-#define PSC_MEMORY_LAZY 1  /* its elements have to be worked out of what is there: they are negated, conjugated, or zeros without memory */
+#define PSC_MEMORY_LAZY 1  /* its elements are computed when read: negated, conjugated, or zeros without memory */
 #define PSC_MEMORY_NONE 2  /* it has no elements in rows: sparse, quantized, or of a layout of oneDNN's */
 
 typedef struct psc_tensor_info {
@@ -129,12 +135,12 @@ typedef struct psc_tensor_info {
   int32_t device_type;
   int32_t device_index; /* 0 on the CPU */
   int32_t rank;
-  int32_t contiguous;   /* 1 if row-major without gaps */
-  int32_t inference;    /* 1 if made in inference mode: such a tensor must never reach a user */
-  int32_t memory;       /* a PSC_MEMORY_ */
+  int32_t contiguous; /* 1 if row-major without gaps */
+  int32_t inference;  /* 1 if made in inference mode: such a tensor must never reach a user */
+  int32_t memory;     /* a PSC_MEMORY_ */
   int64_t elements;
   int64_t bytes;
-  int64_t address;      /* of the first element, on its device; 0 if its memory is not plain */
+  int64_t address; /* of the first element, on its device; 0 if its memory is not plain */
   int64_t sizes[PSC_MAX_RANK];
   int64_t strides[PSC_MAX_RANK];
 } psc_tensor_info;
@@ -143,7 +149,7 @@ typedef struct psc_tensor_info {
 PSC_API int32_t psc_tensor_empty(int32_t dtype, PSC_BORROWED const int64_t *sizes, int32_t rank, int32_t device_type,
                                  int32_t device_index, PSC_OUT_OWNED psc_tensor **out);
 
-/* A row-major CPU tensor over memory of the caller, which must outlive every tensor that shares it. Nothing is copied. */
+/* A row-major CPU tensor over memory of the caller, which must outlive every tensor that shares it. No copy. */
 PSC_API int32_t psc_tensor_wrap(PSC_BORROWED void *data, int32_t dtype, PSC_BORROWED const int64_t *sizes, int32_t rank,
                                 PSC_OUT_OWNED psc_tensor **out);
 
@@ -153,15 +159,16 @@ PSC_API int32_t psc_tensor_alias(PSC_BORROWED const psc_tensor *tensor, PSC_OUT_
 /* All that can be said of a tensor without looking at its data. */
 PSC_API int32_t psc_tensor_describe(PSC_BORROWED const psc_tensor *tensor, PSC_OUT psc_tensor_info *info);
 
-/* The same elements as a row-major CPU tensor of some dtype, of plain memory; shared, not copied, where the tensor is that already. */
+/* The same elements as a row-major CPU tensor of some dtype, of plain memory; shared, not copied, where the tensor is
+ * that already. */
 PSC_API int32_t psc_tensor_host(PSC_BORROWED const psc_tensor *tensor, int32_t dtype, PSC_OUT_OWNED psc_tensor **out);
 
 PSC_API void psc_tensor_free(PSC_CONSUMED psc_tensor *tensor);
 
 typedef struct psc_transfer psc_transfer;
 
-/* Begins to copy a tensor to the host, into page-locked memory, behind what its device was asked for before, and does not wait. A CPU tensor is
-   shared, not copied, unless it has to be made row-major. */
+/* Begins to copy a tensor to the host, into page-locked memory, behind what its device was asked for before, and does
+   not wait. A CPU tensor is shared, not copied, unless it has to be made row-major. */
 PSC_API int32_t psc_transfer_begin(PSC_BORROWED const psc_tensor *tensor, PSC_OUT_OWNED psc_transfer **out);
 
 /* Waits for the copy: a row-major CPU tensor. Again gives another handle to the same one. */
@@ -177,9 +184,9 @@ typedef struct psc_value {
   int32_t tag;
   int32_t count;
   union {
-    int64_t i;              /* INT, BOOL, DTYPE (a PSC_ dtype), DEVICE (a PSC_DEVICE_ type) */
-    double d;               /* DOUBLE */
-    PSC_BORROWED void *p;   /* TENSOR, STRING, and the lists: of psc_tensor*, int64_t, double */
+    int64_t i;            /* INT, BOOL, DTYPE (a PSC_ dtype), DEVICE (a PSC_DEVICE_ type) */
+    double d;             /* DOUBLE */
+    PSC_BORROWED void *p; /* TENSOR, STRING, and the lists: of psc_tensor*, int64_t, double */
   } as;
 } psc_value;
 
@@ -197,7 +204,8 @@ typedef struct psc_value {
 
 typedef struct psc_op psc_op;
 
-/* An operator of libtorch's dispatcher, such as "aten::add" with overload "Tensor". Those that would end the process where arguments do not fit are refused. */
+/* An operator of libtorch's dispatcher, such as "aten::add" with overload "Tensor". Those that would end the process
+ * where arguments do not fit are refused. */
 PSC_API int32_t psc_op_find(PSC_BORROWED const char *name, PSC_BORROWED const char *overload,
                             PSC_OUT PSC_STATIC const psc_op **out);
 
@@ -210,16 +218,17 @@ PSC_API int32_t psc_op_names(PSC_OUT const char **text);
 /* How to call, and what was seen meanwhile. */
 typedef struct psc_call {
   int32_t gradients; /* 1 to keep what gradients need */
-  int32_t watch;     /* 1 to add up what libtorch's allocators are asked for on this thread, calls out of hooks included */
+  int32_t watch; /* 1 to add up what libtorch's allocators are asked for on this thread, calls out of hooks included */
   int64_t allocated; /* bytes, if watched */
   int64_t peak;      /* the most of these that were in use at once */
 } psc_call;
 
-/* Calls it. Arguments left off at the end take the schema's defaults. Tensors among the results are owned by the caller; a list or tuple of results is laid
-   out flat. Too small a capacity is an error, and frees all. So is an operator that would give an argument another shape or other memory: the caller may know
-   the ones it had. */
-PSC_API int32_t psc_op_call(PSC_BORROWED const psc_op *op, PSC_BORROWED psc_call *call, PSC_BORROWED const psc_value *args, int32_t count,
-                            PSC_OUT_OWNED psc_value *results, int32_t capacity, PSC_OUT int32_t *result_count);
+/* Calls it. Arguments left off at the end take the schema's defaults. Tensors among the results are owned by the
+   caller; a list or tuple of results is laid out flat. Too small a capacity is an error, and frees all. So is an
+   operator that would give an argument another shape or other memory: the caller may know the ones it had. */
+PSC_API int32_t psc_op_call(PSC_BORROWED const psc_op *op, PSC_BORROWED psc_call *call,
+                            PSC_BORROWED const psc_value *args, int32_t count, PSC_OUT_OWNED psc_value *results,
+                            int32_t capacity, PSC_OUT int32_t *result_count);
 
 /* --------------------------------------------------------------------------------------------------------- module */
 
@@ -229,8 +238,8 @@ typedef struct psc_hooks psc_hooks;
 /* An empty TorchScript module; the name is that of its type. */
 PSC_API int32_t psc_module_new(PSC_BORROWED const char *name, PSC_OUT_OWNED psc_module **out);
 
-/* Another module of the same type, with the methods that were compiled for it and, so far, no value for any parameter, text or submodule: calling it
-   before each is registered anew is an error. */
+/* Another module of the same type, with the methods that were compiled for it and, so far, no value for any parameter,
+   text or submodule: calling it before each is registered anew is an error. */
 PSC_API int32_t psc_module_like(PSC_BORROWED const psc_module *model, PSC_OUT_OWNED psc_module **out);
 
 /* Registers a parameter. The module shares the tensor's memory. */
@@ -238,7 +247,8 @@ PSC_API int32_t psc_module_add_parameter(PSC_BORROWED psc_module *module, PSC_BO
                                          PSC_BORROWED const psc_tensor *tensor);
 
 /* Registers a text, an attribute that methods can read. */
-PSC_API int32_t psc_module_add_text(PSC_BORROWED psc_module *module, PSC_BORROWED const char *name, PSC_BORROWED const char *text);
+PSC_API int32_t psc_module_add_text(PSC_BORROWED psc_module *module, PSC_BORROWED const char *name,
+                                    PSC_BORROWED const char *text);
 
 /* Registers a submodule, shared with its own handle. */
 PSC_API int32_t psc_module_add_child(PSC_BORROWED psc_module *module, PSC_BORROWED const char *name,
@@ -258,8 +268,9 @@ PSC_API int32_t psc_module_parameter_names(PSC_BORROWED const psc_module *module
 
 /* Calls a method. `hooks` may be NULL: then no hook point reports. The rest as for psc_op_call. */
 PSC_API int32_t psc_module_call(PSC_BORROWED const psc_module *module, PSC_BORROWED const char *method,
-                                PSC_BORROWED const psc_hooks *hooks, PSC_BORROWED psc_call *call, PSC_BORROWED const psc_value *args,
-                                int32_t count, PSC_OUT_OWNED psc_value *results, int32_t capacity, PSC_OUT int32_t *result_count);
+                                PSC_BORROWED const psc_hooks *hooks, PSC_BORROWED psc_call *call,
+                                PSC_BORROWED const psc_value *args, int32_t count, PSC_OUT_OWNED psc_value *results,
+                                int32_t capacity, PSC_OUT int32_t *result_count);
 
 /* Writes a .pt file, with `metadata` beside the code; loads one, with "" for absent metadata. */
 PSC_API int32_t psc_module_save(PSC_BORROWED const psc_module *module, PSC_BORROWED const char *path,
@@ -277,32 +288,37 @@ PSC_API int32_t psc_grad_leaf(PSC_BORROWED const psc_tensor *tensor, PSC_OUT_OWN
 /* 1 if gradients flow through the tensor, else 0. */
 PSC_API int32_t psc_grad_flows(PSC_BORROWED const psc_tensor *tensor, PSC_OUT int32_t *flows);
 
-/* The gradient of one number with respect to each input, NULL where it does not depend on it. What was kept for it is let go. */
-PSC_API int32_t psc_grad_compute(PSC_BORROWED const psc_tensor *output, PSC_BORROWED psc_tensor *const *inputs, int32_t count,
-                                 PSC_OUT_OWNED psc_tensor **gradients);
+/* The gradient of one number with respect to each input, NULL where it does not depend on it. What was kept for it is
+ * let go. */
+PSC_API int32_t psc_grad_compute(PSC_BORROWED const psc_tensor *output, PSC_BORROWED psc_tensor *const *inputs,
+                                 int32_t count, PSC_OUT_OWNED psc_tensor **gradients);
 
 /* -------------------------------------------------------------------------------------------------------- exchange */
 
 /*
- * Tensors to and from other libraries of this process, without a copy. What is exported keeps the memory alive until the other library calls its
- * release function, on any thread; memory that is only borrowed (psc_tensor_wrap) is refused, since nothing could keep it.
+ * Tensors to and from other libraries of this process, without a copy. What is exported keeps the memory alive until
+ * the other library calls its release function, on any thread; memory that is only borrowed (psc_tensor_wrap) is
+ * refused, since nothing could keep it.
  */
 
 /* A DLManagedTensor (DLPack 0.8, the unversioned form). Whoever takes it calls its deleter once. */
 PSC_API int32_t psc_dlpack_export(PSC_BORROWED const psc_tensor *tensor, PSC_OUT_OWNED void **managed);
 
-/* A tensor over a DLManagedTensor's memory; the last tensor that shares it calls the deleter. Consumed only if it succeeds. */
+/* A tensor over a DLManagedTensor's memory; the last tensor that shares it calls the deleter. Consumed only if it
+ * succeeds. */
 PSC_API int32_t psc_dlpack_import(PSC_BORROWED void *managed, PSC_OUT_OWNED psc_tensor **out);
 
 /* Calls the deleter of a DLManagedTensor that nobody took. */
 PSC_API void psc_dlpack_free(PSC_CONSUMED void *managed);
 
-/* Fills an ArrowSchema (72 bytes) and an ArrowArray (80 bytes) of the caller's with a column: [rows] as numbers, [rows, n] as fixed-size lists of n. */
-PSC_API int32_t psc_arrow_export(PSC_BORROWED const psc_tensor *tensor, PSC_BORROWED const char *name, PSC_BORROWED void *schema,
-                                 PSC_BORROWED void *array);
+/* Fills an ArrowSchema (72 bytes) and an ArrowArray (80 bytes) of the caller's with a column: [rows] as numbers, [rows,
+ * n] as fixed-size lists of n. */
+PSC_API int32_t psc_arrow_export(PSC_BORROWED const psc_tensor *tensor, PSC_BORROWED const char *name,
+                                 PSC_BORROWED void *schema, PSC_BORROWED void *array);
 
-/* A tensor over such a column of another library's, which is moved out of `array` (marked released, as the Arrow C data interface says) and released
-   with the last tensor that shares it; `schema` is released at once. A column that does not fit is refused, and both are as they were. */
+/* A tensor over such a column of another library's, which is moved out of `array` (marked released, as the Arrow C data
+   interface says) and released with the last tensor that shares it; `schema` is released at once. A column that does
+   not fit is refused, and both are as they were. */
 PSC_API int32_t psc_arrow_import(PSC_BORROWED void *schema, PSC_BORROWED void *array, PSC_OUT_OWNED psc_tensor **out);
 
 /* Releases an ArrowSchema and an ArrowArray that nobody took; what is released already stays so. */
@@ -322,8 +338,9 @@ typedef int32_t (*psc_hook_fn)(int64_t run, PSC_BORROWED const char *name, PSC_B
 PSC_API int32_t psc_hooks_new(PSC_BORROWED psc_hook_fn callback, int64_t run, PSC_BORROWED const char *const *names,
                               int32_t count, PSC_OUT_OWNED psc_hooks **out);
 
-/* Calls the callback with the gradient of an activation when it is computed, on the thread that called psc_grad_compute; a replacement flows on. The name need
-   not be among the set's, and the set may be freed before. Fails with PSC_ERR_CALLBACK out of psc_grad_compute. */
+/* Calls the callback with the gradient of an activation when it is computed, on the thread that called
+   psc_grad_compute; a replacement flows on. The name need not be among the set's, and the set may be freed before.
+   Fails with PSC_ERR_CALLBACK out of psc_grad_compute. */
 PSC_API int32_t psc_hooks_on_gradient(PSC_BORROWED const psc_hooks *hooks, PSC_BORROWED const char *name,
                                       PSC_BORROWED psc_tensor *activation);
 

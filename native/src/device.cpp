@@ -29,7 +29,8 @@ c10::Device existing(int32_t device_type, int32_t device_index) {
   return psc::device(device_type, device_index);
 }
 
-// A function of NVIDIA's driver, which libtorch has loaded if it runs on CUDA: libtorch's public headers tell neither name nor size of a device.
+// A function of NVIDIA's driver, which libtorch has loaded if it runs on CUDA: libtorch's public headers tell neither
+// name nor size of a device.
 template <class Function>
 Function driver_function(const char *name) {
   for (const char *library : {"libcuda.so.1", "libtorch_cuda.so"}) {
@@ -45,7 +46,8 @@ Function driver_function(const char *name) {
 struct Totals final : c10::MemoryReportingInfoBase {
   int64_t allocated = 0, reserved = 0;
 
-  void reportMemoryUsage(void *, int64_t bytes, size_t total_allocated, size_t total_reserved, c10::Device device) override {
+  void reportMemoryUsage(void *, int64_t bytes, size_t total_allocated, size_t total_reserved,
+                         c10::Device device) override {
     if (device.is_cpu() || bytes <= 0) return;
     allocated = static_cast<int64_t>(total_allocated) - bytes;
     reserved = static_cast<int64_t>(total_reserved);
@@ -70,7 +72,8 @@ int32_t psc_device_describe(int32_t device_type, int32_t device_index, const cha
     const c10::Device device = existing(device_type, device_index);
     char text[256] = "";
     if (device.is_cuda()) {
-      // The driver counts the devices that are visible, as libtorch does. Both signatures are part of its stable interface.
+      // The driver counts the devices that are visible, as libtorch does. Both signatures are part of its stable
+      // interface.
       const auto get_name = driver_function<int (*)(char *, int, int)>("cuDeviceGetName");
       const auto total = driver_function<int (*)(size_t *, int)>("cuDeviceTotalMem_v2");
       size_t size = 0;
@@ -100,7 +103,8 @@ int32_t psc_device_trim(int32_t device_type, int32_t device_index) {
   return psc::guard([&] {
     const c10::Device device = existing(device_type, device_index);
     if (device.is_cpu()) return;
-    // libtorch's CPU-only headers name no way to empty the cache of CUDA's allocator; but it does so itself before it says that memory is out.
+    // libtorch's CPU-only headers name no way to empty the cache of CUDA's allocator; but it does so itself before it
+    // says that memory is out.
     try {
       at::empty({kTooMuch}, at::TensorOptions(at::kByte).device(device));
     } catch (const c10::OutOfMemoryError &) {

@@ -47,7 +47,8 @@ void require_owned(const at::Tensor &tensor) {
   psc::require_plain(tensor, "another library");
   const auto &data = tensor.storage().data_ptr();
   TORCH_CHECK(tensor.numel() == 0 || (data.get_deleter() != nullptr && data.get_context() != nullptr),
-              "this tensor's memory belongs to somebody else, who may free it while the other library uses it: give it a copy() instead");
+              "this tensor's memory belongs to somebody else, who may free it while the other library uses it: give it "
+              "a copy() instead");
 }
 
 // A managed tensor of libtorch's inside one that is counted.
@@ -56,7 +57,8 @@ struct Export final : psc::Counted<PSC_KIND_EXPORT> {
   DLManagedTensor *inner;
 };
 
-// Complains of sizes and strides that lead outside what an address can count; without strides, rows lie one after the other.
+// Complains of sizes and strides that lead outside what an address can count; without strides, rows lie one after the
+// other.
 void require_extent(const std::vector<int64_t> &sizes, const std::vector<int64_t> &strides, int64_t element) {
   int64_t last = 0, product = 1, part;
   bool empty = false;
@@ -71,7 +73,8 @@ void require_extent(const std::vector<int64_t> &sizes, const std::vector<int64_t
                 (strides.empty() && __builtin_mul_overflow(product, sizes[i], &product));
     TORCH_CHECK(!over, "the sizes are too large");
   }
-  TORCH_CHECK(!__builtin_add_overflow(last, int64_t{1}, &last) && !__builtin_mul_overflow(last, element, &part), "the sizes are too large");
+  TORCH_CHECK(!__builtin_add_overflow(last, int64_t{1}, &last) && !__builtin_mul_overflow(last, element, &part),
+              "the sizes are too large");
 }
 
 at::ScalarType dlpack_type(DLDataType type) {
@@ -80,19 +83,22 @@ at::ScalarType dlpack_type(DLDataType type) {
     uint8_t bits;
     at::ScalarType type;
   };
-  static const Known known[] = {{kDLFloat, 32, at::kFloat}, {kDLFloat, 64, at::kDouble}, {kDLFloat, 16, at::kHalf}, {kDLBfloat, 16, at::kBFloat16},
-                                {kDLInt, 64, at::kLong},    {kDLInt, 32, at::kInt},      {kDLInt, 16, at::kShort},  {kDLInt, 8, at::kChar},
-                                {kDLUInt, 8, at::kByte},    {kDLBool, 8, at::kBool}};
+  static const Known known[] = {{kDLFloat, 32, at::kFloat},     {kDLFloat, 64, at::kDouble}, {kDLFloat, 16, at::kHalf},
+                                {kDLBfloat, 16, at::kBFloat16}, {kDLInt, 64, at::kLong},     {kDLInt, 32, at::kInt},
+                                {kDLInt, 16, at::kShort},       {kDLInt, 8, at::kChar},      {kDLUInt, 8, at::kByte},
+                                {kDLBool, 8, at::kBool}};
   for (const auto &each : known)
     if (type.lanes == 1 && type.code == each.code && type.bits == each.bits) return each.type;
-  TORCH_CHECK(false, "a DLPack tensor of type code ", int{type.code}, ", ", int{type.bits}, " bits and ", type.lanes, " lanes has no dtype here");
+  TORCH_CHECK(false, "a DLPack tensor of type code ", int{type.code}, ", ", int{type.bits}, " bits and ", type.lanes,
+              " lanes has no dtype here");
 }
 
 c10::Device dlpack_device(DLDevice device) {
   if (device.device_type == kDLCPU || device.device_type == kDLCUDAHost) return c10::Device(c10::kCPU);
-  TORCH_CHECK(device.device_type == kDLCUDA, "a DLPack tensor on a device of type ", int{device.device_type}, " cannot be used here");
-  TORCH_CHECK(device.device_id >= 0 && device.device_id < at::detail::getCUDAHooks().deviceCount(), "a DLPack tensor lies on CUDA device ",
-              device.device_id, ", which this libtorch cannot use");
+  TORCH_CHECK(device.device_type == kDLCUDA, "a DLPack tensor on a device of type ", int{device.device_type},
+              " cannot be used here");
+  TORCH_CHECK(device.device_id >= 0 && device.device_id < at::detail::getCUDAHooks().deviceCount(),
+              "a DLPack tensor lies on CUDA device ", device.device_id, ", which this libtorch cannot use");
   return c10::Device(c10::kCUDA, static_cast<c10::DeviceIndex>(device.device_id));
 }
 
@@ -174,8 +180,10 @@ void fill_array(ArrowArray *array, std::unique_ptr<ArrayParts> parts, int64_t le
 
 // The numbers of a column: nothing missing, and a buffer where there are any.
 void require_plain(const ArrowArray &array, int64_t buffers, int64_t children) {
-  TORCH_CHECK(array.length >= 0 && array.offset >= 0 && array.n_buffers == buffers && array.n_children == children, "the Arrow array does not fit its schema");
-  TORCH_CHECK(array.null_count == 0 || (array.null_count == -1 && array.buffers[0] == nullptr), "the Arrow column has missing values, which a tensor cannot have");
+  TORCH_CHECK(array.length >= 0 && array.offset >= 0 && array.n_buffers == buffers && array.n_children == children,
+              "the Arrow array does not fit its schema");
+  TORCH_CHECK(array.null_count == 0 || (array.null_count == -1 && array.buffers[0] == nullptr),
+              "the Arrow column has missing values, which a tensor cannot have");
 }
 
 struct Column {
@@ -187,13 +195,15 @@ struct Column {
 // Numbers from an offset on, as many bytes as there may be.
 const char *at_offset(const ArrowArray &array, int64_t first, at::ScalarType type) {
   int64_t bytes;
-  TORCH_CHECK(!__builtin_mul_overflow(first, static_cast<int64_t>(c10::elementSize(type)), &bytes), "the Arrow column begins too far on");
+  TORCH_CHECK(!__builtin_mul_overflow(first, static_cast<int64_t>(c10::elementSize(type)), &bytes),
+              "the Arrow column begins too far on");
   return static_cast<const char *>(array.buffers[1]) + bytes;
 }
 
 Column read(const ArrowSchema &schema, const ArrowArray &array) {
   TORCH_CHECK(schema.release != nullptr && array.release != nullptr, "the Arrow column was released already");
-  TORCH_CHECK(schema.dictionary == nullptr && array.dictionary == nullptr, "the Arrow column holds places in a dictionary, not numbers: decode it first");
+  TORCH_CHECK(schema.dictionary == nullptr && array.dictionary == nullptr,
+              "the Arrow column holds places in a dictionary, not numbers: decode it first");
   if (std::strncmp(schema.format, "+w:", 3) != 0) {
     auto type = arrow_type(schema.format);
     require_plain(array, 2, 0);
@@ -202,15 +212,18 @@ Column read(const ArrowSchema &schema, const ArrowArray &array) {
   }
   char *end = nullptr;
   int64_t width = std::strtoll(schema.format + 3, &end, 10), first, last;
-  TORCH_CHECK(end != schema.format + 3 && *end == 0 && width >= 0 && width < INT32_MAX, "'", schema.format, "' is no format of a fixed-size list");
+  TORCH_CHECK(end != schema.format + 3 && *end == 0 && width >= 0 && width < INT32_MAX, "'", schema.format,
+              "' is no format of a fixed-size list");
   TORCH_CHECK(schema.n_children == 1, "a fixed-size list has one child");
   require_plain(array, 1, 1);
   const ArrowArray &values = *array.children[0];
-  TORCH_CHECK(schema.children[0]->dictionary == nullptr && values.dictionary == nullptr, "the Arrow lists hold places in a dictionary, not numbers: decode it first");
+  TORCH_CHECK(schema.children[0]->dictionary == nullptr && values.dictionary == nullptr,
+              "the Arrow lists hold places in a dictionary, not numbers: decode it first");
   auto type = arrow_type(schema.children[0]->format);
   require_plain(values, 2, 0);
   bool over = __builtin_add_overflow(array.offset, array.length, &last) || __builtin_mul_overflow(last, width, &last) ||
-              __builtin_mul_overflow(array.offset, width, &first) || __builtin_add_overflow(first, values.offset, &first);
+              __builtin_mul_overflow(array.offset, width, &first) ||
+              __builtin_add_overflow(first, values.offset, &first);
   TORCH_CHECK(!over && last <= values.length, "the Arrow lists end after their values");
   require_extent({array.length, width}, {}, static_cast<int64_t>(c10::elementSize(type)));
   return {type, at_offset(values, first, type), {array.length, width}};
@@ -240,7 +253,8 @@ int32_t psc_dlpack_import(void *managed, psc_tensor **out) {
   return psc::guard([&] {
     auto *given = static_cast<DLManagedTensor *>(managed);
     const DLTensor &t = given->dl_tensor;
-    TORCH_CHECK(t.ndim >= 0 && t.ndim <= PSC_MAX_RANK, "a tensor of rank ", t.ndim, " is beyond the ", PSC_MAX_RANK, " of psc.h");
+    TORCH_CHECK(t.ndim >= 0 && t.ndim <= PSC_MAX_RANK, "a tensor of rank ", t.ndim, " is beyond the ", PSC_MAX_RANK,
+                " of psc.h");
     auto type = dlpack_type(t.dtype);
     auto device = dlpack_device(t.device);
     std::vector<int64_t> sizes(t.shape, t.shape + t.ndim), strides;
@@ -254,8 +268,9 @@ int32_t psc_dlpack_import(void *managed, psc_tensor **out) {
     // Made before the memory is taken over: nothing may fail afterwards.
     auto owner = std::make_unique<psc::OwnedTensor>(at::Tensor());
     // at::fromDLPack would leave byte_offset out, and ends the process over strides that it does not expect.
-    owner->tensor = at::from_blob(static_cast<char *>(t.data) + t.byte_offset, sizes, strides, [given](void *) { psc_dlpack_free(given); },
-                                  at::TensorOptions(type).device(device), device);
+    owner->tensor = at::from_blob(
+        static_cast<char *>(t.data) + t.byte_offset, sizes, strides, [given](void *) { psc_dlpack_free(given); },
+        at::TensorOptions(type).device(device), device);
     *out = owner.release();
   });
 }
@@ -305,8 +320,9 @@ int32_t psc_arrow_import(void *schema, void *array, psc_tensor **out) {
       delete array;
     });
     values->release = nullptr;  // moved out, as the specification says
-    owner->tensor = at::from_blob(const_cast<char *>(column.data), column.sizes, [moved](void *) mutable { moved.reset(); },
-                                  at::TensorOptions(column.type));
+    owner->tensor = at::from_blob(
+        const_cast<char *>(column.data), column.sizes, [moved](void *) mutable { moved.reset(); },
+        at::TensorOptions(column.type));
     names->release(names);
     *out = owner.release();
   });

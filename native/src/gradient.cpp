@@ -38,16 +38,20 @@ int32_t psc_grad_flows(const psc_tensor *tensor, int32_t *flows) {
 int32_t psc_grad_compute(const psc_tensor *output, psc_tensor *const *inputs, int32_t count, psc_tensor **gradients) {
   for (int32_t i = 0; i < count; i++) gradients[i] = nullptr;
   return psc::guard([&] {
-    TORCH_CHECK(output->tensor.numel() == 1, "gradients are of one number, and this tensor has ", output->tensor.numel());
-    TORCH_CHECK(output->tensor.requires_grad(), "the number depends on none of the tensors that gradients are asked of");
+    TORCH_CHECK(output->tensor.numel() == 1, "gradients are of one number, and this tensor has ",
+                output->tensor.numel());
+    TORCH_CHECK(output->tensor.requires_grad(),
+                "the number depends on none of the tensors that gradients are asked of");
     std::vector<at::Tensor> wanted;
     for (int32_t i = 0; i < count; i++) wanted.push_back(inputs[i]->tensor);
     c10::AutoGradMode on(true);
-    // Libtorch goes back through what is on a GPU on a thread of that GPU's, unless it is told to stay here: hooks and their scopes belong to this one.
+    // Libtorch goes back through what is on a GPU on a thread of that GPU's, unless it is told to stay here: hooks and
+    // their scopes belong to this one.
     CallersThread here;
     auto found = torch::autograd::grad({output->tensor}, wanted, {}, false, false, true);
     std::vector<std::unique_ptr<psc::OwnedTensor>> owned;
-    for (auto &gradient : found) owned.emplace_back(gradient.defined() ? static_cast<psc::OwnedTensor *>(psc::own(gradient)) : nullptr);
+    for (auto &gradient : found)
+      owned.emplace_back(gradient.defined() ? static_cast<psc::OwnedTensor *>(psc::own(gradient)) : nullptr);
     for (int32_t i = 0; i < count; i++) gradients[i] = owned[i].release();
   });
 }

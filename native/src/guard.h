@@ -26,7 +26,8 @@ struct GradientHookFailed final : std::exception {
 // Keeps the sentence for psc_last_error() and returns the code. Never throws.
 int32_t fail(int32_t code, const char *message) noexcept;
 
-// Brings this thread's number of OpenMP threads to what was set last, on whichever thread that was: OpenMP has one for each.
+// Brings this thread's number of OpenMP threads to what was set last, on whichever thread that was: OpenMP has one for
+// each.
 void follow_threads();
 
 // Text handed out as PSC_STATIC: it stays until this thread's next call that returns text.
@@ -47,9 +48,12 @@ inline const char *last_sentence(const char *message) {
 // libtorch says some things only in words: its CPU allocator and its dtype dispatch throw plain errors, and what is
 // thrown inside TorchScript loses its type.
 inline int32_t fail_with(int32_t code, const char *message) noexcept {
-  if (says_out_of_memory(message)) code = PSC_ERR_OUT_OF_MEMORY;
-  else if (std::strstr(message, "not implemented for '")) code = PSC_ERR_NOT_IMPLEMENTED;
-  else if (std::strstr(message, "index out of range")) code = PSC_ERR_INDEX;
+  if (says_out_of_memory(message))
+    code = PSC_ERR_OUT_OF_MEMORY;
+  else if (std::strstr(message, "not implemented for '"))
+    code = PSC_ERR_NOT_IMPLEMENTED;
+  else if (std::strstr(message, "index out of range"))
+    code = PSC_ERR_INDEX;
   return fail(code, last_sentence(message));
 }
 

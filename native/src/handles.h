@@ -43,13 +43,14 @@ struct psc_tensor {
 
 namespace psc {
 
-// A tensor handle that a caller owns. A hook's borrowed activation is a bare psc_tensor on the stack and is not counted.
+// A tensor handle that a caller owns. A hook's borrowed activation is a bare psc_tensor on the stack and is not
+// counted.
 struct OwnedTensor final : psc_tensor, Counted<PSC_KIND_TENSOR> {
   explicit OwnedTensor(at::Tensor t) : psc_tensor{std::move(t)} {}
 };
 
-// Memory that a caller may look into must not move: operators that would make more room in it (resize_, a result given as
-// `out` that is too small) are refused by libtorch from here on.
+// Memory that a caller may look into must not move: operators that would make more room in it (resize_, a result given
+// as `out` that is too small) are refused by libtorch from here on.
 inline psc_tensor *own(at::Tensor tensor) {
   if (tensor.has_storage()) {
     auto *storage = tensor.unsafeGetTensorImpl()->unsafe_storage().unsafeGetStorageImpl();

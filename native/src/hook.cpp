@@ -7,8 +7,8 @@
 #include <ATen/core/dispatch/Dispatcher.h>
 #include <ATen/core/stack.h>
 #include <pthread.h>
-#include <torch/library.h>
 #include <torch/csrc/autograd/variable.h>
+#include <torch/library.h>
 
 #include <memory>
 #include <unordered_set>
@@ -23,8 +23,8 @@ namespace {
 
 thread_local const psc_hooks *active = nullptr;
 
-// What a call out to Java needs of the stack: the JVM keeps some 100 KB at its end free, and ends the process if it meets them
-// on the way in, where nobody can catch it.
+// What a call out to Java needs of the stack: the JVM keeps some 100 KB at its end free, and ends the process if it
+// meets them on the way in, where nobody can catch it.
 constexpr uintptr_t STACK_FOR_CALLBACK = 160 * 1024;
 
 // The lowest address of this thread's stack; 0 if the system does not say.
@@ -48,7 +48,9 @@ bool stack_suffices() {
 
 void require_stack() {
   if (!stack_suffices())
-    throw psc::HookFailed{"too little of this thread's stack is left to call a hook: runs are nested too deeply, or the stack is too small (-Xss)"};
+    throw psc::HookFailed{
+        "too little of this thread's stack is left to call a hook: runs are nested too deeply, or the stack is too "
+        "small (-Xss)"};
 }
 
 // Puts in an activation's place what a hook makes of it, if there is one.
@@ -70,15 +72,19 @@ void hook_point(const c10::OperatorHandle &, torch::jit::Stack *stack) {
   stack->pop_back();
 }
 
-// stack: activation, part, name -> activation. The point's name is both together: so modules that differ in their part share their code.
+// stack: activation, part, name -> activation. The point's name is both together: so modules that differ in their part
+// share their code.
 void hook_point_in(const c10::OperatorHandle &, torch::jit::Stack *stack) {
-  if (active != nullptr) report((*stack)[stack->size() - 3], (*stack)[stack->size() - 2].toStringRef() + stack->back().toStringRef());
+  if (active != nullptr)
+    report((*stack)[stack->size() - 3], (*stack)[stack->size() - 2].toStringRef() + stack->back().toStringRef());
   torch::jit::drop(*stack, 2);
 }
 
 // Whether anybody listens to a point: what only a hook needs is not computed without one.
 bool hooked(const std::string &name) { return active != nullptr && active->names.count(name) != 0; }
-bool hooked_in(const std::string &part, const std::string &name) { return active != nullptr && active->names.count(part + name) != 0; }
+bool hooked_in(const std::string &part, const std::string &name) {
+  return active != nullptr && active->names.count(part + name) != 0;
+}
 
 }  // namespace
 
@@ -90,14 +96,17 @@ void register_hook_point() {
               "another copy of libpanascope is already loaded in this process");
   static torch::Library library(torch::Library::DEF, "lens", std::nullopt, __FILE__, __LINE__);
   // Conservative: a hook may do anything, so the compiler must neither move, merge nor drop the call.
-  library.def(torch::schema("lens::hook_point(Tensor activation, str name) -> Tensor", c10::AliasAnalysisKind::CONSERVATIVE));
+  library.def(
+      torch::schema("lens::hook_point(Tensor activation, str name) -> Tensor", c10::AliasAnalysisKind::CONSERVATIVE));
   library.impl("hook_point", torch::dispatch(c10::DispatchKey::CompositeImplicitAutograd,
                                              torch::CppFunction::makeFromBoxedFunction<&hook_point>()));
-  library.def(torch::schema("lens::hook_point.part(Tensor activation, str part, str name) -> Tensor", c10::AliasAnalysisKind::CONSERVATIVE));
+  library.def(torch::schema("lens::hook_point.part(Tensor activation, str part, str name) -> Tensor",
+                            c10::AliasAnalysisKind::CONSERVATIVE));
   library.impl("hook_point.part", torch::dispatch(c10::DispatchKey::CompositeImplicitAutograd,
                                                   torch::CppFunction::makeFromBoxedFunction<&hook_point_in>()));
   library.def(torch::schema("lens::hooked(str name) -> bool", c10::AliasAnalysisKind::CONSERVATIVE), &hooked);
-  library.def(torch::schema("lens::hooked.part(str part, str name) -> bool", c10::AliasAnalysisKind::CONSERVATIVE), &hooked_in);
+  library.def(torch::schema("lens::hooked.part(str part, str name) -> bool", c10::AliasAnalysisKind::CONSERVATIVE),
+              &hooked_in);
 }
 
 ActiveHooks::ActiveHooks(const psc_hooks *hooks) : former_(active) { active = hooks; }
@@ -122,16 +131,18 @@ int32_t psc_hooks_on_gradient(const psc_hooks *hooks, const char *name, psc_tens
     // By value: the graph that keeps this function may outlive the set.
     auto callback = hooks->callback;
     auto run = hooks->run;
-    activation->tensor.register_hook([callback, run, point = std::string(name)](const at::Tensor &gradient) -> at::Tensor {
-      if (!gradient.defined()) return gradient;
-      if (!stack_suffices()) throw psc::GradientHookFailed{};
-      psc_tensor handle{gradient.clone()};  // the engine shares a gradient among branches, and a hook may write to what it gets
-      psc_tensor *replacement = nullptr;
-      int32_t status = callback(run, point.c_str(), &handle, &replacement);
-      std::unique_ptr<psc::OwnedTensor> taken(static_cast<psc::OwnedTensor *>(replacement));
-      if (status != PSC_OK) throw psc::GradientHookFailed{};
-      return taken ? taken->tensor : handle.tensor;
-    });
+    activation->tensor.register_hook(
+        [callback, run, point = std::string(name)](const at::Tensor &gradient) -> at::Tensor {
+          if (!gradient.defined()) return gradient;
+          if (!stack_suffices()) throw psc::GradientHookFailed{};
+          psc_tensor handle{
+              gradient.clone()};  // the engine shares a gradient among branches, and a hook may write to what it gets
+          psc_tensor *replacement = nullptr;
+          int32_t status = callback(run, point.c_str(), &handle, &replacement);
+          std::unique_ptr<psc::OwnedTensor> taken(static_cast<psc::OwnedTensor *>(replacement));
+          if (status != PSC_OK) throw psc::GradientHookFailed{};
+          return taken ? taken->tensor : handle.tensor;
+        });
   });
 }
 

@@ -5,7 +5,8 @@
 
 namespace psc {
 
-// Registers lens::hook_point(Tensor, str) -> Tensor, the operator that the model's TorchScript calls at every hook point.
+// Registers lens::hook_point(Tensor, str) -> Tensor, the operator that the model's TorchScript calls at every hook
+// point.
 void register_hook_point();
 
 // Makes these hooks (or none, if null) the thread's own until the end of the scope, then puts the former ones back.

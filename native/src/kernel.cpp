@@ -198,9 +198,18 @@ at::Tensor causal_attention(const at::Tensor &q, const at::Tensor &k, const at::
     auto scratch = c10::GetCPUAllocator()->allocate(psc::attention_scratch(d_head) * sizeof(float));
     for (int64_t at = first; at < end; at++) {
       int64_t number = at / parts, query = at % parts * psc::QUERIES;
-      psc::HeadQueries queries{head_of(out, number), head_of(q, number), head_of(k, number), head_of(v, number),
-                               out.stride(2), q.stride(2), k.stride(2), v.stride(2),
-                               query, std::min(psc::QUERIES, positions - query), d_head, static_cast<float>(scale)};
+      psc::HeadQueries queries{head_of(out, number),
+                               head_of(q, number),
+                               head_of(k, number),
+                               head_of(v, number),
+                               out.stride(2),
+                               q.stride(2),
+                               k.stride(2),
+                               v.stride(2),
+                               query,
+                               std::min(psc::QUERIES, positions - query),
+                               d_head,
+                               static_cast<float>(scale)};
       kernels.attention(queries, static_cast<float *>(scratch.get()));
     }
   });

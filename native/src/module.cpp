@@ -56,7 +56,9 @@ int32_t psc_module_new(const char *name, psc_module **out) {
 
 int32_t psc_module_like(const psc_module *model, psc_module **out) {
   *out = nullptr;
-  return psc::guard([&] { *out = new psc_module(torch::jit::Module(model->module._ivalue()->compilation_unit(), model->module.type())); });
+  return psc::guard([&] {
+    *out = new psc_module(torch::jit::Module(model->module._ivalue()->compilation_unit(), model->module.type()));
+  });
 }
 
 int32_t psc_module_add_parameter(psc_module *module, const char *name, const psc_tensor *tensor) {
@@ -103,7 +105,8 @@ int32_t psc_module_parameter_names(const psc_module *module, const char **text) 
 }
 
 int32_t psc_module_call(const psc_module *module, const char *method, const psc_hooks *hooks, psc_call *call,
-                        const psc_value *args, int32_t count, psc_value *results, int32_t capacity, int32_t *result_count) {
+                        const psc_value *args, int32_t count, psc_value *results, int32_t capacity,
+                        int32_t *result_count) {
   *result_count = 0;
   return psc::guard([&] {
     psc::CallState state(call);
@@ -125,8 +128,8 @@ int32_t psc_module_save(const psc_module *module, const char *path, const char *
   return psc::guard([&] {
     std::unique_ptr<FILE, int (*)(FILE *)> file(std::fopen(path, "wb"), std::fclose);
     TORCH_CHECK(file, path, " cannot be opened: ", std::strerror(errno));
-    // libtorch's archive writer throws again in its destructor if a write fails, which ends the process: it is told that all
-    // went well, and the failure is thrown once the writer is gone.
+    // libtorch's archive writer throws again in its destructor if a write fails, which ends the process: it is told
+    // that all went well, and the failure is thrown once the writer is gone.
     int failure = 0;
     auto write = [&](const void *bytes, size_t count) {
       if (failure == 0 && std::fwrite(bytes, 1, count, file.get()) != count) failure = errno != 0 ? errno : EIO;

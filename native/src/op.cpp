@@ -23,10 +23,13 @@ struct psc_op {
 
 namespace {
 
-// What exists to change a tensor's shape or memory in place. It could be noticed afterwards, as that of others is, but not always put back.
+// What exists to change a tensor's shape or memory in place. It could be noticed afterwards, as that of others is, but
+// not always put back.
 void require_values_only(const c10::OperatorHandle &handle) {
-  TORCH_CHECK(!handle.hasTag(at::Tag::inplace_view) && handle.schema().name() != "aten::set_data", handle.schema().name(),
-              " changes a tensor's shape or memory in place, and others may remember the ones it had: call the operator that gives a new tensor");
+  TORCH_CHECK(!handle.hasTag(at::Tag::inplace_view) && handle.schema().name() != "aten::set_data",
+              handle.schema().name(),
+              " changes a tensor's shape or memory in place, and others may remember the ones it had: call the "
+              "operator that gives a new tensor");
 }
 
 }  // namespace
@@ -61,13 +64,14 @@ int32_t psc_op_names(const char **text) {
   return psc::guard([&] {
     std::string names;
     for (const auto &name : c10::Dispatcher::singleton().getAllOpNames())
-      if (!psc::refusal(name.name)) names += name.overload_name.empty() ? name.name + "\n" : name.name + "." + name.overload_name + "\n";
+      if (!psc::refusal(name.name))
+        names += name.overload_name.empty() ? name.name + "\n" : name.name + "." + name.overload_name + "\n";
     *text = psc::keep_text(std::move(names));
   });
 }
 
-int32_t psc_op_call(const psc_op *op, psc_call *call, const psc_value *args, int32_t count, psc_value *results, int32_t capacity,
-                    int32_t *result_count) {
+int32_t psc_op_call(const psc_op *op, psc_call *call, const psc_value *args, int32_t count, psc_value *results,
+                    int32_t capacity, int32_t *result_count) {
   *result_count = 0;
   return psc::guard([&] {
     psc::CallState state(call);

@@ -9,16 +9,35 @@
 namespace {
 
 // Namespaces of parts of libtorch that call one another: what they are given has been looked at before.
-constexpr std::string_view INSIDE[] = {"_c10d_functional", "_c10d_functional_autograd", "_dtensor", "_quantized", "_test", "c10d", "inductor", "mkl", "mkldnn", "mkldnn_prepacked",
-                                       "onednn", "prepacked", "profiler", "quantization", "quantized", "sparse", "static_runtime", "symm_mem"};
+constexpr std::string_view INSIDE[] = {"_c10d_functional",
+                                       "_c10d_functional_autograd",
+                                       "_dtensor",
+                                       "_quantized",
+                                       "_test",
+                                       "c10d",
+                                       "inductor",
+                                       "mkl",
+                                       "mkldnn",
+                                       "mkldnn_prepacked",
+                                       "onednn",
+                                       "prepacked",
+                                       "profiler",
+                                       "quantization",
+                                       "quantized",
+                                       "sparse",
+                                       "static_runtime",
+                                       "symm_mem"};
 
-// The same within aten: the engines below torch.quantization, torch.optim, torch.fft and torch.quasirandom, and what says itself that it is unsafe.
-constexpr std::string_view INSIDE_ATEN[] = {"aten::_dyn_quant_", "aten::_fft_", "aten::_fused_", "aten::_sobol_engine_", "aten::_unsafe_", "aten::fbgemm_", "aten::quantized_"};
+// The same within aten: the engines below torch.quantization, torch.optim, torch.fft and torch.quasirandom, and what
+// says itself that it is unsafe.
+constexpr std::string_view INSIDE_ATEN[] = {"aten::_dyn_quant_",    "aten::_fft_",    "aten::_fused_",
+                                            "aten::_sobol_engine_", "aten::_unsafe_", "aten::fbgemm_",
+                                            "aten::quantized_"};
 
 constexpr const char *INSIDE_ONLY = "belongs to libtorch's inside, which does not look at what it is given";
 
-// Those of aten that read or write outside their arguments' memory, divide by zero or call what is not there, where an argument does not fit: found by calling
-// them (OperatorFuzzTest).
+// Those of aten that read or write outside their arguments' memory, divide by zero or call what is not there, where an
+// argument does not fit: found by calling them (OperatorFuzzTest).
 const std::unordered_set<std::string> &trusting() {
   static const std::unordered_set<std::string> names{
 #include "refused_names.h"
@@ -26,11 +45,21 @@ const std::unordered_set<std::string> &trusting() {
   return names;
 }
 
-// What libtorch's kernels for quantized, nested and MKL-DNN tensors are given has been made by its own modules, and they rely on that. These make ordinary tensors
-// of them, or tell what they are.
+// What libtorch's kernels for quantized, nested and MKL-DNN tensors are given has been made by its own modules, and
+// they rely on that. These make ordinary tensors of them, or tell what they are.
 const std::unordered_set<std::string> &undoing() {
-  static const std::unordered_set<std::string> names{"aten::clone", "aten::dequantize", "aten::detach", "aten::int_repr", "aten::q_per_channel_axis", "aten::q_per_channel_scales",
-                                                     "aten::q_per_channel_zero_points", "aten::q_scale", "aten::q_zero_point", "aten::to_dense", "aten::to_padded_tensor", "aten::unbind"};
+  static const std::unordered_set<std::string> names{"aten::clone",
+                                                     "aten::dequantize",
+                                                     "aten::detach",
+                                                     "aten::int_repr",
+                                                     "aten::q_per_channel_axis",
+                                                     "aten::q_per_channel_scales",
+                                                     "aten::q_per_channel_zero_points",
+                                                     "aten::q_scale",
+                                                     "aten::q_zero_point",
+                                                     "aten::to_dense",
+                                                     "aten::to_padded_tensor",
+                                                     "aten::unbind"};
   return names;
 }
 
@@ -45,7 +74,8 @@ const char *special(const at::Tensor &tensor) {
 // Python's embedding_bag looks at this before it calls the operator, which reads the first and the last offset.
 void require_bags(const torch::jit::Stack &arguments) {
   for (size_t i : {1, 2})
-    TORCH_CHECK(arguments[i].isTensor() && arguments[i].toTensor().dim() == 1, "argument '", i == 1 ? "indices" : "offsets", "' should have one dimension");
+    TORCH_CHECK(arguments[i].isTensor() && arguments[i].toTensor().dim() == 1, "argument '",
+                i == 1 ? "indices" : "offsets", "' should have one dimension");
 }
 
 }  // namespace
@@ -53,9 +83,11 @@ void require_bags(const torch::jit::Stack &arguments) {
 void psc::require_safe(const std::string &name, const torch::jit::Stack &arguments) {
   const char *found = nullptr;
   for (const auto &argument : arguments) {
-    if (argument.isTensor()) found = special(argument.toTensor());
+    if (argument.isTensor())
+      found = special(argument.toTensor());
     else if (argument.isList() && !argument.isIntList() && !argument.isDoubleList() && !argument.isBoolList())
-      for (const c10::IValue &item : argument.toListRef()) if (item.isTensor() && !found) found = special(item.toTensor());
+      for (const c10::IValue &item : argument.toListRef())
+        if (item.isTensor() && !found) found = special(item.toTensor());
     if (found) break;
   }
   if (name == "aten::embedding_bag") require_bags(arguments);
@@ -69,7 +101,8 @@ const char *psc::refusal(const std::string &name) {
   if (std::find(std::begin(INSIDE), std::end(INSIDE), space) != std::end(INSIDE)) return INSIDE_ONLY;
   if (space != "aten") return nullptr;
   // Derivatives are called by what computes gradients, with what the operators themselves had.
-  if (name.find("_backward") != std::string::npos) return "is a derivative, which does not look at what it is given: ask for gradients instead";
+  if (name.find("_backward") != std::string::npos)
+    return "is a derivative, which does not look at what it is given: ask for gradients instead";
   for (std::string_view prefix : INSIDE_ATEN)
     if (std::string_view(name).substr(0, prefix.size()) == prefix) return INSIDE_ONLY;
   if (trusting().count(name) != 0) return "does not look at all that it is given, and may end the process";

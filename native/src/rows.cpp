@@ -75,8 +75,7 @@ struct Scratch {
     return body::log_prob(x, b, t, n);                                                                                \
   }                                                                                                                   \
   __VA_ARGS__ void attention(const psc::HeadQueries &q, float *scratch) { body::attention(q, scratch); }              \
-  constexpr psc::RowKernels SET{&bias_gelu, &bias_relu, &bias_threshold, &add,                                        \
-                                &norm,      &add_norm,  &log_prob,       &attention};
+  constexpr psc::RowKernels SET{&bias_gelu, &bias_relu, &bias_threshold, &add, &norm, &add_norm, &log_prob, &attention};
 
 namespace any {
 constexpr int64_t LANES = 4;

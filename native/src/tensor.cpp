@@ -59,15 +59,16 @@ int32_t memory_of(const at::Tensor &t) {
 
 at::Tensor plain(const at::Tensor &t) {
   int32_t memory = memory_of(t);
-  TORCH_CHECK(memory != PSC_MEMORY_NONE, "this tensor has no elements in rows (its layout is ", t.layout(), t.is_quantized() ? ", quantized" : "",
-              "): make a dense one of it first");
+  TORCH_CHECK(memory != PSC_MEMORY_NONE, "this tensor has no elements in rows (its layout is ", t.layout(),
+              t.is_quantized() ? ", quantized" : "", "): make a dense one of it first");
   if (memory == PSC_MEMORY_PLAIN) return t.is_contiguous() ? t : t.contiguous();
   if (t._is_zerotensor()) return at::zeros(t.sizes(), t.options());
   return t.resolve_conj().resolve_neg().contiguous();
 }
 
 void require_plain(const at::Tensor &t, const char *what) {
-  TORCH_CHECK(memory_of(t) == PSC_MEMORY_PLAIN, "this tensor has no memory that ", what, " could share, as its elements are not there as they are read: give it a copy() instead");
+  TORCH_CHECK(memory_of(t) == PSC_MEMORY_PLAIN, "this tensor has no memory that ", what,
+              " could share, as its elements are not there as they are read: give it a copy() instead");
 }
 
 }  // namespace psc
@@ -99,9 +100,8 @@ int32_t psc_tensor_empty(int32_t dtype, const int64_t *sizes, int32_t rank, int3
 
 int32_t psc_tensor_wrap(void *data, int32_t dtype, const int64_t *sizes, int32_t rank, psc_tensor **out) {
   *out = nullptr;
-  return psc::guard([&] {
-    *out = psc::own(at::from_blob(data, shape(sizes, rank), at::TensorOptions(psc::scalar_type(dtype))));
-  });
+  return psc::guard(
+      [&] { *out = psc::own(at::from_blob(data, shape(sizes, rank), at::TensorOptions(psc::scalar_type(dtype)))); });
 }
 
 int32_t psc_tensor_alias(const psc_tensor *tensor, psc_tensor **out) {

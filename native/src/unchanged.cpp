@@ -19,13 +19,15 @@ void Unchanged::require(const std::string &who) const {
   for (const Former &former : formers_) {
     const at::Tensor &now = former.tensor;
     bool same = now.sizes() == at::IntArrayRef(former.sizes) && now.strides() == at::IntArrayRef(former.strides) &&
-                now.storage_offset() == former.offset && now.storage().unsafeGetStorageImpl() == former.storage.unsafeGetStorageImpl();
+                now.storage_offset() == former.offset &&
+                now.storage().unsafeGetStorageImpl() == former.storage.unsafeGetStorageImpl();
     if (same) continue;
     if (!changed) changed = &former;
     now.unsafeGetTensorImpl()->set_storage_keep_dtype(former.storage);
     now.unsafeGetTensorImpl()->set_sizes_and_strides(former.sizes, former.strides, former.offset);
   }
-  TORCH_CHECK(!changed, who, " would change the shape or the memory of a tensor of shape ", at::IntArrayRef(changed->sizes),
+  TORCH_CHECK(!changed, who, " would change the shape or the memory of a tensor of shape ",
+              at::IntArrayRef(changed->sizes),
               " in place: call the operator that gives a new one, and give `out` the result's shape");
 }
 

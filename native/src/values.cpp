@@ -45,7 +45,8 @@ c10::IValue to_ivalue(const psc_value &value) {
 }
 
 bool is_optional_tensor(const c10::TypePtr &type) {
-  return type->kind() == c10::TypeKind::OptionalType && type->castRaw<c10::OptionalType>()->getElementType()->kind() == c10::TypeKind::TensorType;
+  return type->kind() == c10::TypeKind::OptionalType &&
+         type->castRaw<c10::OptionalType>()->getElementType()->kind() == c10::TypeKind::TensorType;
 }
 
 const char *kind_of(const psc_value &value) {
@@ -70,15 +71,18 @@ bool fits_enumeration(const psc_value &value, const c10::TypePtr &type) {
   switch (type->kind()) {
     case c10::TypeKind::OptionalType:
       return value.tag == PSC_TAG_NONE || fits_enumeration(value, type->castRaw<c10::OptionalType>()->getElementType());
-    case c10::TypeKind::ScalarTypeType: return value.tag != PSC_TAG_INT || (value.as.i >= 0 && value.as.i < static_cast<int64_t>(at::ScalarType::Undefined));
+    case c10::TypeKind::ScalarTypeType:
+      return value.tag != PSC_TAG_INT ||
+             (value.as.i >= 0 && value.as.i < static_cast<int64_t>(at::ScalarType::Undefined));
     case c10::TypeKind::LayoutType: return value.as.i >= 0 && value.as.i < static_cast<int64_t>(at::Layout::NumOptions);
-    case c10::TypeKind::MemoryFormatType: return value.as.i >= 0 && value.as.i < static_cast<int64_t>(at::MemoryFormat::NumOptions);
+    case c10::TypeKind::MemoryFormatType:
+      return value.as.i >= 0 && value.as.i < static_cast<int64_t>(at::MemoryFormat::NumOptions);
     default: return true;
   }
 }
 
-// The boxed kernels trust their stack; a wrong kind there is an internal assert or worse, so it is refused here: kinds that
-// no value of psc.h has too, unless they are left out.
+// The boxed kernels trust their stack; a wrong kind there is an internal assert or worse, so it is refused here: kinds
+// that no value of psc.h has too, unless they are left out.
 bool fits(const psc_value &value, const c10::TypePtr &type) {
   int32_t tag = value.tag;
   switch (type->kind()) {
@@ -110,10 +114,13 @@ bool fits(const psc_value &value, const c10::TypePtr &type) {
 c10::IValue argument(const c10::Argument &wanted, const psc_value &value) {
   TORCH_CHECK(fits(value, wanted.type()), "argument '", wanted.name(), "' should be ", wanted.real_type()->str(),
               ", but the value given is ", kind_of(value));
-  TORCH_CHECK(fits_enumeration(value, wanted.real_type()), "argument '", wanted.name(), "' should be a ", wanted.real_type()->str(), ", and ", value.as.i, " is none");
+  TORCH_CHECK(fits_enumeration(value, wanted.real_type()), "argument '", wanted.name(), "' should be a ",
+              wanted.real_type()->str(), ", and ", value.as.i, " is none");
   // Some go through them one inside the other, until the stack is used up.
-  TORCH_CHECK(value.tag != PSC_TAG_INT_LIST || value.count <= MAX_DIMENSIONS || (wanted.name() != "dim" && wanted.name() != "dims"), "argument '", wanted.name(), "' names ",
-              value.count, " dimensions, and a tensor has at most ", MAX_DIMENSIONS);
+  TORCH_CHECK(value.tag != PSC_TAG_INT_LIST || value.count <= MAX_DIMENSIONS ||
+                  (wanted.name() != "dim" && wanted.name() != "dims"),
+              "argument '", wanted.name(), "' names ", value.count, " dimensions, and a tensor has at most ",
+              MAX_DIMENSIONS);
   bool promote = value.tag == PSC_TAG_INT && wanted.type()->kind() == c10::TypeKind::FloatType;
   if (promote) return static_cast<double>(value.as.i);
   if (value.tag == PSC_TAG_TENSOR_LIST && wanted.type()->kind() == c10::TypeKind::ListType &&
@@ -139,8 +146,10 @@ struct ResultWriter {
 
   void write(const c10::IValue &value) {
     if (value.isTensorList() || value.isTuple() || value.isList()) {
-      if (value.isTuple()) for (const auto &item : value.toTupleRef().elements()) write(item);
-      else for (const c10::IValue &item : value.toListRef()) write(item);
+      if (value.isTuple())
+        for (const auto &item : value.toTupleRef().elements()) write(item);
+      else
+        for (const c10::IValue &item : value.toListRef()) write(item);
       return;
     }
     psc_value &out = next();
@@ -172,7 +181,8 @@ void push_arguments(const c10::FunctionSchema &schema, size_t first, const psc_v
   stack.reserve(stack.size() + wanted.size() - first);
   for (int32_t i = 0; i < count; i++) stack.push_back(argument(wanted[first + i], args[i]));
   for (size_t i = first + count; i < wanted.size(); i++) {
-    TORCH_CHECK(wanted[i].default_value().has_value(), schema.name(), " needs a value for argument '", wanted[i].name(), "'");
+    TORCH_CHECK(wanted[i].default_value().has_value(), schema.name(), " needs a value for argument '", wanted[i].name(),
+                "'");
     stack.push_back(*wanted[i].default_value());
   }
 }

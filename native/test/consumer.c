@@ -1,13 +1,30 @@
-/* Another native library, for the tests of exchange: it knows DLPack and the Arrow C data interface from their specifications, and nothing of Panascope. */
+/* Another native library, for the tests of exchange: it knows DLPack and the Arrow C data interface from their
+ * specifications, and nothing of Panascope. */
 #include <stdint.h>
 #include <stdlib.h>
 
 #define EXPORTED __attribute__((visibility("default")))
 
-typedef struct { int32_t device_type, device_id; } DLDevice;
-typedef struct { uint8_t code, bits; uint16_t lanes; } DLDataType;
-typedef struct { void *data; DLDevice device; int32_t ndim; DLDataType dtype; int64_t *shape, *strides; uint64_t byte_offset; } DLTensor;
-typedef struct DLManagedTensor { DLTensor dl_tensor; void *manager_ctx; void (*deleter)(struct DLManagedTensor *); } DLManagedTensor;
+typedef struct {
+  int32_t device_type, device_id;
+} DLDevice;
+typedef struct {
+  uint8_t code, bits;
+  uint16_t lanes;
+} DLDataType;
+typedef struct {
+  void *data;
+  DLDevice device;
+  int32_t ndim;
+  DLDataType dtype;
+  int64_t *shape, *strides;
+  uint64_t byte_offset;
+} DLTensor;
+typedef struct DLManagedTensor {
+  DLTensor dl_tensor;
+  void *manager_ctx;
+  void (*deleter)(struct DLManagedTensor *);
+} DLManagedTensor;
 
 struct ArrowSchema {
   const char *format, *name, *metadata;
@@ -59,7 +76,8 @@ EXPORTED DLManagedTensor *consumer_make(int64_t rows, int64_t columns) {
   DLManagedTensor *managed = calloc(1, sizeof *managed);
   float *data = malloc(sizeof(float) * (size_t)(rows * columns));
   for (int64_t i = 0; i < rows * columns; i++) data[i] = (float)i;
-  managed->dl_tensor = (DLTensor){.data = data, .device = {1, 0}, .ndim = 2, .dtype = {2, 32, 1}, .shape = malloc(2 * sizeof(int64_t))};
+  managed->dl_tensor =
+      (DLTensor){.data = data, .device = {1, 0}, .ndim = 2, .dtype = {2, 32, 1}, .shape = malloc(2 * sizeof(int64_t))};
   managed->dl_tensor.shape[0] = rows;
   managed->dl_tensor.shape[1] = columns;
   managed->deleter = free_managed;
@@ -93,10 +111,16 @@ static void release_array(struct ArrowArray *array) {
 }
 
 /* 0, 1, 2 ... as int32, seen from an offset; with one missing value if asked for. */
-EXPORTED void consumer_make_column(struct ArrowSchema *schema, struct ArrowArray *array, int64_t length, int64_t offset, int32_t missing) {
+EXPORTED void consumer_make_column(struct ArrowSchema *schema, struct ArrowArray *array, int64_t length, int64_t offset,
+                                   int32_t missing) {
   int32_t *data = malloc(sizeof(int32_t) * (size_t)(length + offset));
   for (int64_t i = 0; i < length + offset; i++) data[i] = (int32_t)i;
   *schema = (struct ArrowSchema){.format = "i", .name = "n", .release = release_schema};
-  *array = (struct ArrowArray){.length = length, .null_count = missing, .offset = offset, .n_buffers = 2, .buffers = calloc(2, sizeof(void *)), .release = release_array};
+  *array = (struct ArrowArray){.length = length,
+                               .null_count = missing,
+                               .offset = offset,
+                               .n_buffers = 2,
+                               .buffers = calloc(2, sizeof(void *)),
+                               .release = release_array};
   array->buffers[1] = data;
 }

@@ -1,5 +1,5 @@
-// Counts what libtorch is asked for in this process, on the CPU, for tests: operators by name, bytes of its allocations, and floating-point operations
-// of its products (two for each multiplication and addition). All threads.
+// Counts what libtorch is asked for in this process, on the CPU, for tests: operators by name, bytes of its
+// allocations, and floating-point operations of its products (two for each multiplication and addition). All threads.
 // Compiled with NDEBUG, as libtorch is: without it RecordFunction has another layout.
 #include <ATen/record_function.h>
 #include <c10/core/Allocator.h>

@@ -8,14 +8,13 @@
 
 static int checks = 0;
 
-#define CHECK(condition)                                                                              \
-  do {                                                                                                \
-    checks++;                                                                                         \
-    if (!(condition)) {                                                                               \
-      fprintf(stderr, "%s:%d: %s does not hold (last error: %s)\n", __FILE__, __LINE__, #condition,   \
-              psc_last_error());                                                                      \
-      exit(1);                                                                                        \
-    }                                                                                                 \
+#define CHECK(condition)                                                                                               \
+  do {                                                                                                                 \
+    checks++;                                                                                                          \
+    if (!(condition)) {                                                                                                \
+      fprintf(stderr, "%s:%d: %s does not hold (last error: %s)\n", __FILE__, __LINE__, #condition, psc_last_error()); \
+      exit(1);                                                                                                         \
+    }                                                                                                                  \
   } while (0)
 
 #define OK(call) CHECK((call) == PSC_OK)
@@ -75,7 +74,8 @@ static void tensors(void) {
   CHECK(t == NULL);
   fails(psc_tensor_empty(PSC_FLOAT32, NULL, 0, 99, 0, &t), PSC_ERR_VALUE, "device type 99");
   fails(psc_tensor_wrap(data, PSC_FLOAT32, NULL, PSC_MAX_RANK + 1, &t), PSC_ERR_VALUE, "rank 13");
-  fails(psc_tensor_empty(PSC_FLOAT32, (int64_t[]){1LL << 50}, 1, PSC_DEVICE_CPU, 0, &t), PSC_ERR_OUT_OF_MEMORY, "allocate");
+  fails(psc_tensor_empty(PSC_FLOAT32, (int64_t[]){1LL << 50}, 1, PSC_DEVICE_CPU, 0, &t), PSC_ERR_OUT_OF_MEMORY,
+        "allocate");
 }
 
 static psc_call plainly;
@@ -148,9 +148,11 @@ static void odd_tensors(void) {
   psc_tensor_free(sparse);
 
   psc_value names[] = {shape, {.tag = PSC_TAG_NONE}, {.tag = PSC_TAG_INT, .as = {.i = 99}}};
-  refused("aten::empty", "memory_format", (psc_value[]){shape, {.tag = PSC_TAG_INT, .as = {.i = 9999}}}, 2, "should be a ScalarType");
+  refused("aten::empty", "memory_format", (psc_value[]){shape, {.tag = PSC_TAG_INT, .as = {.i = 9999}}}, 2,
+          "should be a ScalarType");
   refused("aten::empty", "memory_format", names, 3, "should be a Layout");
-  refused("aten::empty", "memory_format", (psc_value[]){shape, {.tag = PSC_TAG_STRING, .as = {.p = "x"}}}, 2, "is a text");
+  refused("aten::empty", "memory_format", (psc_value[]){shape, {.tag = PSC_TAG_STRING, .as = {.p = "x"}}}, 2,
+          "is a text");
   meta = made_by("aten::empty_like", "", &self, 1);
   psc_tensor_free(meta);
 
@@ -258,10 +260,12 @@ static void modules_and_hooks(const char *file) {
   OK(psc_module_new("Root", &root));
   OK(psc_module_new("Child", &child));
   OK(psc_module_add_parameter(child, "weight", weight));
-  OK(psc_module_define(child, "def forward(self, x: Tensor) -> Tensor:\n    return lens.hook_point(x, \"here\") * self.weight\n"));
+  OK(psc_module_define(
+      child, "def forward(self, x: Tensor) -> Tensor:\n    return lens.hook_point(x, \"here\") * self.weight\n"));
   OK(psc_module_add_child(root, "child", child));
-  OK(psc_module_define(root, "def forward(self, x: Tensor) -> Tensor:\n    return self.child.forward(x)\n"
-                             "def broken(self, x: Tensor) -> Tensor:\n    return x.view([7])\n"));
+  OK(psc_module_define(root,
+                       "def forward(self, x: Tensor) -> Tensor:\n    return self.child.forward(x)\n"
+                       "def broken(self, x: Tensor) -> Tensor:\n    return x.view([7])\n"));
   psc_module *scratch; /* a source that does not compile leaves its module unfit to save */
   OK(psc_module_new("Scratch", &scratch));
   fails(psc_module_define(scratch, "def f(self):\n    return nowhere\n"), PSC_ERR_VALUE, "undefined value nowhere");
@@ -277,19 +281,25 @@ static void modules_and_hooks(const char *file) {
   CHECK(run(root, NULL, x) == 3 && run(root, doubled, x) == 6 && run(root, silent, x) == 3);
   psc_value arg = tensor_value(x), result;
   int32_t n;
-  fails(psc_module_call(root, "forward", failing, &plainly, &arg, 1, &result, 1, &n), PSC_ERR_CALLBACK, "a hook failed");
+  fails(psc_module_call(root, "forward", failing, &plainly, &arg, 1, &result, 1, &n), PSC_ERR_CALLBACK,
+        "a hook failed");
   CHECK(run(root, NULL, x) == 3); /* nothing of the failed run is left on the thread */
-  fails(psc_module_call(root, "broken", NULL, &plainly, &arg, 1, &result, 1, &n), PSC_ERR_VALUE, "shape '[7]' is invalid");
+  fails(psc_module_call(root, "broken", NULL, &plainly, &arg, 1, &result, 1, &n), PSC_ERR_VALUE,
+        "shape '[7]' is invalid");
   fails(psc_module_call(root, "absent", NULL, &plainly, &arg, 1, &result, 1, &n), PSC_ERR_VALUE, "absent");
 
   psc_module *first, *second; /* one code, two names of the same point */
   OK(psc_module_new("Part", &first));
   OK(psc_module_add_text(first, "part", "he"));
   OK(psc_module_add_parameter(first, "weight", weight));
-  OK(psc_module_define(first, "def forward(self, x: Tensor) -> Tensor:\n"
-                              "    return lens.hook_point(x, self.part, \"re\") * self.weight if lens.hooked(self.part, \"re\") else x\n"));
+  OK(psc_module_define(
+      first,
+      "def forward(self, x: Tensor) -> Tensor:\n"
+      "    return lens.hook_point(x, self.part, \"re\") * self.weight if lens.hooked(self.part, \"re\") else x\n"));
   OK(psc_module_like(first, &second));
-  fails(psc_module_call(second, "forward", doubled, &plainly, &(psc_value){.tag = PSC_TAG_TENSOR, .as = {.p = x}}, 1, &(psc_value){0}, 1, &(int32_t){0}), PSC_ERR_VALUE, "Expected");
+  fails(psc_module_call(second, "forward", doubled, &plainly, &(psc_value){.tag = PSC_TAG_TENSOR, .as = {.p = x}}, 1,
+                        &(psc_value){0}, 1, &(int32_t){0}),
+        PSC_ERR_VALUE, "Expected");
   OK(psc_module_add_text(second, "part", "el"));
   OK(psc_module_add_parameter(second, "weight", x));
   CHECK(run(first, NULL, x) == 1 && run(first, doubled, x) == 6 && run(second, doubled, x) == 1);
@@ -424,7 +434,8 @@ static void device(int32_t type, int32_t index) {
   psc_tensor *t, *host, *again;
   OK(psc_tensor_empty(PSC_FLOAT32, (int64_t[]){1 << 20}, 1, type, index, &t));
   OK(psc_device_memory(type, index, &allocated, &reserved));
-  CHECK(type == PSC_DEVICE_CPU ? allocated == 0 && reserved == 0 : allocated - before == 4 << 20 && reserved >= allocated);
+  CHECK(type == PSC_DEVICE_CPU ? allocated == 0 && reserved == 0
+                               : allocated - before == 4 << 20 && reserved >= allocated);
 
   const psc_op *fill;
   OK(psc_op_find("aten::fill_", "Scalar", &fill));
@@ -442,7 +453,8 @@ static void device(int32_t type, int32_t index) {
   psc_tensor_info info;
   OK(psc_tensor_describe(host, &info));
   CHECK(info.device_type == PSC_DEVICE_CPU && info.contiguous == 1 && info.bytes == 4 << 20);
-  CHECK(((const float *)(intptr_t)info.address)[0] == 2.5f && ((const float *)(intptr_t)info.address)[(1 << 20) - 1] == 2.5f);
+  CHECK(((const float *)(intptr_t)info.address)[0] == 2.5f &&
+        ((const float *)(intptr_t)info.address)[(1 << 20) - 1] == 2.5f);
   psc_tensor_free(again);
   psc_tensor_free(host);
   OK(psc_transfer_begin(t, &transfer));
@@ -450,7 +462,8 @@ static void device(int32_t type, int32_t index) {
   OK(psc_device_synchronize(type, index));
 
   if (type != PSC_DEVICE_CPU) {
-    fails(psc_tensor_empty(PSC_FLOAT32, (int64_t[]){INT64_C(1) << 48}, 1, type, index, &again), PSC_ERR_OUT_OF_MEMORY, "out of memory");
+    fails(psc_tensor_empty(PSC_FLOAT32, (int64_t[]){INT64_C(1) << 48}, 1, type, index, &again), PSC_ERR_OUT_OF_MEMORY,
+          "out of memory");
     CHECK(again == NULL);
     psc_value mixed[] = {tensor_value(t), tensor_value(NULL)};
     const psc_op *add;

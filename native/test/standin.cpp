@@ -1,10 +1,12 @@
-// A stand-in for libtorch_cuda.so beside a CPU-only libtorch, for tests only. Tensors say that they are on cuda:0 or cuda:1, libtorch refuses to mix
-// them with the CPU's and with each other, and kernels run on the processor. What fails on a GPU because something was left on the host fails here;
-// what is slow there because it waits, copies or launches too much is counted here. It shows neither wrong CUDA kernels, nor races, nor time.
+// A stand-in for libtorch_cuda.so beside a CPU-only libtorch, for tests only. Tensors say that they are on cuda:0 or
+// cuda:1, libtorch refuses to mix them with the CPU's and with each other, and kernels run on the processor. What fails
+// on a GPU because something was left on the host fails here; what is slow there because it waits, copies or launches
+// too much is counted here. It shows neither wrong CUDA kernels, nor races, nor time.
 //
-// Like a GPU it has its own memory, with a limit; like PyTorch's allocator it keeps what is freed. A copy to page-locked memory that does not wait
-// leaves rubbish there until somebody waits for it. With STANDIN_PROTECT=1 device memory can be touched by kernels alone: anything else ends the
-// process. STANDIN_LIMIT sets the bytes of each device; STANDIN_REPORT names a file to which the counts are added at exit.
+// Like a GPU it has its own memory, with a limit; like PyTorch's allocator it keeps what is freed. A copy to
+// page-locked memory that does not wait leaves rubbish there until somebody waits for it. With STANDIN_PROTECT=1 device
+// memory can be touched by kernels alone: anything else ends the process. STANDIN_LIMIT sets the bytes of each device;
+// STANDIN_REPORT names a file to which the counts are added at exit.
 #include <ATen/ATen.h>
 #include <ATen/EmptyTensor.h>
 #include <ATen/SDPBackend.h>
@@ -110,9 +112,12 @@ int64_t from_environment(const char *name, int64_t otherwise) {
 
 std::string amount(size_t bytes) {
   char text[32];
-  if (bytes >= size_t{1} << 30) std::snprintf(text, sizeof text, "%.2f GiB", bytes / 1073741824.0);
-  else if (bytes >= 1 << 20) std::snprintf(text, sizeof text, "%.2f MiB", bytes / 1048576.0);
-  else std::snprintf(text, sizeof text, "%.2f KiB", bytes / 1024.0);
+  if (bytes >= size_t{1} << 30)
+    std::snprintf(text, sizeof text, "%.2f GiB", bytes / 1073741824.0);
+  else if (bytes >= 1 << 20)
+    std::snprintf(text, sizeof text, "%.2f MiB", bytes / 1048576.0);
+  else
+    std::snprintf(text, sizeof text, "%.2f KiB", bytes / 1024.0);
   return text;
 }
 
@@ -141,8 +146,10 @@ class Memory {
       at = idle.back();
       idle.pop_back();
     } else {
-      if (bytes > static_cast<size_t>(limit) || reserved_[device] + bytes > static_cast<size_t>(limit)) release_idle(device);
-      if (bytes > static_cast<size_t>(limit) || reserved_[device] + bytes > static_cast<size_t>(limit)) refuse(wanted, device);
+      if (bytes > static_cast<size_t>(limit) || reserved_[device] + bytes > static_cast<size_t>(limit))
+        release_idle(device);
+      if (bytes > static_cast<size_t>(limit) || reserved_[device] + bytes > static_cast<size_t>(limit))
+        refuse(wanted, device);
       at = carve(bytes);
       reserved_[device] += bytes;
     }
@@ -152,7 +159,8 @@ class Memory {
     hold.unlock();
     counts().add("allocated_bytes", static_cast<int64_t>(bytes));
     counts().at_least("peak_bytes", static_cast<int64_t>(total));
-    c10::reportMemoryUsageToProfiler(at, static_cast<int64_t>(bytes), total, reserved, c10::Device(c10::kCUDA, static_cast<c10::DeviceIndex>(device)));
+    c10::reportMemoryUsageToProfiler(at, static_cast<int64_t>(bytes), total, reserved,
+                                     c10::Device(c10::kCUDA, static_cast<c10::DeviceIndex>(device)));
     return at;
   }
 
@@ -208,7 +216,7 @@ class Memory {
 
   char *carve(size_t bytes) {
     // What was released is used again by whoever fits exactly or splits it.
-    for (auto hole = holes_.lower_bound(bytes); hole != holes_.end(); ) {
+    for (auto hole = holes_.lower_bound(bytes); hole != holes_.end();) {
       char *at = hole->second;
       const size_t rest = hole->first - bytes;
       holes_.erase(hole);
@@ -234,7 +242,8 @@ class Memory {
 
   [[noreturn]] void refuse(size_t wanted, int device) {
     const size_t all = static_cast<size_t>(limit), kept = reserved_[device];
-    TORCH_CHECK_WITH(OutOfMemoryError, false, "CUDA out of memory. Tried to allocate ", amount(wanted), ". GPU ", device, " has a total capacity of ", amount(all), " of which ",
+    TORCH_CHECK_WITH(OutOfMemoryError, false, "CUDA out of memory. Tried to allocate ", amount(wanted), ". GPU ",
+                     device, " has a total capacity of ", amount(all), " of which ",
                      amount(all > kept ? all - kept : 0), " is free. (stand-in)");
     std::abort();
   }
@@ -386,7 +395,9 @@ struct Guard final : c10::impl::DeviceGuardImplInterface {
 
   c10::Stream getStream(c10::Device device) const override { return c10::Stream(c10::Stream::DEFAULT, device); }
   c10::Stream getDefaultStream(c10::Device device) const override { return c10::Stream(c10::Stream::DEFAULT, device); }
-  c10::Stream exchangeStream(c10::Stream stream) const override { return c10::Stream(c10::Stream::DEFAULT, stream.device()); }
+  c10::Stream exchangeStream(c10::Stream stream) const override {
+    return c10::Stream(c10::Stream::DEFAULT, stream.device());
+  }
   bool queryStream(const c10::Stream &) const override { return queue().finished(queue().last()); }
   void synchronizeStream(const c10::Stream &) const override {
     count_wait("stream");
@@ -436,7 +447,9 @@ struct CUDAHooks final : at::CUDAHooksInterface {
     queue().finish();
   }
   std::string showConfig() const override { return "  - CUDA stand-in on the processor\n"; }
-  const at::Generator &getDefaultGenerator(c10::DeviceIndex) const override { return at::detail::getDefaultCPUGenerator(); }
+  const at::Generator &getDefaultGenerator(c10::DeviceIndex) const override {
+    return at::detail::getDefaultCPUGenerator();
+  }
 };
 using at::CUDAHooksRegistry;
 using at::RegistererCUDAHooksRegistry;
@@ -453,21 +466,25 @@ at::Tensor on_host(const at::TensorBase &tensor) {
 
 at::Tensor empty_on(c10::Device device, at::IntArrayRef sizes, at::ScalarType type) {
   c10::OptionalDeviceGuard here(device);
-  return at::detail::empty_generic(sizes, &device_allocator, c10::DispatchKeySet(c10::DispatchKey::CUDA), type, std::nullopt);
+  return at::detail::empty_generic(sizes, &device_allocator, c10::DispatchKeySet(c10::DispatchKey::CUDA), type,
+                                   std::nullopt);
 }
 
 // What a kernel made, as a tensor of its device.
 at::Tensor on_device(const at::Tensor &made, c10::Device device) {
   c10::OptionalDeviceGuard here(device);
-  auto moved = at::detail::empty_strided_generic(made.sizes(), made.strides(), &device_allocator, c10::DispatchKeySet(c10::DispatchKey::CUDA), made.scalar_type());
+  auto moved = at::detail::empty_strided_generic(made.sizes(), made.strides(), &device_allocator,
+                                                 c10::DispatchKeySet(c10::DispatchKey::CUDA), made.scalar_type());
   on_host(moved).copy_(made);
   return moved;
 }
 
-const std::set<std::string> kDataDependent = {"aten::nonzero", "aten::masked_select", "aten::_unique2", "aten::unique_dim", "aten::unique_consecutive", "aten::bincount",
-                                              "aten::repeat_interleave", "aten::equal"};
+const std::set<std::string> kDataDependent = {
+    "aten::nonzero",  "aten::masked_select",     "aten::_unique2", "aten::unique_dim", "aten::unique_consecutive",
+    "aten::bincount", "aten::repeat_interleave", "aten::equal"};
 
-// Every operator that has nothing of its own here: counted, checked, and computed on the processor over the device's memory.
+// Every operator that has nothing of its own here: counted, checked, and computed on the processor over the device's
+// memory.
 void run_kernel(const c10::OperatorHandle &op, torch::jit::Stack *stack) {
   const auto &schema = op.schema();
   const size_t first = stack->size() - schema.arguments().size();
@@ -478,14 +495,20 @@ void run_kernel(const c10::OperatorHandle &op, torch::jit::Stack *stack) {
   auto moved = [&](const at::Tensor &tensor) -> at::Tensor {
     if (!tensor.defined()) return tensor;
     if (!tensor.is_cuda()) {
-      const bool may_be_on_host = tensor.dim() == 0 || schema.name() == "aten::index" || schema.name() == "aten::index_put_" || schema.name() == "aten::_index_put_impl_";
-      TORCH_CHECK(may_be_on_host || kernel_depth > 0, "Expected all tensors to be on the same device, but found at least two devices, cuda:", device_index, " and cpu! (", schema.name(), ")");
+      const bool may_be_on_host = tensor.dim() == 0 || schema.name() == "aten::index" ||
+                                  schema.name() == "aten::index_put_" || schema.name() == "aten::_index_put_impl_";
+      TORCH_CHECK(may_be_on_host || kernel_depth > 0,
+                  "Expected all tensors to be on the same device, but found at least two devices, cuda:", device_index,
+                  " and cpu! (", schema.name(), ")");
       return tensor;
     }
     if (!device) device = tensor.device();
-    TORCH_CHECK(*device == tensor.device(), "Expected all tensors to be on the same device, but found at least two devices, ", *device, " and ", tensor.device(), "! (", schema.name(), ")");
+    TORCH_CHECK(*device == tensor.device(),
+                "Expected all tensors to be on the same device, but found at least two devices, ", *device, " and ",
+                tensor.device(), "! (", schema.name(), ")");
     // An empty one may be a result to be, which the kernel makes as large as it has to be.
-    at::Tensor host = tensor.numel() == 0 ? at::empty(tensor.sizes(), tensor.options().device(c10::kCPU)) : on_host(tensor);
+    at::Tensor host =
+        tensor.numel() == 0 ? at::empty(tensor.sizes(), tensor.options().device(c10::kCPU)) : on_host(tensor);
     seen.emplace_back(tensor, host);
     return host;
   };
@@ -534,7 +557,8 @@ void run_kernel(const c10::OperatorHandle &op, torch::jit::Stack *stack) {
     for (const auto &[original, host] : seen) {
       if (result.is_same(host)) return original;
       if (result.numel() > 0 && host.numel() > 0 && result.storage().data() == host.storage().data()) {
-        return original.as_strided(result.sizes(), result.strides(), original.storage_offset() + result.storage_offset());
+        return original.as_strided(result.sizes(), result.strides(),
+                                   original.storage_offset() + result.storage_offset());
       }
     }
     return on_device(result, *device);
@@ -576,26 +600,33 @@ void copy_kernel(at::TensorIterator &iterator, bool non_blocking) {
   on_host(to).copy_(on_host(from));
 }
 
-at::Tensor empty(c10::SymIntArrayRef sizes, std::optional<at::ScalarType> type, std::optional<at::Layout>, std::optional<at::Device> device, std::optional<bool>,
-                 std::optional<at::MemoryFormat> format) {
+at::Tensor empty(c10::SymIntArrayRef sizes, std::optional<at::ScalarType> type, std::optional<at::Layout>,
+                 std::optional<at::Device> device, std::optional<bool>, std::optional<at::MemoryFormat> format) {
   c10::OptionalDeviceGuard here(device);
-  return at::detail::empty_generic(C10_AS_INTARRAYREF_SLOW(sizes), &device_allocator, c10::DispatchKeySet(c10::DispatchKey::CUDA), at::dtype_or_default(type), format);
+  return at::detail::empty_generic(C10_AS_INTARRAYREF_SLOW(sizes), &device_allocator,
+                                   c10::DispatchKeySet(c10::DispatchKey::CUDA), at::dtype_or_default(type), format);
 }
-at::Tensor empty_strided(c10::SymIntArrayRef sizes, c10::SymIntArrayRef strides, std::optional<at::ScalarType> type, std::optional<at::Layout>, std::optional<at::Device> device,
-                         std::optional<bool>) {
+at::Tensor empty_strided(c10::SymIntArrayRef sizes, c10::SymIntArrayRef strides, std::optional<at::ScalarType> type,
+                         std::optional<at::Layout>, std::optional<at::Device> device, std::optional<bool>) {
   c10::OptionalDeviceGuard here(device);
-  return at::detail::empty_strided_generic(C10_AS_INTARRAYREF_SLOW(sizes), C10_AS_INTARRAYREF_SLOW(strides), &device_allocator, c10::DispatchKeySet(c10::DispatchKey::CUDA),
+  return at::detail::empty_strided_generic(C10_AS_INTARRAYREF_SLOW(sizes), C10_AS_INTARRAYREF_SLOW(strides),
+                                           &device_allocator, c10::DispatchKeySet(c10::DispatchKey::CUDA),
                                            at::dtype_or_default(type));
 }
-at::Tensor as_strided(const at::Tensor &self, c10::SymIntArrayRef sizes, c10::SymIntArrayRef strides, std::optional<c10::SymInt> offset) {
+at::Tensor as_strided(const at::Tensor &self, c10::SymIntArrayRef sizes, c10::SymIntArrayRef strides,
+                      std::optional<c10::SymInt> offset) {
   return at::native::as_strided_tensorimpl(self, C10_AS_INTARRAYREF_SLOW(sizes), C10_AS_INTARRAYREF_SLOW(strides),
                                            offset ? std::optional<int64_t>(offset->expect_int()) : std::nullopt);
 }
-at::Tensor view(const at::Tensor &self, c10::SymIntArrayRef sizes) { return at::native::view(self, C10_AS_INTARRAYREF_SLOW(sizes)); }
+at::Tensor view(const at::Tensor &self, c10::SymIntArrayRef sizes) {
+  return at::native::view(self, C10_AS_INTARRAYREF_SLOW(sizes));
+}
 at::Tensor reshape_alias(const at::Tensor &self, c10::SymIntArrayRef sizes, c10::SymIntArrayRef strides) {
   return at::native::_reshape_alias(self, C10_AS_INTARRAYREF_SLOW(sizes), C10_AS_INTARRAYREF_SLOW(strides));
 }
-at::Tensor unfold(const at::Tensor &self, int64_t dimension, int64_t size, int64_t step) { return at::native::unfold(self, dimension, size, step); }
+at::Tensor unfold(const at::Tensor &self, int64_t dimension, int64_t size, int64_t step) {
+  return at::native::unfold(self, dimension, size, step);
+}
 
 at::Scalar local_scalar(const at::Tensor &self) {
   if (kernel_depth == 0) {
@@ -622,8 +653,10 @@ const at::Tensor &resize(const at::Tensor &self, c10::SymIntArrayRef wanted, std
 }
 
 // Loading and saving look at a storage as a tensor.
-at::Tensor &set_storage(at::Tensor &self, c10::Storage source, c10::SymInt offset, c10::SymIntArrayRef sizes, c10::SymIntArrayRef strides) {
-  TORCH_CHECK(source.device() == self.device(), "a tensor on ", self.device(), " cannot take a storage on ", source.device());
+at::Tensor &set_storage(at::Tensor &self, c10::Storage source, c10::SymInt offset, c10::SymIntArrayRef sizes,
+                        c10::SymIntArrayRef strides) {
+  TORCH_CHECK(source.device() == self.device(), "a tensor on ", self.device(), " cannot take a storage on ",
+              source.device());
   c10::TensorImpl *tensor = self.unsafeGetTensorImpl();
   tensor->set_storage_keep_dtype(std::move(source));
   tensor->set_sizes_and_strides(C10_AS_INTARRAYREF_SLOW(sizes), C10_AS_INTARRAYREF_SLOW(strides), offset.expect_int());
@@ -631,17 +664,21 @@ at::Tensor &set_storage(at::Tensor &self, c10::Storage source, c10::SymInt offse
 }
 
 // Attention is one kernel there too, and here the one that the processor has.
-int64_t choose_attention(const at::Tensor &query, const at::Tensor &, const at::Tensor &, const std::optional<at::Tensor> &mask, double dropout, bool, std::optional<double>, bool) {
-  const bool plain = !mask && dropout == 0 && query.dim() == 4 && !(at::GradMode::is_enabled() && query.requires_grad());
+int64_t choose_attention(const at::Tensor &query, const at::Tensor &, const at::Tensor &,
+                         const std::optional<at::Tensor> &mask, double dropout, bool, std::optional<double>, bool) {
+  const bool plain =
+      !mask && dropout == 0 && query.dim() == 4 && !(at::GradMode::is_enabled() && query.requires_grad());
   return static_cast<int64_t>(plain ? at::SDPBackend::efficient_attention : at::SDPBackend::math);
 }
 
-std::tuple<at::Tensor, at::Tensor, at::Tensor, at::Tensor> efficient_attention(const at::Tensor &query, const at::Tensor &key, const at::Tensor &value, const std::optional<at::Tensor> &,
-                                                                               bool, double dropout, bool causal, std::optional<double> scale) {
+std::tuple<at::Tensor, at::Tensor, at::Tensor, at::Tensor> efficient_attention(
+    const at::Tensor &query, const at::Tensor &key, const at::Tensor &value, const std::optional<at::Tensor> &, bool,
+    double dropout, bool causal, std::optional<double> scale) {
   counts().add("kernels");
   counts().add("aten::_scaled_dot_product_efficient_attention");
   Kernel inside;
-  auto [out, sums] = at::_scaled_dot_product_flash_attention_for_cpu(on_host(query), on_host(key), on_host(value), dropout, causal, std::nullopt, scale);
+  auto [out, sums] = at::_scaled_dot_product_flash_attention_for_cpu(on_host(query), on_host(key), on_host(value),
+                                                                     dropout, causal, std::nullopt, scale);
   auto seed = empty_on(query.device(), {}, at::kLong);
   return {on_device(out, query.device()), on_device(sums, query.device()), seed, seed};
 }
@@ -675,7 +712,8 @@ TORCH_LIBRARY_IMPL(aten, CUDA, m) {
 
 // ------------------------------------------------------------------------------------------------------- for tests
 
-// A count by its name: kernels, waits, wait:item, h2d, d2h_bytes, peak_bytes, or an operator's own name; 0 for what never happened.
+// A count by its name: kernels, waits, wait:item, h2d, d2h_bytes, peak_bytes, or an operator's own name; 0 for what
+// never happened.
 STANDIN_API int64_t standin_count(const char *name) { return counts().get(name); }
 
 // All counts, a name and a number on each line. The text stays until the thread's next call.

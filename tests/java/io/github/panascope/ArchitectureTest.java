@@ -10,6 +10,7 @@ import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import java.util.stream.Collectors;
 import org.junit.jupiter.api.Test;
 
 /** Who may know whom, read from the class files. */
@@ -42,7 +43,8 @@ class ArchitectureTest {
     void onlyTorchKnowsForeignMemory() throws IOException {
         for (String name : MAY_USE.keySet()) {
             if (name.equals("torch") || name.equals("bindings")) continue;
-            for (Path file : classes(name)) assertTrue(!mentions(file, "java/lang/foreign/"), file + " uses java.lang.foreign");
+            for (Path file : classes(name))
+                assertTrue(!mentions(file, "java/lang/foreign/"), file + " uses java.lang.foreign");
         }
         assertTrue(classes("torch").size() > 10);
     }
@@ -50,12 +52,17 @@ class ArchitectureTest {
     @Test
     void packagesUseOnlyThoseBelowThem() throws IOException {
         try (var packages = Files.list(CLASSES)) {
-            assertEquals(MAY_USE.keySet(), packages.filter(Files::isDirectory).map(path -> path.getFileName().toString()).collect(java.util.stream.Collectors.toSet()));
+            assertEquals(
+                    MAY_USE.keySet(),
+                    packages.filter(Files::isDirectory)
+                            .map(path -> path.getFileName().toString())
+                            .collect(Collectors.toSet()));
         }
         for (var entry : MAY_USE.entrySet()) {
             for (String other : MAY_USE.keySet()) {
                 if (other.equals(entry.getKey()) || entry.getValue().contains(other)) continue;
-                for (Path file : classes(entry.getKey())) assertTrue(!mentions(file, "io/github/panascope/" + other + "/"), file + " uses package " + other);
+                for (Path file : classes(entry.getKey()))
+                    assertTrue(!mentions(file, "io/github/panascope/" + other + "/"), file + " uses package " + other);
             }
         }
     }

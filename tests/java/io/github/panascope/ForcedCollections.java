@@ -3,7 +3,10 @@ package io.github.panascope;
 import org.junit.jupiter.api.extension.BeforeAllCallback;
 import org.junit.jupiter.api.extension.ExtensionContext;
 
-/** Collects garbage all the time, so that what native code still needs and nobody holds is gone by the next operator. Profile {@code stress} switches it on. */
+/**
+ * Collects garbage all the time, so that what native code still needs and nobody holds is gone by the next operator.
+ * Profile {@code stress} switches it on.
+ */
 public final class ForcedCollections implements BeforeAllCallback {
     private static final long PAUSE_MILLIS = 5;
     private static Thread collector;
@@ -14,7 +17,8 @@ public final class ForcedCollections implements BeforeAllCallback {
     }
 
     private static synchronized void start() {
-        if (collector == null) collector = Thread.ofPlatform().daemon().name("forced-collections").start(ForcedCollections::collect);
+        if (collector == null)
+            collector = Thread.ofPlatform().daemon().name("forced-collections").start(ForcedCollections::collect);
     }
 
     private static void collect() {

@@ -6,6 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import io.github.panascope.hub.Hub;
 import io.github.panascope.torch.Tensor;
 import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Map;
@@ -14,7 +15,9 @@ import tools.jackson.databind.json.JsonMapper;
 
 /** A case that the peers wrote: see tests/peers/make_case.py. */
 public record Golden(Path folder, JsonNode expected) {
-    /** The hooks of the 2.18 models are float32 sums in another order than ours: 1e-4 of the value, or 2e-5 near zero. */
+    /**
+     * The hooks of the 2.18 models are float32 sums in another order than ours: 1e-4 of the value, or 2e-5 near zero.
+     */
     private static final double RELATIVE = 1e-4, ABSOLUTE = 2e-5;
 
     public static Golden standardA() {
@@ -27,7 +30,7 @@ public record Golden(Path folder, JsonNode expected) {
         try {
             return new Golden(folder, JsonMapper.shared().readTree(Files.readString(folder.resolve("expected.json"))));
         } catch (IOException e) {
-            throw new java.io.UncheckedIOException(e);
+            throw new UncheckedIOException(e);
         }
     }
 
@@ -70,6 +73,9 @@ public record Golden(Path folder, JsonNode expected) {
                 at = i;
             }
         }
-        assertTrue(worst <= 1, what + ": element " + at + " is " + a[at] + ", expected " + e[at] + " (" + worst + " times the tolerance)");
+        assertTrue(
+                worst <= 1,
+                what + ": element " + at + " is " + a[at] + ", expected " + e[at] + " (" + worst
+                        + " times the tolerance)");
     }
 }

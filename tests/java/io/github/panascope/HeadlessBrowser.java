@@ -34,20 +34,36 @@ public final class HeadlessBrowser implements AutoCloseable {
     /** Skips the tests where there is none. */
     public static HeadlessBrowser start() {
         Path chromium = onPath("chromium"), chromedriver = onPath("chromedriver");
-        assumeTrue(chromium != null && chromedriver != null, "chromium and chromedriver are not on the PATH: pages are not tried in a browser");
+        assumeTrue(
+                chromium != null && chromedriver != null,
+                "chromium and chromedriver are not on the PATH: pages are not tried in a browser");
         ChromeOptions options = new ChromeOptions();
         options.setBinary(chromium.toFile());
-        options.addArguments("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--window-size=1500,1300", "--host-resolver-rules=MAP * ~NOTFOUND");
+        options.addArguments(
+                "--headless=new",
+                "--no-sandbox",
+                "--disable-gpu",
+                "--disable-dev-shm-usage",
+                "--window-size=1500,1300",
+                "--host-resolver-rules=MAP * ~NOTFOUND");
         LoggingPreferences logs = new LoggingPreferences();
         logs.enable(LogType.BROWSER, Level.ALL);
         options.setCapability("goog:loggingPrefs", logs);
-        ChromeDriver driver = new ChromeDriver(new ChromeDriverService.Builder().usingDriverExecutable(chromedriver.toFile()).build(), options);
+        ChromeDriver driver = new ChromeDriver(
+                new ChromeDriverService.Builder()
+                        .usingDriverExecutable(chromedriver.toFile())
+                        .build(),
+                options);
         driver.manage().timeouts().scriptTimeout(Duration.ofSeconds(60));
         return new HeadlessBrowser(driver);
     }
 
     private static Path onPath(String name) {
-        return Arrays.stream(System.getenv("PATH").split(":")).map(place -> Path.of(place, name)).filter(Files::isExecutable).findFirst().orElse(null);
+        return Arrays.stream(System.getenv("PATH").split(":"))
+                .map(place -> Path.of(place, name))
+                .filter(Files::isExecutable)
+                .findFirst()
+                .orElse(null);
     }
 
     public void open(String address) {
@@ -69,7 +85,8 @@ public final class HeadlessBrowser implements AutoCloseable {
                 throw new IllegalStateException(e);
             }
         }
-        throw new AssertionError(condition + " never held; the browser says " + driver.manage().logs().get(LogType.BROWSER).getAll());
+        throw new AssertionError(condition + " never held; the browser says "
+                + driver.manage().logs().get(LogType.BROWSER).getAll());
     }
 
     /** Nothing was said on the console, and nothing was asked for. */
@@ -81,7 +98,13 @@ public final class HeadlessBrowser implements AutoCloseable {
 
     /** light, dark, or the browser's own. */
     public void colours(String scheme) {
-        driver.executeCdpCommand("Emulation.setEmulatedMedia", Map.of("features", scheme.isEmpty() ? List.of() : List.of(Map.of("name", "prefers-color-scheme", "value", scheme))));
+        driver.executeCdpCommand(
+                "Emulation.setEmulatedMedia",
+                Map.of(
+                        "features",
+                        scheme.isEmpty()
+                                ? List.of()
+                                : List.of(Map.of("name", "prefers-color-scheme", "value", scheme))));
     }
 
     /** axe-core finds nothing. */
@@ -91,7 +114,9 @@ public final class HeadlessBrowser implements AutoCloseable {
         } catch (IOException e) {
             throw new UncheckedIOException(e);
         }
-        Object found = driver.executeAsyncScript("const done = arguments[arguments.length - 1]; axe.run(document).then(r => done(r.violations.map(v => v.id + ': ' + v.nodes.map(n => n.html + ' ' + n.failureSummary).slice(0, 3).join(' | '))))");
+        Object found = driver.executeAsyncScript(
+                "const done = arguments[arguments.length - 1]; axe.run(document).then(r => done(r.violations.map(v =>"
+                    + " v.id + ': ' + v.nodes.map(n => n.html + ' ' + n.failureSummary).slice(0, 3).join(' | '))))");
         assertEquals(List.of(), found, what);
     }
 

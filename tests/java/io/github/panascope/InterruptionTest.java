@@ -40,13 +40,18 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.extension.ExtendWith;
 import org.junit.jupiter.api.io.TempDir;
 
-/** What takes long stops where it is when its thread is interrupted: nothing native is left, the interrupt status is set, and the number of threads is as it was. */
+/**
+ * What takes long stops where it is when its thread is interrupted: nothing native is left, the interrupt status is
+ * set, and the number of threads is as it was.
+ */
 @ExtendWith(LeakCheck.class)
 @OnEachDevice
 class InterruptionTest {
     private static final int CONTEXT = 32, ROWS = 24;
 
-    @TempDir private Path folder;
+    @TempDir
+    private Path folder;
+
     private TensorScope scope;
     private HookedTransformer model;
     private Sae sae;
@@ -58,7 +63,11 @@ class InterruptionTest {
         scope = TensorScope.open();
         model = HookedTransformer.fromPretrained(golden.model().toString(), TestDevice.OPTIONS, golden.hub());
         sae = TestDevice.sae(golden.folder().resolve("sae"));
-        tokens = TokenDataset.tokenizeAndConcatenate(Dataset.of(golden.dataset().toString(), golden.hub())::forEach, model.tokenizer(), Tokenization.WHITESPACE_CHUNKS, CONTEXT);
+        tokens = TokenDataset.tokenizeAndConcatenate(
+                Dataset.of(golden.dataset().toString(), golden.hub())::forEach,
+                model.tokenizer(),
+                Tokenization.WHITESPACE_CHUNKS,
+                CONTEXT);
     }
 
     @AfterEach
@@ -76,10 +85,12 @@ class InterruptionTest {
         try (ExecutorService pool = Executors.newFixedThreadPool(3)) {
             Torch.setThreads(3);
             List<Future<?>> running = new ArrayList<>();
-            for (int i = 0; i < 12; i++) running.add(pool.submit(() -> PromptDashboard.of(model, sae, prompt, DashboardConfig.DEFAULT)));
+            for (int i = 0; i < 12; i++)
+                running.add(pool.submit(() -> PromptDashboard.of(model, sae, prompt, DashboardConfig.DEFAULT)));
             for (Future<?> each : running) each.get();
             assertEquals(3, Torch.threads());
-            for (int i = 0; i < 3; i++) assertEquals(3, pool.submit(Torch::threads).get());
+            for (int i = 0; i < 3; i++)
+                assertEquals(3, pool.submit(Torch::threads).get());
             int[] found = new int[1];
             Thread.ofPlatform().start(() -> found[0] = Torch.threads()).join();
             assertEquals(3, found[0], "a new thread");
@@ -88,7 +99,10 @@ class InterruptionTest {
         }
     }
 
-    /** Runs something that reports each step to what it is given; the first report interrupts, and there may be so many more. */
+    /**
+     * Runs something that reports each step to what it is given; the first report interrupts, and there may be so many
+     * more.
+     */
     private static void assertStops(String doing, int more, Consumer<Runnable> work) {
         Thread thread = Thread.currentThread();
         AtomicInteger reports = new AtomicInteger();
@@ -96,10 +110,12 @@ class InterruptionTest {
         int threads = Torch.threads();
         RunInterruptedException e;
         try {
-            e = assertThrows(RunInterruptedException.class, () -> work.accept(() -> {
-                reports.incrementAndGet();
-                thread.interrupt();
-            }));
+            e = assertThrows(
+                    RunInterruptedException.class,
+                    () -> work.accept(() -> {
+                        reports.incrementAndGet();
+                        thread.interrupt();
+                    }));
         } finally {
             assertTrue(Thread.interrupted(), "the interrupt status is kept");
         }
@@ -128,16 +144,43 @@ class InterruptionTest {
     void collectingStopsAndWhatIsOnTheDiskStays() {
         int[] features = IntStream.range(0, sae.config().dSae()).toArray();
         Path state = folder.resolve("state");
-        try (FeatureStore store = FeatureStore.open(state, FeatureCollector.identity(model, sae, "test", CONTEXT, 4), features, sae.config().dIn())) {
-            FeatureCollector.collect(model, sae, store, row -> tokens.row((int) row), 0, 4, CONTEXT, 4, 2, done -> { });
-            assertStops("", 4, step -> FeatureCollector.collect(model, sae, store, row -> tokens.row((int) row), 0, ROWS, CONTEXT, 4, 2, done -> step.run()));
+        try (FeatureStore store = FeatureStore.open(
+                state,
+                FeatureCollector.identity(model, sae, "test", CONTEXT, 4),
+                features,
+                sae.config().dIn())) {
+            FeatureCollector.collect(model, sae, store, row -> tokens.row((int) row), 0, 4, CONTEXT, 4, 2, done -> {});
+            assertStops(
+                    "",
+                    4,
+                    step -> FeatureCollector.collect(
+                            model,
+                            sae,
+                            store,
+                            row -> tokens.row((int) row),
+                            0,
+                            ROWS,
+                            CONTEXT,
+                            4,
+                            2,
+                            done -> step.run()));
         }
-        try (FeatureStore store = FeatureStore.open(state, FeatureCollector.identity(model, sae, "test", CONTEXT, 4), features, sae.config().dIn())) {
+        try (FeatureStore store = FeatureStore.open(
+                state,
+                FeatureCollector.identity(model, sae, "test", CONTEXT, 4),
+                features,
+                sae.config().dIn())) {
             assertTrue(store.rows() >= 4 && store.rows() < ROWS, store.rows() + " rows");
-            FeatureCollector.collect(model, sae, store, row -> tokens.row((int) row), 0, ROWS, CONTEXT, 4, 2, done -> { });
+            FeatureCollector.collect(
+                    model, sae, store, row -> tokens.row((int) row), 0, ROWS, CONTEXT, 4, 2, done -> {});
             for (boolean ablation : new boolean[] {false, true}) {
-                DashboardConfig config = DashboardConfig.DEFAULT.performAblationExperiments(ablation).groups(1, 2, 1);
-                assertStops(ablation ? "" : "making dashboards", 0, step -> Dashboards.of(model, sae, store, config).forEach(features, 2, dashboard -> step.run()));
+                DashboardConfig config = DashboardConfig.DEFAULT
+                        .performAblationExperiments(ablation)
+                        .groups(1, 2, 1);
+                assertStops(
+                        ablation ? "" : "making dashboards",
+                        0,
+                        step -> Dashboards.of(model, sae, store, config).forEach(features, 2, dashboard -> step.run()));
             }
         }
     }
@@ -151,26 +194,55 @@ class InterruptionTest {
         });
         assertStops("generating text", 0, step -> {
             try (var _ = TensorScope.open()) {
-                model.generate("Once").stopAtEos(false).onToken(token -> step.run()).run();
+                model.generate("Once")
+                        .stopAtEos(false)
+                        .onToken(token -> step.run())
+                        .run();
             }
         });
-        assertStops("tokenizing documents", 0, step -> TokenDataset.tokenizeAndConcatenate(documents -> Collections.nCopies(50, "a text").forEach(text -> {
-            documents.accept(text);
-            step.run();
-        }), model.tokenizer(), Tokenization.CHARACTER_CHUNKS, CONTEXT));
-        assertStops("tokenizing documents", 0, step -> TokenDataset.concatAndBatchSequences(documents -> Collections.nCopies(50, "a text").forEach(text -> {
-            documents.accept(text);
-            step.run();
-        }), model.tokenizer(), CONTEXT, true, 1000));
-        assertStops("tokenizing documents", 0, step -> TokenDataset.ofTokens(documents -> List.of(prompt, prompt, prompt).forEach(row -> {
-            documents.accept(row);
-            step.run();
-        }), model.config().dVocab(), CONTEXT, 1000));
+        assertStops(
+                "tokenizing documents",
+                0,
+                step -> TokenDataset.tokenizeAndConcatenate(
+                        documents -> Collections.nCopies(50, "a text").forEach(text -> {
+                            documents.accept(text);
+                            step.run();
+                        }),
+                        model.tokenizer(),
+                        Tokenization.CHARACTER_CHUNKS,
+                        CONTEXT));
+        assertStops(
+                "tokenizing documents",
+                0,
+                step -> TokenDataset.concatAndBatchSequences(
+                        documents -> Collections.nCopies(50, "a text").forEach(text -> {
+                            documents.accept(text);
+                            step.run();
+                        }),
+                        model.tokenizer(),
+                        CONTEXT,
+                        true,
+                        1000));
+        assertStops(
+                "tokenizing documents",
+                0,
+                step -> TokenDataset.ofTokens(
+                        documents -> List.of(prompt, prompt, prompt).forEach(row -> {
+                            documents.accept(row);
+                            step.run();
+                        }),
+                        model.config().dVocab(),
+                        CONTEXT,
+                        1000));
         // A file that is read by an interrupted thread closes, whoever looks first.
         Golden golden = Golden.standardA();
         assertStops("tokenizing documents", 0, step -> {
             step.run();
-            TokenDataset.tokenizeAndConcatenate(Dataset.of(golden.dataset().toString(), golden.hub())::forEach, model.tokenizer(), Tokenization.CHARACTER_CHUNKS, CONTEXT);
+            TokenDataset.tokenizeAndConcatenate(
+                    Dataset.of(golden.dataset().toString(), golden.hub())::forEach,
+                    model.tokenizer(),
+                    Tokenization.CHARACTER_CHUNKS,
+                    CONTEXT);
         });
     }
 
@@ -178,13 +250,19 @@ class InterruptionTest {
     void patchingStops() {
         try (var _ = TensorScope.open()) {
             Tensor row = tokens.batch(0, 1);
-            ActivationCache cache = model.runWithCache(row, name -> name.endsWith("hook_resid_pre") || name.endsWith("hook_z")).cache();
+            ActivationCache cache = model.runWithCache(
+                            row, name -> name.endsWith("hook_resid_pre") || name.endsWith("hook_z"))
+                    .cache();
             Patching patching = Patching.of(model, row, cache, logits -> {
                 Thread.currentThread().interrupt();
                 return logits.select(0, 0).select(0, 3).select(0, 5).item();
             });
-            for (Runnable work : List.<Runnable>of(() -> patching.byPosition("hook_resid_pre"), () -> patching.byHead("attn.hook_z"),
-                    () -> patching.byPositionAndHead("attn.hook_z"), patching::blockEvery, () -> patching.each(List.of(Hooks.NONE, Hooks.NONE)))) {
+            for (Runnable work : List.<Runnable>of(
+                    () -> patching.byPosition("hook_resid_pre"),
+                    () -> patching.byHead("attn.hook_z"),
+                    () -> patching.byPositionAndHead("attn.hook_z"),
+                    patching::blockEvery,
+                    () -> patching.each(List.of(Hooks.NONE, Hooks.NONE)))) {
                 assertStops("patching", 0, step -> {
                     try (var _ = TensorScope.open()) {
                         work.run();

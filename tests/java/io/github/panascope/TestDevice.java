@@ -11,8 +11,9 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 
 /**
- * The device that tests {@link OnEachDevice} run on: the CPU, or the one that {@code -Dpanascope.test.device} names. The build runs them on both, on the second
- * with the stand-in for CUDA that build-native.sh makes, since libtorch can be loaded once in a JVM.
+ * The device that tests {@link OnEachDevice} run on: the CPU, or the one that {@code -Dpanascope.test.device} names.
+ * The build runs them on both, on the second with the stand-in for CUDA that build-native.sh makes, since libtorch can
+ * be loaded once in a JVM.
  */
 public final class TestDevice {
     public static final Device DEVICE = Device.parse(System.getProperty("panascope.test.device", "cpu"));

@@ -151,7 +151,7 @@ public class psc_value {
             Psc.C_LONG.withName("i"),
             Psc.C_DOUBLE.withName("d"),
             Psc.C_POINTER.withName("p")
-        ).withName("$anon$179:3");
+        ).withName("$anon$186:3");
 
         /**
          * The layout of this union

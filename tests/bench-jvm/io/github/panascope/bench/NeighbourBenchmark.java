@@ -5,6 +5,7 @@ import ai.djl.ndarray.NDManager;
 import java.util.concurrent.TimeUnit;
 import org.bytedeco.javacpp.FloatPointer;
 import org.bytedeco.javacpp.PointerScope;
+import org.bytedeco.pytorch.Tensor;
 import org.bytedeco.pytorch.global.torch;
 import org.openjdk.jmh.annotations.Benchmark;
 import org.openjdk.jmh.annotations.BenchmarkMode;
@@ -18,7 +19,10 @@ import org.openjdk.jmh.annotations.State;
 import org.openjdk.jmh.annotations.TearDown;
 import org.openjdk.jmh.annotations.Warmup;
 
-/** BindingBenchmark's operations in DJL and in bytedeco's PyTorch, each in a JVM of its own: two libtorchs do not go together. */
+/**
+ * BindingBenchmark's operations in DJL and in bytedeco's PyTorch, each in a JVM of its own: two libtorchs do not go
+ * together.
+ */
 @BenchmarkMode(Mode.AverageTime)
 @OutputTimeUnit(TimeUnit.NANOSECONDS)
 @Warmup(iterations = 3, time = 1)
@@ -51,7 +55,7 @@ public class NeighbourBenchmark {
     /** bytedeco's operands. */
     @State(Scope.Thread)
     public static class Bytedeco {
-        private org.bytedeco.pytorch.Tensor small, large;
+        private Tensor small, large;
         private FloatPointer memory;
 
         /** Makes them. */
@@ -98,7 +102,7 @@ public class NeighbourBenchmark {
     /** The same, freed by itself. */
     @Benchmark
     public Object bytedecoOperatorCallClosed(Bytedeco state) {
-        try (org.bytedeco.pytorch.Tensor sum = state.small.add(state.small)) {
+        try (Tensor sum = state.small.add(state.small)) {
             return sum;
         }
     }

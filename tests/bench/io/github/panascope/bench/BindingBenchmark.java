@@ -24,7 +24,8 @@ import org.openjdk.jmh.annotations.TearDown;
 import org.openjdk.jmh.annotations.Warmup;
 
 /**
- * What crossing to libtorch costs. A hook point's cost is that of a module with a thousand of them, divided by a thousand.
+ * What crossing to libtorch costs. A hook point's cost is that of a module with a thousand of them, divided by a
+ * thousand.
  */
 @State(Scope.Thread)
 @BenchmarkMode(Mode.AverageTime)
@@ -51,7 +52,8 @@ public class BindingBenchmark {
         small = Tensor.of(new float[] {1, 2, 3, 4}, Shape.of(2, 2));
         large = Tensor.zeros(DType.FLOAT32, Shape.of(1024, 1024));
         memory = arena.allocate(1024 * 1024 * 4, 64);
-        String source = "def forward(self, x: Tensor) -> Tensor:\n    for i in range(" + POINTS + "):\n        x = lens.hook_point(x, \"here\")\n    return x\n";
+        String source = "def forward(self, x: Tensor) -> Tensor:\n    for i in range(" + POINTS
+                + "):\n        x = lens.hook_point(x, \"here\")\n    return x\n";
         points = ScriptModule.create("Points", scope).define(source);
         hooks = new HookSet(List.of("here"), (activation, name) -> null);
     }

@@ -53,13 +53,21 @@ public class ModelBenchmark {
         BenchCase.writeModel(folder, LAYERS, WIDTH);
         BenchCase.writeSae(folder, WIDTH, -5); // a threshold at which few are active
         scope = TensorScope.open();
-        model = HookedTransformer.fromPretrained(folder.toString(), HookedTransformer.Options.DEFAULT, Hub.fromEnvironment());
+        model = HookedTransformer.fromPretrained(
+                folder.toString(), HookedTransformer.Options.DEFAULT, Hub.fromEnvironment());
         sae = Sae.fromPretrained(folder.toString(), Device.CPU, DType.FLOAT32, Hub.fromEnvironment());
-        tokens = Tensor.of(new Random(1).longs((long) ROWS * CONTEXT, 0, BenchCase.VOCABULARY).toArray(), Shape.of(ROWS, CONTEXT));
+        tokens = Tensor.of(
+                new Random(1)
+                        .longs((long) ROWS * CONTEXT, 0, BenchCase.VOCABULARY)
+                        .toArray(),
+                Shape.of(ROWS, CONTEXT));
         resid = model.forward(tokens).stopAtLayer(BenchCase.LAYER);
         rows = resid.reshape(-1, WIDTH).slice(0, 0, CHUNK).copy();
         features = sae.encode(rows);
-        text = new Random(2).ints(50_000, 256, 50_000).mapToObj(id -> Tokenizer.gpt2().decode(id)).collect(Collectors.joining());
+        text = new Random(2)
+                .ints(50_000, 256, 50_000)
+                .mapToObj(id -> Tokenizer.gpt2().decode(id))
+                .collect(Collectors.joining());
     }
 
     /** Removes it. */
@@ -80,13 +88,18 @@ public class ModelBenchmark {
     /** Mapped, as the file has them. */
     @Benchmark
     public void loadModel() {
-        HookedTransformer.fromPretrained(folder.toString(), new HookedTransformer.Options(WeightProcessing.NONE, Device.CPU, DType.FLOAT32), Hub.fromEnvironment()).close();
+        HookedTransformer.fromPretrained(
+                        folder.toString(),
+                        new HookedTransformer.Options(WeightProcessing.NONE, Device.CPU, DType.FLOAT32),
+                        Hub.fromEnvironment())
+                .close();
     }
 
     /** Mapped. */
     @Benchmark
     public void loadSae() {
-        Sae.fromPretrained(folder.toString(), Device.CPU, DType.FLOAT32, Hub.fromEnvironment()).close();
+        Sae.fromPretrained(folder.toString(), Device.CPU, DType.FLOAT32, Hub.fromEnvironment())
+                .close();
     }
 
     /** 8 x 128 positions through one block. */
@@ -101,7 +114,10 @@ public class ModelBenchmark {
     @Benchmark
     public Object blockExact() {
         try (var _ = TensorScope.open()) {
-            return model.exact().forward(tokens).startAtLayer(BenchCase.LAYER, resid).stopAtLayer(BenchCase.LAYER + 1);
+            return model.exact()
+                    .forward(tokens)
+                    .startAtLayer(BenchCase.LAYER, resid)
+                    .stopAtLayer(BenchCase.LAYER + 1);
         }
     }
 

@@ -25,8 +25,9 @@ import tools.jackson.databind.SerializationFeature;
 import tools.jackson.databind.json.JsonMapper;
 
 /**
- * What libtorch is asked for on the CPU: operators by name, FLOPs of its products, bytes that it allocates. Compared with what tests/resources/budgets.json recorded, so that a
- * fused operator that is lost, a copy too many or a product done twice fails here, where a clock would not notice. Where a change is meant,
+ * What libtorch is asked for on the CPU: operators by name, FLOPs of its products, bytes that it allocates. Compared
+ * with what tests/resources/budgets.json recorded, so that a fused operator that is lost, a copy too many or a product
+ * done twice fails here, where a clock would not notice. Where a change is meant,
  * {@code mvn test -Dtest=CpuBudgetTest -Dpanascope.budgets=write} records anew.
  */
 @ExtendWith(LeakCheck.class)
@@ -38,8 +39,12 @@ class CpuBudgetTest {
 
     private static TestLibrary counters;
     private static SmallCase small;
-    @TempDir private static Path weights;
-    @TempDir private Path folder;
+
+    @TempDir
+    private static Path weights;
+
+    @TempDir
+    private Path folder;
 
     /** Of one piece of work. */
     record Counts(long gemmFlops, long allocatedBytes, long operators, Map<String, Long> byName) {}
@@ -61,7 +66,11 @@ class CpuBudgetTest {
         counters.run("counters_start");
         work.run();
         counters.run("counters_stop");
-        return new Counts(counters.number("counters_flops"), counters.number("counters_bytes"), counters.number("counters_operators"), new TreeMap<>(counters.table("counters_report")));
+        return new Counts(
+                counters.number("counters_flops"),
+                counters.number("counters_bytes"),
+                counters.number("counters_operators"),
+                new TreeMap<>(counters.table("counters_report")));
     }
 
     @Test
@@ -69,17 +78,31 @@ class CpuBudgetTest {
         Map<String, Counts> found = new LinkedHashMap<>();
         found.put("cell", counted(() -> small.cell(32, RowsAtOnce.on(Device.CPU, SmallCase.CONTEXT))));
         int[] round = new int[1];
-        found.put("dashboards", counted(() -> small.dashboards(folder.resolve("plain" + round[0]++), 32, DashboardConfig.DEFAULT)));
-        found.put("ablation", counted(() -> small.dashboards(folder.resolve("ablation" + round[0]++), 8, DashboardConfig.DEFAULT.performAblationExperiments(true).groups(2, 3, 2))));
+        found.put(
+                "dashboards",
+                counted(() -> small.dashboards(folder.resolve("plain" + round[0]++), 32, DashboardConfig.DEFAULT)));
+        found.put(
+                "ablation",
+                counted(() -> small.dashboards(
+                        folder.resolve("ablation" + round[0]++),
+                        8,
+                        DashboardConfig.DEFAULT.performAblationExperiments(true).groups(2, 3, 2))));
         found.put("prompt", counted(() -> small.prompt()));
         if ("write".equals(System.getProperty("panascope.budgets"))) {
             Map<String, Object> recorded = new LinkedHashMap<>();
             recorded.put("libtorch", Torch.version());
             recorded.put("counts", found);
-            Files.writeString(RECORDED, JsonMapper.builder().enable(SerializationFeature.INDENT_OUTPUT).build().writeValueAsString(recorded) + "\n");
+            Files.writeString(
+                    RECORDED,
+                    JsonMapper.builder()
+                                    .enable(SerializationFeature.INDENT_OUTPUT)
+                                    .build()
+                                    .writeValueAsString(recorded) + "\n");
         }
         JsonNode recorded = JsonMapper.shared().readTree(Files.readString(RECORDED));
-        assumeTrue(recorded.get("libtorch").stringValue().equals(Torch.version()), "another libtorch calls other operators inside");
+        assumeTrue(
+                recorded.get("libtorch").stringValue().equals(Torch.version()),
+                "another libtorch calls other operators inside");
         found.forEach((what, counts) -> compare(what, recorded.get("counts").get(what), counts));
     }
 
@@ -87,12 +110,15 @@ class CpuBudgetTest {
         Map<String, Long> byName = new TreeMap<>();
         expected.get("byName").forEachEntry((name, count) -> byName.put(name, count.longValue()));
         Map<String, String> changed = new TreeMap<>();
-        for (String name : byName.keySet()) changed.put(name, byName.get(name) + " before, now " + found.byName.getOrDefault(name, 0L));
+        for (String name : byName.keySet())
+            changed.put(name, byName.get(name) + " before, now " + found.byName.getOrDefault(name, 0L));
         found.byName.forEach((name, count) -> changed.putIfAbsent(name, "0 before, now " + count));
         changed.keySet().removeIf(name -> byName.getOrDefault(name, 0L).equals(found.byName.getOrDefault(name, 0L)));
         assertEquals(Map.of(), changed, what + ": calls of operators");
         assertEquals(expected.get("gemmFlops").longValue(), found.gemmFlops, what + ": FLOPs of products");
         long bytes = expected.get("allocatedBytes").longValue();
-        assertTrue(Math.abs(found.allocatedBytes - bytes) <= BYTES * bytes, what + ": " + found.allocatedBytes + " bytes allocated, where " + bytes + " were");
+        assertTrue(
+                Math.abs(found.allocatedBytes - bytes) <= BYTES * bytes,
+                what + ": " + found.allocatedBytes + " bytes allocated, where " + bytes + " were");
     }
 }

@@ -8,6 +8,11 @@ import io.github.panascope.LeakCheck;
 import io.github.panascope.OnEachDevice;
 import io.github.panascope.TestDevice;
 import io.github.panascope.dashboard.DashboardConfig;
+import io.github.panascope.torch.DType;
+import io.github.panascope.torch.Device;
+import io.github.panascope.torch.Shape;
+import io.github.panascope.torch.Tensor;
+import io.github.panascope.torch.TensorScope;
 import java.nio.file.Path;
 import java.util.Map;
 import org.junit.jupiter.api.AfterAll;
@@ -17,16 +22,21 @@ import org.junit.jupiter.api.extension.ExtendWith;
 import org.junit.jupiter.api.io.TempDir;
 
 /**
- * How often a GPU is waited for, and how many kernels it is asked for, counted by the stand-in for CUDA: no clock, so no noise. A wait is a number or a copy that
- * the host reads before it goes on, a copy to the device that it waits for, or an operator whose result is as large as its data has it.
+ * How often a GPU is waited for, and how many kernels it is asked for, counted by the stand-in for CUDA: no clock, so
+ * no noise. A wait is a number or a copy that the host reads before it goes on, a copy to the device that it waits for,
+ * or an operator whose result is as large as its data has it.
  */
 @OnEachDevice
 @ExtendWith(LeakCheck.class)
 class DeviceBudgetTest {
     private static TestLibrary standin;
     private static SmallCase small;
-    @TempDir private static Path weights;
-    @TempDir private Path folder;
+
+    @TempDir
+    private static Path weights;
+
+    @TempDir
+    private Path folder;
 
     @BeforeAll
     static void load() {
@@ -72,7 +82,10 @@ class DeviceBudgetTest {
     @Test
     void ablationsWaitTwiceAFeature() {
         int[] shown = new int[1];
-        Map<String, Long> counts = counted(() -> shown[0] = small.dashboards(folder, 64, DashboardConfig.DEFAULT.performAblationExperiments(true).groups(4, 6, 3)));
+        Map<String, Long> counts = counted(() -> shown[0] = small.dashboards(
+                folder,
+                64,
+                DashboardConfig.DEFAULT.performAblationExperiments(true).groups(4, 6, 3)));
         assertTrue(shown[0] > 10 * small.features.length, shown[0] + " sequences");
         assertAtMost(4 + 2 * small.features.length, "waits", counts);
     }
@@ -85,11 +98,12 @@ class DeviceBudgetTest {
     /** The counts themselves: that a wait is seen where there is one. */
     @Test
     void theStandInCounts() {
-        try (var _ = io.github.panascope.torch.TensorScope.open()) {
-            var ones = io.github.panascope.torch.Tensor.zeros(io.github.panascope.torch.DType.FLOAT32, io.github.panascope.torch.Shape.of(4), TestDevice.DEVICE).add(1);
+        try (var _ = TensorScope.open()) {
+            var ones =
+                    Tensor.zeros(DType.FLOAT32, Shape.of(4), TestDevice.DEVICE).add(1);
             Map<String, Long> counts = counted(() -> {
                 assertEquals(4, ones.sum(0, false).item());
-                ones.to(io.github.panascope.torch.Device.CPU);
+                ones.to(Device.CPU);
             });
             assertEquals(2L, counts.get("waits"), counts.toString());
             assertEquals(1L, counts.get("aten::sum.IntList_out"), counts.toString());

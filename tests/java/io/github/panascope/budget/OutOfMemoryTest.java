@@ -23,7 +23,10 @@ import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.extension.ExtendWith;
 
-/** A GPU whose memory is used up in the midst of a run: what was there is freed, and fewer rows at once go on, to the same result. */
+/**
+ * A GPU whose memory is used up in the midst of a run: what was there is freed, and fewer rows at once go on, to the
+ * same result.
+ */
 @OnEachDevice
 @ExtendWith(LeakCheck.class)
 class OutOfMemoryTest {
@@ -47,20 +50,28 @@ class OutOfMemoryTest {
     void fewerRowsAtOnceGoOn() {
         Golden golden = Golden.standardA();
         Device device = TestDevice.DEVICE;
-        try (var _ = TensorScope.open(); HookedTransformer model = HookedTransformer.fromPretrained("gpt2-small", TestDevice.OPTIONS, golden.hub());
+        try (var _ = TensorScope.open();
+                HookedTransformer model =
+                        HookedTransformer.fromPretrained("gpt2-small", TestDevice.OPTIONS, golden.hub());
                 Sae sae = TestDevice.sae(golden.folder().resolve("sae"))) {
-            long[] ids = IntStream.range(0, ROWS * CONTEXT).mapToLong(i -> i % CONTEXT == 0 ? 50256 : i * 31L % 50257).toArray();
+            long[] ids = IntStream.range(0, ROWS * CONTEXT)
+                    .mapToLong(i -> i % CONTEXT == 0 ? 50256 : i * 31L % 50257)
+                    .toArray();
             Tensor tokens = Tensor.of(ids, Shape.of(ROWS, CONTEXT));
-            SaeEvaluation whole = SaeEvaluation.run(model, sae, tokens, ROWS, done -> { });
+            SaeEvaluation whole = SaeEvaluation.run(model, sae, tokens, ROWS, done -> {});
             device.trim();
             Device.Memory before = device.memory();
             standin.set("standin_limit", before.allocatedBytes() + (300L << 20));
-            TorchOutOfMemoryException e = assertThrows(TorchOutOfMemoryException.class, () -> SaeEvaluation.run(model, sae, tokens, ROWS, done -> { }));
+            TorchOutOfMemoryException e = assertThrows(
+                    TorchOutOfMemoryException.class, () -> SaeEvaluation.run(model, sae, tokens, ROWS, done -> {}));
             assertEquals(device, e.device());
             assertTrue(e.requestedBytes() > 300L << 20 && e.usedBytes() >= before.allocatedBytes(), e.getMessage());
-            assertTrue(e.getMessage().contains("cuda:0 is out of memory") && e.getMessage().contains("Fewer rows at once"), e.getMessage());
+            assertTrue(
+                    e.getMessage().contains("cuda:0 is out of memory")
+                            && e.getMessage().contains("Fewer rows at once"),
+                    e.getMessage());
             assertEquals(before.allocatedBytes(), device.memory().allocatedBytes(), "what the run had is free");
-            SaeEvaluation again = SaeEvaluation.run(model, sae, tokens, 4, done -> { });
+            SaeEvaluation again = SaeEvaluation.run(model, sae, tokens, 4, done -> {});
             assertEquals(whole.loss().original(), again.loss().original(), 1e-5);
             assertEquals(whole.l0().mean(), again.l0().mean(), 0.01);
         }

@@ -1,5 +1,8 @@
 package io.github.panascope.budget;
 
+import static java.lang.foreign.ValueLayout.ADDRESS;
+import static java.lang.foreign.ValueLayout.JAVA_LONG;
+
 import java.lang.foreign.Arena;
 import java.lang.foreign.FunctionDescriptor;
 import java.lang.foreign.Linker;
@@ -9,10 +12,10 @@ import java.nio.file.Path;
 import java.util.Map;
 import java.util.TreeMap;
 
-import static java.lang.foreign.ValueLayout.ADDRESS;
-import static java.lang.foreign.ValueLayout.JAVA_LONG;
-
-/** A library of native/test that counts: functions that take nothing, or one number or text, and give nothing, a number or a text. */
+/**
+ * A library of native/test that counts: functions that take nothing, or one number or text, and give nothing, a number
+ * or a text.
+ */
 final class TestLibrary {
     private final SymbolLookup library;
 
@@ -51,7 +54,9 @@ final class TestLibrary {
 
     private Object call(String function, FunctionDescriptor descriptor, Object... arguments) {
         try {
-            return Linker.nativeLinker().downcallHandle(library.find(function).orElseThrow(), descriptor).invokeWithArguments(arguments);
+            return Linker.nativeLinker()
+                    .downcallHandle(library.find(function).orElseThrow(), descriptor)
+                    .invokeWithArguments(arguments);
         } catch (Throwable t) {
             throw new IllegalStateException(function, t);
         }

@@ -33,7 +33,9 @@ import tools.jackson.databind.node.ObjectNode;
 /** {@code panascope dashboard} and {@code merge} as a user has them, on the demo. */
 @ExtendWith(LeakCheck.class)
 class DashboardCommandTest {
-    @TempDir private Path folder;
+    @TempDir
+    private Path folder;
+
     private final PrintStream out = System.out, err = System.err;
     private final ByteArrayOutputStream printed = new ByteArrayOutputStream(), complained = new ByteArrayOutputStream();
 
@@ -64,7 +66,8 @@ class DashboardCommandTest {
     }
 
     private void assertRefused(String part, String... arguments) {
-        List<String> all = new ArrayList<>(List.of("dashboard", "--out", folder.resolve("refused/page.html").toString()));
+        List<String> all = new ArrayList<>(List.of(
+                "dashboard", "--out", folder.resolve("refused/page.html").toString()));
         all.addAll(Arrays.asList(arguments));
         complained.reset();
         assertEquals(2, Main.run(all.toArray(String[]::new)), () -> String.join(" ", arguments) + " was not refused");
@@ -80,10 +83,28 @@ class DashboardCommandTest {
 
     @Test
     void everyOutputIsWrittenAndRowsAreReadOnce() throws IOException {
-        String[] all = {"--features", "0-4,9", "--rows", "24", "--out", at("page.html"), "--json", at("page.json"), "--neuronpedia", at("np"), "--table", at("features.parquet"), "--ablation", "--prompt", "When John and Mary"};
+        String[] all = {
+            "--features",
+            "0-4,9",
+            "--rows",
+            "24",
+            "--out",
+            at("page.html"),
+            "--json",
+            at("page.json"),
+            "--neuronpedia",
+            at("np"),
+            "--table",
+            at("features.parquet"),
+            "--ablation",
+            "--prompt",
+            "When John and Mary"
+        };
         dashboard(all);
-        assertTrue(output().contains("(6 features, 24 rows)") && output().contains("features are active"), this::output);
-        for (String file : List.of("page.html", "page.json", "np/batch-0.json", "features.parquet")) assertTrue(Files.size(folder.resolve(file)) > 1000, file);
+        assertTrue(
+                output().contains("(6 features, 24 rows)") && output().contains("features are active"), this::output);
+        for (String file : List.of("page.html", "page.json", "np/batch-0.json", "features.parquet"))
+            assertTrue(Files.size(folder.resolve(file)) > 1000, file);
         JsonNode batch = JsonMapper.shared().readTree(Files.readString(folder.resolve("np/batch-0.json")));
         assertEquals(6, batch.get("features").size());
         byte[] first = Files.readAllBytes(folder.resolve("page.html"));
@@ -100,24 +121,48 @@ class DashboardCommandTest {
         dashboard("--features", "0-3", "--rows", "20", "--out", at("whole.html"), "--state", at("whole"));
         dashboard("--features", "0-3", "--rows", "0-7", "--out", at("part.html"), "--state", at("first"));
         dashboard("--features", "0-3", "--rows", "8-19", "--out", at("part.html"), "--state", at("second"));
-        assertTrue(output().contains("Collected rows 8 to 19 in") && output().contains("panascope merge"), this::output);
-        assertEquals(0, Main.run("merge", at("merged"), at("first"), at("second")), () -> complained.toString(StandardCharsets.UTF_8));
+        assertTrue(
+                output().contains("Collected rows 8 to 19 in") && output().contains("panascope merge"), this::output);
+        assertEquals(
+                0,
+                Main.run("merge", at("merged"), at("first"), at("second")),
+                () -> complained.toString(StandardCharsets.UTF_8));
         dashboard("--features", "0-3", "--rows", "20", "--out", at("merged.html"), "--state", at("merged"));
         assertTrue(output().contains("20 of 20 rows are there already"), this::output);
-        assertArrayEquals(Files.readAllBytes(folder.resolve("whole.html")), Files.readAllBytes(folder.resolve("merged.html")));
+        assertArrayEquals(
+                Files.readAllBytes(folder.resolve("whole.html")), Files.readAllBytes(folder.resolve("merged.html")));
     }
 
     /** Whatever of an SAE changes, what was collected with it before is not taken for its own. */
     @Test
     void anotherSaeUnderTheSameNameIsNoticed() throws IOException {
         Path demo = Path.of("src/demo/bundle"), sae = Files.createDirectories(folder.resolve("sae"));
-        for (String file : List.of("cfg.json", "sae_weights.safetensors")) Files.copy(demo.resolve("sae").resolve(file), sae.resolve(file));
-        String[] arguments = {"--model", demo.resolve("model").toString(), "--sae", sae.toString(), "--dataset", demo.resolve("dataset.parquet").toString(), "--rows", "4", "--features", "0-2", "--out", at("page.html")};
+        for (String file : List.of("cfg.json", "sae_weights.safetensors"))
+            Files.copy(demo.resolve("sae").resolve(file), sae.resolve(file));
+        String[] arguments = {
+            "--model",
+            demo.resolve("model").toString(),
+            "--sae",
+            sae.toString(),
+            "--dataset",
+            demo.resolve("dataset.parquet").toString(),
+            "--rows",
+            "4",
+            "--features",
+            "0-2",
+            "--out",
+            at("page.html")
+        };
         dashboard(arguments);
         try (TensorScope scope = TensorScope.open()) {
             Map<String, Tensor> weights = new LinkedHashMap<>();
             Safetensors file = Safetensors.open(sae.resolve("sae_weights.safetensors"), scope);
-            for (String name : file.names()) weights.put(name, name.equals("b_enc") ? file.tensor(name).add(-100) : file.tensor(name).copy());
+            for (String name : file.names())
+                weights.put(
+                        name,
+                        name.equals("b_enc")
+                                ? file.tensor(name).add(-100)
+                                : file.tensor(name).copy());
             Safetensors.write(sae.resolve("sae_weights.safetensors"), weights);
         }
         dashboard(arguments);
@@ -128,15 +173,31 @@ class DashboardCommandTest {
     @Test
     void anotherConfigurationIsNoticed() throws IOException {
         Path demo = Path.of("src/demo/bundle"), model = Files.createDirectories(folder.resolve("model"));
-        for (String file : List.of("config.json", "model.safetensors")) Files.copy(demo.resolve("model").resolve(file), model.resolve(file));
+        for (String file : List.of("config.json", "model.safetensors"))
+            Files.copy(demo.resolve("model").resolve(file), model.resolve(file));
         String config = Files.readString(model.resolve("config.json"));
-        String[] first = {"--model", model.toString(), "--sae", demo.resolve("sae").toString(), "--dataset", demo.resolve("dataset.parquet").toString(), "--rows", "4",
-                "--features", "0-2", "--state", at("state"), "--out", at("page.html")};
+        String[] first = {
+            "--model",
+            model.toString(),
+            "--sae",
+            demo.resolve("sae").toString(),
+            "--dataset",
+            demo.resolve("dataset.parquet").toString(),
+            "--rows",
+            "4",
+            "--features",
+            "0-2",
+            "--state",
+            at("state"),
+            "--out",
+            at("page.html")
+        };
         dashboard(first);
         String[] second = first.clone();
         second[7] = "4-7";
         second[11] = at("second");
-        Map<String, String> changes = Map.of("layer_norm_epsilon", "0.002", "scale_attn_by_inverse_layer_idx", "true", "n_head", "2");
+        Map<String, String> changes =
+                Map.of("layer_norm_epsilon", "0.002", "scale_attn_by_inverse_layer_idx", "true", "n_head", "2");
         for (var change : changes.entrySet()) {
             ObjectNode other = (ObjectNode) JsonMapper.shared().readTree(config);
             other.set(change.getKey(), JsonMapper.shared().readTree(change.getValue()));
@@ -145,7 +206,9 @@ class DashboardCommandTest {
             dashboard(second);
             complained.reset();
             assertEquals(2, Main.run("merge", at("merged"), at("state"), second[11]), change.getKey());
-            assertTrue(complained.toString(StandardCharsets.UTF_8).contains("cannot be merged: model."), () -> complained.toString(StandardCharsets.UTF_8));
+            assertTrue(
+                    complained.toString(StandardCharsets.UTF_8).contains("cannot be merged: model."),
+                    () -> complained.toString(StandardCharsets.UTF_8));
             second[11] = at("second-" + change.getKey());
         }
         Files.writeString(model.resolve("config.json"), config);
@@ -157,9 +220,24 @@ class DashboardCommandTest {
     @Test
     void rowsOfTextThatIsNoLongerThereAreRefused() throws IOException {
         Path text = folder.resolve("text.txt");
-        String[] lines = IntStream.range(0, 400).mapToObj(i -> "The man number " + i + " went to town " + i * 7 + " and bought " + i * 13 + " things.").toArray(String[]::new);
+        String[] lines = IntStream.range(0, 400)
+                .mapToObj(i -> "The man number " + i + " went to town " + i * 7 + " and bought " + i * 13 + " things.")
+                .toArray(String[]::new);
         Files.writeString(text, String.join("\n", lines));
-        String[] arguments = {"--dataset", text.toString(), "--rows", "24", "--features", "0-2", "--context-size", "32", "--state", at("state"), "--out", at("page.html")};
+        String[] arguments = {
+            "--dataset",
+            text.toString(),
+            "--rows",
+            "24",
+            "--features",
+            "0-2",
+            "--context-size",
+            "32",
+            "--state",
+            at("state"),
+            "--out",
+            at("page.html")
+        };
         dashboard(arguments);
         assertTrue(output().contains("24 rows)"), this::output);
         byte[] page = Files.readAllBytes(folder.resolve("page.html"));
@@ -182,15 +260,38 @@ class DashboardCommandTest {
         try (TensorScope scope = TensorScope.open()) {
             Map<String, Tensor> weights = new LinkedHashMap<>();
             Safetensors file = Safetensors.open(demo.resolve("sae/sae_weights.safetensors"), scope);
-            for (String name : file.names()) weights.put(name, name.equals("b_enc") ? file.tensor(name).add(-1000) : file.tensor(name).copy());
+            for (String name : file.names())
+                weights.put(
+                        name,
+                        name.equals("b_enc")
+                                ? file.tensor(name).add(-1000)
+                                : file.tensor(name).copy());
             Safetensors.write(sae.resolve("sae_weights.safetensors"), weights);
         }
-        String[] arguments = {"--model", demo.resolve("model").toString(), "--sae", sae.toString(), "--dataset", demo.resolve("dataset.parquet").toString(), "--rows", "4",
-                "--prompt", "When John", "--features", "0-2", "--out", at("page.html")};
+        String[] arguments = {
+            "--model",
+            demo.resolve("model").toString(),
+            "--sae",
+            sae.toString(),
+            "--dataset",
+            demo.resolve("dataset.parquet").toString(),
+            "--rows",
+            "4",
+            "--prompt",
+            "When John",
+            "--features",
+            "0-2",
+            "--out",
+            at("page.html")
+        };
         dashboard(arguments);
-        assertTrue(output().contains("No feature of the SAE is active at the prompt.") && output().contains("(3 features, 4 rows)"), this::output);
+        assertTrue(
+                output().contains("No feature of the SAE is active at the prompt.")
+                        && output().contains("(3 features, 4 rows)"),
+                this::output);
         assertTrue(Files.size(folder.resolve("page.html")) > 1000);
-        assertRefused("no feature of the SAE is active at --prompt; --features names some", Arrays.copyOf(arguments, 10));
+        assertRefused(
+                "no feature of the SAE is active at --prompt; --features names some", Arrays.copyOf(arguments, 10));
     }
 
     @Test
@@ -203,8 +304,17 @@ class DashboardCommandTest {
 
     @Test
     void aPromptChoosesTheFeatures() throws IOException {
-        dashboard("--prompt", "When John and Mary went to the shops", "--num-top-features", "3", "--rows", "8", "--out", at("page.html"));
-        String[] words = output().replaceAll("(?s).*tokens, (\\d+) features are active.*\\((\\d+) features.*", "$1 $2").split(" ");
+        dashboard(
+                "--prompt",
+                "When John and Mary went to the shops",
+                "--num-top-features",
+                "3",
+                "--rows",
+                "8",
+                "--out",
+                at("page.html"));
+        String[] words = output().replaceAll("(?s).*tokens, (\\d+) features are active.*\\((\\d+) features.*", "$1 $2")
+                .split(" ");
         assertEquals(words[0], words[1], "the dashboards are of the features that are active");
     }
 
@@ -218,7 +328,8 @@ class DashboardCommandTest {
         assertRefused("--threads should be at least 1", "--threads", "0");
         assertRefused("--features: 1024 is outside the SAE's features 0 to 1023", "--features", "1024");
         assertRefused("--features: the range 9-3 goes down", "--features", "9-3");
-        assertRefused("--features should be numbers and ranges such as 0-9,14057, or all; 'x' is neither", "--features", "x");
+        assertRefused(
+                "--features should be numbers and ranges such as 0-9,14057, or all; 'x' is neither", "--features", "x");
         assertRefused("--buffer should be 0 or more, or -1 for whole rows, not -2", "--buffer", "-2");
         assertRefused("--buffer 2147483647 leaves no position", "--buffer", "2147483647");
         assertRefused("should be at most 10000", "--n-quantiles", "2147483647");
@@ -229,13 +340,19 @@ class DashboardCommandTest {
         assertRefused("--ignore-positions: 128 is outside 0 to 127", "--ignore-positions", "128");
         assertRefused("should be positive, not -2.0", "--ignore-high-activation-norm-multiple", "-2");
         assertRefused("--prompt should not be empty", "--prompt", "");
-        assertRefused("--prompt has 301 tokens, more than the model's context of 256", "--prompt", "word" + " word".repeat(299));
+        assertRefused(
+                "--prompt has 301 tokens, more than the model's context of 256",
+                "--prompt",
+                "word" + " word".repeat(299));
         assertRefused("--num-top-features should be at least 1", "--num-top-features", "0");
         assertRefused("Invalid value for option '--correlated-features'", "--correlated-features", "none");
         Path file = Files.writeString(folder.resolve("file"), "x");
         assertRefused("is a file, not a folder", "--state", file.toString());
         assertRefused("is a file, not a folder", "--neuronpedia", file.toString());
-        assertRefused("is a folder", "--json", Files.createDirectories(folder.resolve("d")).toString());
+        assertRefused(
+                "is a folder",
+                "--json",
+                Files.createDirectories(folder.resolve("d")).toString());
         assertRefused("is a folder", "--table", folder.resolve("d").toString());
     }
 }

@@ -18,11 +18,14 @@ import org.junit.jupiter.api.io.TempDir;
 
 /** What is served, to whom. Requests are written by hand: a client would not send bad ones. */
 class ServeCommandTest {
-    @TempDir private Path folder;
+    @TempDir
+    private Path folder;
 
     private static String ask(HttpServer server, String line, String host) throws IOException {
         try (Socket socket = new Socket("127.0.0.1", server.getAddress().getPort())) {
-            socket.getOutputStream().write((line + " HTTP/1.1\r\nHost: " + host + "\r\nConnection: close\r\n\r\n").getBytes(StandardCharsets.US_ASCII));
+            socket.getOutputStream()
+                    .write((line + " HTTP/1.1\r\nHost: " + host + "\r\nConnection: close\r\n\r\n")
+                            .getBytes(StandardCharsets.US_ASCII));
             return new String(socket.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
         }
     }
@@ -41,24 +44,41 @@ class ServeCommandTest {
         try {
             assertTrue(server.getAddress().getAddress().isLoopbackAddress());
             String host = "127.0.0.1:" + server.getAddress().getPort(), page = ask(server, "GET /", host);
-            assertTrue(page.startsWith("HTTP/1.1 200") && page.toLowerCase().contains("text/html; charset=utf-8") && page.endsWith("<p>naïve"), page);
+            assertTrue(
+                    page.startsWith("HTTP/1.1 200")
+                            && page.toLowerCase().contains("text/html; charset=utf-8")
+                            && page.endsWith("<p>naïve"),
+                    page);
             assertEquals(200, status(server, "GET /index.html", "localhost"));
             String head = ask(server, "HEAD /index.html", host);
             assertTrue(head.startsWith("HTTP/1.1 200") && !head.contains("<p>"), head);
-            for (String outside : new String[] {"/../secret.txt", "/%2e%2e/secret.txt", "/link.html", "/missing.html", "//etc/passwd", "/%00"}) assertNotEquals(200, status(server, "GET " + outside, host), outside);
+            for (String outside : new String[] {
+                "/../secret.txt", "/%2e%2e/secret.txt", "/link.html", "/missing.html", "//etc/passwd", "/%00"
+            }) assertNotEquals(200, status(server, "GET " + outside, host), outside);
             assertEquals(403, status(server, "GET /", "example.org"));
             assertEquals(403, status(server, "GET /", "127.0.0.1.example.org"));
             assertEquals(403, status(server, "GET /", "LOCALHOST.EXAMPLE.ORG"));
-            assertEquals(403, status(server, "GET http://example.org/", host), "the name asked for counts, not that of the header");
+            assertEquals(
+                    403,
+                    status(server, "GET http://example.org/", host),
+                    "the name asked for counts, not that of the header");
             assertEquals(200, status(server, "GET http://localhost/", host));
-            for (String name : new String[] {"LOCALHOST", "LocalHost:" + server.getAddress().getPort()}) assertEquals(200, status(server, "GET /", name), name);
-            for (String second : new String[] {"localhost", "example.org"}) assertEquals(400, status(server, "GET /", "localhost\r\nHost: " + second), "two hosts, the second "
-                    + second);
+            for (String name : new String[] {
+                "LOCALHOST", "LocalHost:" + server.getAddress().getPort()
+            }) assertEquals(200, status(server, "GET /", name), name);
+            for (String second : new String[] {"localhost", "example.org"})
+                assertEquals(
+                        400,
+                        status(server, "GET /", "localhost\r\nHost: " + second),
+                        "two hosts, the second " + second);
             assertTrue(head.contains("Content-length: 9") || head.contains("Content-Length: 9"), head);
             assertEquals(405, status(server, "POST /", host));
             HttpServer second = ServeCommand.start(served, server.getAddress().getPort());
             try {
-                assertNotEquals(server.getAddress().getPort(), second.getAddress().getPort(), "a port that is taken gives way to another");
+                assertNotEquals(
+                        server.getAddress().getPort(),
+                        second.getAddress().getPort(),
+                        "a port that is taken gives way to another");
             } finally {
                 second.stop(0);
             }
@@ -75,7 +95,10 @@ class ServeCommandTest {
         HttpServer server = ServeCommand.start(folder, 0);
         try {
             String moved = ask(server, "GET /a%20b/%C3%A9%3F?x=1", "localhost");
-            assertTrue(moved.startsWith("HTTP/1.1 302") && moved.toLowerCase().contains("location: /a%20b/%c3%a9%3f/?x=1\r\n"), moved);
+            assertTrue(
+                    moved.startsWith("HTTP/1.1 302")
+                            && moved.toLowerCase().contains("location: /a%20b/%c3%a9%3f/?x=1\r\n"),
+                    moved);
             assertTrue(ask(server, "GET /a%20b/%C3%A9%3F/", "localhost").endsWith("inner"));
             assertEquals(404, status(server, "GET /empty", "localhost"));
             assertEquals(404, status(server, "GET /a%20b/%C3%A9%3F/index.html/", "localhost"));
@@ -109,7 +132,9 @@ class ServeCommandTest {
                 assertTrue(reply.startsWith("HTTP/1.1 200"), reply.substring(0, Math.min(reply.length(), 100)));
                 String body = reply.substring(reply.indexOf("\r\n\r\n") + 4);
                 assertTrue(Arrays.asList(versions).contains(body), () -> "a reply of " + body.length() + " characters");
-                assertTrue(reply.toLowerCase().contains("content-length: " + body.length() + "\r\n"), () -> reply.substring(0, reply.indexOf("\r\n\r\n")));
+                assertTrue(
+                        reply.toLowerCase().contains("content-length: " + body.length() + "\r\n"),
+                        () -> reply.substring(0, reply.indexOf("\r\n\r\n")));
             }
         } finally {
             done.set(true);
@@ -127,10 +152,12 @@ class ServeCommandTest {
             assertEquals(200, status(server, "GET /page.html", "localhost"));
             assertEquals(404, status(server, "GET /other.html", "localhost"));
             assertEquals(404, status(server, "GET /", "localhost"));
-            Path link = Files.createSymbolicLink(Files.createDirectories(folder.resolve("links")).resolve("link.html"), folder.resolve("page.html"));
+            Path link = Files.createSymbolicLink(
+                    Files.createDirectories(folder.resolve("links")).resolve("link.html"), folder.resolve("page.html"));
             HttpServer second = ServeCommand.start(link, 0);
             try {
-                assertEquals(200, status(second, "GET /link.html", "localhost"), "a link that was named may lead anywhere");
+                assertEquals(
+                        200, status(second, "GET /link.html", "localhost"), "a link that was named may lead anywhere");
             } finally {
                 second.stop(0);
             }

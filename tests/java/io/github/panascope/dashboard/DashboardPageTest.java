@@ -39,7 +39,9 @@ class DashboardPageTest {
     private static final Tokenizer TOKENIZER = Tokenizer.gpt2();
     private static final String EVIL = "<img src=x onerror=alert(1)></script><script>alert(2)</script> & \"quoted\"";
 
-    @TempDir private static Path folder;
+    @TempDir
+    private static Path folder;
+
     private static HeadlessBrowser browser;
 
     @BeforeAll
@@ -57,8 +59,14 @@ class DashboardPageTest {
     private static FeatureDashboard feature(int number, String text, boolean ablation) {
         Random random = new Random(number);
         if (number % 7 == 6) {
-            return new FeatureDashboard(number, new FeatureDashboard.Statistics(1000, 0, 0, 0, 0, 0, 0, 0, Double.NaN, Double.NaN, new double[0]), new FeatureDashboard.Tables(List.of(new Entry(1, .1, .2)), List.of(), List.of()),
-                    Histogram.of(new float[0], 0, 50), null, null, List.of());
+            return new FeatureDashboard(
+                    number,
+                    new FeatureDashboard.Statistics(1000, 0, 0, 0, 0, 0, 0, 0, Double.NaN, Double.NaN, new double[0]),
+                    new FeatureDashboard.Tables(List.of(new Entry(1, .1, .2)), List.of(), List.of()),
+                    Histogram.of(new float[0], 0, 50),
+                    null,
+                    null,
+                    List.of());
         }
         int[] tokens = Arrays.copyOf(TOKENIZER.encode(text), 11);
         List<SequenceGroup> groups = new ArrayList<>();
@@ -67,18 +75,40 @@ class DashboardPageTest {
             for (int s = 0; s < (g == 0 ? 20 : 5); s++) {
                 float[] activations = new float[11];
                 for (int i = 0; i < 11; i++) activations[i] = i == 5 ? 3 - g * .25f : random.nextFloat();
-                Ablation found = ablation ? new Ablation(new float[] {0, .1f, -.2f, 0, 0, .5f, -.7f, 0, 0, 0, 0}, new float[11], fill(tokens[2]), fill(.25f), fill(tokens[3]), fill(-.125f)) : null;
+                Ablation found = ablation
+                        ? new Ablation(
+                                new float[] {0, .1f, -.2f, 0, 0, .5f, -.7f, 0, 0, 0, 0},
+                                new float[11],
+                                fill(tokens[2]),
+                                fill(.25f),
+                                fill(tokens[3]),
+                                fill(-.125f))
+                        : null;
                 sequences.add(new Sequence(s, 20, 15, tokens, activations, new float[11], found));
             }
-            groups.add(new SequenceGroup(g == 0 ? "TOP ACTIVATIONS<br>MAX = 3.000" : "INTERVAL " + g + "<br>CONTAINS 1.000%", g == 0 ? Double.NaN : g, g + 1, .01, sequences));
+            groups.add(new SequenceGroup(
+                    g == 0 ? "TOP ACTIVATIONS<br>MAX = 3.000" : "INTERVAL " + g + "<br>CONTAINS 1.000%",
+                    g == 0 ? Double.NaN : g,
+                    g + 1,
+                    .01,
+                    sequences));
         }
         float[] values = new float[500];
         for (int i = 0; i < values.length; i++) values[i] = (float) random.nextGaussian();
         int[] ids = IntStream.range(0, 10).map(i -> tokens[i]).toArray();
         float[] logits = {3, 2, 1, 1, 1, 1, 1, 1, 1, 1};
-        return new FeatureDashboard(number, new FeatureDashboard.Statistics(1000, 10, 10 + number % 50, .01, 3, .1, .5, .2, 3, 4, new double[0]),
-                new FeatureDashboard.Tables(List.of(new Entry(1, .1, .2), new Entry(2, .05, .1)), List.of(new Entry(5, .3, .4)), List.of(new Entry(number + 1, .3, .4))),
-                Histogram.of(values, values.length, 50), Histogram.of(values, values.length, 50), new FeatureDashboard.LogitsTable(ids, logits, ids, new float[] {-3, -2, -1, -1, -1, -1, -1, -1, -1, -1}), groups);
+        return new FeatureDashboard(
+                number,
+                new FeatureDashboard.Statistics(1000, 10, 10 + number % 50, .01, 3, .1, .5, .2, 3, 4, new double[0]),
+                new FeatureDashboard.Tables(
+                        List.of(new Entry(1, .1, .2), new Entry(2, .05, .1)),
+                        List.of(new Entry(5, .3, .4)),
+                        List.of(new Entry(number + 1, .3, .4))),
+                Histogram.of(values, values.length, 50),
+                Histogram.of(values, values.length, 50),
+                new FeatureDashboard.LogitsTable(
+                        ids, logits, ids, new float[] {-3, -2, -1, -1, -1, -1, -1, -1, -1, -1}),
+                groups);
     }
 
     private static int[][] fill(int id) {
@@ -92,8 +122,11 @@ class DashboardPageTest {
     private static Path page(String name, int count, String text, boolean ablation) {
         Map<String, String> facts = new LinkedHashMap<>(Map.of("Text", EVIL));
         Path file = folder.resolve(name);
-        try (DashboardPage page = new DashboardPage(new DashboardPage.Header("Features of " + EVIL, facts, "https://neuronpedia.org/gpt2-small/8-res-jb/"), TOKENIZER)) {
-            for (int number = 0; number < count; number++) page.add(feature(number, number == 3 ? "the harbour was quiet and then some more" : text, ablation));
+        try (DashboardPage page = new DashboardPage(
+                new DashboardPage.Header("Features of " + EVIL, facts, "https://neuronpedia.org/gpt2-small/8-res-jb/"),
+                TOKENIZER)) {
+            for (int number = 0; number < count; number++)
+                page.add(feature(number, number == 3 ? "the harbour was quiet and then some more" : text, ablation));
             page.write(file);
         }
         return file;
@@ -121,7 +154,9 @@ class DashboardPageTest {
     }
 
     private static List<String> listed() {
-        return browser.driver.findElements(By.cssSelector("#list a")).stream().map(link -> link.getDomAttribute("href").replace("#feature=", "")).toList();
+        return browser.driver.findElements(By.cssSelector("#list a")).stream()
+                .map(link -> link.getDomAttribute("href").replace("#feature=", ""))
+                .toList();
     }
 
     private static void type(String id, String text) {
@@ -135,10 +170,14 @@ class DashboardPageTest {
     @Test
     void everyControlWorks() throws Exception {
         open(page("controls.html", 30, "When John and Mary went to the shops", true), "#feature=3");
-        assertEquals("Feature 3", browser.driver.findElement(By.cssSelector("#feature h2")).getText());
+        assertEquals(
+                "Feature 3",
+                browser.driver.findElement(By.cssSelector("#feature h2")).getText());
         browser.screenshot("dashboard-page");
         assertEquals("30 of 30 features", element("count").getText());
-        browser.driver.findElement(By.cssSelector("button[aria-keyshortcuts=j]")).click();
+        browser.driver
+                .findElement(By.cssSelector("button[aria-keyshortcuts=j]"))
+                .click();
         waitFor("document.documentElement.dataset.shown === '4'");
         browser.driver.findElement(By.tagName("body")).sendKeys("k");
         waitFor("document.documentElement.dataset.shown === '3'");
@@ -152,9 +191,11 @@ class DashboardPageTest {
         assertEquals(List.of("12"), listed());
         type("search", "");
         element("sort").sendKeys("density, r");
-        script("document.getElementById('sort').value = 'rare'; document.getElementById('sort').dispatchEvent(new Event('input'))");
+        script("document.getElementById('sort').value = 'rare'; document.getElementById('sort').dispatchEvent(new"
+                + " Event('input'))");
         assertEquals(List.of("6", "13", "20", "27", "0"), listed().subList(0, 5));
-        script("document.getElementById('sort').value = 'density'; document.getElementById('sort').dispatchEvent(new Event('input'))");
+        script("document.getElementById('sort').value = 'density'; document.getElementById('sort').dispatchEvent(new"
+                + " Event('input'))");
         assertEquals("29", listed().getFirst());
         element("dead").click();
         assertFalse(listed().contains("6"));
@@ -164,10 +205,14 @@ class DashboardPageTest {
         element("facts").findElement(By.tagName("summary")).click();
         assertTrue(element("facts").getText().contains(EVIL));
         open(folder.resolve("controls.html"), "#feature=6");
-        assertTrue(element("feature").getText().contains("Dead: this feature does not fire"), element("feature").getText());
+        assertTrue(
+                element("feature").getText().contains("Dead: this feature does not fire"),
+                element("feature").getText());
         assertTrue(element("feature").getText().contains("it has no logits"));
         open(folder.resolve("controls.html"), "#feature=3");
-        assertEquals("https://neuronpedia.org/gpt2-small/8-res-jb/3", browser.driver.findElement(By.linkText("Neuronpedia")).getDomAttribute("href"));
+        assertEquals(
+                "https://neuronpedia.org/gpt2-small/8-res-jb/3",
+                browser.driver.findElement(By.linkText("Neuronpedia")).getDomAttribute("href"));
         browser.driver.findElement(By.linkText("4")).click(); // among the correlated features
         waitFor("document.documentElement.dataset.shown === '4'");
         assertQuiet();
@@ -176,12 +221,16 @@ class DashboardPageTest {
     @Test
     void pointingAndTheKeyboardShowWhatATokenIs() {
         open(page("tips.html", 4, "naïve 🙂🚀 done \u200b Привет ‘x’", true), "");
-        WebElement token = browser.driver.findElements(By.cssSelector(".sequence b")).getFirst();
+        WebElement token =
+                browser.driver.findElements(By.cssSelector(".sequence b")).getFirst();
         new Actions(browser.driver).moveToElement(token).perform();
         assertTrue(element("tip").isDisplayed());
         String tip = element("tip").getText();
-        for (String part : List.of("activation", "3.0000", "loss effect", "+0.5000", "row 0, position 20", "changes most")) assertTrue(tip.contains(part), tip);
-        WebElement sequence = browser.driver.findElements(By.cssSelector(".sequence")).get(3);
+        for (String part :
+                List.of("activation", "3.0000", "loss effect", "+0.5000", "row 0, position 20", "changes most"))
+            assertTrue(tip.contains(part), tip);
+        WebElement sequence =
+                browser.driver.findElements(By.cssSelector(".sequence")).get(3);
         script("document.querySelectorAll('.sequence')[3].focus()");
         assertTrue(element("tip").isDisplayed());
         assertTrue(sequence.getDomAttribute("aria-label").contains("row 3, position 20"));
@@ -190,8 +239,12 @@ class DashboardPageTest {
         // Pieces of a character show their bytes, and together the character.
         String shown = (String) script("return document.querySelector('.sequence').textContent");
         assertTrue(shown.contains("‹F0 9F"), shown);
-        script("const piece = [...document.querySelector('.sequence').children].find(part => part.textContent.startsWith('‹F0')); piece.dispatchEvent(new MouseEvent('mouseenter'))");
-        assertTrue(element("tip").getText().contains("part of") && element("tip").getText().contains("🙂"), element("tip").getText());
+        script("const piece = [...document.querySelector('.sequence').children].find(part =>"
+                + " part.textContent.startsWith('‹F0')); piece.dispatchEvent(new MouseEvent('mouseenter'))");
+        assertTrue(
+                element("tip").getText().contains("part of")
+                        && element("tip").getText().contains("🙂"),
+                element("tip").getText());
         assertQuiet();
     }
 
@@ -200,9 +253,16 @@ class DashboardPageTest {
         Golden golden = Golden.of("standard_a");
         int[] features = {0, 3, 8, 57};
         Path file = folder.resolve("prompt.html");
-        try (var _ = TensorScope.open(); HookedTransformer model = HookedTransformer.fromPretrained(golden.model().toString(), HookedTransformer.Options.DEFAULT, golden.hub());
-                Sae sae = Sae.fromPretrained(golden.folder().resolve("sae").toString(), Device.CPU, DType.FLOAT32, golden.hub()); DashboardPage page = new DashboardPage(new DashboardPage.Header("Prompt", Map.of(), null), TOKENIZER)) {
-            int[] tokens = Arrays.stream(model.toTokens("When John & <b>Mary</b> went to the shops", true).toLongs()).mapToInt(token -> (int) token).toArray();
+        try (var _ = TensorScope.open();
+                HookedTransformer model = HookedTransformer.fromPretrained(
+                        golden.model().toString(), HookedTransformer.Options.DEFAULT, golden.hub());
+                Sae sae = Sae.fromPretrained(
+                        golden.folder().resolve("sae").toString(), Device.CPU, DType.FLOAT32, golden.hub());
+                DashboardPage page = new DashboardPage(new DashboardPage.Header("Prompt", Map.of(), null), TOKENIZER)) {
+            int[] tokens = Arrays.stream(model.toTokens("When John & <b>Mary</b> went to the shops", true)
+                            .toLongs())
+                    .mapToInt(token -> (int) token)
+                    .toArray();
             PromptDashboard prompt = PromptDashboard.of(model, sae, tokens, DashboardConfig.DEFAULT);
             for (int number : features) {
                 FeatureDashboard dashboard = feature(number, "the harbour was quiet and then some more", false);
@@ -221,14 +281,29 @@ class DashboardPageTest {
         waitFor("document.documentElement.dataset.prompt === 'act_size 0'");
         List<WebElement> cards = browser.driver.findElements(By.className("card"));
         assertEquals(2, cards.size());
-        assertTrue(cards.getFirst().getText().startsWith("Feature 3 1.6") || cards.getFirst().getText().startsWith("Feature 3\n1.6"), cards.getFirst().getText());
+        assertTrue(
+                cards.getFirst().getText().startsWith("Feature 3 1.6")
+                        || cards.getFirst().getText().startsWith("Feature 3\n1.6"),
+                cards.getFirst().getText());
         assertEquals("true", buttons.getFirst().getDomAttribute("aria-pressed"));
-        assertEquals(11, cards.getFirst().findElements(By.className("sequence")).size(), "the prompt and ten of the highest");
-        new Actions(browser.driver).moveToElement(cards.getFirst().findElements(By.cssSelector(".sequence span")).getFirst()).perform();
-        assertTrue(element("tip").getText().contains("of the prompt") && element("tip").getText().contains("by the lens"), element("tip").getText());
-        script("document.getElementById('metric').value = 'act_quantile'; document.getElementById('metric').dispatchEvent(new Event('input'))");
+        assertEquals(
+                11,
+                cards.getFirst().findElements(By.className("sequence")).size(),
+                "the prompt and ten of the highest");
+        new Actions(browser.driver)
+                .moveToElement(cards.getFirst()
+                        .findElements(By.cssSelector(".sequence span"))
+                        .getFirst())
+                .perform();
+        assertTrue(
+                element("tip").getText().contains("of the prompt")
+                        && element("tip").getText().contains("by the lens"),
+                element("tip").getText());
+        script("document.getElementById('metric').value = 'act_quantile';"
+                + " document.getElementById('metric').dispatchEvent(new Event('input'))");
         waitFor("document.documentElement.dataset.prompt === 'act_quantile 0'");
-        script("document.getElementById('metric').value = 'loss_effect'; document.getElementById('metric').dispatchEvent(new Event('input'))");
+        script("document.getElementById('metric').value = 'loss_effect';"
+                + " document.getElementById('metric').dispatchEvent(new Event('input'))");
         waitFor("document.documentElement.dataset.prompt === 'loss_effect 0'");
         assertEquals("Nothing predicts the first token.", element("cards").getText());
         buttons.get(1).click();
@@ -248,7 +323,8 @@ class DashboardPageTest {
         open(page("evil.html", 3, EVIL, false), "");
         assertEquals(0L, script("return document.images.length"));
         assertEquals(3L, script("return [...document.scripts].length"), "the data, the plots and the page's own");
-        assertTrue(((String) script("return document.querySelector('.sequence').textContent")).startsWith("<img src=x onerror=alert("));
+        assertTrue(((String) script("return document.querySelector('.sequence').textContent"))
+                .startsWith("<img src=x onerror=alert("));
         assertEquals("Features of " + EVIL, script("return document.title"));
         assertQuiet();
     }
@@ -258,11 +334,14 @@ class DashboardPageTest {
         Path file = page("thousand.html", 1000, "When John and Mary went to the shops", true);
         open(file, "");
         double shown = ((Number) script("return performance.getEntriesByName('shown')[0].startTime")).doubleValue();
-        assertTrue(shown < 2000, "the first feature was shown after " + shown + " ms; the file has " + Files.size(file) + " bytes");
+        assertTrue(
+                shown < 2000,
+                "the first feature was shown after " + shown + " ms; the file has " + Files.size(file) + " bytes");
         assertEquals(300, listed().size());
         element("more").click();
         assertEquals(600, listed().size());
-        System.out.println("1,000 features: " + Files.size(file) + " bytes, first shown after " + Math.round(shown) + " ms");
+        System.out.println(
+                "1,000 features: " + Files.size(file) + " bytes, first shown after " + Math.round(shown) + " ms");
         assertQuiet();
     }
 

@@ -24,7 +24,8 @@ import org.junit.jupiter.api.io.TempDir;
 class FeatureTableTest {
     private static final Tokenizer TOKENIZER = Tokenizer.gpt2();
 
-    @TempDir private Path folder;
+    @TempDir
+    private Path folder;
 
     private static Sequence sequence(String token, float activation) {
         int id = TOKENIZER.encode(token)[0];
@@ -34,38 +35,86 @@ class FeatureTableTest {
     @Test
     void aRowHasWhatADashboardSays() throws Exception {
         Histogram none = Histogram.of(new float[0], 0, 50);
-        Tables tables = new Tables(List.of(new Entry(11, .5, .25), new Entry(3, .125, .0625)), List.of(new Entry(7, .75, .5)), List.of());
-        List<SequenceGroup> groups = List.of(new SequenceGroup("TOP", Double.NaN, 4, Double.NaN, List.of(sequence(" cat", 4), sequence("\ud83d\ude00", 3.5f), sequence(" cat", 3), sequence(" dog", 2))),
+        Tables tables = new Tables(
+                List.of(new Entry(11, .5, .25), new Entry(3, .125, .0625)), List.of(new Entry(7, .75, .5)), List.of());
+        List<SequenceGroup> groups = List.of(
+                new SequenceGroup(
+                        "TOP",
+                        Double.NaN,
+                        4,
+                        Double.NaN,
+                        List.of(
+                                sequence(" cat", 4),
+                                sequence("\ud83d\ude00", 3.5f),
+                                sequence(" cat", 3),
+                                sequence(" dog", 2))),
                 new SequenceGroup("INTERVAL", 1, 2, .1, List.of(sequence(" cow", 1.5f))));
         int[] tokens = {TOKENIZER.encode(" up")[0], TOKENIZER.endOfText()};
-        FeatureDashboard alive = new FeatureDashboard(5, new Statistics(1000, 10, 40, .039, 4, .1, 2.5, .2, 3, 4, new double[] {1}), tables, none, none, new LogitsTable(tokens, new float[] {2, 1}, new int[] {0}, new float[] {-3}), groups);
-        FeatureDashboard dead = new FeatureDashboard(24575, new Statistics(1000, 10, 0, 0, 0, 0, 0, 0, Double.NaN, Double.NaN, new double[0]), new Tables(tables.neuronAlignment(), List.of(), List.of()), none, null, null, List.of());
+        FeatureDashboard alive = new FeatureDashboard(
+                5,
+                new Statistics(1000, 10, 40, .039, 4, .1, 2.5, .2, 3, 4, new double[] {1}),
+                tables,
+                none,
+                none,
+                new LogitsTable(tokens, new float[] {2, 1}, new int[] {0}, new float[] {-3}),
+                groups);
+        FeatureDashboard dead = new FeatureDashboard(
+                24575,
+                new Statistics(1000, 10, 0, 0, 0, 0, 0, 0, Double.NaN, Double.NaN, new double[0]),
+                new Tables(tables.neuronAlignment(), List.of(), List.of()),
+                none,
+                null,
+                null,
+                List.of());
         Path file = folder.resolve("features.parquet");
         FeatureTable.write(file, TOKENIZER, Map.of("Model", "gpt2-small"), List.of(alive, dead)::forEach);
-        try (InputFile input = InputFile.of(file); ParquetFileReader reader = ParquetFileReader.open(input); RowReader rows = reader.rowReader()) {
+        try (InputFile input = InputFile.of(file);
+                ParquetFileReader reader = ParquetFileReader.open(input);
+                RowReader rows = reader.rowReader()) {
             assertEquals(Map.of("Model", "gpt2-small"), reader.getFileMetaData().keyValueMetadata());
             rows.next();
             assertEquals(5, rows.getInt("feature"));
             assertEquals(.04, rows.getDouble("density"));
-            assertEquals(List.of(40L, 1000L, 10L), List.of(rows.getLong("active"), rows.getLong("positions"), rows.getLong("excluded")));
+            assertEquals(
+                    List.of(40L, 1000L, 10L),
+                    List.of(rows.getLong("active"), rows.getLong("positions"), rows.getLong("excluded")));
             assertEquals(4f, rows.getFloat("max"));
-            assertEquals(List.of(.039, .1, 2.5, .2, 3.0, 4.0), List.of("frac_nonzero", "mean", "mean_active", "std", "skew", "kurtosis").stream().map(rows::getDouble).toList());
-            assertEquals(List.of(" cat", "\ufffd", " dog"), rows.getList("top_tokens").strings());
+            assertEquals(
+                    List.of(.039, .1, 2.5, .2, 3.0, 4.0),
+                    List.of("frac_nonzero", "mean", "mean_active", "std", "skew", "kurtosis").stream()
+                            .map(rows::getDouble)
+                            .toList());
+            assertEquals(
+                    List.of(" cat", "\ufffd", " dog"),
+                    rows.getList("top_tokens").strings());
             assertEquals(List.of(4f, 3.5f, 2f), rows.getList("top_activations").floats());
-            assertEquals(List.of(" up", "<|endoftext|>"), rows.getList("promoted_tokens").strings());
+            assertEquals(
+                    List.of(" up", "<|endoftext|>"),
+                    rows.getList("promoted_tokens").strings());
             assertEquals(List.of(2f, 1f), rows.getList("promoted_logits").floats());
             assertEquals(List.of("!"), rows.getList("suppressed_tokens").strings());
             assertEquals(List.of(-3f), rows.getList("suppressed_logits").floats());
             assertEquals(List.of(11, 3), rows.getList("neuron_alignment").values());
-            assertEquals(List.of(.5f, .125f), rows.getList("neuron_alignment_values").floats());
+            assertEquals(
+                    List.of(.5f, .125f), rows.getList("neuron_alignment_values").floats());
             assertEquals(List.of(7), rows.getList("correlated_neurons").values());
-            assertEquals(List.of(.75f), rows.getList("correlated_neurons_pearson").floats());
-            assertTrue(rows.getList("correlated_features").isEmpty() && rows.getList("correlated_features_pearson").isEmpty());
+            assertEquals(
+                    List.of(.75f), rows.getList("correlated_neurons_pearson").floats());
+            assertTrue(rows.getList("correlated_features").isEmpty()
+                    && rows.getList("correlated_features_pearson").isEmpty());
             rows.next();
             assertEquals(24575, rows.getInt("feature"));
             assertEquals(0, rows.getDouble("density"));
-            for (String name : List.of("mean_active", "skew", "kurtosis", "promoted_tokens", "promoted_logits", "suppressed_tokens", "suppressed_logits")) assertTrue(rows.isNull(name), name);
-            for (String name : List.of("top_tokens", "top_activations", "correlated_neurons")) assertTrue(rows.getList(name).isEmpty(), name);
+            for (String name : List.of(
+                    "mean_active",
+                    "skew",
+                    "kurtosis",
+                    "promoted_tokens",
+                    "promoted_logits",
+                    "suppressed_tokens",
+                    "suppressed_logits")) assertTrue(rows.isNull(name), name);
+            for (String name : List.of("top_tokens", "top_activations", "correlated_neurons"))
+                assertTrue(rows.getList(name).isEmpty(), name);
             assertEquals(2, rows.getList("neuron_alignment").size());
             assertFalse(rows.hasNext());
         }

@@ -3,10 +3,10 @@ package io.github.panascope.dashboard;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import io.github.panascope.OnEachDevice;
-import io.github.panascope.TestDevice;
 import io.github.panascope.Golden;
 import io.github.panascope.LeakCheck;
+import io.github.panascope.OnEachDevice;
+import io.github.panascope.TestDevice;
 import io.github.panascope.hub.Dataset;
 import io.github.panascope.lens.HookedTransformer;
 import io.github.panascope.lens.TokenDataset;
@@ -34,44 +34,86 @@ import tools.jackson.databind.json.JsonMapper;
 class NeuronpediaJsonTest {
     /** Both are rounded to 3 decimals, so that the last of them may differ. */
     private static final double ROUNDED = 1.001e-3;
+
     private static final int END_OF_TEXT = 50256;
 
-    @TempDir private Path folder;
+    @TempDir
+    private Path folder;
 
     @ParameterizedTest
     @ValueSource(strings = {"standard_a", "jumprelu_c"})
     void equalsTheRunners(String name) throws Exception {
         Golden golden = Golden.of(name);
-        JsonNode expected = JsonMapper.shared().readTree(Files.readString(golden.folder().resolve("neuronpedia.json"))), first = expected.get("features").get(0);
-        int[] features = expected.get("features").valueStream().mapToInt(feature -> feature.get("feature_index").intValue()).toArray();
-        int rows = first.get("n_prompts_total").intValue(), context = first.get("n_tokens_in_prompt").intValue();
+        JsonNode
+                expected =
+                        JsonMapper.shared()
+                                .readTree(Files.readString(golden.folder().resolve("neuronpedia.json"))),
+                first = expected.get("features").get(0);
+        int[] features = expected.get("features")
+                .valueStream()
+                .mapToInt(feature -> feature.get("feature_index").intValue())
+                .toArray();
+        int rows = first.get("n_prompts_total").intValue(),
+                context = first.get("n_tokens_in_prompt").intValue();
         Path file = folder.resolve("batch-0.json");
-        try (var _ = TensorScope.open(); HookedTransformer model = HookedTransformer.fromPretrained(golden.model().toString(), TestDevice.OPTIONS, golden.hub());
-                Sae loaded = Sae.fromPretrained(golden.folder().resolve("sae").toString(), TestDevice.DEVICE, DType.FLOAT32, golden.hub()); Sae sae = loaded.foldWDecNorm()) {
-            TokenDataset tokens = TokenDataset.tokenizeAndConcatenate(Dataset.of(golden.dataset().toString(), golden.hub())::forEach, model.tokenizer(), Tokenization.WHITESPACE_CHUNKS, context);
-            try (FeatureStore store = FeatureStore.open(folder.resolve("features"), FeatureCollector.identity(model, sae, name, context), features, sae.config().dIn())) {
-                FeatureCollector.collect(model, sae, store, row -> tokens.row((int) row), 0, rows, context, 64, 2, done -> { });
-                DashboardConfig config = DashboardConfig.DEFAULT.correlatedFeatures(DashboardConfig.Among.CHOSEN).buffer(-1).groups(5, 20, 5).ignoring(Set.of(END_OF_TEXT), Set.of(), Double.POSITIVE_INFINITY);
+        try (var _ = TensorScope.open();
+                HookedTransformer model =
+                        HookedTransformer.fromPretrained(golden.model().toString(), TestDevice.OPTIONS, golden.hub());
+                Sae loaded = Sae.fromPretrained(
+                        golden.folder().resolve("sae").toString(), TestDevice.DEVICE, DType.FLOAT32, golden.hub());
+                Sae sae = loaded.foldWDecNorm()) {
+            TokenDataset tokens = TokenDataset.tokenizeAndConcatenate(
+                    Dataset.of(golden.dataset().toString(), golden.hub())::forEach,
+                    model.tokenizer(),
+                    Tokenization.WHITESPACE_CHUNKS,
+                    context);
+            try (FeatureStore store = FeatureStore.open(
+                    folder.resolve("features"),
+                    FeatureCollector.identity(model, sae, name, context),
+                    features,
+                    sae.config().dIn())) {
+                FeatureCollector.collect(
+                        model, sae, store, row -> tokens.row((int) row), 0, rows, context, 64, 2, done -> {});
+                DashboardConfig config = DashboardConfig.DEFAULT
+                        .correlatedFeatures(DashboardConfig.Among.CHOSEN)
+                        .buffer(-1)
+                        .groups(5, 20, 5)
+                        .ignoring(Set.of(END_OF_TEXT), Set.of(), Double.POSITIVE_INFINITY);
                 List<FeatureDashboard> found = new ArrayList<>();
                 Dashboards.of(model, sae, store, config).forEach(features, 2, found::add);
-                NeuronpediaJson.write(file, sae.config(), model.tokenizer(), rows, context, first.get("dataset").stringValue(), found);
+                NeuronpediaJson.write(
+                        file,
+                        sae.config(),
+                        model.tokenizer(),
+                        rows,
+                        context,
+                        first.get("dataset").stringValue(),
+                        found);
             }
         }
         JsonNode ours = JsonMapper.shared().readTree(Files.readString(file));
         assertEquals(List.copyOf(expected.propertyNames()), List.copyOf(ours.propertyNames()));
-        for (String field : List.of("model_id", "layer", "sae_set", "sae_id_suffix")) assertEquals(expected.get(field), ours.get(field), field);
+        for (String field : List.of("model_id", "layer", "sae_set", "sae_id_suffix"))
+            assertEquals(expected.get(field), ours.get(field), field);
         assertEquals(features.length, ours.get("features").size());
-        for (int i = 0; i < features.length; i++) feature(expected.get("features").get(i), ours.get("features").get(i), name + " feature " + features[i]);
+        for (int i = 0; i < features.length; i++)
+            feature(expected.get("features").get(i), ours.get("features").get(i), name + " feature " + features[i]);
     }
 
     private static void feature(JsonNode expected, JsonNode ours, String what) {
         assertEquals(List.copyOf(expected.propertyNames()), List.copyOf(ours.propertyNames()), what);
         for (String field : expected.propertyNames()) {
             if (field.equals("activations")) continue;
-            if (field.startsWith("correlated") && ours.get(field).isEmpty()) assertEquals(0, expected.get("frac_nonzero").doubleValue(), what + ": one that never fires correlates with nothing"); // theirs lists something all the same
+            if (field.startsWith("correlated") && ours.get(field).isEmpty())
+                assertEquals(
+                        0,
+                        expected.get("frac_nonzero").doubleValue(),
+                        what + ": one that never fires correlates with nothing"); // theirs lists something all the same
             else if (field.startsWith("correlated_features")) correlated(expected, ours, field, what);
-            else if (field.equals("frac_nonzero")) assertEquals(expected.get(field).doubleValue(), ours.get(field).doubleValue(), 1.001e-5, what);
-            else if (field.equals("freq_hist_data_bar_heights") || field.equals("logits_hist_data_bar_heights")) heights(expected.get(field), ours.get(field), what + " " + field);
+            else if (field.equals("frac_nonzero"))
+                assertEquals(expected.get(field).doubleValue(), ours.get(field).doubleValue(), 1.001e-5, what);
+            else if (field.equals("freq_hist_data_bar_heights") || field.equals("logits_hist_data_bar_heights"))
+                heights(expected.get(field), ours.get(field), what + " " + field);
             else same(expected.get(field), ours.get(field), what + " " + field);
         }
         activations(expected.get("activations"), ours.get("activations"), what);
@@ -81,7 +123,8 @@ class NeuronpediaJsonTest {
     private static void heights(JsonNode expected, JsonNode ours, String what) {
         assertEquals(expected.size(), ours.size(), what);
         int moved = 0;
-        for (int i = 0; i < expected.size(); i++) moved += Math.abs(expected.get(i).intValue() - ours.get(i).intValue());
+        for (int i = 0; i < expected.size(); i++)
+            moved += Math.abs(expected.get(i).intValue() - ours.get(i).intValue());
         assertTrue(moved <= 4, what + ": " + moved);
     }
 
@@ -100,8 +143,12 @@ class NeuronpediaJsonTest {
         else if (expected.isArray()) {
             assertEquals(expected.size(), ours.size(), what);
             for (int i = 0; i < expected.size(); i++) same(expected.get(i), ours.get(i), what + " " + i);
-        } else if (!expected.equals(ours) && ours.isString() && ours.stringValue().contains("\uFFFD")) assertTrue(expected.stringValue().chars().anyMatch(c -> c > 127), what); // a piece of a character
-        else if (!expected.equals(ours) && ours.isString()) assertEquals(expected.stringValue(), vocabularyLetters(ours.stringValue()), what);
+        } else if (!expected.equals(ours)
+                && ours.isString()
+                && ours.stringValue().contains("\uFFFD"))
+            assertTrue(expected.stringValue().chars().anyMatch(c -> c > 127), what); // a piece of a character
+        else if (!expected.equals(ours) && ours.isString())
+            assertEquals(expected.stringValue(), vocabularyLetters(ours.stringValue()), what);
         else assertEquals(expected, ours, what);
     }
 
@@ -110,16 +157,26 @@ class NeuronpediaJsonTest {
         StringBuilder letters = new StringBuilder();
         for (byte signed : text.getBytes(StandardCharsets.UTF_8)) {
             int value = signed & 0xFF;
-            letters.append((char) (value < 32 && value != '\n' ? 256 + value : value < 127 || value > 160 && value != 173 ? value : value == 173 ? 256 + 67 : 256 + 33 + value - 127));
+            letters.append((char)
+                    (value < 32 && value != '\n'
+                            ? 256 + value
+                            : value < 127 || value > 160 && value != 173
+                                    ? value
+                                    : value == 173 ? 256 + 67 : 256 + 33 + value - 127));
         }
         return letters.toString();
     }
 
     private static String bin(JsonNode activation) {
-        return activation.get("bin_min").doubleValue() + " " + activation.get("bin_max").doubleValue() + " " + activation.get("bin_contains").doubleValue();
+        return activation.get("bin_min").doubleValue() + " "
+                + activation.get("bin_max").doubleValue() + " "
+                + activation.get("bin_contains").doubleValue();
     }
 
-    /** The highest ones one by one; of the intervals, whose members they draw at random, the intervals and how many they show. */
+    /**
+     * The highest ones one by one; of the intervals, whose members they draw at random, the intervals and how many they
+     * show.
+     */
     private static void activations(JsonNode expected, JsonNode ours, String what) {
         List<JsonNode> theirTop = top(expected), ourTop = top(ours);
         Set<String> values = new HashSet<>();
@@ -129,26 +186,49 @@ class NeuronpediaJsonTest {
             assertEquals(List.copyOf(there.propertyNames()), List.copyOf(here.propertyNames()), what);
             double value = at(there), next = i + 1 < theirTop.size() ? at(theirTop.get(i + 1)) : value;
             assertEquals(value, at(here), ROUNDED, what + " top " + i);
-            if (!values.add(Double.toString(value)) || next == value) continue; // the same words again: which comes first is for the last bit to say
-            for (String field : there.propertyNames()) same(there.get(field), here.get(field), what + " top " + i + " " + field);
+            if (!values.add(Double.toString(value)) || next == value)
+                continue; // the same words again: which comes first is for the last bit to say
+            for (String field : there.propertyNames())
+                same(there.get(field), here.get(field), what + " top " + i + " " + field);
             compared++;
         }
-        assertTrue(ourTop.isEmpty() || compared > ourTop.size() / 4, what + ": " + compared + " of " + ourTop.size() + " are compared");
-        for (JsonNode there : ours.isEmpty() ? expected.valueStream().toList() : theirTop.subList(ourTop.size(), theirTop.size())) assertEquals(0, at(there), what + ": where they show zeros, we show nothing");
+        assertTrue(
+                ourTop.isEmpty() || compared > ourTop.size() / 4,
+                what + ": " + compared + " of " + ourTop.size() + " are compared");
+        for (JsonNode there :
+                ours.isEmpty() ? expected.valueStream().toList() : theirTop.subList(ourTop.size(), theirTop.size()))
+            assertEquals(0, at(there), what + ": where they show zeros, we show nothing");
         if (ours.isEmpty()) return;
-        List<String> theirBins = expected.valueStream().skip(theirTop.size()).map(NeuronpediaJsonTest::bin).toList(), ourBins = ours.valueStream().skip(ourTop.size()).map(NeuronpediaJsonTest::bin).toList();
+        List<String>
+                theirBins =
+                        expected.valueStream()
+                                .skip(theirTop.size())
+                                .map(NeuronpediaJsonTest::bin)
+                                .toList(),
+                ourBins =
+                        ours.valueStream()
+                                .skip(ourTop.size())
+                                .map(NeuronpediaJsonTest::bin)
+                                .toList();
         assertEquals(theirBins.size(), ourBins.size(), what);
         for (int i = 0; i < theirBins.size(); i++) {
             String[] there = theirBins.get(i).split(" "), here = ourBins.get(i).split(" ");
-            for (int k = 0; k < there.length; k++) assertEquals(Double.parseDouble(there[k]), Double.parseDouble(here[k]), ROUNDED, what + " bin " + i);
+            for (int k = 0; k < there.length; k++)
+                assertEquals(Double.parseDouble(there[k]), Double.parseDouble(here[k]), ROUNDED, what + " bin " + i);
         }
     }
 
     private static List<JsonNode> top(JsonNode activations) {
-        return activations.valueStream().filter(activation -> activation.get("bin_contains").doubleValue() == -1).toList();
+        return activations
+                .valueStream()
+                .filter(activation -> activation.get("bin_contains").doubleValue() == -1)
+                .toList();
     }
 
     private static double at(JsonNode activation) {
-        return activation.get("values").path(activation.get("qualifying_token_index").intValue()).doubleValue(0); // they may point behind the last
+        return activation
+                .get("values")
+                .path(activation.get("qualifying_token_index").intValue())
+                .doubleValue(0); // they may point behind the last
     }
 }

@@ -5,10 +5,10 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import io.github.panascope.OnEachDevice;
-import io.github.panascope.TestDevice;
 import io.github.panascope.Golden;
 import io.github.panascope.LeakCheck;
+import io.github.panascope.OnEachDevice;
+import io.github.panascope.TestDevice;
 import io.github.panascope.dashboard.FeatureDashboard.Entry;
 import io.github.panascope.dashboard.FeatureDashboard.Sequence;
 import io.github.panascope.dashboard.PromptDashboard.Metric;
@@ -38,30 +38,68 @@ import tools.jackson.databind.json.JsonMapper;
 @ExtendWith(LeakCheck.class)
 @OnEachDevice
 class PromptDashboardTest {
-    @TempDir private Path folder;
+    @TempDir
+    private Path folder;
 
     @ParameterizedTest
     @ValueSource(strings = {"standard_a", "gated_b"})
     void equalsSaeDashboard(String name) throws Exception {
         Golden golden = Golden.of(name);
-        JsonNode expected = JsonMapper.shared().readTree(Files.readString(golden.folder().resolve("prompt.json"))), summary = golden.expected().get("dashboard");
-        int[] features = summary.get("features").valueStream().mapToInt(JsonNode::intValue).sorted().toArray();
-        int[] tokens = expected.get("tokens").valueStream().mapToInt(JsonNode::intValue).toArray();
-        int rows = summary.get("rows").intValue(), context = golden.expected().get("args").get("context_size").intValue();
-        try (var _ = TensorScope.open(); HookedTransformer model = HookedTransformer.fromPretrained(golden.model().toString(), TestDevice.OPTIONS, golden.hub());
-                Sae loaded = Sae.fromPretrained(golden.folder().resolve("sae").toString(), TestDevice.DEVICE, DType.FLOAT32, golden.hub()); Sae sae = loaded.foldWDecNorm()) {
-            TokenDataset dataset = TokenDataset.tokenizeAndConcatenate(Dataset.of(golden.dataset().toString(), golden.hub())::forEach, model.tokenizer(), Tokenization.WHITESPACE_CHUNKS, context);
+        JsonNode
+                expected =
+                        JsonMapper.shared()
+                                .readTree(Files.readString(golden.folder().resolve("prompt.json"))),
+                summary = golden.expected().get("dashboard");
+        int[] features = summary.get("features")
+                .valueStream()
+                .mapToInt(JsonNode::intValue)
+                .sorted()
+                .toArray();
+        int[] tokens = expected.get("tokens")
+                .valueStream()
+                .mapToInt(JsonNode::intValue)
+                .toArray();
+        int rows = summary.get("rows").intValue(),
+                context = golden.expected().get("args").get("context_size").intValue();
+        try (var _ = TensorScope.open();
+                HookedTransformer model =
+                        HookedTransformer.fromPretrained(golden.model().toString(), TestDevice.OPTIONS, golden.hub());
+                Sae loaded = Sae.fromPretrained(
+                        golden.folder().resolve("sae").toString(), TestDevice.DEVICE, DType.FLOAT32, golden.hub());
+                Sae sae = loaded.foldWDecNorm()) {
+            TokenDataset dataset = TokenDataset.tokenizeAndConcatenate(
+                    Dataset.of(golden.dataset().toString(), golden.hub())::forEach,
+                    model.tokenizer(),
+                    Tokenization.WHITESPACE_CHUNKS,
+                    context);
             PromptDashboard prompt = PromptDashboard.of(model, sae, tokens, DashboardConfig.DEFAULT);
-            assertEquals(List.of(), prompt.top(Metric.ACT_SIZE, 3, 10), "nothing is known of features before their dashboards are");
-            try (FeatureStore store = FeatureStore.open(folder, FeatureCollector.identity(model, sae, name, context), features, sae.config().dIn())) {
-                FeatureCollector.collect(model, sae, store, row -> dataset.row((int) row), 0, rows, context, 50, 2, done -> { });
+            assertEquals(
+                    List.of(),
+                    prompt.top(Metric.ACT_SIZE, 3, 10),
+                    "nothing is known of features before their dashboards are");
+            try (FeatureStore store = FeatureStore.open(
+                    folder,
+                    FeatureCollector.identity(model, sae, name, context),
+                    features,
+                    sae.config().dIn())) {
+                FeatureCollector.collect(
+                        model, sae, store, row -> dataset.row((int) row), 0, rows, context, 50, 2, done -> {});
                 Dashboards.of(model, sae, store, DashboardConfig.DEFAULT).forEach(features, 2, prompt::add);
             }
-            List<String> text = model.toStrTokens(model.toTokens(expected.get("prompt").stringValue(), true));
+            List<String> text =
+                    model.toStrTokens(model.toTokens(expected.get("prompt").stringValue(), true));
             int compared = 0;
-            for (Metric metric : Metric.values()) for (int position = 0; position < tokens.length; position++) compared += scores(expected.get("scores").path(metric.title() + "|'" + text.get(position) + "' (" + position + ")"), prompt.top(metric, position, 10), metric, name + " " + metric + " " + position);
+            for (Metric metric : Metric.values())
+                for (int position = 0; position < tokens.length; position++)
+                    compared += scores(
+                            expected.get("scores")
+                                    .path(metric.title() + "|'" + text.get(position) + "' (" + position + ")"),
+                            prompt.top(metric, position, 10),
+                            metric,
+                            name + " " + metric + " " + position);
             assertEquals(expected.get("scores").size(), compared);
-            for (int feature : features) sequence(expected.get("sequences").get(Integer.toString(feature)), prompt, feature);
+            for (int feature : features)
+                sequence(expected.get("sequences").get(Integer.toString(feature)), prompt, feature);
             ablations(model, sae, prompt, tokens);
             exclusions(model, sae, tokens);
         }
@@ -78,12 +116,20 @@ class PromptDashboardTest {
             theirs.add(expected.get(0).get(i).intValue());
             ours.add(found.get(i).index());
             String text = expected.get(1).get(i).stringValue();
-            // <|endoftext|> has the same activation in every row: whether it is above or below its equals is for theirs' last bit to say.
+            // <|endoftext|> has the same activation in every row: whether it is above or below its equals is for
+            // theirs' last bit to say.
             if (metric == Metric.ACT_QUANTILE && what.endsWith(" 0")) continue;
             if (metric == Metric.ACT_QUANTILE) {
                 // Written to the digit of its levels; one level apart at most, where a value is at one.
-                double step = Math.pow(10, -text.substring(text.indexOf('.') + 1, text.length() - 1).length());
-                assertEquals(Double.parseDouble(text.replace("%", "")), 100 * found.get(i).value(), 1.01 * step, what);
+                double step = Math.pow(
+                        10,
+                        -text.substring(text.indexOf('.') + 1, text.length() - 1)
+                                .length());
+                assertEquals(
+                        Double.parseDouble(text.replace("%", "")),
+                        100 * found.get(i).value(),
+                        1.01 * step,
+                        what);
             } else assertEquals(Double.parseDouble(text), found.get(i).value(), 6e-4, what);
         }
         assertEquals(theirs, ours, what);
@@ -92,25 +138,48 @@ class PromptDashboardTest {
 
     private static void sequence(JsonNode expected, PromptDashboard prompt, int feature) {
         if (Arrays.stream(prompt.features()).noneMatch(active -> active == feature)) {
-            assertTrue(expected.get("feat_acts").valueStream().allMatch(value -> value.doubleValue() == 0), "feature " + feature);
+            assertTrue(
+                    expected.get("feat_acts").valueStream().allMatch(value -> value.doubleValue() == 0),
+                    "feature " + feature);
             assertThrows(IllegalArgumentException.class, () -> prompt.sequence(feature));
             return;
         }
         Sequence sequence = prompt.sequence(feature);
         for (int i = 0; i < sequence.tokenIds().length; i++) {
-            assertEquals(expected.get("feat_acts").get(i).doubleValue(), sequence.activations()[i], 1e-4, "feature " + feature);
-            assertEquals(expected.get("token_logits").get(i).doubleValue(), sequence.tokenLogits()[i], 1e-4, "feature " + feature);
-            assertEquals(expected.get("loss_contribution").get(i).doubleValue(), sequence.ablation().lensLossEffect()[i], 1e-4, "feature " + feature);
+            assertEquals(
+                    expected.get("feat_acts").get(i).doubleValue(),
+                    sequence.activations()[i],
+                    1e-4,
+                    "feature " + feature);
+            assertEquals(
+                    expected.get("token_logits").get(i).doubleValue(),
+                    sequence.tokenLogits()[i],
+                    1e-4,
+                    "feature " + feature);
+            assertEquals(
+                    expected.get("loss_contribution").get(i).doubleValue(),
+                    sequence.ablation().lensLossEffect()[i],
+                    1e-4,
+                    "feature " + feature);
         }
     }
 
     @Test
     void anSaeThatPutsAScaleBackHasNoLens() {
         Golden golden = Golden.of("topk_d"); // layer_norm
-        try (var _ = TensorScope.open(); HookedTransformer model = HookedTransformer.fromPretrained(golden.model().toString(), TestDevice.OPTIONS, golden.hub());
-                Sae sae = Sae.fromPretrained(golden.folder().resolve("sae").toString(), TestDevice.DEVICE, DType.FLOAT32, golden.hub())) {
-            int[] tokens = Arrays.stream(model.toTokens("When John and Mary went to the shops", true).toLongs()).mapToInt(token -> (int) token).toArray();
-            Sequence plain = first(PromptDashboard.of(model, sae, tokens, DashboardConfig.DEFAULT)), exact = first(PromptDashboard.of(model, sae, tokens, DashboardConfig.DEFAULT.performAblationExperiments(true)));
+        try (var _ = TensorScope.open();
+                HookedTransformer model =
+                        HookedTransformer.fromPretrained(golden.model().toString(), TestDevice.OPTIONS, golden.hub());
+                Sae sae = Sae.fromPretrained(
+                        golden.folder().resolve("sae").toString(), TestDevice.DEVICE, DType.FLOAT32, golden.hub())) {
+            int[] tokens = Arrays.stream(model.toTokens("When John and Mary went to the shops", true)
+                            .toLongs())
+                    .mapToInt(token -> (int) token)
+                    .toArray();
+            Sequence plain = first(PromptDashboard.of(model, sae, tokens, DashboardConfig.DEFAULT)),
+                    exact =
+                            first(PromptDashboard.of(
+                                    model, sae, tokens, DashboardConfig.DEFAULT.performAblationExperiments(true)));
             assertEquals(0, plain.ablation().lensLossEffect().length);
             assertEquals(0, exact.ablation().lensLossEffect().length);
             assertEquals(tokens.length, exact.ablation().lossEffect().length);
@@ -123,23 +192,45 @@ class PromptDashboardTest {
 
     /** With ablations, the lens beside the exact effects is the same. */
     private static void ablations(HookedTransformer model, Sae sae, PromptDashboard prompt, int[] tokens) {
-        PromptDashboard again = PromptDashboard.of(model, sae, tokens, DashboardConfig.DEFAULT.performAblationExperiments(true));
+        PromptDashboard again =
+                PromptDashboard.of(model, sae, tokens, DashboardConfig.DEFAULT.performAblationExperiments(true));
         assertArrayEquals(prompt.features(), again.features());
         for (int feature : Arrays.stream(again.features()).limit(20).toArray()) {
-            assertArrayEquals(prompt.sequence(feature).ablation().lensLossEffect(), again.sequence(feature).ablation().lensLossEffect(), 1e-4f);
+            assertArrayEquals(
+                    prompt.sequence(feature).ablation().lensLossEffect(),
+                    again.sequence(feature).ablation().lensLossEffect(),
+                    1e-4f);
             assertEquals(tokens.length, again.sequence(feature).ablation().lossEffect().length);
-            int first = IntStream.range(0, tokens.length).filter(i -> prompt.sequence(feature).activations()[i] != 0).findFirst().orElseThrow();
-            for (int i = 0; i <= first; i++) assertEquals(0, again.sequence(feature).ablation().lossEffect()[i], 1e-5f, "before it fires, feature " + feature + " changes nothing");
+            int first = IntStream.range(0, tokens.length)
+                    .filter(i -> prompt.sequence(feature).activations()[i] != 0)
+                    .findFirst()
+                    .orElseThrow();
+            for (int i = 0; i <= first; i++)
+                assertEquals(
+                        0,
+                        again.sequence(feature).ablation().lossEffect()[i],
+                        1e-5f,
+                        "before it fires, feature " + feature + " changes nothing");
         }
     }
 
     private static void exclusions(HookedTransformer model, Sae sae, int[] tokens) {
-        PromptDashboard without = PromptDashboard.of(model, sae, tokens, DashboardConfig.DEFAULT.ignoring(Set.of(50256), Set.of(2), Double.POSITIVE_INFINITY));
+        PromptDashboard without = PromptDashboard.of(
+                model,
+                sae,
+                tokens,
+                DashboardConfig.DEFAULT.ignoring(Set.of(50256), Set.of(2), Double.POSITIVE_INFINITY));
         for (int feature : without.features()) {
             assertEquals(0, without.sequence(feature).activations()[0]);
             assertEquals(0, without.sequence(feature).activations()[2]);
         }
-        assertEquals(0, PromptDashboard.of(model, sae, tokens, DashboardConfig.DEFAULT.ignoring(Set.of(), Set.of(), 1e-9)).features().length);
-        assertThrows(IllegalArgumentException.class, () -> PromptDashboard.of(model, sae, new int[0], DashboardConfig.DEFAULT));
+        assertEquals(
+                0,
+                PromptDashboard.of(model, sae, tokens, DashboardConfig.DEFAULT.ignoring(Set.of(), Set.of(), 1e-9))
+                        .features()
+                        .length);
+        assertThrows(
+                IllegalArgumentException.class,
+                () -> PromptDashboard.of(model, sae, new int[0], DashboardConfig.DEFAULT));
     }
 }

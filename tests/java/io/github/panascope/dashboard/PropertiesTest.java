@@ -5,21 +5,27 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import io.github.panascope.OnEachDevice;
-import io.github.panascope.TestDevice;
 import io.github.panascope.Golden;
 import io.github.panascope.LeakCheck;
+import io.github.panascope.OnEachDevice;
+import io.github.panascope.TestDevice;
 import io.github.panascope.hub.Dataset;
 import io.github.panascope.hub.InputException;
 import io.github.panascope.lens.HookedTransformer;
+import io.github.panascope.lens.Hooks;
 import io.github.panascope.lens.TokenDataset;
 import io.github.panascope.lens.Tokenization;
 import io.github.panascope.sae.Sae;
+import io.github.panascope.torch.Tensor;
 import io.github.panascope.torch.TensorScope;
 import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.math.BigDecimal;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Collections;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
@@ -27,6 +33,7 @@ import java.util.Random;
 import java.util.Set;
 import java.util.function.LongFunction;
 import java.util.stream.IntStream;
+import java.util.stream.LongStream;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -40,7 +47,9 @@ class PropertiesTest {
     private static final int CONTEXT = 64, ROWS = 45;
     private static final int[] FEATURES = {0, 3, 57, 128, 200, 383};
 
-    @TempDir private Path folder;
+    @TempDir
+    private Path folder;
+
     private TensorScope scope;
     private HookedTransformer model;
     private Sae loaded, sae;
@@ -53,7 +62,11 @@ class PropertiesTest {
         model = HookedTransformer.fromPretrained(golden.model().toString(), TestDevice.OPTIONS, golden.hub());
         loaded = TestDevice.sae(golden.folder().resolve("sae"));
         sae = loaded.foldWDecNorm();
-        tokens = TokenDataset.tokenizeAndConcatenate(Dataset.of(golden.dataset().toString(), golden.hub())::forEach, model.tokenizer(), Tokenization.WHITESPACE_CHUNKS, CONTEXT);
+        tokens = TokenDataset.tokenizeAndConcatenate(
+                Dataset.of(golden.dataset().toString(), golden.hub())::forEach,
+                model.tokenizer(),
+                Tokenization.WHITESPACE_CHUNKS,
+                CONTEXT);
     }
 
     @AfterEach
@@ -65,7 +78,11 @@ class PropertiesTest {
     }
 
     private FeatureStore open(String name, int... features) {
-        return FeatureStore.open(folder.resolve(name), FeatureCollector.identity(model, sae, "test", CONTEXT), features, sae.config().dIn());
+        return FeatureStore.open(
+                folder.resolve(name),
+                FeatureCollector.identity(model, sae, "test", CONTEXT),
+                features,
+                sae.config().dIn());
     }
 
     private LongFunction<int[]> rows() {
@@ -73,7 +90,7 @@ class PropertiesTest {
     }
 
     private void collect(FeatureStore store, int first, int end, int shardRows, int threads) {
-        FeatureCollector.collect(model, sae, store, rows(), first, end, CONTEXT, shardRows, threads, done -> { });
+        FeatureCollector.collect(model, sae, store, rows(), first, end, CONTEXT, shardRows, threads, done -> {});
     }
 
     /** Each feature's own bytes, as SAEDashboard's JSON has them. */
@@ -86,7 +103,7 @@ class PropertiesTest {
             try {
                 found.put(dashboard.feature(), Files.readString(file));
             } catch (IOException e) {
-                throw new java.io.UncheckedIOException(e);
+                throw new UncheckedIOException(e);
             }
         });
         return found;
@@ -107,24 +124,33 @@ class PropertiesTest {
     @Test
     void splitShuffledMergedThreadedAndResumed() {
         Map<Integer, String> expected = whole();
-        assertTrue(expected.values().stream().filter(text -> text.contains("INTERVAL")).count() > 3);
+        assertTrue(expected.values().stream()
+                        .filter(text -> text.contains("INTERVAL"))
+                        .count()
+                > 3);
         long seed = new Random().nextLong();
         Random random = new Random(seed);
         for (int round = 0; round < 4; round++) {
             String what = "seed " + seed + ", round " + round;
             // Pieces at random places, each in a folder of its own, by one to three threads, in any order.
-            int[] cuts = IntStream.concat(IntStream.of(0, ROWS), random.ints(3, 1, ROWS)).distinct().sorted().toArray();
-            List<Path> parts = new java.util.ArrayList<>();
+            int[] cuts = IntStream.concat(IntStream.of(0, ROWS), random.ints(3, 1, ROWS))
+                    .distinct()
+                    .sorted()
+                    .toArray();
+            List<Path> parts = new ArrayList<>();
             for (int i = 0; i + 1 < cuts.length; i++) {
                 try (FeatureStore part = open(round + "-" + i, FEATURES)) {
                     collect(part, cuts[i], cuts[i + 1], 1 + random.nextInt(20), 1 + random.nextInt(3));
                 }
                 parts.add(folder.resolve(round + "-" + i));
             }
-            java.util.Collections.shuffle(parts, random);
+            Collections.shuffle(parts, random);
             try (FeatureStore merged = FeatureStore.merged(folder.resolve("merged" + round), parts)) {
                 assertEquals(ROWS, merged.rows());
-                assertSame(expected, dashboards(merged, 1 + random.nextInt(3), DashboardConfig.DEFAULT, FEATURES), what + ", cut at " + Arrays.toString(cuts));
+                assertSame(
+                        expected,
+                        dashboards(merged, 1 + random.nextInt(3), DashboardConfig.DEFAULT, FEATURES),
+                        what + ", cut at " + Arrays.toString(cuts));
             }
             // One folder, gone on in several times, with rows in the middle first.
             try (FeatureStore store = open("resumed" + round, FEATURES)) {
@@ -132,7 +158,10 @@ class PropertiesTest {
             }
             try (FeatureStore store = open("resumed" + round, FEATURES)) {
                 assertEquals(10, store.rows());
-                assertThrows(InputException.class, () -> Dashboards.of(model, sae, store, DashboardConfig.DEFAULT), "rows are missing");
+                assertThrows(
+                        InputException.class,
+                        () -> Dashboards.of(model, sae, store, DashboardConfig.DEFAULT),
+                        "rows are missing");
                 collect(store, 0, ROWS, 7, 2);
                 assertSame(expected, dashboards(store, 2, DashboardConfig.DEFAULT, FEATURES), what + ", resumed");
             }
@@ -149,8 +178,12 @@ class PropertiesTest {
             assertEquals(sae.config().dSae(), found.size());
             found.keySet().retainAll(expected.keySet());
             assertSame(expected, found, "among all");
-            assertSame(expected, dashboards(store, 1, DashboardConfig.DEFAULT, 383, 0, 57, 128, 3, 200, 0), "in another order");
-            int[] counts = Dashboards.of(model, sae, store, DashboardConfig.DEFAULT).counts();
+            assertSame(
+                    expected,
+                    dashboards(store, 1, DashboardConfig.DEFAULT, 383, 0, 57, 128, 3, 200, 0),
+                    "in another order");
+            int[] counts =
+                    Dashboards.of(model, sae, store, DashboardConfig.DEFAULT).counts();
             assertTrue(Arrays.stream(counts).sum() > 0);
         }
     }
@@ -160,7 +193,8 @@ class PropertiesTest {
         try (FeatureStore store = open("grown", FEATURES)) {
             collect(store, 0, 20, 8, 2);
             int[] ran = {0};
-            FeatureCollector.collect(model, sae, store, rows(), 0, ROWS, CONTEXT, 8, 2, done -> ran[0] = Math.max(ran[0], done));
+            FeatureCollector.collect(
+                    model, sae, store, rows(), 0, ROWS, CONTEXT, 8, 2, done -> ran[0] = Math.max(ran[0], done));
             assertEquals(ROWS - 20, ran[0], "only the new rows run");
             assertSame(whole(), dashboards(store, 2, DashboardConfig.DEFAULT, FEATURES), "grown");
         }
@@ -170,27 +204,49 @@ class PropertiesTest {
     void whatDoesNotBelongTogetherIsRefused() throws IOException {
         try (FeatureStore store = open("one", FEATURES)) {
             collect(store, 0, 8, 8, 1);
-            assertTrue(assertThrows(InputException.class, () -> open("one", FEATURES)).getMessage().contains("another process"));
+            assertTrue(assertThrows(InputException.class, () -> open("one", FEATURES))
+                    .getMessage()
+                    .contains("another process"));
         }
-        assertTrue(assertThrows(InputException.class, () -> open("one", 0, 1)).getMessage().contains("other features"));
+        assertTrue(assertThrows(InputException.class, () -> open("one", 0, 1))
+                .getMessage()
+                .contains("other features"));
         FeatureStore.Identity other = FeatureCollector.identity(model, loaded, "another text", CONTEXT);
-        String message = assertThrows(InputException.class, () -> FeatureStore.open(folder.resolve("one"), other, FEATURES, sae.config().dIn())).getMessage();
-        assertTrue(message.contains("text is test there and another text here") && message.contains("weights is"), message);
+        String message = assertThrows(
+                        InputException.class,
+                        () -> FeatureStore.open(
+                                folder.resolve("one"),
+                                other,
+                                FEATURES,
+                                sae.config().dIn()))
+                .getMessage();
+        assertTrue(
+                message.contains("text is test there and another text here") && message.contains("weights is"),
+                message);
         try (FeatureStore store = open("two", FEATURES)) {
             collect(store, 4, 12, 8, 1);
-            assertTrue(assertThrows(InputException.class, () -> store.merge(List.of(folder.resolve("one")))).getMessage().contains("are there already"));
+            assertTrue(assertThrows(InputException.class, () -> store.merge(List.of(folder.resolve("one"))))
+                    .getMessage()
+                    .contains("are there already"));
             assertEquals(8, store.rows(), "nothing was merged");
-            assertTrue(assertThrows(InputException.class, () -> store.requireSameText(row -> new int[CONTEXT], ROWS)).getMessage().contains("other text: row 4"));
+            assertTrue(assertThrows(InputException.class, () -> store.requireSameText(row -> new int[CONTEXT], ROWS))
+                    .getMessage()
+                    .contains("other text: row 4"));
         }
         Path shard;
         try (var files = Files.list(folder.resolve("one"))) {
-            shard = files.filter(file -> file.getFileName().toString().startsWith("rows-")).findFirst().orElseThrow();
+            shard = files.filter(file -> file.getFileName().toString().startsWith("rows-"))
+                    .findFirst()
+                    .orElseThrow();
         }
         byte[] bytes = Files.readAllBytes(shard);
         bytes[bytes.length / 2] ^= 1;
         Files.write(shard, bytes);
         try (FeatureStore store = open("one", FEATURES)) {
-            assertTrue(assertThrows(InputException.class, () -> Dashboards.of(model, sae, store, DashboardConfig.DEFAULT)).getMessage().contains("damaged"));
+            assertTrue(
+                    assertThrows(InputException.class, () -> Dashboards.of(model, sae, store, DashboardConfig.DEFAULT))
+                            .getMessage()
+                            .contains("damaged"));
         }
         assertThrows(InputException.class, () -> FeatureStore.read(folder.resolve("none")));
     }
@@ -198,14 +254,33 @@ class PropertiesTest {
     /** Fields of records, of those in them, and of those that nobody has thought of yet. */
     @Test
     void anIdentityHasEveryFieldOfBothConfigurations() throws Exception {
-        Map<String, String> entries = FeatureCollector.identity(model, sae, "test", CONTEXT).entries();
+        Map<String, String> entries =
+                FeatureCollector.identity(model, sae, "test", CONTEXT).entries();
         assertHasFields("model", model.config(), entries);
         assertHasFields("sae", sae.config(), entries);
-        assertTrue(entries.keySet().containsAll(Set.of("model.eps", "model.nHeads", "model.inverseLayerAttnScale", "sae.k", "sae.metadata.hookName", "sae.dtype", "model.operators",
-                "sae.operators", "weights", "tokenizer", "device", "rows at once", "arithmetic", "context", "text")), entries::toString);
+        assertTrue(
+                entries.keySet()
+                        .containsAll(Set.of(
+                                "model.eps",
+                                "model.nHeads",
+                                "model.inverseLayerAttnScale",
+                                "sae.k",
+                                "sae.metadata.hookName",
+                                "sae.dtype",
+                                "model.operators",
+                                "sae.operators",
+                                "weights",
+                                "tokenizer",
+                                "device",
+                                "rows at once",
+                                "arithmetic",
+                                "context",
+                                "text")),
+                entries::toString);
         Map<String, String> found = new HashMap<>();
         FeatureCollector.putFields("x", new Later(1, 1e-12, new Later.Inner("y", Map.of("b", 2, "a", 1))), found);
-        assertEquals(Map.of("x.number", "1", "x.small", "1.0E-12", "x.inner.text", "y", "x.inner.map", "{a=1, b=2}"), found);
+        assertEquals(
+                Map.of("x.number", "1", "x.small", "1.0E-12", "x.inner.text", "y", "x.inner.map", "{a=1, b=2}"), found);
     }
 
     /** A configuration as it may be one day. */
@@ -214,7 +289,8 @@ class PropertiesTest {
         public record Inner(String text, Map<String, Integer> map) {}
     }
 
-    private static void assertHasFields(String prefix, Record fields, Map<String, String> entries) throws ReflectiveOperationException {
+    private static void assertHasFields(String prefix, Record fields, Map<String, String> entries)
+            throws ReflectiveOperationException {
         for (var component : fields.getClass().getRecordComponents()) {
             String name = prefix + "." + component.getName();
             if (component.getAccessor().invoke(fields) instanceof Record inner) assertHasFields(name, inner, entries);
@@ -227,24 +303,33 @@ class PropertiesTest {
     void anIdentityTellsModelsAndSaesApart() {
         FeatureStore.Identity identity = FeatureCollector.identity(model, sae, "test", CONTEXT);
         assertEquals(identity, FeatureCollector.identity(model, sae, "test", CONTEXT), "the same again");
-        for (List<String> names : List.of(model.weightNames(), sae.weightNames())) assertEquals(names.stream().sorted().toList(), names, "in another process too");
-        List<FeatureStore.Identity> others = new java.util.ArrayList<>(List.of(FeatureCollector.identity(model.exact(), sae, "test", CONTEXT), FeatureCollector.identity(model,
-                sae.exact(), "test", CONTEXT),
-                FeatureCollector.identity(model, loaded, "test", CONTEXT), FeatureCollector.identity(model, sae, "test", CONTEXT + 1), FeatureCollector.identityOfChosen(identity,
-                        new int[] {3, 5}), FeatureCollector.identityOfChosen(identity, new int[] {3, 6})));
-        for (String name : List.of("embed.W_E", "blocks_1.W_in", "blocks_1.b_O")) others.add(changed(name, model.weight(name)));
+        for (List<String> names : List.of(model.weightNames(), sae.weightNames()))
+            assertEquals(names.stream().sorted().toList(), names, "in another process too");
+        List<FeatureStore.Identity> others = new ArrayList<>(List.of(
+                FeatureCollector.identity(model.exact(), sae, "test", CONTEXT),
+                FeatureCollector.identity(model, sae.exact(), "test", CONTEXT),
+                FeatureCollector.identity(model, loaded, "test", CONTEXT),
+                FeatureCollector.identity(model, sae, "test", CONTEXT + 1),
+                FeatureCollector.identityOfChosen(identity, new int[] {3, 5}),
+                FeatureCollector.identityOfChosen(identity, new int[] {3, 6})));
+        for (String name : List.of("embed.W_E", "blocks_1.W_in", "blocks_1.b_O"))
+            others.add(changed(name, model.weight(name)));
         for (String name : sae.weightNames()) others.add(changed(name, sae.weight(name)));
         others.add(identity);
-        for (int i = 0; i < others.size(); i++) assertEquals(i, others.indexOf(others.get(i)), "number " + i + " is as one before");
-        assertThrows(IllegalArgumentException.class, () -> FeatureCollector.identity(model.with(io.github.panascope.lens.Hooks.at("blocks.0.hook_resid_pre", (x, name) -> null)),
-                sae, "test", CONTEXT));
+        for (int i = 0; i < others.size(); i++)
+            assertEquals(i, others.indexOf(others.get(i)), "number " + i + " is as one before");
+        assertThrows(
+                IllegalArgumentException.class,
+                () -> FeatureCollector.identity(
+                        model.with(Hooks.at("blocks.0.hook_resid_pre", (x, name) -> null)), sae, "test", CONTEXT));
     }
 
     /** The identity with another number somewhere in the middle of a weight, which is then as before. */
-    private FeatureStore.Identity changed(String name, io.github.panascope.torch.Tensor weight) {
+    private FeatureStore.Identity changed(String name, Tensor weight) {
         try (var _ = TensorScope.open()) {
             var one = weight;
-            for (int dimension = 0; dimension < weight.shape().rank(); dimension++) one = one.slice(dimension, one.size(dimension) / 2, one.size(dimension) / 2 + 1);
+            for (int dimension = 0; dimension < weight.shape().rank(); dimension++)
+                one = one.slice(dimension, one.size(dimension) / 2, one.size(dimension) / 2 + 1);
             var before = one.copy();
             one.copy_(before.add(1e-3));
             try {
@@ -260,7 +345,8 @@ class PropertiesTest {
         try (FeatureStore store = open("excluded", FEATURES)) {
             collect(store, 0, ROWS, 16, 2);
             DashboardConfig config = DashboardConfig.DEFAULT.ignoring(Set.of(50256), Set.of(1, 10), 3);
-            Dashboards all = Dashboards.of(model, sae, store, DashboardConfig.DEFAULT), some = Dashboards.of(model, sae, store, config);
+            Dashboards all = Dashboards.of(model, sae, store, DashboardConfig.DEFAULT),
+                    some = Dashboards.of(model, sae, store, config);
             assertTrue(some.excluded() >= 3 * ROWS && all.excluded() == 0, some.excluded() + " positions");
             Map<Integer, FeatureDashboard> before = new HashMap<>();
             all.forEach(FEATURES, 1, dashboard -> before.put(dashboard.feature(), dashboard));
@@ -268,31 +354,45 @@ class PropertiesTest {
                 FeatureDashboard whole = before.get(dashboard.feature());
                 assertTrue(dashboard.statistics().active() <= whole.statistics().active());
                 assertEquals(whole.tables(), dashboard.tables(), "correlations are over all positions");
-                for (var group : dashboard.groups()) for (var sequence : group.sequences()) assertTrue(sequence.position() != 10);
+                for (var group : dashboard.groups())
+                    for (var sequence : group.sequences()) assertTrue(sequence.position() != 10);
             });
         }
     }
 
-    /** Against another way to it: the SAE in the model with its error term, and the feature's activations set to zero. */
+    /**
+     * Against another way to it: the SAE in the model with its error term, and the feature's activations set to zero.
+     */
     @Test
     void ablationsAreWhatTakingTheFeatureAwayDoes() {
         try (FeatureStore store = open("ablated", FEATURES)) {
             collect(store, 0, 16, 16, 2);
-            DashboardConfig config = DashboardConfig.DEFAULT.performAblationExperiments(true).groups(2, 4, 2);
+            DashboardConfig config =
+                    DashboardConfig.DEFAULT.performAblationExperiments(true).groups(2, 4, 2);
             int[] compared = {0};
             Dashboards.of(model, sae, store, config).forEach(new int[] {3, 57}, 2, dashboard -> {
-                for (var group : dashboard.groups()) for (var sequence : group.sequences()) {
-                    try (var _ = TensorScope.open()) {
-                        var row = tokens.batch(sequence.row(), sequence.row() + 1);
-                        float[] whole = model.forward(row).lossPerToken().toFloats();
-                        float[] without = model.forward(row).attach(sae.attachment(true)).hooks(sae.ablation(dashboard.feature())).lossPerToken().toFloats();
-                        for (int i = 0; i < sequence.tokenIds().length; i++) {
-                            int at = sequence.first() + i - 1;
-                            assertEquals(whole[at] - without[at], sequence.ablation().lossEffect()[i], 2e-4, "feature " + dashboard.feature() + ", " + sequence.row() + ":" + at); // losses of about 14, each within 1e-5 relative
-                            if (Math.abs(whole[at] - without[at]) > 0.01) compared[0]++;
+                for (var group : dashboard.groups())
+                    for (var sequence : group.sequences()) {
+                        try (var _ = TensorScope.open()) {
+                            var row = tokens.batch(sequence.row(), sequence.row() + 1);
+                            float[] whole = model.forward(row).lossPerToken().toFloats();
+                            float[] without = model.forward(row)
+                                    .attach(sae.attachment(true))
+                                    .hooks(sae.ablation(dashboard.feature()))
+                                    .lossPerToken()
+                                    .toFloats();
+                            for (int i = 0; i < sequence.tokenIds().length; i++) {
+                                int at = sequence.first() + i - 1;
+                                assertEquals(
+                                        whole[at] - without[at],
+                                        sequence.ablation().lossEffect()[i],
+                                        2e-4,
+                                        "feature " + dashboard.feature() + ", " + sequence.row() + ":"
+                                                + at); // losses of about 14, each within 1e-5 relative
+                                if (Math.abs(whole[at] - without[at]) > 0.01) compared[0]++;
+                            }
                         }
                     }
-                }
             });
             assertTrue(compared[0] > 10, compared[0] + " effects are large enough to tell");
         }
@@ -310,10 +410,16 @@ class PropertiesTest {
         for (int feature = 0; feature < 4000; feature++) {
             SampleOrder own = new SampleOrder(0, feature);
             int best = 0;
-            for (int index = 1; index < first.length; index++) if (Integer.compareUnsigned(own.place(index), own.place(best)) < 0) best = index;
+            for (int index = 1; index < first.length; index++)
+                if (Integer.compareUnsigned(own.place(index), own.place(best)) < 0) best = index;
             first[best]++;
         }
-        for (int count : first) assertEquals(250, count, 5 * Math.sqrt(250), Arrays.toString(first)); // each of 16 positions comes first one time in 16
+        for (int count : first)
+            assertEquals(
+                    250,
+                    count,
+                    5 * Math.sqrt(250),
+                    Arrays.toString(first)); // each of 16 positions comes first one time in 16
         assertTrue(new SampleOrder(1, 77).place(0) != order.place(0));
     }
 
@@ -322,16 +428,30 @@ class PropertiesTest {
         // Many positions are looked through by place, few by position: both ways are taken here over the same few.
         SampleOrder order = new SampleOrder(9, 4);
         int positions = 3000;
-        int[] byPosition = IntStream.range(0, positions).boxed().sorted((a, b) -> Integer.compareUnsigned(order.place(a), order.place(b))).limit(2).mapToInt(Integer::intValue).toArray();
-        int[] byPlace = java.util.stream.LongStream.range(0, 1L << 32).mapToInt(place -> order.index((int) place)).filter(index -> index >= 0 && index < positions).limit(2).toArray();
+        int[] byPosition = IntStream.range(0, positions)
+                .boxed()
+                .sorted((a, b) -> Integer.compareUnsigned(order.place(a), order.place(b)))
+                .limit(2)
+                .mapToInt(Integer::intValue)
+                .toArray();
+        int[] byPlace = LongStream.range(0, 1L << 32)
+                .mapToInt(place -> order.index((int) place))
+                .filter(index -> index >= 0 && index < positions)
+                .limit(2)
+                .toArray();
         assertArrayEquals(byPosition, byPlace);
     }
 
     @Test
     void sumsDoNotDependOnTheirOrder() {
         Random random = new Random(11);
-        double[] terms = random.doubles(20_000).map(x -> (x - 0.5) * Math.pow(10, random.nextInt(12) - 6)).toArray();
-        ExactSums forwards = new ExactSums(1), backwards = new ExactSums(1), left = new ExactSums(1), right = new ExactSums(1);
+        double[] terms = random.doubles(20_000)
+                .map(x -> (x - 0.5) * Math.pow(10, random.nextInt(12) - 6))
+                .toArray();
+        ExactSums forwards = new ExactSums(1),
+                backwards = new ExactSums(1),
+                left = new ExactSums(1),
+                right = new ExactSums(1);
         for (int i = 0; i < terms.length; i++) {
             forwards.add(0, terms[i]);
             backwards.add(0, terms[terms.length - 1 - i]);
@@ -340,7 +460,7 @@ class PropertiesTest {
         right.addAll(left);
         assertEquals(forwards.get(0), backwards.get(0));
         assertEquals(forwards.get(0), right.get(0));
-        java.math.BigDecimal exact = Arrays.stream(terms).mapToObj(java.math.BigDecimal::new).reduce(java.math.BigDecimal.ZERO, java.math.BigDecimal::add);
+        BigDecimal exact = Arrays.stream(terms).mapToObj(BigDecimal::new).reduce(BigDecimal.ZERO, BigDecimal::add);
         assertEquals(exact.doubleValue(), forwards.get(0), terms.length * 0x1p-40);
     }
 }

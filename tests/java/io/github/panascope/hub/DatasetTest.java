@@ -10,6 +10,7 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
@@ -21,11 +22,14 @@ import org.junit.jupiter.params.provider.ValueSource;
 
 /** Documents from every kind of file, and from the hub. */
 class DatasetTest {
-    @TempDir private Path folder;
+    @TempDir
+    private Path folder;
+
     private final Hub offline = Hub.of(Map.of("HF_HOME", "/nonexistent", "HF_HUB_OFFLINE", "1"));
 
     private List<String> read(String name, String content) throws IOException {
-        return Dataset.of(Files.writeString(folder.resolve(name), content).toString(), offline).documents();
+        return Dataset.of(Files.writeString(folder.resolve(name), content).toString(), offline)
+                .documents();
     }
 
     private void assertRefused(String part, String name, String content) {
@@ -35,22 +39,30 @@ class DatasetTest {
 
     @Test
     void eachKindOfFileGivesItsDocuments() throws IOException {
-        assertEquals(List.of("one", "zwei\n🤖"), read("a.jsonl", "{\"text\":\"one\",\"x\":1}\n\n{\"text\":null}\n{\"text\":\"zwei\\n\\ud83e\\udd16\"}\n"));
+        assertEquals(
+                List.of("one", "zwei\n🤖"),
+                read(
+                        "a.jsonl",
+                        "{\"text\":\"one\",\"x\":1}\n\n{\"text\":null}\n{\"text\":\"zwei\\n\\ud83e\\udd16\"}\n"));
         assertEquals(List.of("a\nb\n"), read("a.txt", "a\nb\n"));
-        List<String> parquet = Dataset.of("tests/resources/golden/standard_a/dataset.parquet", offline).documents();
+        List<String> parquet = Dataset.of("tests/resources/golden/standard_a/dataset.parquet", offline)
+                .documents();
         assertEquals(1150, parquet.size());
     }
 
     /** As Hugging Face's datasets reads them, tried with version 5.2. */
     @Test
     void anArrayOfObjectsIsReadAsItsElements() throws IOException {
-        assertEquals(List.of("a", "b"), read("a.json", "\ufeff \n[{\"text\":\"a\"},\n {\"text\":null}, {\"text\":\"b\",\"score\":NaN}\n]\n"));
+        assertEquals(
+                List.of("a", "b"),
+                read("a.json", "\ufeff \n[{\"text\":\"a\"},\n {\"text\":null}, {\"text\":\"b\",\"score\":NaN}\n]\n"));
         assertEquals(List.of("a", "b"), read("b.json", "[\"a\",\"b\"]"));
-        assertRefused("b.json, element 2: no field 'text' that holds text", "b.json", "[{\"text\":\"a\"},{\"title\":\"b\"}]");
+        assertRefused(
+                "b.json, element 2: no field 'text' that holds text", "b.json", "[{\"text\":\"a\"},{\"title\":\"b\"}]");
         assertRefused("b.json, element 2: no field 'text' that holds text", "b.json", "[{\"text\":\"a\"},7]");
         assertRefused("b.json, element 2: not JSON (", "b.json", "[{\"text\":\"a\"},{\"text\":\"b\"");
         assertRefused("b.json holds more than one JSON array", "b.json", "[{\"text\":\"a\"}]\n[{\"text\":\"b\"}]");
-        assertRefused("b.json, element 1: not JSON (", "b.json", "[" .repeat(100_000));
+        assertRefused("b.json, element 1: not JSON (", "b.json", "[".repeat(100_000));
         assertRefused("is empty: it has no documents", "b.json", "[]");
         Path tokens = Files.writeString(folder.resolve("tokens.json"), "[{\"tokens\":[1,2]},{\"tokens\":[3]}]");
         assertTrue(Dataset.of(tokens.toString(), offline).isTokenized());
@@ -58,7 +70,8 @@ class DatasetTest {
 
     @Test
     void documentsWithoutTextAreSkippedAndCounted() throws IOException {
-        Path file = Files.writeString(folder.resolve("nulls.jsonl"), "{\"text\":null}\n{\"text\":\"a\"}\n{\"text\":null}\n");
+        Path file = Files.writeString(
+                folder.resolve("nulls.jsonl"), "{\"text\":null}\n{\"text\":\"a\"}\n{\"text\":null}\n");
         List<String> texts = new ArrayList<>();
         assertEquals(2, Dataset.of(file.toString(), offline).forEach(texts::add));
         assertEquals(List.of("a"), texts);
@@ -72,7 +85,15 @@ class DatasetTest {
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"none.parquet", "snappy.parquet", "gzip.parquet", "zstd.parquet", "texts.jsonl.gz", "texts.jsonl.zst"})
+    @ValueSource(
+            strings = {
+                "none.parquet",
+                "snappy.parquet",
+                "gzip.parquet",
+                "zstd.parquet",
+                "texts.jsonl.gz",
+                "texts.jsonl.zst"
+            })
     void eachCompressionGivesTheSameDocuments(String file) {
         List<String> documents = form("texts.jsonl").documents();
         assertEquals(100, documents.size());
@@ -98,22 +119,40 @@ class DatasetTest {
     @Test
     void aStructuresFieldIsNoColumn() {
         assertEquals(List.of("this", ""), form("beside_structure.parquet").documents());
-        assertRefused("column 'text' should hold text, not lists or structures", () -> form("structure.parquet").documents());
-        assertRefused("holds a null where a token id should be", () -> form("null_token.parquet").forEachTokens(ids -> { }));
-        assertRefused("no column 'text'; its columns are [attention_mask, tokens]", () -> form("tokens.parquet").documents());
-        assertRefused("Did you mean 'text'?", () -> form("none.parquet").column("texd").documents());
-        assertRefused("should hold lists of whole numbers", () -> form("none.parquet").column("id").forEachTokens(ids -> { }));
-        assertRefused("should hold text, not INT64", () -> form("none.parquet").column("id").documents());
-        assertRefused("is compressed with BROTLI; [UNCOMPRESSED, SNAPPY, GZIP, ZSTD] are supported", () -> form("brotli.parquet").documents());
+        assertRefused(
+                "column 'text' should hold text, not lists or structures",
+                () -> form("structure.parquet").documents());
+        assertRefused(
+                "holds a null where a token id should be",
+                () -> form("null_token.parquet").forEachTokens(ids -> {}));
+        assertRefused(
+                "no column 'text'; its columns are [attention_mask, tokens]",
+                () -> form("tokens.parquet").documents());
+        assertRefused(
+                "Did you mean 'text'?",
+                () -> form("none.parquet").column("texd").documents());
+        assertRefused(
+                "should hold lists of whole numbers",
+                () -> form("none.parquet").column("id").forEachTokens(ids -> {}));
+        assertRefused(
+                "should hold text, not INT64",
+                () -> form("none.parquet").column("id").documents());
+        assertRefused(
+                "is compressed with BROTLI; [UNCOMPRESSED, SNAPPY, GZIP, ZSTD] are supported",
+                () -> form("brotli.parquet").documents());
     }
 
     /** As Python's json writes them, beside the text. */
     @Test
     void notANumberBesideATextIsRead() throws IOException {
-        Path file = Files.writeString(folder.resolve("scores.jsonl"), "{\"text\":\"a b\",\"score\":NaN}\n{\"score\":-Infinity,\"text\":\"c d\"}\n");
+        Path file = Files.writeString(
+                folder.resolve("scores.jsonl"),
+                "{\"text\":\"a b\",\"score\":NaN}\n{\"score\":-Infinity,\"text\":\"c d\"}\n");
         assertEquals(List.of("a b", "c d"), Dataset.of(file.toString(), offline).documents());
         Path tokens = Files.writeString(folder.resolve("tokens.jsonl"), "{\"tokens\":[1,NaN]}\n");
-        assertRefused("line 1: NaN is no token id", () -> Dataset.of(tokens.toString(), offline).forEachTokens(ids -> { }));
+        assertRefused(
+                "line 1: NaN is no token id",
+                () -> Dataset.of(tokens.toString(), offline).forEachTokens(ids -> {}));
     }
 
     @Test
@@ -127,14 +166,18 @@ class DatasetTest {
         List<String> train = Dataset.of(folder.toString(), offline).documents();
         assertEquals(101, train.size());
         assertEquals("first", train.getFirst());
-        assertEquals(List.of("held out"), Dataset.of(folder.toString(), "validation", offline).documents());
+        assertEquals(
+                List.of("held out"),
+                Dataset.of(folder.toString(), "validation", offline).documents());
         assertRefused("has no files of the split 'test'", () -> Dataset.of(folder.toString(), "test", offline));
     }
 
     @Test
     void anIdIsFoundInTheHubsLayout() throws IOException {
         try (FakeHub hub = new FakeHub()) {
-            hub.small("/datasets/a/b/resolve/main/data/train.jsonl", "{\"text\":\"one\"}\n").small("/datasets/a/b/resolve/main/data/test.jsonl", "{\"text\":\"two\"}\n").small("/datasets/a/b/resolve/main/README.md", "x");
+            hub.small("/datasets/a/b/resolve/main/data/train.jsonl", "{\"text\":\"one\"}\n")
+                    .small("/datasets/a/b/resolve/main/data/test.jsonl", "{\"text\":\"two\"}\n")
+                    .small("/datasets/a/b/resolve/main/README.md", "x");
             Hub online = Hub.of(Map.of("HF_HOME", folder.toString(), "HF_ENDPOINT", hub.endpoint()));
             assertEquals(List.of("one"), Dataset.of("a/b", online).documents());
             assertEquals(List.of("two"), Dataset.of("a/b", "test", online).documents());
@@ -149,9 +192,14 @@ class DatasetTest {
     @Test
     void aReceiversExceptionIsItsOwn() {
         for (String file : List.of("zstd.parquet", "texts.jsonl")) {
-            assertEquals("mine", assertThrows(IllegalStateException.class, () -> form(file).forEach(document -> {
-                throw new IllegalStateException("mine");
-            })).getMessage());
+            assertEquals(
+                    "mine",
+                    assertThrows(
+                                    IllegalStateException.class,
+                                    () -> form(file).forEach(document -> {
+                                        throw new IllegalStateException("mine");
+                                    }))
+                            .getMessage());
         }
     }
 
@@ -167,16 +215,24 @@ class DatasetTest {
         assertRefused("should end in .parquet", "a.bin", "x");
         assertRefused("Not a Parquet file", "a.parquet", "PAR1 not really");
         byte[] whole = Files.readAllBytes(Path.of("tests/resources/golden/standard_a/dataset.parquet"));
-        Path cut = Files.write(folder.resolve("cut.parquet"), java.util.Arrays.copyOf(whole, whole.length / 2));
-        assertThrows(InputException.class, () -> Dataset.of(cut.toString(), offline).documents());
+        Path cut = Files.write(folder.resolve("cut.parquet"), Arrays.copyOf(whole, whole.length / 2));
+        assertThrows(
+                InputException.class, () -> Dataset.of(cut.toString(), offline).documents());
         byte[] damaged = whole.clone();
         for (int i = 1000; i < 3000; i++) damaged[i] ^= 0x55;
         Path other = Files.write(folder.resolve("damaged.parquet"), damaged);
-        assertThrows(InputException.class, () -> Dataset.of(other.toString(), offline).documents());
-        assertThrows(InputException.class, () -> Dataset.of(folder.resolve("absent.parquet").toString(), offline));
+        assertThrows(
+                InputException.class,
+                () -> Dataset.of(other.toString(), offline).documents());
+        assertThrows(
+                InputException.class,
+                () -> Dataset.of(folder.resolve("absent.parquet").toString(), offline));
         assertThrows(InputException.class, () -> Dataset.of("owner/name", offline));
         Files.write(folder.resolve("latin.txt"), new byte[] {'a', (byte) 0xe9, 'b'});
-        InputException e = assertThrows(InputException.class, () -> Dataset.of(folder.resolve("latin.txt").toString(), offline).documents());
+        InputException e = assertThrows(
+                InputException.class,
+                () -> Dataset.of(folder.resolve("latin.txt").toString(), offline)
+                        .documents());
         assertTrue(e.getMessage().contains("not UTF-8"), e.getMessage());
     }
 }

@@ -24,11 +24,15 @@ import java.util.concurrent.ConcurrentLinkedDeque;
 import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.Executors;
 import java.util.stream.Collectors;
+import java.util.stream.Stream;
 import java.util.zip.DeflaterOutputStream;
 import java.util.zip.GZIPOutputStream;
 import javax.net.ssl.SSLContext;
 
-/** A hub in this process: small files itself, large ones by a redirect to a second host; and all that can go wrong on the way. */
+/**
+ * A hub in this process: small files itself, large ones by a redirect to a second host; and all that can go wrong on
+ * the way.
+ */
 public final class FakeHub implements AutoCloseable {
     static final String COMMIT = "a".repeat(40);
 
@@ -38,7 +42,9 @@ public final class FakeHub implements AutoCloseable {
     }
 
     public final List<String> requests = new CopyOnWriteArrayList<>();
-    final List<String> hubTokens = new CopyOnWriteArrayList<>(), storageTokens = new CopyOnWriteArrayList<>(), proxyTokens = new CopyOnWriteArrayList<>();
+    final List<String> hubTokens = new CopyOnWriteArrayList<>(),
+            storageTokens = new CopyOnWriteArrayList<>(),
+            proxyTokens = new CopyOnWriteArrayList<>();
     final Deque<Mishap> hubMishaps = new ConcurrentLinkedDeque<>(), storageMishaps = new ConcurrentLinkedDeque<>();
     private final Map<String, byte[]> small = new ConcurrentHashMap<>(), large = new ConcurrentHashMap<>();
     private final HttpServer hub, storage;
@@ -125,8 +131,10 @@ public final class FakeHub implements AutoCloseable {
         }
         exchange.getResponseHeaders().add("X-Repo-Commit", COMMIT);
         if (path.startsWith("/api/")) {
-            String list = java.util.stream.Stream.concat(small.keySet().stream(), large.keySet().stream()).filter(file -> file.contains("/resolve/"))
-                    .map(file -> "{\"type\":\"file\",\"path\":\"" + file.substring(file.indexOf("/main/") + 6) + "\"}").collect(Collectors.joining(",", "[", ",{\"type\":\"directory\",\"path\":\"data\"}]"));
+            String list = Stream.concat(small.keySet().stream(), large.keySet().stream())
+                    .filter(file -> file.contains("/resolve/"))
+                    .map(file -> "{\"type\":\"file\",\"path\":\"" + file.substring(file.indexOf("/main/") + 6) + "\"}")
+                    .collect(Collectors.joining(",", "[", ",{\"type\":\"directory\",\"path\":\"data\"}]"));
             send(exchange, list.getBytes(StandardCharsets.UTF_8));
         } else if (large.containsKey(path)) {
             exchange.getResponseHeaders().add("X-Linked-Etag", "\"" + sha256(content) + "\"");
@@ -142,13 +150,19 @@ public final class FakeHub implements AutoCloseable {
             exchange.getResponseHeaders().add("X-Error-Code", "GatedRepo");
             exchange.sendResponseHeaders(403, -1);
         } else {
-            exchange.getResponseHeaders().add("X-Error-Code", path.startsWith("/nobody/") ? "RepoNotFound" : path.contains("/resolve/main/") ? "EntryNotFound" : "RevisionNotFound");
+            exchange.getResponseHeaders()
+                    .add(
+                            "X-Error-Code",
+                            path.startsWith("/nobody/")
+                                    ? "RepoNotFound"
+                                    : path.contains("/resolve/main/") ? "EntryNotFound" : "RevisionNotFound");
             exchange.sendResponseHeaders(404, -1);
         }
     }
 
     private void answerAsStorage(HttpExchange exchange) throws IOException {
-        String path = exchange.getRequestURI().getPath(), range = exchange.getRequestHeaders().getFirst("Range");
+        String path = exchange.getRequestURI().getPath(),
+                range = exchange.getRequestHeaders().getFirst("Range");
         requests.add("storage " + (range == null ? "all" : range));
         storageTokens.add(String.valueOf(exchange.getRequestHeaders().getFirst("Authorization")));
         byte[] content = large.get(path);
@@ -159,7 +173,8 @@ public final class FakeHub implements AutoCloseable {
     }
 
     static void send(HttpExchange exchange, byte[] content, String... headers) throws IOException {
-        for (int i = 0; i < headers.length; i += 2) exchange.getResponseHeaders().add(headers[i], headers[i + 1]);
+        for (int i = 0; i < headers.length; i += 2)
+            exchange.getResponseHeaders().add(headers[i], headers[i + 1]);
         boolean head = exchange.getRequestMethod().equals("HEAD");
         if (head) exchange.getResponseHeaders().add("Content-Length", String.valueOf(content.length));
         exchange.sendResponseHeaders(200, head || content.length == 0 ? -1 : content.length);
@@ -171,7 +186,8 @@ public final class FakeHub implements AutoCloseable {
             exchange.sendResponseHeaders(416, -1);
             return;
         }
-        exchange.getResponseHeaders().add("Content-Range", "bytes " + from + "-" + (content.length - 1) + "/" + content.length);
+        exchange.getResponseHeaders()
+                .add("Content-Range", "bytes " + from + "-" + (content.length - 1) + "/" + content.length);
         exchange.sendResponseHeaders(206, content.length - from);
         exchange.getResponseBody().write(content, from, content.length - from);
     }
@@ -183,7 +199,9 @@ public final class FakeHub implements AutoCloseable {
         return (exchange, content) -> {
             String range = exchange.getRequestHeaders().getFirst("Range");
             int from = range == null ? 0 : Integer.parseInt(range.replaceAll("\\D", ""));
-            if (from > 0) exchange.getResponseHeaders().add("Content-Range", "bytes " + from + "-" + (content.length - 1) + "/" + content.length);
+            if (from > 0)
+                exchange.getResponseHeaders()
+                        .add("Content-Range", "bytes " + from + "-" + (content.length - 1) + "/" + content.length);
             exchange.sendResponseHeaders(from > 0 ? 206 : 200, content.length - from);
             exchange.getResponseBody().write(content, from, bytes);
             exchange.getResponseBody().flush();
@@ -193,7 +211,8 @@ public final class FakeHub implements AutoCloseable {
 
     static Mishap status(int status, String... headers) {
         return (exchange, content) -> {
-            for (int i = 0; i < headers.length; i += 2) exchange.getResponseHeaders().add(headers[i], headers[i + 1]);
+            for (int i = 0; i < headers.length; i += 2)
+                exchange.getResponseHeaders().add(headers[i], headers[i + 1]);
             exchange.sendResponseHeaders(status, -1);
         };
     }
@@ -208,7 +227,8 @@ public final class FakeHub implements AutoCloseable {
         return (exchange, content) -> {
             byte[] plain = other == null ? content : other;
             ByteArrayOutputStream packed = new ByteArrayOutputStream();
-            try (OutputStream out = encoding.equals("gzip") ? new GZIPOutputStream(packed) : new DeflaterOutputStream(packed)) {
+            try (OutputStream out =
+                    encoding.equals("gzip") ? new GZIPOutputStream(packed) : new DeflaterOutputStream(packed)) {
                 out.write(plain);
             }
             exchange.getResponseHeaders().add("X-Repo-Commit", COMMIT);

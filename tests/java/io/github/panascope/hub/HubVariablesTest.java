@@ -21,23 +21,33 @@ import org.junit.jupiter.params.provider.ValueSource;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.json.JsonMapper;
 
-/** Environment variables mean what tests/peers/make_hub_variables.py found that Python's requests and huggingface_hub make of them. */
+/**
+ * Environment variables mean what tests/peers/make_hub_variables.py found that Python's requests and huggingface_hub
+ * make of them.
+ */
 class HubVariablesTest {
     /** As the system's list of users has it. */
     private static final String ROOTS_HOME = rootsHome();
 
-    @TempDir private Path folder;
+    @TempDir
+    private Path folder;
 
     private static String rootsHome() {
         try (Stream<String> users = Files.lines(Path.of("/etc/passwd"))) {
-            return users.filter(user -> user.startsWith("root:")).map(user -> user.split(":")[5]).findFirst().orElseThrow();
+            return users.filter(user -> user.startsWith("root:"))
+                    .map(user -> user.split(":")[5])
+                    .findFirst()
+                    .orElseThrow();
         } catch (IOException e) {
             throw new UncheckedIOException(e);
         }
     }
 
     private static Stream<JsonNode> golden(String part) throws IOException {
-        return JsonMapper.shared().readTree(Files.readString(Path.of("tests/resources/hub_variables.json"))).get(part).valueStream();
+        return JsonMapper.shared()
+                .readTree(Files.readString(Path.of("tests/resources/hub_variables.json")))
+                .get(part)
+                .valueStream();
     }
 
     private static Map<String, String> environment(JsonNode golden) {
@@ -62,21 +72,40 @@ class HubVariablesTest {
             assertFalse(e.getMessage().contains("pa/ss"), e.getMessage());
             return;
         }
-        assertEquals(is.path("address").asString(""), proxies.select(address).map(EnvironmentProxy.Server::toString).orElse("").toLowerCase());
-        assertEquals(is.path("authorization").asString(""), proxies.select(address).flatMap(EnvironmentProxy.Server::authorization).orElse(""));
+        assertEquals(
+                is.path("address").asString(""),
+                proxies.select(address)
+                        .map(EnvironmentProxy.Server::toString)
+                        .orElse("")
+                        .toLowerCase());
+        assertEquals(
+                is.path("authorization").asString(""),
+                proxies.select(address)
+                        .flatMap(EnvironmentProxy.Server::authorization)
+                        .orElse(""));
     }
 
     /** Which requests takes for a scheme, and curl for a host. */
     @ParameterizedTest
     @ValueSource(strings = {"localhost:3128", "proxy:3128", "user:pw@proxy:3128"})
     void aProxyNeedsNoScheme(String value) {
-        assertTrue(EnvironmentProxy.of(Map.of("https_proxy", value)).select(HttpUrl.get("https://huggingface.co")).orElseThrow().toString().endsWith(":3128"));
+        assertTrue(EnvironmentProxy.of(Map.of("https_proxy", value))
+                .select(HttpUrl.get("https://huggingface.co"))
+                .orElseThrow()
+                .toString()
+                .endsWith(":3128"));
     }
 
     @Test
     void aPasswordForSocksIsRefused() {
-        InputException e = assertThrows(InputException.class, () -> EnvironmentProxy.of(Map.of("all_proxy", "socks5://u:secret@h")).select(HttpUrl.get("https://huggingface.co")));
-        assertTrue(e.getMessage().contains("which Java cannot log in to") && !e.getMessage().contains("secret"), e.getMessage());
+        InputException e = assertThrows(
+                InputException.class,
+                () -> EnvironmentProxy.of(Map.of("all_proxy", "socks5://u:secret@h"))
+                        .select(HttpUrl.get("https://huggingface.co")));
+        assertTrue(
+                e.getMessage().contains("which Java cannot log in to")
+                        && !e.getMessage().contains("secret"),
+                e.getMessage());
     }
 
     static Stream<JsonNode> variables() throws IOException {
@@ -92,21 +121,30 @@ class HubVariablesTest {
         assertEquals(is.get("token").isNull() ? null : is.get("token").asString(), variables.token());
         assertEquals(is.get("offline").asBoolean(), variables.offline(HubRepo.Kind.MODEL) != null);
         assertEquals(is.get("datasets_offline").asBoolean(), variables.offline(HubRepo.Kind.DATASET) != null);
-        assertEquals(is.get("etag_timeout").asLong(), variables.patience().head().toSeconds());
-        assertEquals(is.get("download_timeout").asLong(), variables.patience().get().toSeconds());
+        assertEquals(
+                is.get("etag_timeout").asLong(), variables.patience().head().toSeconds());
+        assertEquals(
+                is.get("download_timeout").asLong(), variables.patience().get().toSeconds());
         assertEquals(is.get("endpoint").asString(), variables.endpoint());
         assertEquals(is.get("silent").asBoolean(), variables.isSilent());
     }
 
     @Test
     void aSavedTokenIsReadWhereItWasSaved() throws IOException {
-        Files.writeString(Files.createDirectories(folder.resolve(".cache/huggingface")).resolve("token"), "hf_home\n");
+        Files.writeString(
+                Files.createDirectories(folder.resolve(".cache/huggingface")).resolve("token"), "hf_home\n");
         Files.writeString(folder.resolve("other"), " hf_other ");
         Map<String, String> home = Map.of("HOME", folder.toString());
         assertEquals("hf_home", new HubVariables(home).token());
-        assertEquals("hf_other", new HubVariables(Map.of("HOME", folder.toString(), "HF_TOKEN_PATH", "~/other")).token());
-        assertEquals("hf_other", new HubVariables(Map.of("HOME", folder.toString(), "HF_TOKEN_PATH", "${HOME}/other", "HF_TOKEN", "")).token());
-        assertEquals(null, new HubVariables(Map.of("HOME", folder.toString(), "HF_HUB_DISABLE_IMPLICIT_TOKEN", "yes")).token());
+        assertEquals(
+                "hf_other", new HubVariables(Map.of("HOME", folder.toString(), "HF_TOKEN_PATH", "~/other")).token());
+        assertEquals(
+                "hf_other",
+                new HubVariables(Map.of("HOME", folder.toString(), "HF_TOKEN_PATH", "${HOME}/other", "HF_TOKEN", ""))
+                        .token());
+        assertEquals(
+                null,
+                new HubVariables(Map.of("HOME", folder.toString(), "HF_HUB_DISABLE_IMPLICIT_TOKEN", "yes")).token());
         assertEquals(null, new HubVariables(Map.of("HOME", folder.toString(), "HF_HOME", "/nonexistent")).token());
     }
 

@@ -18,6 +18,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.SplittableRandom;
+import java.util.regex.Pattern;
 import java.util.zip.CRC32;
 import java.util.zip.GZIPInputStream;
 import java.util.zip.GZIPOutputStream;
@@ -27,11 +28,59 @@ import java.util.zip.ZipOutputStream;
 
 /** Files that keep to the outer rules of a format, checksums and lengths included, and say what cannot be. */
 final class Malformed {
-    private static final String[] NUMBERS = {"0", "1", "-1", "2", "7", "1.5", "0.1", "2147483647", "2147483648", "4294967296", "9007199254740992", "9007199254740993", "9223372036854775807",
-            "9223372036854775808", "-9223372036854775808", "1e18", "1e308", "1e400", "NaN", "Infinity", "-0", "00", "1_000", "0x10", "1" + "0".repeat(2000)};
-    private static final String[] OTHERS = {"null", "true", "false", "\"\"", "\"a\"", "[]", "{}", "[[]]", "[null]", "{\"a\":null}", "\"\\ud800\"", "\"\\u0000\"", "[0,1]", "[1,0]", "[-1]",
-            "\"F32\"", "\"U8\"", "\"" + "x".repeat(5000) + "\"", "[".repeat(400) + "]".repeat(400), "[".repeat(3000), "{\"a\":".repeat(3000)};
-    private static final String[] DTYPES = {"F32", "F16", "BF16", "F64", "I64", "I32", "I8", "U8", "BOOL", "F8_E4M3", "C64", "", "f32"};
+    private static final String[] NUMBERS = {
+        "0",
+        "1",
+        "-1",
+        "2",
+        "7",
+        "1.5",
+        "0.1",
+        "2147483647",
+        "2147483648",
+        "4294967296",
+        "9007199254740992",
+        "9007199254740993",
+        "9223372036854775807",
+        "9223372036854775808",
+        "-9223372036854775808",
+        "1e18",
+        "1e308",
+        "1e400",
+        "NaN",
+        "Infinity",
+        "-0",
+        "00",
+        "1_000",
+        "0x10",
+        "1" + "0".repeat(2000)
+    };
+    private static final String[] OTHERS = {
+        "null",
+        "true",
+        "false",
+        "\"\"",
+        "\"a\"",
+        "[]",
+        "{}",
+        "[[]]",
+        "[null]",
+        "{\"a\":null}",
+        "\"\\ud800\"",
+        "\"\\u0000\"",
+        "[0,1]",
+        "[1,0]",
+        "[-1]",
+        "\"F32\"",
+        "\"U8\"",
+        "\"" + "x".repeat(5000) + "\"",
+        "[".repeat(400) + "]".repeat(400),
+        "[".repeat(3000),
+        "{\"a\":".repeat(3000)
+    };
+    private static final String[] DTYPES = {
+        "F32", "F16", "BF16", "F64", "I64", "I32", "I8", "U8", "BOOL", "F8_E4M3", "C64", "", "f32"
+    };
 
     private Malformed() {}
 
@@ -50,7 +99,8 @@ final class Malformed {
             String other = switch (random.nextInt(6)) {
                 case 0 -> "[" + old + "]";
                 case 1 -> "{\"a\": " + old + "}";
-                case 2 -> old + ", \"" + key(text, random) + "\": " + value(random); // in an object: perhaps a key twice
+                case 2 ->
+                    old + ", \"" + key(text, random) + "\": " + value(random); // in an object: perhaps a key twice
                 default -> value(random);
             };
             text = text.substring(0, place[0]) + other + text.substring(place[1]);
@@ -61,13 +111,18 @@ final class Malformed {
     /** Where simple values stand: texts after a colon, numbers and words. */
     private static List<int[]> values(String text) {
         List<int[]> found = new ArrayList<>();
-        var matcher = java.util.regex.Pattern.compile("(?<=[:\\[,]\\s{0,9})(\"[^\"\\\\]*\"|-?\\d[\\d.eE+-]*|true|false|null)").matcher(text);
+        var matcher = Pattern.compile("(?<=[:\\[,]\\s{0,9})(\"[^\"\\\\]*\"|-?\\d[\\d.eE+-]*|true|false|null)")
+                .matcher(text);
         while (matcher.find()) found.add(new int[] {matcher.start(), matcher.end()});
         return found;
     }
 
     private static String key(String text, SplittableRandom random) {
-        List<String> keys = java.util.regex.Pattern.compile("\"([^\"\\\\]*)\"\\s*:").matcher(text).results().map(match -> match.group(1)).toList();
+        List<String> keys = Pattern.compile("\"([^\"\\\\]*)\"\\s*:")
+                .matcher(text)
+                .results()
+                .map(match -> match.group(1))
+                .toList();
         return keys.isEmpty() ? "a" : keys.get(random.nextInt(keys.size()));
     }
 
@@ -86,16 +141,42 @@ final class Malformed {
         int data = random.nextInt(64);
         for (int i = 0; i < entries; i++) {
             long begin = random.nextInt(3) == 0 ? random.nextInt(-2, 80) : 8L * i;
-            long end = random.nextInt(3) == 0 ? new long[] {0, 1L << 53, Long.MAX_VALUE, -8, begin}[random.nextInt(5)] : begin + 8;
-            String shape = random.nextInt(3) == 0 ? value(random) : random.nextBoolean() ? "[2]" : "[" + NUMBERS[random.nextInt(16)] + "," + NUMBERS[random.nextInt(16)] + "]";
-            header.append(i == 0 ? "" : ",").append('"').append(random.nextInt(6) == 0 ? "w" : "w" + i).append("\":{\"dtype\":\"").append(DTYPES[random.nextInt(random.nextBoolean() ? 1 : DTYPES.length)])
-                    .append("\",\"shape\":").append(shape).append(",\"data_offsets\":").append(random.nextInt(6) == 0 ? value(random) : "[" + begin + "," + end + "]")
-                    .append(random.nextInt(10) == 0 ? ",\"shape\":[1]" : "").append('}');
+            long end = random.nextInt(3) == 0
+                    ? new long[] {0, 1L << 53, Long.MAX_VALUE, -8, begin}[random.nextInt(5)]
+                    : begin + 8;
+            String shape = random.nextInt(3) == 0
+                    ? value(random)
+                    : random.nextBoolean()
+                            ? "[2]"
+                            : "[" + NUMBERS[random.nextInt(16)] + "," + NUMBERS[random.nextInt(16)] + "]";
+            header.append(i == 0 ? "" : ",")
+                    .append('"')
+                    .append(random.nextInt(6) == 0 ? "w" : "w" + i)
+                    .append("\":{\"dtype\":\"")
+                    .append(DTYPES[random.nextInt(random.nextBoolean() ? 1 : DTYPES.length)])
+                    .append("\",\"shape\":")
+                    .append(shape)
+                    .append(",\"data_offsets\":")
+                    .append(random.nextInt(6) == 0 ? value(random) : "[" + begin + "," + end + "]")
+                    .append(random.nextInt(10) == 0 ? ",\"shape\":[1]" : "")
+                    .append('}');
         }
-        if (random.nextInt(4) == 0) header.append(entries == 0 ? "" : ",").append("\"__metadata__\":").append(random.nextBoolean() ? "{\"format\":\"pt\"}" : value(random));
-        byte[] text = header.append('}').append(" ".repeat(random.nextInt(9))).toString().getBytes(StandardCharsets.UTF_8);
-        long length = random.nextInt(12) == 0 ? new long[] {0, -1, Long.MAX_VALUE, 1L << 53, text.length + 1L, text.length - 1L}[random.nextInt(6)] : text.length;
-        return ByteBuffer.allocate(8 + text.length + data).order(ByteOrder.LITTLE_ENDIAN).putLong(length).put(text).array();
+        if (random.nextInt(4) == 0)
+            header.append(entries == 0 ? "" : ",")
+                    .append("\"__metadata__\":")
+                    .append(random.nextBoolean() ? "{\"format\":\"pt\"}" : value(random));
+        byte[] text = header.append('}')
+                .append(" ".repeat(random.nextInt(9)))
+                .toString()
+                .getBytes(StandardCharsets.UTF_8);
+        long length = random.nextInt(12) == 0
+                ? new long[] {0, -1, Long.MAX_VALUE, 1L << 53, text.length + 1L, text.length - 1L}[random.nextInt(6)]
+                : text.length;
+        return ByteBuffer.allocate(8 + text.length + data)
+                .order(ByteOrder.LITTLE_ENDIAN)
+                .putLong(length)
+                .put(text)
+                .array();
     }
 
     /** An archive, whole and with right checksums, in which one file is damaged. */
@@ -104,12 +185,18 @@ final class Malformed {
         Map<String, byte[]> members = new LinkedHashMap<>();
         Path file = Files.write(Files.createTempFile("whole", ".zip"), whole);
         try (ZipFile archive = new ZipFile(file.toFile())) {
-            for (ZipEntry entry : Collections.list(archive.entries())) members.put(entry.getName(), archive.getInputStream(entry).readAllBytes());
+            for (ZipEntry entry : Collections.list(archive.entries()))
+                members.put(entry.getName(), archive.getInputStream(entry).readAllBytes());
         } finally {
             Files.delete(file);
         }
         List<String> names = List.copyOf(members.keySet());
-        String name = random.nextBoolean() ? names.stream().filter(each -> each.endsWith(".pkl")).findFirst().orElse(names.getFirst()) : names.get(random.nextInt(names.size()));
+        String name = random.nextBoolean()
+                ? names.stream()
+                        .filter(each -> each.endsWith(".pkl"))
+                        .findFirst()
+                        .orElse(names.getFirst())
+                : names.get(random.nextInt(names.size()));
         members.put(name, damaged(members.get(name), random));
         ByteArrayOutputStream archive = new ByteArrayOutputStream();
         try (ZipOutputStream out = new ZipOutputStream(archive)) {
@@ -149,16 +236,24 @@ final class Malformed {
         return random.nextBoolean() ? lines(text, random) : damaged(text, random);
     }
 
-    /** In a file of Thrift's compact protocol: bytes that begin a field, and numbers of many bytes, where pages and the footer begin. */
+    /**
+     * In a file of Thrift's compact protocol: bytes that begin a field, and numbers of many bytes, where pages and the
+     * footer begin.
+     */
     static byte[] thrift(byte[] whole, SplittableRandom random) {
         byte[] bytes = whole.clone();
-        int footer = ByteBuffer.wrap(bytes, bytes.length - 8, 4).order(ByteOrder.LITTLE_ENDIAN).getInt();
+        int footer = ByteBuffer.wrap(bytes, bytes.length - 8, 4)
+                .order(ByteOrder.LITTLE_ENDIAN)
+                .getInt();
         int start = random.nextBoolean() ? 4 : bytes.length - 8 - footer;
         int length = Math.min(random.nextBoolean() ? 24 : footer, bytes.length - 8 - start);
         for (int changes = random.nextInt(1, 4); changes > 0; changes--) {
             int at = start + random.nextInt(length);
-            if (random.nextBoolean()) bytes[at] = new byte[] {0x15, 0x16, 0x18, 0x19, 0x1c, 0x2c, 0x00, (byte) 0xfc, 0x45}[random.nextInt(9)];
-            else for (int i = at; i < Math.min(at + random.nextInt(1, 10), bytes.length - 8); i++) bytes[i] = (byte) (random.nextInt(4) == 0 ? 0x7f : 0xff);
+            if (random.nextBoolean())
+                bytes[at] = new byte[] {0x15, 0x16, 0x18, 0x19, 0x1c, 0x2c, 0x00, (byte) 0xfc, 0x45}[random.nextInt(9)];
+            else
+                for (int i = at; i < Math.min(at + random.nextInt(1, 10), bytes.length - 8); i++)
+                    bytes[i] = (byte) (random.nextInt(4) == 0 ? 0x7f : 0xff);
         }
         return bytes;
     }
@@ -170,11 +265,33 @@ final class Malformed {
             int at = random.nextInt(bytes.length);
             switch (random.nextInt(4)) {
                 case 0 -> bytes[at] = (byte) random.nextInt(256);
-                case 1 -> bytes[at] = new byte[] {'.', '(', ')', ']', '}', 't', 'R', 'c', 'q', 'h', 'K', 'M', 'J', (byte) 0x8a, (byte) 0x80, 'X', 'Q', 'b'}[random.nextInt(18)];
+                case 1 ->
+                    bytes[at] = new byte[] {
+                                '.',
+                                '(',
+                                ')',
+                                ']',
+                                '}',
+                                't',
+                                'R',
+                                'c',
+                                'q',
+                                'h',
+                                'K',
+                                'M',
+                                'J',
+                                (byte) 0x8a,
+                                (byte) 0x80,
+                                'X',
+                                'Q',
+                                'b'
+                            }
+                            [random.nextInt(18)];
                 case 2 -> bytes = Arrays.copyOf(bytes, at + 1);
                 default -> {
                     int from = random.nextInt(bytes.length);
-                    System.arraycopy(whole, from, bytes, at, Math.min(Math.min(16, whole.length - from), bytes.length - at));
+                    System.arraycopy(
+                            whole, from, bytes, at, Math.min(Math.min(16, whole.length - from), bytes.length - at));
                 }
             }
         }

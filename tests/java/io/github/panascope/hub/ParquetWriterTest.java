@@ -35,15 +35,55 @@ import org.junit.jupiter.params.provider.CsvSource;
 
 /** Tables written, and read again by the library that reads datasets. By another one: tests/peers/check_table.py. */
 class ParquetWriterTest {
-    private static final List<String> TEXTS = List.of("", " ", "the", "\u0000", "\n\r\t\"',;\\", "<script>", "PAR1", "\u00e9\u4e2d\ud83d\ude00\ufffd\uffff", "NaN", "null", "x".repeat(70_000));
+    private static final List<String> TEXTS = List.of(
+            "",
+            " ",
+            "the",
+            "\u0000",
+            "\n\r\t\"',;\\",
+            "<script>",
+            "PAR1",
+            "\u00e9\u4e2d\ud83d\ude00\ufffd\uffff",
+            "NaN",
+            "null",
+            "x".repeat(70_000));
 
-    @TempDir private Path folder;
+    @TempDir
+    private Path folder;
 
-    private record Row(int i, long l, float f, double d, String s, Integer ni, Long nl, Float nf, Double nd, String ns, List<Integer> li, List<Long> ll, List<Float> lf, List<Double> ld, List<String> ls) {
+    private record Row(
+            int i,
+            long l,
+            float f,
+            double d,
+            String s,
+            Integer ni,
+            Long nl,
+            Float nf,
+            Double nd,
+            String ns,
+            List<Integer> li,
+            List<Long> ll,
+            List<Float> lf,
+            List<Double> ld,
+            List<String> ls) {
         static Row random(Random random) {
-            return new Row(random.nextInt(), random.nextLong(), anyFloat(random), anyDouble(random), text(random), orNull(random, random::nextInt), orNull(random, random::nextLong),
-                    orNull(random, () -> anyFloat(random)), orNull(random, () -> anyDouble(random)), orNull(random, () -> text(random)), list(random, random::nextInt), list(random, random::nextLong),
-                    list(random, () -> anyFloat(random)), list(random, () -> anyDouble(random)), list(random, () -> text(random)));
+            return new Row(
+                    random.nextInt(),
+                    random.nextLong(),
+                    anyFloat(random),
+                    anyDouble(random),
+                    text(random),
+                    orNull(random, random::nextInt),
+                    orNull(random, random::nextLong),
+                    orNull(random, () -> anyFloat(random)),
+                    orNull(random, () -> anyDouble(random)),
+                    orNull(random, () -> text(random)),
+                    list(random, random::nextInt),
+                    list(random, random::nextLong),
+                    list(random, () -> anyFloat(random)),
+                    list(random, () -> anyDouble(random)),
+                    list(random, () -> text(random)));
         }
 
         private static float anyFloat(Random random) {
@@ -65,27 +105,46 @@ class ParquetWriterTest {
         }
 
         private static <V> List<V> list(Random random, Supplier<V> value) {
-            return orNull(random, () -> Stream.generate(value).limit(random.nextInt(20) == 0 ? 300 : random.nextInt(4)).toList());
+            return orNull(
+                    random,
+                    () -> Stream.generate(value)
+                            .limit(random.nextInt(20) == 0 ? 300 : random.nextInt(4))
+                            .toList());
         }
     }
 
-    private static final List<Column<Row>> COLUMNS = List.of(Column.required("i", Type.INT32, Row::i), Column.required("l", Type.INT64, Row::l), Column.required("f", Type.FLOAT, Row::f),
-            Column.required("d", Type.DOUBLE, Row::d), Column.required("s", Type.STRING, Row::s), Column.optional("ni", Type.INT32, Row::ni), Column.optional("nl", Type.INT64, Row::nl),
-            Column.optional("nf", Type.FLOAT, Row::nf), Column.optional("nd", Type.DOUBLE, Row::nd), Column.optional("a \"name\", with . in \u00e9", Type.STRING, Row::ns),
-            Column.list("li", Type.INT32, Row::li), Column.list("ll", Type.INT64, Row::ll), Column.list("lf", Type.FLOAT, Row::lf), Column.list("ld", Type.DOUBLE, Row::ld), Column.list("ls", Type.STRING, Row::ls));
+    private static final List<Column<Row>> COLUMNS = List.of(
+            Column.required("i", Type.INT32, Row::i),
+            Column.required("l", Type.INT64, Row::l),
+            Column.required("f", Type.FLOAT, Row::f),
+            Column.required("d", Type.DOUBLE, Row::d),
+            Column.required("s", Type.STRING, Row::s),
+            Column.optional("ni", Type.INT32, Row::ni),
+            Column.optional("nl", Type.INT64, Row::nl),
+            Column.optional("nf", Type.FLOAT, Row::nf),
+            Column.optional("nd", Type.DOUBLE, Row::nd),
+            Column.optional("a \"name\", with . in \u00e9", Type.STRING, Row::ns),
+            Column.list("li", Type.INT32, Row::li),
+            Column.list("ll", Type.INT64, Row::ll),
+            Column.list("lf", Type.FLOAT, Row::lf),
+            Column.list("ld", Type.DOUBLE, Row::ld),
+            Column.list("ls", Type.STRING, Row::ls));
 
     private interface Action {
         void accept(ParquetFileReader reader) throws IOException;
     }
 
     private static void read(Path file, Action action) throws IOException {
-        try (InputFile input = InputFile.of(file); ParquetFileReader reader = ParquetFileReader.open(input)) {
+        try (InputFile input = InputFile.of(file);
+                ParquetFileReader reader = ParquetFileReader.open(input)) {
             action.accept(reader);
         }
     }
 
     private static Object value(RowReader rows, int column) {
-        return rows.isNull(column) ? null : rows.getValue(column) instanceof PqList list ? list.values() : rows.getValue(column);
+        return rows.isNull(column)
+                ? null
+                : rows.getValue(column) instanceof PqList list ? list.values() : rows.getValue(column);
     }
 
     private static List<List<Object>> rows(Path file, int columns) throws IOException {
@@ -94,7 +153,9 @@ class ParquetWriterTest {
             try (RowReader rows = reader.rowReader()) {
                 while (rows.hasNext()) {
                     rows.next();
-                    found.add(IntStream.range(0, columns).mapToObj(column -> value(rows, column)).collect(ArrayList::new, ArrayList::add, ArrayList::addAll));
+                    found.add(IntStream.range(0, columns)
+                            .mapToObj(column -> value(rows, column))
+                            .collect(ArrayList::new, ArrayList::add, ArrayList::addAll));
                 }
             }
         });
@@ -114,7 +175,11 @@ class ParquetWriterTest {
         List<Row> rows = random(count);
         Path file = folder.resolve("a/table.parquet");
         ParquetWriter.write(file, COLUMNS, Map.of(), groupBytes, rows::forEach);
-        List<List<Object>> expected = rows.stream().map(row -> Arrays.<Object>asList(row.i, row.l, row.f, row.d, row.s, row.ni, row.nl, row.nf, row.nd, row.ns, row.li, row.ll, row.lf, row.ld, row.ls)).toList();
+        List<List<Object>> expected = rows.stream()
+                .map(row -> Arrays.<Object>asList(
+                        row.i, row.l, row.f, row.d, row.s, row.ni, row.nl, row.nf, row.nd, row.ns, row.li, row.ll,
+                        row.lf, row.ld, row.ls))
+                .toList();
         assertEquals(expected, rows(file, COLUMNS.size()));
         read(file, reader -> {
             assertEquals(count, reader.getFileMetaData().numRows());
@@ -132,42 +197,79 @@ class ParquetWriterTest {
     void datasetsReadIt() throws IOException {
         Path file = folder.resolve("dataset.parquet");
         List<List<Integer>> rows = List.of(List.of(1, 2), List.of(), List.of(50256), List.of(3, 4, 5));
-        List<Column<List<Integer>>> columns = List.of(Column.required("text", Type.STRING, row -> "text of " + row), Column.list("tokens", Type.INT32, row -> row));
+        List<Column<List<Integer>>> columns = List.of(
+                Column.required("text", Type.STRING, row -> "text of " + row),
+                Column.list("tokens", Type.INT32, row -> row));
         ParquetWriter.write(file, columns, Map.of(), 20, rows::forEach);
-        assertEquals(rows.stream().map(row -> "text of " + row).toList(), Dataset.of(file.toString(), Hub.fromEnvironment()).documents());
+        assertEquals(
+                rows.stream().map(row -> "text of " + row).toList(),
+                Dataset.of(file.toString(), Hub.fromEnvironment()).documents());
         List<List<Integer>> tokens = new ArrayList<>();
-        ParquetFile.tokens(file, List.of("tokens"), ids -> tokens.add(Arrays.stream(ids).boxed().toList()));
+        ParquetFile.tokens(
+                file,
+                List.of("tokens"),
+                ids -> tokens.add(Arrays.stream(ids).boxed().toList()));
         assertEquals(rows, tokens);
     }
 
     @Test
     void aGroupHasAsManyRowsAsALevelCanCount() throws IOException {
         Path file = folder.resolve("nulls.parquet");
-        ParquetWriter.write(file, List.of(Column.<Integer, Integer>optional("none", Type.INT32, row -> null)), Map.of(), rows -> IntStream.range(0, 300_000).forEach(rows::accept));
-        read(file, reader -> assertEquals(List.of(131072L, 131072L, 37856L), reader.getFileMetaData().rowGroups().stream().map(RowGroup::numRows).toList()));
+        ParquetWriter.write(
+                file,
+                List.of(Column.<Integer, Integer>optional("none", Type.INT32, row -> null)),
+                Map.of(),
+                rows -> IntStream.range(0, 300_000).forEach(rows::accept));
+        read(
+                file,
+                reader -> assertEquals(
+                        List.of(131072L, 131072L, 37856L),
+                        reader.getFileMetaData().rowGroups().stream()
+                                .map(RowGroup::numRows)
+                                .toList()));
         assertTrue(Files.size(file) < 2000);
     }
 
     @Test
     void halfASurrogatePairBecomesAQuestionMark() throws IOException {
         Path file = folder.resolve("half.parquet");
-        ParquetWriter.write(file, List.of(Column.<String, String>required("text", Type.STRING, row -> row)), Map.of(), rows -> rows.accept("a\ud83d"));
+        ParquetWriter.write(
+                file,
+                List.of(Column.<String, String>required("text", Type.STRING, row -> row)),
+                Map.of(),
+                rows -> rows.accept("a\ud83d"));
         assertEquals(List.of(List.of("a?")), rows(file, 1));
     }
 
     @Test
     void factsAndStatisticsAreInTheFooter() throws IOException {
         Path file = folder.resolve("facts.parquet");
-        List<Column<Double>> columns = List.of(Column.required("d", Type.DOUBLE, row -> row), Column.optional("n", Type.INT32, row -> row < 0 ? null : row.intValue()), Column.list("f", Type.FLOAT, row -> List.of(row.floatValue(), Float.NaN)),
-                Column.optional("none", Type.INT64, _ -> null), Column.required("s", Type.STRING, Object::toString));
+        List<Column<Double>> columns = List.of(
+                Column.required("d", Type.DOUBLE, row -> row),
+                Column.optional("n", Type.INT32, row -> row < 0 ? null : row.intValue()),
+                Column.list("f", Type.FLOAT, row -> List.of(row.floatValue(), Float.NaN)),
+                Column.optional("none", Type.INT64, _ -> null),
+                Column.required("s", Type.STRING, Object::toString));
         Map<String, String> facts = Map.of("Model", "gpt2-small", "", "\u00e9\u0000", "long", "y".repeat(1 << 17));
         ParquetWriter.write(file, columns, facts, List.of(2.5, -3.0, 7.0)::forEach);
         read(file, reader -> {
             assertEquals(facts, reader.getFileMetaData().keyValueMetadata());
-            List<Statistics> found = reader.getFileMetaData().rowGroups().getFirst().columns().stream().map(column -> column.metaData().statistics()).toList();
-            assertEquals(List.of(0L, 1L, 0L, 3L, 0L), found.stream().map(Statistics::nullCount).toList());
-            assertEquals(-3, ByteBuffer.wrap(found.getFirst().minValue()).order(ByteOrder.LITTLE_ENDIAN).getDouble());
-            assertEquals(7, ByteBuffer.wrap(found.getFirst().maxValue()).order(ByteOrder.LITTLE_ENDIAN).getDouble());
+            List<Statistics> found = reader.getFileMetaData().rowGroups().getFirst().columns().stream()
+                    .map(column -> column.metaData().statistics())
+                    .toList();
+            assertEquals(
+                    List.of(0L, 1L, 0L, 3L, 0L),
+                    found.stream().map(Statistics::nullCount).toList());
+            assertEquals(
+                    -3,
+                    ByteBuffer.wrap(found.getFirst().minValue())
+                            .order(ByteOrder.LITTLE_ENDIAN)
+                            .getDouble());
+            assertEquals(
+                    7,
+                    ByteBuffer.wrap(found.getFirst().maxValue())
+                            .order(ByteOrder.LITTLE_ENDIAN)
+                            .getDouble());
             assertArrayEquals(new byte[] {2, 0, 0, 0}, found.get(1).minValue());
             assertArrayEquals(new byte[] {7, 0, 0, 0}, found.get(1).maxValue());
             for (Statistics none : found.subList(2, 5)) assertNull(none.minValue());
@@ -182,15 +284,34 @@ class ParquetWriterTest {
         List<Row> rows = random(5);
         ParquetWriter.write(file, COLUMNS, Map.of(), rows::forEach);
         byte[] before = Files.readAllBytes(file);
-        assertThrows(ArithmeticException.class, () -> ParquetWriter.write(file, COLUMNS, Map.of(), 1, consumer -> {
-            rows.forEach(consumer);
-            throw new ArithmeticException();
-        }));
-        List<Column<Row>> required = List.of(Column.required("ns", Type.STRING, Row::ns), Column.list("i", Type.INT32, row -> Arrays.asList(row.i, row.ni)));
-        assertEquals("column 'ns' should have a value, not null", assertThrows(IllegalArgumentException.class, () -> ParquetWriter.write(file, required.subList(0, 1), Map.of(), random(50)::forEach)).getMessage());
-        assertEquals("column 'i' should have a value, not null", assertThrows(IllegalArgumentException.class, () -> ParquetWriter.write(file, required.subList(1, 2), Map.of(), random(50)::forEach)).getMessage());
-        assertThrows(IllegalArgumentException.class, () -> ParquetWriter.write(file, List.of(COLUMNS.getFirst(), COLUMNS.getFirst()), Map.of(), rows::forEach));
-        assertThrows(IllegalArgumentException.class, () -> ParquetWriter.write(file, List.<Column<Row>>of(), Map.of(), rows::forEach));
+        assertThrows(
+                ArithmeticException.class,
+                () -> ParquetWriter.write(file, COLUMNS, Map.of(), 1, consumer -> {
+                    rows.forEach(consumer);
+                    throw new ArithmeticException();
+                }));
+        List<Column<Row>> required = List.of(
+                Column.required("ns", Type.STRING, Row::ns),
+                Column.list("i", Type.INT32, row -> Arrays.asList(row.i, row.ni)));
+        assertEquals(
+                "column 'ns' should have a value, not null",
+                assertThrows(
+                                IllegalArgumentException.class,
+                                () -> ParquetWriter.write(file, required.subList(0, 1), Map.of(), random(50)::forEach))
+                        .getMessage());
+        assertEquals(
+                "column 'i' should have a value, not null",
+                assertThrows(
+                                IllegalArgumentException.class,
+                                () -> ParquetWriter.write(file, required.subList(1, 2), Map.of(), random(50)::forEach))
+                        .getMessage());
+        assertThrows(
+                IllegalArgumentException.class,
+                () -> ParquetWriter.write(
+                        file, List.of(COLUMNS.getFirst(), COLUMNS.getFirst()), Map.of(), rows::forEach));
+        assertThrows(
+                IllegalArgumentException.class,
+                () -> ParquetWriter.write(file, List.<Column<Row>>of(), Map.of(), rows::forEach));
         assertArrayEquals(before, Files.readAllBytes(file));
         try (var files = Files.list(folder)) {
             assertEquals(List.of(file), files.toList());
@@ -199,9 +320,19 @@ class ParquetWriterTest {
 
     @Test
     void whereItCannotBeWrittenASentenceSaysSo() {
-        assertEquals(folder + " cannot be written: it is a folder.", assertThrows(InputException.class, () -> ParquetWriter.write(folder, COLUMNS, Map.of(), random(5)::forEach)).getMessage());
+        assertEquals(
+                folder + " cannot be written: it is a folder.",
+                assertThrows(
+                                InputException.class,
+                                () -> ParquetWriter.write(folder, COLUMNS, Map.of(), random(5)::forEach))
+                        .getMessage());
         Path full = Path.of("/dev/full");
         assumeTrue(Files.exists(full));
-        assertEquals("/dev/full cannot be written: No space left on device.", assertThrows(InputException.class, () -> ParquetWriter.write(full, COLUMNS, Map.of(), 1, random(5)::forEach)).getMessage());
+        assertEquals(
+                "/dev/full cannot be written: No space left on device.",
+                assertThrows(
+                                InputException.class,
+                                () -> ParquetWriter.write(full, COLUMNS, Map.of(), 1, random(5)::forEach))
+                        .getMessage());
     }
 }

@@ -24,6 +24,7 @@ import org.junit.jupiter.api.extension.ExtendWith;
 class BFloat16Test {
     /** As a share, in the mean square: some ten roundings of 2^-8 on the way to any point, and room for processors. */
     private static final double ROUNDING = 0.02;
+
     private static HookedTransformer wide;
     private static HookedTransformer narrow;
 
@@ -35,7 +36,8 @@ class BFloat16Test {
 
     private static HookedTransformer model(DType dtype, boolean exact) {
         var options = new HookedTransformer.Options(WeightProcessing.DEFAULT, Device.CPU, dtype, exact);
-        return HookedTransformer.fromPretrained("gpt2-small", options, Golden.standardA().hub());
+        return HookedTransformer.fromPretrained(
+                "gpt2-small", options, Golden.standardA().hub());
     }
 
     @AfterAll
@@ -105,7 +107,8 @@ class BFloat16Test {
 
     @Test
     void lossesAreThoseOfFloat32() {
-        try (var _ = TensorScope.open(); HookedTransformer exact = model(DType.BFLOAT16, true)) {
+        try (var _ = TensorScope.open();
+                HookedTransformer exact = model(DType.BFLOAT16, true)) {
             Tensor expected = wide.forward(tokens()).lossPerToken();
             assertNear(expected, narrow.forward(tokens()).lossPerToken(), "losses");
             assertNear(expected, exact.forward(tokens()).lossPerToken(), "losses, step by step");

@@ -6,11 +6,12 @@ import static org.junit.jupiter.api.Assertions.assertSame;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import io.github.panascope.OnEachDevice;
-import io.github.panascope.TestDevice;
 import io.github.panascope.Golden;
 import io.github.panascope.LeakCheck;
+import io.github.panascope.OnEachDevice;
+import io.github.panascope.TestDevice;
 import io.github.panascope.hub.Dataset;
+import io.github.panascope.hub.Hub;
 import io.github.panascope.hub.InputException;
 import io.github.panascope.hub.Safetensors;
 import io.github.panascope.torch.DType;
@@ -18,11 +19,10 @@ import io.github.panascope.torch.Shape;
 import io.github.panascope.torch.Tensor;
 import io.github.panascope.torch.TensorScope;
 import java.io.IOException;
-import java.util.HashMap;
-import io.github.panascope.hub.Hub;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -56,28 +56,41 @@ class GoldenModelTest {
     @ParameterizedTest
     @CsvSource({"processed", "no_processing", "centred"})
     void everyHookHasTransformerLensNameShapeOrderAndValue(String name) {
-        try (var scope = TensorScope.open(); HookedTransformer model = load(processing(name))) {
+        try (var scope = TensorScope.open();
+                HookedTransformer model = load(processing(name))) {
             Safetensors expected = Safetensors.open(GOLDEN.folder().resolve("expected.safetensors"), scope);
             var run = model.runWithCache(expected.tensor("small_tokens"), hook -> true);
             JsonNode hooks = GOLDEN.expected().get(name + "/hooks");
             assertEquals(List.copyOf(hooks.propertyNames()), run.cache().names());
             int compared = 0;
             for (String hook : run.cache().names()) {
-                assertArrayEquals(hooks.get(hook).valueStream().mapToLong(JsonNode::longValue).toArray(), run.cache().get(hook).shape().sizes(), hook);
+                assertArrayEquals(
+                        hooks.get(hook)
+                                .valueStream()
+                                .mapToLong(JsonNode::longValue)
+                                .toArray(),
+                        run.cache().get(hook).shape().sizes(),
+                        hook);
                 if (!expected.has(name + "/" + hook)) continue;
-                Golden.assertClose(expected.tensor(name + "/" + hook), run.cache().get(hook), name + "/" + hook);
+                Golden.assertClose(
+                        expected.tensor(name + "/" + hook), run.cache().get(hook), name + "/" + hook);
                 compared++;
             }
             assertEquals(name.equals("processed") ? 17 * 3 + 4 : 4, compared);
-            Golden.assertClose(expected.tensor(name + "/logits_last"), run.logits().select(1, 15), name + " logits");
-            assertEquals(GOLDEN.number(name + "/logits_sum"), run.logits().sum(DType.FLOAT64).item(), 0.05);
+            Golden.assertClose(
+                    expected.tensor(name + "/logits_last"), run.logits().select(1, 15), name + " logits");
+            assertEquals(
+                    GOLDEN.number(name + "/logits_sum"),
+                    run.logits().sum(DType.FLOAT64).item(),
+                    0.05);
         }
     }
 
     @ParameterizedTest
     @CsvSource({"processed", "no_processing", "centred"})
     void lossEqualsTransformerLens(String name) {
-        try (var _ = TensorScope.open(); HookedTransformer model = load(processing(name))) {
+        try (var _ = TensorScope.open();
+                HookedTransformer model = load(processing(name))) {
             Tensor batch = tokens(model, Tokenization.WHITESPACE_CHUNKS).batch(0, 32);
             assertEquals(GOLDEN.number(name + "/loss"), model.forward(batch).loss(), 1e-4);
         }
@@ -85,24 +98,40 @@ class GoldenModelTest {
 
     @Test
     void lossPerTokenEqualsTransformerLensAndTheLossOfLogits() {
-        try (var scope = TensorScope.open(); HookedTransformer model = load(WeightProcessing.DEFAULT)) {
+        try (var scope = TensorScope.open();
+                HookedTransformer model = load(WeightProcessing.DEFAULT)) {
             Safetensors expected = Safetensors.open(GOLDEN.folder().resolve("expected.safetensors"), scope);
             Tensor tokens = expected.tensor("small_tokens");
-            Golden.assertClose(expected.tensor("processed/loss_per_token"), model.forward(tokens).lossPerToken(), "loss per token");
-            assertEquals(model.forward(tokens).loss(), model.forward(tokens).logitsAndLoss().loss(), 1e-5);
+            Golden.assertClose(
+                    expected.tensor("processed/loss_per_token"),
+                    model.forward(tokens).lossPerToken(),
+                    "loss per token");
+            assertEquals(
+                    model.forward(tokens).loss(),
+                    model.forward(tokens).logitsAndLoss().loss(),
+                    1e-5);
         }
     }
 
     @Test
     void steeringAndAHeadAblationChangeTheLossAsInTransformerLens() {
-        try (var scope = TensorScope.open(); HookedTransformer model = load(WeightProcessing.DEFAULT)) {
-            Tensor steer = Safetensors.open(GOLDEN.folder().resolve("expected.safetensors"), scope).tensor("steer_vector").to(TestDevice.DEVICE);
+        try (var scope = TensorScope.open();
+                HookedTransformer model = load(WeightProcessing.DEFAULT)) {
+            Tensor steer = Safetensors.open(GOLDEN.folder().resolve("expected.safetensors"), scope)
+                    .tensor("steer_vector")
+                    .to(TestDevice.DEVICE);
             Tensor batch = tokens(model, Tokenization.WHITESPACE_CHUNKS).batch(0, 32);
             Hooks steered = Hooks.at("blocks.2.hook_resid_pre", (activation, name) -> activation.add(steer));
-            assertEquals(GOLDEN.number("ce_steered"), model.forward(batch).hooks(steered).loss(), 1e-4);
+            assertEquals(
+                    GOLDEN.number("ce_steered"),
+                    model.forward(batch).hooks(steered).loss(),
+                    1e-4);
             Tensor head = Tensor.of(new long[] {1}, Shape.of(1), TestDevice.DEVICE);
             Hooks ablated = Hooks.at("blocks.0.attn.hook_z", (z, name) -> z.indexFill(2, head, 0));
-            assertEquals(GOLDEN.number("ce_head_ablated"), model.forward(batch).hooks(ablated).loss(), 1e-4);
+            assertEquals(
+                    GOLDEN.number("ce_head_ablated"),
+                    model.forward(batch).hooks(ablated).loss(),
+                    1e-4);
         }
     }
 
@@ -113,13 +142,19 @@ class GoldenModelTest {
             Safetensors file = Safetensors.open(GOLDEN.model().resolve("model.safetensors"), scope);
             Map<String, Tensor> tensors = new LinkedHashMap<>();
             for (String name : file.names()) tensors.put(name, file.tensor(name));
-            tensors.put("lm_head.weight", tensors.get(tensors.containsKey("wte.weight") ? "wte.weight" : "transformer.wte.weight").mul(2));
+            tensors.put(
+                    "lm_head.weight",
+                    tensors.get(tensors.containsKey("wte.weight") ? "wte.weight" : "transformer.wte.weight")
+                            .mul(2));
             Safetensors.write(folder.resolve("model.safetensors"), tensors);
-            String config = Files.readString(GOLDEN.model().resolve("config.json")).replaceAll("\"tie_word_embeddings\": *\\w+,?", "");
+            String config = Files.readString(GOLDEN.model().resolve("config.json"))
+                    .replaceAll("\"tie_word_embeddings\": *\\w+,?", "");
             Tensor tokens = Tensor.of(new long[] {50256, 11, 13}, Shape.of(1, 3));
             double[] losses = new double[2];
             for (int tied = 0; tied < 2; tied++) {
-                Files.writeString(folder.resolve("config.json"), config.replaceFirst("\\{", "{\"tie_word_embeddings\": " + (tied == 1) + ","));
+                Files.writeString(
+                        folder.resolve("config.json"),
+                        config.replaceFirst("\\{", "{\"tie_word_embeddings\": " + (tied == 1) + ","));
                 try (HookedTransformer model = HookedTransformer.fromPretrained(folder.toString())) {
                     losses[tied] = model.forward(tokens).loss();
                 }
@@ -134,10 +169,12 @@ class GoldenModelTest {
     @Test
     void everyCombinationOfProcessingLeavesTheLossAsItIs() {
         try (var scope = TensorScope.open()) {
-            Tensor tokens = Safetensors.open(GOLDEN.folder().resolve("expected.safetensors"), scope).tensor("small_tokens");
+            Tensor tokens = Safetensors.open(GOLDEN.folder().resolve("expected.safetensors"), scope)
+                    .tensor("small_tokens");
             Double plain = null;
             for (int bits = 0; bits < 16; bits++) {
-                try (HookedTransformer model = load(new WeightProcessing((bits & 1) != 0, (bits & 2) != 0, (bits & 4) != 0, (bits & 8) != 0))) {
+                try (HookedTransformer model = load(
+                        new WeightProcessing((bits & 1) != 0, (bits & 2) != 0, (bits & 4) != 0, (bits & 8) != 0))) {
                     double loss = model.forward(tokens).loss();
                     if (plain == null) plain = loss;
                     assertEquals(plain, loss, 2e-5, "combination " + bits);
@@ -148,12 +185,17 @@ class GoldenModelTest {
 
     @Test
     void tokensEqualHuggingFaceOnTrickyTexts(@TempDir Path folder) throws IOException {
-        Path vocab = GOLDEN.model().resolve("vocab.json"), merges = GOLDEN.model().resolve("merges.txt");
+        Path vocab = GOLDEN.model().resolve("vocab.json"),
+                merges = GOLDEN.model().resolve("merges.txt");
         assertSame(Tokenizer.gpt2(), Tokenizer.ofVocabulary(vocab, merges), "GPT-2's own is recognised");
-        Path another = Files.writeString(folder.resolve("merges.txt"), Files.readString(merges) + "\n"); // and built where it is not
+        Path another = Files.writeString(
+                folder.resolve("merges.txt"), Files.readString(merges) + "\n"); // and built where it is not
         for (Tokenizer tokenizer : List.of(Tokenizer.gpt2(), Tokenizer.ofVocabulary(vocab, another))) {
             for (JsonNode pair : GOLDEN.expected().get("tokenizer")) {
-                int[] ids = pair.get("ids").valueStream().mapToInt(JsonNode::intValue).toArray();
+                int[] ids = pair.get("ids")
+                        .valueStream()
+                        .mapToInt(JsonNode::intValue)
+                        .toArray();
                 assertArrayEquals(ids, tokenizer.encode(pair.get("text").stringValue()), pair.toString());
                 assertEquals(pair.get("text").stringValue(), tokenizer.decode(ids));
             }
@@ -163,7 +205,11 @@ class GoldenModelTest {
 
     private static TokenDataset tokens(HookedTransformer model, Tokenization tokenization) {
         Dataset texts = Dataset.of(GOLDEN.folder().resolve("dataset.parquet").toString(), GOLDEN.hub());
-        return TokenDataset.tokenizeAndConcatenate(texts::forEach, model.tokenizer(), tokenization, GOLDEN.expected().get("args").get("context_size").intValue());
+        return TokenDataset.tokenizeAndConcatenate(
+                texts::forEach,
+                model.tokenizer(),
+                tokenization,
+                GOLDEN.expected().get("args").get("context_size").intValue());
     }
 
     @Test
@@ -192,7 +238,8 @@ class GoldenModelTest {
     }
 
     private static void assertRows(JsonNode expected, TokenDataset actual) {
-        for (int row = 0; row < expected.size(); row++) assertArrayEquals(ids(expected.get(row)), actual.row(row), "row " + row);
+        for (int row = 0; row < expected.size(); row++)
+            assertArrayEquals(ids(expected.get(row)), actual.row(row), "row " + row);
     }
 
     private static int[] ids(JsonNode array) {
@@ -203,22 +250,37 @@ class GoldenModelTest {
     void testPromptPrintsWhatTransformerLensPrints() {
         String prompt = "When John and Mary went to the shops, John gave the bag to";
         try (HookedTransformer model = load(WeightProcessing.DEFAULT)) {
-            assertEquals(GOLDEN.text("test_prompt"), TestPrompt.run(model, prompt, List.of(" Mary"), Hooks.NONE, 10).format());
-            assertEquals(GOLDEN.text("test_prompt_multi"), TestPrompt.run(model, prompt, List.of(" Mary", " John", "them"), Hooks.NONE, 10).format());
-            assertEquals(GOLDEN.text("test_prompt_long_answer"), TestPrompt.run(model, prompt, List.of("Mary and the others"), Hooks.NONE, 3).format());
+            assertEquals(
+                    GOLDEN.text("test_prompt"),
+                    TestPrompt.run(model, prompt, List.of(" Mary"), Hooks.NONE, 10)
+                            .format());
+            assertEquals(
+                    GOLDEN.text("test_prompt_multi"),
+                    TestPrompt.run(model, prompt, List.of(" Mary", " John", "them"), Hooks.NONE, 10)
+                            .format());
+            assertEquals(
+                    GOLDEN.text("test_prompt_long_answer"),
+                    TestPrompt.run(model, prompt, List.of("Mary and the others"), Hooks.NONE, 3)
+                            .format());
         }
     }
 
     @Test
     void stoppingAndStartingAtALayerEqualsTheWholeRun() {
-        try (var _ = TensorScope.open(); HookedTransformer model = load(WeightProcessing.DEFAULT)) {
+        try (var _ = TensorScope.open();
+                HookedTransformer model = load(WeightProcessing.DEFAULT)) {
             Tensor tokens = model.toTokens("When John and Mary went to the shops");
             Tensor whole = model.run(tokens);
             for (int layer = 0; layer < 3; layer++) {
                 Tensor resid = model.forward(tokens).stopAtLayer(layer);
-                assertTrue(whole.sameElements(model.forward(tokens).startAtLayer(layer, resid).logits()), "layer " + layer);
+                assertTrue(
+                        whole.sameElements(
+                                model.forward(tokens).startAtLayer(layer, resid).logits()),
+                        "layer " + layer);
             }
-            assertTrue(model.forward(tokens).stopAtLayer(-1).sameElements(model.forward(tokens).stopAtLayer(2)));
+            assertTrue(model.forward(tokens)
+                    .stopAtLayer(-1)
+                    .sameElements(model.forward(tokens).stopAtLayer(2)));
         }
     }
 
@@ -226,17 +288,34 @@ class GoldenModelTest {
         return values.abs().reshape(-1).topk(1)[0].item();
     }
 
-    /** The fused operators against the steps that they stand for; to float32's rounding, of which each block adds a little. */
+    /**
+     * The fused operators against the steps that they stand for; to float32's rounding, of which each block adds a
+     * little.
+     */
     @Test
     void fusedOperatorsEqualTheSteps() {
         for (WeightProcessing processing : List.of(WeightProcessing.DEFAULT, WeightProcessing.NONE)) {
-            try (var _ = TensorScope.open(); HookedTransformer model = load(processing)) {
-                Tensor tokens = model.toTokens(List.of("When John and Mary went to the shops, John gave the bag to", "The quick brown fox jumps over the lazy dog, again and again and on"), true);
+            try (var _ = TensorScope.open();
+                    HookedTransformer model = load(processing)) {
+                Tensor tokens = model.toTokens(
+                        List.of(
+                                "When John and Mary went to the shops, John gave the bag to",
+                                "The quick brown fox jumps over the lazy dog, again and again and on"),
+                        true);
                 HookedTransformer exact = model.exact();
-                assertTrue(exact.isExact() && !model.isExact() && exact.with(Hooks.NONE).isExact());
+                assertTrue(exact.isExact()
+                        && !model.isExact()
+                        && exact.with(Hooks.NONE).isExact());
                 double largest = largest(exact.run(tokens));
-                assertEquals(0, largest(model.run(tokens).sub(exact.run(tokens))), 1e-5 * largest, processing.toString());
-                assertEquals(0, largest(model.forward(tokens).lossPerToken().sub(exact.forward(tokens).lossPerToken())), 2e-5 * largest, processing.toString());
+                assertEquals(
+                        0, largest(model.run(tokens).sub(exact.run(tokens))), 1e-5 * largest, processing.toString());
+                assertEquals(
+                        0,
+                        largest(model.forward(tokens)
+                                .lossPerToken()
+                                .sub(exact.forward(tokens).lossPerToken())),
+                        2e-5 * largest,
+                        processing.toString());
                 // Whoever looks at what is in between gets the steps; exactly so, where all of it is looked at.
                 Tensor seen = model.runWithHooks(tokens, Hooks.where(name -> true, (activation, name) -> null));
                 assertTrue(exact.run(tokens).sameElements(seen));
@@ -245,13 +324,17 @@ class GoldenModelTest {
     }
 
     /** A cache that holds everything but the tokenizer's files. */
-    private static Hub withoutTokenizer(Path cache, String vocabulary, Map<String, String> variables) throws IOException {
+    private static Hub withoutTokenizer(Path cache, String vocabulary, Map<String, String> variables)
+            throws IOException {
         Path snapshot = Files.createDirectories(cache.resolve("models--me--tiny/snapshots/abc"));
         Path refs = Files.createDirectories(cache.resolve("models--me--tiny/refs"));
         Files.writeString(refs.resolve("main"), "abc");
         Path model = Golden.standardA().model();
         Files.copy(model.resolve("model.safetensors"), snapshot.resolve("model.safetensors"));
-        Files.writeString(snapshot.resolve("config.json"), Files.readString(model.resolve("config.json")).replaceAll("(\"vocab_size\": *)\\d+", "$1" + vocabulary));
+        Files.writeString(
+                snapshot.resolve("config.json"),
+                Files.readString(model.resolve("config.json"))
+                        .replaceAll("(\"vocab_size\": *)\\d+", "$1" + vocabulary));
         Map<String, String> all = new HashMap<>(variables);
         all.put("HF_HUB_CACHE", cache.toString());
         return Hub.of(all);
@@ -259,16 +342,29 @@ class GoldenModelTest {
 
     @Test
     void whereNoTokenizerCanBeFetchedGpt2sOwnIsTakenWithAWord(@TempDir Path folder) throws IOException {
-        Map<String, Map<String, String>> cases = Map.of("the hub does not answer", Map.of("HF_ENDPOINT", "http://127.0.0.1:1"), "the hub is not to be asked", Map.of("HF_HUB_OFFLINE", "1"));
+        Map<String, Map<String, String>> cases = Map.of(
+                "the hub does not answer",
+                Map.of("HF_ENDPOINT", "http://127.0.0.1:1"),
+                "the hub is not to be asked",
+                Map.of("HF_HUB_OFFLINE", "1"));
         for (var each : cases.entrySet()) {
             Hub hub = withoutTokenizer(folder.resolve("right " + each.getKey().length()), "50257", each.getValue());
             try (HookedTransformer model = HookedTransformer.fromPretrained("me/tiny", TestDevice.OPTIONS, hub)) {
-                assertEquals(List.of("Model me/tiny: its tokenizer's files are not in the hub cache, and " + each.getKey() + "; GPT-2's own vocabulary is taken, which has as many tokens."), model.advice());
+                assertEquals(
+                        List.of("Model me/tiny: its tokenizer's files are not in the hub cache, and " + each.getKey()
+                                + "; GPT-2's own vocabulary is taken, which has as many tokens."),
+                        model.advice());
                 assertSame(Tokenizer.gpt2(), model.tokenizer());
             }
             Hub other = withoutTokenizer(folder.resolve("other " + each.getKey().length()), "50304", each.getValue());
-            String message = assertThrows(InputException.class, () -> HookedTransformer.fromPretrained("me/tiny", TestDevice.OPTIONS, other)).getMessage();
-            assertEquals("model me/tiny: its tokenizer's files are not in the hub cache, and " + each.getKey() + ", and its vocabulary of 50304 tokens is not GPT-2's.", message);
+            String message = assertThrows(
+                            InputException.class,
+                            () -> HookedTransformer.fromPretrained("me/tiny", TestDevice.OPTIONS, other))
+                    .getMessage();
+            assertEquals(
+                    "model me/tiny: its tokenizer's files are not in the hub cache, and " + each.getKey()
+                            + ", and its vocabulary of 50304 tokens is not GPT-2's.",
+                    message);
         }
     }
 
@@ -276,15 +372,23 @@ class GoldenModelTest {
     void aSavedModelKnowsItsTokenizer(@TempDir Path folder) throws IOException {
         Path golden = Golden.of("tokenizers").folder();
         Path model = Files.createDirectories(folder.resolve("model"));
-        for (String name : List.of("config.json", "model.safetensors")) Files.copy(Golden.standardA().model().resolve(name), model.resolve(name));
+        for (String name : List.of("config.json", "model.safetensors"))
+            Files.copy(Golden.standardA().model().resolve(name), model.resolve(name));
         Files.copy(golden.resolve("tokenizers.json"), model.resolve("tokenizer.json"));
         Path file = folder.resolve("saved.pt");
-        try (HookedTransformer loaded = HookedTransformer.fromPretrained(model.toString(), TestDevice.OPTIONS, Golden.standardA().hub())) {
+        try (HookedTransformer loaded = HookedTransformer.fromPretrained(
+                model.toString(), TestDevice.OPTIONS, Golden.standardA().hub())) {
             assertEquals(313, loaded.tokenizer().size());
             loaded.save(file);
         }
-        String message = assertThrows(InputException.class, () -> HookedTransformer.loadTorchScript(file, TestDevice.DEVICE)).getMessage();
-        assertEquals(file + " was saved with another tokenizer: put its vocab.json and merges.txt, or its tokenizer.json, beside it.", message);
+        String message = assertThrows(
+                        InputException.class, () -> HookedTransformer.loadTorchScript(file, TestDevice.DEVICE))
+                .getMessage();
+        assertEquals(
+                file
+                        + " was saved with another tokenizer: put its vocab.json and merges.txt, or its"
+                        + " tokenizer.json, beside it.",
+                message);
         Files.copy(golden.resolve("transformers.json"), folder.resolve("tokenizer.json"));
         try (HookedTransformer loaded = HookedTransformer.loadTorchScript(file, TestDevice.DEVICE)) {
             assertEquals(313, loaded.tokenizer().size());
@@ -293,11 +397,13 @@ class GoldenModelTest {
 
     @Test
     void aSavedModelRunsTheSameWithItsHooks(@TempDir Path folder) {
-        try (var _ = TensorScope.open(); HookedTransformer model = load(WeightProcessing.DEFAULT)) {
+        try (var _ = TensorScope.open();
+                HookedTransformer model = load(WeightProcessing.DEFAULT)) {
             Tensor tokens = model.toTokens("The quick brown fox");
             Tensor expected = model.exact().run(tokens);
             model.save(folder.resolve("model.pt"));
-            try (HookedTransformer loaded = HookedTransformer.loadTorchScript(folder.resolve("model.pt"), TestDevice.DEVICE)) {
+            try (HookedTransformer loaded =
+                    HookedTransformer.loadTorchScript(folder.resolve("model.pt"), TestDevice.DEVICE)) {
                 assertEquals(model.config(), loaded.config());
                 List<String> seen = new ArrayList<>();
                 Tensor logits = loaded.exact().runWithHooks(tokens, Hooks.where(name -> true, (activation, name) -> {
@@ -322,10 +428,14 @@ class GoldenModelTest {
 
     @Test
     void aReplacementMayHaveFewerPositions() {
-        try (var _ = TensorScope.open(); HookedTransformer model = load(WeightProcessing.DEFAULT)) {
+        try (var _ = TensorScope.open();
+                HookedTransformer model = load(WeightProcessing.DEFAULT)) {
             Tensor tokens = Tensor.ofTokens(IntStream.range(0, 16).toArray());
-            Tensor fifteen = model.forward(Tensor.ofTokens(IntStream.range(0, 15).toArray())).stopAtLayer(2);
-            Tensor logits = model.runWithHooks(tokens, Hooks.at("blocks.2.hook_resid_pre", (activation, name) -> fifteen));
+            Tensor fifteen = model.forward(
+                            Tensor.ofTokens(IntStream.range(0, 15).toArray()))
+                    .stopAtLayer(2);
+            Tensor logits =
+                    model.runWithHooks(tokens, Hooks.at("blocks.2.hook_resid_pre", (activation, name) -> fifteen));
             assertEquals(15, logits.size(1));
         }
     }

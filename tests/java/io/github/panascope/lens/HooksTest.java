@@ -5,11 +5,12 @@ import static org.junit.jupiter.api.Assertions.assertSame;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import io.github.panascope.OnEachDevice;
-import io.github.panascope.TestDevice;
 import io.github.panascope.Golden;
 import io.github.panascope.LeakCheck;
+import io.github.panascope.OnEachDevice;
+import io.github.panascope.TestDevice;
 import io.github.panascope.torch.DType;
+import io.github.panascope.torch.Shape;
 import io.github.panascope.torch.Tensor;
 import io.github.panascope.torch.TensorScope;
 import java.util.ArrayList;
@@ -30,7 +31,8 @@ class HooksTest {
 
     @BeforeAll
     static void load() {
-        model = HookedTransformer.fromPretrained("gpt2-small", TestDevice.OPTIONS, Golden.standardA().hub());
+        model = HookedTransformer.fromPretrained(
+                "gpt2-small", TestDevice.OPTIONS, Golden.standardA().hub());
     }
 
     @AfterAll
@@ -48,13 +50,20 @@ class HooksTest {
             Tensor expected = model.run(tokens());
             for (String point : model.hookNames()) {
                 Error thrown = new Error(point);
-                assertSame(thrown, assertThrows(Error.class, () -> model.runWithHooks(tokens(), Hooks.at(point, (x, name) -> {
-                    throw thrown;
-                }))));
-                IllegalArgumentException unfit = assertThrows(IllegalArgumentException.class,
+                assertSame(
+                        thrown,
+                        assertThrows(
+                                Error.class,
+                                () -> model.runWithHooks(tokens(), Hooks.at(point, (x, name) -> {
+                                    throw thrown;
+                                }))));
+                IllegalArgumentException unfit = assertThrows(
+                        IllegalArgumentException.class,
                         () -> model.runWithHooks(tokens(), Hooks.at(point, (x, name) -> x.unsqueeze(0))));
                 assertTrue(unfit.getMessage().contains(point), unfit.getMessage());
-                assertThrows(StackOverflowError.class, () -> model.runWithHooks(tokens(), Hooks.at(point, (x, name) -> endless(x))));
+                assertThrows(
+                        StackOverflowError.class,
+                        () -> model.runWithHooks(tokens(), Hooks.at(point, (x, name) -> endless(x))));
             }
             assertTrue(expected.sameElements(model.run(tokens())));
         }
@@ -67,13 +76,15 @@ class HooksTest {
     @Test
     void aReplacementAtEachPointIsWhatFlowsOn() {
         try (var _ = TensorScope.open()) {
-            HookedTransformer model = HooksTest.model.exact(); // else fused operators do what nobody looks at, with other rounding
+            HookedTransformer model =
+                    HooksTest.model.exact(); // else fused operators do what nobody looks at, with other rounding
             Tensor plain = model.run(tokens());
             for (String point : model.hookNames()) {
                 Tensor same = model.runWithHooks(tokens(), Hooks.at(point, (x, name) -> x.copy()));
                 assertTrue(plain.sameElements(same), point);
                 Tensor changed = model.runWithHooks(tokens(), Hooks.at(point, (x, name) -> x.mul(0.5)));
-                // Halving the last LayerNorm's scale or a residual stream shows too; only what is not read on would not.
+                // Halving the last LayerNorm's scale or a residual stream shows too; only what is not read on would
+                // not.
                 assertTrue(!plain.sameElements(changed), point);
             }
         }
@@ -84,18 +95,20 @@ class HooksTest {
         try (var _ = TensorScope.open()) {
             List<String> order = new ArrayList<>();
             Hooks hooks = Hooks.at("blocks.1.hook_resid_pre", (x, name) -> {
-                order.add("a");
-                return x.mul(2);
-            }).and("blocks.1.hook_resid_pre", (x, name) -> {
-                order.add("b");
-                return x.add(1);
-            });
+                        order.add("a");
+                        return x.mul(2);
+                    })
+                    .and("blocks.1.hook_resid_pre", (x, name) -> {
+                        order.add("b");
+                        return x.add(1);
+                    });
             Forward plain = model.forward(tokens()).caching("blocks.1.hook_resid_pre"::equals);
             plain.logits();
             Forward hooked = model.forward(tokens()).hooks(hooks).caching("blocks.1.hook_resid_pre"::equals);
             hooked.logits();
             assertEquals(List.of("a", "b"), order);
-            Tensor expected = plain.cache().get("blocks.1.hook_resid_pre").mul(2).add(1);
+            Tensor expected =
+                    plain.cache().get("blocks.1.hook_resid_pre").mul(2).add(1);
             assertTrue(expected.sameElements(hooked.cache().get("blocks.1.hook_resid_pre")));
             assertEquals(List.of("blocks.1.hook_resid_pre"), hooked.cache().names());
             assertThrows(IllegalArgumentException.class, () -> hooked.cache().get("blocks.1.hook_resid_pos"));
@@ -105,19 +118,25 @@ class HooksTest {
     @Test
     void anUnknownPointNamesTheNearest() {
         try (var _ = TensorScope.open()) {
-            IllegalArgumentException e = assertThrows(IllegalArgumentException.class, () -> model.runWithHooks(tokens(), Hooks.at("blocks.1.hook_resid_prr", (x, name) -> x)));
-            assertEquals("the model has no hook point 'blocks.1.hook_resid_prr'. Did you mean 'blocks.1.hook_resid_pre'?", e.getMessage());
+            IllegalArgumentException e = assertThrows(
+                    IllegalArgumentException.class,
+                    () -> model.runWithHooks(tokens(), Hooks.at("blocks.1.hook_resid_prr", (x, name) -> x)));
+            assertEquals(
+                    "the model has no hook point 'blocks.1.hook_resid_prr'. Did you mean 'blocks.1.hook_resid_pre'?",
+                    e.getMessage());
         }
     }
 
     @Test
     void wrongTokensAreRefused() {
         try (var _ = TensorScope.open()) {
-            assertThrows(IllegalArgumentException.class, () -> model.run(Tensor.zeros(DType.INT64, io.github.panascope.torch.Shape.of(1, 129))));
-            assertThrows(IllegalArgumentException.class, () -> model.run(Tensor.zeros(DType.FLOAT32, io.github.panascope.torch.Shape.of(1, 3))));
-            assertThrows(IllegalArgumentException.class, () -> model.run(Tensor.zeros(DType.INT64, io.github.panascope.torch.Shape.of(1, 0))));
+            assertThrows(IllegalArgumentException.class, () -> model.run(Tensor.zeros(DType.INT64, Shape.of(1, 129))));
+            assertThrows(IllegalArgumentException.class, () -> model.run(Tensor.zeros(DType.FLOAT32, Shape.of(1, 3))));
+            assertThrows(IllegalArgumentException.class, () -> model.run(Tensor.zeros(DType.INT64, Shape.of(1, 0))));
             assertThrows(IndexOutOfBoundsException.class, () -> model.run(Tensor.ofTokens(50257)));
-            assertThrows(IllegalArgumentException.class, () -> model.forward(Tensor.ofTokens(1)).loss());
+            assertThrows(
+                    IllegalArgumentException.class,
+                    () -> model.forward(Tensor.ofTokens(1)).loss());
         }
     }
 
@@ -140,7 +159,9 @@ class HooksTest {
 
     private static double lossWith(int factor) {
         try (var _ = TensorScope.open()) {
-            return model.forward(tokens()).hooks(Hooks.at("blocks.1.hook_resid_pre", (x, name) -> x.mul(factor))).loss();
+            return model.forward(tokens())
+                    .hooks(Hooks.at("blocks.1.hook_resid_pre", (x, name) -> x.mul(factor)))
+                    .loss();
         }
     }
 }

@@ -31,7 +31,8 @@ class MistakesTest {
     }
 
     private static HookedTransformer load(String name) {
-        return HookedTransformer.fromPretrained(name, TestDevice.OPTIONS, Golden.standardA().hub());
+        return HookedTransformer.fromPretrained(
+                name, TestDevice.OPTIONS, Golden.standardA().hub());
     }
 
     @AfterAll
@@ -48,10 +49,13 @@ class MistakesTest {
         try (var _ = TensorScope.open()) {
             for (long id : new long[] {-1, model.config().dVocab(), Long.MAX_VALUE, Long.MIN_VALUE}) {
                 Tensor tokens = Tensor.of(new long[] {50256, 11, 12, 50256, 13, id}, Shape.of(2, 3));
-                assertEquals("token id " + id + " in row 1 at position 2 is outside the vocabulary of " + model.config().dVocab() + " tokens",
+                assertEquals(
+                        "token id " + id + " in row 1 at position 2 is outside the vocabulary of "
+                                + model.config().dVocab() + " tokens",
                         message(IndexOutOfBoundsException.class, () -> model.forward(tokens)));
                 Tensor there = tokens.to(model.device());
-                assertTrue(message(IndexOutOfBoundsException.class, () -> model.run(there)).startsWith("token id " + id + " in row 1"));
+                assertTrue(message(IndexOutOfBoundsException.class, () -> model.run(there))
+                        .startsWith("token id " + id + " in row 1"));
             }
         }
     }
@@ -60,10 +64,15 @@ class MistakesTest {
     void aForwardRunsOnce() {
         try (var _ = TensorScope.open()) {
             Forward forward = model.forward("Hello there").caching("blocks.0.hook_resid_pre");
-            assertEquals("nothing is cached before the run: call logits(), loss() or another method that runs first", message(IllegalStateException.class, forward::cache));
+            assertEquals(
+                    "nothing is cached before the run: call logits(), loss() or another method that runs first",
+                    message(IllegalStateException.class, forward::cache));
             forward.logits();
             assertEquals(1, forward.cache().names().size());
-            assertEquals("this Forward has run already, and what it cached would be lost: describe another one with model.forward(tokens)", message(IllegalStateException.class, forward::loss));
+            assertEquals(
+                    "this Forward has run already, and what it cached would be lost: describe another one with"
+                            + " model.forward(tokens)",
+                    message(IllegalStateException.class, forward::loss));
             Forward plain = model.forward("Hello there");
             plain.logits();
             assertTrue(message(IllegalStateException.class, plain::cache).startsWith("nothing was cached"));
@@ -78,7 +87,13 @@ class MistakesTest {
             Forward begun = closed.forward("Hello there");
             Tensor weight = closed.weight("embed.W_E");
             closed.close();
-            for (Executable use : new Executable[] {() -> closed.run(closed.toTokens("Hello")), () -> view.forward("Hello").loss(), begun::logits, () -> closed.weight("embed.W_E"), () -> closed.forward("Hello")}) {
+            for (Executable use : new Executable[] {
+                () -> closed.run(closed.toTokens("Hello")),
+                () -> view.forward("Hello").loss(),
+                begun::logits,
+                () -> closed.weight("embed.W_E"),
+                () -> closed.forward("Hello")
+            }) {
                 assertEquals("the model gpt2-small was closed", message(IllegalStateException.class, use));
             }
             assertEquals(model.config().dVocab(), weight.size(0)); // its own handle
@@ -90,17 +105,35 @@ class MistakesTest {
     void shapesThatCannotBeAreRefused() {
         try (var _ = TensorScope.open()) {
             Shape huge = Shape.of(1L << 40, 1L << 40);
-            assertEquals("a tensor of the shape [1099511627776, 1099511627776] would have more than 9223372036854775807 elements", message(IllegalArgumentException.class, huge::elements));
+            assertEquals(
+                    "a tensor of the shape [1099511627776, 1099511627776] would have more than 9223372036854775807"
+                            + " elements",
+                    message(IllegalArgumentException.class, huge::elements));
             assertEquals(0, Shape.of(1L << 40, 1L << 40, 0).elements());
-            assertEquals("the shape [2, 3] has 2 dimensions, and no dimension 9", message(IndexOutOfBoundsException.class, () -> Shape.of(2, 3).size(9)));
-            assertEquals("the shape [2, 3] has 2 dimensions, and no dimension -3", message(IndexOutOfBoundsException.class, () -> Shape.of(2, 3).size(-3)));
+            assertEquals(
+                    "the shape [2, 3] has 2 dimensions, and no dimension 9",
+                    message(
+                            IndexOutOfBoundsException.class,
+                            () -> Shape.of(2, 3).size(9)));
+            assertEquals(
+                    "the shape [2, 3] has 2 dimensions, and no dimension -3",
+                    message(
+                            IndexOutOfBoundsException.class,
+                            () -> Shape.of(2, 3).size(-3)));
         }
     }
 
     @Test
     void aPageNeedsAHeaderAndATokenizer() {
-        assertEquals("the page's header should not be null", message(NullPointerException.class, () -> new DashboardPage(null, model.tokenizer())));
-        assertTrue(message(NullPointerException.class, () -> new DashboardPage(new DashboardPage.Header("t", Map.of(), null), null)).startsWith("the tokenizer"));
-        assertEquals("the page's title should not be null", message(NullPointerException.class, () -> new DashboardPage.Header(null, Map.of(), null)));
+        assertEquals(
+                "the page's header should not be null",
+                message(NullPointerException.class, () -> new DashboardPage(null, model.tokenizer())));
+        assertTrue(message(
+                        NullPointerException.class,
+                        () -> new DashboardPage(new DashboardPage.Header("t", Map.of(), null), null))
+                .startsWith("the tokenizer"));
+        assertEquals(
+                "the page's title should not be null",
+                message(NullPointerException.class, () -> new DashboardPage.Header(null, Map.of(), null)));
     }
 }

@@ -6,10 +6,10 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import io.github.panascope.OnEachDevice;
-import io.github.panascope.TestDevice;
 import io.github.panascope.Golden;
 import io.github.panascope.LeakCheck;
+import io.github.panascope.OnEachDevice;
+import io.github.panascope.TestDevice;
 import io.github.panascope.hub.Safetensors;
 import io.github.panascope.torch.ActivationHook;
 import io.github.panascope.torch.DType;
@@ -23,7 +23,10 @@ import org.junit.jupiter.api.extension.ExtendWith;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
-/** Hook points that are there only when they are named, against TransformerLens with its switches on: see tests/peers/make_hooks.py. */
+/**
+ * Hook points that are there only when they are named, against TransformerLens with its switches on: see
+ * tests/peers/make_hooks.py.
+ */
 @ExtendWith(LeakCheck.class)
 @OnEachDevice
 class OnRequestHooksTest {
@@ -31,11 +34,13 @@ class OnRequestHooksTest {
     private static final Path EXPECTED = Path.of("tests/resources/golden/hooks/expected.safetensors");
 
     private static HookedTransformer model() {
-        return HookedTransformer.fromPretrained("gpt2-small", TestDevice.options(WeightProcessing.DEFAULT), GOLDEN.hub());
+        return HookedTransformer.fromPretrained(
+                "gpt2-small", TestDevice.options(WeightProcessing.DEFAULT), GOLDEN.hub());
     }
 
     private static Tensor tokens(TensorScope scope) {
-        return Safetensors.open(GOLDEN.folder().resolve("expected.safetensors"), scope).tensor("small_tokens");
+        return Safetensors.open(GOLDEN.folder().resolve("expected.safetensors"), scope)
+                .tensor("small_tokens");
     }
 
     @Test
@@ -43,31 +48,50 @@ class OnRequestHooksTest {
         TransformerConfig small = new TransformerConfig(12, 768, 12, 3072, 50257, 1024, 1e-5, false, true);
         assertEquals(208, HookNames.all(small).size());
         // Without hook_tokens and SAELens's mlp.hook_in, which TransformerLens's count leaves out.
-        assertEquals(280, 208 + HookNames.onRequest(small).stream().filter(name -> !name.equals("hook_tokens") && !name.endsWith("mlp.hook_in")).count());
+        assertEquals(
+                280,
+                208
+                        + HookNames.onRequest(small).stream()
+                                .filter(name -> !name.equals("hook_tokens") && !name.endsWith("mlp.hook_in"))
+                                .count());
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"hook_q_input", "hook_k_input", "hook_v_input", "hook_attn_in", "attn.hook_result", "hook_mlp_in"})
+    @ValueSource(
+            strings = {"hook_q_input", "hook_k_input", "hook_v_input", "hook_attn_in", "attn.hook_result", "hook_mlp_in"
+            })
     void valuesAndInterventionsEqualTransformerLens(String point) {
         String name = "blocks.1." + point;
-        try (var scope = TensorScope.open(); HookedTransformer model = model()) {
+        try (var scope = TensorScope.open();
+                HookedTransformer model = model()) {
             Safetensors expected = Safetensors.open(EXPECTED, scope);
             Forward run = model.forward(tokens(scope)).caching(name);
             Tensor untouched = run.lossPerToken();
             Golden.assertClose(expected.tensor(name), run.cache().get(name), name);
             assertEquals(List.of(name), run.cache().names());
-            Golden.assertClose(model.forward(tokens(scope)).lossPerToken(), untouched, "the loss with " + name + " looked at");
+            Golden.assertClose(
+                    model.forward(tokens(scope)).lossPerToken(), untouched, "the loss with " + name + " looked at");
             Tensor second = Tensor.of(new long[] {1}, Shape.of(1), TestDevice.DEVICE);
-            ActivationHook halved = (x, hook) -> point.equals("hook_mlp_in") ? x.mul(0.5) : x.sub(x.sub(x.indexFill(2, second, 0)).mul(0.5));
-            Golden.assertClose(expected.tensor("loss/" + point), model.forward(tokens(scope)).hooks(Hooks.at(name, halved)).lossPerToken(), "intervention at " + name);
+            ActivationHook halved = (x, hook) -> point.equals("hook_mlp_in")
+                    ? x.mul(0.5)
+                    : x.sub(x.sub(x.indexFill(2, second, 0)).mul(0.5));
+            Golden.assertClose(
+                    expected.tensor("loss/" + point),
+                    model.forward(tokens(scope)).hooks(Hooks.at(name, halved)).lossPerToken(),
+                    "intervention at " + name);
         }
     }
 
     @Test
     void whatACacheTakesIsKnownBefore() {
-        try (var scope = TensorScope.open(); HookedTransformer model = model()) {
+        try (var scope = TensorScope.open();
+                HookedTransformer model = model()) {
             Tensor tokens = tokens(scope);
-            Forward all = model.forward(tokens).caching(name -> true).caching(HookNames.onRequest(model.config()).stream().filter(name -> !name.endsWith("_input")).toArray(String[]::new));
+            Forward all = model.forward(tokens)
+                    .caching(name -> true)
+                    .caching(HookNames.onRequest(model.config()).stream()
+                            .filter(name -> !name.endsWith("_input"))
+                            .toArray(String[]::new));
             all.logits();
             long bytes = 0;
             for (String name : all.cache().names()) {
@@ -79,32 +103,49 @@ class OnRequestHooksTest {
             long silent = 3 * (tokens.size(0) * tokens.size(1) * (1 + 48)) * 4;
             assertEquals(bytes + silent, all.cacheBytes());
             int[] called = {0};
-            IllegalStateException e = assertThrows(IllegalStateException.class, () -> model.forward(tokens).caching(name -> true).cacheLimit(1000).hooks(Hooks.where(name -> true, (x, name) -> {
-                called[0]++;
-                return null;
-            })).logits());
+            IllegalStateException e = assertThrows(
+                    IllegalStateException.class,
+                    () -> model.forward(tokens)
+                            .caching(name -> true)
+                            .cacheLimit(1000)
+                            .hooks(Hooks.where(name -> true, (x, name) -> {
+                                called[0]++;
+                                return null;
+                            }))
+                            .logits());
             assertTrue(e.getMessage().contains("more than the limit of 1000") && called[0] == 0, e.getMessage());
         }
     }
 
     @Test
     void theyAreNotThereForPredicatesAndUnderNoOtherName() {
-        try (var scope = TensorScope.open(); HookedTransformer model = model()) {
+        try (var scope = TensorScope.open();
+                HookedTransformer model = model()) {
             assertFalse(model.runWithCache(tokens(scope), name -> true).cache().has("blocks.1.attn.hook_result"));
-            assertThrows(IllegalArgumentException.class, () -> model.forward(tokens(scope)).caching("blocks.1.attn.hook_resultt"));
-            assertThrows(IllegalArgumentException.class, () -> model.runWithHooks(tokens(scope), Hooks.at("blocks.3.hook_mlp_in", (x, name) -> null)));
+            assertThrows(
+                    IllegalArgumentException.class,
+                    () -> model.forward(tokens(scope)).caching("blocks.1.attn.hook_resultt"));
+            assertThrows(
+                    IllegalArgumentException.class,
+                    () -> model.runWithHooks(tokens(scope), Hooks.at("blocks.3.hook_mlp_in", (x, name) -> null)));
         }
     }
 
     @Test
     void tokensAndTheMlpsInputCanBeReplaced() {
-        try (var scope = TensorScope.open(); HookedTransformer model = model()) {
+        try (var scope = TensorScope.open();
+                HookedTransformer model = model()) {
             Tensor tokens = tokens(scope), other = tokens.slice(1, 1, 2).add(Tensor.zeros(DType.INT64, tokens.shape()));
-            assertTrue(model.run(other).sameElements(model.runWithHooks(tokens, Hooks.at("hook_tokens", (ids, name) -> TestDevice.on(other)))));
+            assertTrue(model.run(other)
+                    .sameElements(
+                            model.runWithHooks(tokens, Hooks.at("hook_tokens", (ids, name) -> TestDevice.on(other)))));
             Forward run = model.forward(tokens).caching("blocks.0.mlp.hook_in", "blocks.0.ln2.hook_normalized");
             run.logits();
-            assertArrayEquals(run.cache().get("blocks.0.ln2.hook_normalized").toFloats(), run.cache().get("blocks.0.mlp.hook_in").toFloats());
-            Hooks zeroed = Hooks.at("blocks.0.mlp.hook_in", (x, name) -> x.zerosLike()), same = Hooks.at("blocks.0.ln2.hook_normalized", (x, name) -> x.zerosLike());
+            assertArrayEquals(
+                    run.cache().get("blocks.0.ln2.hook_normalized").toFloats(),
+                    run.cache().get("blocks.0.mlp.hook_in").toFloats());
+            Hooks zeroed = Hooks.at("blocks.0.mlp.hook_in", (x, name) -> x.zerosLike()),
+                    same = Hooks.at("blocks.0.ln2.hook_normalized", (x, name) -> x.zerosLike());
             assertTrue(model.runWithHooks(tokens, zeroed).sameElements(model.runWithHooks(tokens, same)));
         }
     }

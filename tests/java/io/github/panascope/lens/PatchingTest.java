@@ -3,10 +3,10 @@ package io.github.panascope.lens;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 
-import io.github.panascope.OnEachDevice;
-import io.github.panascope.TestDevice;
 import io.github.panascope.Golden;
 import io.github.panascope.LeakCheck;
+import io.github.panascope.OnEachDevice;
+import io.github.panascope.TestDevice;
 import io.github.panascope.hub.Safetensors;
 import io.github.panascope.torch.DType;
 import io.github.panascope.torch.Tensor;
@@ -23,7 +23,8 @@ class PatchingTest {
     private static final Path EXPECTED = Path.of("tests/resources/golden/patching/expected.safetensors");
 
     private static HookedTransformer model() {
-        return HookedTransformer.fromPretrained("gpt2-small", TestDevice.OPTIONS, Golden.standardA().hub());
+        return HookedTransformer.fromPretrained(
+                "gpt2-small", TestDevice.OPTIONS, Golden.standardA().hub());
     }
 
     private static double difference(Tensor logits) {
@@ -33,15 +34,24 @@ class PatchingTest {
 
     @Test
     void everyFamilyEqualsTransformerLens() {
-        try (var scope = TensorScope.open(); HookedTransformer model = model()) {
+        try (var scope = TensorScope.open();
+                HookedTransformer model = model()) {
             Safetensors expected = Safetensors.open(EXPECTED, scope);
-            ActivationCache clean = model.runWithCache(expected.tensor("clean"), name -> true).cache();
+            ActivationCache clean =
+                    model.runWithCache(expected.tensor("clean"), name -> true).cache();
             Patching patching = Patching.of(model, expected.tensor("corrupted"), clean, PatchingTest::difference);
-            for (String point : List.of("hook_resid_pre", "hook_resid_mid", "hook_attn_out", "hook_mlp_out")) compare(expected, point, patching.byPosition(point));
-            for (String point : List.of("attn.hook_z", "attn.hook_q", "attn.hook_k", "attn.hook_v", "attn.hook_pattern")) compare(expected, point + "/all", patching.byHead(point));
-            for (String point : List.of("attn.hook_z", "attn.hook_q", "attn.hook_k", "attn.hook_v")) compare(expected, point + "/by_pos", patching.byPositionAndHead(point));
+            for (String point : List.of("hook_resid_pre", "hook_resid_mid", "hook_attn_out", "hook_mlp_out"))
+                compare(expected, point, patching.byPosition(point));
+            for (String point :
+                    List.of("attn.hook_z", "attn.hook_q", "attn.hook_k", "attn.hook_v", "attn.hook_pattern"))
+                compare(expected, point + "/all", patching.byHead(point));
+            for (String point : List.of("attn.hook_z", "attn.hook_q", "attn.hook_k", "attn.hook_v"))
+                compare(expected, point + "/by_pos", patching.byPositionAndHead(point));
             // Theirs is [layer, head, pos] here, and [layer, pos, head] elsewhere.
-            compare(expected, "attn.hook_pattern/by_pos", patching.byPositionAndHead("attn.hook_pattern").transpose(1, 2));
+            compare(
+                    expected,
+                    "attn.hook_pattern/by_pos",
+                    patching.byPositionAndHead("attn.hook_pattern").transpose(1, 2));
         }
     }
 
@@ -51,16 +61,20 @@ class PatchingTest {
 
     @Test
     void patchingEverythingMakesTheRunClean() {
-        try (var scope = TensorScope.open(); HookedTransformer model = model()) {
+        try (var scope = TensorScope.open();
+                HookedTransformer model = model()) {
             Safetensors expected = Safetensors.open(EXPECTED, scope);
-            ActivationCache clean = model.runWithCache(expected.tensor("clean"), name -> true).cache();
+            ActivationCache clean =
+                    model.runWithCache(expected.tensor("clean"), name -> true).cache();
             Patching patching = Patching.of(model, expected.tensor("corrupted"), clean, PatchingTest::difference);
             double wanted = difference(model.run(expected.tensor("clean")));
-            Tensor last = patching.byPosition("hook_resid_post").select(0, 2); // after the last block only the last position counts
+            Tensor last = patching.byPosition("hook_resid_post")
+                    .select(0, 2); // after the last block only the last position counts
             assertEquals(wanted, last.select(0, last.size(0) - 1).item(), 1e-4);
             assertThrows(IllegalArgumentException.class, () -> patching.byHead("hook_mlp_out"));
             assertThrows(IllegalArgumentException.class, () -> patching.byPosition("hook_nowhere"));
-            Patching other = Patching.of(model, expected.tensor("corrupted").slice(1, 0, 4), clean, PatchingTest::difference);
+            Patching other =
+                    Patching.of(model, expected.tensor("corrupted").slice(1, 0, 4), clean, PatchingTest::difference);
             assertThrows(IllegalArgumentException.class, () -> other.byPosition("hook_resid_pre"));
         }
     }

@@ -3,8 +3,8 @@ package io.github.panascope.metrics;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import io.github.panascope.OnEachDevice;
 import io.github.panascope.LeakCheck;
+import io.github.panascope.OnEachDevice;
 import io.github.panascope.torch.Shape;
 import io.github.panascope.torch.Tensor;
 import io.github.panascope.torch.TensorScope;
@@ -36,7 +36,9 @@ class ExplainedVarianceTest {
         }
         ExplainedVariance first = new ExplainedVariance(), second = new ExplainedVariance();
         try (var _ = TensorScope.open()) {
-            Tensor all = Tensor.of(x, Shape.of(ROWS, WIDTH)), made = Tensor.of(y, Shape.of(ROWS, WIDTH)), mask = Tensor.of(counts, Shape.of(ROWS, 1));
+            Tensor all = Tensor.of(x, Shape.of(ROWS, WIDTH)),
+                    made = Tensor.of(y, Shape.of(ROWS, WIDTH)),
+                    mask = Tensor.of(counts, Shape.of(ROWS, 1));
             second.add(all.slice(0, 25, ROWS), made.slice(0, 25, ROWS), mask.slice(0, 25, ROWS));
             first.add(all.slice(0, 0, 7), made.slice(0, 0, 7), mask.slice(0, 0, 7));
             first.add(all.slice(0, 7, 25), made.slice(0, 7, 25), mask.slice(0, 7, 25));

@@ -3,10 +3,10 @@ package io.github.panascope.metrics;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import io.github.panascope.OnEachDevice;
-import io.github.panascope.TestDevice;
 import io.github.panascope.Golden;
 import io.github.panascope.LeakCheck;
+import io.github.panascope.OnEachDevice;
+import io.github.panascope.TestDevice;
 import io.github.panascope.hub.Dataset;
 import io.github.panascope.hub.Safetensors;
 import io.github.panascope.lens.HookedTransformer;
@@ -15,11 +15,15 @@ import io.github.panascope.lens.TestPrompt;
 import io.github.panascope.lens.TokenDataset;
 import io.github.panascope.lens.Tokenization;
 import io.github.panascope.sae.Neuronpedia;
+import io.github.panascope.sae.Normalization;
 import io.github.panascope.sae.Sae;
 import io.github.panascope.torch.DType;
+import io.github.panascope.torch.Shape;
 import io.github.panascope.torch.Tensor;
 import io.github.panascope.torch.TensorScope;
+import java.util.Arrays;
 import java.util.List;
+import java.util.function.ToDoubleFunction;
 import java.util.stream.StreamSupport;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.extension.ExtendWith;
@@ -45,18 +49,36 @@ class GoldenSaeTest {
 
     private static TokenDataset tokens(HookedTransformer model) {
         Dataset texts = Dataset.of(GOLDEN.dataset().toString(), GOLDEN.hub());
-        return TokenDataset.tokenizeAndConcatenate(texts::forEach, model.tokenizer(), Tokenization.WHITESPACE_CHUNKS, 64);
+        return TokenDataset.tokenizeAndConcatenate(
+                texts::forEach, model.tokenizer(), Tokenization.WHITESPACE_CHUNKS, 64);
     }
 
     @Test
     void legacyAndPresentLayoutsAreTheSameSae() {
-        try (var _ = TensorScope.open(); Sae legacy = sae();
-                Sae present = Sae.fromPretrained(GOLDEN.folder().resolve("sae").toString(), TestDevice.DEVICE, DType.FLOAT32, GOLDEN.hub())) {
-            assertEquals(List.of(legacy.config().dSae(), legacy.config().hookName(), legacy.config().normalization(), legacy.config().modelKwargs(), legacy.config().neuronpediaId()),
-                    List.of(present.config().dSae(), present.config().hookName(), present.config().normalization(), present.config().modelKwargs(), present.config().neuronpediaId()));
-            Tensor x = Tensor.zeros(DType.FLOAT32, io.github.panascope.torch.Shape.of(2, 3, 48), TestDevice.DEVICE).add(0.3);
+        try (var _ = TensorScope.open();
+                Sae legacy = sae();
+                Sae present = Sae.fromPretrained(
+                        GOLDEN.folder().resolve("sae").toString(), TestDevice.DEVICE, DType.FLOAT32, GOLDEN.hub())) {
+            assertEquals(
+                    List.of(
+                            legacy.config().dSae(),
+                            legacy.config().hookName(),
+                            legacy.config().normalization(),
+                            legacy.config().modelKwargs(),
+                            legacy.config().neuronpediaId()),
+                    List.of(
+                            present.config().dSae(),
+                            present.config().hookName(),
+                            present.config().normalization(),
+                            present.config().modelKwargs(),
+                            present.config().neuronpediaId()));
+            Tensor x = Tensor.zeros(DType.FLOAT32, Shape.of(2, 3, 48), TestDevice.DEVICE)
+                    .add(0.3);
             assertTrue(legacy.encode(x).sameElements(present.encode(x)));
-            assertEquals(GOLDEN.number("sparsity_mean"), legacy.logSparsity().orElseThrow().mean().item(), 1e-5);
+            assertEquals(
+                    GOLDEN.number("sparsity_mean"),
+                    legacy.logSparsity().orElseThrow().mean().item(),
+                    1e-5);
         }
     }
 
@@ -64,25 +86,40 @@ class GoldenSaeTest {
     @ValueSource(strings = {"standard_a", "gated_b", "jumprelu_c", "topk_d"})
     void featuresReconstructionL0AndTheThreeLossesEqualThePeers(String name) {
         Golden golden = Golden.of(name);
-        try (var scope = TensorScope.open(); HookedTransformer model = model(golden);
-                Sae sae = Sae.fromPretrained(golden.folder().resolve("sae").toString(), TestDevice.DEVICE, DType.FLOAT32, golden.hub())) {
+        try (var scope = TensorScope.open();
+                HookedTransformer model = model(golden);
+                Sae sae = Sae.fromPretrained(
+                        golden.folder().resolve("sae").toString(), TestDevice.DEVICE, DType.FLOAT32, golden.hub())) {
             TokenDataset tokens = tokens(model);
             assertEquals(golden.number("n_rows_total"), tokens.rows());
             Safetensors expected = Safetensors.open(golden.folder().resolve("expected.safetensors"), scope);
             String hook = sae.config().hookName();
-            Tensor resid = model.runWithCache(tokens.batch(0, 2), hook::equals).cache().get(hook).slice(1, 0, 16);
+            Tensor resid = model.runWithCache(tokens.batch(0, 2), hook::equals)
+                    .cache()
+                    .get(hook)
+                    .slice(1, 0, 16);
             Golden.assertClose(expected.tensor("feature_acts_small"), sae.encode(resid), "features");
             Golden.assertClose(expected.tensor("sae_out_small"), sae.reconstruct(resid), "reconstruction");
-            if (sae.config().normalization() == io.github.panascope.sae.Normalization.NONE) Golden.assertClose(expected.tensor("sae_out_small"), sae.decode(sae.encode(resid)), "decode");
+            if (sae.config().normalization() == Normalization.NONE)
+                Golden.assertClose(expected.tensor("sae_out_small"), sae.decode(sae.encode(resid)), "decode");
 
             SaeEvaluation evaluation = SaeEvaluation.run(model, sae, tokens.batch(0, 32));
             SaeEvaluation exact = SaeEvaluation.run(model.exact(), sae.exact(), tokens.batch(0, 32));
             assertEquals(exact.l0().mean(), evaluation.l0().mean(), 0.02);
-            for (var loss : List.<java.util.function.ToDoubleFunction<DownstreamLoss>>of(DownstreamLoss::original, DownstreamLoss::reconstructed, DownstreamLoss::zero)) {
-                assertEquals(loss.applyAsDouble(exact.loss()), loss.applyAsDouble(evaluation.loss()), 2e-6 * loss.applyAsDouble(exact.loss()), "the shortcuts against the whole");
+            for (var loss : List.<ToDoubleFunction<DownstreamLoss>>of(
+                    DownstreamLoss::original, DownstreamLoss::reconstructed, DownstreamLoss::zero)) {
+                assertEquals(
+                        loss.applyAsDouble(exact.loss()),
+                        loss.applyAsDouble(evaluation.loss()),
+                        2e-6 * loss.applyAsDouble(exact.loss()),
+                        "the shortcuts against the whole");
             }
             assertEquals(golden.number("l0_mean"), evaluation.l0().mean(), 0.02);
-            long[] histogram = golden.expected().get("l0_histogram").valueStream().mapToLong(JsonNode::longValue).toArray();
+            long[] histogram = golden.expected()
+                    .get("l0_histogram")
+                    .valueStream()
+                    .mapToLong(JsonNode::longValue)
+                    .toArray();
             long moved = 0;
             long[] ours = evaluation.l0().histogram();
             for (int i = 0; i < Math.max(histogram.length, ours.length); i++) {
@@ -97,11 +134,16 @@ class GoldenSaeTest {
 
     @Test
     void thePromptsLossesEqualThePeers() {
-        try (var _ = TensorScope.open(); HookedTransformer model = model(GOLDEN); Sae sae = sae()) {
+        try (var _ = TensorScope.open();
+                HookedTransformer model = model(GOLDEN);
+                Sae sae = sae()) {
             JsonNode expected = GOLDEN.expected().get("prompt");
             Tensor tokens = model.toTokens(PROMPT);
-            assertEquals(StreamSupport.stream(expected.get("tokens").get(0).spliterator(), false).map(JsonNode::longValue).toList(),
-                    java.util.Arrays.stream(tokens.toLongs()).boxed().toList());
+            assertEquals(
+                    StreamSupport.stream(expected.get("tokens").get(0).spliterator(), false)
+                            .map(JsonNode::longValue)
+                            .toList(),
+                    Arrays.stream(tokens.toLongs()).boxed().toList());
             DownstreamLoss loss = SaeEvaluation.run(model, sae, tokens).loss();
             assertEquals(expected.get("ce_orig").doubleValue(), loss.original(), 1e-4);
             assertEquals(expected.get("ce_reconstr").doubleValue(), loss.reconstructed(), 1e-4);
@@ -111,17 +153,30 @@ class GoldenSaeTest {
 
     @Test
     void testPromptUnderTheReconstructionPrintsWhatThePeersPrint() {
-        try (HookedTransformer model = model(GOLDEN); Sae sae = sae()) {
+        try (HookedTransformer model = model(GOLDEN);
+                Sae sae = sae()) {
             Hooks reconstruct = Hooks.at(sae.config().hookName(), (activation, name) -> sae.reconstruct(activation));
-            assertEquals(GOLDEN.text("test_prompt_reconstructed"), TestPrompt.run(model, PROMPT, List.of(" Mary"), reconstruct, 10).format());
+            assertEquals(
+                    GOLDEN.text("test_prompt_reconstructed"),
+                    TestPrompt.run(model, PROMPT, List.of(" Mary"), reconstruct, 10)
+                            .format());
         }
     }
 
     @Test
     void theQuickListIsTheSameAddress() {
         try (Sae sae = sae()) {
-            List<Integer> features = java.util.Arrays.stream(GOLDEN.expected().get("args").get("features").stringValue().split(",")).map(Integer::valueOf).toList();
-            assertEquals(GOLDEN.text("neuronpedia_quick_list"), Neuronpedia.quickList(sae.config(), features, "temporary_list").orElseThrow());
+            List<Integer> features = Arrays.stream(GOLDEN.expected()
+                            .get("args")
+                            .get("features")
+                            .stringValue()
+                            .split(","))
+                    .map(Integer::valueOf)
+                    .toList();
+            assertEquals(
+                    GOLDEN.text("neuronpedia_quick_list"),
+                    Neuronpedia.quickList(sae.config(), features, "temporary_list")
+                            .orElseThrow());
         }
     }
 }

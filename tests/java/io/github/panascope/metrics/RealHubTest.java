@@ -21,8 +21,9 @@ import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 
 /**
- * The tutorial's own figures, for the real weights, about 700 MB from the hub: {@code mvn -B test -Phub}. Skipped, with a message, where the hub is
- * out of reach. The figures are those in the notebook as it was published, from another machine's float32.
+ * The tutorial's own figures, for the real weights, about 700 MB from the hub: {@code mvn -B test -Phub}. Skipped, with
+ * a message, where the hub is out of reach. The figures are those in the notebook as it was published, from another
+ * machine's float32.
  */
 @Tag("hub")
 class RealHubTest {
@@ -42,16 +43,46 @@ class RealHubTest {
             abort(e.getMessage());
             return;
         }
-        try (var _ = TensorScope.open(); HookedTransformer model = HookedTransformer.fromPretrained("gpt2-small"); Sae sae = Sae.fromPretrained(SAE)) {
-            TokenDataset tokens = TokenDataset.tokenizeAndConcatenate(pile::forEach, model.tokenizer(), Tokenization.CHARACTER_CHUNKS, sae.config().contextSize(), true, 32);
+        try (var _ = TensorScope.open();
+                HookedTransformer model = HookedTransformer.fromPretrained("gpt2-small");
+                Sae sae = Sae.fromPretrained(SAE)) {
+            TokenDataset tokens = TokenDataset.tokenizeAndConcatenate(
+                    pile::forEach,
+                    model.tokenizer(),
+                    Tokenization.CHARACTER_CHUNKS,
+                    sae.config().contextSize(),
+                    true,
+                    32);
             SaeEvaluation evaluation = SaeEvaluation.run(model, sae, tokens.batch(0, 32));
             assertEquals(68.78986, evaluation.l0().mean(), 0.02);
             assertEquals(3.5622, evaluation.loss().original(), 1e-3);
             assertEquals(3.7642, evaluation.loss().reconstructed(), 1e-3);
             assertEquals(11.1466, evaluation.loss().zero(), 1e-3);
-            var top = TestPrompt.run(model, "When John and Mary went to the shops, John gave the bag to", List.of(" Mary"), Hooks.NONE, 10).positions().getFirst().top();
-            assertEquals(List.of(" Mary 18.19 69.93", " them 15.82 6.49", " the 15.48 4.66", " his 14.93 2.66", " John 14.86 2.49", " her 14.12 1.19", " their 13.99 1.04", " a 13.70 0.78", " him 13.53 0.66", " Mrs 13.39 0.57"),
-                    top.stream().map(each -> String.format(Locale.ROOT, "%s %.2f %.2f", each.token(), each.logit(), 100 * each.prob())).toList());
+            var top = TestPrompt.run(
+                            model,
+                            "When John and Mary went to the shops, John gave the bag to",
+                            List.of(" Mary"),
+                            Hooks.NONE,
+                            10)
+                    .positions()
+                    .getFirst()
+                    .top();
+            assertEquals(
+                    List.of(
+                            " Mary 18.19 69.93",
+                            " them 15.82 6.49",
+                            " the 15.48 4.66",
+                            " his 14.93 2.66",
+                            " John 14.86 2.49",
+                            " her 14.12 1.19",
+                            " their 13.99 1.04",
+                            " a 13.70 0.78",
+                            " him 13.53 0.66",
+                            " Mrs 13.39 0.57"),
+                    top.stream()
+                            .map(each -> String.format(
+                                    Locale.ROOT, "%s %.2f %.2f", each.token(), each.logit(), 100 * each.prob()))
+                            .toList());
         }
     }
 }

@@ -5,10 +5,10 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import io.github.panascope.OnEachDevice;
-import io.github.panascope.TestDevice;
 import io.github.panascope.Golden;
 import io.github.panascope.LeakCheck;
+import io.github.panascope.OnEachDevice;
+import io.github.panascope.TestDevice;
 import io.github.panascope.lens.HookedTransformer;
 import io.github.panascope.sae.Sae;
 import io.github.panascope.torch.Shape;
@@ -37,33 +37,62 @@ class SaeEvalsTest {
 
     @Test
     void partsMergeToTheWhole() {
-        try (var _ = TensorScope.open(); HookedTransformer model = HookedTransformer.fromPretrained("gpt2-small", TestDevice.OPTIONS, Golden.standardA().hub());
+        try (var _ = TensorScope.open();
+                HookedTransformer model = HookedTransformer.fromPretrained(
+                        "gpt2-small", TestDevice.OPTIONS, Golden.standardA().hub());
                 Sae sae = TestDevice.sae(Path.of("tests/resources/golden/standard_a/sae"))) {
             JsonNode rows = GOLDEN.expected().get("standard").get("tokens");
-            Tensor tokens = Tensor.of(rows.valueStream().flatMap(JsonNode::valueStream).mapToLong(JsonNode::longValue).toArray(), Shape.of(rows.size(), rows.get(0).size()));
-            SaeEvals whole = SaeEvals.run(model, sae, tokens, 4, 12, true, done -> { }), part = SaeEvals.run(model, sae, tokens.slice(0, 8, 12), 4, 4, true, done -> { });
-            part.merge(SaeEvals.run(model, sae, tokens.slice(0, 0, 8), 4, 8, true, done -> { }));
-            whole.metrics().forEach((group, metrics) -> metrics.forEach((name, value) -> assertEquals(value, part.metrics().get(group).get(name), 1e-9 * Math.abs(value), name)));
-            whole.featureMetrics().forEach((name, values) -> assertArrayEquals(values, part.featureMetrics().get(name), 1e-12, name));
-            assertThrows(IllegalArgumentException.class, () -> whole.merge(SaeEvals.run(model, sae, tokens.slice(0, 0, 2), 2, 2, true, done -> { })));
+            Tensor tokens = Tensor.of(
+                    rows.valueStream()
+                            .flatMap(JsonNode::valueStream)
+                            .mapToLong(JsonNode::longValue)
+                            .toArray(),
+                    Shape.of(rows.size(), rows.get(0).size()));
+            SaeEvals whole = SaeEvals.run(model, sae, tokens, 4, 12, true, done -> {}),
+                    part = SaeEvals.run(model, sae, tokens.slice(0, 8, 12), 4, 4, true, done -> {});
+            part.merge(SaeEvals.run(model, sae, tokens.slice(0, 0, 8), 4, 8, true, done -> {}));
+            whole.metrics()
+                    .forEach((group, metrics) -> metrics.forEach((name, value) ->
+                            assertEquals(value, part.metrics().get(group).get(name), 1e-9 * Math.abs(value), name)));
+            whole.featureMetrics()
+                    .forEach((name, values) ->
+                            assertArrayEquals(values, part.featureMetrics().get(name), 1e-12, name));
+            assertThrows(
+                    IllegalArgumentException.class,
+                    () -> whole.merge(SaeEvals.run(model, sae, tokens.slice(0, 0, 2), 2, 2, true, done -> {})));
         }
     }
 
     @ParameterizedTest
-    @CsvSource({"standard, standard_a, standard_a/sae", "gated, gated_b, gated_b/sae", "topk, topk_d, topk_d/sae", "hook_z, standard_a, attached/jumprelu_z"})
+    @CsvSource({
+        "standard, standard_a, standard_a/sae",
+        "gated, gated_b, gated_b/sae",
+        "topk, topk_d, topk_d/sae",
+        "hook_z, standard_a, attached/jumprelu_z"
+    })
     void everyMetricEqualsSaeLens(String name, String hub, String sae) {
         JsonNode expected = GOLDEN.expected().get(name);
-        try (var _ = TensorScope.open(); HookedTransformer model = HookedTransformer.fromPretrained("gpt2-small", TestDevice.OPTIONS, Golden.of(hub).hub());
+        try (var _ = TensorScope.open();
+                HookedTransformer model = HookedTransformer.fromPretrained(
+                        "gpt2-small", TestDevice.OPTIONS, Golden.of(hub).hub());
                 Sae loaded = TestDevice.sae(Path.of("tests/resources/golden/" + sae))) {
             JsonNode rows = expected.get("tokens");
-            Tensor tokens = Tensor.of(rows.valueStream().flatMap(JsonNode::valueStream).mapToLong(JsonNode::longValue).toArray(), Shape.of(rows.size(), rows.get(0).size()));
+            Tensor tokens = Tensor.of(
+                    rows.valueStream()
+                            .flatMap(JsonNode::valueStream)
+                            .mapToLong(JsonNode::longValue)
+                            .toArray(),
+                    Shape.of(rows.size(), rows.get(0).size()));
             for (String kind : List.of("exclude", "all")) {
-                SaeEvals evals = SaeEvals.run(model, loaded, tokens, 4, 8, kind.equals("exclude"), done -> { });
+                SaeEvals evals = SaeEvals.run(model, loaded, tokens, 4, 8, kind.equals("exclude"), done -> {});
                 Map<String, Map<String, Double>> metrics = evals.metrics();
                 int compared = 0;
                 for (Map<String, Double> group : metrics.values()) {
                     for (var metric : group.entrySet()) {
-                        assertClose(expected.get(kind).get(metric.getKey()).doubleValue(), metric.getValue(), name + " " + kind + " " + metric.getKey());
+                        assertClose(
+                                expected.get(kind).get(metric.getKey()).doubleValue(),
+                                metric.getValue(),
+                                name + " " + kind + " " + metric.getKey());
                         compared++;
                     }
                 }

@@ -3,10 +3,10 @@ package io.github.panascope.metrics;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import io.github.panascope.OnEachDevice;
-import io.github.panascope.TestDevice;
 import io.github.panascope.Golden;
 import io.github.panascope.LeakCheck;
+import io.github.panascope.OnEachDevice;
+import io.github.panascope.TestDevice;
 import io.github.panascope.lens.HookedTransformer;
 import io.github.panascope.sae.Sae;
 import io.github.panascope.torch.DType;
@@ -23,15 +23,23 @@ import org.junit.jupiter.api.extension.ExtendWith;
 @ExtendWith(LeakCheck.class)
 @OnEachDevice
 class SoakTest {
-    /** Far below what one leaked activation a run would come to: 150 runs of 2 x 64 x 48 floats, and logits of 25 MB each. */
+    /**
+     * Far below what one leaked activation a run would come to: 150 runs of 2 x 64 x 48 floats, and logits of 25 MB
+     * each.
+     */
     private static final long ALLOWED_KB = 24 * 1024;
 
     @Test
     void twoHundredRunsLeaveResidentMemoryFlat() throws IOException {
         Golden golden = Golden.standardA();
-        try (var _ = TensorScope.open(); HookedTransformer model = HookedTransformer.fromPretrained("gpt2-small", TestDevice.OPTIONS, golden.hub());
-                Sae sae = Sae.fromPretrained(golden.folder().resolve("sae").toString(), TestDevice.DEVICE, DType.FLOAT32, golden.hub())) {
-            Tensor tokens = Tensor.ofTokens(IntStream.range(0, 128).map(i -> i * 31 % 50257).toArray()).reshape(2, 64);
+        try (var _ = TensorScope.open();
+                HookedTransformer model =
+                        HookedTransformer.fromPretrained("gpt2-small", TestDevice.OPTIONS, golden.hub());
+                Sae sae = Sae.fromPretrained(
+                        golden.folder().resolve("sae").toString(), TestDevice.DEVICE, DType.FLOAT32, golden.hub())) {
+            Tensor tokens = Tensor.ofTokens(
+                            IntStream.range(0, 128).map(i -> i * 31 % 50257).toArray())
+                    .reshape(2, 64);
             double first = SaeEvaluation.run(model, sae, tokens).loss().reconstructed();
             long before = 0;
             for (int run = 0; run < 200; run++) {
@@ -45,7 +53,10 @@ class SoakTest {
 
     private static long residentKb() throws IOException {
         System.gc(); // the Java heap is not what is measured
-        return Files.readAllLines(Path.of("/proc/self/status")).stream().filter(line -> line.startsWith("VmRSS"))
-                .mapToLong(line -> Long.parseLong(line.replaceAll("[^0-9]", ""))).findFirst().orElseThrow();
+        return Files.readAllLines(Path.of("/proc/self/status")).stream()
+                .filter(line -> line.startsWith("VmRSS"))
+                .mapToLong(line -> Long.parseLong(line.replaceAll("[^0-9]", "")))
+                .findFirst()
+                .orElseThrow();
     }
 }

@@ -5,15 +5,16 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import io.github.panascope.OnEachDevice;
-import io.github.panascope.TestDevice;
 import io.github.panascope.Golden;
 import io.github.panascope.LeakCheck;
+import io.github.panascope.OnEachDevice;
+import io.github.panascope.TestDevice;
 import io.github.panascope.hub.Safetensors;
 import io.github.panascope.lens.Forward;
 import io.github.panascope.lens.HookedTransformer;
 import io.github.panascope.lens.Hooks;
 import io.github.panascope.torch.ActivationHook;
+import io.github.panascope.torch.DType;
 import io.github.panascope.torch.Shape;
 import io.github.panascope.torch.Tensor;
 import io.github.panascope.torch.TensorScope;
@@ -33,7 +34,8 @@ class AttachedSaeTest {
     private static final Path FOLDER = Path.of("tests/resources/golden/attached");
 
     private static HookedTransformer model() {
-        return HookedTransformer.fromPretrained("gpt2-small", TestDevice.OPTIONS, Golden.standardA().hub());
+        return HookedTransformer.fromPretrained(
+                "gpt2-small", TestDevice.OPTIONS, Golden.standardA().hub());
     }
 
     private static Sae sae(String name) {
@@ -41,17 +43,27 @@ class AttachedSaeTest {
     }
 
     private static void compare(Safetensors expected, String run, Forward forward, HookedTransformer model) {
-        List<String> inner = expected.names().stream().filter(name -> name.startsWith(run + "/") && name.contains("hook_sae")).map(name -> name.substring(run.length() + 1)).toList();
+        List<String> inner = expected.names().stream()
+                .filter(name -> name.startsWith(run + "/") && name.contains("hook_sae"))
+                .map(name -> name.substring(run.length() + 1))
+                .toList();
         assertTrue(inner.size() >= 5, run);
         Tensor logits = forward.caching(inner.toArray(String[]::new)).logits();
-        Golden.assertClose(expected.tensor(run + "/logits"), logits.select(1, logits.size(1) - 1).slice(1, 0, 60), run + " logits");
-        for (String name : inner) Golden.assertClose(expected.tensor(run + "/" + name), forward.cache().get(name), run + " " + name);
+        Golden.assertClose(
+                expected.tensor(run + "/logits"),
+                logits.select(1, logits.size(1) - 1).slice(1, 0, 60),
+                run + " logits");
+        for (String name : inner)
+            Golden.assertClose(
+                    expected.tensor(run + "/" + name), forward.cache().get(name), run + " " + name);
     }
 
     @ParameterizedTest
     @ValueSource(strings = {"standard", "gated", "topk", "jumprelu_z", "transcoder"})
     void everyPointAndInterventionEqualsSaeLens(String name) {
-        try (var scope = TensorScope.open(); HookedTransformer model = model(); Sae sae = sae(name)) {
+        try (var scope = TensorScope.open();
+                HookedTransformer model = model();
+                Sae sae = sae(name)) {
             Safetensors expected = Safetensors.open(FOLDER.resolve("expected.safetensors"), scope);
             Tensor tokens = expected.tensor("tokens");
             String point = sae.config().hookNameOut() + ".hook_sae_acts_";
@@ -60,65 +72,133 @@ class AttachedSaeTest {
             ActivationHook ablate = (acts, hook) -> acts.indexFill(acts.shape().rank() - 1, some, 0);
             compare(expected, name, model.forward(tokens).attach(sae.attachment(false)), model);
             compare(expected, name + "+error", model.forward(tokens).attach(sae.attachment(true)), model);
-            compare(expected, name + "+ablated", model.forward(tokens).attach(sae.attachment(false)).hooks(Hooks.at(point + "post", ablate)), model);
-            compare(expected, name + "+ablated+error", model.forward(tokens).attach(sae.attachment(true)).hooks(Hooks.at(point + "post", ablate)), model);
-            compare(expected, name + "+halved", model.forward(tokens).attach(sae.attachment(false)).hooks(Hooks.at(point + "pre", (acts, hook) -> acts.mul(0.5))), model);
+            compare(
+                    expected,
+                    name + "+ablated",
+                    model.forward(tokens).attach(sae.attachment(false)).hooks(Hooks.at(point + "post", ablate)),
+                    model);
+            compare(
+                    expected,
+                    name + "+ablated+error",
+                    model.forward(tokens).attach(sae.attachment(true)).hooks(Hooks.at(point + "post", ablate)),
+                    model);
+            compare(
+                    expected,
+                    name + "+halved",
+                    model.forward(tokens)
+                            .attach(sae.attachment(false))
+                            .hooks(Hooks.at(point + "pre", (acts, hook) -> acts.mul(0.5))),
+                    model);
         }
     }
 
     /** Vocabularies differ in which id their special token has. */
     @Test
     void theExcludedTokensAreThoseThatAreNamed() {
-        try (var _ = TensorScope.open(); HookedTransformer model = model(); Sae sae = sae("standard")) {
+        try (var _ = TensorScope.open();
+                HookedTransformer model = model();
+                Sae sae = sae("standard")) {
             Tensor tokens = Tensor.ofTokens(7, 8, 9, 7);
             String point = sae.config().hookNameOut();
             Tensor plain = model.runWithCache(tokens, point::equals).cache().get(point);
-            Forward run = model.forward(tokens).attach(sae.attachment(false, 7, 9)).caching(point + ".hook_sae_output");
+            Forward run =
+                    model.forward(tokens).attach(sae.attachment(false, 7, 9)).caching(point + ".hook_sae_output");
             run.logits();
             Tensor output = run.cache().get(point + ".hook_sae_output");
-            for (int position : new int[] {0, 2, 3}) assertTrue(plain.select(1, position).sameElements(output.select(1, position)), "position " + position);
+            for (int position : new int[] {0, 2, 3})
+                assertTrue(plain.select(1, position).sameElements(output.select(1, position)), "position " + position);
             assertFalse(plain.select(1, 1).sameElements(output.select(1, 1)));
         }
     }
 
     @Test
     void specialTokensMayPassAndSeveralSaesMayBeAttached() {
-        try (var scope = TensorScope.open(); HookedTransformer model = model(); Sae standard = sae("standard"); Sae topk = sae("topk")) {
+        try (var scope = TensorScope.open();
+                HookedTransformer model = model();
+                Sae standard = sae("standard");
+                Sae topk = sae("topk")) {
             Safetensors expected = Safetensors.open(FOLDER.resolve("expected.safetensors"), scope);
             Tensor tokens = expected.tensor("tokens");
-            compare(expected, "standard+exclude", model.forward(tokens).attach(standard.attachment(false, model.tokenizer().endOfText())), model);
-            compare(expected, "standard+exclude+error", model.forward(tokens).attach(standard.attachment(true, model.tokenizer().endOfText())), model);
-            compare(expected, "two", model.forward(tokens).attach(topk.attachment(false)).attach(standard.attachment(false)), model);
+            compare(
+                    expected,
+                    "standard+exclude",
+                    model.forward(tokens)
+                            .attach(standard.attachment(false, model.tokenizer().endOfText())),
+                    model);
+            compare(
+                    expected,
+                    "standard+exclude+error",
+                    model.forward(tokens)
+                            .attach(standard.attachment(true, model.tokenizer().endOfText())),
+                    model);
+            compare(
+                    expected,
+                    "two",
+                    model.forward(tokens).attach(topk.attachment(false)).attach(standard.attachment(false)),
+                    model);
         }
     }
 
     @Test
     void aViewHasItsHooksAndSaesInEveryRun() {
-        try (var scope = TensorScope.open(); HookedTransformer model = model(); Sae sae = sae("standard"); Sae gated = sae("gated")) {
-            Tensor tokens = Safetensors.open(FOLDER.resolve("expected.safetensors"), scope).tensor("tokens"), plain = model.run(tokens);
-            Hooks doubled = Hooks.at("blocks.0.hook_mlp_out", (x, name) -> x.mul(2)), plusOne = Hooks.at("blocks.0.hook_mlp_out", (x, name) -> x.add(1));
+        try (var scope = TensorScope.open();
+                HookedTransformer model = model();
+                Sae sae = sae("standard");
+                Sae gated = sae("gated")) {
+            Tensor
+                    tokens =
+                            Safetensors.open(FOLDER.resolve("expected.safetensors"), scope)
+                                    .tensor("tokens"),
+                    plain = model.run(tokens);
+            Hooks doubled = Hooks.at("blocks.0.hook_mlp_out", (x, name) -> x.mul(2)),
+                    plusOne = Hooks.at("blocks.0.hook_mlp_out", (x, name) -> x.add(1));
             HookedTransformer view = model.with(doubled);
             assertTrue(model.runWithHooks(tokens, doubled).sameElements(view.run(tokens)));
-            assertTrue(model.runWithHooks(tokens, doubled.and(plusOne)).sameElements(view.runWithHooks(tokens, plusOne)), "the view's come first");
-            assertTrue(model.runWithHooks(tokens, doubled.and(plusOne)).sameElements(model.with(doubled).with(plusOne).run(tokens)));
-            HookedTransformer attached = view.with(sae.attachment(false)).with(gated.attachment(false)).with(sae.attachment(true));
-            assertTrue(model.forward(tokens).hooks(doubled).attach(gated.attachment(false)).attach(sae.attachment(true)).logits().sameElements(attached.run(tokens)));
-            assertTrue(attached.runWithCache(tokens, name -> name.endsWith("hook_sae_error")).cache().has("blocks.2.hook_resid_pre.hook_sae_error"));
-            assertEquals(model.generate(tokens.slice(0, 0, 1)).hooks(doubled).text(), view.generate(tokens.slice(0, 0, 1)).text());
+            assertTrue(
+                    model.runWithHooks(tokens, doubled.and(plusOne)).sameElements(view.runWithHooks(tokens, plusOne)),
+                    "the view's come first");
+            assertTrue(model.runWithHooks(tokens, doubled.and(plusOne))
+                    .sameElements(model.with(doubled).with(plusOne).run(tokens)));
+            HookedTransformer attached = view.with(sae.attachment(false))
+                    .with(gated.attachment(false))
+                    .with(sae.attachment(true));
+            assertTrue(model.forward(tokens)
+                    .hooks(doubled)
+                    .attach(gated.attachment(false))
+                    .attach(sae.attachment(true))
+                    .logits()
+                    .sameElements(attached.run(tokens)));
+            assertTrue(attached.runWithCache(tokens, name -> name.endsWith("hook_sae_error"))
+                    .cache()
+                    .has("blocks.2.hook_resid_pre.hook_sae_error"));
+            assertEquals(
+                    model.generate(tokens.slice(0, 0, 1)).hooks(doubled).text(),
+                    view.generate(tokens.slice(0, 0, 1)).text());
             Tensor prompt = tokens.slice(0, 0, 1).slice(1, 0, 6);
-            String spliced = model.generate(prompt).hooks(doubled.and(sae.asHooks())).text();
-            assertEquals(spliced, view.with(sae.attachment(false)).generate(prompt).text());
-            assertEquals(spliced, view.with(sae.attachment(false)).generate(prompt).usePastKvCache(false).text());
-            List<String> seen = new java.util.ArrayList<>();
-            attached.generate(prompt).maxNewTokens(2).hooks(Hooks.at("blocks.2.hook_resid_pre.hook_sae_error", (_, name) -> {
-                seen.add(name);
-                return null;
-            })).text();
+            String spliced =
+                    model.generate(prompt).hooks(doubled.and(sae.asHooks())).text();
+            assertEquals(
+                    spliced, view.with(sae.attachment(false)).generate(prompt).text());
+            assertEquals(
+                    spliced,
+                    view.with(sae.attachment(false))
+                            .generate(prompt)
+                            .usePastKvCache(false)
+                            .text());
+            List<String> seen = new ArrayList<>();
+            attached.generate(prompt)
+                    .maxNewTokens(2)
+                    .hooks(Hooks.at("blocks.2.hook_resid_pre.hook_sae_error", (_, name) -> {
+                        seen.add(name);
+                        return null;
+                    }))
+                    .text();
             assertEquals(2, seen.size());
             try (Sae exact = sae.exact()) {
                 assertEquals(sae.config(), exact.config());
             }
-            sae.encode(Tensor.zeros(io.github.panascope.torch.DType.FLOAT32, io.github.panascope.torch.Shape.of(1, sae.config().dIn()), model.device())); // a view owns nothing
+            sae.encode(Tensor.zeros(
+                    DType.FLOAT32, Shape.of(1, sae.config().dIn()), model.device())); // a view owns nothing
             attached.close();
             view.close();
             assertTrue(plain.sameElements(model.run(tokens)), "nothing of a view stays, and closing one frees nothing");
@@ -127,35 +207,65 @@ class AttachedSaeTest {
 
     @Test
     void featuresSteerAlongTheirDirections() {
-        try (var scope = TensorScope.open(); HookedTransformer model = model(); Sae sae = sae("standard"); Sae heads = sae("jumprelu_z")) {
-            Tensor tokens = Safetensors.open(FOLDER.resolve("expected.safetensors"), scope).tensor("tokens");
+        try (var scope = TensorScope.open();
+                HookedTransformer model = model();
+                Sae sae = sae("standard");
+                Sae heads = sae("jumprelu_z")) {
+            Tensor tokens = Safetensors.open(FOLDER.resolve("expected.safetensors"), scope)
+                    .tensor("tokens");
             Tensor direction = sae.weight("W_dec").select(0, 7);
-            Tensor expected = model.runWithHooks(tokens, Hooks.at("blocks.2.hook_resid_pre", (x, name) -> x.add(direction.mul(3))));
+            Tensor expected = model.runWithHooks(
+                    tokens, Hooks.at("blocks.2.hook_resid_pre", (x, name) -> x.add(direction.mul(3))));
             assertTrue(expected.sameElements(model.runWithHooks(tokens, sae.steering(7, 3))));
             assertFalse(model.run(tokens).sameElements(model.runWithHooks(tokens, heads.steering(7, 3))));
             assertThrows(IndexOutOfBoundsException.class, () -> sae.steering(96, 1));
             Tensor lens = sae.logitLens(model, 7, 11);
-            Golden.assertClose(direction.unsqueeze(0).matmul(model.weight("unembed.W_U")), lens.slice(0, 0, 1), "logit lens");
+            Golden.assertClose(
+                    direction.unsqueeze(0).matmul(model.weight("unembed.W_U")), lens.slice(0, 0, 1), "logit lens");
             assertEquals(Shape.of(2, 50257), lens.shape());
         }
     }
 
     @Test
     void withTheErrorTermNothingChangesAndNothingStaysBehind() {
-        try (var scope = TensorScope.open(); HookedTransformer model = model(); Sae sae = sae("standard")) {
-            Tensor tokens = Safetensors.open(FOLDER.resolve("expected.safetensors"), scope).tensor("tokens");
+        try (var scope = TensorScope.open();
+                HookedTransformer model = model();
+                Sae sae = sae("standard")) {
+            Tensor tokens = Safetensors.open(FOLDER.resolve("expected.safetensors"), scope)
+                    .tensor("tokens");
             Tensor plain = model.run(tokens);
-            Golden.assertClose(plain, model.forward(tokens).attach(sae.attachment(true)).logits(), "with error term");
-            assertFalse(plain.sameElements(model.forward(tokens).attach(sae.attachment(false)).logits()));
+            Golden.assertClose(
+                    plain, model.forward(tokens).attach(sae.attachment(true)).logits(), "with error term");
+            assertFalse(plain.sameElements(
+                    model.forward(tokens).attach(sae.attachment(false)).logits()));
             assertTrue(plain.sameElements(model.run(tokens)), "an attachment is of one run");
             List<String> seen = new ArrayList<>();
-            model.forward(tokens).attach(sae.attachment(true)).hooks(Hooks.where(name -> name.contains("hook_sae") || name.equals("blocks.2.hook_resid_pre"), (x, name) -> {
-                seen.add(name.substring(name.lastIndexOf('.') + 1));
-                return null;
-            })).logits();
-            assertEquals(List.of("hook_resid_pre", "hook_sae_input", "hook_sae_acts_pre", "hook_sae_acts_post", "hook_sae_recons", "hook_sae_error", "hook_sae_output"), seen);
-            assertThrows(IllegalArgumentException.class, () -> model.forward(tokens).attach(sae.attachment(true)).attach(sae.attachment(false)));
-            assertThrows(IllegalArgumentException.class, () -> model.forward(tokens).attach(sae.attachment(false)).caching("blocks.2.hook_resid_pre.hook_sae_error"));
+            model.forward(tokens)
+                    .attach(sae.attachment(true))
+                    .hooks(Hooks.where(
+                            name -> name.contains("hook_sae") || name.equals("blocks.2.hook_resid_pre"), (x, name) -> {
+                                seen.add(name.substring(name.lastIndexOf('.') + 1));
+                                return null;
+                            }))
+                    .logits();
+            assertEquals(
+                    List.of(
+                            "hook_resid_pre",
+                            "hook_sae_input",
+                            "hook_sae_acts_pre",
+                            "hook_sae_acts_post",
+                            "hook_sae_recons",
+                            "hook_sae_error",
+                            "hook_sae_output"),
+                    seen);
+            assertThrows(
+                    IllegalArgumentException.class,
+                    () -> model.forward(tokens).attach(sae.attachment(true)).attach(sae.attachment(false)));
+            assertThrows(
+                    IllegalArgumentException.class,
+                    () -> model.forward(tokens)
+                            .attach(sae.attachment(false))
+                            .caching("blocks.2.hook_resid_pre.hook_sae_error"));
         }
     }
 }

@@ -4,10 +4,10 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import io.github.panascope.OnEachDevice;
-import io.github.panascope.TestDevice;
 import io.github.panascope.Golden;
 import io.github.panascope.LeakCheck;
+import io.github.panascope.OnEachDevice;
+import io.github.panascope.TestDevice;
 import io.github.panascope.hub.Hub;
 import io.github.panascope.hub.SaeRegistry;
 import io.github.panascope.hub.Safetensors;
@@ -32,12 +32,18 @@ import org.junit.jupiter.params.provider.ValueSource;
 class GoldenArchitectureTest {
     /** Another folder holds the releases in their real shapes. */
     private static final Path FOLDER = Path.of(System.getProperty("panascope.saes", "tests/resources/golden/saes"));
-    private static final Hub HUB = Hub.of(Map.of("HF_HUB_CACHE", FOLDER.resolve("hub").toString(), "HF_HUB_OFFLINE", "1"));
-    private static final SaeRegistry REGISTRY = SaeRegistry.bundled().with(Path.of("tests/resources/golden/saes/registry.yaml"));
+
+    private static final Hub HUB =
+            Hub.of(Map.of("HF_HUB_CACHE", FOLDER.resolve("hub").toString(), "HF_HUB_OFFLINE", "1"));
+    private static final SaeRegistry REGISTRY =
+            SaeRegistry.bundled().with(Path.of("tests/resources/golden/saes/registry.yaml"));
 
     static List<String> saved() throws IOException {
         try (var folders = Files.list(FOLDER)) {
-            return folders.filter(folder -> Files.exists(folder.resolve("cfg.json"))).map(folder -> folder.getFileName().toString()).sorted().toList();
+            return folders.filter(folder -> Files.exists(folder.resolve("cfg.json")))
+                    .map(folder -> folder.getFileName().toString())
+                    .sorted()
+                    .toList();
         }
     }
 
@@ -49,8 +55,13 @@ class GoldenArchitectureTest {
         Tensor x = TestDevice.on(expected.tensor("x"));
         Golden.assertClose(expected.tensor("features"), sae.encode(x), what + " features");
         Golden.assertClose(expected.tensor("out"), sae.reconstruct(x), what + " out");
-        if (expected.has("decoded")) Golden.assertClose(expected.tensor("decoded"), sae.decode(sae.encode(x)), what + " decoded");
-        if (expected.has("error")) Golden.assertClose(expected.tensor("error"), sae.reconstructWithErrorTerm(x, features -> features), what + " with error term");
+        if (expected.has("decoded"))
+            Golden.assertClose(expected.tensor("decoded"), sae.decode(sae.encode(x)), what + " decoded");
+        if (expected.has("error"))
+            Golden.assertClose(
+                    expected.tensor("error"),
+                    sae.reconstructWithErrorTerm(x, features -> features),
+                    what + " with error term");
     }
 
     /** Where tests/peers/check_saved.py finds it, if that is asked for. */
@@ -62,7 +73,8 @@ class GoldenArchitectureTest {
     @ParameterizedTest
     @MethodSource("saved")
     void equalsSaeLensLoadedFoldedAndSavedAgain(String name, @TempDir Path folder) {
-        try (var scope = TensorScope.open(); Sae sae = load(FOLDER.resolve(name).toString())) {
+        try (var scope = TensorScope.open();
+                Sae sae = load(FOLDER.resolve(name).toString())) {
             Safetensors expected = Safetensors.open(FOLDER.resolve(name).resolve("expected.safetensors"), scope);
             compare(expected, sae, name);
             sae.save(folder);
@@ -78,15 +90,28 @@ class GoldenArchitectureTest {
             Tensor before = sae.encode(TestDevice.on(expected.tensor("x")));
             try (Sae folded = sae.foldWDecNorm()) {
                 keep(folded, name + "@folded");
-                Golden.assertClose(expected.tensor("folded_features"), folded.encode(TestDevice.on(expected.tensor("x"))), name + " folded features");
-                Golden.assertClose(expected.tensor("folded_out"), folded.reconstruct(TestDevice.on(expected.tensor("x"))), name + " folded out");
+                Golden.assertClose(
+                        expected.tensor("folded_features"),
+                        folded.encode(TestDevice.on(expected.tensor("x"))),
+                        name + " folded features");
+                Golden.assertClose(
+                        expected.tensor("folded_out"),
+                        folded.reconstruct(TestDevice.on(expected.tensor("x"))),
+                        name + " folded out");
             }
-            assertTrue(before.sameElements(sae.encode(TestDevice.on(expected.tensor("x")))), "folding changed the SAE it started from");
+            assertTrue(
+                    before.sameElements(sae.encode(TestDevice.on(expected.tensor("x")))),
+                    "folding changed the SAE it started from");
         }
     }
 
     static List<String> released() {
-        return SaeRegistry.bundled().releases().stream().filter(release -> SaeRegistry.bundled().entries().anyMatch(entry -> entry.release().equals(release) && entry.model().equals("gpt2-small"))).toList();
+        return SaeRegistry.bundled().releases().stream()
+                .filter(release -> SaeRegistry.bundled()
+                        .entries()
+                        .anyMatch(entry ->
+                                entry.release().equals(release) && entry.model().equals("gpt2-small")))
+                .toList();
     }
 
     /** One SAE of each of GPT-2's releases, in its layout and with the keys of its files. */
@@ -96,7 +121,8 @@ class GoldenArchitectureTest {
         assertEquals(18, released().size());
         Path folder = FOLDER.resolve("published_" + release);
         String name = Files.readString(folder.resolve("id.txt"));
-        try (var scope = TensorScope.open(); Sae sae = load(name)) {
+        try (var scope = TensorScope.open();
+                Sae sae = load(name)) {
             compare(Safetensors.open(folder.resolve("expected.safetensors"), scope), sae, name);
             assertEquals("gpt2-small", sae.config().modelName());
             assertEquals(REGISTRY.find(name).neuronpediaId(), sae.config().neuronpediaId());
@@ -104,10 +130,15 @@ class GoldenArchitectureTest {
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"AutoEncoder", "GatedAutoEncoder", "AutoEncoderTopK", "BatchTopKSAE", "JumpReluAutoEncoder"})
+    @ValueSource(
+            strings = {"AutoEncoder", "GatedAutoEncoder", "AutoEncoderTopK", "BatchTopKSAE", "JumpReluAutoEncoder"})
     void equalsSaeLensOnDictionaryLearning(String type) {
-        try (var scope = TensorScope.open(); Sae sae = load("dictionaries/" + type)) {
-            compare(Safetensors.open(FOLDER.resolve("published_" + type).resolve("expected.safetensors"), scope), sae, type);
+        try (var scope = TensorScope.open();
+                Sae sae = load("dictionaries/" + type)) {
+            compare(
+                    Safetensors.open(FOLDER.resolve("published_" + type).resolve("expected.safetensors"), scope),
+                    sae,
+                    type);
             assertEquals("gpt2", sae.config().modelName());
         }
     }
@@ -117,23 +148,34 @@ class GoldenArchitectureTest {
         try (Sae sae = load("gpt2-small-mlp-tm/blocks.1.hook_mlp_out")) {
             assertEquals(Normalization.NONE, sae.config().normalization(), "folded");
             assertEquals(Map.of("center_writing_weights", true), sae.config().modelKwargs());
-            assertEquals("\"Skylion007/openwebtext\"", sae.config().metadata().other().get("dataset_path"));
+            assertEquals(
+                    "\"Skylion007/openwebtext\"",
+                    sae.config().metadata().other().get("dataset_path"));
             assertTrue(sae.advice().isEmpty());
         }
         try (Sae sae = load(FOLDER.resolve("standard_expected_average_only_in").toString())) {
-            assertTrue(sae.advice().getFirst().contains("no norm_scaling_factor is known"), sae.advice().toString());
+            assertTrue(
+                    sae.advice().getFirst().contains("no norm_scaling_factor is known"),
+                    sae.advice().toString());
             assertEquals("{\"kept\":[1,2]}", sae.config().metadata().other().get("extra"), "metadata is kept whole");
         }
         try (Sae sae = load("gpt2-small-resid-post-v5-32k/blocks.1.hook_resid_post")) {
             assertEquals("gpt2-small/1-res_post_32k-oai", sae.config().neuronpediaId());
-            assertEquals(List.of(true, 40L), List.of(sae.logSparsity().isPresent(), sae.logSparsity().orElseThrow().size(0)));
+            assertEquals(
+                    List.of(true, 40L),
+                    List.of(
+                            sae.logSparsity().isPresent(),
+                            sae.logSparsity().orElseThrow().size(0)));
         }
     }
 
     @Test
     void anEditPassesThroughWithTheErrorTerm() {
-        try (var scope = TensorScope.open(); Sae sae = load(FOLDER.resolve("standard_layer_norm").toString())) {
-            Tensor x = Safetensors.open(FOLDER.resolve("standard_layer_norm/expected.safetensors"), scope).tensor("x").to(TestDevice.DEVICE);
+        try (var scope = TensorScope.open();
+                Sae sae = load(FOLDER.resolve("standard_layer_norm").toString())) {
+            Tensor x = Safetensors.open(FOLDER.resolve("standard_layer_norm/expected.safetensors"), scope)
+                    .tensor("x")
+                    .to(TestDevice.DEVICE);
             Tensor zeroed = sae.reconstructWithErrorTerm(x, features -> features.zero_());
             // What is left without features is the error and the decoder's bias on the input's scale.
             assertTrue(x.sub(zeroed).norm().mean().item() > 0.1);

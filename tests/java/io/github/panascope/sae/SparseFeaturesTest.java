@@ -22,7 +22,8 @@ class SparseFeaturesTest {
 
     private static Tensor random(Random random, Shape shape, double share) {
         float[] values = new float[(int) shape.elements()];
-        for (int i = 0; i < values.length; i++) if (random.nextDouble() < share) values[i] = (float) Math.abs(random.nextGaussian()) + .01f;
+        for (int i = 0; i < values.length; i++)
+            if (random.nextDouble() < share) values[i] = (float) Math.abs(random.nextGaussian()) + .01f;
         return Tensor.of(values, shape);
     }
 
@@ -31,15 +32,25 @@ class SparseFeaturesTest {
         Random random = new Random(5);
         for (DType dtype : new DType[] {DType.FLOAT32, DType.BFLOAT16}) {
             try (var _ = TensorScope.open()) {
-                Tensor features = random(random, Shape.of(ROWS, FEATURES), .01).to(dtype), wDec = random(random, Shape.of(FEATURES, WIDTH), 1).to(dtype), bDec = random(random, Shape.of(WIDTH), 1).to(dtype), norms = random(random, Shape.of(FEATURES), 1).to(dtype);
+                Tensor features = random(random, Shape.of(ROWS, FEATURES), .01).to(dtype),
+                        wDec = random(random, Shape.of(FEATURES, WIDTH), 1).to(dtype),
+                        bDec = random(random, Shape.of(WIDTH), 1).to(dtype),
+                        norms = random(random, Shape.of(FEATURES), 1).to(dtype);
                 features.slice(0, 3, 5).zero_(); // rows without any, the last among them
                 features.slice(0, ROWS - 1, ROWS).zero_();
                 SparseFeatures sparse = SparseFeatures.of(features);
                 assertNotNull(sparse);
                 assertArrayEquals(features.gt(0).sum(-1, false).toLongs(), sparse.counts());
                 double tolerance = dtype == DType.FLOAT32 ? 1e-5 : .25;
-                assertClose(bDec.to(DType.FLOAT32).addmm(features.to(DType.FLOAT32), wDec.to(DType.FLOAT32)), sparse.decode(wDec, bDec), tolerance);
-                assertClose(bDec.to(DType.FLOAT32).addmm(features.to(DType.FLOAT32).div(norms.to(DType.FLOAT32)), wDec.to(DType.FLOAT32)), sparse.dividedBy(norms).decode(wDec, bDec), tolerance * 100);
+                assertClose(
+                        bDec.to(DType.FLOAT32).addmm(features.to(DType.FLOAT32), wDec.to(DType.FLOAT32)),
+                        sparse.decode(wDec, bDec),
+                        tolerance);
+                assertClose(
+                        bDec.to(DType.FLOAT32)
+                                .addmm(features.to(DType.FLOAT32).div(norms.to(DType.FLOAT32)), wDec.to(DType.FLOAT32)),
+                        sparse.dividedBy(norms).decode(wDec, bDec),
+                        tolerance * 100);
             }
         }
     }

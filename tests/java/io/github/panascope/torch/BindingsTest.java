@@ -38,39 +38,57 @@ class BindingsTest {
             manifest.load(in);
         }
         assertEquals(manifest.getProperty("psc.h.sha256"), LibTorch.sha256(HEADER), "psc.h" + ADVICE);
-        assertEquals(manifest.getProperty("includes.txt.sha256"), LibTorch.sha256(Path.of("bindings/includes.txt")), "includes.txt" + ADVICE);
+        assertEquals(
+                manifest.getProperty("includes.txt.sha256"),
+                LibTorch.sha256(Path.of("bindings/includes.txt")),
+                "includes.txt" + ADVICE);
         Set<String> files;
         try (var walk = Files.walk(Path.of("bindings/java"))) {
-            files = walk.filter(Files::isRegularFile).map(file -> Path.of("bindings").relativize(file).toString()).collect(Collectors.toCollection(TreeSet::new));
+            files = walk.filter(Files::isRegularFile)
+                    .map(file -> Path.of("bindings").relativize(file).toString())
+                    .collect(Collectors.toCollection(TreeSet::new));
         }
-        for (String file : files) assertEquals(manifest.getProperty(file + ".sha256"), LibTorch.sha256(Path.of("bindings", file)), file + ADVICE);
-        long listed = manifest.stringPropertyNames().stream().filter(name -> name.startsWith("java/")).count();
+        for (String file : files)
+            assertEquals(
+                    manifest.getProperty(file + ".sha256"), LibTorch.sha256(Path.of("bindings", file)), file + ADVICE);
+        long listed = manifest.stringPropertyNames().stream()
+                .filter(name -> name.startsWith("java/"))
+                .count();
         assertEquals(files.size(), listed);
     }
 
     @Test
     void everyFunctionOfTheHeaderIsBoundAndExported() throws IOException {
         Set<String> declared = functions(Files.readString(HEADER));
-        Set<String> bound = Arrays.stream(Psc.class.getMethods()).map(Method::getName).filter(name -> name.startsWith("psc_") && !name.contains("$")).collect(Collectors.toCollection(TreeSet::new));
+        Set<String> bound = Arrays.stream(Psc.class.getMethods())
+                .map(Method::getName)
+                .filter(name -> name.startsWith("psc_") && !name.contains("$"))
+                .collect(Collectors.toCollection(TreeSet::new));
         assertEquals(declared, bound);
         NativeLibrary.load();
         SymbolLookup shim = SymbolLookup.libraryLookup("libpanascope.so", Arena.global());
         for (String name : declared) assertTrue(shim.find(name).isPresent(), name);
         assertEquals(Psc.PSC_ABI_VERSION(), Psc.psc_abi_version());
-        assertEquals(LibTorch.sha256(HEADER), Native.text(Psc.psc_header_sha256()), "the shim is compiled from another header");
+        assertEquals(
+                LibTorch.sha256(HEADER),
+                Native.text(Psc.psc_header_sha256()),
+                "the shim is compiled from another header");
     }
 
     @Test
     void dtypesHaveTheShimsCodes() throws ReflectiveOperationException {
         NativeLibrary.load();
-        for (DType dtype : DType.values()) assertEquals(Psc.class.getMethod("PSC_" + dtype.name()).invoke(null), dtype.code, dtype.name());
+        for (DType dtype : DType.values())
+            assertEquals(Psc.class.getMethod("PSC_" + dtype.name()).invoke(null), dtype.code, dtype.name());
     }
 
     @Test
     void everyPointerOfTheHeaderSaysWhoOwnsIt() throws IOException {
         String header = Files.readString(HEADER);
         assertTrue(header.lines().count() <= 600);
-        String code = header.replaceAll("(?s)/\\*.*?\\*/", "").replaceAll("(?m)^#.*$", "").replaceAll("(?s)typedef struct \\w+ \\w+;", "");
+        String code = header.replaceAll("(?s)/\\*.*?\\*/", "")
+                .replaceAll("(?m)^#.*$", "")
+                .replaceAll("(?s)typedef struct \\w+ \\w+;", "");
         int pointers = 0;
         for (String part : code.split("[;(,{]")) {
             if (!part.contains("*") || part.strip().startsWith("*psc_hook_fn")) continue;

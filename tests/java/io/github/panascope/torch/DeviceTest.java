@@ -30,7 +30,14 @@ class DeviceTest {
     }
 
     @ParameterizedTest
-    @CsvSource({"cpu, CPU, 0", "cuda, CUDA, 0", "CUDA:0, CUDA, 0", "cuda:12, CUDA, 12", "' mps ', MPS, 0", "cpu:0, CPU, 0"})
+    @CsvSource({
+        "cpu, CPU, 0",
+        "cuda, CUDA, 0",
+        "CUDA:0, CUDA, 0",
+        "cuda:12, CUDA, 12",
+        "' mps ', MPS, 0",
+        "cpu:0, CPU, 0"
+    })
     void namesAreReadAsPyTorchWritesThem(String name, Device.Type type, int index) {
         assertEquals(new Device(type, index), Device.parse(name));
         assertEquals(Device.parse(name), Device.parse(Device.parse(name).toString()));
@@ -39,7 +46,9 @@ class DeviceTest {
     @ParameterizedTest
     @ValueSource(strings = {"", "gpu", "cuda:", "cuda:-1", "cuda:x", "cuda:1:2", "cuda:9999"})
     void otherNamesAreRefused(String name) {
-        assertTrue(assertThrows(IllegalArgumentException.class, () -> Device.parse(name)).getMessage().contains("'" + name + "'"));
+        assertTrue(assertThrows(IllegalArgumentException.class, () -> Device.parse(name))
+                .getMessage()
+                .contains("'" + name + "'"));
     }
 
     @Test
@@ -47,7 +56,8 @@ class DeviceTest {
         List<Device> all = Device.all(DEVICE.type());
         assertTrue(all.contains(DEVICE));
         Device missing = new Device(DEVICE.type(), all.size());
-        String message = assertThrows(IllegalArgumentException.class, missing::requireUsable).getMessage();
+        String message = assertThrows(IllegalArgumentException.class, missing::requireUsable)
+                .getMessage();
         for (Device each : all) assertTrue(message.contains(each.toString()), message);
         assertThrows(IndexOutOfBoundsException.class, missing::describe);
         assertThrows(IndexOutOfBoundsException.class, missing::memory);
@@ -66,7 +76,9 @@ class DeviceTest {
             assertTrue(during.reservedBytes() >= during.allocatedBytes());
         }
         assertEquals(before.allocatedBytes(), DEVICE.memory().allocatedBytes());
-        if (!DEVICE.isCpu()) assertTrue(DEVICE.memory().reservedBytes() >= before.reservedBytes() + (256L << 20), "kept for later tensors");
+        if (!DEVICE.isCpu())
+            assertTrue(
+                    DEVICE.memory().reservedBytes() >= before.reservedBytes() + (256L << 20), "kept for later tensors");
         DEVICE.trim();
         assertEquals(before.reservedBytes(), DEVICE.memory().reservedBytes());
         DEVICE.synchronize();
@@ -76,13 +88,20 @@ class DeviceTest {
     void whatIsOutOfMemorySaysHowMuchAndGoesOn() {
         try (var _ = TensorScope.open()) {
             Shape shape = Shape.of(1L << 42);
-            TorchOutOfMemoryException e = assertThrows(TorchOutOfMemoryException.class, () -> Tensor.empty(DType.FLOAT32, shape, DEVICE));
+            TorchOutOfMemoryException e =
+                    assertThrows(TorchOutOfMemoryException.class, () -> Tensor.empty(DType.FLOAT32, shape, DEVICE));
             assertEquals(DEVICE, e.device());
             assertEquals(1L << 44, e.requestedBytes());
             String asked = ": 16384.00 GiB more were asked for";
-            assertTrue(e.getMessage().contains((DEVICE.isCpu() ? "the host" : DEVICE.toString()) + " is out of memory" + asked), e.getMessage());
-            assertTrue(e.getMessage().contains(DEVICE.isCpu() ? "; this process uses " : "; tensors use "), e.getMessage());
-            assertTrue(e.getMessage().endsWith("Fewer rows at once need less, and bfloat16 needs half"), e.getMessage());
+            assertTrue(
+                    e.getMessage()
+                            .contains((DEVICE.isCpu() ? "the host" : DEVICE.toString()) + " is out of memory" + asked),
+                    e.getMessage());
+            assertTrue(
+                    e.getMessage().contains(DEVICE.isCpu() ? "; this process uses " : "; tensors use "),
+                    e.getMessage());
+            assertTrue(
+                    e.getMessage().endsWith("Fewer rows at once need less, and bfloat16 needs half"), e.getMessage());
             assertEquals(6, counting(4).sum(0, false).item(), "smaller ones go on");
         }
     }
@@ -91,7 +110,8 @@ class DeviceTest {
     void aTransferIsWaitedForAndKeepsWhatItCopies() {
         try (var _ = TensorScope.open()) {
             Tensor values = counting(1000);
-            try (Transfer transfer = values.transferToHost(); Transfer turned = values.reshape(10, 100).t().transferToHost()) {
+            try (Transfer transfer = values.transferToHost();
+                    Transfer turned = values.reshape(10, 100).t().transferToHost()) {
                 values.mul_(values); // behind the copy, or to the same memory on the CPU
                 values.free();
                 Tensor host = transfer.await();
@@ -111,7 +131,8 @@ class DeviceTest {
     @Test
     void readingAheadIsInOrderAndStopsAtAnException() {
         List<Integer> read = new ArrayList<>();
-        try (var _ = TensorScope.open(); ReadAhead ahead = new ReadAhead("testing")) {
+        try (var _ = TensorScope.open();
+                ReadAhead ahead = new ReadAhead("testing")) {
             for (int i = 0; i < 4; i++) {
                 int number = i;
                 ahead.next(() -> counting(2).add(number), found -> read.add((int) found.toFloats()[0]));
@@ -120,20 +141,25 @@ class DeviceTest {
         }
         assertEquals(List.of(0, 1, 2, 3), read);
         try (var _ = TensorScope.open()) {
-            assertEquals("reading", assertThrows(IllegalStateException.class, () -> {
-                try (ReadAhead ahead = new ReadAhead("testing")) {
-                    ahead.next(() -> counting(1), _ -> {
-                        throw new IllegalStateException("reading");
-                    });
-                    ahead.next(() -> counting(1), _ -> read.add(99));
-                }
-            }).getMessage());
+            assertEquals(
+                    "reading",
+                    assertThrows(IllegalStateException.class, () -> {
+                                try (ReadAhead ahead = new ReadAhead("testing")) {
+                                    ahead.next(() -> counting(1), _ -> {
+                                        throw new IllegalStateException("reading");
+                                    });
+                                    ahead.next(() -> counting(1), _ -> read.add(99));
+                                }
+                            })
+                            .getMessage());
             assertThrows(IllegalArgumentException.class, () -> {
                 try (ReadAhead ahead = new ReadAhead("testing")) {
                     ahead.next(() -> counting(1), _ -> read.add(99));
-                    ahead.next(() -> {
-                        throw new IllegalArgumentException("making");
-                    }, _ -> { });
+                    ahead.next(
+                            () -> {
+                                throw new IllegalArgumentException("making");
+                            },
+                            _ -> {});
                 }
             });
         }
@@ -144,7 +170,8 @@ class DeviceTest {
     void tensorsGoToADeviceAndBack() {
         try (var _ = TensorScope.open()) {
             for (DType dtype : List.of(DType.FLOAT32, DType.BFLOAT16, DType.INT64, DType.BOOL)) {
-                Tensor host = Tensor.of(new float[] {0, 1, 1, 0, 1, 0}, Shape.of(2, 3)).to(dtype);
+                Tensor host = Tensor.of(new float[] {0, 1, 1, 0, 1, 0}, Shape.of(2, 3))
+                        .to(dtype);
                 Tensor there = host.t().to(DEVICE);
                 assertEquals(DEVICE, there.device());
                 assertTrue(there.to(Device.CPU).sameElements(host.t()), dtype.toString());
@@ -155,7 +182,8 @@ class DeviceTest {
                 assertEquals(DEVICE, same.device());
                 assertArrayEquals(new float[] {0, 1, 2}, same.toFloats());
             }
-            if (!DEVICE.isCpu()) assertThrows(IllegalStateException.class, () -> counting(3).segment());
+            if (!DEVICE.isCpu())
+                assertThrows(IllegalStateException.class, () -> counting(3).segment());
         }
     }
 
@@ -167,8 +195,11 @@ class DeviceTest {
             Tensor here = counting(3);
             Tensor there = here.to(second);
             assertEquals(second, there.device());
-            String message = assertThrows(TorchException.class, () -> here.add(there)).getMessage();
-            assertTrue(message.contains("same device") && message.contains("cuda:0") && message.contains("cuda:1"), message);
+            String message =
+                    assertThrows(TorchException.class, () -> here.add(there)).getMessage();
+            assertTrue(
+                    message.contains("same device") && message.contains("cuda:0") && message.contains("cuda:1"),
+                    message);
             assertThrows(TorchException.class, () -> here.add(Tensor.of(new float[3], Shape.of(3))));
             assertArrayEquals(new float[] {0, 2, 4}, there.add(here.to(second)).toFloats());
             assertEquals(second, there.mul(2).device());

@@ -22,17 +22,28 @@ import org.junit.jupiter.api.io.TempDir;
 /** What a flight recording says of a run. */
 @ExtendWith(LeakCheck.class)
 class EventsTest {
-    @TempDir private Path folder;
+    @TempDir
+    private Path folder;
 
     @Test
     void aRecordingHoldsRunsOperatorsHooksCopiesAndAllocations() throws Exception {
         Path file = folder.resolve("run.jfr");
-        try (Recording recording = new Recording(); var _ = TensorScope.open(); HookedTransformer model = HookedTransformer.fromPretrained("gpt2-small", HookedTransformer.Options.DEFAULT, Golden.standardA().hub())) {
+        try (Recording recording = new Recording();
+                var _ = TensorScope.open();
+                HookedTransformer model = HookedTransformer.fromPretrained(
+                        "gpt2-small",
+                        HookedTransformer.Options.DEFAULT,
+                        Golden.standardA().hub())) {
             recording.enable("panascope.Operator").withThreshold(Duration.ZERO);
             for (String name : List.of("Run", "Hook", "Copy", "Allocation")) recording.enable("panascope." + name);
             recording.start();
-            Hooks hooks = Hooks.at("blocks.1.hook_resid_pre", (x, name) -> x.mul(2)).and("blocks.2.hook_resid_pre", (x, name) -> null);
-            model.forward(model.toTokens("The harbour was quiet")).hooks(hooks).caching("blocks.0.hook_resid_pre").logits().toFloats();
+            Hooks hooks = Hooks.at("blocks.1.hook_resid_pre", (x, name) -> x.mul(2))
+                    .and("blocks.2.hook_resid_pre", (x, name) -> null);
+            model.forward(model.toTokens("The harbour was quiet"))
+                    .hooks(hooks)
+                    .caching("blocks.0.hook_resid_pre")
+                    .logits()
+                    .toFloats();
             Tensor closed = Tensor.of(new float[] {1}, Shape.of(1)), open = closed.copy();
             closed.free();
             assertThrows(IllegalStateException.class, () -> open.add(closed)); // and goes on recording
@@ -41,14 +52,40 @@ class EventsTest {
             recording.dump(file);
         }
         List<RecordedEvent> events = RecordingFile.readAllEvents(file);
-        var byName = events.stream().filter(event -> event.getEventType().getName().startsWith("panascope.")).collect(Collectors.groupingBy(event -> event.getEventType().getName().substring("panascope.".length())));
+        var byName = events.stream()
+                .filter(event -> event.getEventType().getName().startsWith("panascope."))
+                .collect(Collectors.groupingBy(
+                        event -> event.getEventType().getName().substring("panascope.".length())));
         RecordedEvent run = byName.get("Run").getFirst();
-        assertEquals(List.of(1L, 5L, 3L, 1L), List.of(run.getLong("rows"), run.getLong("positions"), (long) run.getInt("endBlock"), (long) run.getInt("kept")));
-        assertTrue(byName.get("Operator").stream().anyMatch(event -> event.getString("operator").equals("aten::mul.Scalar") && event.getString("arguments").contains("float32[1, 5, 48]")), byName.get("Operator").toString());
-        assertEquals(List.of("blocks.0.hook_resid_pre false", "blocks.1.hook_resid_pre true", "blocks.2.hook_resid_pre false"), byName.get("Hook").stream().map(event -> event.getString("point") + " " + event.getBoolean("replaced")).sorted().toList());
-        assertTrue(byName.get("Copy").stream().anyMatch(event -> event.getString("to").equals("heap") && event.getLong("bytes") == 5L * 50257 * 4));
-        assertTrue(byName.get("Allocation").stream().anyMatch(event -> event.getString("operator").equals("aten::mul.Tensor")), "after a call that failed");
-        long logits = byName.get("Allocation").stream().filter(event -> event.getString("operator").equals("TorchScript forward")).mapToLong(event -> event.getLong("allocated")).max().orElse(0);
+        assertEquals(
+                List.of(1L, 5L, 3L, 1L),
+                List.of(run.getLong("rows"), run.getLong("positions"), (long) run.getInt("endBlock"), (long)
+                        run.getInt("kept")));
+        assertTrue(
+                byName.get("Operator").stream()
+                        .anyMatch(event -> event.getString("operator").equals("aten::mul.Scalar")
+                                && event.getString("arguments").contains("float32[1, 5, 48]")),
+                byName.get("Operator").toString());
+        assertEquals(
+                List.of(
+                        "blocks.0.hook_resid_pre false",
+                        "blocks.1.hook_resid_pre true",
+                        "blocks.2.hook_resid_pre false"),
+                byName.get("Hook").stream()
+                        .map(event -> event.getString("point") + " " + event.getBoolean("replaced"))
+                        .sorted()
+                        .toList());
+        assertTrue(byName.get("Copy").stream()
+                .anyMatch(event -> event.getString("to").equals("heap") && event.getLong("bytes") == 5L * 50257 * 4));
+        assertTrue(
+                byName.get("Allocation").stream()
+                        .anyMatch(event -> event.getString("operator").equals("aten::mul.Tensor")),
+                "after a call that failed");
+        long logits = byName.get("Allocation").stream()
+                .filter(event -> event.getString("operator").equals("TorchScript forward"))
+                .mapToLong(event -> event.getLong("allocated"))
+                .max()
+                .orElse(0);
         assertTrue(logits >= 5L * 50257 * 4, "the unembedding allocates the logits: " + logits);
     }
 }

@@ -1,5 +1,9 @@
 package io.github.panascope.torch;
 
+import static java.lang.foreign.ValueLayout.ADDRESS;
+import static java.lang.foreign.ValueLayout.JAVA_DOUBLE;
+import static java.lang.foreign.ValueLayout.JAVA_INT;
+import static java.lang.foreign.ValueLayout.JAVA_LONG;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
@@ -16,34 +20,40 @@ import java.lang.invoke.MethodHandle;
 import java.nio.channels.FileChannel;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
+import org.junit.jupiter.api.Assertions;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.extension.ExtendWith;
 import org.junit.jupiter.api.io.TempDir;
 
-import static java.lang.foreign.ValueLayout.ADDRESS;
-import static java.lang.foreign.ValueLayout.JAVA_DOUBLE;
-import static java.lang.foreign.ValueLayout.JAVA_INT;
-import static java.lang.foreign.ValueLayout.JAVA_LONG;
-
-/** Tensors to and from another native library of this process (native/test/consumer.c), and another process, without a copy. */
+/**
+ * Tensors to and from another native library of this process (native/test/consumer.c), and another process, without a
+ * copy.
+ */
 @ExtendWith(LeakCheck.class)
 class ExchangeTest {
-    private static final SymbolLookup CONSUMER = SymbolLookup.libraryLookup(Path.of("target/native-build/plain/libconsumer.so"), Arena.global());
+    private static final SymbolLookup CONSUMER =
+            SymbolLookup.libraryLookup(Path.of("target/native-build/plain/libconsumer.so"), Arena.global());
 
     private static MethodHandle function(String name, FunctionDescriptor type) {
         return Linker.nativeLinker().downcallHandle(CONSUMER.find(name).orElseThrow(), type);
     }
 
-    private static final MethodHandle SUM = function("consumer_sum", FunctionDescriptor.of(JAVA_DOUBLE, ADDRESS)), TAKE = function("consumer_take", FunctionDescriptor.of(JAVA_DOUBLE, ADDRESS)),
-            MAKE = function("consumer_make", FunctionDescriptor.of(ADDRESS, JAVA_LONG, JAVA_LONG)), RELEASED = function("consumer_released", FunctionDescriptor.of(JAVA_LONG)),
+    private static final MethodHandle SUM = function("consumer_sum", FunctionDescriptor.of(JAVA_DOUBLE, ADDRESS)),
+            TAKE = function("consumer_take", FunctionDescriptor.of(JAVA_DOUBLE, ADDRESS)),
+            MAKE = function("consumer_make", FunctionDescriptor.of(ADDRESS, JAVA_LONG, JAVA_LONG)),
+            RELEASED = function("consumer_released", FunctionDescriptor.of(JAVA_LONG)),
             SUM_COLUMN = function("consumer_sum_column", FunctionDescriptor.of(JAVA_DOUBLE, ADDRESS, ADDRESS)),
-            MAKE_COLUMN = function("consumer_make_column", FunctionDescriptor.ofVoid(ADDRESS, ADDRESS, JAVA_LONG, JAVA_LONG, JAVA_INT));
+            MAKE_COLUMN =
+                    function(
+                            "consumer_make_column",
+                            FunctionDescriptor.ofVoid(ADDRESS, ADDRESS, JAVA_LONG, JAVA_LONG, JAVA_INT));
 
     private static long released() throws Throwable {
         return (long) RELEASED.invokeExact();
     }
 
-    @TempDir private Path folder;
+    @TempDir
+    private Path folder;
 
     @Test
     void aTensorIsSeenTakenAndOutlivesItsScope() throws Throwable {
@@ -87,20 +97,27 @@ class ExchangeTest {
 
     @Test
     void memoryThatNobodyKeepsIsNotGivenOut() {
-        try (Arena arena = Arena.ofConfined(); var _ = TensorScope.open()) {
+        try (Arena arena = Arena.ofConfined();
+                var _ = TensorScope.open()) {
             Tensor wrapped = Tensor.wrap(arena.allocate(16, 8), DType.FLOAT32, Shape.of(4));
-            for (var refused : new TorchException[] {assertThrows(TorchException.class, wrapped::toDlpack), assertThrows(TorchException.class, () -> wrapped.toArrow("x"))}) {
+            for (var refused : new TorchException[] {
+                assertThrows(TorchException.class, wrapped::toDlpack),
+                assertThrows(TorchException.class, () -> wrapped.toArrow("x"))
+            }) {
                 assertTrue(refused.getMessage().contains("belongs to somebody else"), refused.getMessage());
             }
             wrapped.copy().toDlpack().close();
             assertThrows(IllegalArgumentException.class, () -> Tensor.fromDlpack(MemorySegment.NULL));
-            assertThrows(IllegalArgumentException.class, () -> Tensor.fromArrow(MemorySegment.ofArray(new long[9]), MemorySegment.ofArray(new long[10])));
+            assertThrows(
+                    IllegalArgumentException.class,
+                    () -> Tensor.fromArrow(MemorySegment.ofArray(new long[9]), MemorySegment.ofArray(new long[10])));
         }
     }
 
     @Test
     void columnsGoOutAndComeIn() throws Throwable {
-        try (Arena arena = Arena.ofConfined(); var _ = TensorScope.open()) {
+        try (Arena arena = Arena.ofConfined();
+                var _ = TensorScope.open()) {
             for (Shape shape : new Shape[] {Shape.of(6), Shape.of(2, 3)}) {
                 Tensor tensor = Tensor.of(new double[] {1, 2, 3, 4, 5, 6}, shape);
                 try (ArrowColumn column = tensor.toArrow("x")) {
@@ -128,13 +145,24 @@ class ExchangeTest {
             TorchException missing = assertThrows(TorchException.class, () -> Tensor.fromArrow(schema, array));
             assertTrue(missing.getMessage().contains("missing values"), missing.getMessage());
             assertEquals(before + 1, released(), "what is refused stays the other library's");
-            Tensor three = Tensor.zeros(DType.FLOAT32, Shape.of(1, 1, 1)), bool = Tensor.zeros(DType.FLOAT32, Shape.of(2)).gt(0), turned = Tensor.zeros(DType.FLOAT32, Shape.of(2, 3)).t();
-            for (Tensor none : new Tensor[] {three, bool, turned}) assertThrows(TorchException.class, () -> none.toArrow("x"), none.toString());
+            Tensor three = Tensor.zeros(DType.FLOAT32, Shape.of(1, 1, 1)),
+                    bool = Tensor.zeros(DType.FLOAT32, Shape.of(2)).gt(0),
+                    turned = Tensor.zeros(DType.FLOAT32, Shape.of(2, 3)).t();
+            for (Tensor none : new Tensor[] {three, bool, turned})
+                assertThrows(TorchException.class, () -> none.toArrow("x"), none.toString());
         }
     }
 
     /** A DLManagedTensor by hand, float32 unless said otherwise; without a deleter. */
-    private static MemorySegment managed(Arena arena, MemorySegment data, int deviceType, int code, int bits, long[] shape, long[] strides, long byteOffset) {
+    private static MemorySegment managed(
+            Arena arena,
+            MemorySegment data,
+            int deviceType,
+            int code,
+            int bits,
+            long[] shape,
+            long[] strides,
+            long byteOffset) {
         MemorySegment made = arena.allocate(64, 8);
         made.set(ADDRESS, 0, data);
         made.set(JAVA_INT, 8, deviceType);
@@ -150,24 +178,45 @@ class ExchangeTest {
 
     @Test
     void whatOtherLibrariesMayHandOverIsReadOrRefused() throws Throwable {
-        try (Arena arena = Arena.ofConfined(); var _ = TensorScope.open()) {
+        try (Arena arena = Arena.ofConfined();
+                var _ = TensorScope.open()) {
             MemorySegment data = arena.allocateFrom(ValueLayout.JAVA_FLOAT, 0, 1, 2, 3, 4, 5, 6, 7);
-            org.junit.jupiter.api.Assertions.assertArrayEquals(new float[] {2, 3, 4}, Tensor.fromDlpack(managed(arena, data, 1, 2, 32, new long[] {3}, null, 8)).toFloats());
-            org.junit.jupiter.api.Assertions.assertArrayEquals(new float[] {0, 3, 6, 1, 4, 7}, Tensor.fromDlpack(managed(arena, data, 1, 2, 32, new long[] {2, 3}, new long[] {1, 3}, 0)).toFloats());
-            assertEquals(0, Tensor.fromDlpack(managed(arena, MemorySegment.NULL, 1, 2, 32, new long[] {0, 3}, null, 0)).shape().elements());
-            for (MemorySegment refused : new MemorySegment[] {managed(arena, data, 1, 2, 32, new long[] {3}, new long[] {-1}, 16), managed(arena, data, 1, 2, 32, new long[] {1L << 40, 1L << 40}, new long[] {1L << 40, 1}, 0),
-                managed(arena, data, 1, 2, 32, new long[] {1L << 40, 1L << 40}, null, 0), managed(arena, data, 1, 5, 64, new long[] {1}, null, 0), managed(arena, data, 10, 2, 32, new long[] {1}, null, 0),
-                managed(arena, data, 2, 2, 32, new long[] {1}, null, 0), managed(arena, data, 1, 2, 32, new long[] {-3}, null, 0), managed(arena, data, 1, 2, 32, new long[13], null, 0)}) {
+            Assertions.assertArrayEquals(
+                    new float[] {2, 3, 4},
+                    Tensor.fromDlpack(managed(arena, data, 1, 2, 32, new long[] {3}, null, 8))
+                            .toFloats());
+            Assertions.assertArrayEquals(
+                    new float[] {0, 3, 6, 1, 4, 7},
+                    Tensor.fromDlpack(managed(arena, data, 1, 2, 32, new long[] {2, 3}, new long[] {1, 3}, 0))
+                            .toFloats());
+            assertEquals(
+                    0,
+                    Tensor.fromDlpack(managed(arena, MemorySegment.NULL, 1, 2, 32, new long[] {0, 3}, null, 0))
+                            .shape()
+                            .elements());
+            for (MemorySegment refused : new MemorySegment[] {
+                managed(arena, data, 1, 2, 32, new long[] {3}, new long[] {-1}, 16),
+                managed(arena, data, 1, 2, 32, new long[] {1L << 40, 1L << 40}, new long[] {1L << 40, 1}, 0),
+                managed(arena, data, 1, 2, 32, new long[] {1L << 40, 1L << 40}, null, 0),
+                managed(arena, data, 1, 5, 64, new long[] {1}, null, 0),
+                managed(arena, data, 10, 2, 32, new long[] {1}, null, 0),
+                managed(arena, data, 2, 2, 32, new long[] {1}, null, 0),
+                managed(arena, data, 1, 2, 32, new long[] {-3}, null, 0),
+                managed(arena, data, 1, 2, 32, new long[13], null, 0)
+            }) {
                 assertThrows(TorchException.class, () -> Tensor.fromDlpack(refused));
             }
             Tensor tensor = Tensor.of(new float[] {1, 2}, Shape.of(2));
             try (Dlpack own = tensor.toDlpack()) {
-                assertTrue(Tensor.fromDlpack(own).sameElements(tensor), "given away, so that closing frees nothing twice");
+                assertTrue(
+                        Tensor.fromDlpack(own).sameElements(tensor), "given away, so that closing frees nothing twice");
             }
             MemorySegment schema = arena.allocate(72, 8), array = arena.allocate(80, 8);
             MAKE_COLUMN.invokeExact(schema, array, 4L, 0L, 0);
             schema.set(ADDRESS, 48, schema);
-            assertTrue(assertThrows(TorchException.class, () -> Tensor.fromArrow(schema, array)).getMessage().contains("dictionary"));
+            assertTrue(assertThrows(TorchException.class, () -> Tensor.fromArrow(schema, array))
+                    .getMessage()
+                    .contains("dictionary"));
             schema.set(ADDRESS, 48, MemorySegment.NULL);
             for (String format : new String[] {"+w:x", "+w:4611686018427387904", "+w:", "+w:-1", "u", "tdD"}) {
                 schema.set(ADDRESS, 0, arena.allocateFrom(format));
@@ -185,11 +234,15 @@ class ExchangeTest {
     @Test
     void anotherProcessSharesAMappedFile() throws Exception {
         Path file = folder.resolve("shared");
-        try (Arena arena = Arena.ofConfined(); FileChannel channel = FileChannel.open(file, StandardOpenOption.CREATE, StandardOpenOption.READ, StandardOpenOption.WRITE); var _ = TensorScope.open()) {
+        try (Arena arena = Arena.ofConfined();
+                FileChannel channel = FileChannel.open(
+                        file, StandardOpenOption.CREATE, StandardOpenOption.READ, StandardOpenOption.WRITE);
+                var _ = TensorScope.open()) {
             MemorySegment memory = channel.map(FileChannel.MapMode.READ_WRITE, 0, 16, arena);
             Tensor tensor = Tensor.wrap(memory, DType.FLOAT32, Shape.of(4));
             tensor.copy_(Tensor.of(new float[] {1, 2, 3, 4}, Shape.of(4)));
-            String script = "import mmap, struct, sys; f = open(sys.argv[1], 'r+b'); m = mmap.mmap(f.fileno(), 16); x = struct.unpack('4f', m[:]); m[:] = struct.pack('4f', *[v * 10 for v in x]); m.flush()";
+            String script = "import mmap, struct, sys; f = open(sys.argv[1], 'r+b'); m = mmap.mmap(f.fileno(), 16); x ="
+                    + " struct.unpack('4f', m[:]); m[:] = struct.pack('4f', *[v * 10 for v in x]); m.flush()";
             Process python = start("python3", "-c", script, file.toString());
             assertEquals(0, python.waitFor());
             assertEquals(100, tensor.sum(DType.FLOAT64).item());

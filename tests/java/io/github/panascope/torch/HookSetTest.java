@@ -4,12 +4,12 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertSame;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
-import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.github.panascope.LeakCheck;
 import java.io.IOException;
 import java.util.List;
 import java.util.concurrent.atomic.AtomicReference;
+import java.util.function.UnaryOperator;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.extension.ExtendWith;
 
@@ -18,14 +18,17 @@ import org.junit.jupiter.api.extension.ExtendWith;
 class HookSetTest {
     private static ScriptModule module(TensorScope scope) {
         return ScriptModule.create("M", scope).define("""
-                def forward(self, x: Tensor) -> Tensor:
-                    return lens.hook_point(lens.hook_point(x, "first") + 1, "second")
-                """);
+            def forward(self, x: Tensor) -> Tensor:
+                return lens.hook_point(lens.hook_point(x, "first") + 1, "second")
+            """);
     }
 
     private static double run(ActivationHook hook, String... names) {
-        try (TensorScope scope = TensorScope.open(); HookSet hooks = new HookSet(List.of(names), hook)) {
-            return module(scope).call("forward", hooks, Tensor.of(new float[] {1, 1}, Shape.of(1, 2))).toFloats()[0];
+        try (TensorScope scope = TensorScope.open();
+                HookSet hooks = new HookSet(List.of(names), hook)) {
+            return module(scope)
+                    .call("forward", hooks, Tensor.of(new float[] {1, 1}, Shape.of(1, 2)))
+                    .toFloats()[0];
         }
     }
 
@@ -36,16 +39,26 @@ class HookSetTest {
         assertEquals(4, run((x, name) -> x.mul(3), "first"));
         assertEquals(6, run((x, name) -> x.mul(3), "second"));
         assertEquals(2, run((x, name) -> x.mul(3), "elsewhere"));
-        assertEquals(6, run((x, name) -> {
-            x.add_(x); // an edit in place takes effect
-            return x.alias();
-        }, "first", "second"));
+        assertEquals(
+                6,
+                run(
+                        (x, name) -> {
+                            x.add_(x); // an edit in place takes effect
+                            return x.alias();
+                        },
+                        "first",
+                        "second"));
     }
 
     @Test
     void whatAHookThrowsReachesTheCallerAsItself() {
-        for (Throwable thrown : List.of(new IllegalStateException("a"), new IOException("b"), new AssertionError("c"), new OutOfMemoryError("d"))) {
-            Throwable caught = assertThrows(Throwable.class, () -> run((x, name) -> HookSetTest.<RuntimeException>raise(thrown), "first"));
+        for (Throwable thrown : List.of(
+                new IllegalStateException("a"),
+                new IOException("b"),
+                new AssertionError("c"),
+                new OutOfMemoryError("d"))) {
+            Throwable caught = assertThrows(
+                    Throwable.class, () -> run((x, name) -> HookSetTest.<RuntimeException>raise(thrown), "first"));
             assertSame(thrown, caught);
         }
         assertEquals(2, run((x, name) -> null, "first"));
@@ -67,16 +80,22 @@ class HookSetTest {
     void aHookThatRunsTheModelWithItselfOverflowsTheStackToo() throws InterruptedException {
         for (int kilobytes = 256; kilobytes <= 1280; kilobytes += 64) {
             AtomicReference<Throwable> thrown = new AtomicReference<>();
-            Thread thread = new Thread(null, () -> {
-                try {
-                    again(null, null);
-                } catch (Throwable e) {
-                    thrown.set(e);
-                }
-            }, "deep", kilobytes * 1024L);
+            Thread thread = new Thread(
+                    null,
+                    () -> {
+                        try {
+                            again(null, null);
+                        } catch (Throwable e) {
+                            thrown.set(e);
+                        }
+                    },
+                    "deep",
+                    kilobytes * 1024L);
             thread.start();
             thread.join();
-            assertTrue(thrown.get() instanceof StackOverflowError || thrown.get() instanceof IllegalStateException, kilobytes + " KB: " + thrown.get());
+            assertTrue(
+                    thrown.get() instanceof StackOverflowError || thrown.get() instanceof IllegalStateException,
+                    kilobytes + " KB: " + thrown.get());
         }
     }
 
@@ -101,19 +120,23 @@ class HookSetTest {
         assertThrows(IllegalStateException.class, () -> run((x, name) -> closed[0], "first"));
     }
 
-    private static void assertUnfit(String what, java.util.function.UnaryOperator<Tensor> hook) {
-        IllegalArgumentException e = assertThrows(IllegalArgumentException.class, () -> run((x, name) -> hook.apply(x), "second"));
-        assertTrue(e.getMessage().contains("hook at second") && e.getMessage().contains("the " + what + " must stay"), e.getMessage());
+    private static void assertUnfit(String what, UnaryOperator<Tensor> hook) {
+        IllegalArgumentException e =
+                assertThrows(IllegalArgumentException.class, () -> run((x, name) -> hook.apply(x), "second"));
+        assertTrue(
+                e.getMessage().contains("hook at second") && e.getMessage().contains("the " + what + " must stay"),
+                e.getMessage());
     }
 
     @Test
     void theActivationEndsWithTheHook() {
         Tensor[] leaked = new Tensor[1], kept = new Tensor[1];
-        try (TensorScope scope = TensorScope.open(); HookSet hooks = new HookSet(List.of("first"), (x, name) -> {
-            leaked[0] = x;
-            kept[0] = x.promote();
-            return null;
-        })) {
+        try (TensorScope scope = TensorScope.open();
+                HookSet hooks = new HookSet(List.of("first"), (x, name) -> {
+                    leaked[0] = x;
+                    kept[0] = x.promote();
+                    return null;
+                })) {
             module(scope).call("forward", hooks, Tensor.of(new float[] {1, 1}, Shape.of(1, 2)));
             assertThrows(IllegalStateException.class, () -> leaked[0].add(1));
             assertEquals(1, kept[0].toFloats()[0]);
@@ -122,9 +145,13 @@ class HookSetTest {
 
     @Test
     void aHookMayRunAnotherModuleWithHooksOfItsOwn() {
-        assertEquals(5, run((x, name) -> {
-            double inner = run((y, n) -> y.mul(2), "first");
-            return x.add(inner);
-        }, "first"));
+        assertEquals(
+                5,
+                run(
+                        (x, name) -> {
+                            double inner = run((y, n) -> y.mul(2), "first");
+                            return x.add(inner);
+                        },
+                        "first"));
     }
 }

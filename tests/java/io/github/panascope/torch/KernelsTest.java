@@ -25,12 +25,15 @@ class KernelsTest {
     private static final int[] VOCABULARIES = {1, 7, 16, 4095, 4096, 4097, 8200, 50257};
     /** Around the registers' and the cache's blocks. */
     private static final int[] LENGTHS = {1, 2, 17, 64, 128, 129, 300};
+
     private static final int[] HEAD_WIDTHS = {1, 8, 20, 64, 80, 130};
     /** bfloat16 keeps 8 bits of a number: rounding is off by 2^-8 of it at most. */
     private static final double HALF_SPACING = 1.0 / 256;
+
     private static final double FLOAT32 = 2e-6;
-    private static final float[] ODD =
-            {Float.NaN, Float.POSITIVE_INFINITY, Float.NEGATIVE_INFINITY, 0f, -0f, 3e38f, -3e38f, 1e-38f};
+    private static final float[] ODD = {
+        Float.NaN, Float.POSITIVE_INFINITY, Float.NEGATIVE_INFINITY, 0f, -0f, 3e38f, -3e38f, 1e-38f
+    };
 
     private static final Op LIMIT = Op.of("lens::limit_kernels", "");
     private static final Op LAYER_NORM = Op.of("aten::layer_norm", "");
@@ -260,7 +263,8 @@ class KernelsTest {
                     String what = "vectors " + vectors + ", " + odd + " at " + place;
                     for (int part = 1; part < 3; part++) {
                         Tensor qkv = random(0.5, 1, 99, 3, 2, 20);
-                        Tensor one = qkv.slice(1, place, place + 1).select(2, part).slice(3, 7, 8);
+                        Tensor one =
+                                qkv.slice(1, place, place + 1).select(2, part).slice(3, 7, 8);
                         one.copy_(Tensor.of(new float[] {odd}, Shape.of(1)).to(DType.BFLOAT16));
                         Tensor[] heads = heads(qkv);
                         Tensor found = attention(heads, 0.3);
@@ -268,7 +272,8 @@ class KernelsTest {
                             Tensor expected = attention(positions(heads(qkv.copy()), 0, place), 0.3);
                             assertRounded(expected, found.slice(2, 0, place), what + ", before");
                         }
-                        Tensor expected = libtorchAttention(DType.FLOAT64, heads, 0.3).slice(2, place, 99);
+                        Tensor expected =
+                                libtorchAttention(DType.FLOAT64, heads, 0.3).slice(2, place, 99);
                         Tensor seen = found.slice(2, place, 99);
                         assertNear(expected, seen, HALF_SPACING + 1e-5, 1e-5, what + " of part " + part);
                     }
@@ -302,7 +307,10 @@ class KernelsTest {
             rows(none, none, bias, "no rows");
             Tensor[] empty = heads(Tensor.zeros(DType.BFLOAT16, Shape.of(2, 0, 3, 3, 20)));
             assertEquals(Shape.of(2, 3, 0, 20), attention(empty, 1).shape());
-            assertEquals(Shape.of(0, 1), op("log_prob", none, bias, Tensor.zeros(DType.INT64, Shape.of(0, 1))).shape());
+            assertEquals(
+                    Shape.of(0, 1),
+                    op("log_prob", none, bias, Tensor.zeros(DType.INT64, Shape.of(0, 1)))
+                            .shape());
         }
     }
 
@@ -330,12 +338,15 @@ class KernelsTest {
 
     @Test
     void gradientsAreKept() {
-        try (var _ = TensorScope.open(); var _ = GradMode.enable()) {
-            Tensor leaf = GradMode.leaf(Tensor.of(new float[] {-2, 1, 3}, Shape.of(1, 3)).to(DType.BFLOAT16));
+        try (var _ = TensorScope.open();
+                var _ = GradMode.enable()) {
+            Tensor leaf = GradMode.leaf(
+                    Tensor.of(new float[] {-2, 1, 3}, Shape.of(1, 3)).to(DType.BFLOAT16));
             Tensor bias = Tensor.zeros(DType.BFLOAT16, Shape.of(3));
             Tensor relu = op("bias_relu_", leaf.mul(2), bias);
             assertTrue(GradMode.flowsThrough(relu));
-            float[] found = wide(GradMode.gradients(relu.sum(DType.FLOAT32), leaf)[0]).toFloats();
+            float[] found =
+                    wide(GradMode.gradients(relu.sum(DType.FLOAT32), leaf)[0]).toFloats();
             assertEquals(0, found[0]);
             assertEquals(2, found[1]);
             assertEquals(2, found[2]);

@@ -14,19 +14,62 @@ import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
 /**
- * Calls random operators of all that libtorch knows, with random arguments that fit their schemas or nearly. A process of its own, which {@link OperatorFuzzTest} watches: what it
- * is about to call stands in a file that is there when it is not. Each call depends on seed and number alone.
+ * Calls random operators of all that libtorch knows, with random arguments that fit their schemas or nearly. A process
+ * of its own, which {@link OperatorFuzzTest} watches: what it is about to call stands in a file that is there when it
+ * is not. Each call depends on seed and number alone.
  */
 final class OperatorCaller {
-    /** Of the journal: the call's number, how many calls of this process returned and how many were refused, the length of what follows, and the operator's name with its arguments. */
+    /**
+     * Of the journal: the call's number, how many calls of this process returned and how many were refused, the length
+     * of what follows, and the operator's name with its arguments.
+     */
     static final int JOURNAL_BYTES = 4096;
+
     static final int RETURNED = 8, REFUSED = 16, LENGTH = 24, TEXT = 28;
     private static final Pattern SCHEMA = Pattern.compile("[^(]+\\((.*)\\) -> .*", Pattern.DOTALL);
     /** A type, a mark of aliasing, a list, whether it may be left out, a name and a default. */
-    private static final Pattern ARGUMENT = Pattern.compile("(\\w+(?:\\.\\w+)*)(?:\\([^)]*\\))?(\\?)?(\\[\\d*\\])?(?:\\([^)]*\\))?(\\?)? .*");
-    private static final long[] ODD_NUMBERS = {-1, 0, 1, 2, 3, 4, 7, 64, -2, -5, 255, 256, Integer.MAX_VALUE, Integer.MIN_VALUE, Long.MAX_VALUE, Long.MIN_VALUE, 1L << 40, 1L << 53};
-    private static final double[] ODD_FRACTIONS = {0, 1, -1, 0.5, 1e-5, 2, 1e30, -1e30, Double.NaN, Double.POSITIVE_INFINITY, Double.MIN_VALUE};
-    private static final String[] TEXTS = {"", "mean", "sum", "none", "linear", "fro", "floor", "trunc", "constant", "left", "mul", "...ij,jk->ik", "\u00e9", "x".repeat(40_000)};
+    private static final Pattern ARGUMENT =
+            Pattern.compile("(\\w+(?:\\.\\w+)*)(?:\\([^)]*\\))?(\\?)?(\\[\\d*\\])?(?:\\([^)]*\\))?(\\?)? .*");
+
+    private static final long[] ODD_NUMBERS = {
+        -1,
+        0,
+        1,
+        2,
+        3,
+        4,
+        7,
+        64,
+        -2,
+        -5,
+        255,
+        256,
+        Integer.MAX_VALUE,
+        Integer.MIN_VALUE,
+        Long.MAX_VALUE,
+        Long.MIN_VALUE,
+        1L << 40,
+        1L << 53
+    };
+    private static final double[] ODD_FRACTIONS = {
+        0, 1, -1, 0.5, 1e-5, 2, 1e30, -1e30, Double.NaN, Double.POSITIVE_INFINITY, Double.MIN_VALUE
+    };
+    private static final String[] TEXTS = {
+        "",
+        "mean",
+        "sum",
+        "none",
+        "linear",
+        "fro",
+        "floor",
+        "trunc",
+        "constant",
+        "left",
+        "mul",
+        "...ij,jk->ik",
+        "\u00e9",
+        "x".repeat(40_000)
+    };
 
     /** What works for as long as a number says, which may be years. */
     private static final Pattern SLOW = Pattern.compile("_polynomial_|_window");
@@ -36,16 +79,24 @@ final class OperatorCaller {
 
     private OperatorCaller(Path journal, List<String> names) throws IOException {
         this.names = names;
-        try (FileChannel channel = FileChannel.open(journal, StandardOpenOption.READ, StandardOpenOption.WRITE, StandardOpenOption.CREATE)) {
+        try (FileChannel channel = FileChannel.open(
+                journal, StandardOpenOption.READ, StandardOpenOption.WRITE, StandardOpenOption.CREATE)) {
             this.journal = channel.map(FileChannel.MapMode.READ_WRITE, 0, JOURNAL_BYTES);
         }
     }
 
-    /** Arguments: journal, seed, the first call's number, the number after the last, how many calls there are between two collections (0: none is forced), part of a name or "". */
+    /**
+     * Arguments: journal, seed, the first call's number, the number after the last, how many calls there are between
+     * two collections (0: none is forced), part of a name or "".
+     */
     public static void main(String[] arguments) throws IOException {
         long seed = Long.parseLong(arguments[1]);
         int collectEvery = Integer.parseInt(arguments[4]);
-        List<String> names = Op.names().stream().filter(name -> name.contains(arguments[5]) && !SLOW.matcher(name).find()).sorted().toList();
+        List<String> names = Op.names().stream()
+                .filter(name ->
+                        name.contains(arguments[5]) && !SLOW.matcher(name).find())
+                .sorted()
+                .toList();
         OperatorCaller caller = new OperatorCaller(Path.of(arguments[0]), names);
         for (long call = Long.parseLong(arguments[2]); call < Long.parseLong(arguments[3]); call++) {
             caller.call(call, new SplittableRandom(seed * 1_000_003 + call));
@@ -80,10 +131,16 @@ final class OperatorCaller {
             } finally {
                 if (mode != null) mode.close();
             }
-        } catch (TorchException | IllegalArgumentException | IllegalStateException | IndexOutOfBoundsException | UnsupportedOperationException | ArithmeticException e) {
+        } catch (TorchException
+                | IllegalArgumentException
+                | IllegalStateException
+                | IndexOutOfBoundsException
+                | UnsupportedOperationException
+                | ArithmeticException e) {
             outcome = REFUSED;
         } catch (Throwable e) {
-            System.out.println("UNEXPECTED " + e + " of " + name + " in call " + number + " at " + (e.getStackTrace().length == 0 ? "?" : e.getStackTrace()[0]));
+            System.out.println("UNEXPECTED " + e + " of " + name + " in call " + number + " at "
+                    + (e.getStackTrace().length == 0 ? "?" : e.getStackTrace()[0]));
         }
         journal.putLong(outcome, journal.getLong(outcome) + 1);
     }
@@ -152,7 +209,10 @@ final class OperatorCaller {
             case "Scalar" -> random.nextBoolean() ? (Object) fraction(random) : (Object) number(random);
             case "bool" -> list ? random.longs(3, 0, 2).toArray() : (Object) random.nextBoolean();
             case "str" -> TEXTS[random.nextInt(TEXTS.length)];
-            case "ScalarType" -> random.nextInt(4) == 0 ? (Object) (long) random.nextInt(-2, 60) : DType.values()[random.nextInt(DType.values().length)];
+            case "ScalarType" ->
+                random.nextInt(4) == 0
+                        ? (Object) (long) random.nextInt(-2, 60)
+                        : DType.values()[random.nextInt(DType.values().length)];
             case "Layout", "MemoryFormat" -> (long) random.nextInt(-1, 12);
             case "Device" -> Device.CPU;
             default -> random.nextInt(4) == 0 ? any(random) : null;
@@ -193,20 +253,30 @@ final class OperatorCaller {
         int count = random.nextInt(500) == 0 ? 6000 : random.nextInt(5);
         Tensor one = tensor(shape, random);
         Tensor[] list = new Tensor[count];
-        for (int i = 0; i < count; i++) list[i] = gaps && random.nextInt(3) == 0 ? null : count > 5 || random.nextInt(4) > 0 ? one : tensor(shape, random);
+        for (int i = 0; i < count; i++)
+            list[i] = gaps && random.nextInt(3) == 0
+                    ? null
+                    : count > 5 || random.nextInt(4) > 0 ? one : tensor(shape, random);
         return list;
     }
 
     private static Tensor tensor(long[] common, SplittableRandom random) {
         long[] sizes = random.nextInt(4) == 0 ? shape(random) : common;
-        DType dtype = random.nextInt(3) == 0 ? DType.values()[random.nextInt(DType.values().length)] : random.nextInt(3) == 0 ? DType.INT64 : DType.FLOAT32;
+        DType dtype = random.nextInt(3) == 0
+                ? DType.values()[random.nextInt(DType.values().length)]
+                : random.nextInt(3) == 0 ? DType.INT64 : DType.FLOAT32;
         long elements = Arrays.stream(sizes).reduce(1, (a, b) -> a * b);
         double[] values = random.doubles(elements, -3, 6).toArray();
-        if (elements > 0 && random.nextInt(10) == 0) values[random.nextInt((int) elements)] = ODD_NUMBERS[random.nextInt(ODD_NUMBERS.length)];
+        if (elements > 0 && random.nextInt(10) == 0)
+            values[random.nextInt((int) elements)] = ODD_NUMBERS[random.nextInt(ODD_NUMBERS.length)];
         Tensor plain = Tensor.of(values, Shape.of(sizes)).to(dtype);
         try {
             return variant(plain, random);
-        } catch (TorchException | IllegalStateException | IllegalArgumentException | IndexOutOfBoundsException | UnsupportedOperationException e) {
+        } catch (TorchException
+                | IllegalStateException
+                | IllegalArgumentException
+                | IndexOutOfBoundsException
+                | UnsupportedOperationException e) {
             return plain; // it has none of that kind
         }
     }
@@ -218,11 +288,17 @@ final class OperatorCaller {
             case 0 -> Op.of("aten::_neg_view", "").tensor(plain);
             case 1 -> Op.of("aten::to_sparse", "").tensor(plain);
             case 2 -> Op.of("aten::to_mkldnn", "").tensor(plain);
-            case 3 -> Op.of("aten::_efficientzerotensor", "").tensor((Object) plain.shape().sizes());
-            case 4 -> Op.of("aten::quantize_per_tensor", "").tensor(plain.to(DType.FLOAT32), 0.1, 2L, 12L + random.nextInt(3));
+            case 3 ->
+                Op.of("aten::_efficientzerotensor", "")
+                        .tensor((Object) plain.shape().sizes());
+            case 4 ->
+                Op.of("aten::quantize_per_tensor", "")
+                        .tensor(plain.to(DType.FLOAT32), 0.1, 2L, 12L + random.nextInt(3));
             case 5 -> Op.of("aten::complex", "").tensor(plain.to(DType.FLOAT32), plain.to(DType.FLOAT32));
             case 6 -> Op.of("aten::_nested_tensor_from_tensor_list", "").tensor((Object) new Tensor[] {plain, plain});
-            case 7 -> Op.of("aten::expand", "").tensor(plain.unsqueeze(0), (Object) expanded(plain.shape().sizes()));
+            case 7 ->
+                Op.of("aten::expand", "").tensor(plain.unsqueeze(0), (Object)
+                        expanded(plain.shape().sizes()));
             case 8, 9 -> rank < 2 ? plain : plain.transpose(0, rank - 1);
             case 10 -> Op.of("aten::as_strided", "").tensor(plain, new long[] {2, 2}, new long[] {1, 1});
             case 11 -> GradMode.leaf(plain);

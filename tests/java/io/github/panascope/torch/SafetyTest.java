@@ -8,6 +8,11 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.github.panascope.LeakCheck;
+import java.io.ByteArrayOutputStream;
+import java.lang.foreign.ValueLayout;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.nio.channels.Channels;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
@@ -49,8 +54,10 @@ class SafetyTest {
                 try (var _ = TensorScope.open()) {
                     assertEquals(6000, Tensor.cat(0, many).sum(DType.FLOAT64).item());
                     Tensor whole = Tensor.zeros(DType.FLOAT32, Shape.of(6000));
-                    assertEquals(1, Op.of("aten::split_with_sizes", "").call(whole.slice(0, 0, 1), new long[] {1}).length);
-                    assertTrue(refused(() -> Op.of("aten::add", "Tensor").call(one, "x".repeat(100_000))).contains("is a text"));
+                    assertEquals(
+                            1, Op.of("aten::split_with_sizes", "").call(whole.slice(0, 0, 1), new long[] {1}).length);
+                    assertTrue(refused(() -> Op.of("aten::add", "Tensor").call(one, "x".repeat(100_000)))
+                            .contains("is a text"));
                 }
             }
         } finally {
@@ -72,20 +79,27 @@ class SafetyTest {
             assertEquals(-2, negative.slice(0, 1, 2).item());
             assertTrue(refused(negative::segment).contains("copy()"));
             assertTrue(refused(negative::toDlpack).contains("copy()"));
-            assertArrayEquals(new float[] {-1, -2, -3}, negative.copy().segment().toArray(java.lang.foreign.ValueLayout.JAVA_FLOAT));
+            assertArrayEquals(
+                    new float[] {-1, -2, -3}, negative.copy().segment().toArray(ValueLayout.JAVA_FLOAT));
             try (Transfer transfer = negative.transferToHost()) {
-                assertArrayEquals(new float[] {-1, -2, -3}, transfer.await().segment().toArray(java.lang.foreign.ValueLayout.JAVA_FLOAT));
+                assertArrayEquals(
+                        new float[] {-1, -2, -3}, transfer.await().segment().toArray(ValueLayout.JAVA_FLOAT));
             }
         }
     }
 
     @Test
     void writtenElementsAreTheNegatedOnes() throws Exception {
-        var bytes = new java.io.ByteArrayOutputStream();
-        try (var _ = TensorScope.open(); var channel = java.nio.channels.Channels.newChannel(bytes)) {
+        var bytes = new ByteArrayOutputStream();
+        try (var _ = TensorScope.open();
+                var channel = Channels.newChannel(bytes)) {
             negative().writeTo(channel);
         }
-        assertEquals(-3, java.nio.ByteBuffer.wrap(bytes.toByteArray()).order(java.nio.ByteOrder.nativeOrder()).getFloat(8));
+        assertEquals(
+                -3,
+                ByteBuffer.wrap(bytes.toByteArray())
+                        .order(ByteOrder.nativeOrder())
+                        .getFloat(8));
     }
 
     @Test
@@ -103,14 +117,21 @@ class SafetyTest {
             }
             Tensor quantized = Op.of("aten::quantize_per_tensor", "").tensor(numbers(), 0.1, 0L, 12L);
             assertTrue(refused(quantized::segment).contains("no elements in rows"));
-            Tensor nested = Op.of("aten::_nested_tensor_from_tensor_list", "").tensor((Object) new Tensor[] {numbers(), numbers()});
+            Tensor nested = Op.of("aten::_nested_tensor_from_tensor_list", "")
+                    .tensor((Object) new Tensor[] {numbers(), numbers()});
             assertTrue(refused(nested::shape).contains("nested"));
             assertTrue(nested.toString().startsWith("Tensor("), nested.toString());
             Op add = Op.of("aten::add", "Tensor");
-            assertTrue(refused(() -> add.call(numbers(), quantized)).endsWith(": an argument is a tensor that is quantized: make an ordinary one of it by aten::dequantize first"));
-            assertTrue(refused(() -> Op.of("aten::cat", "").call((Object) new Tensor[] {numbers(), nested})).endsWith(": an argument is a tensor that is nested: take its parts by aten::unbind first"));
+            assertTrue(refused(() -> add.call(numbers(), quantized))
+                    .endsWith(": an argument is a tensor that is quantized: make an ordinary one of it by"
+                            + " aten::dequantize first"));
+            assertTrue(refused(() -> Op.of("aten::cat", "").call((Object) new Tensor[] {numbers(), nested}))
+                    .endsWith(": an argument is a tensor that is nested: take its parts by aten::unbind first"));
             assertEquals(2, Op.of("aten::unbind", "int").call(nested).length);
-            assertArrayEquals(numbers().toFloats(), Op.of("aten::dequantize", "self").tensor(quantized).toFloats(), 0.1f);
+            assertArrayEquals(
+                    numbers().toFloats(),
+                    Op.of("aten::dequantize", "self").tensor(quantized).toFloats(),
+                    0.1f);
             Tensor complex = Op.of("aten::complex", "").tensor(numbers(), numbers());
             assertTrue(refused(complex::toFloats).contains("complex"));
         }
@@ -121,19 +142,22 @@ class SafetyTest {
         try (var _ = TensorScope.open()) {
             Tensor tensor = Tensor.zeros(DType.FLOAT32, Shape.of(2, 3));
             var memory = tensor.segment();
-            assertTrue(refused(() -> Op.of("aten::resize_", "").call(tensor, new long[] {1 << 20})).contains("in place"));
+            assertTrue(refused(() -> Op.of("aten::resize_", "").call(tensor, new long[] {1 << 20}))
+                    .contains("in place"));
             assertTrue(refused(() -> Op.of("aten::t_", "").call(tensor)).contains("in place"));
             assertTrue(refused(() -> Op.of("aten::set_", "").call(tensor)).contains("in place"));
             Tensor large = Tensor.zeros(DType.FLOAT32, Shape.of(100, 100));
             refused(() -> Op.of("aten::add", "out").call(large, large, 1L, tensor));
             Tensor small = Tensor.zeros(DType.FLOAT32, Shape.of(1));
-            assertTrue(refused(() -> Op.of("aten::add", "out").call(small, small, 1L, tensor)).contains("would change the shape"));
+            assertTrue(refused(() -> Op.of("aten::add", "out").call(small, small, 1L, tensor))
+                    .contains("would change the shape"));
             assertEquals(Shape.of(2, 3), tensor.shape());
-            assertArrayEquals(new float[6], memory.toArray(java.lang.foreign.ValueLayout.JAVA_FLOAT));
+            assertArrayEquals(new float[6], memory.toArray(ValueLayout.JAVA_FLOAT));
         }
         try (TensorScope scope = TensorScope.open()) {
             Tensor tensor = Tensor.zeros(DType.FLOAT32, Shape.of(2, 3));
-            ScriptModule module = ScriptModule.create("Changing", scope).define("def forward(self, x: Tensor) -> Tensor:\n    return x.t_()\n");
+            ScriptModule module = ScriptModule.create("Changing", scope)
+                    .define("def forward(self, x: Tensor) -> Tensor:\n    return x.t_()\n");
             assertTrue(refused(() -> module.call("forward", null, tensor)).contains("would change the shape"));
             assertEquals(Shape.of(3, 2), tensor.transpose(0, 1).shape());
         }
@@ -173,10 +197,17 @@ class SafetyTest {
     @Test
     void whatDoesNotFitIsNamed() {
         try (var _ = TensorScope.open()) {
-            assertTrue(refused(() -> Op.of("aten::add", "Tensor").call(numbers(), "two")).contains("argument 'other' should be Tensor, but the value given is a text"));
-            assertTrue(refused(() -> Op.of("aten::empty", "memory_format").call(new long[] {2}, 9999L)).contains("and 9999 is none"));
-            assertTrue(refused(() -> Op.of("aten::roll", "").call(numbers(), new long[6000], new long[6000])).contains("argument 'dims' names 6000 dimensions, and a tensor has at most 64"));
-            assertTrue(refused(() -> Op.of("aten::embedding_bag", "").call(Tensor.zeros(DType.FLOAT32, Shape.of(2, 3)), Tensor.of(new long[] {0}, Shape.of(1)), Tensor.zeros(DType.INT64, Shape.of(3, 0, 4))))
+            assertTrue(refused(() -> Op.of("aten::add", "Tensor").call(numbers(), "two"))
+                    .contains("argument 'other' should be Tensor, but the value given is a text"));
+            assertTrue(refused(() -> Op.of("aten::empty", "memory_format").call(new long[] {2}, 9999L))
+                    .contains("and 9999 is none"));
+            assertTrue(refused(() -> Op.of("aten::roll", "").call(numbers(), new long[6000], new long[6000]))
+                    .contains("argument 'dims' names 6000 dimensions, and a tensor has at most 64"));
+            assertTrue(refused(() -> Op.of("aten::embedding_bag", "")
+                            .call(
+                                    Tensor.zeros(DType.FLOAT32, Shape.of(2, 3)),
+                                    Tensor.of(new long[] {0}, Shape.of(1)),
+                                    Tensor.zeros(DType.INT64, Shape.of(3, 0, 4))))
                     .contains("argument 'offsets' should have one dimension"));
             assertTrue(refused(() -> Op.of("aten::_fft_r2c", "")).contains("cannot be called from here"));
         }
@@ -184,7 +215,8 @@ class SafetyTest {
 
     @Test
     void textNeverThrows() throws InterruptedException, ExecutionException {
-        try (TensorScope scope = TensorScope.open(); ExecutorService other = Executors.newSingleThreadExecutor()) {
+        try (TensorScope scope = TensorScope.open();
+                ExecutorService other = Executors.newSingleThreadExecutor()) {
             Tensor unknown = numbers();
             assertTrue(other.submit(unknown::toString).get().startsWith("Tensor("));
             assertTrue(other.submit(scope::toString).get().contains("of thread"));

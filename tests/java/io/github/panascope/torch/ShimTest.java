@@ -14,12 +14,17 @@ import java.util.stream.Collectors;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
-/** How the native library is found, or not: what PANASCOPE_SHIM may say (that it is used is PackagedIT's to see), and a JVM that refuses. */
+/**
+ * How the native library is found, or not: what PANASCOPE_SHIM may say (that it is used is PackagedIT's to see), and a
+ * JVM that refuses.
+ */
 class ShimTest {
-    @TempDir private Path folder;
+    @TempDir
+    private Path folder;
 
     private static void assertRefused(Path library, String why) {
-        String message = assertThrows(NativeLibraryException.class, () -> Shim.named(library.toString())).getMessage();
+        String message = assertThrows(NativeLibraryException.class, () -> Shim.named(library.toString()))
+                .getMessage();
         assertTrue(message.startsWith("PANASCOPE_SHIM=" + library + " " + why), message);
         assertTrue(message.contains("build-native.sh"), message);
         assertEquals(1, message.lines().count(), message);
@@ -55,10 +60,19 @@ class ShimTest {
     @Test
     void aJvmThatDeniesNativeAccessSaysHowToStartIt() throws Exception {
         assumeTrue(Runtime.version().feature() >= 24, "older JVMs know no such option");
-        Process process = new ProcessBuilder(ProcessHandle.current().info().command().orElseThrow(), "--illegal-native-access=deny", "-cp", System.getProperty("java.class.path"),
-                "io.github.panascope.cli.Main", "prompt").redirectErrorStream(true).start();
+        Process process = new ProcessBuilder(
+                        ProcessHandle.current().info().command().orElseThrow(),
+                        "--illegal-native-access=deny",
+                        "-cp",
+                        System.getProperty("java.class.path"),
+                        "io.github.panascope.cli.Main",
+                        "prompt")
+                .redirectErrorStream(true)
+                .start();
         String printed = new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
         assertEquals(1, process.waitFor(), printed);
-        assertEquals("panascope: this JVM denies native access: start it with --enable-native-access=ALL-UNNAMED", printed.lines().filter(line -> line.startsWith("panascope:")).collect(Collectors.joining("\n")));
+        assertEquals(
+                "panascope: this JVM denies native access: start it with --enable-native-access=ALL-UNNAMED",
+                printed.lines().filter(line -> line.startsWith("panascope:")).collect(Collectors.joining("\n")));
     }
 }

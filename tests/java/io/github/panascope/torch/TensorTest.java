@@ -7,9 +7,14 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.github.panascope.LeakCheck;
+import java.io.ByteArrayInputStream;
+import java.io.ByteArrayOutputStream;
+import java.io.EOFException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
+import java.nio.channels.Channels;
+import java.util.List;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.atomic.AtomicReference;
 import org.junit.jupiter.api.Test;
@@ -24,20 +29,27 @@ class TensorTest {
             Tensor x = Tensor.of(new float[] {1, 2, 3, 4, 5, 6}, Shape.of(2, 3));
             assertArrayEquals(new float[] {14, 32, 32, 77}, x.matmul(x.t()).toFloats());
             assertArrayEquals(new float[] {2, 5}, x.mean(-1, false).toFloats());
-            assertArrayEquals(new float[] {-1, 0, 1, 1, 2, 3}, x.sub(Tensor.of(new float[] {2, 3}, Shape.of(2, 1))).toFloats());
+            assertArrayEquals(
+                    new float[] {-1, 0, 1, 1, 2, 3},
+                    x.sub(Tensor.of(new float[] {2, 3}, Shape.of(2, 1))).toFloats());
             assertArrayEquals(new long[] {1, 3}, x.gt(2).sum(-1, false).toLongs());
             assertArrayEquals(new float[] {3, 2}, x.select(0, 0).topk(2)[0].toFloats());
-            assertArrayEquals(new float[] {1, 0, 3, 4, 0, 6}, x.indexFill(1, Tensor.of(new long[] {1}, Shape.of(1)), 0).toFloats());
+            assertArrayEquals(
+                    new float[] {1, 0, 3, 4, 0, 6},
+                    x.indexFill(1, Tensor.of(new long[] {1}, Shape.of(1)), 0).toFloats());
             assertEquals(21, x.sum(DType.FLOAT64).item());
             assertEquals(DType.FLOAT64, x.sum(DType.FLOAT64).dtype());
             assertEquals(Math.sqrt(14), x.norm().toDoubles()[0], 1e-6);
             assertEquals(1, x.std(1).toDoubles()[0], 1e-6);
-            assertArrayEquals(new float[] {1, 2, 3, 4, 5, 6, 1, 2, 3, 4, 5, 6}, Tensor.cat(0, x, x).toFloats());
+            assertArrayEquals(
+                    new float[] {1, 2, 3, 4, 5, 6, 1, 2, 3, 4, 5, 6},
+                    Tensor.cat(0, x, x).toFloats());
             assertEquals("Tensor(float32, [2, 3], cpu)", x.toString());
             assertEquals(Shape.of(3, 2), x.t().shape());
             assertFalse(x.t().isContiguous());
             assertEquals(DType.BFLOAT16, x.to(DType.BFLOAT16).dtype());
-            assertArrayEquals(new float[] {1, 2, 3, 4, 5, 6}, x.to(DType.BFLOAT16).toFloats());
+            assertArrayEquals(
+                    new float[] {1, 2, 3, 4, 5, 6}, x.to(DType.BFLOAT16).toFloats());
             assertTrue(x.softmax(-1).sum(-1, false).toFloats()[1] > 0.9999f);
         }
     }
@@ -46,10 +58,16 @@ class TensorTest {
     void anyOperatorIsReachableByName() {
         try (var _ = TensorScope.open()) {
             Op topk = Op.of("aten::topk", "");
-            assertTrue(topk.schema().startsWith("topk(Tensor self, SymInt k") || topk.schema().startsWith("aten::topk(Tensor self, SymInt k"), topk.schema());
+            assertTrue(
+                    topk.schema().startsWith("topk(Tensor self, SymInt k")
+                            || topk.schema().startsWith("aten::topk(Tensor self, SymInt k"),
+                    topk.schema());
             Object[] results = Op.of("aten::split", "Tensor").call(Tensor.zeros(DType.INT64, Shape.of(4)), 2);
             assertEquals(2, results.length);
-            assertEquals(false, Op.of("aten::equal", "").call(Tensor.zeros(DType.INT64, Shape.of(4)), Tensor.zeros(DType.INT64, Shape.of(5)))[0]);
+            assertEquals(
+                    false,
+                    Op.of("aten::equal", "")
+                            .call(Tensor.zeros(DType.INT64, Shape.of(4)), Tensor.zeros(DType.INT64, Shape.of(5)))[0]);
             TorchException unknown = assertThrows(TorchException.class, () -> Op.of("aten::no_such_thing", ""));
             assertTrue(unknown.getMessage().contains("aten::no_such_thing"), unknown.getMessage());
         }
@@ -60,12 +78,21 @@ class TensorTest {
         try (var _ = TensorScope.open()) {
             Tensor a = Tensor.zeros(DType.FLOAT32, Shape.of(2, 3)), b = Tensor.zeros(DType.FLOAT32, Shape.of(2, 3));
             TorchException e = assertThrows(TorchException.class, () -> a.matmul(b));
-            assertEquals("aten::matmul(float32[2, 3], float32[2, 3]): mat1 and mat2 shapes cannot be multiplied (2x3 and 2x3)", e.getMessage());
+            assertEquals(
+                    "aten::matmul(float32[2, 3], float32[2, 3]): mat1 and mat2 shapes cannot be multiplied (2x3 and"
+                            + " 2x3)",
+                    e.getMessage());
             assertThrows(IndexOutOfBoundsException.class, () -> a.select(0, 7));
-            assertThrows(UnsupportedOperationException.class, () -> Tensor.zeros(DType.INT64, Shape.of(2)).softmax(0));
-            assertThrows(TorchOutOfMemoryException.class, () -> Tensor.empty(DType.FLOAT32, Shape.of(1L << 50), Device.CPU));
-            assertThrows(TorchException.class, () -> Op.of("aten::add", "Tensor").call(a, 3));
-            assertThrows(IllegalArgumentException.class, () -> Op.of("aten::add", "Tensor").call(a, new Object()));
+            assertThrows(
+                    UnsupportedOperationException.class,
+                    () -> Tensor.zeros(DType.INT64, Shape.of(2)).softmax(0));
+            assertThrows(
+                    TorchOutOfMemoryException.class, () -> Tensor.empty(DType.FLOAT32, Shape.of(1L << 50), Device.CPU));
+            assertThrows(
+                    TorchException.class, () -> Op.of("aten::add", "Tensor").call(a, 3));
+            assertThrows(
+                    IllegalArgumentException.class,
+                    () -> Op.of("aten::add", "Tensor").call(a, new Object()));
             assertThrows(IllegalArgumentException.class, () -> Tensor.of(new float[3], Shape.of(2)));
             assertThrows(IllegalStateException.class, a::item);
             assertThrows(IllegalArgumentException.class, () -> Device.MPS.requireUsable());
@@ -74,7 +101,8 @@ class TensorTest {
 
     @Test
     void wrappingSharesMemoryBothWays() {
-        try (Arena arena = Arena.ofConfined(); var _ = TensorScope.open()) {
+        try (Arena arena = Arena.ofConfined();
+                var _ = TensorScope.open()) {
             MemorySegment memory = arena.allocateFrom(ValueLayout.JAVA_FLOAT, 1, 2, 3, 4);
             Tensor tensor = Tensor.wrap(memory, DType.FLOAT32, Shape.of(4));
             assertEquals(memory.address(), tensor.segment().address());
@@ -83,10 +111,16 @@ class TensorTest {
             tensor.add_(Tensor.of(new float[] {1}, Shape.of(1)));
             assertEquals(11, memory.getAtIndex(ValueLayout.JAVA_FLOAT, 0));
             assertThrows(IllegalArgumentException.class, () -> Tensor.wrap(memory, DType.FLOAT32, Shape.of(5)));
-            assertThrows(IllegalArgumentException.class, () -> Tensor.wrap(memory.asReadOnly(), DType.FLOAT32, Shape.of(4)));
-            assertThrows(IllegalArgumentException.class, () -> Tensor.wrap(MemorySegment.ofArray(new float[4]), DType.FLOAT32, Shape.of(4)));
-            assertThrows(IllegalArgumentException.class, () -> Tensor.wrap(memory.asSlice(1, 8), DType.FLOAT32, Shape.of(2)));
-            assertThrows(IllegalStateException.class, () -> tensor.reshape(2, 2).t().segment());
+            assertThrows(
+                    IllegalArgumentException.class, () -> Tensor.wrap(memory.asReadOnly(), DType.FLOAT32, Shape.of(4)));
+            assertThrows(
+                    IllegalArgumentException.class,
+                    () -> Tensor.wrap(MemorySegment.ofArray(new float[4]), DType.FLOAT32, Shape.of(4)));
+            assertThrows(
+                    IllegalArgumentException.class,
+                    () -> Tensor.wrap(memory.asSlice(1, 8), DType.FLOAT32, Shape.of(2)));
+            assertThrows(
+                    IllegalStateException.class, () -> tensor.reshape(2, 2).t().segment());
         }
     }
 
@@ -177,16 +211,19 @@ class TensorTest {
         try (var _ = TensorScope.open()) {
             module.parameter("weight", shared.adopt(Tensor.of(new float[] {2}, Shape.of(1))));
         }
-        module.define("def forward(self, x: Tensor) -> Tensor:\n    return lens.hook_point(x, \"here\") * self.weight\n");
+        module.define(
+                "def forward(self, x: Tensor) -> Tensor:\n    return lens.hook_point(x, \"here\") * self.weight\n");
         CountDownLatch inside = new CountDownLatch(1), goOn = new CountDownLatch(1);
         AtomicReference<Object> result = new AtomicReference<>();
         Thread thread = new Thread(() -> {
-            try (var _ = TensorScope.open(); HookSet hooks = new HookSet(java.util.List.of("here"), (x, name) -> {
-                inside.countDown();
-                goOn.await();
-                return null;
-            })) {
-                result.set(module.call("forward", hooks, Tensor.of(new float[] {3}, Shape.of(1))).item());
+            try (var _ = TensorScope.open();
+                    HookSet hooks = new HookSet(List.of("here"), (x, name) -> {
+                        inside.countDown();
+                        goOn.await();
+                        return null;
+                    })) {
+                result.set(module.call("forward", hooks, Tensor.of(new float[] {3}, Shape.of(1)))
+                        .item());
             } catch (Throwable t) {
                 result.set(t);
             }
@@ -200,7 +237,9 @@ class TensorTest {
         assertEquals(6.0, result.get());
         shared.close();
         try (var _ = TensorScope.open()) {
-            assertThrows(IllegalStateException.class, () -> module.call("forward", null, Tensor.zeros(DType.FLOAT32, Shape.of(1))));
+            assertThrows(
+                    IllegalStateException.class,
+                    () -> module.call("forward", null, Tensor.zeros(DType.FLOAT32, Shape.of(1))));
         }
     }
 
@@ -224,7 +263,8 @@ class TensorTest {
 
     @Test
     void whatOthersMaySeeOutlivesFree() {
-        try (var _ = TensorScope.open(); TensorScope shared = TensorScope.shared()) {
+        try (var _ = TensorScope.open();
+                TensorScope shared = TensorScope.shared()) {
             Tensor large = Tensor.zeros(DType.FLOAT32, Shape.of(1 << 24));
             MemorySegment memory = large.segment();
             large.free();
@@ -261,12 +301,14 @@ class TensorTest {
     @Test
     void elementsGoThroughAChannelAndBack() throws Exception {
         try (var _ = TensorScope.open()) {
-            var bytes = new java.io.ByteArrayOutputStream();
-            Tensor.of(new float[] {1, -2, 3.5f}, Shape.of(3)).writeTo(java.nio.channels.Channels.newChannel(bytes));
+            var bytes = new ByteArrayOutputStream();
+            Tensor.of(new float[] {1, -2, 3.5f}, Shape.of(3)).writeTo(Channels.newChannel(bytes));
             Tensor back = Tensor.empty(DType.FLOAT32, Shape.of(3), Device.CPU);
-            back.readFrom(java.nio.channels.Channels.newChannel(new java.io.ByteArrayInputStream(bytes.toByteArray())));
+            back.readFrom(Channels.newChannel(new ByteArrayInputStream(bytes.toByteArray())));
             assertArrayEquals(new float[] {1, -2, 3.5f}, back.toFloats());
-            assertThrows(java.io.EOFException.class, () -> back.readFrom(java.nio.channels.Channels.newChannel(new java.io.ByteArrayInputStream(new byte[11]))));
+            assertThrows(
+                    EOFException.class,
+                    () -> back.readFrom(Channels.newChannel(new ByteArrayInputStream(new byte[11]))));
         }
     }
 }

@@ -46,7 +46,8 @@ class ThreadsTest {
 
     @Test
     void whenSeveralOverlapTheLastPutsBackWhatWas() throws Exception {
-        try (ExecutorService other = Executors.newSingleThreadExecutor(); ExecutorService third = Executors.newSingleThreadExecutor()) {
+        try (ExecutorService other = Executors.newSingleThreadExecutor();
+                ExecutorService third = Executors.newSingleThreadExecutor()) {
             third.submit(Torch::threads).get();
             Torch.SingleThreaded first = Torch.singleThreaded();
             Torch.SingleThreaded second = other.submit(Torch::singleThreaded).get();
@@ -60,7 +61,8 @@ class ThreadsTest {
             first.close(); // again, which does nothing
             assertEquals(1, third.submit(Torch::threads).get());
             other.submit(second::close).get();
-            for (ExecutorService each : new ExecutorService[] {other, third}) assertEquals(3, each.submit(Torch::threads).get());
+            for (ExecutorService each : new ExecutorService[] {other, third})
+                assertEquals(3, each.submit(Torch::threads).get());
             assertEquals(3, Torch.threads());
             assertEquals(3, threadsOfANewThread());
         }
@@ -68,7 +70,8 @@ class ThreadsTest {
 
     @Test
     void whatIsSetMeanwhileHoldsAfterwards() throws Exception {
-        try (var _ = Torch.singleThreaded(); var _ = Torch.singleThreaded()) {
+        try (var _ = Torch.singleThreaded();
+                var _ = Torch.singleThreaded()) {
             Torch.setThreads(2);
             assertEquals(1, Torch.threads());
             assertThrows(TorchException.class, () -> Torch.setThreads(-1));

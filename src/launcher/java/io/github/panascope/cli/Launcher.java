@@ -16,10 +16,10 @@ import java.util.stream.Collectors;
 import java.util.stream.Stream;
 
 /**
- * First class of {@code java -jar panascope.jar}, compiled for Java 11: on a Java that is too old, it looks for an installed
- * JDK 22 or newer and starts that one with the same arguments, or says in one sentence what is missing. A command that is over
- * in a second is started in another JVM too, unless somebody chose options for this one: half of its time would go into
- * compiling code that runs for no longer than that.
+ * First class of {@code java -jar panascope.jar}, compiled for Java 11: on a Java that is too old, it looks for an
+ * installed JDK 22 or newer and starts that one with the same arguments, or says in one sentence what is missing. A
+ * command that is over in a second is started in another JVM too, unless somebody chose options for this one: half of
+ * its time would go into compiling code that runs for no longer than that.
  */
 public final class Launcher {
     private static final int NEEDED = 22;
@@ -32,16 +32,24 @@ public final class Launcher {
         requireReadable(args);
         boolean recent = Runtime.version().feature() >= NEEDED, quick = args.length > 0 && SHORT.contains(args[0]);
         if (recent && !(quick && startedPlainly())) {
-            Class.forName("io.github.panascope.cli.Main").getMethod("main", String[].class).invoke(null, (Object) args);
+            Class.forName("io.github.panascope.cli.Main")
+                    .getMethod("main", String[].class)
+                    .invoke(null, (Object) args);
             return;
         }
         Path java = recent ? executable(Paths.get(System.getProperty("java.home"))) : find();
         if (java == null) {
-            System.err.println("panascope: Java " + NEEDED + " or newer is needed; this is " + Runtime.version().feature()
-                    + ", and none was found in JAVA_HOME or where JDKs are usually installed. Install one, or set JAVA_HOME.");
+            System.err.println("panascope: Java " + NEEDED + " or newer is needed; this is "
+                    + Runtime.version().feature()
+                    + ", and none was found in JAVA_HOME or where JDKs are usually installed. Install one, or"
+                    + " set JAVA_HOME.");
             System.exit(2);
         }
-        Path jar = Paths.get(Launcher.class.getProtectionDomain().getCodeSource().getLocation().toURI());
+        Path jar = Paths.get(Launcher.class
+                .getProtectionDomain()
+                .getCodeSource()
+                .getLocation()
+                .toURI());
         List<String> command = new ArrayList<>(List.of(java.toString()));
         if (!recent) command.addAll(ManagementFactory.getRuntimeMXBean().getInputArguments()); // -Xmx and others
         if (quick && command.size() == 1) command.addAll(quickStart(java, jar));
@@ -56,25 +64,41 @@ public final class Launcher {
     /** Whether nobody gave this JVM options. */
     private static boolean startedPlainly() {
         String[] arguments = ProcessHandle.current().info().arguments().orElse(new String[0]);
-        return arguments.length > 0 && arguments[0].equals("-jar") && OPTIONS.stream().allMatch(name -> System.getenv(name) == null);
+        return arguments.length > 0
+                && arguments[0].equals("-jar")
+                && OPTIONS.stream().allMatch(name -> System.getenv(name) == null);
     }
 
-    /** Only the quick compiler, a collector without threads, and classes as an earlier start left them in an archive, which the JVM makes by itself. */
+    /**
+     * Only the quick compiler, a collector without threads, and classes as an earlier start left them in an archive,
+     * which the JVM makes by itself.
+     */
     private static List<String> quickStart(Path java, Path jar) {
-        List<String> options = new ArrayList<>(List.of("-XX:+IgnoreUnrecognizedVMOptions", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"));
+        List<String> options = new ArrayList<>(
+                List.of("-XX:+IgnoreUnrecognizedVMOptions", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"));
         try {
-            Path archive = cache().resolve("start-" + Integer.toHexString(List.of(java, jar, version(java.getParent().getParent())).hashCode()) + ".jsa");
+            Path archive = cache().resolve("start-"
+                    + Integer.toHexString(
+                            List.of(java, jar, version(java.getParent().getParent()))
+                                    .hashCode()) + ".jsa");
             Files.createDirectories(archive.getParent());
             if (!isWhole(archive) || isOlder(archive, jar)) Files.deleteIfExists(archive);
             // Without a word where it cannot be written or read: then it takes a little longer.
-            options.addAll(List.of("-XX:-PrintWarnings", "-Xlog:disable", "-Xlog:all=error,cds*=off,aot*=off:stderr", "-XX:+AutoCreateSharedArchive", "-XX:SharedArchiveFile=" + archive));
+            options.addAll(List.of(
+                    "-XX:-PrintWarnings",
+                    "-Xlog:disable",
+                    "-Xlog:all=error,cds*=off,aot*=off:stderr",
+                    "-XX:+AutoCreateSharedArchive",
+                    "-XX:SharedArchiveFile=" + archive));
         } catch (IOException e) {
             return options;
         }
         return options;
     }
 
-    /** Whether it begins as archives do, which the JVM writes last; it would not replace one that was cut off before. */
+    /**
+     * Whether it begins as archives do, which the JVM writes last; it would not replace one that was cut off before.
+     */
     private static boolean isWhole(Path archive) throws IOException {
         if (!Files.exists(archive)) return false;
         try (DataInputStream in = new DataInputStream(Files.newInputStream(archive))) {
@@ -95,15 +119,19 @@ public final class Launcher {
     private static Path cache() {
         String own = System.getenv("PANASCOPE_CACHE"), xdg = System.getenv("XDG_CACHE_HOME");
         if (own != null && !own.isEmpty()) return Paths.get(own);
-        return (xdg != null && !xdg.isEmpty() ? Paths.get(xdg) : Paths.get(System.getProperty("user.home"), ".cache")).resolve("panascope");
+        return (xdg != null && !xdg.isEmpty() ? Paths.get(xdg) : Paths.get(System.getProperty("user.home"), ".cache"))
+                .resolve("panascope");
     }
 
-    /** In a locale without UTF-8, Java gets replacement characters for what was typed; they would be taken for the text. */
+    /**
+     * In a locale without UTF-8, Java gets replacement characters for what was typed; they would be taken for the text.
+     */
     private static void requireReadable(String[] args) {
         String charset = System.getProperty("sun.jnu.encoding", "UTF-8");
         for (String arg : args) {
             if (arg.indexOf('\ufffd') >= 0 && !charset.equalsIgnoreCase("UTF-8")) {
-                System.err.println("panascope: an argument cannot be read in this locale (" + charset + "): set LC_ALL=C.UTF-8.");
+                System.err.println(
+                        "panascope: an argument cannot be read in this locale (" + charset + "): set LC_ALL=C.UTF-8.");
                 System.exit(2);
             }
         }
@@ -114,18 +142,28 @@ public final class Launcher {
         String own = System.getenv("JAVA_HOME");
         if (own != null && version(Paths.get(own)) >= NEEDED) return executable(Paths.get(own));
         String home = System.getProperty("user.home");
-        return Stream.of("/usr/lib/jvm", "/usr/java", "/opt", "/opt/java", home + "/.sdkman/candidates/java", home + "/.jdks", home + "/.local/share/mise/installs/java",
+        return Stream.of(
+                        "/usr/lib/jvm",
+                        "/usr/java",
+                        "/opt",
+                        "/opt/java",
+                        home + "/.sdkman/candidates/java",
+                        home + "/.jdks",
+                        home + "/.local/share/mise/installs/java",
                         "/Library/Java/JavaVirtualMachines")
                 .flatMap(Launcher::children)
                 .flatMap(jdk -> Stream.of(jdk, jdk.resolve("Contents/Home")))
                 .filter(jdk -> version(jdk) >= NEEDED)
                 .max((a, b) -> Integer.compare(version(a), version(b)))
-                .map(Launcher::executable).orElse(null);
+                .map(Launcher::executable)
+                .orElse(null);
     }
 
     private static Stream<Path> children(String folder) {
         File[] files = new File(folder).listFiles(File::isDirectory);
-        return files == null ? Stream.empty() : Arrays.stream(files).map(File::toPath).sorted();
+        return files == null
+                ? Stream.empty()
+                : Arrays.stream(files).map(File::toPath).sorted();
     }
 
     private static Path executable(Path jdk) {
@@ -137,7 +175,8 @@ public final class Launcher {
         Path release = jdk.resolve("release");
         if (!Files.isExecutable(executable(jdk)) || !Files.isReadable(release)) return 0;
         try (Stream<String> lines = Files.lines(release)) {
-            String version = lines.filter(line -> line.startsWith("JAVA_VERSION=")).map(line -> line.replaceAll("[^0-9.]", ""))
+            String version = lines.filter(line -> line.startsWith("JAVA_VERSION="))
+                    .map(line -> line.replaceAll("[^0-9.]", ""))
                     .collect(Collectors.joining());
             return version.isEmpty() ? 0 : Integer.parseInt(version.split("\\.")[0]);
         } catch (IOException | RuntimeException e) {

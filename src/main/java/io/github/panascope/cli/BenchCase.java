@@ -17,10 +17,14 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 
-/** Models and SAEs of the real shapes with random weights, to measure on; what the weights are changes no time but by how many features are active. */
+/**
+ * Models and SAEs of the real shapes with random weights, to measure on; what the weights are changes no time but by
+ * how many features are active.
+ */
 public final class BenchCase {
     /** Sizes of GPT-2 and of its SAEs. */
     public static final int VOCABULARY = 50257, CONTEXT = 1024, FEATURES = 24576, LAYER = 8;
+
     private static final double SCALE = 0.05;
 
     private BenchCase() {}
@@ -39,9 +43,11 @@ public final class BenchCase {
             for (String norm : List.of("ln_1", "ln_2")) linear(shapes, block + norm, width);
         }
         linear(shapes, "ln_f", width);
-        AtomicFile.write(folder.resolve("config.json"), ("{\"model_type\": \"gpt2\", \"n_layer\": %d, \"n_embd\": %d, \"n_head\": %d, "
-                        + "\"vocab_size\": %d, \"n_positions\": %d}")
-                .formatted(layers, width, width / 64, VOCABULARY, CONTEXT));
+        AtomicFile.write(
+                folder.resolve("config.json"),
+                ("{\"model_type\": \"gpt2\", \"n_layer\": %d, \"n_embd\": %d, \"n_head\": %d, "
+                                + "\"vocab_size\": %d, \"n_positions\": %d}")
+                        .formatted(layers, width, width / 64, VOCABULARY, CONTEXT));
         return write(folder.resolve("model.safetensors"), shapes, Map.of());
     }
 
@@ -57,8 +63,11 @@ public final class BenchCase {
         shapes.put("W_dec", new long[] {FEATURES, width});
         shapes.put("b_enc", new long[] {FEATURES});
         shapes.put("b_dec", new long[] {width});
-        AtomicFile.write(folder.resolve("cfg.json"), ("{\"architecture\": \"standard\", \"d_in\": %d, \"d_sae\": %d, \"hook_name\": \"blocks.%d.hook_resid_pre\", "
-                + "\"context_size\": 128, \"prepend_bos\": true}").formatted(width, FEATURES, LAYER));
+        AtomicFile.write(
+                folder.resolve("cfg.json"),
+                ("{\"architecture\": \"standard\", \"d_in\": %d, \"d_sae\": %d, \"hook_name\":"
+                                + " \"blocks.%d.hook_resid_pre\", \"context_size\": 128, \"prepend_bos\": true}")
+                        .formatted(width, FEATURES, LAYER));
         return write(folder.resolve("sae_weights.safetensors"), shapes, Map.of("b_enc", bias));
     }
 
@@ -66,13 +75,26 @@ public final class BenchCase {
     private static long write(Path file, Map<String, long[]> shapes, Map<String, Double> constants) {
         try (var _ = TensorScope.open()) {
             Torch.seed(0);
-            long largest = shapes.values().stream().mapToLong(BenchCase::elements).max().orElseThrow(), all = 0;
-            Tensor values = Op.of("aten::randn", "").tensor(new long[] {largest}).mul(SCALE);
+            long
+                    largest =
+                            shapes.values().stream()
+                                    .mapToLong(BenchCase::elements)
+                                    .max()
+                                    .orElseThrow(),
+                    all = 0;
+            Tensor values =
+                    Op.of("aten::randn", "").tensor(new long[] {largest}).mul(SCALE);
             Map<String, Tensor> tensors = new LinkedHashMap<>();
             for (var named : shapes.entrySet()) {
                 long elements = elements(named.getValue());
-                Double constant = named.getKey().matches(".*ln_.*weight") ? Double.valueOf(1) : constants.get(named.getKey());
-                Tensor piece = constant != null ? Tensor.zeros(DType.FLOAT32, Shape.of(elements)).add(constant) : values.slice(0, largest - elements - all % (largest - elements + 1), largest - all % (largest - elements + 1));
+                Double constant =
+                        named.getKey().matches(".*ln_.*weight") ? Double.valueOf(1) : constants.get(named.getKey());
+                Tensor piece = constant != null
+                        ? Tensor.zeros(DType.FLOAT32, Shape.of(elements)).add(constant)
+                        : values.slice(
+                                0,
+                                largest - elements - all % (largest - elements + 1),
+                                largest - all % (largest - elements + 1));
                 tensors.put(named.getKey(), piece.reshape(named.getValue()));
                 all += elements * DType.FLOAT32.bytes();
             }

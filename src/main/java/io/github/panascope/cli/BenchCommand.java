@@ -8,8 +8,8 @@ import io.github.panascope.dashboard.FeatureStore;
 import io.github.panascope.hub.AtomicFile;
 import io.github.panascope.hub.Dataset;
 import io.github.panascope.hub.Hub;
-import io.github.panascope.hub.SaeRegistry;
 import io.github.panascope.hub.InputException;
+import io.github.panascope.hub.SaeRegistry;
 import io.github.panascope.lens.HookedTransformer;
 import io.github.panascope.lens.RowsAtOnce;
 import io.github.panascope.lens.TokenDataset;
@@ -46,40 +46,79 @@ import picocli.CommandLine.Option;
 import tools.jackson.databind.json.JsonMapper;
 
 /** The tutorial's work, timed on a random case of GPT-2 small's shape that it makes itself. */
-@Command(name = "bench", mixinStandardHelpOptions = true, sortOptions = false,
-        description = "Times the tutorial's work on random weights of GPT-2 small's shape with an SAE of 24,576 features (650 MB in a temporary folder). "
-                + "Machines differ and are busy: look at the ratios, to the rate of plain matrix products measured beside each.")
+@Command(
+        name = "bench",
+        mixinStandardHelpOptions = true,
+        sortOptions = false,
+        description =
+                "Times the tutorial's work on random weights of GPT-2 small's shape with an SAE of 24,576 features"
+                    + " (650 MB in a temporary folder). Machines differ and are busy: look at the ratios, to the rate"
+                    + " of plain matrix products measured beside each.")
 final class BenchCommand implements Callable<Integer> {
     private static final int WIDTH = 768, LAYERS = 12, CONTEXT = 128, L0 = 69, ELEVEN = 11, TEXT_BYTES = 5_000_000;
     private static final double GIGA = 1e9;
     private static final String PROMPT = "When John and Mary went to the shops, John gave the bag to";
 
-    @Option(names = "--rows", paramLabel = "N", defaultValue = "32", description = "rows of 128 tokens for L0 and the losses (default: ${DEFAULT-VALUE})")
+    @Option(
+            names = "--rows",
+            paramLabel = "N",
+            defaultValue = "32",
+            description = "rows of 128 tokens for L0 and the losses (default: ${DEFAULT-VALUE})")
     private int rows;
 
-    @Option(names = "--dashboard-rows", paramLabel = "N", defaultValue = "64", description = "rows for the dashboards (default: ${DEFAULT-VALUE})")
+    @Option(
+            names = "--dashboard-rows",
+            paramLabel = "N",
+            defaultValue = "64",
+            description = "rows for the dashboards (default: ${DEFAULT-VALUE})")
     private int dashboardRows;
 
-    @Option(names = "--repeats", paramLabel = "N", defaultValue = "5", description = "of which the median is taken (default: ${DEFAULT-VALUE})")
+    @Option(
+            names = "--repeats",
+            paramLabel = "N",
+            defaultValue = "5",
+            description = "of which the median is taken (default: ${DEFAULT-VALUE})")
     private int repeats;
 
-    @Option(names = "--dtype", paramLabel = "float32|bfloat16", defaultValue = "float32", description = "of the model and the SAE (default: ${DEFAULT-VALUE})")
+    @Option(
+            names = "--dtype",
+            paramLabel = "float32|bfloat16",
+            defaultValue = "float32",
+            description = "of the model and the SAE (default: ${DEFAULT-VALUE})")
     private String dtypeName;
 
-    @Option(names = "--device", paramLabel = "cpu|cuda|cuda:N|mps", defaultValue = "cpu", description = "where models and SAEs run (default: ${DEFAULT-VALUE})")
+    @Option(
+            names = "--device",
+            paramLabel = "cpu|cuda|cuda:N|mps",
+            defaultValue = "cpu",
+            description = "where models and SAEs run (default: ${DEFAULT-VALUE})")
     private String deviceName;
 
     @Option(names = "--exact", description = "without fused operators and shortcuts")
     private boolean exact;
 
-    @Option(names = "--roofline", description = "also the arithmetic and bytes of each phase, and the share that it reaches of what this machine can do")
+    @Option(
+            names = "--roofline",
+            description =
+                    "also the arithmetic and bytes of each phase, and the share that it reaches of what this machine"
+                            + " can do")
     private boolean roofline;
 
-    @Option(names = "--only", paramLabel = "PART", split = ",", description = "start, tokenize, cell, roofline or dashboards, alone or separated by commas (default: all but roofline)")
+    @Option(
+            names = "--only",
+            paramLabel = "PART",
+            split = ",",
+            description =
+                    "start, tokenize, cell, roofline or dashboards, alone or separated by commas (default: all but"
+                            + " roofline)")
     private Set<Part> only;
 
     private enum Part {
-        START, TOKENIZE, CELL, ROOFLINE, DASHBOARDS;
+        START,
+        TOKENIZE,
+        CELL,
+        ROOFLINE,
+        DASHBOARDS;
 
         @Override
         public String toString() {
@@ -87,7 +126,10 @@ final class BenchCommand implements Callable<Integer> {
         }
     }
 
-    @Option(names = "--texts", paramLabel = "ID|FILE", description = "texts to tokenize, as --dataset of the tutorial (default: 5 MB made up)")
+    @Option(
+            names = "--texts",
+            paramLabel = "ID|FILE",
+            description = "texts to tokenize, as --dataset of the tutorial (default: 5 MB made up)")
     private String texts;
 
     @Option(names = "--json", paramLabel = "FILE", description = "writes the numbers too")
@@ -102,8 +144,10 @@ final class BenchCommand implements Callable<Integer> {
 
     @Override
     public Integer call() {
-        if (rows < 1 || dashboardRows < 1 || repeats < 1) throw new InputException("--rows, --dashboard-rows and --repeats should be at least 1.");
-        if (!dtypeName.matches("float32|bfloat16")) throw new InputException("--dtype should be float32 or bfloat16, not '" + dtypeName + "'.");
+        if (rows < 1 || dashboardRows < 1 || repeats < 1)
+            throw new InputException("--rows, --dashboard-rows and --repeats should be at least 1.");
+        if (!dtypeName.matches("float32|bfloat16"))
+            throw new InputException("--dtype should be float32 or bfloat16, not '" + dtypeName + "'.");
         dtype = DType.ofName(dtypeName);
         Outputs.requireFile("--json", json);
         try {
@@ -125,7 +169,19 @@ final class BenchCommand implements Callable<Integer> {
     }
 
     private void run(Path folder) throws IOException {
-        System.out.printf(Locale.ROOT, "panascope %s, libtorch %s, %s, %d threads, %s%s; medians of %d%n", Version.number(), Torch.version(), device + (device.describe().name().isEmpty() ? "" : " (" + device.describe().name() + ")"), Torch.threads(), dtypeName, exact ? ", exact" : "", repeats);
+        System.out.printf(
+                Locale.ROOT,
+                "panascope %s, libtorch %s, %s, %d threads, %s%s; medians of %d%n",
+                Version.number(),
+                Torch.version(),
+                device
+                        + (device.describe().name().isEmpty()
+                                ? ""
+                                : " (" + device.describe().name() + ")"),
+                Torch.threads(),
+                dtypeName,
+                exact ? ", exact" : "",
+                repeats);
         results.put("threads", Torch.threads());
         results.put("dtype", dtypeName);
         if (wants(Part.TOKENIZE)) tokenize();
@@ -134,7 +190,9 @@ final class BenchCommand implements Callable<Integer> {
         writeSae(folder);
         if (wants(Part.START)) coldStart(folder);
         if (!wants(Part.CELL) && !wants(Part.ROOFLINE) && !wants(Part.DASHBOARDS)) return;
-        try (var _ = TensorScope.open(); HookedTransformer model = model(folder); Sae sae = sae(folder)) {
+        try (var _ = TensorScope.open();
+                HookedTransformer model = model(folder);
+                Sae sae = sae(folder)) {
             Tensor tokens = tokens(Math.max(rows, dashboardRows));
             if (wants(Part.CELL)) cell(model, sae, tokens.slice(0, 0, rows));
             if (wants(Part.ROOFLINE)) roofline(model, sae, tokens);
@@ -147,21 +205,36 @@ final class BenchCommand implements Callable<Integer> {
     }
 
     private HookedTransformer model(Path folder) {
-        return HookedTransformer.fromPretrained(folder.toString(), new HookedTransformer.Options(WeightProcessing.DEFAULT, device, dtype, exact), Hub.fromEnvironment());
+        return HookedTransformer.fromPretrained(
+                folder.toString(),
+                new HookedTransformer.Options(WeightProcessing.DEFAULT, device, dtype, exact),
+                Hub.fromEnvironment());
     }
 
     private Sae sae(Path folder) {
-        return Sae.fromPretrained(folder.toString(), device, dtype, exact, Hub.fromEnvironment(), SaeRegistry.bundled());
+        return Sae.fromPretrained(
+                folder.toString(), device, dtype, exact, Hub.fromEnvironment(), SaeRegistry.bundled());
     }
 
-    /** With as many features active as GPT-2's own SAE has: the threshold is looked for with a first SAE that has none. */
+    /**
+     * With as many features active as GPT-2's own SAE has: the threshold is looked for with a first SAE that has none.
+     */
     private void writeSae(Path folder) {
         BenchCase.writeSae(folder, WIDTH, 0);
         double threshold;
-        try (var _ = TensorScope.open(); HookedTransformer model = model(folder); Sae sae = Sae.fromPretrained(folder.toString(), device, DType.FLOAT32, Hub.fromEnvironment())) {
-            Tensor activation = model.forward(tokens(2)).stopAtLayer(BenchCase.LAYER).to(DType.FLOAT32).slice(1, 1, CONTEXT);
-            Tensor products = activation.reshape(-1, WIDTH).sub(sae.weight("b_dec")).matmul(sae.weight("W_enc"));
-            threshold = products.reshape(-1).topk(products.size(0) * L0)[0].slice(0, products.size(0) * L0 - 1, products.size(0) * L0).item();
+        try (var _ = TensorScope.open();
+                HookedTransformer model = model(folder);
+                Sae sae = Sae.fromPretrained(folder.toString(), device, DType.FLOAT32, Hub.fromEnvironment())) {
+            Tensor activation = model.forward(tokens(2))
+                    .stopAtLayer(BenchCase.LAYER)
+                    .to(DType.FLOAT32)
+                    .slice(1, 1, CONTEXT);
+            Tensor products =
+                    activation.reshape(-1, WIDTH).sub(sae.weight("b_dec")).matmul(sae.weight("W_enc"));
+            threshold = products.reshape(-1)
+                    .topk(products.size(0) * L0)[0]
+                    .slice(0, products.size(0) * L0 - 1, products.size(0) * L0)
+                    .item();
         }
         BenchCase.writeSae(folder, WIDTH, -threshold);
     }
@@ -170,7 +243,8 @@ final class BenchCommand implements Callable<Integer> {
     private static Tensor tokens(int rows) {
         Random random = new Random(1);
         long[] ids = new long[rows * CONTEXT];
-        for (int i = 0; i < ids.length; i++) ids[i] = i % CONTEXT == 0 ? BenchCase.VOCABULARY - 1 : random.nextInt(BenchCase.VOCABULARY - 1);
+        for (int i = 0; i < ids.length; i++)
+            ids[i] = i % CONTEXT == 0 ? BenchCase.VOCABULARY - 1 : random.nextInt(BenchCase.VOCABULARY - 1);
         return Tensor.of(ids, Shape.of(rows, CONTEXT));
     }
 
@@ -178,24 +252,39 @@ final class BenchCommand implements Callable<Integer> {
 
     private void cell(HookedTransformer model, Sae sae, Tensor tokens) {
         double[] l0 = new double[1];
-        Timing timing = time(() -> l0[0] = SaeEvaluation.run(model, sae, tokens).l0().mean());
+        Timing timing =
+                time(() -> l0[0] = SaeEvaluation.run(model, sae, tokens).l0().mean());
         line("L0 and three losses", timing, String.format(Locale.ROOT, "%d rows, L0 %.1f", rows, l0[0]));
         double[] twice = new double[repeats], both = new double[repeats];
         for (int i = 0; i < repeats; i++) {
             double once = seconds(() -> scoped(() -> SaeEvaluation.run(model, sae, tokens)));
             twice[i] = seconds(() -> scoped(() -> SaeEvaluation.run(model, sae, Tensor.cat(0, tokens, tokens)))) / once;
-            both[i] = seconds(() -> concurrently(() -> scoped(() -> SaeEvaluation.run(model, sae, tokens(rows))))) / once;
+            both[i] =
+                    seconds(() -> concurrently(() -> scoped(() -> SaeEvaluation.run(model, sae, tokens(rows))))) / once;
         }
         Arrays.sort(twice);
         Arrays.sort(both);
-        System.out.printf(Locale.ROOT, "  %-28s %8.2f times as long  (%.2f to %.2f)%n", "twice the rows", twice[repeats / 2], twice[0], twice[repeats - 1]);
-        System.out.printf(Locale.ROOT, "  %-28s %8.2f times as long  (%.2f to %.2f)  2 where they share all processors%n", "two runs at once", both[repeats / 2], both[0], both[repeats - 1]);
+        System.out.printf(
+                Locale.ROOT,
+                "  %-28s %8.2f times as long  (%.2f to %.2f)%n",
+                "twice the rows",
+                twice[repeats / 2],
+                twice[0],
+                twice[repeats - 1]);
+        System.out.printf(
+                Locale.ROOT,
+                "  %-28s %8.2f times as long  (%.2f to %.2f)  2 where they share all processors%n",
+                "two runs at once",
+                both[repeats / 2],
+                both[0],
+                both[repeats - 1]);
         results.put("twice_the_rows", twice[repeats / 2]);
         results.put("two_runs_at_once", both[repeats / 2]);
     }
 
     private static void concurrently(Runnable work) {
-        CompletableFuture<Void> other = CompletableFuture.runAsync(work, task -> Thread.ofPlatform().start(task));
+        CompletableFuture<Void> other =
+                CompletableFuture.runAsync(work, task -> Thread.ofPlatform().start(task));
         work.run();
         other.join();
     }
@@ -207,21 +296,45 @@ final class BenchCommand implements Callable<Integer> {
         TokenDataset.Documents source = documents::forEach;
         long characters = documents.stream().mapToLong(String::length).sum();
         long[] count = new long[1];
-        Runnable work = () -> count[0] = TokenDataset.tokenizeAndConcatenate(source, Tokenizer.gpt2(), Tokenization.WHITESPACE_CHUNKS, CONTEXT).rowsInAll() * CONTEXT;
+        Runnable work = () -> count[0] =
+                TokenDataset.tokenizeAndConcatenate(source, Tokenizer.gpt2(), Tokenization.WHITESPACE_CHUNKS, CONTEXT)
+                                .rowsInAll()
+                        * CONTEXT;
         Tokenizer.gpt2();
         double first = seconds(work);
         Timing timing = time(work);
-        line("tokenize and concatenate", timing, String.format(Locale.ROOT, "%.1f million characters, %.2f million tokens a second; the first time %.2f", characters / 1e6, count[0] / timing.seconds / 1e6, count[0] / first / 1e6));
+        line(
+                "tokenize and concatenate",
+                timing,
+                String.format(
+                        Locale.ROOT,
+                        "%.1f million characters, %.2f million tokens a second; the first time %.2f",
+                        characters / 1e6,
+                        count[0] / timing.seconds / 1e6,
+                        count[0] / first / 1e6));
         results.put("tokenize_first", first);
         results.put("tokens", count[0]);
     }
 
-    /** Words as often as in texts: frequent ones come early in the vocabulary, and the one of rank n turns up as 1/n (Zipf). */
+    /**
+     * Words as often as in texts: frequent ones come early in the vocabulary, and the one of rank n turns up as 1/n
+     * (Zipf).
+     */
     private static List<String> madeUp() {
         Random random = new Random(2);
-        List<String> words = Tokenizer.gpt2().tokens(IntStream.range(256, BenchCase.VOCABULARY - 1).toArray()).stream().filter(token -> token.startsWith(" ")).toList(), documents = new ArrayList<>();
-        for (int characters = 0; characters < TEXT_BYTES;) {
-            String text = IntStream.range(0, 300).mapToObj(i -> words.get((int) Math.pow(words.size(), random.nextDouble()) - 1)).collect(Collectors.joining());
+        List<String>
+                words =
+                        Tokenizer.gpt2()
+                                .tokens(IntStream.range(256, BenchCase.VOCABULARY - 1)
+                                        .toArray())
+                                .stream()
+                                .filter(token -> token.startsWith(" "))
+                                .toList(),
+                documents = new ArrayList<>();
+        for (int characters = 0; characters < TEXT_BYTES; ) {
+            String text = IntStream.range(0, 300)
+                    .mapToObj(i -> words.get((int) Math.pow(words.size(), random.nextDouble()) - 1))
+                    .collect(Collectors.joining());
             documents.add(text);
             characters += text.length();
         }
@@ -231,11 +344,31 @@ final class BenchCommand implements Callable<Integer> {
     /** A process of its own, from its start to what it prints. */
     private void coldStart(Path folder) throws IOException {
         String java = ProcessHandle.current().info().command().orElse("java");
-        List<String> command = new ArrayList<>(List.of(java, "--enable-native-access=ALL-UNNAMED", "-cp", System.getProperty("java.class.path"), Main.class.getName(), "prompt", "--model", folder.toString(), "--sae", folder.toString(), "--prompt", PROMPT, "--answer", "Mary", "--dtype", dtypeName));
+        List<String> command = new ArrayList<>(List.of(
+                java,
+                "--enable-native-access=ALL-UNNAMED",
+                "-cp",
+                System.getProperty("java.class.path"),
+                Main.class.getName(),
+                "prompt",
+                "--model",
+                folder.toString(),
+                "--sae",
+                folder.toString(),
+                "--prompt",
+                PROMPT,
+                "--answer",
+                "Mary",
+                "--dtype",
+                dtypeName));
         Timing timing = time(() -> {
             try {
-                Process process = new ProcessBuilder(command).redirectErrorStream(true).redirectOutput(ProcessBuilder.Redirect.DISCARD).start();
-                if (process.waitFor() != 0) throw new IllegalStateException("panascope prompt ended with " + process.exitValue());
+                Process process = new ProcessBuilder(command)
+                        .redirectErrorStream(true)
+                        .redirectOutput(ProcessBuilder.Redirect.DISCARD)
+                        .start();
+                if (process.waitFor() != 0)
+                    throw new IllegalStateException("panascope prompt ended with " + process.exitValue());
             } catch (IOException e) {
                 throw new UncheckedIOException(e);
             } catch (InterruptedException e) {
@@ -247,21 +380,46 @@ final class BenchCommand implements Callable<Integer> {
 
     private void dashboards(HookedTransformer model, Sae sae, Tensor tokens, Path folder) {
         int[][] ids = new int[dashboardRows][];
-        for (int row = 0; row < dashboardRows; row++) ids[row] = Arrays.stream(tokens.select(0, row).toLongs()).mapToInt(id -> (int) id).toArray();
-        int[] eleven = IntStream.range(0, ELEVEN).toArray(), all = IntStream.range(0, BenchCase.FEATURES).toArray();
+        for (int row = 0; row < dashboardRows; row++)
+            ids[row] = Arrays.stream(tokens.select(0, row).toLongs())
+                    .mapToInt(id -> (int) id)
+                    .toArray();
+        int[] eleven = IntStream.range(0, ELEVEN).toArray(),
+                all = IntStream.range(0, BenchCase.FEATURES).toArray();
         try (Sae folded = sae.foldWDecNorm()) {
-            Timing few = time(() -> dashboards(model, folded, ids, eleven, folder)), many = time(() -> dashboards(model, folded, ids, all, folder));
+            Timing few = time(() -> dashboards(model, folded, ids, eleven, folder)),
+                    many = time(() -> dashboards(model, folded, ids, all, folder));
             line("dashboards of 11 features", few, dashboardRows + " rows");
-            line("dashboards of 24,576", many, String.format(Locale.ROOT, "%d rows; %.2f times the 11", dashboardRows, many.seconds / few.seconds));
+            line(
+                    "dashboards of 24,576",
+                    many,
+                    String.format(
+                            Locale.ROOT, "%d rows; %.2f times the 11", dashboardRows, many.seconds / few.seconds));
         }
     }
 
     private static void dashboards(HookedTransformer model, Sae sae, int[][] rows, int[] features, Path folder) {
         Path state = folder.resolve("features");
-        try (FeatureStore store = FeatureStore.open(state, FeatureCollector.identity(model, sae, "random", CONTEXT), features, sae.config().dIn());
-                DashboardPage page = new DashboardPage(new DashboardPage.Header("bench", Map.of(), null), model.tokenizer())) {
-            FeatureCollector.collect(model, sae, store, row -> rows[(int) row], 0, rows.length, CONTEXT, model.device().isCpu() ? 256 : 8 * RowsAtOnce.on(model.device(), CONTEXT), Torch.threads(), done -> { });
-            Dashboards.of(model, sae, store, DashboardConfig.DEFAULT).forEach(features, Torch.threads(), page::pack, page::add);
+        try (FeatureStore store = FeatureStore.open(
+                        state,
+                        FeatureCollector.identity(model, sae, "random", CONTEXT),
+                        features,
+                        sae.config().dIn());
+                DashboardPage page =
+                        new DashboardPage(new DashboardPage.Header("bench", Map.of(), null), model.tokenizer())) {
+            FeatureCollector.collect(
+                    model,
+                    sae,
+                    store,
+                    row -> rows[(int) row],
+                    0,
+                    rows.length,
+                    CONTEXT,
+                    model.device().isCpu() ? 256 : 8 * RowsAtOnce.on(model.device(), CONTEXT),
+                    Torch.threads(),
+                    done -> {});
+            Dashboards.of(model, sae, store, DashboardConfig.DEFAULT)
+                    .forEach(features, Torch.threads(), page::pack, page::add);
             page.write(folder.resolve("page.html"));
         } finally {
             BenchCase.delete(state);
@@ -276,19 +434,46 @@ final class BenchCommand implements Callable<Integer> {
      * @param rows of activations
      */
     private void roofline(HookedTransformer model, Sae sae, Tensor tokens) {
-        int batch = (int) Math.min(RowsAtOnce.on(device, CONTEXT), tokens.size(0)), positions = batch * CONTEXT, encoded = Math.min(positions, device.isCpu() ? 256 : 8192);
+        int batch = (int) Math.min(RowsAtOnce.on(device, CONTEXT), tokens.size(0)),
+                positions = batch * CONTEXT,
+                encoded = Math.min(positions, device.isCpu() ? 256 : 8192);
         Tensor some = tokens.slice(0, 0, batch).to(device);
         double copied = bandwidth();
-        System.out.printf(Locale.ROOT, "%nroofline: memory is copied at %.1f GB/s%n  %-28s %9s %9s %9s %12s %10s%n", copied, "phase", "GFLOP", "GB", "ms", "GFLOP/s", "of GEMM");
+        System.out.printf(
+                Locale.ROOT,
+                "%nroofline: memory is copied at %.1f GB/s%n  %-28s %9s %9s %9s %12s %10s%n",
+                copied,
+                "phase",
+                "GFLOP",
+                "GB",
+                "ms",
+                "GFLOP/s",
+                "of GEMM");
         Tensor resid = model.forward(some).stopAtLayer(BenchCase.LAYER);
         int[][] block = {{WIDTH, 3 * WIDTH}, {WIDTH, WIDTH}, {WIDTH, 4 * WIDTH}, {4 * WIDTH, WIDTH}};
-        phase("one block", positions, block, () -> model.forward(some).startAtLayer(BenchCase.LAYER, resid).stopAtLayer(BenchCase.LAYER + 1));
-        phase("loss", positions - batch, new int[][] {{WIDTH, BenchCase.VOCABULARY}}, () -> model.forward(some).startAtLayer(LAYERS - 1, resid).lossPerToken(), () -> model.forward(some).startAtLayer(LAYERS - 1, resid).stopAtLayer(LAYERS));
+        phase(
+                "one block",
+                positions,
+                block,
+                () -> model.forward(some).startAtLayer(BenchCase.LAYER, resid).stopAtLayer(BenchCase.LAYER + 1));
+        phase(
+                "loss",
+                positions - batch,
+                new int[][] {{WIDTH, BenchCase.VOCABULARY}},
+                () -> model.forward(some).startAtLayer(LAYERS - 1, resid).lossPerToken(),
+                () -> model.forward(some).startAtLayer(LAYERS - 1, resid).stopAtLayer(LAYERS));
         Tensor chunk = resid.reshape(-1, WIDTH).slice(0, 0, encoded);
         phase("encode", encoded, new int[][] {{WIDTH, BenchCase.FEATURES}}, () -> sae.encode(chunk));
         Tensor features = sae.encode(chunk);
         double decode = time(() -> scoped(() -> sae.decode(features))).seconds;
-        System.out.printf(Locale.ROOT, "  %-28s %9s %9.3f %9.1f   the product of all would be %.2f GFLOP%n%n", "decode", "-", (double) encoded * L0 * WIDTH * 4 / GIGA, decode * 1e3, 2.0 * encoded * BenchCase.FEATURES * WIDTH / GIGA);
+        System.out.printf(
+                Locale.ROOT,
+                "  %-28s %9s %9.3f %9.1f   the product of all would be %.2f GFLOP%n%n",
+                "decode",
+                "-",
+                (double) encoded * L0 * WIDTH * 4 / GIGA,
+                decode * 1e3,
+                2.0 * encoded * BenchCase.FEATURES * WIDTH / GIGA);
     }
 
     private void phase(String name, int rows, int[][] products, Runnable work) {
@@ -302,7 +487,8 @@ final class BenchCommand implements Callable<Integer> {
             List<Tensor[]> operands = new ArrayList<>();
             for (int[] product : products) {
                 flop += 2.0 * rows * product[0] * product[1];
-                bytes += (double) dtype.bytes() * ((long) rows * product[0] + (long) product[0] * product[1] + (long) rows * product[1]);
+                bytes += (double) dtype.bytes()
+                        * ((long) rows * product[0] + (long) product[0] * product[1] + (long) rows * product[1]);
                 operands.add(new Tensor[] {random(rows, product[0]), random(product[0], product[1])});
             }
             double[] ratios = new double[repeats], seconds = new double[repeats];
@@ -316,18 +502,30 @@ final class BenchCommand implements Callable<Integer> {
             Arrays.sort(ratios);
             Arrays.sort(seconds);
             double median = seconds[repeats / 2], share = ratios[repeats / 2];
-            System.out.printf(Locale.ROOT, "  %-28s %9.2f %9.3f %9.1f %12.0f %9.0f%%%n", name, flop / GIGA, bytes / GIGA, median * 1e3, flop / median / GIGA, 100 * share);
+            System.out.printf(
+                    Locale.ROOT,
+                    "  %-28s %9.2f %9.3f %9.1f %12.0f %9.0f%%%n",
+                    name,
+                    flop / GIGA,
+                    bytes / GIGA,
+                    median * 1e3,
+                    flop / median / GIGA,
+                    100 * share);
             results.put("gemm_share_" + name.replace(' ', '_'), share);
         }
     }
 
     private Tensor random(int rows, int columns) {
-        return Op.of("aten::randn", "").tensor(new long[] {rows, columns}).to(dtype).to(device);
+        return Op.of("aten::randn", "")
+                .tensor(new long[] {rows, columns})
+                .to(dtype)
+                .to(device);
     }
 
     private double bandwidth() {
         try (var _ = TensorScope.open()) {
-            Tensor from = Tensor.zeros(DType.FLOAT32, Shape.of(1 << 26), device), to = Tensor.zeros(DType.FLOAT32, Shape.of(1 << 26), device);
+            Tensor from = Tensor.zeros(DType.FLOAT32, Shape.of(1 << 26), device),
+                    to = Tensor.zeros(DType.FLOAT32, Shape.of(1 << 26), device);
             double best = Double.MAX_VALUE;
             for (int i = 0; i < 5; i++) best = Math.min(best, seconds(() -> to.copy_(from)));
             return 2.0 * 4 * (1 << 26) / best / GIGA;
@@ -361,7 +559,14 @@ final class BenchCommand implements Callable<Integer> {
     }
 
     private void line(String name, Timing timing, String more) {
-        System.out.printf(Locale.ROOT, "  %-28s %8.3f s  (%.3f to %.3f)  %s%n", name, timing.seconds, timing.least, timing.most, more);
+        System.out.printf(
+                Locale.ROOT,
+                "  %-28s %8.3f s  (%.3f to %.3f)  %s%n",
+                name,
+                timing.seconds,
+                timing.least,
+                timing.most,
+                more);
         results.put(name.replaceAll("[ ,]+", "_"), timing.seconds);
     }
 }

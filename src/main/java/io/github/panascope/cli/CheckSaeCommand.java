@@ -17,29 +17,55 @@ import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 
 /** Compares an SAE with what its authors say of it. */
-@Command(name = "check-sae", mixinStandardHelpOptions = true, sortOptions = false,
-        description = "Runs a small text and compares the SAE's L0 and explained variance with what the registry, or its own configuration, says of them: wrong processing, "
-                + "a wrong model or a wrong architecture shows at once. Another text than the authors' moves both a little; exit code 1 says that they are far off.")
+@Command(
+        name = "check-sae",
+        mixinStandardHelpOptions = true,
+        sortOptions = false,
+        description =
+                "Runs a small text and compares the SAE's L0 and explained variance with what the registry, or its own"
+                    + " configuration, says of them: wrong processing, a wrong model or a wrong architecture shows at"
+                    + " once. Another text than the authors' moves both a little; exit code 1 says that they are far"
+                    + " off.")
 final class CheckSaeCommand implements Callable<Integer> {
-    /** How far L0 may be off as a factor, and explained variance as a difference: texts differ by less, mistakes by more. */
+    /**
+     * How far L0 may be off as a factor, and explained variance as a difference: texts differ by less, mistakes by
+     * more.
+     */
     private static final double L0_FACTOR = 2, VARIANCE_LOST = 0.2;
 
-    @Mixin private InputOptions input;
-    @Mixin private DatasetOptions dataset;
-    @Mixin private ContextOptions contextOptions;
+    @Mixin
+    private InputOptions input;
 
-    @Option(names = "--rows", paramLabel = "N", defaultValue = "8", description = "rows of it (default: ${DEFAULT-VALUE})")
+    @Mixin
+    private DatasetOptions dataset;
+
+    @Mixin
+    private ContextOptions contextOptions;
+
+    @Option(
+            names = "--rows",
+            paramLabel = "N",
+            defaultValue = "8",
+            description = "rows of it (default: ${DEFAULT-VALUE})")
     private int rows;
 
     @Override
     public Integer call() {
         if (rows < 1) throw new InputException("--rows should be at least 1, not " + rows + ".");
         Device device = input.chooseDevice();
-        try (var _ = TensorScope.open(); Sae sae = input.loadSae(device); HookedTransformer model = input.loadModel(device, sae)) {
+        try (var _ = TensorScope.open();
+                Sae sae = input.loadSae(device);
+                HookedTransformer model = input.loadModel(device, sae)) {
             sae.requireFits(model);
             int context = contextOptions.of(sae, model);
             Dataset documents = dataset.open(Demo.find().dataset(), input.hub());
-            TokenDataset tokens = TokenDataset.tokenizeAndConcatenate(documents::forEach, model.tokenizer(), Tokenization.CHARACTER_CHUNKS, context, sae.config().prependBos(), rows);
+            TokenDataset tokens = TokenDataset.tokenizeAndConcatenate(
+                    documents::forEach,
+                    model.tokenizer(),
+                    Tokenization.CHARACTER_CHUNKS,
+                    context,
+                    sae.config().prependBos(),
+                    rows);
             SaeEvaluation found = SaeEvaluation.run(model, sae, tokens.batch(0, tokens.rows()));
             return report(sae, found) ? 0 : Main.FAILED;
         }
@@ -48,8 +74,14 @@ final class CheckSaeCommand implements Callable<Integer> {
     private boolean report(Sae sae, SaeEvaluation found) {
         SaeRegistry registry = input.registry();
         SaeRegistry.Entry entry = registry.knows(sae.name()) ? registry.find(sae.name()) : null;
-        double l0 = entry != null && !Double.isNaN(entry.l0()) ? entry.l0() : sae.config().reported("l0"), variance = entry != null ? entry.varianceExplained() : Double.NaN;
-        double foundL0 = found.l0().mean(), foundVariance = found.explainedVariance().value();
+        double
+                l0 =
+                        entry != null && !Double.isNaN(entry.l0())
+                                ? entry.l0()
+                                : sae.config().reported("l0"),
+                variance = entry != null ? entry.varianceExplained() : Double.NaN;
+        double foundL0 = found.l0().mean(),
+                foundVariance = found.explainedVariance().value();
         boolean l0Fits = Double.isNaN(l0) || foundL0 <= l0 * L0_FACTOR && foundL0 >= l0 / L0_FACTOR;
         // Whatever is expected, an SAE that reconstructs worse than the mean activation is none.
         boolean varianceFits = foundVariance >= (Double.isNaN(variance) ? 0 : variance - VARIANCE_LOST);
@@ -58,16 +90,38 @@ final class CheckSaeCommand implements Callable<Integer> {
         line("explained variance", "%.3f", variance, foundVariance, varianceFits);
         line("CE loss score", "%.3f", Double.NaN, found.loss().score(), true);
         if (l0Fits && varianceFits) {
-            input.print(Double.isNaN(l0) && Double.isNaN(variance) ? "Nothing is known of what to expect; nothing is absurd." : "It fits.");
+            input.print(
+                    Double.isNaN(l0) && Double.isNaN(variance)
+                            ? "Nothing is known of what to expect; nothing is absurd."
+                            : "It fits.");
             return true;
         }
-        System.err.println(l0Fits ? String.format(Locale.ROOT, "panascope: explained variance: expected %s, got %.3f: wrong architecture or processing?", Double.isNaN(variance) ? "more than 0" : String.format(Locale.ROOT, "about %.2f", variance), foundVariance)
-                : String.format(Locale.ROOT, "panascope: L0: expected about %,.0f, got %,.0f: wrong architecture or processing?", l0, foundL0));
+        System.err.println(
+                l0Fits
+                        ? String.format(
+                                Locale.ROOT,
+                                "panascope: explained variance: expected %s, got %.3f: wrong architecture or"
+                                        + " processing?",
+                                Double.isNaN(variance)
+                                        ? "more than 0"
+                                        : String.format(Locale.ROOT, "about %.2f", variance),
+                                foundVariance)
+                        : String.format(
+                                Locale.ROOT,
+                                "panascope: L0: expected about %,.0f, got %,.0f: wrong architecture or processing?",
+                                l0,
+                                foundL0));
         return false;
     }
 
     private void line(String what, String format, double expected, double found, boolean fits) {
         String wanted = Double.isNaN(expected) ? "-" : String.format(Locale.ROOT, format, expected);
-        input.print(String.format(Locale.ROOT, "%-20s %10s %10s%s", what, wanted, String.format(Locale.ROOT, format, found), fits ? "" : "  <- far off"));
+        input.print(String.format(
+                Locale.ROOT,
+                "%-20s %10s %10s%s",
+                what,
+                wanted,
+                String.format(Locale.ROOT, format, found),
+                fits ? "" : "  <- far off"));
     }
 }

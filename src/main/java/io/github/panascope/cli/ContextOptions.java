@@ -17,7 +17,10 @@ final class ContextOptions {
         int own = sae.config().contextSize(), longest = model.config().nCtx();
         int context = contextSize != null ? contextSize : own > 0 ? own : Math.min(DEFAULT_CONTEXT, longest);
         if (context >= 2 && context <= longest) return context;
-        if (contextSize != null) throw new InputException("--context-size should lie between 2 and the model's n_ctx of " + longest + ", not at " + context + ".");
-        throw new InputException("the SAE's context_size of " + context + " should lie between 2 and the model's n_ctx of " + longest + ": give another with --context-size.");
+        if (contextSize != null)
+            throw new InputException("--context-size should lie between 2 and the model's n_ctx of " + longest
+                    + ", not at " + context + ".");
+        throw new InputException("the SAE's context_size of " + context
+                + " should lie between 2 and the model's n_ctx of " + longest + ": give another with --context-size.");
     }
 }

@@ -18,74 +18,156 @@ import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 
 /** Dashboards of features: one pass over the text for all of them, then one page. */
-@Command(name = "dashboard", mixinStandardHelpOptions = true, sortOptions = false,
-        description = "Shows what features do: runs the model over rows of text once, keeping what all features were, then writes one page with the dashboards of those asked for. "
-                + "A run that was ended goes on where it was; more rows add to those that are there.")
+@Command(
+        name = "dashboard",
+        mixinStandardHelpOptions = true,
+        sortOptions = false,
+        description =
+                "Shows what features do: runs the model over rows of text once, keeping what all features were, then"
+                    + " writes one page with the dashboards of those asked for. A run that was ended goes on where it"
+                    + " was; more rows add to those that are there.")
 final class DashboardCommand implements Callable<Integer> {
     private static final int DEFAULT_CONTEXT = 128, BATCH = 128, MOST = 10_000;
 
-    @Mixin private InputOptions input;
-    @Mixin private RowOptions text;
-    @Mixin private FeatureOptions features;
+    @Mixin
+    private InputOptions input;
 
-    @Option(names = "--rows", paramLabel = "N|A-B", defaultValue = "1000", description = "rows of text: the first N, or from A to B, both included, to be merged with others (default: ${DEFAULT-VALUE})")
+    @Mixin
+    private RowOptions text;
+
+    @Mixin
+    private FeatureOptions features;
+
+    @Option(
+            names = "--rows",
+            paramLabel = "N|A-B",
+            defaultValue = "1000",
+            description = "rows of text: the first N, or from A to B, both included, to be merged with others (default:"
+                    + " ${DEFAULT-VALUE})")
     private String rows;
 
-    @Option(names = "--out", paramLabel = "FILE", defaultValue = "panascope-out/demo_feature_dashboards.html", description = "the page (default: ${DEFAULT-VALUE})")
+    @Option(
+            names = "--out",
+            paramLabel = "FILE",
+            defaultValue = "panascope-out/demo_feature_dashboards.html",
+            description = "the page (default: ${DEFAULT-VALUE})")
     private Path out;
 
-    @Option(names = "--state", paramLabel = "DIR", description = "where features are kept between runs (default: a folder in features, beside the page)")
+    @Option(
+            names = "--state",
+            paramLabel = "DIR",
+            description = "where features are kept between runs (default: a folder in features, beside the page)")
     private Path state;
 
-    @Option(names = "--json", paramLabel = "FILE", description = "writes the dashboards as SAEDashboard's save_json does")
+    @Option(
+            names = "--json",
+            paramLabel = "FILE",
+            description = "writes the dashboards as SAEDashboard's save_json does")
     private Path json;
 
     @Option(names = "--neuronpedia", paramLabel = "DIR", description = "writes batch-N.json as Neuronpedia takes them")
     private Path neuronpedia;
 
-    @Option(names = "--table", paramLabel = "FILE", description = "writes a row for each feature as Parquet, for DuckDB, pandas, polars and others")
+    @Option(
+            names = "--table",
+            paramLabel = "FILE",
+            description = "writes a row for each feature as Parquet, for DuckDB, pandas, polars and others")
     private Path table;
 
-    @Option(names = "--prompt", paramLabel = "TEXT", description = "shows above the features which of them matter most at each token of a text; without --features, the features are those active there")
+    @Option(
+            names = "--prompt",
+            paramLabel = "TEXT",
+            description =
+                    "shows above the features which of them matter most at each token of a text; without --features,"
+                            + " the features are those active there")
     private String prompt;
 
-    @Option(names = "--num-top-features", paramLabel = "N", defaultValue = "10", description = "features shown for each token of --prompt (default: ${DEFAULT-VALUE})")
+    @Option(
+            names = "--num-top-features",
+            paramLabel = "N",
+            defaultValue = "10",
+            description = "features shown for each token of --prompt (default: ${DEFAULT-VALUE})")
     private int numTopFeatures;
 
-    @Option(names = "--ablation", description = "runs the model again without the feature for each sequence: what that does to the loss of each token, and to which logits")
+    @Option(
+            names = "--ablation",
+            description =
+                    "runs the model again without the feature for each sequence: what that does to the loss of each"
+                            + " token, and to which logits")
     private boolean ablation;
 
-    @Option(names = "--correlated-features", paramLabel = "all|chosen", defaultValue = "all", description = "among which correlated features are looked for (default: ${DEFAULT-VALUE}; SAEDashboard: chosen, which need not encode the others)")
+    @Option(
+            names = "--correlated-features",
+            paramLabel = "all|chosen",
+            defaultValue = "all",
+            description =
+                    "among which correlated features are looked for (default: ${DEFAULT-VALUE}; SAEDashboard: chosen,"
+                            + " which need not encode the others)")
     private DashboardConfig.Among correlated;
 
     @Option(names = "--ignore-bos", description = "features count as zero at <|endoftext|>")
     private boolean ignoreBos;
 
-    @Option(names = "--ignore-tokens", paramLabel = "ID", split = ",", description = "features count as zero at these tokens")
+    @Option(
+            names = "--ignore-tokens",
+            paramLabel = "ID",
+            split = ",",
+            description = "features count as zero at these tokens")
     private List<Integer> ignoreTokens;
 
-    @Option(names = "--ignore-positions", paramLabel = "N", split = ",", description = "features count as zero at these positions")
+    @Option(
+            names = "--ignore-positions",
+            paramLabel = "N",
+            split = ",",
+            description = "features count as zero at these positions")
     private List<Integer> ignorePositions;
 
-    @Option(names = "--ignore-high-activation-norm-multiple", paramLabel = "X", description = "features count as zero where the activation's norm is more than X times its row's median")
+    @Option(
+            names = "--ignore-high-activation-norm-multiple",
+            paramLabel = "X",
+            description = "features count as zero where the activation's norm is more than X times its row's median")
     private Double normMultiple;
 
-    @Option(names = "--buffer", paramLabel = "N", defaultValue = "5", description = "tokens shown on both sides; -1 for whole rows (default: ${DEFAULT-VALUE})")
+    @Option(
+            names = "--buffer",
+            paramLabel = "N",
+            defaultValue = "5",
+            description = "tokens shown on both sides; -1 for whole rows (default: ${DEFAULT-VALUE})")
     private int buffer;
 
-    @Option(names = "--n-quantiles", paramLabel = "N", defaultValue = "10", description = "intervals of activation (default: ${DEFAULT-VALUE})")
+    @Option(
+            names = "--n-quantiles",
+            paramLabel = "N",
+            defaultValue = "10",
+            description = "intervals of activation (default: ${DEFAULT-VALUE})")
     private int nQuantiles;
 
-    @Option(names = "--top-acts-group-size", paramLabel = "N", defaultValue = "20", description = "sequences of the highest activations (default: ${DEFAULT-VALUE})")
+    @Option(
+            names = "--top-acts-group-size",
+            paramLabel = "N",
+            defaultValue = "20",
+            description = "sequences of the highest activations (default: ${DEFAULT-VALUE})")
     private int topActsGroupSize;
 
-    @Option(names = "--quantile-group-size", paramLabel = "N", defaultValue = "5", description = "sequences of an interval (default: ${DEFAULT-VALUE})")
+    @Option(
+            names = "--quantile-group-size",
+            paramLabel = "N",
+            defaultValue = "5",
+            description = "sequences of an interval (default: ${DEFAULT-VALUE})")
     private int quantileGroupSize;
 
-    @Option(names = "--seed", paramLabel = "N", defaultValue = "0", description = "of the draw of sequences (default: ${DEFAULT-VALUE})")
+    @Option(
+            names = "--seed",
+            paramLabel = "N",
+            defaultValue = "0",
+            description = "of the draw of sequences (default: ${DEFAULT-VALUE})")
     private long seed;
 
-    @Option(names = "--shard-rows", paramLabel = "N", description = "rows after which a run can go on when it was ended (default: 256, on a GPU eight times --rows-at-once)")
+    @Option(
+            names = "--shard-rows",
+            paramLabel = "N",
+            description = "rows after which a run can go on when it was ended (default: 256, on a GPU eight times"
+                    + " --rows-at-once)")
     private Integer shardRows;
 
     @Option(names = "--threads", paramLabel = "N", description = "default: as many as libtorch takes")
@@ -99,16 +181,22 @@ final class DashboardCommand implements Callable<Integer> {
     @Override
     public Integer call() {
         parseRows();
-        if (shardRows != null && shardRows < 1) throw new InputException("--shard-rows should be at least 1, not " + shardRows + ".");
-        if (threads != null && threads < 1) throw new InputException("--threads should be at least 1, not " + threads + ".");
+        if (shardRows != null && shardRows < 1)
+            throw new InputException("--shard-rows should be at least 1, not " + shardRows + ".");
+        if (threads != null && threads < 1)
+            throw new InputException("--threads should be at least 1, not " + threads + ".");
         if (prompt != null && prompt.isEmpty()) throw new InputException("--prompt should not be empty.");
-        if (numTopFeatures < 1) throw new InputException("--num-top-features should be at least 1, not " + numTopFeatures + ".");
+        if (numTopFeatures < 1)
+            throw new InputException("--num-top-features should be at least 1, not " + numTopFeatures + ".");
         DashboardWriter.Places files = new DashboardWriter.Places(out, json, neuronpedia, table);
         files.require();
-        if (state == null || !Files.isDirectory(state)) Outputs.requireFolder("--state", state); // what is there may be read alone
+        if (state == null || !Files.isDirectory(state))
+            Outputs.requireFolder("--state", state); // what is there may be read alone
         text.check(input);
         Device device = input.chooseDevice();
-        try (var _ = TensorScope.open(); Sae sae = input.loadSae(device); HookedTransformer model = input.loadModel(device, sae)) {
+        try (var _ = TensorScope.open();
+                Sae sae = input.loadSae(device);
+                HookedTransformer model = input.loadModel(device, sae)) {
             sae.requireFits(model);
             int[] asked = features.of(sae.config().dSae());
             RowOptions.Rows rows = text.read(input, model, sae, endRow);
@@ -122,38 +210,75 @@ final class DashboardCommand implements Callable<Integer> {
     }
 
     private void parseRows() {
-        if (!rows.matches("\\d{1,9}(-\\d{1,9})?")) throw new InputException("--rows should be a number, or a range such as 1000-1999, not '" + rows + "'.");
+        if (!rows.matches("\\d{1,9}(-\\d{1,9})?"))
+            throw new InputException("--rows should be a number, or a range such as 1000-1999, not '" + rows + "'.");
         String[] ends = rows.split("-");
         firstRow = ends.length == 1 ? 0 : Long.parseLong(ends[0]);
         endRow = ends.length == 1 ? Long.parseLong(ends[0]) : Long.parseLong(ends[1]) + 1;
         if (endRow <= firstRow) throw new InputException("--rows " + rows + " holds no row.");
     }
 
-    private void run(DashboardWriter writer, RowOptions.Rows text, int[] chosen, DashboardConfig config, DashboardWriter.Places files, PromptDashboard seen) {
+    private void run(
+            DashboardWriter writer,
+            RowOptions.Rows text,
+            int[] chosen,
+            DashboardConfig config,
+            DashboardWriter.Places files,
+            PromptDashboard seen) {
         int there = text.tokens().rows();
         String many = there + " rows of " + text.context() + " tokens";
-        if (there <= firstRow) throw new InputException("the dataset has only " + many + "; --rows " + rows + " begins after them.");
+        if (there <= firstRow)
+            throw new InputException("the dataset has only " + many + "; --rows " + rows + " begins after them.");
         if (there < endRow) input.print("The dataset has " + many + ", fewer than asked for.");
         try (FeatureStore store = writer.open(state, out.toAbsolutePath().resolveSibling("features"), chosen, config)) {
-            writer.collect(store, firstRow, Math.min(endRow, there), shardRows == null ? text.inShard(writer.device()) : shardRows);
+            writer.collect(
+                    store,
+                    firstRow,
+                    Math.min(endRow, there),
+                    shardRows == null ? text.inShard(writer.device()) : shardRows);
             if (firstRow > 0) {
-                input.print("Collected rows " + firstRow + " to " + (Math.min(endRow, there) - 1) + " in " + store.folder() + "; `panascope merge` joins them with the others.");
+                input.print("Collected rows " + firstRow + " to " + (Math.min(endRow, there) - 1) + " in "
+                        + store.folder() + "; `panascope merge` joins them with the others.");
                 return;
             }
-            writer.write(store, config, chosen, files, seen == null ? null : new DashboardWriter.Prompt(seen, numTopFeatures), null);
+            writer.write(
+                    store,
+                    config,
+                    chosen,
+                    files,
+                    seen == null ? null : new DashboardWriter.Prompt(seen, numTopFeatures),
+                    null);
         }
         if (open) Browser.open(out.toUri(), input);
     }
 
     private DashboardConfig config(HookedTransformer model, int context) {
-        if (nQuantiles < 0 || topActsGroupSize < 0 || quantileGroupSize < 0) throw new InputException("--n-quantiles, --top-acts-group-size and --quantile-group-size should not be negative.");
-        if (buffer < -1) throw new InputException("--buffer should be 0 or more, or -1 for whole rows, not " + buffer + ".");
-        if (Math.max(nQuantiles, Math.max(topActsGroupSize, quantileGroupSize)) > MOST) throw new InputException("--n-quantiles, --top-acts-group-size and --quantile-group-size should be at most " + MOST + ".");
-        if (buffer >= 0 && 2L * buffer + 1 >= context) throw new InputException("--buffer " + buffer + " leaves no position in rows of " + context + " tokens: -1 shows whole rows.");
-        if (normMultiple != null && !(normMultiple > 0)) throw new InputException("--ignore-high-activation-norm-multiple should be positive, not " + normMultiple + ".");
-        Set<Integer> ignored = FeatureOptions.numbers("--ignore-tokens", ignoreTokens, model.config().dVocab());
+        if (nQuantiles < 0 || topActsGroupSize < 0 || quantileGroupSize < 0)
+            throw new InputException(
+                    "--n-quantiles, --top-acts-group-size and --quantile-group-size should not be negative.");
+        if (buffer < -1)
+            throw new InputException("--buffer should be 0 or more, or -1 for whole rows, not " + buffer + ".");
+        if (Math.max(nQuantiles, Math.max(topActsGroupSize, quantileGroupSize)) > MOST)
+            throw new InputException(
+                    "--n-quantiles, --top-acts-group-size and --quantile-group-size should be at most " + MOST + ".");
+        if (buffer >= 0 && 2L * buffer + 1 >= context)
+            throw new InputException("--buffer " + buffer + " leaves no position in rows of " + context
+                    + " tokens: -1 shows whole rows.");
+        if (normMultiple != null && !(normMultiple > 0))
+            throw new InputException(
+                    "--ignore-high-activation-norm-multiple should be positive, not " + normMultiple + ".");
+        Set<Integer> ignored = FeatureOptions.numbers(
+                "--ignore-tokens", ignoreTokens, model.config().dVocab());
         if (ignoreBos) ignored.add(model.tokenizer().endOfText());
-        return DashboardConfig.DEFAULT.ignoring(ignored, FeatureOptions.numbers("--ignore-positions", ignorePositions, context), normMultiple == null ? Double.POSITIVE_INFINITY : normMultiple)
-                .correlatedFeatures(correlated).performAblationExperiments(ablation).buffer(buffer).groups(nQuantiles, topActsGroupSize, quantileGroupSize).seed(seed);
+        return DashboardConfig.DEFAULT
+                .ignoring(
+                        ignored,
+                        FeatureOptions.numbers("--ignore-positions", ignorePositions, context),
+                        normMultiple == null ? Double.POSITIVE_INFINITY : normMultiple)
+                .correlatedFeatures(correlated)
+                .performAblationExperiments(ablation)
+                .buffer(buffer)
+                .groups(nQuantiles, topActsGroupSize, quantileGroupSize)
+                .seed(seed);
     }
 }

@@ -54,7 +54,10 @@ final class DashboardWriter implements AutoCloseable {
         }
 
         private String list() {
-            return Stream.of(page, json, neuronpedia, table).filter(Objects::nonNull).map(Path::toString).collect(Collectors.joining(", "));
+            return Stream.of(page, json, neuronpedia, table)
+                    .filter(Objects::nonNull)
+                    .map(Path::toString)
+                    .collect(Collectors.joining(", "));
         }
     }
 
@@ -71,8 +74,12 @@ final class DashboardWriter implements AutoCloseable {
         this.model = model;
         this.rows = rows;
         this.threads = threads != null ? threads : Torch.threads();
-        boolean folds = !sae.config().architecture().equals("topk") || sae.config().rescaleActsByDecoderNorm();
-        if (!folds) input.print("A topk SAE's features are shown as they are: scaling them by decoder norms would change which are the k largest.");
+        boolean folds =
+                !sae.config().architecture().equals("topk") || sae.config().rescaleActsByDecoderNorm();
+        if (!folds)
+            input.print(
+                    "A topk SAE's features are shown as they are: scaling them by decoder norms would change which are"
+                            + " the k largest.");
         this.folded = folds ? sae.foldWDecNorm() : null;
         this.sae = folds ? folded : sae;
         this.text = rows.name() + ", " + rows.how() + (sae.config().prependBos() ? "" : ", without <|endoftext|>");
@@ -98,13 +105,23 @@ final class DashboardWriter implements AutoCloseable {
      */
     PromptDashboard prompt(String prompt, DashboardConfig config, boolean alone) {
         int length = model.tokenizer().encode(prompt).length + (sae.config().prependBos() ? 1 : 0);
-        if (length > model.config().nCtx()) throw new InputException("--prompt has " + length + " tokens, more than the model's context of " + model.config().nCtx() + ".");
+        if (length > model.config().nCtx())
+            throw new InputException("--prompt has " + length + " tokens, more than the model's context of "
+                    + model.config().nCtx() + ".");
         try (var _ = TensorScope.open()) {
-            int[] tokens = Arrays.stream(model.toTokens(prompt, sae.config().prependBos()).toLongs()).mapToInt(token -> (int) token).toArray();
+            int[] tokens = Arrays.stream(
+                            model.toTokens(prompt, sae.config().prependBos()).toLongs())
+                    .mapToInt(token -> (int) token)
+                    .toArray();
             PromptDashboard found = PromptDashboard.of(model, sae, tokens, config);
             int active = found.features().length;
-            if (active == 0 && alone) throw new InputException("no feature of the SAE is active at --prompt; --features names some to show all the same.");
-            input.print(active == 0 ? "No feature of the SAE is active at the prompt." : "At the prompt's " + tokens.length + " tokens, " + active + " features are active.");
+            if (active == 0 && alone)
+                throw new InputException(
+                        "no feature of the SAE is active at --prompt; --features names some to show all the same.");
+            input.print(
+                    active == 0
+                            ? "No feature of the SAE is active at the prompt."
+                            : "At the prompt's " + tokens.length + " tokens, " + active + " features are active.");
             return found;
         }
     }
@@ -119,37 +136,83 @@ final class DashboardWriter implements AutoCloseable {
         int[] sorted = Arrays.stream(features).sorted().toArray();
         // What nobody will look into need not be encoded.
         FeatureStore.Identity all = FeatureCollector.identity(model, sae, text, rows.context(), rows.atOnce());
-        FeatureStore.Identity identity = config.correlatedFeatures() == DashboardConfig.Among.ALL ? all : FeatureCollector.identityOfChosen(all, sorted);
-        return named != null ? FeatureStore.open(named, identity, sorted, sae.config().dIn()) : FeatureStore.openWithin(parent, identity, sorted, sae.config().dIn());
+        FeatureStore.Identity identity = config.correlatedFeatures() == DashboardConfig.Among.ALL
+                ? all
+                : FeatureCollector.identityOfChosen(all, sorted);
+        return named != null
+                ? FeatureStore.open(named, identity, sorted, sae.config().dIn())
+                : FeatureStore.openWithin(parent, identity, sorted, sae.config().dIn());
     }
 
     /** Adds the rows of a range that the folder lacks. */
     void collect(FeatureStore store, long first, long end, int shardRows) {
-        TokenDataset there = rows.first(store.end()); // dashboards show all rows of the folder, not those asked for alone
+        TokenDataset there =
+                rows.first(store.end()); // dashboards show all rows of the folder, not those asked for alone
         store.requireSameText(row -> there.row((int) row), there.rowsInAll());
-        long missing = store.missing(first, end).stream().mapToLong(gap -> gap[1] - gap[0]).sum(), here = end - first - missing;
+        long
+                missing =
+                        store.missing(first, end).stream()
+                                .mapToLong(gap -> gap[1] - gap[0])
+                                .sum(),
+                here = end - first - missing;
         if (here > 0) input.print(here + " of " + (end - first) + " rows are there already, in " + store.folder());
-        if (first == 0 && store.rows() > here) input.print("That folder holds " + store.rows() + " rows: the dashboards are of all of them. Another --state would have " + end + ".");
+        if (first == 0 && store.rows() > here)
+            input.print("That folder holds " + store.rows()
+                    + " rows: the dashboards are of all of them. Another --state would have " + end + ".");
         try (Progress progress = new Progress("Collecting features, rows", input.quiet())) {
-            FeatureCollector.collect(model, sae, store, row -> rows.tokens().row((int) row), first, end, rows.context(), shardRows, threads, done -> progress.update(done, missing));
+            FeatureCollector.collect(
+                    model,
+                    sae,
+                    store,
+                    row -> rows.tokens().row((int) row),
+                    first,
+                    end,
+                    rows.context(),
+                    shardRows,
+                    threads,
+                    done -> progress.update(done, missing));
         }
     }
 
-    /** Writes the dashboards of some features. {@code prompt} and {@code seen} may be null; the latter gets each dashboard. */
-    void write(FeatureStore store, DashboardConfig config, int[] features, Places files, Prompt prompt, Consumer<FeatureDashboard> seen) {
+    /**
+     * Writes the dashboards of some features. {@code prompt} and {@code seen} may be null; the latter gets each
+     * dashboard.
+     */
+    void write(
+            FeatureStore store,
+            DashboardConfig config,
+            int[] features,
+            Places files,
+            Prompt prompt,
+            Consumer<FeatureDashboard> seen) {
         Dashboards dashboards = Dashboards.of(model, sae, store, config);
         Map<String, String> facts = facts(dashboards, config);
         Batches batches = new Batches(files.neuronpedia, dashboards);
-        DashboardPage.Header header = new DashboardPage.Header("Features of " + input.saeName(), facts, Neuronpedia.featurePages(sae.config()).orElse(null));
-        try (DashboardPage page = new DashboardPage(header, model.tokenizer()); Progress progress = new Progress("Dashboards, features", input.quiet())) {
-            boolean packedOnly = seen == null && prompt == null && files.json == null && files.neuronpedia == null && files.table == null;
+        DashboardPage.Header header = new DashboardPage.Header(
+                "Features of " + input.saeName(),
+                facts,
+                Neuronpedia.featurePages(sae.config()).orElse(null));
+        try (DashboardPage page = new DashboardPage(header, model.tokenizer());
+                Progress progress = new Progress("Dashboards, features", input.quiet())) {
+            boolean packedOnly = seen == null
+                    && prompt == null
+                    && files.json == null
+                    && files.neuronpedia == null
+                    && files.table == null;
             // Whoever else takes dashboards hands them on.
-            SaeDashboardJson.Source source = consumer -> dashboards.forEach(features, threads, dashboard -> new Made(page.pack(dashboard), packedOnly ? null : dashboard), made -> {
-                page.add(made.packed);
-                if (!packedOnly) consumer.accept(made.dashboard);
-                progress.update(page.size(), features.length);
-            });
-            SaeDashboardJson.Source listed = files.table == null ? source : consumer -> FeatureTable.write(files.table, model.tokenizer(), facts, row -> source.forEach(row.andThen(consumer)));
+            SaeDashboardJson.Source source = consumer -> dashboards.forEach(
+                    features,
+                    threads,
+                    dashboard -> new Made(page.pack(dashboard), packedOnly ? null : dashboard),
+                    made -> {
+                        page.add(made.packed);
+                        if (!packedOnly) consumer.accept(made.dashboard);
+                        progress.update(page.size(), features.length);
+                    });
+            SaeDashboardJson.Source listed = files.table == null
+                    ? source
+                    : consumer -> FeatureTable.write(
+                            files.table, model.tokenizer(), facts, row -> source.forEach(row.andThen(consumer)));
             Consumer<FeatureDashboard> last = dashboard -> {
                 if (seen != null) seen.accept(dashboard);
                 if (prompt != null) prompt.dashboard.add(dashboard);
@@ -190,15 +253,25 @@ final class DashboardWriter implements AutoCloseable {
             flush();
             if (folder == null) return;
             try {
-                for (int later = written; Files.deleteIfExists(folder.resolve("batch-" + later + ".json")); later++) { }
+                for (int later = written; Files.deleteIfExists(folder.resolve("batch-" + later + ".json")); later++) {}
             } catch (IOException e) {
-                throw new InputException(folder + " holds batches of an earlier run that cannot be deleted: " + InputException.reason(e) + ".", e);
+                throw new InputException(
+                        folder + " holds batches of an earlier run that cannot be deleted: " + InputException.reason(e)
+                                + ".",
+                        e);
             }
         }
 
         private void flush() {
             if (batch.isEmpty()) return;
-            NeuronpediaJson.write(folder.resolve("batch-" + written++ + ".json"), sae.config(), model.tokenizer(), dashboards.rows(), dashboards.context(), rows.name(), batch);
+            NeuronpediaJson.write(
+                    folder.resolve("batch-" + written++ + ".json"),
+                    sae.config(),
+                    model.tokenizer(),
+                    dashboards.rows(),
+                    dashboards.context(),
+                    rows.name(),
+                    batch);
             batch.clear();
         }
     }
@@ -206,13 +279,29 @@ final class DashboardWriter implements AutoCloseable {
     private Map<String, String> facts(Dashboards dashboards, DashboardConfig config) {
         Map<String, String> facts = new LinkedHashMap<>();
         facts.put("Model", input.modelName(sae));
-        facts.put("SAE", input.saeName() + ", " + sae.config().architecture() + ", " + sae.config().dSae() + " features at " + sae.config().hookName());
+        facts.put(
+                "SAE",
+                input.saeName() + ", " + sae.config().architecture() + ", "
+                        + sae.config().dSae() + " features at " + sae.config().hookName());
         facts.put("Text", text);
         facts.put("Rows", dashboards.rows() + " of " + dashboards.context() + " tokens");
         facts.put("Excluded", excluded(config, dashboards));
-        facts.put("Activations", folded == null ? "as the SAE gives them" : "after folding decoder norms into the encoder (fold_W_dec_norm)");
-        facts.put("Correlated features", config.correlatedFeatures() == DashboardConfig.Among.ALL ? "among all features of the SAE" : "among the features shown");
-        facts.put("Ablation", config.performAblationExperiments() ? "loss effects are exact, by running the model again without the feature; blue helps, red hurts" : "not asked for (--ablation)");
+        facts.put(
+                "Activations",
+                folded == null
+                        ? "as the SAE gives them"
+                        : "after folding decoder norms into the encoder (fold_W_dec_norm)");
+        facts.put(
+                "Correlated features",
+                config.correlatedFeatures() == DashboardConfig.Among.ALL
+                        ? "among all features of the SAE"
+                        : "among the features shown");
+        facts.put(
+                "Ablation",
+                config.performAblationExperiments()
+                        ? "loss effects are exact, by running the model again without the feature; blue helps, red"
+                                + " hurts"
+                        : "not asked for (--ablation)");
         facts.put("Made by", "panascope " + Version.number());
         return facts;
     }
@@ -221,7 +310,11 @@ final class DashboardWriter implements AutoCloseable {
         List<String> rules = new ArrayList<>();
         if (!config.ignoreTokens().isEmpty()) rules.add("tokens " + new TreeSet<>(config.ignoreTokens()));
         if (!config.ignorePositions().isEmpty()) rules.add("positions " + new TreeSet<>(config.ignorePositions()));
-        if (config.ignoreHighActivationNormMultiple() != Double.POSITIVE_INFINITY) rules.add("norms above " + config.ignoreHighActivationNormMultiple() + " times the row's median");
-        return rules.isEmpty() ? "no position; the first token of each row counts too (--ignore-bos)" : dashboards.excluded() + " positions: " + String.join(", ", rules) + "; correlations are over all positions";
+        if (config.ignoreHighActivationNormMultiple() != Double.POSITIVE_INFINITY)
+            rules.add("norms above " + config.ignoreHighActivationNormMultiple() + " times the row's median");
+        return rules.isEmpty()
+                ? "no position; the first token of each row counts too (--ignore-bos)"
+                : dashboards.excluded() + " positions: " + String.join(", ", rules)
+                        + "; correlations are over all positions";
     }
 }

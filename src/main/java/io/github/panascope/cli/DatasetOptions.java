@@ -6,13 +6,26 @@ import picocli.CommandLine.Option;
 
 /** Which documents to read; the same for every command that reads some. */
 final class DatasetOptions {
-    @Option(names = "--dataset", paramLabel = "FILE|ID", description = "Parquet or JSON Lines with a `text` column (or token ids in `tokens` or `input_ids`), plain text, a folder of them, or a hub id (default: the demo's; NeelNanda/pile-10k with another model)")
+    @Option(
+            names = "--dataset",
+            paramLabel = "FILE|ID",
+            description =
+                    "Parquet or JSON Lines with a `text` column (or token ids in `tokens` or `input_ids`), plain text,"
+                            + " a folder of them, or a hub id (default: the demo's; NeelNanda/pile-10k with another"
+                            + " model)")
     private String dataset;
 
-    @Option(names = "--split", paramLabel = "NAME", defaultValue = "train", description = "of a dataset that is split (default: ${DEFAULT-VALUE})")
+    @Option(
+            names = "--split",
+            paramLabel = "NAME",
+            defaultValue = "train",
+            description = "of a dataset that is split (default: ${DEFAULT-VALUE})")
     private String split;
 
-    @Option(names = "--column", paramLabel = "NAME", description = "of the dataset, for text or token ids (default: text, else tokens or input_ids)")
+    @Option(
+            names = "--column",
+            paramLabel = "NAME",
+            description = "of the dataset, for text or token ids (default: text, else tokens or input_ids)")
     private String column;
 
     boolean isNamed() {

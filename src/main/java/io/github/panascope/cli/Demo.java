@@ -5,20 +5,29 @@ import java.net.URISyntaxException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 
-/** The demo bundle: a small model, an SAE and texts, so that the first command needs no hub. Lies beside the command line's jar. */
+/**
+ * The demo bundle: a small model, an SAE and texts, so that the first command needs no hub. Lies beside the command
+ * line's jar.
+ */
 record Demo(Path folder) {
     static Demo find() {
         String property = System.getProperty("panascope.demo");
         Path folder = property != null ? Path.of(property) : beside();
         if (!Files.isDirectory(folder)) {
-            throw new InputException("the demo bundle is not at " + folder + ": build it with `mvn package`, or name --model, --sae and --dataset.");
+            throw new InputException("the demo bundle is not at " + folder
+                    + ": build it with `mvn package`, or name --model, --sae and --dataset.");
         }
         return new Demo(folder);
     }
 
     private static Path beside() {
         try {
-            return Path.of(Demo.class.getProtectionDomain().getCodeSource().getLocation().toURI()).resolveSibling("demo");
+            return Path.of(Demo.class
+                            .getProtectionDomain()
+                            .getCodeSource()
+                            .getLocation()
+                            .toURI())
+                    .resolveSibling("demo");
         } catch (URISyntaxException e) {
             throw new IllegalStateException(e);
         }

@@ -1,5 +1,6 @@
 package io.github.panascope.cli;
 
+import io.github.panascope.hub.InputException;
 import io.github.panascope.torch.DType;
 import io.github.panascope.torch.Device;
 import io.github.panascope.torch.NativeLibraryException;
@@ -15,21 +16,42 @@ import picocli.CommandLine.Command;
 import picocli.CommandLine.Option;
 
 /** What of the installation works, what does not, and what to do. */
-@Command(name = "doctor", mixinStandardHelpOptions = true, description = "Looks at the installation: Java, libtorch, the shim, MKL, CUDA, threads, glibc.")
+@Command(
+        name = "doctor",
+        mixinStandardHelpOptions = true,
+        description = "Looks at the installation: Java, libtorch, the shim, MKL, CUDA, threads, glibc.")
 final class DoctorCommand implements Callable<Integer> {
     @Option(names = "--debug", description = "show stack traces and libtorch's whole description of itself")
     private boolean debug;
 
-    @Option(names = "--bench", paramLabel = "MODEL", arity = "0..1", fallbackValue = "gpt2-small", description = "also measure loading: a model of this size (default: ${FALLBACK-VALUE}) and an SAE of 24,576 features, beside reading their files")
+    @Option(
+            names = "--bench",
+            paramLabel = "MODEL",
+            arity = "0..1",
+            fallbackValue = "gpt2-small",
+            description = "also measure loading: a model of this size (default: ${FALLBACK-VALUE}) and an SAE of 24,576"
+                    + " features, beside reading their files")
     private String bench;
 
     @Override
     public Integer call() {
         line("ok", "panascope", Version.number());
-        line("ok", "java", Runtime.version() + " (" + System.getProperty("java.vendor") + "), " + System.getProperty("java.home"));
-        line("ok", "system", System.getProperty("os.name") + " " + System.getProperty("os.version") + " " + System.getProperty("os.arch"));
+        line(
+                "ok",
+                "java",
+                Runtime.version() + " (" + System.getProperty("java.vendor") + "), " + System.getProperty("java.home"));
+        line(
+                "ok",
+                "system",
+                System.getProperty("os.name") + " " + System.getProperty("os.version") + " "
+                        + System.getProperty("os.arch"));
         String libc = Torch.libcVersion();
-        line(libc == null ? "??" : "ok", "glibc", libc == null ? "none: libtorch needs glibc 2.29 or newer, and musl has none" : libc + " (libtorch needs 2.29)");
+        line(
+                libc == null ? "??" : "ok",
+                "glibc",
+                libc == null
+                        ? "none: libtorch needs glibc 2.29 or newer, and musl has none"
+                        : libc + " (libtorch needs 2.29)");
         try {
             line("ok", "libtorch", Torch.version() + ", " + Torch.origin());
         } catch (NativeLibraryException e) {
@@ -38,10 +60,20 @@ final class DoctorCommand implements Callable<Integer> {
             return Main.FAILED;
         }
         String description = Torch.description();
-        line(description.contains("Math Kernel Library") ? "ok" : "--", "MKL", firstLine(description, "Math Kernel Library", "not in this libtorch: matrix products will be slower"));
-        line(description.contains("MKL-DNN") ? "ok" : "--", "oneDNN", firstLine(description, "MKL-DNN v", "not in this libtorch: bfloat16 will be slow"));
+        line(
+                description.contains("Math Kernel Library") ? "ok" : "--",
+                "MKL",
+                firstLine(description, "Math Kernel Library", "not in this libtorch: matrix products will be slower"));
+        line(
+                description.contains("MKL-DNN") ? "ok" : "--",
+                "oneDNN",
+                firstLine(description, "MKL-DNN v", "not in this libtorch: bfloat16 will be slow"));
         device("CUDA", Device.CUDA);
-        line("ok", "threads", Torch.threads() + " for an operator, of " + Runtime.getRuntime().availableProcessors() + " processors (OMP_NUM_THREADS sets it)");
+        line(
+                "ok",
+                "threads",
+                Torch.threads() + " for an operator, of " + Runtime.getRuntime().availableProcessors()
+                        + " processors (OMP_NUM_THREADS sets it)");
         demo();
         for (Device each : usable()) if (!computes(each)) return Main.FAILED;
         if (bench != null) LoadBench.run(bench);
@@ -58,14 +90,16 @@ final class DoctorCommand implements Callable<Integer> {
     }
 
     private static String described(Device.Description device) {
-        String size = device.totalBytes() == 0 ? "" : String.format(Locale.ROOT, ", %.1f GiB of memory", device.totalBytes() / 0x1p30);
+        String size = device.totalBytes() == 0
+                ? ""
+                : String.format(Locale.ROOT, ", %.1f GiB of memory", device.totalBytes() / 0x1p30);
         return (device.name().isEmpty() ? "" : ", " + device.name()) + size;
     }
 
     private static void demo() {
         try {
             line("ok", "demo", Demo.find().folder().toString());
-        } catch (io.github.panascope.hub.InputException e) {
+        } catch (InputException e) {
             line("--", "demo", e.getMessage());
         }
     }
@@ -82,13 +116,23 @@ final class DoctorCommand implements Callable<Integer> {
             Tensor ones = Tensor.zeros(DType.FLOAT32, Shape.of(64, 64), device).add(1);
             boolean right = ones.matmul(ones).mean().item() == 64;
             String on = device.isCpu() ? "" : " on " + device;
-            line(right ? "ok" : "NO", "compute", right ? "a matrix product is right" + on : "a matrix product is wrong" + on + ": this libtorch does not fit this processor or GPU");
+            line(
+                    right ? "ok" : "NO",
+                    "compute",
+                    right
+                            ? "a matrix product is right" + on
+                            : "a matrix product is wrong" + on + ": this libtorch does not fit this processor or GPU");
             return right;
         }
     }
 
     private static String firstLine(String description, String mark, String otherwise) {
-        return description.lines().filter(line -> line.contains(mark)).findFirst().map(line -> line.replaceFirst("^ *- *", "")).orElse(otherwise);
+        return description
+                .lines()
+                .filter(line -> line.contains(mark))
+                .findFirst()
+                .map(line -> line.replaceFirst("^ *- *", ""))
+                .orElse(otherwise);
     }
 
     private static void line(String state, String what, String text) {

@@ -27,7 +27,10 @@ final class Downloads implements Hub.Progress {
         if (bar == null) bar = new Progress("Downloading", Progress.Unit.BYTES, quiet);
         boolean known = files.values().stream().allMatch(each -> each[1] >= 0);
         long all = files.values().stream().mapToLong(each -> each[0]).sum();
-        bar.update(files.size() == 1 ? file : files.size() + " files", all, known ? files.values().stream().mapToLong(each -> each[1]).sum() : 0);
+        bar.update(
+                files.size() == 1 ? file : files.size() + " files",
+                all,
+                known ? files.values().stream().mapToLong(each -> each[1]).sum() : 0);
         if (files.values().stream().allMatch(each -> each[0] == each[1])) { // none is under way
             bar.close();
             bar = null;

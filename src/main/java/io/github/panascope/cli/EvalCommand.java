@@ -10,6 +10,8 @@ import io.github.panascope.sae.Sae;
 import io.github.panascope.torch.Device;
 import io.github.panascope.torch.TensorScope;
 import java.nio.file.Path;
+import java.util.Arrays;
+import java.util.Collection;
 import java.util.LinkedHashMap;
 import java.util.Locale;
 import java.util.Map;
@@ -25,31 +27,60 @@ import tools.jackson.databind.SerializationFeature;
 import tools.jackson.databind.json.JsonMapper;
 
 /** Every metric of sae_lens.evals. */
-@Command(name = "eval", mixinStandardHelpOptions = true, sortOptions = false,
-        description = "Every metric of sae_lens.evals: what an SAE keeps of the model's behaviour, how it reconstructs, how sparse it is. Rows are made as SAELens's ActivationsStore makes them, in the "
-                + "dataset's order (SAELens shuffles them first).")
+@Command(
+        name = "eval",
+        mixinStandardHelpOptions = true,
+        sortOptions = false,
+        description =
+                "Every metric of sae_lens.evals: what an SAE keeps of the model's behaviour, how it reconstructs, how"
+                    + " sparse it is. Rows are made as SAELens's ActivationsStore makes them, in the dataset's order"
+                    + " (SAELens shuffles them first).")
 final class EvalCommand implements Callable<Integer> {
     /** What authors wrote about their SAE goes into the file as it is, NaN too. */
-    private static final JsonMapper JSON = JsonMapper.builder().enable(SerializationFeature.INDENT_OUTPUT).disable(MapperFeature.SORT_PROPERTIES_ALPHABETICALLY)
-            .enable(JsonReadFeature.ALLOW_NON_NUMERIC_NUMBERS).disable(JsonWriteFeature.WRITE_NAN_AS_STRINGS).build();
+    private static final JsonMapper JSON = JsonMapper.builder()
+            .enable(SerializationFeature.INDENT_OUTPUT)
+            .disable(MapperFeature.SORT_PROPERTIES_ALPHABETICALLY)
+            .enable(JsonReadFeature.ALLOW_NON_NUMERIC_NUMBERS)
+            .disable(JsonWriteFeature.WRITE_NAN_AS_STRINGS)
+            .build();
 
-    @Mixin private InputOptions input;
-    @Mixin private DatasetOptions dataset;
-    @Mixin private ContextOptions contextOptions;
+    @Mixin
+    private InputOptions input;
 
-    @Option(names = "--batch-size-prompts", paramLabel = "N", defaultValue = "16", description = "rows in a batch (default: ${DEFAULT-VALUE})")
+    @Mixin
+    private DatasetOptions dataset;
+
+    @Mixin
+    private ContextOptions contextOptions;
+
+    @Option(
+            names = "--batch-size-prompts",
+            paramLabel = "N",
+            defaultValue = "16",
+            description = "rows in a batch (default: ${DEFAULT-VALUE})")
     private int batchSizePrompts;
 
-    @Option(names = "--n-eval-reconstruction-batches", paramLabel = "N", defaultValue = "10", description = "batches for KL and losses (default: ${DEFAULT-VALUE})")
+    @Option(
+            names = "--n-eval-reconstruction-batches",
+            paramLabel = "N",
+            defaultValue = "10",
+            description = "batches for KL and losses (default: ${DEFAULT-VALUE})")
     private int reconstructionBatches;
 
-    @Option(names = "--n-eval-sparsity-variance-batches", paramLabel = "N", defaultValue = "1", description = "of these, batches for the rest (default: ${DEFAULT-VALUE})")
+    @Option(
+            names = "--n-eval-sparsity-variance-batches",
+            paramLabel = "N",
+            defaultValue = "1",
+            description = "of these, batches for the rest (default: ${DEFAULT-VALUE})")
     private int sparsityBatches;
 
     @Option(names = "--include-special-tokens", description = "count positions of <|endoftext|> too")
     private boolean includeSpecialTokens;
 
-    @Option(names = "--json", paramLabel = "FILE", description = "writes all metrics, those of features too, as SAELens does")
+    @Option(
+            names = "--json",
+            paramLabel = "FILE",
+            description = "writes all metrics, those of features too, as SAELens does")
     private Path json;
 
     @Option(names = "--csv", paramLabel = "FILE", description = "writes the metrics as a table of one row")
@@ -57,12 +88,17 @@ final class EvalCommand implements Callable<Integer> {
 
     @Override
     public Integer call() {
-        if (batchSizePrompts < 1 || reconstructionBatches < 1 || sparsityBatches < 1) throw new InputException("--batch-size-prompts and the numbers of batches should be at least 1.");
-        if (sparsityBatches > reconstructionBatches) throw new InputException("--n-eval-sparsity-variance-batches " + sparsityBatches + " should be at most --n-eval-reconstruction-batches " + reconstructionBatches + ".");
+        if (batchSizePrompts < 1 || reconstructionBatches < 1 || sparsityBatches < 1)
+            throw new InputException("--batch-size-prompts and the numbers of batches should be at least 1.");
+        if (sparsityBatches > reconstructionBatches)
+            throw new InputException("--n-eval-sparsity-variance-batches " + sparsityBatches
+                    + " should be at most --n-eval-reconstruction-batches " + reconstructionBatches + ".");
         Outputs.requireFile("--json", json);
         Outputs.requireFile("--csv", csv);
         Device device = input.chooseDevice();
-        try (var _ = TensorScope.open(); Sae sae = input.loadSae(device); HookedTransformer model = input.loadModel(device, sae)) {
+        try (var _ = TensorScope.open();
+                Sae sae = input.loadSae(device);
+                HookedTransformer model = input.loadModel(device, sae)) {
             sae.requireFits(model);
             int context = contextOptions.of(sae, model);
             Dataset documents = dataset.open(input.defaultDataset(), input.hub());
@@ -70,7 +106,14 @@ final class EvalCommand implements Callable<Integer> {
             SaeEvals evals;
             int rows = tokens.rows();
             try (Progress progress = new Progress("Evaluating rows", input.quiet())) {
-                evals = SaeEvals.run(model, sae, tokens.batch(0, rows), batchSizePrompts, batchSizePrompts * sparsityBatches, !includeSpecialTokens, done -> progress.update(done, rows));
+                evals = SaeEvals.run(
+                        model,
+                        sae,
+                        tokens.batch(0, rows),
+                        batchSizePrompts,
+                        batchSizePrompts * sparsityBatches,
+                        !includeSpecialTokens,
+                        done -> progress.update(done, rows));
             }
             report(sae, evals, rows, context, !dataset.isNamed() && input.demo() ? "demo" : documents.name());
         }
@@ -79,15 +122,23 @@ final class EvalCommand implements Callable<Integer> {
 
     private TokenDataset tokens(Dataset documents, HookedTransformer model, Sae sae, int context) {
         int rows = Math.multiplyExact(batchSizePrompts, reconstructionBatches);
-        return documents.isTokenized() ? TokenDataset.ofTokens(documents::forEachTokens, model.config().dVocab(), context, rows)
-                : TokenDataset.concatAndBatchSequences(documents::forEach, model.tokenizer(), context, sae.config().prependBos(), rows);
+        return documents.isTokenized()
+                ? TokenDataset.ofTokens(documents::forEachTokens, model.config().dVocab(), context, rows)
+                : TokenDataset.concatAndBatchSequences(
+                        documents::forEach,
+                        model.tokenizer(),
+                        context,
+                        sae.config().prependBos(),
+                        rows);
     }
 
     private void report(Sae sae, SaeEvals evals, int rows, int context, String name) {
         Map<String, Map<String, Double>> metrics = new LinkedHashMap<>(evals.metrics());
         Map<String, Double> tokens = new LinkedHashMap<>();
         tokens.put("total_tokens_eval_reconstruction", (double) rows * context);
-        tokens.put("total_tokens_eval_sparsity_variance", (double) Math.min(rows, batchSizePrompts * sparsityBatches) * context);
+        tokens.put(
+                "total_tokens_eval_sparsity_variance",
+                (double) Math.min(rows, batchSizePrompts * sparsityBatches) * context);
         metrics.put("token_stats", tokens);
         metrics.forEach((group, values) -> {
             input.print(group);
@@ -119,14 +170,17 @@ final class EvalCommand implements Callable<Integer> {
             Map<String, String> row = new LinkedHashMap<>();
             for (String key : new String[] {"unique_id", "sae_set", "sae_id"}) row.put(key, (String) result.get(key));
             config.forEach((key, value) -> row.put("eval_cfg." + key, String.valueOf(value)));
-            metrics.forEach((group, values) -> values.forEach((metric, value) -> row.put("metrics." + group + "." + metric, String.valueOf(number(value)))));
+            metrics.forEach((group, values) -> values.forEach(
+                    (metric, value) -> row.put("metrics." + group + "." + metric, String.valueOf(number(value)))));
             AtomicFile.write(csv, line(row.keySet()) + line(row.values()));
             input.print("Wrote " + csv);
         }
     }
 
-    private static String line(java.util.Collection<String> cells) {
-        return cells.stream().map(cell -> cell.matches("[^\",\r\n]*") ? cell : '"' + cell.replace("\"", "\"\"") + '"').collect(Collectors.joining(",", "", "\n"));
+    private static String line(Collection<String> cells) {
+        return cells.stream()
+                .map(cell -> cell.matches("[^\",\r\n]*") ? cell : '"' + cell.replace("\"", "\"\"") + '"')
+                .collect(Collectors.joining(",", "", "\n"));
     }
 
     /** As SAELens writes them: -1 for what is no number. */
@@ -136,12 +190,21 @@ final class EvalCommand implements Callable<Integer> {
 
     private static Map<String, Object> cleaned(Map<String, ?> values) {
         Map<String, Object> clean = new LinkedHashMap<>();
-        values.forEach((key, value) -> clean.put(key, switch (value) {
-            case Map<?, ?> inner -> cleaned(inner.entrySet().stream().collect(Collectors.toMap(entry -> (String) entry.getKey(), Map.Entry::getValue, (a, b) -> a, LinkedHashMap::new)));
-            case double[] many -> java.util.Arrays.stream(many).map(EvalCommand::number).toArray();
-            case Double one -> number(one);
-            default -> value;
-        }));
+        values.forEach((key, value) -> clean.put(
+                key,
+                switch (value) {
+                    case Map<?, ?> inner ->
+                        cleaned(inner.entrySet().stream()
+                                .collect(Collectors.toMap(
+                                        entry -> (String) entry.getKey(),
+                                        Map.Entry::getValue,
+                                        (a, b) -> a,
+                                        LinkedHashMap::new)));
+                    case double[] many ->
+                        Arrays.stream(many).map(EvalCommand::number).toArray();
+                    case Double one -> number(one);
+                    default -> value;
+                }));
         return clean;
     }
 }

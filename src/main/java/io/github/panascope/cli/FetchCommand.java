@@ -17,22 +17,37 @@ import picocli.CommandLine.Command;
 import picocli.CommandLine.Option;
 
 /** Prepares a machine for work without a network. */
-@Command(name = "fetch", mixinStandardHelpOptions = true, sortOptions = false,
-        description = "Brings models, SAEs and datasets into the hub's cache, so that they load without a network. What is there already costs no request. Each option can be given several times.")
+@Command(
+        name = "fetch",
+        mixinStandardHelpOptions = true,
+        sortOptions = false,
+        description =
+                "Brings models, SAEs and datasets into the hub's cache, so that they load without a network. What is"
+                        + " there already costs no request. Each option can be given several times.")
 final class FetchCommand implements Callable<Integer> {
     @Option(names = "--model", paramLabel = "ID", description = "TransformerLens name or hub id")
     private List<String> models = List.of();
 
-    @Option(names = "--sae", paramLabel = "RELEASE[/SAE_ID]", description = "an SAE, or all of a release; OWNER/REPO/PATH on the hub")
+    @Option(
+            names = "--sae",
+            paramLabel = "RELEASE[/SAE_ID]",
+            description = "an SAE, or all of a release; OWNER/REPO/PATH on the hub")
     private List<String> saes = List.of();
 
     @Option(names = "--dataset", paramLabel = "ID", description = "hub id")
     private List<String> datasets = List.of();
 
-    @Option(names = "--split", paramLabel = "NAME", defaultValue = "train", description = "of the datasets that are split (default: ${DEFAULT-VALUE})")
+    @Option(
+            names = "--split",
+            paramLabel = "NAME",
+            defaultValue = "train",
+            description = "of the datasets that are split (default: ${DEFAULT-VALUE})")
     private String split;
 
-    @Option(names = "--registry", paramLabel = "FILE", description = "releases of your own, in the format of SAELens's pretrained_saes.yaml")
+    @Option(
+            names = "--registry",
+            paramLabel = "FILE",
+            description = "releases of your own, in the format of SAELens's pretrained_saes.yaml")
     private Path registry;
 
     @Option(names = "--debug", description = "show stack traces")
@@ -45,23 +60,38 @@ final class FetchCommand implements Callable<Integer> {
 
     @Override
     public Integer call() {
-        if (models.isEmpty() && saes.isEmpty() && datasets.isEmpty()) throw new InputException("name what to fetch with --model, --sae or --dataset.");
+        if (models.isEmpty() && saes.isEmpty() && datasets.isEmpty())
+            throw new InputException("name what to fetch with --model, --sae or --dataset.");
         hub = Hub.fromEnvironment().reporting(new Downloads(quiet));
-        SaeRegistry known = registry == null ? SaeRegistry.bundled() : SaeRegistry.bundled().with(registry);
+        SaeRegistry known =
+                registry == null ? SaeRegistry.bundled() : SaeRegistry.bundled().with(registry);
         for (String model : models) report("model " + model, HookedTransformer.fetch(model, hub));
         for (String sae : saes) {
-            for (String one : known.releases().contains(sae) ? known.entries().filter(entry -> entry.release().equals(sae)).map(SaeRegistry.Entry::name).toList() : List.of(sae)) {
+            for (String one : known.releases().contains(sae)
+                    ? known.entries()
+                            .filter(entry -> entry.release().equals(sae))
+                            .map(SaeRegistry.Entry::name)
+                            .toList()
+                    : List.of(sae)) {
                 report("SAE " + one, Sae.fetch(one, hub, known));
             }
         }
-        for (String dataset : datasets) report("dataset " + dataset, Dataset.of(dataset, split, hub).files());
+        for (String dataset : datasets)
+            report("dataset " + dataset, Dataset.of(dataset, split, hub).files());
         return 0;
     }
 
     private void report(String what, List<Path> files) {
         if (quiet) return;
         long bytes = files.stream().mapToLong(FetchCommand::size).sum();
-        System.out.printf(Locale.ROOT, "%s: %d file%s, %.1f MB, in %s%n", what, files.size(), files.size() == 1 ? "" : "s", bytes / 1e6, common(files));
+        System.out.printf(
+                Locale.ROOT,
+                "%s: %d file%s, %.1f MB, in %s%n",
+                what,
+                files.size(),
+                files.size() == 1 ? "" : "s",
+                bytes / 1e6,
+                common(files));
     }
 
     private static long size(Path file) {

@@ -10,6 +10,7 @@ import io.github.panascope.torch.DType;
 import io.github.panascope.torch.Device;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.List;
 import java.util.Locale;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
@@ -19,7 +20,9 @@ import picocli.CommandLine.Option;
 final class InputOptions {
     /** Names of --processing. */
     enum Processing {
-        DEFAULT(WeightProcessing.DEFAULT), NONE(WeightProcessing.NONE), CENTERED(WeightProcessing.CENTERED);
+        DEFAULT(WeightProcessing.DEFAULT),
+        NONE(WeightProcessing.NONE),
+        CENTERED(WeightProcessing.CENTERED);
 
         final WeightProcessing steps;
 
@@ -35,25 +38,53 @@ final class InputOptions {
 
     private static final String TUTORIAL_DATASET = "NeelNanda/pile-10k";
 
-    @Option(names = "--model", paramLabel = "ID|DIR", description = "TransformerLens name, hub id, or folder of config.json and model.safetensors (default: the demo's, or what the SAE names)")
+    @Option(
+            names = "--model",
+            paramLabel = "ID|DIR",
+            description = "TransformerLens name, hub id, or folder of config.json and model.safetensors (default: the"
+                    + " demo's, or what the SAE names)")
     private String model;
 
-    @Option(names = "--sae", paramLabel = "RELEASE/SAE_ID|DIR", description = "such as gpt2-small-res-jb/blocks.8.hook_resid_pre (`panascope saes` lists them), OWNER/REPO/PATH on the hub, or a folder of cfg.json and sae_weights.safetensors (default: the demo's)")
+    @Option(
+            names = "--sae",
+            paramLabel = "RELEASE/SAE_ID|DIR",
+            description =
+                    "such as gpt2-small-res-jb/blocks.8.hook_resid_pre (`panascope saes` lists them), OWNER/REPO/PATH"
+                            + " on the hub, or a folder of cfg.json and sae_weights.safetensors (default: the demo's)")
     private String sae;
 
-    @Option(names = "--registry", paramLabel = "FILE", description = "releases of your own, in the format of SAELens's pretrained_saes.yaml")
+    @Option(
+            names = "--registry",
+            paramLabel = "FILE",
+            description = "releases of your own, in the format of SAELens's pretrained_saes.yaml")
     private Path registry;
 
-    @Option(names = "--device", paramLabel = "auto|cpu|cuda|cuda:N|mps", defaultValue = "auto", description = "default: mps, else cuda, else cpu; cuda:1 is the second of several GPUs")
+    @Option(
+            names = "--device",
+            paramLabel = "auto|cpu|cuda|cuda:N|mps",
+            defaultValue = "auto",
+            description = "default: mps, else cuda, else cpu; cuda:1 is the second of several GPUs")
     private String device;
 
-    @Option(names = "--dtype", paramLabel = "float32|bfloat16", defaultValue = "float32", description = "of the model and the SAE (default: ${DEFAULT-VALUE})")
+    @Option(
+            names = "--dtype",
+            paramLabel = "float32|bfloat16",
+            defaultValue = "float32",
+            description = "of the model and the SAE (default: ${DEFAULT-VALUE})")
     private String dtype;
 
-    @Option(names = "--exact", description = "goes step by step as TransformerLens does, without fused operators and shortcuts: slower, and the same but for rounding")
+    @Option(
+            names = "--exact",
+            description =
+                    "goes step by step as TransformerLens does, without fused operators and shortcuts: slower, and the"
+                            + " same but for rounding")
     private boolean exact;
 
-    @Option(names = "--processing", paramLabel = "default|none|centered", defaultValue = "default", description = "TransformerLens's weight processing (default: all of it)")
+    @Option(
+            names = "--processing",
+            paramLabel = "default|none|centered",
+            defaultValue = "default",
+            description = "TransformerLens's weight processing (default: all of it)")
     private Processing processing;
 
     @Option(names = "--debug", description = "show stack traces and skipped configuration keys")
@@ -100,7 +131,8 @@ final class InputOptions {
         } catch (IllegalArgumentException e) {
             throw new InputException("--device " + device + ": " + e.getMessage() + ".", e);
         }
-        print("Device: " + chosen.toString().replace(":0", "") + (chosen.equals(Device.CPU) && device.equals("auto") ? " (" + whyNotCuda() + ")" : ""));
+        print("Device: " + chosen.toString().replace(":0", "")
+                + (chosen.equals(Device.CPU) && device.equals("auto") ? " (" + whyNotCuda() + ")" : ""));
         return chosen;
     }
 
@@ -120,30 +152,45 @@ final class InputOptions {
         } catch (IllegalArgumentException e) {
             throw new InputException("--dtype should be float32 or bfloat16, not '" + dtype + "'.", e);
         }
-        if (chosen != DType.FLOAT32 && chosen != DType.BFLOAT16) throw new InputException("--dtype should be float32 or bfloat16, not '" + dtype + "'.");
+        if (chosen != DType.FLOAT32 && chosen != DType.BFLOAT16)
+            throw new InputException("--dtype should be float32 or bfloat16, not '" + dtype + "'.");
         return chosen;
     }
 
     /** Loads the SAE, and gives SAELens's advice where its authors ask for other model processing. */
     Sae loadSae(Device device) {
-        if (sae == null && model != null) throw new InputException("--model is given without --sae: name the SAE that belongs to it.");
+        if (sae == null && model != null)
+            throw new InputException("--model is given without --sae: name the SAE that belongs to it.");
         String known = model != null ? model : demo() ? Demo.find().model() : null;
-        if (known != null && Files.isDirectory(Path.of(known))) early = CompletableFuture.supplyAsync(() -> fromPretrained(known, device, dtype()), task -> Thread.ofPlatform().daemon().name("panascope-model").start(task));
+        if (known != null && Files.isDirectory(Path.of(known)))
+            early = CompletableFuture.supplyAsync(
+                    () -> fromPretrained(known, device, dtype()),
+                    task -> Thread.ofPlatform().daemon().name("panascope-model").start(task));
         Sae loaded;
         try {
             loaded = saeIn(dtype(), device);
         } catch (RuntimeException | Error e) {
-            if (early != null) early.thenAccept(HookedTransformer::close).exceptionally(_ -> null).join();
+            if (early != null)
+                early.thenAccept(HookedTransformer::close)
+                        .exceptionally(_ -> null)
+                        .join();
             throw e;
         }
-        print("SAE: " + (demo() ? "demo" : sae) + " (" + loaded.config().architecture() + ", d_in " + loaded.config().dIn() + ", d_sae " + loaded.config().dSae()
-                + ", hook " + loaded.config().hookName() + (loaded.config().hookNameOut().equals(loaded.config().hookName()) ? "" : " to " + loaded.config().hookNameOut()) + ")");
+        print("SAE: " + (demo() ? "demo" : sae) + " (" + loaded.config().architecture() + ", d_in "
+                + loaded.config().dIn() + ", d_sae " + loaded.config().dSae() + ", hook "
+                + loaded.config().hookName()
+                + (loaded.config().hookNameOut().equals(loaded.config().hookName())
+                        ? ""
+                        : " to " + loaded.config().hookNameOut())
+                + ")");
         if (!loaded.config().processingKwargs().isEmpty() && processing != Processing.CENTERED) {
-            print("This SAE has non-empty model_from_pretrained_kwargs " + loaded.config().processingKwargs()
+            print("This SAE has non-empty model_from_pretrained_kwargs "
+                    + loaded.config().processingKwargs()
                     + ". For optimal performance, load the model without other processing: --processing centered");
         }
         if (!loaded.config().unknownKwargs().isEmpty()) {
-            print("This SAE's authors load its model with " + loaded.config().unknownKwargs() + ", which is not supported: its numbers may differ.");
+            print("This SAE's authors load its model with " + loaded.config().unknownKwargs()
+                    + ", which is not supported: its numbers may differ.");
         }
         loaded.advice().forEach(this::print);
         showSkipped("SAE cfg.json", loaded.skippedKeys());
@@ -152,8 +199,11 @@ final class InputOptions {
 
     /** Loads the model: the one named, else the demo's, else the one that the SAE names. */
     HookedTransformer loadModel(Device device, Sae sae) {
-        String name = model != null ? model : demo() ? Demo.find().model() : sae.config().modelAtRevision();
-        if (name == null) throw new InputException("the SAE does not say which model it belongs to: name it with --model.");
+        String name = model != null
+                ? model
+                : demo() ? Demo.find().model() : sae.config().modelAtRevision();
+        if (name == null)
+            throw new InputException("the SAE does not say which model it belongs to: name it with --model.");
         HookedTransformer loaded = early != null ? join(early) : fromPretrained(name, device, dtype());
         early = null;
         print("Loaded pretrained model " + modelName(sae) + " into HookedTransformer");
@@ -169,11 +219,17 @@ final class InputOptions {
 
     /** The same model in another dtype, silently. */
     HookedTransformer modelIn(DType other, Device device, Sae sae) {
-        return fromPretrained(model != null ? model : demo() ? Demo.find().model() : sae.config().modelAtRevision(), device, other);
+        return fromPretrained(
+                model != null
+                        ? model
+                        : demo() ? Demo.find().model() : sae.config().modelAtRevision(),
+                device,
+                other);
     }
 
     private HookedTransformer fromPretrained(String name, Device device, DType as) {
-        return HookedTransformer.fromPretrained(name, new HookedTransformer.Options(processing.steps, device, as, exact), hub());
+        return HookedTransformer.fromPretrained(
+                name, new HookedTransformer.Options(processing.steps, device, as, exact), hub());
     }
 
     private static <T> T join(CompletableFuture<T> future) {
@@ -200,7 +256,7 @@ final class InputOptions {
         return demo() ? Demo.find().dataset() : TUTORIAL_DATASET;
     }
 
-    private void showSkipped(String what, java.util.List<String> keys) {
+    private void showSkipped(String what, List<String> keys) {
         if (debug && !keys.isEmpty()) System.err.println("skipped in the " + what + ": " + String.join(", ", keys));
     }
 }

@@ -11,14 +11,19 @@ final class L0Page {
 
     /** The page for an SAE's L0 over some rows. */
     static String of(L0 l0, String sae, String hook) {
-        return histogram(PageTemplate.of(L0Page.class, "l0_histogram.html"), l0).text("SAE", sae).text("HOOK", hook).page();
+        return histogram(PageTemplate.of(L0Page.class, "l0_histogram.html"), l0)
+                .text("SAE", sae)
+                .text("HOOK", hook)
+                .page();
     }
 
     /** Puts the histogram into a page that has places for it. */
     static PageTemplate histogram(PageTemplate page, L0 l0) {
         return page.style("STYLE", PageTemplate.plotStyle() + PageTemplate.resource(L0Page.class, "report.css"))
-                .script("UPLOT", PageTemplate.plotScript()).script("SCRIPT", PageTemplate.resource(L0Page.class, "l0_histogram.js"))
+                .script("UPLOT", PageTemplate.plotScript())
+                .script("SCRIPT", PageTemplate.resource(L0Page.class, "l0_histogram.js"))
                 .markup("L0", "{\"counts\":" + Arrays.toString(l0.histogram()) + ",\"mean\":" + l0.mean() + "}")
-                .text("MEAN", PythonText.fixed(l0.mean(), 2)).text("POSITIONS", Long.toString(l0.positions()));
+                .text("MEAN", PythonText.fixed(l0.mean(), 2))
+                .text("POSITIONS", Long.toString(l0.positions()));
     }
 }

@@ -20,34 +20,50 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.concurrent.locks.LockSupport;
 import java.util.function.Supplier;
 
 /**
- * How long loading takes beside reading the same file into memory, and what memory it takes that is not the file's: on files of the real
- * shapes, made for it and removed again. Reading and loading both find the file in the page cache, and alternate.
+ * How long loading takes beside reading the same file into memory, and what memory it takes that is not the file's: on
+ * files of the real shapes, made for it and removed again. Reading and loading both find the file in the page cache,
+ * and alternate.
  */
 final class LoadBench {
     private static final int ROUNDS = 5;
     private static final double MB = 1e6;
 
     /** Layers and width. */
-    private static final Map<String, int[]> SIZES = Map.of("gpt2-small", new int[] {12, 768}, "gpt2-medium", new int[] {24, 1024}, "gpt2-large", new int[] {36, 1280}, "gpt2-xl", new int[] {48, 1600});
+    private static final Map<String, int[]> SIZES = Map.of(
+            "gpt2-small",
+            new int[] {12, 768},
+            "gpt2-medium",
+            new int[] {24, 1024},
+            "gpt2-large",
+            new int[] {36, 1280},
+            "gpt2-xl",
+            new int[] {48, 1600});
 
     private LoadBench() {}
 
     /** Prints a line for each way of loading a model of this size, and for an SAE of 24,576 features. */
     static void run(String model) {
         int[] size = SIZES.get(model);
-        if (size == null) throw new InputException("--bench should be gpt2-small, gpt2-medium, gpt2-large or gpt2-xl, not '" + model + "'.");
+        if (size == null)
+            throw new InputException(
+                    "--bench should be gpt2-small, gpt2-medium, gpt2-large or gpt2-xl, not '" + model + "'.");
         Path folder = null;
         try {
             folder = Files.createTempDirectory("panascope-bench");
             long bytes = BenchCase.writeModel(folder, size[0], size[1]);
             String path = folder.toString();
-            System.out.printf(Locale.ROOT, "%n%s-sized weights, %.0f MB in float32; medians of %d%n", model, bytes / MB, ROUNDS);
+            System.out.printf(
+                    Locale.ROOT, "%n%s-sized weights, %.0f MB in float32; medians of %d%n", model, bytes / MB, ROUNDS);
             for (WeightProcessing processing : List.of(WeightProcessing.NONE, WeightProcessing.DEFAULT)) {
                 var options = new HookedTransformer.Options(processing, Device.CPU, DType.FLOAT32);
-                compare(processing == WeightProcessing.NONE ? "mapped, as they are" : "processed", folder.resolve("model.safetensors"), bytes,
+                compare(
+                        processing == WeightProcessing.NONE ? "mapped, as they are" : "processed",
+                        folder.resolve("model.safetensors"),
+                        bytes,
                         () -> HookedTransformer.fromPretrained(path, options, Hub.fromEnvironment()));
             }
             bytes = BenchCase.writeSae(folder, size[1], 0);
@@ -83,19 +99,32 @@ final class LoadBench {
         Arrays.sort(reading);
         Arrays.sort(loading);
         double read = reading[ROUNDS / 2], loaded = loading[ROUNDS / 2];
-        System.out.printf(Locale.ROOT, "  %-20s read %.3f s, load %.3f s: %.2f times; at most %.0f MB beside the file's pages (%.2f of its size)%n", label, read, loaded, loaded / read, most / MB, (double) most / bytes);
+        System.out.printf(
+                Locale.ROOT,
+                "  %-20s read %.3f s, load %.3f s: %.2f times; at most %.0f MB beside the file's pages (%.2f of its"
+                        + " size)%n",
+                label,
+                read,
+                loaded,
+                loaded / read,
+                most / MB,
+                (double) most / bytes);
     }
 
     /** Into memory of its own, as whoever does not map a file has to; libtorch's, which is not cleared first. */
     private static double read(Path file) throws IOException {
         long start = System.nanoTime();
-        try (var _ = TensorScope.open(); FileChannel channel = FileChannel.open(file)) {
+        try (var _ = TensorScope.open();
+                FileChannel channel = FileChannel.open(file)) {
             Tensor.empty(DType.UINT8, Shape.of(channel.size()), Device.CPU).readFrom(channel);
         }
         return (System.nanoTime() - start) / 1e9;
     }
 
-    /** The most memory of this process that is no file's, over what there was at the start, asked every few milliseconds. */
+    /**
+     * The most memory of this process that is no file's, over what there was at the start, asked every few
+     * milliseconds.
+     */
     private static final class PeakMemory implements AutoCloseable {
         private final AtomicBoolean stopped = new AtomicBoolean();
         private final long before = anonymous();
@@ -103,7 +132,7 @@ final class LoadBench {
         private final Thread watch = Thread.ofPlatform().daemon().start(() -> {
             while (!stopped.get()) {
                 most = Math.max(most, anonymous());
-                java.util.concurrent.locks.LockSupport.parkNanos(2_000_000);
+                LockSupport.parkNanos(2_000_000);
             }
         });
 
@@ -114,7 +143,11 @@ final class LoadBench {
 
         private static long anonymous() {
             try {
-                return Files.readAllLines(Path.of("/proc/self/status")).stream().filter(line -> line.startsWith("RssAnon:")).mapToLong(line -> Long.parseLong(line.replaceAll("\\D", "")) << 10).findFirst().orElse(0);
+                return Files.readAllLines(Path.of("/proc/self/status")).stream()
+                        .filter(line -> line.startsWith("RssAnon:"))
+                        .mapToLong(line -> Long.parseLong(line.replaceAll("\\D", "")) << 10)
+                        .findFirst()
+                        .orElse(0);
             } catch (IOException e) {
                 return 0; // nowhere but on Linux
             }

@@ -19,13 +19,32 @@ import picocli.CommandLine;
 import picocli.CommandLine.Command;
 
 /** Entry point on Java 22 and newer. Exit codes: 0 done, 1 it failed, 2 what the user gave cannot be used. */
-@Command(name = "panascope", mixinStandardHelpOptions = true, versionProvider = Version.class,
+@Command(
+        name = "panascope",
+        mixinStandardHelpOptions = true,
+        versionProvider = Version.class,
         description = "Opens up GPT-2 with sparse autoencoders, through libtorch.",
-        subcommands = {TutorialCommand.class, PromptCommand.class, SaesCommand.class, CheckSaeCommand.class, EvalCommand.class, DashboardCommand.class, MergeCommand.class, ServeCommand.class, FetchCommand.class, DoctorCommand.class, BenchCommand.class, CommandLine.HelpCommand.class})
+        subcommands = {
+            TutorialCommand.class,
+            PromptCommand.class,
+            SaesCommand.class,
+            CheckSaeCommand.class,
+            EvalCommand.class,
+            DashboardCommand.class,
+            MergeCommand.class,
+            ServeCommand.class,
+            FetchCommand.class,
+            DoctorCommand.class,
+            BenchCommand.class,
+            CommandLine.HelpCommand.class
+        })
 public final class Main {
     static final int FAILED = 1, BAD_INPUT = 2;
 
-    /** Held, or the logger would be collected and its level forgotten. It reports at every start that it found no Vector API. */
+    /**
+     * Held, or the logger would be collected and its level forgotten. It reports at every start that it found no Vector
+     * API.
+     */
     private static final Logger PARQUET = Logger.getLogger("dev.hardwood");
 
     static {
@@ -71,7 +90,10 @@ public final class Main {
         System.exit(runAndSay(args));
     }
 
-    /** Begins with what takes long at the start while the rest of it goes on; whether it can be had is for whoever needs it to say. */
+    /**
+     * Begins with what takes long at the start while the rest of it goes on; whether it can be had is for whoever needs
+     * it to say.
+     */
     private static void prepare(String[] args) {
         if (args.length == 0 || !NATIVE.contains(args[0]) || Arrays.asList(args).contains("--help")) return;
         for (Runnable work : List.<Runnable>of(Torch::version, Tokenizer::gpt2)) {
@@ -85,10 +107,17 @@ public final class Main {
         }
     }
 
-    /** Ends this process with the one that started it for an older Java, however that ends: its lock and its memory would stay. */
+    /**
+     * Ends this process with the one that started it for an older Java, however that ends: its lock and its memory
+     * would stay.
+     */
     private static void endWith(String parent) {
         if (parent == null) return;
-        ProcessHandle.of(Long.parseLong(parent)).ifPresentOrElse(process -> process.onExit().thenRun(() -> Runtime.getRuntime().halt(FAILED)), () -> Runtime.getRuntime().halt(FAILED));
+        ProcessHandle.of(Long.parseLong(parent))
+                .ifPresentOrElse(
+                        process -> process.onExit()
+                                .thenRun(() -> Runtime.getRuntime().halt(FAILED)),
+                        () -> Runtime.getRuntime().halt(FAILED));
     }
 
     /** As {@link #run}, with a sentence for what no command could have foreseen, and for output that nobody got. */
@@ -98,7 +127,8 @@ public final class Main {
             prepare(args);
             status = run(args);
         } catch (OutOfMemoryError e) {
-            return unforeseen(args, e, "Java's memory is used up (" + e.getMessage() + "): java -Xmx16g -jar ... gives it 16 GB");
+            return unforeseen(
+                    args, e, "Java's memory is used up (" + e.getMessage() + "): java -Xmx16g -jar ... gives it 16 GB");
         } catch (Throwable e) {
             return unforeseen(args, e, e.toString());
         }
@@ -133,7 +163,9 @@ public final class Main {
 
     private static int badParameter(CommandLine.ParameterException e, String[] args) {
         CommandLine command = e.getCommandLine();
-        command.getErr().println("panascope: " + e.getMessage() + " (see " + command.getCommandSpec().qualifiedName() + " --help)");
+        command.getErr()
+                .println("panascope: " + e.getMessage() + " (see "
+                        + command.getCommandSpec().qualifiedName() + " --help)");
         if (Arrays.asList(args).contains("--debug")) e.printStackTrace(command.getErr());
         return BAD_INPUT;
     }
@@ -142,9 +174,11 @@ public final class Main {
         Progress.clear();
         String message = e.getMessage() == null ? e.toString() : e.getMessage();
         command.getErr().println("panascope: " + message);
-        boolean debug = result.hasMatchedOption("--debug") || result.hasSubcommand() && result.subcommand().hasMatchedOption("--debug");
+        boolean debug = result.hasMatchedOption("--debug")
+                || result.hasSubcommand() && result.subcommand().hasMatchedOption("--debug");
         if (debug) e.printStackTrace(command.getErr());
-        else if (!(e instanceof InputException)) command.getErr().println("(--debug shows where it happened, `panascope doctor` looks at the installation)");
+        else if (!(e instanceof InputException))
+            command.getErr().println("(--debug shows where it happened, `panascope doctor` looks at the installation)");
         return e instanceof InputException ? BAD_INPUT : FAILED;
     }
 }

@@ -9,8 +9,13 @@ import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
 
 /** Joins what several runs of `dashboard --rows A-B` collected. */
-@Command(name = "merge", mixinStandardHelpOptions = true, sortOptions = false,
-        description = "Joins folders of features that several processes or machines collected (dashboard --rows A-B --state DIR) into one, for `dashboard --state` to show. They stay as they are.")
+@Command(
+        name = "merge",
+        mixinStandardHelpOptions = true,
+        sortOptions = false,
+        description =
+                "Joins folders of features that several processes or machines collected (dashboard --rows A-B --state"
+                        + " DIR) into one, for `dashboard --state` to show. They stay as they are.")
 final class MergeCommand implements Callable<Integer> {
     @Parameters(index = "0", paramLabel = "TO", description = "the folder to make, or to add to")
     private Path to;
@@ -24,7 +29,8 @@ final class MergeCommand implements Callable<Integer> {
     @Override
     public Integer call() {
         try (FeatureStore merged = FeatureStore.merged(to, from)) {
-            System.out.println(to + " holds " + merged.rows() + " rows" + (debug ? " of " + merged.identity().entries() : ""));
+            System.out.println(to + " holds " + merged.rows() + " rows"
+                    + (debug ? " of " + merged.identity().entries() : ""));
         }
         return 0;
     }

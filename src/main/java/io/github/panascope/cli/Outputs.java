@@ -20,7 +20,8 @@ final class Outputs {
     /** The same of a folder. */
     static void requireFolder(String option, Path folder) {
         if (folder == null) return;
-        if (Files.exists(folder) && !Files.isDirectory(folder)) throw new InputException(option + " " + folder + " is a file, not a folder.");
+        if (Files.exists(folder) && !Files.isDirectory(folder))
+            throw new InputException(option + " " + folder + " is a file, not a folder.");
         requireMakeable(option, folder, folder.toAbsolutePath());
     }
 
@@ -28,7 +29,8 @@ final class Outputs {
     static void requireDifferent(Path... files) {
         Set<Path> seen = new HashSet<>();
         for (Path file : files) {
-            if (file != null && !seen.add(file.toAbsolutePath().normalize())) throw new InputException(file + " is named for two outputs: one would be lost.");
+            if (file != null && !seen.add(file.toAbsolutePath().normalize()))
+                throw new InputException(file + " is named for two outputs: one would be lost.");
         }
     }
 
@@ -36,7 +38,8 @@ final class Outputs {
         Path there = folder;
         while (there != null && !Files.exists(there)) there = there.getParent();
         if (there == null || !Files.isDirectory(there) || !Files.isWritable(there)) {
-            throw new InputException(option + " " + place + " cannot be made: " + there + " is " + (there != null && Files.isDirectory(there) ? "not writable." : "a file."));
+            throw new InputException(option + " " + place + " cannot be made: " + there + " is "
+                    + (there != null && Files.isDirectory(there) ? "not writable." : "a file."));
         }
     }
 }

@@ -4,7 +4,10 @@ import java.io.Console;
 import java.io.PrintStream;
 import java.util.Locale;
 
-/** A progress bar on standard error for what takes longer than a second; none if that is no terminal, or if it should be quiet. */
+/**
+ * A progress bar on standard error for what takes longer than a second; none if that is no terminal, or if it should be
+ * quiet.
+ */
 final class Progress implements AutoCloseable {
     private static final long DELAY_NANOS = 1_000_000_000L, REDRAW_NANOS = 100_000_000L;
     private static final int WIDTH = 30;
@@ -60,13 +63,15 @@ final class Progress implements AutoCloseable {
         lastDrawn = now;
         drawn = this;
         double seconds = (now - start) / 1e9;
-        String text = what.isEmpty() ? label : label + " " + what, rate = unit.amount(Math.round(done / seconds * 10) / 10.0) + "/s";
+        String text = what.isEmpty() ? label : label + " " + what,
+                rate = unit.amount(Math.round(done / seconds * 10) / 10.0) + "/s";
         if (total == 0) {
             out.print("\r\033[K" + text + "  " + unit.amount(done) + "  " + rate);
         } else {
             int filled = (int) (WIDTH * done / total);
             long left = Math.round(seconds / Math.max(1, done) * (total - done));
-            out.print("\r\033[K" + text + " [" + "#".repeat(filled) + ".".repeat(WIDTH - filled) + "] " + unit.amount(done) + "/" + unit.amount(total) + "  " + rate + "  " + left + " s left");
+            out.print("\r\033[K" + text + " [" + "#".repeat(filled) + ".".repeat(WIDTH - filled) + "] "
+                    + unit.amount(done) + "/" + unit.amount(total) + "  " + rate + "  " + left + " s left");
         }
         out.flush();
     }

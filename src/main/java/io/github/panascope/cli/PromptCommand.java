@@ -1,5 +1,6 @@
 package io.github.panascope.cli;
 
+import io.github.panascope.hub.InputException;
 import io.github.panascope.lens.HookedTransformer;
 import io.github.panascope.lens.Hooks;
 import io.github.panascope.lens.TestPrompt;
@@ -12,25 +13,39 @@ import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 
 /** test_prompt alone. */
-@Command(name = "prompt", mixinStandardHelpOptions = true, sortOptions = false,
-        description = "TransformerLens's test_prompt: how the model continues a prompt, as it is and under the SAE's reconstruction.")
+@Command(
+        name = "prompt",
+        mixinStandardHelpOptions = true,
+        sortOptions = false,
+        description = "TransformerLens's test_prompt: how the model continues a prompt, as it is and under the SAE's"
+                + " reconstruction.")
 final class PromptCommand implements Callable<Integer> {
-    @Mixin private InputOptions input;
-    @Mixin private PromptOptions prompt;
+    @Mixin
+    private InputOptions input;
 
-    @Option(names = "--top-k", paramLabel = "N", defaultValue = "10", description = "how many next tokens to show (default: ${DEFAULT-VALUE})")
+    @Mixin
+    private PromptOptions prompt;
+
+    @Option(
+            names = "--top-k",
+            paramLabel = "N",
+            defaultValue = "10",
+            description = "how many next tokens to show (default: ${DEFAULT-VALUE})")
     private int topK;
 
     @Override
     public Integer call() {
-        if (topK < 1) throw new io.github.panascope.hub.InputException("--top-k should be at least 1, not " + topK + ".");
+        if (topK < 1) throw new InputException("--top-k should be at least 1, not " + topK + ".");
         Device device = input.chooseDevice();
-        try (Sae sae = input.loadSae(device); HookedTransformer model = input.loadModel(device, sae)) {
+        try (Sae sae = input.loadSae(device);
+                HookedTransformer model = input.loadModel(device, sae)) {
             sae.requireFits(model);
             prompt.check(model);
-            System.out.println(TestPrompt.run(model, prompt.prompt, List.of(prompt.answer), Hooks.NONE, topK).format());
+            System.out.println(TestPrompt.run(model, prompt.prompt, List.of(prompt.answer), Hooks.NONE, topK)
+                    .format());
             System.out.println("Under the reconstruction at " + sae.config().hookNameOut() + ":");
-            System.out.print(TestPrompt.run(model, prompt.prompt, List.of(prompt.answer), sae.asHooks(), topK).format());
+            System.out.print(TestPrompt.run(model, prompt.prompt, List.of(prompt.answer), sae.asHooks(), topK)
+                    .format());
         }
         return 0;
     }

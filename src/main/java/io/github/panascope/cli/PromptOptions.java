@@ -12,7 +12,11 @@ final class PromptOptions {
     @Option(names = "--prompt", paramLabel = "TEXT", defaultValue = IOI, description = "default: ${DEFAULT-VALUE}")
     String prompt;
 
-    @Option(names = "--answer", paramLabel = "TEXT", defaultValue = " Mary", description = "what should follow; a space is put before it unless it has one (default: Mary)")
+    @Option(
+            names = "--answer",
+            paramLabel = "TEXT",
+            defaultValue = " Mary",
+            description = "what should follow; a space is put before it unless it has one (default: Mary)")
     String answer;
 
     /** Refuses, before anything is computed, what would not run. */
@@ -23,7 +27,9 @@ final class PromptOptions {
         if (answer.isEmpty()) throw new InputException("--answer should not be empty.");
         if (prompt.isEmpty()) throw new InputException("--prompt should not be empty.");
         if (length > model.config().nCtx()) {
-            throw new InputException("--prompt with its answer is " + length + " tokens long, more than the model's context of " + model.config().nCtx() + ".");
+            throw new InputException(
+                    "--prompt with its answer is " + length + " tokens long, more than the model's context of "
+                            + model.config().nCtx() + ".");
         }
     }
 }

@@ -15,18 +15,32 @@ import java.util.stream.Collectors;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 
-/** Which documents to read, and how rows of tokens are made of them; the same for every command that does so as TransformerLens. */
+/**
+ * Which documents to read, and how rows of tokens are made of them; the same for every command that does so as
+ * TransformerLens.
+ */
 final class RowOptions {
     private static final int SHARD_ROWS = 256;
     private static final int BATCHES_IN_SHARD = 8;
 
-    @Mixin private DatasetOptions dataset;
-    @Mixin private ContextOptions context;
+    @Mixin
+    private DatasetOptions dataset;
 
-    @Option(names = "--tokenization", paramLabel = "character-chunks|whitespace-chunks|per-document", defaultValue = "character-chunks", description = "TransformerLens's algorithm until 2.17 (default), of 2.18, or of later 3.x")
+    @Mixin
+    private ContextOptions context;
+
+    @Option(
+            names = "--tokenization",
+            paramLabel = "character-chunks|whitespace-chunks|per-document",
+            defaultValue = "character-chunks",
+            description = "TransformerLens's algorithm until 2.17 (default), of 2.18, or of later 3.x")
     private String tokenization;
 
-    @Option(names = "--rows-at-once", paramLabel = "N", description = "rows that run together; fewer need less memory (default: 8, on a GPU as many as make 32,768 tokens; on the CPU features are always collected from 8)")
+    @Option(
+            names = "--rows-at-once",
+            paramLabel = "N",
+            description = "rows that run together; fewer need less memory (default: 8, on a GPU as many as make 32,768"
+                    + " tokens; on the CPU features are always collected from 8)")
     private Integer rowsAtOnce;
 
     /**
@@ -39,8 +53,12 @@ final class RowOptions {
      * @param atOnce  how many run together
      * @param again   reads them anew, so many at most
      */
-    record Rows(TokenDataset tokens, int context, String name, String how, int atOnce, LongFunction<TokenDataset> again) {
-        /** Rows after which what was collected is kept on the disk, if nobody says otherwise: off the CPU that takes longer than to collect a batch. */
+    record Rows(
+            TokenDataset tokens, int context, String name, String how, int atOnce, LongFunction<TokenDataset> again) {
+        /**
+         * Rows after which what was collected is kept on the disk, if nobody says otherwise: off the CPU that takes
+         * longer than to collect a batch.
+         */
         int inShard(Device device) {
             return device.isCpu() ? SHARD_ROWS : BATCHES_IN_SHARD * atOnce;
         }
@@ -56,31 +74,53 @@ final class RowOptions {
 
     /** Complains about what was asked for before anything takes time. */
     void check(InputOptions input) {
-        if (rowsAtOnce != null && rowsAtOnce < 1) throw new InputException("--rows-at-once should be at least 1, not " + rowsAtOnce + ".");
+        if (rowsAtOnce != null && rowsAtOnce < 1)
+            throw new InputException("--rows-at-once should be at least 1, not " + rowsAtOnce + ".");
         algorithm();
         if (dataset.isNamed()) documents = dataset.open(null, input.hub());
     }
 
     private Tokenization algorithm() {
-        for (Tokenization algorithm : Tokenization.values()) if (algorithm.toString().equals(tokenization)) return algorithm;
-        throw new InputException("--tokenization should be " + Arrays.stream(Tokenization.values()).map(Tokenization::toString).collect(Collectors.joining(", ")) + ", not '" + tokenization + "'.");
+        for (Tokenization algorithm : Tokenization.values())
+            if (algorithm.toString().equals(tokenization)) return algorithm;
+        throw new InputException("--tokenization should be "
+                + Arrays.stream(Tokenization.values())
+                        .map(Tokenization::toString)
+                        .collect(Collectors.joining(", ")) + ", not '" + tokenization + "'.");
     }
 
     /** At most so many rows. */
     Rows read(InputOptions input, HookedTransformer model, Sae sae, long limit) {
         int size = context.of(sae, model);
         if (documents == null) documents = dataset.open(input.defaultDataset(), input.hub());
-        String name = !dataset.isNamed() && input.demo() ? "demo" : documents.name(), how = documents.isTokenized() ? "pre-tokenized" : tokenization;
+        String name = !dataset.isNamed() && input.demo() ? "demo" : documents.name(),
+                how = documents.isTokenized() ? "pre-tokenized" : tokenization;
         LongFunction<TokenDataset> again = most -> tokens(input, model, sae, size, most);
-        return new Rows(again.apply(limit), size, name, how, rowsAtOnce == null ? RowsAtOnce.on(model.device(), size) : rowsAtOnce, again);
+        return new Rows(
+                again.apply(limit),
+                size,
+                name,
+                how,
+                rowsAtOnce == null ? RowsAtOnce.on(model.device(), size) : rowsAtOnce,
+                again);
     }
 
     private TokenDataset tokens(InputOptions input, HookedTransformer model, Sae sae, int size, long limit) {
         try (Progress progress = new Progress("Tokenizing documents", input.quiet())) {
             long[] done = {0};
-            if (documents.isTokenized()) return TokenDataset.ofTokens(consumer -> documents.forEachTokens(counted(consumer, done, progress)), model.config().dVocab(), size, limit);
-            return TokenDataset.tokenizeAndConcatenate(consumer -> tellSkipped(input, documents.forEach(counted(consumer, done, progress))), model.tokenizer(), algorithm(), size,
-                    sae.config().prependBos(), limit);
+            if (documents.isTokenized())
+                return TokenDataset.ofTokens(
+                        consumer -> documents.forEachTokens(counted(consumer, done, progress)),
+                        model.config().dVocab(),
+                        size,
+                        limit);
+            return TokenDataset.tokenizeAndConcatenate(
+                    consumer -> tellSkipped(input, documents.forEach(counted(consumer, done, progress))),
+                    model.tokenizer(),
+                    algorithm(),
+                    size,
+                    sae.config().prependBos(),
+                    limit);
         }
     }
 

@@ -27,12 +27,27 @@ import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
 
 /** Shows pages on this machine's own address, as the notebook's display_vis_inline does. */
-@Command(name = "serve", mixinStandardHelpOptions = true, sortOptions = false, description = "Shows a page, or a folder of pages, on the loopback address of this machine, until it is interrupted. Nobody else can reach it.")
+@Command(
+        name = "serve",
+        mixinStandardHelpOptions = true,
+        sortOptions = false,
+        description =
+                "Shows a page, or a folder of pages, on the loopback address of this machine, until it is interrupted."
+                        + " Nobody else can reach it.")
 final class ServeCommand implements Callable<Integer> {
-    @Parameters(index = "0", arity = "0..1", paramLabel = "FILE|DIR", defaultValue = "panascope-out", description = "what to show (default: ${DEFAULT-VALUE})")
+    @Parameters(
+            index = "0",
+            arity = "0..1",
+            paramLabel = "FILE|DIR",
+            defaultValue = "panascope-out",
+            description = "what to show (default: ${DEFAULT-VALUE})")
     private Path what;
 
-    @Option(names = "--port", paramLabel = "N", defaultValue = "8000", description = "or, if it is taken, any free one (default: ${DEFAULT-VALUE})")
+    @Option(
+            names = "--port",
+            paramLabel = "N",
+            defaultValue = "8000",
+            description = "or, if it is taken, any free one (default: ${DEFAULT-VALUE})")
     private int port;
 
     @Option(names = "--debug", description = "show stack traces")
@@ -40,13 +55,19 @@ final class ServeCommand implements Callable<Integer> {
 
     @Override
     public Integer call() throws Exception {
-        if (port < 0 || port > 65535) throw new InputException("--port should lie between 0 and 65535, not at " + port + ".");
-        if (!Files.isReadable(what)) throw new InputException(what + " does not exist: `panascope dashboard` writes panascope-out.");
+        if (port < 0 || port > 65535)
+            throw new InputException("--port should lie between 0 and 65535, not at " + port + ".");
+        if (!Files.isReadable(what))
+            throw new InputException(what + " does not exist: `panascope dashboard` writes panascope-out.");
         if (Files.isDirectory(what) && !Files.exists(what.resolve("index.html"))) pages(what);
         HttpServer server = start(what, port);
-        String page = Files.isDirectory(what) ? (Files.exists(what.resolve("index.html")) ? "index.html" : "") : what.getFileName().toString();
+        String page = Files.isDirectory(what)
+                ? (Files.exists(what.resolve("index.html")) ? "index.html" : "")
+                : what.getFileName().toString();
         String address = "http://127.0.0.1:" + server.getAddress().getPort();
-        if (page.isEmpty()) for (Path each : pages(what)) System.out.println(address + escaped(each.getFileName().toString()));
+        if (page.isEmpty())
+            for (Path each : pages(what))
+                System.out.println(address + escaped(each.getFileName().toString()));
         System.out.println(page.isEmpty() ? "(Ctrl-C ends it)" : address + escaped(page) + " (Ctrl-C ends it)");
         CountDownLatch ended = new CountDownLatch(1);
         Runtime.getRuntime().addShutdownHook(new Thread(() -> server.stop(0)));
@@ -57,8 +78,12 @@ final class ServeCommand implements Callable<Integer> {
     /** Without an index.html, the pages that there are; at least one. */
     private static List<Path> pages(Path folder) throws IOException {
         try (var files = Files.list(folder)) {
-            List<Path> pages = files.filter(file -> file.toString().endsWith(".html") && Files.isRegularFile(file)).sorted().toList();
-            if (pages.isEmpty()) throw new InputException(folder + " holds no page: `panascope tutorial` and `panascope dashboard` write some.");
+            List<Path> pages = files.filter(file -> file.toString().endsWith(".html") && Files.isRegularFile(file))
+                    .sorted()
+                    .toList();
+            if (pages.isEmpty())
+                throw new InputException(
+                        folder + " holds no page: `panascope tutorial` and `panascope dashboard` write some.");
             return pages;
         }
     }
@@ -108,7 +133,10 @@ final class ServeCommand implements Callable<Integer> {
         } else if (only == null && !path.endsWith("/") && Files.isDirectory(named(folder, path))) {
             String query = exchange.getRequestURI().getRawQuery();
             // Or its page's links would lead beside it.
-            exchange.getResponseHeaders().set("Location", escaped(folder.relativize(named(folder, path)) + "/") + (query == null ? "" : "?" + query));
+            exchange.getResponseHeaders()
+                    .set(
+                            "Location",
+                            escaped(folder.relativize(named(folder, path)) + "/") + (query == null ? "" : "?" + query));
             refuse(exchange, 302);
         } else {
             send(exchange, file, get);
@@ -135,8 +163,11 @@ final class ServeCommand implements Callable<Integer> {
         try (opened) {
             String name = file.getFileName().toString();
             long size = opened.size();
-            String type = name.endsWith(".html") ? "text/html; charset=utf-8" : name.endsWith(".json") ? "application/json" : name.endsWith(".svg") ? "image/svg+xml"
-                    : "application/octet-stream";
+            String type = name.endsWith(".html")
+                    ? "text/html; charset=utf-8"
+                    : name.endsWith(".json")
+                            ? "application/json"
+                            : name.endsWith(".svg") ? "image/svg+xml" : "application/octet-stream";
             Headers headers = exchange.getResponseHeaders();
             headers.set("Content-Type", type);
             headers.set("X-Content-Type-Options", "nosniff");
@@ -145,7 +176,8 @@ final class ServeCommand implements Callable<Integer> {
             exchange.sendResponseHeaders(200, withBody && size > 0 ? size : -1);
             if (!withBody) return;
             WritableByteChannel body = Channels.newChannel(exchange.getResponseBody());
-            for (long sent = 0, now; sent < size && (now = opened.transferTo(sent, size - sent, body)) > 0;) sent += now;
+            for (long sent = 0, now; sent < size && (now = opened.transferTo(sent, size - sent, body)) > 0; )
+                sent += now;
         }
     }
 
@@ -163,7 +195,10 @@ final class ServeCommand implements Callable<Integer> {
         return folder.resolve("." + address).normalize();
     }
 
-    /** The file of an address, if it lies in the folder; symbolic links that leave it lead nowhere. If one file alone is shown, no other. */
+    /**
+     * The file of an address, if it lies in the folder; symbolic links that leave it lead nowhere. If one file alone is
+     * shown, no other.
+     */
     private static Path file(Path folder, String address, Path only) {
         try {
             Path file = named(folder, address);

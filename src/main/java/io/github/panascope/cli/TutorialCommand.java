@@ -35,32 +35,65 @@ import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 
 /** The tutorial, step by step as in the notebook. */
-@Command(name = "tutorial", mixinStandardHelpOptions = true, sortOptions = false,
-        description = "Walks SAELens's tutorial: loads an SAE and its model, tokenizes, L0 and its histogram, the three losses, test_prompt with and without the SAE, Neuronpedia, dashboards of features.")
+@Command(
+        name = "tutorial",
+        mixinStandardHelpOptions = true,
+        sortOptions = false,
+        description = "Walks SAELens's tutorial: loads an SAE and its model, tokenizes, L0 and its histogram, the three"
+                + " losses, test_prompt with and without the SAE, Neuronpedia, dashboards of features.")
 final class TutorialCommand implements Callable<Integer> {
     private static final int TOP_K = 10;
     /** Rows on which another dtype is compared with float32. */
     private static final int ERROR_ROWS = 4;
-    private static final String DASHBOARDS = "demo_feature_dashboards.html", HISTOGRAM = "l0_histogram.html", METRICS = "metrics.json", REPORT = "index.html";
 
-    @Mixin private InputOptions input;
-    @Mixin private RowOptions text;
-    @Mixin private PromptOptions prompt;
-    @Mixin private FeatureOptions features;
+    private static final String DASHBOARDS = "demo_feature_dashboards.html",
+            HISTOGRAM = "l0_histogram.html",
+            METRICS = "metrics.json",
+            REPORT = "index.html";
 
-    @Option(names = "--rows", paramLabel = "N", defaultValue = "32", description = "rows of the dataset for L0 and the losses (default: ${DEFAULT-VALUE})")
+    @Mixin
+    private InputOptions input;
+
+    @Mixin
+    private RowOptions text;
+
+    @Mixin
+    private PromptOptions prompt;
+
+    @Mixin
+    private FeatureOptions features;
+
+    @Option(
+            names = "--rows",
+            paramLabel = "N",
+            defaultValue = "32",
+            description = "rows of the dataset for L0 and the losses (default: ${DEFAULT-VALUE})")
     private int rows;
 
-    @Option(names = "--dashboard-rows", paramLabel = "N", defaultValue = "1000", description = "rows for the dashboards of --features; the notebook takes 10000; 0 for none (default: ${DEFAULT-VALUE})")
+    @Option(
+            names = "--dashboard-rows",
+            paramLabel = "N",
+            defaultValue = "1000",
+            description = "rows for the dashboards of --features; the notebook takes 10000; 0 for none (default:"
+                    + " ${DEFAULT-VALUE})")
     private int dashboardRows;
 
-    @Option(names = "--out", paramLabel = "DIR", defaultValue = "panascope-out", description = "for index.html, which shows everything, and what it links (default: ${DEFAULT-VALUE})")
+    @Option(
+            names = "--out",
+            paramLabel = "DIR",
+            defaultValue = "panascope-out",
+            description = "for index.html, which shows everything, and what it links (default: ${DEFAULT-VALUE})")
     private Path out;
 
     @Option(names = "--json", paramLabel = "FILE", description = "writes metrics.json here too")
     private Path json;
 
-    @Option(names = "--correlated-features", paramLabel = "all|chosen", defaultValue = "all", description = "among which correlated features are looked for in the dashboards (default: ${DEFAULT-VALUE}; SAEDashboard: chosen, which need not encode the others)")
+    @Option(
+            names = "--correlated-features",
+            paramLabel = "all|chosen",
+            defaultValue = "all",
+            description = "among which correlated features are looked for in the dashboards (default: ${DEFAULT-VALUE};"
+                    + " SAEDashboard: chosen, which need not encode the others)")
     private DashboardConfig.Among correlated;
 
     @Option(names = "--open", description = "opens index.html in a browser")
@@ -76,7 +109,8 @@ final class TutorialCommand implements Callable<Integer> {
         long begun = System.nanoTime();
         seconds.put("startup", 0.0); // known at the end, but stands first
         Device device = input.chooseDevice();
-        try (var _ = TensorScope.open(); Sae sae = timed("load_sae", () -> input.loadSae(device));
+        try (var _ = TensorScope.open();
+                Sae sae = timed("load_sae", () -> input.loadSae(device));
                 HookedTransformer model = timed("load_model", () -> input.loadModel(device, sae))) {
             sae.requireFits(model);
             prompt.check(model);
@@ -84,19 +118,42 @@ final class TutorialCommand implements Callable<Integer> {
             RowOptions.Rows all = timed("tokenize", () -> text.read(input, model, sae, Math.max(rows, dashboardRows)));
             TokenDataset tokens = all.tokens();
             int used = Math.min(rows, tokens.rows());
-            input.print("Tokenized " + tokens.documents() + " documents into " + tokens.rowsInAll() + " rows of " + all.context() + " tokens (" + all.how() + ")"
+            input.print("Tokenized " + tokens.documents() + " documents into " + tokens.rowsInAll() + " rows of "
+                    + all.context() + " tokens (" + all.how() + ")"
                     + (used < rows ? "; fewer than the " + rows + " rows asked for" : ""));
             SaeEvaluation evaluation = timed("metrics", () -> evaluate(model, sae, all, used));
-            Metrics.DTypeError error = sae.dtype() == DType.FLOAT32 ? null : timed("dtype_error", () -> dtypeError(device, model, sae, tokens, Math.min(used, ERROR_ROWS)));
+            Metrics.DTypeError error = sae.dtype() == DType.FLOAT32
+                    ? null
+                    : timed("dtype_error", () -> dtypeError(device, model, sae, tokens, Math.min(used, ERROR_ROWS)));
             Metrics.Prompt result = timed("prompt", () -> prompt(model, sae));
             String list = neuronpedia(sae, Arrays.stream(chosen).boxed().toList());
-            List<Metrics.Feature> shown = dashboardRows == 0 ? List.of() : timed("dashboards", () -> dashboards(model, sae, all, chosen));
+            List<Metrics.Feature> shown =
+                    dashboardRows == 0 ? List.of() : timed("dashboards", () -> dashboards(model, sae, all, chosen));
             double total = ManagementFactory.getRuntimeMXBean().getUptime() / 1e3;
             seconds.put("startup", total - (System.nanoTime() - begun) / 1e9);
             seconds.put("total", total);
-            Metrics metrics = new Metrics(input.modelName(sae), input.saeName(), sae.config().hookName(), device.toString().replace(":0", ""), sae.dtype().toString(), error, used, all.context(),
-                    all.how(), tokens.rowsInAll(), evaluation.l0().mean(), evaluation.l0().histogram(), evaluation.loss().original(),
-                    evaluation.loss().reconstructed(), evaluation.loss().zero(), result, list, Math.min(dashboardRows, tokens.rows()), shown, versions(), seconds);
+            Metrics metrics = new Metrics(
+                    input.modelName(sae),
+                    input.saeName(),
+                    sae.config().hookName(),
+                    device.toString().replace(":0", ""),
+                    sae.dtype().toString(),
+                    error,
+                    used,
+                    all.context(),
+                    all.how(),
+                    tokens.rowsInAll(),
+                    evaluation.l0().mean(),
+                    evaluation.l0().histogram(),
+                    evaluation.loss().original(),
+                    evaluation.loss().reconstructed(),
+                    evaluation.loss().zero(),
+                    result,
+                    list,
+                    Math.min(dashboardRows, tokens.rows()),
+                    shown,
+                    versions(),
+                    seconds);
             write(metrics, evaluation, facts(metrics, sae, all));
         }
         if (open) Browser.open(out.resolve(REPORT).toUri(), input);
@@ -107,8 +164,10 @@ final class TutorialCommand implements Callable<Integer> {
 
     private SaeEvaluation evaluate(HookedTransformer model, Sae sae, RowOptions.Rows text, int used) {
         SaeEvaluation evaluation;
-        try (var _ = TensorScope.open(); Progress progress = new Progress("L0 and losses, rows", input.quiet())) {
-            evaluation = SaeEvaluation.run(model, sae, text.tokens().batch(0, used), text.atOnce(), done -> progress.update(done, used));
+        try (var _ = TensorScope.open();
+                Progress progress = new Progress("L0 and losses, rows", input.quiet())) {
+            evaluation = SaeEvaluation.run(
+                    model, sae, text.tokens().batch(0, used), text.atOnce(), done -> progress.update(done, used));
         }
         input.print("average l0 " + evaluation.l0().mean());
         printLosses(evaluation.loss());
@@ -117,11 +176,23 @@ final class TutorialCommand implements Callable<Integer> {
     }
 
     /** What this dtype changes, on the first few rows: both are run. */
-    private Metrics.DTypeError dtypeError(Device device, HookedTransformer model, Sae sae, TokenDataset tokens, int few) {
-        try (var _ = TensorScope.open(); Sae exactSae = input.saeIn(DType.FLOAT32, device); HookedTransformer exactModel = input.modelIn(DType.FLOAT32, device, sae)) {
+    private Metrics.DTypeError dtypeError(
+            Device device, HookedTransformer model, Sae sae, TokenDataset tokens, int few) {
+        try (var _ = TensorScope.open();
+                Sae exactSae = input.saeIn(DType.FLOAT32, device);
+                HookedTransformer exactModel = input.modelIn(DType.FLOAT32, device, sae)) {
             Tensor batch = tokens.batch(0, few);
-            Metrics.DTypeError error = Metrics.DTypeError.of(few, SaeEvaluation.run(model, sae, batch), SaeEvaluation.run(exactModel, exactSae, batch));
-            input.print(String.format(Locale.ROOT, "%s against float32 on %d rows: average l0 %+.3f, Orig %+.5f, reconstr %+.5f, Zero %+.5f", sae.dtype(), few, error.l0Mean(), error.ceOrig(), error.ceReconstr(), error.ceZero()));
+            Metrics.DTypeError error = Metrics.DTypeError.of(
+                    few, SaeEvaluation.run(model, sae, batch), SaeEvaluation.run(exactModel, exactSae, batch));
+            input.print(String.format(
+                    Locale.ROOT,
+                    "%s against float32 on %d rows: average l0 %+.3f, Orig %+.5f, reconstr %+.5f, Zero %+.5f",
+                    sae.dtype(),
+                    few,
+                    error.l0Mean(),
+                    error.ceOrig(),
+                    error.ceReconstr(),
+                    error.ceZero()));
             return error;
         }
     }
@@ -135,20 +206,27 @@ final class TutorialCommand implements Callable<Integer> {
             DownstreamLoss loss = SaeEvaluation.run(model, sae, tokens).loss();
             printLosses(loss);
             input.print("");
-            TestPrompt reconstructed = TestPrompt.run(model, prompt.prompt, answer, reconstruction(model, sae, tokens, plain.positions().size()), TOP_K);
+            TestPrompt reconstructed = TestPrompt.run(
+                    model,
+                    prompt.prompt,
+                    answer,
+                    reconstruction(model, sae, tokens, plain.positions().size()),
+                    TOP_K);
             input.print(reconstructed.format());
             return Metrics.Prompt.of(prompt, tokens.toLongs(), plain, loss, reconstructed);
         }
     }
 
     /**
-     * As in the notebook's last cell the reconstruction of the prompt alone takes the place of prompt and answer, a position too short. That fits where all
-     * that follows comes from it, the residual stream, and where a single token is asked for; elsewhere what is there is reconstructed.
+     * As in the notebook's last cell the reconstruction of the prompt alone takes the place of prompt and answer, a
+     * position too short. That fits where all that follows comes from it, the residual stream, and where a single token
+     * is asked for; elsewhere what is there is reconstructed.
      */
     private Hooks reconstruction(HookedTransformer model, Sae sae, Tensor tokens, int answerTokens) {
         String hook = sae.config().hookName();
         if (!HookNames.isBottleneck(hook) || !hook.equals(sae.config().hookNameOut()) || answerTokens > 1) {
-            input.print("Reconstructing prompt and answer: the notebook's way, the prompt alone, fits a residual stream and an answer of one token.");
+            input.print("Reconstructing prompt and answer: the notebook's way, the prompt alone, fits a residual stream"
+                    + " and an answer of one token.");
             return sae.asHooks();
         }
         var cached = model.forward(tokens).caching(hook::equals);
@@ -159,17 +237,28 @@ final class TutorialCommand implements Callable<Integer> {
     }
 
     private String neuronpedia(Sae sae, List<Integer> chosen) {
-        String list = Neuronpedia.quickList(sae.config(), chosen, "temporary_list").orElse(null);
-        input.print(list != null ? list : "No Neuronpedia list: the SAE's configuration has no neuronpedia_id. Features: " + chosen);
+        String list =
+                Neuronpedia.quickList(sae.config(), chosen, "temporary_list").orElse(null);
+        input.print(
+                list != null
+                        ? list
+                        : "No Neuronpedia list: the SAE's configuration has no neuronpedia_id. Features: " + chosen);
         return list;
     }
 
     private List<Metrics.Feature> dashboards(HookedTransformer model, Sae sae, RowOptions.Rows text, int[] chosen) {
         List<Metrics.Feature> shown = new ArrayList<>();
         DashboardConfig config = DashboardConfig.DEFAULT.correlatedFeatures(correlated);
-        try (DashboardWriter writer = new DashboardWriter(input, model, sae, text, null); FeatureStore store = writer.open(null, out.resolve("features"), chosen, config)) {
+        try (DashboardWriter writer = new DashboardWriter(input, model, sae, text, null);
+                FeatureStore store = writer.open(null, out.resolve("features"), chosen, config)) {
             writer.collect(store, 0, Math.min(dashboardRows, text.tokens().rows()), text.inShard(model.device()));
-            writer.write(store, config, chosen, new DashboardWriter.Places(out.resolve(DASHBOARDS), null, null, null), null, dashboard -> shown.add(Metrics.Feature.of(dashboard, model.tokenizer())));
+            writer.write(
+                    store,
+                    config,
+                    chosen,
+                    new DashboardWriter.Places(out.resolve(DASHBOARDS), null, null, null),
+                    null,
+                    dashboard -> shown.add(Metrics.Feature.of(dashboard, model.tokenizer())));
         }
         return shown;
     }
@@ -177,20 +266,42 @@ final class TutorialCommand implements Callable<Integer> {
     private static Map<String, String> facts(Metrics metrics, Sae sae, RowOptions.Rows text) {
         Map<String, String> facts = new LinkedHashMap<>();
         facts.put("Model", metrics.model());
-        facts.put("SAE", metrics.sae() + ", " + sae.config().architecture() + ", " + sae.config().dSae() + " features at " + metrics.hook());
+        facts.put(
+                "SAE",
+                metrics.sae() + ", " + sae.config().architecture() + ", "
+                        + sae.config().dSae() + " features at " + metrics.hook());
         facts.put("Device", metrics.device() + ", " + metrics.dtype());
-        facts.put("Text", text.name() + ", " + metrics.rows() + " of " + metrics.nRowsTotal() + " rows of " + metrics.contextSize() + " tokens, " + metrics.tokenization());
-        facts.put("Made by", metrics.versions().entrySet().stream().map(version -> version.getKey() + " " + version.getValue()).collect(Collectors.joining(", ")));
-        facts.put("Seconds", metrics.seconds().entrySet().stream().map(step -> step.getKey().replace('_', ' ') + " " + PythonText.fixed(step.getValue(), 1)).collect(Collectors.joining(", ")));
+        facts.put(
+                "Text",
+                text.name() + ", " + metrics.rows() + " of " + metrics.nRowsTotal() + " rows of "
+                        + metrics.contextSize() + " tokens, " + metrics.tokenization());
+        facts.put(
+                "Made by",
+                metrics.versions().entrySet().stream()
+                        .map(version -> version.getKey() + " " + version.getValue())
+                        .collect(Collectors.joining(", ")));
+        facts.put(
+                "Seconds",
+                metrics.seconds().entrySet().stream()
+                        .map(step -> step.getKey().replace('_', ' ') + " " + PythonText.fixed(step.getValue(), 1))
+                        .collect(Collectors.joining(", ")));
         return facts;
     }
 
     private void write(Metrics metrics, SaeEvaluation evaluation, Map<String, String> facts) {
         AtomicFile.write(out.resolve(METRICS), metrics.toJson());
         AtomicFile.write(out.resolve(HISTOGRAM), L0Page.of(evaluation.l0(), metrics.sae(), metrics.hook()));
-        AtomicFile.write(out.resolve(REPORT), ReportPage.of(metrics, evaluation.l0(), facts, dashboardRows == 0 ? null : DASHBOARDS, List.of(METRICS, HISTOGRAM)));
+        AtomicFile.write(
+                out.resolve(REPORT),
+                ReportPage.of(
+                        metrics,
+                        evaluation.l0(),
+                        facts,
+                        dashboardRows == 0 ? null : DASHBOARDS,
+                        List.of(METRICS, HISTOGRAM)));
         if (json != null) AtomicFile.write(json, metrics.toJson());
-        input.print("Wrote " + out.resolve(REPORT) + ", which shows everything, " + out.resolve(METRICS) + ", " + out.resolve(HISTOGRAM) + (json == null ? "" : ", " + json));
+        input.print("Wrote " + out.resolve(REPORT) + ", which shows everything, " + out.resolve(METRICS) + ", "
+                + out.resolve(HISTOGRAM) + (json == null ? "" : ", " + json));
     }
 
     // ------------------------------------------------------------------------------------------------- the rest
@@ -203,7 +314,8 @@ final class TutorialCommand implements Callable<Integer> {
 
     private void checkOptions() {
         if (rows < 1) throw new InputException("--rows should be at least 1, not " + rows + ".");
-        if (dashboardRows < 0) throw new InputException("--dashboard-rows should be 0 or more, not " + dashboardRows + ".");
+        if (dashboardRows < 0)
+            throw new InputException("--dashboard-rows should be 0 or more, not " + dashboardRows + ".");
         Outputs.requireFolder("--out", out);
         Outputs.requireFile("--json", json);
     }

@@ -15,7 +15,6 @@ import io.github.panascope.torch.Device;
 import io.github.panascope.torch.ReadAhead;
 import io.github.panascope.torch.Shape;
 import io.github.panascope.torch.Tensor;
-import io.github.panascope.torch.TensorScope;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Iterator;
@@ -24,8 +23,9 @@ import java.util.stream.IntStream;
 import java.util.stream.LongStream;
 
 /**
- * What taking a feature away does to the sequences that are shown: the row runs again from the SAE's layer on, once as it is and once without the feature at all of its
- * positions, as two rows of one batch; logits are made for the sequence's positions alone. On a GPU many sequences are a batch, and are read together.
+ * What taking a feature away does to the sequences that are shown: the row runs again from the SAE's layer on, once as
+ * it is and once without the feature at all of its positions, as two rows of one batch; logits are made for the
+ * sequence's positions alone. On a GPU many sequences are a batch, and are read together.
  */
 final class Ablations {
     /** Positions of a batch whose logits are held at once on a GPU, twice, and a few times over: 0.8 GB each time. */
@@ -76,18 +76,41 @@ final class Ablations {
 
     /** The dashboard with ablations in its sequences. The column has all activations, those that do not count too. */
     FeatureDashboard of(FeatureDashboard dashboard, Column column, Corpus corpus) {
-        List<Piece> pieces = dashboard.groups().stream().flatMap(group -> group.sequences().stream()).map(sequence -> piece(sequence, column, corpus)).toList();
+        List<Piece> pieces = dashboard.groups().stream()
+                .flatMap(group -> group.sequences().stream())
+                .map(sequence -> piece(sequence, column, corpus))
+                .toList();
         Iterator<Ablation> found = of(pieces).iterator();
-        List<SequenceGroup> groups = dashboard.groups().stream().map(group -> new SequenceGroup(group.title(), group.low(), group.high(), group.contains(),
-                group.sequences().stream().map(sequence -> sequence.with(found.next())).toList())).toList();
-        return new FeatureDashboard(dashboard.feature(), dashboard.statistics(), dashboard.tables(), dashboard.activations(), dashboard.logits(), dashboard.logitsTable(), groups);
+        List<SequenceGroup> groups = dashboard.groups().stream()
+                .map(group -> new SequenceGroup(
+                        group.title(),
+                        group.low(),
+                        group.high(),
+                        group.contains(),
+                        group.sequences().stream()
+                                .map(sequence -> sequence.with(found.next()))
+                                .toList()))
+                .toList();
+        return new FeatureDashboard(
+                dashboard.feature(),
+                dashboard.statistics(),
+                dashboard.tables(),
+                dashboard.activations(),
+                dashboard.logits(),
+                dashboard.logitsTable(),
+                groups);
     }
 
     private static Piece piece(Sequence sequence, Column column, Corpus corpus) {
         int context = corpus.context, start = sequence.row() * context;
         float[] activations = new float[context];
         for (int i = 0; i < context; i++) activations[i] = column.at(start + i);
-        return new Piece(column.feature, corpus.tokens(start, context), activations, sequence.first(), sequence.tokenIds().length);
+        return new Piece(
+                column.feature,
+                corpus.tokens(start, context),
+                activations,
+                sequence.first(),
+                sequence.tokenIds().length);
     }
 
     /** Of pieces of rows of one length, in their order. */
@@ -97,8 +120,10 @@ final class Ablations {
             for (int start = 0, end; start < pieces.size(); start = end) {
                 end = endOfBatch(pieces, start);
                 List<Piece> all = pieces.subList(start, end);
-                List<Piece> batch = all.stream().filter(piece -> piece.predicted() > 0).toList();
-                if (batch.isEmpty()) batches.next(() -> Tensor.zeros(DType.FLOAT32, Shape.of(0)), _ -> add(all, new float[0], found));
+                List<Piece> batch =
+                        all.stream().filter(piece -> piece.predicted() > 0).toList();
+                if (batch.isEmpty())
+                    batches.next(() -> Tensor.zeros(DType.FLOAT32, Shape.of(0)), _ -> add(all, new float[0], found));
                 else batches.next(() -> run(batch), values -> add(all, values.toFloats(), found));
             }
         }
@@ -116,54 +141,93 @@ final class Ablations {
         return end;
     }
 
-    /** How many numbers there are of each position: the two losses, and what is raised and lowered most, values and tokens. */
+    /**
+     * How many numbers there are of each position: the two losses, and what is raised and lowered most, values and
+     * tokens.
+     */
     private int width() {
         return 2 + 4 * hover;
     }
 
     /**
-     * Of the positions that predict the pieces' tokens, piece by piece, float32 [positions, 2 + 4 hover]: the effect on the loss; that by the linear lens, or 0; how much the
-     * feature raises most, and which tokens; how much it lowers most, negated, and which. On the model's device, which is not waited for.
+     * Of the positions that predict the pieces' tokens, piece by piece, float32 [positions, 2 + 4 hover]: the effect on
+     * the loss; that by the linear lens, or 0; how much the feature raises most, and which tokens; how much it lowers
+     * most, negated, and which. On the model's device, which is not waited for.
      */
     private Tensor run(List<Piece> pieces) {
         int context = pieces.getFirst().tokens.length, rows = pieces.size();
-        long[] ids = pieces.stream().flatMapToLong(piece -> Arrays.stream(piece.tokens).asLongStream()).toArray();
+        long[] ids = pieces.stream()
+                .flatMapToLong(piece -> Arrays.stream(piece.tokens).asLongStream())
+                .toArray();
         float[] values = new float[ids.length];
         for (int r = 0; r < rows; r++) System.arraycopy(pieces.get(r).activations, 0, values, r * context, context);
-        long[] at = IntStream.range(0, rows).boxed().flatMapToLong(r -> LongStream.range(pieces.get(r).from(), pieces.get(r).end()).map(t -> r * (long) context + t)).toArray();
+        long[] at = IntStream.range(0, rows)
+                .boxed()
+                .flatMapToLong(r -> LongStream.range(
+                                pieces.get(r).from(), pieces.get(r).end())
+                        .map(t -> r * (long) context + t))
+                .toArray();
         Device device = model.device();
         Tensor row = Tensor.of(ids, Shape.of(rows, context), device);
         Tensor activations = Tensor.of(values, Shape.of(rows, context), device);
         Tensor positions = Tensor.of(at, Shape.of(at.length), device);
-        Tensor targets = Tensor.of(Arrays.stream(at).map(t -> ids[(int) t + 1]).toArray(), Shape.of(at.length, 1), device);
-        Tensor inBoth = Tensor.of(LongStream.concat(Arrays.stream(at), Arrays.stream(at).map(t -> t + ids.length)).toArray(), Shape.of(2L * at.length), device);
-        String out = sae.config().hookNameOut(), last = "blocks." + (model.config().nLayers() - 1) + ".hook_resid_post";
+        Tensor targets =
+                Tensor.of(Arrays.stream(at).map(t -> ids[(int) t + 1]).toArray(), Shape.of(at.length, 1), device);
+        Tensor inBoth = Tensor.of(
+                LongStream.concat(Arrays.stream(at), Arrays.stream(at).map(t -> t + ids.length))
+                        .toArray(),
+                Shape.of(2L * at.length),
+                device);
+        String out = sae.config().hookNameOut(),
+                last = "blocks." + (model.config().nLayers() - 1) + ".hook_resid_post";
         Hooks hooks = Hooks.at(out, (x, name) -> {
-            Tensor changed = x.copy();
-            changed.slice(0, rows, 2L * rows).copy_(without(x.slice(0, rows, 2L * rows), pieces, activations));
-            return changed;
-        }).and("ln_final.hook_normalized", (x, name) -> x.reshape(-1, x.size(2)).indexSelect(0, inBoth).unsqueeze(0));
+                    Tensor changed = x.copy();
+                    changed.slice(0, rows, 2L * rows).copy_(without(x.slice(0, rows, 2L * rows), pieces, activations));
+                    return changed;
+                })
+                .and(
+                        "ln_final.hook_normalized",
+                        (x, name) ->
+                                x.reshape(-1, x.size(2)).indexSelect(0, inBoth).unsqueeze(0));
         Forward run = model.forward(Tensor.cat(0, row, row)).hooks(hooks).caching(last);
         if (layer > 0) {
             Tensor prefix = model.forward(row).stopAtLayer(layer);
             run.startAtLayer(layer, Tensor.cat(0, prefix, prefix));
         }
         Tensor logProbs = run.logits().to(DType.FLOAT32).logSoftmax(-1).select(0, 0);
-        Tensor raised = logProbs.slice(0, 0, at.length).sub(logProbs.slice(0, at.length, 2L * at.length)); // [positions, d_vocab]
+        Tensor raised = logProbs.slice(0, 0, at.length)
+                .sub(logProbs.slice(0, at.length, 2L * at.length)); // [positions, d_vocab]
         Tensor[] top = raised.topk(hover), bottom = raised.mul(-1).topk(hover);
         Tensor loss = raised.gather(-1, targets).mul(-1);
-        Tensor lens = hasLens() ? lens(pieces, run.cache().get(last), activations, positions).gather(-1, targets).mul(-1) : loss.zerosLike();
+        Tensor lens = hasLens()
+                ? lens(pieces, run.cache().get(last), activations, positions)
+                        .gather(-1, targets)
+                        .mul(-1)
+                : loss.zerosLike();
         return Tensor.cat(1, loss, lens, top[0], top[1].to(DType.FLOAT32), bottom[0], bottom[1].to(DType.FLOAT32));
     }
 
     /** How much the features' direct path raises log-probabilities: [positions, d_vocab]. */
     private Tensor lens(List<Piece> pieces, Tensor lastStream, Tensor activations, Tensor positions) {
-        Tensor stream = lastStream.slice(0, 0, pieces.size()).reshape(-1, lastStream.size(2)).indexSelect(0, positions).to(DType.FLOAT32);
-        Tensor[] each = pieces.stream().map(Piece::feature).distinct().map(this::direction).toArray(Tensor[]::new);
+        Tensor stream = lastStream
+                .slice(0, 0, pieces.size())
+                .reshape(-1, lastStream.size(2))
+                .indexSelect(0, positions)
+                .to(DType.FLOAT32);
+        Tensor[] each = pieces.stream()
+                .map(Piece::feature)
+                .distinct()
+                .map(this::direction)
+                .toArray(Tensor[]::new);
         List<Integer> features = pieces.stream().map(Piece::feature).distinct().toList();
-        long[] which = pieces.stream().flatMapToLong(piece -> LongStream.generate(() -> features.indexOf(piece.feature)).limit(piece.predicted())).toArray();
-        Tensor ofPositions = Tensor.stack(0, each).indexSelect(0, Tensor.of(which, Shape.of(which.length), model.device()));
-        Tensor part = activations.reshape(-1).indexSelect(0, positions).unsqueeze(-1).mul(ofPositions);
+        long[] which = pieces.stream()
+                .flatMapToLong(piece -> LongStream.generate(() -> features.indexOf(piece.feature))
+                        .limit(piece.predicted()))
+                .toArray();
+        Tensor ofPositions =
+                Tensor.stack(0, each).indexSelect(0, Tensor.of(which, Shape.of(which.length), model.device()));
+        Tensor part =
+                activations.reshape(-1).indexSelect(0, positions).unsqueeze(-1).mul(ofPositions);
         return lensLogProbs(stream).sub(lensLogProbs(stream.sub(part)));
     }
 
@@ -200,33 +264,50 @@ final class Ablations {
 
     /** Log-probabilities [n, d_vocab] of the last residual stream [n, d_model] by the linear lens. */
     Tensor lensLogProbs(Tensor stream) {
-        return stream.div(stream.std(1)).matmul(model.weight("unembed.W_U").to(DType.FLOAT32)).logSoftmax(-1);
+        return stream.div(stream.std(1))
+                .matmul(model.weight("unembed.W_U").to(DType.FLOAT32))
+                .logSoftmax(-1);
     }
 
     private Tensor direction(int feature) {
-        return directions.of(feature / Directions.GROUP).select(0, feature % Directions.GROUP).to(DType.FLOAT32);
+        return directions
+                .of(feature / Directions.GROUP)
+                .select(0, feature % Directions.GROUP)
+                .to(DType.FLOAT32);
     }
 
-    /** Whether the linear lens means something: whether features have directions, on the scale of the residual stream. */
+    /**
+     * Whether the linear lens means something: whether features have directions, on the scale of the residual stream.
+     */
     boolean hasLens() {
         return directions.exist() && !putsScaleBack();
     }
 
     /** What an SAE writes is linear in features, unless it puts a scale back that it took from its input. */
     private boolean putsScaleBack() {
-        return sae.config().normalization() == Normalization.LAYER_NORM || sae.config().normalization() == Normalization.CONSTANT_NORM_RESCALE;
+        return sae.config().normalization() == Normalization.LAYER_NORM
+                || sae.config().normalization() == Normalization.CONSTANT_NORM_RESCALE;
     }
 
-    /** What rows [rows, pos, …] are without the pieces' features, each a row's, of which these are the activations [rows, pos]. */
+    /**
+     * What rows [rows, pos, …] are without the pieces' features, each a row's, of which these are the activations
+     * [rows, pos].
+     */
     private Tensor without(Tensor x, List<Piece> pieces, Tensor activations) {
         long[] features = pieces.stream().mapToLong(Piece::feature).toArray();
         if (putsScaleBack()) {
             long context = activations.size(1);
-            long[] ofPositions = Arrays.stream(features).flatMap(feature -> LongStream.generate(() -> feature).limit(context)).toArray();
+            long[] ofPositions = Arrays.stream(features)
+                    .flatMap(feature -> LongStream.generate(() -> feature).limit(context))
+                    .toArray();
             Tensor index = Tensor.of(ofPositions, Shape.of(ofPositions.length, 1), sae.device());
-            return sae.reconstructWithErrorTerm(x, all -> all.scatter(-1, index, Tensor.zeros(all.dtype(), index.shape(), sae.device()))).to(x.dtype());
+            return sae.reconstructWithErrorTerm(
+                            x, all -> all.scatter(-1, index, Tensor.zeros(all.dtype(), index.shape(), sae.device())))
+                    .to(x.dtype());
         }
-        Tensor decoder = sae.weight("W_dec").indexSelect(0, Tensor.of(features, Shape.of(features.length), sae.device())).to(DType.FLOAT32);
+        Tensor decoder = sae.weight("W_dec")
+                .indexSelect(0, Tensor.of(features, Shape.of(features.length), sae.device()))
+                .to(DType.FLOAT32);
         Tensor part = activations.unsqueeze(-1).mul(decoder.unsqueeze(1)); // [rows, pos, d_out]
         return x.sub(part.reshape(x.shape().sizes()).to(x.dtype()));
     }

@@ -14,9 +14,10 @@ import java.nio.file.StandardOpenOption;
 import java.util.zip.CRC32C;
 
 /**
- * What the features were at some rows, and the tokens there: a file that is written once. Features are sparse: for each position those that are not zero, by ascending
- * number. Little-endian: the header, then tokens int32 [positions], norms of the activations float32 [positions], starts int32 [positions + 1], features int32 [entries],
- * values float32 [entries]; at last a CRC-32C of all that.
+ * What the features were at some rows, and the tokens there: a file that is written once. Features are sparse: for each
+ * position those that are not zero, by ascending number. Little-endian: the header, then tokens int32 [positions],
+ * norms of the activations float32 [positions], starts int32 [positions + 1], features int32 [entries], values float32
+ * [entries]; at last a CRC-32C of all that.
  */
 final class ActivationShard {
     private static final int MAGIC = 0x43415350, VERSION = 1, HEADER = 32;
@@ -35,7 +36,9 @@ final class ActivationShard {
         at += positions * 4;
         norms = bytes.slice(at, positions * 4).order(ByteOrder.LITTLE_ENDIAN).asFloatBuffer();
         at += positions * 4;
-        starts = bytes.slice(at, (positions + 1) * 4).order(ByteOrder.LITTLE_ENDIAN).asIntBuffer();
+        starts = bytes.slice(at, (positions + 1) * 4)
+                .order(ByteOrder.LITTLE_ENDIAN)
+                .asIntBuffer();
         at += (positions + 1) * 4;
         features = bytes.slice(at, entries * 4).order(ByteOrder.LITTLE_ENDIAN).asIntBuffer();
         at += entries * 4;
@@ -47,7 +50,8 @@ final class ActivationShard {
     }
 
     /** Rows of one block as the collector has them, in order; arrays may be longer than what is used. */
-    record Part(int[] tokens, float[] norms, int[] counts, int[] features, float[] values, int positions, int entries) {}
+    record Part(
+            int[] tokens, float[] norms, int[] counts, int[] features, float[] values, int positions, int entries) {}
 
     /** A copy of the tokens of a row, counted from the first here. */
     int[] tokensOf(int row) {
@@ -61,9 +65,16 @@ final class ActivationShard {
         long entries = 0;
         for (Part part : parts) entries += part.entries;
         long positions = (long) rows * context, size = HEADER + positions * 12 + 4 + entries * 8;
-        if (size > Integer.MAX_VALUE - 16) throw new InputException("a shard of " + rows + " rows has " + entries + " active features, more than a file of 2 GB holds: make shards of fewer rows.");
+        if (size > Integer.MAX_VALUE - 16)
+            throw new InputException("a shard of " + rows + " rows has " + entries
+                    + " active features, more than a file of 2 GB holds: make shards of fewer rows.");
         ByteBuffer bytes = ByteBuffer.allocate((int) size).order(ByteOrder.LITTLE_ENDIAN);
-        bytes.putInt(MAGIC).putInt(VERSION).putLong(firstRow).putInt(rows).putInt(context).putLong(entries);
+        bytes.putInt(MAGIC)
+                .putInt(VERSION)
+                .putLong(firstRow)
+                .putInt(rows)
+                .putInt(context)
+                .putLong(entries);
         for (Part part : parts) for (int i = 0; i < part.positions; i++) bytes.putInt(part.tokens[i]);
         for (Part part : parts) for (int i = 0; i < part.positions; i++) bytes.putFloat(part.norms[i]);
         int start = 0;
@@ -78,9 +89,13 @@ final class ActivationShard {
     private static int writeWithChecksum(Path file, ByteBuffer bytes) throws IOException {
         CRC32C crc = new CRC32C();
         crc.update(bytes.duplicate());
-        try (FileChannel channel = FileChannel.open(file, StandardOpenOption.CREATE, StandardOpenOption.TRUNCATE_EXISTING, StandardOpenOption.WRITE)) {
+        try (FileChannel channel = FileChannel.open(
+                file, StandardOpenOption.CREATE, StandardOpenOption.TRUNCATE_EXISTING, StandardOpenOption.WRITE)) {
             while (bytes.hasRemaining()) channel.write(bytes);
-            ByteBuffer checksum = ByteBuffer.allocate(4).order(ByteOrder.LITTLE_ENDIAN).putInt((int) crc.getValue()).flip();
+            ByteBuffer checksum = ByteBuffer.allocate(4)
+                    .order(ByteOrder.LITTLE_ENDIAN)
+                    .putInt((int) crc.getValue())
+                    .flip();
             while (checksum.hasRemaining()) channel.write(checksum);
             channel.force(true);
         }
@@ -92,7 +107,8 @@ final class ActivationShard {
         ByteBuffer bytes;
         try (FileChannel channel = FileChannel.open(file, StandardOpenOption.READ)) {
             if (channel.size() > Integer.MAX_VALUE || channel.size() < 4) throw damaged(file);
-            bytes = channel.map(FileChannel.MapMode.READ_ONLY, 0, channel.size()).order(ByteOrder.LITTLE_ENDIAN);
+            bytes = channel.map(FileChannel.MapMode.READ_ONLY, 0, channel.size())
+                    .order(ByteOrder.LITTLE_ENDIAN);
         }
         CRC32C crc = new CRC32C();
         crc.update(bytes.duplicate().limit(bytes.capacity() - 4));
@@ -101,7 +117,9 @@ final class ActivationShard {
     }
 
     static InputException damaged(Path file) {
-        return new InputException(file + " is damaged: its checksum does not fit. Put a copy of it back, or delete the folder and collect again.");
+        return new InputException(file
+                + " is damaged: its checksum does not fit. Put a copy of it back, or delete the folder and"
+                + " collect again.");
     }
 
     /** Whether a file begins as shards do, whole or not. */
@@ -114,7 +132,8 @@ final class ActivationShard {
         if (!Files.isRegularFile(file)) return false;
         try (InputStream in = Files.newInputStream(file)) {
             byte[] first = in.readNBytes(Integer.BYTES);
-            return first.length == Integer.BYTES && ByteBuffer.wrap(first).order(ByteOrder.LITTLE_ENDIAN).getInt() == magic;
+            return first.length == Integer.BYTES
+                    && ByteBuffer.wrap(first).order(ByteOrder.LITTLE_ENDIAN).getInt() == magic;
         }
     }
 
@@ -126,10 +145,14 @@ final class ActivationShard {
      */
     static ActivationShard open(Path file, int checksum) throws IOException {
         ByteBuffer bytes = readWithChecksum(file, checksum);
-        if (bytes.capacity() < HEADER || bytes.getInt(0) != MAGIC || bytes.getInt(4) != VERSION) throw new InputException(file + " is no shard of activations that this version reads.");
+        if (bytes.capacity() < HEADER || bytes.getInt(0) != MAGIC || bytes.getInt(4) != VERSION)
+            throw new InputException(file + " is no shard of activations that this version reads.");
         long entries = bytes.getLong(24);
         int rows = bytes.getInt(16), context = bytes.getInt(20);
-        if (rows < 1 || context < 1 || entries < 0 || bytes.capacity() != HEADER + (long) rows * context * 12 + 4 + entries * 8) throw damaged(file);
+        if (rows < 1
+                || context < 1
+                || entries < 0
+                || bytes.capacity() != HEADER + (long) rows * context * 12 + 4 + entries * 8) throw damaged(file);
         return new ActivationShard(bytes.getLong(8), rows, context, (int) entries, bytes);
     }
 }

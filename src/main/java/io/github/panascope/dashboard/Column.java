@@ -1,6 +1,7 @@
 package io.github.panascope.dashboard;
 
 import java.util.Arrays;
+import java.util.BitSet;
 
 /** One feature's activations that are not zero, by ascending index (row * context + position). */
 final class Column {
@@ -27,7 +28,7 @@ final class Column {
     }
 
     /** The same without some positions. */
-    Column without(java.util.BitSet excluded) {
+    Column without(BitSet excluded) {
         if (excluded.isEmpty()) return this;
         Column kept = new Column(feature, size);
         for (int i = 0; i < size; i++) if (!excluded.get(indices[i])) kept.add(indices[i], values[i]);

@@ -7,12 +7,16 @@ import java.util.Arrays;
 import java.util.BitSet;
 import java.util.List;
 
-/** All shards of a store as one: positions by index (row * context + position), and sums over all of them for every feature. Safe for many threads once made. */
+/**
+ * All shards of a store as one: positions by index (row * context + position), and sums over all of them for every
+ * feature. Safe for many threads once made.
+ */
 final class Corpus {
     final List<ActivationShard> shards;
     final int context, positions, rows;
     /** How often each feature is not zero, and Σx and Σx² of its activations. */
     final int[] counts;
+
     final double[] sums, squares;
     private final int[] firstIndex;
 
@@ -21,10 +25,14 @@ final class Corpus {
         context = shards.getFirst().context;
         ActivationShard last = shards.getLast();
         long all = (last.firstRow + last.rows) * context;
-        if (all > Integer.MAX_VALUE) throw new InputException("the store holds " + all + " positions; dashboards are made of at most " + Integer.MAX_VALUE + ".");
+        if (all > Integer.MAX_VALUE)
+            throw new InputException(
+                    "the store holds " + all + " positions; dashboards are made of at most " + Integer.MAX_VALUE + ".");
         positions = (int) all;
         rows = positions / context;
-        firstIndex = shards.stream().mapToInt(shard -> (int) shard.firstRow * context).toArray();
+        firstIndex = shards.stream()
+                .mapToInt(shard -> (int) shard.firstRow * context)
+                .toArray();
         counts = new int[dSae];
         sums = new double[dSae];
         squares = new double[dSae];
@@ -80,14 +88,18 @@ final class Corpus {
         return tokens;
     }
 
-    /** Adds x·v to the sum of every feature, from the first one on, that is active with value v where the column has x. */
+    /**
+     * Adds x·v to the sum of every feature, from the first one on, that is active with value v where the column has x.
+     */
     void addProducts(Column column, double[] products, int first) {
         int[] features = new int[256];
         float[] values = new float[256];
         for (int i = 0; i < column.size; i++) {
             int s = shard(column.indices[i]), t = column.indices[i] - firstIndex[s];
             ActivationShard shard = shards.get(s);
-            int end = shard.starts.get(t + 1), start = first(shard.features, shard.starts.get(t), end, first), size = end - start;
+            int end = shard.starts.get(t + 1),
+                    start = first(shard.features, shard.starts.get(t), end, first),
+                    size = end - start;
             if (size > features.length) {
                 features = new int[2 * size];
                 values = new float[2 * size];
@@ -125,11 +137,14 @@ final class Corpus {
                 if (norms) {
                     for (int i = 0; i < context; i++) row[i] = shard.norms.get(r * context + i);
                     Arrays.sort(row);
-                    limit = config.ignoreHighActivationNormMultiple() * row[(context - 1) / 2]; // torch.median: the lower of the middle two
+                    limit = config.ignoreHighActivationNormMultiple()
+                            * row[(context - 1) / 2]; // torch.median: the lower of the middle two
                 }
                 for (int i = 0; i < context; i++) {
                     int t = r * context + i;
-                    if (config.ignorePositions().contains(i) || config.ignoreTokens().contains(shard.tokens.get(t)) || shard.norms.get(t) > limit) excluded.set(firstIndex[s] + t);
+                    if (config.ignorePositions().contains(i)
+                            || config.ignoreTokens().contains(shard.tokens.get(t))
+                            || shard.norms.get(t) > limit) excluded.set(firstIndex[s] + t);
                 }
             }
         }

@@ -11,8 +11,9 @@ import java.util.concurrent.atomic.AtomicInteger;
 import java.util.stream.IntStream;
 
 /**
- * For each feature of an SAE, the others that go along with it most. Where most features are wanted, each pair is looked at once, with the sums that each of the two
- * would have found: products of two floats are exact as doubles, and positions come in the same order.
+ * For each feature of an SAE, the others that go along with it most. Where most features are wanted, each pair is
+ * looked at once, with the sums that each of the two would have found: products of two floats are exact as doubles, and
+ * positions come in the same order.
  */
 final class CorrelatedFeatures {
     private final Corpus corpus;
@@ -79,7 +80,8 @@ final class CorrelatedFeatures {
             lists.least[column.feature] = wanted == 0 ? Double.POSITIVE_INFINITY : Double.NEGATIVE_INFINITY;
             for (int i = 0, count = among == null ? pearson.length : among.length; i < count; i++) {
                 int other = among == null ? i : among[i];
-                if (pearson[other] >= lists.least[column.feature] && counts(column.feature, other)) lists.offer(column.feature, other, pearson[other], products[other]);
+                if (pearson[other] >= lists.least[column.feature] && counts(column.feature, other))
+                    lists.offer(column.feature, other, pearson[other], products[other]);
             }
             return entries(lists, column.feature);
         }
@@ -92,7 +94,8 @@ final class CorrelatedFeatures {
             correlate(feature, next);
             double[] least = lists.least;
             for (int other = next; other < pearson.length; other++) {
-                if (!(pearson[other] >= least[other] || pearson[other] >= least[feature]) || !counts(feature, other)) continue;
+                if (!(pearson[other] >= least[other] || pearson[other] >= least[feature]) || !counts(feature, other))
+                    continue;
                 lists.offer(feature, other, pearson[other], products[other]);
                 lists.offer(other, feature, pearson[other], products[other]);
             }
@@ -102,12 +105,15 @@ final class CorrelatedFeatures {
         private void correlate(int feature, int first) {
             double n = corpus.positions, x = corpus.sums[feature], spread = spreads[feature];
             double[] sums = corpus.sums;
-            for (int other = first; other < pearson.length; other++) pearson[other] = (n * products[other] - x * sums[other]) / (spread * spreads[other] + Dashboards.SMALLEST);
+            for (int other = first; other < pearson.length; other++)
+                pearson[other] =
+                        (n * products[other] - x * sums[other]) / (spread * spreads[other] + Dashboards.SMALLEST);
         }
 
         /** (nΣxy − ΣxΣy) / (the product of spreads + 1e-6), SAEDashboard's, over all positions. */
         private double pearson(int feature, int other) {
-            return (corpus.positions * products[other] - corpus.sums[feature] * corpus.sums[other]) / (spreads[feature] * spreads[other] + Dashboards.SMALLEST);
+            return (corpus.positions * products[other] - corpus.sums[feature] * corpus.sums[other])
+                    / (spreads[feature] * spreads[other] + Dashboards.SMALLEST);
         }
     }
 
@@ -119,20 +125,27 @@ final class CorrelatedFeatures {
     private List<Entry> entries(Lists lists, int feature) {
         double xx = corpus.squares[feature];
         return IntStream.range(feature * wanted, feature * wanted + lists.size[feature])
-                .mapToObj(i -> new Entry(lists.other[i], lists.pearson[i], lists.xy[i] / (Math.sqrt(xx * corpus.squares[lists.other[i]]) + Dashboards.SMALLEST))).toList();
+                .mapToObj(i -> new Entry(
+                        lists.other[i],
+                        lists.pearson[i],
+                        lists.xy[i] / (Math.sqrt(xx * corpus.squares[lists.other[i]]) + Dashboards.SMALLEST)))
+                .toList();
     }
 
     /** Works out those of all features among all, so many features' activations at a time. */
     void findAll(ExecutorService pool, int threads, int[][] batches) throws InterruptedException, ExecutionException {
         if (known != null) return;
-        List<Worker> workers = IntStream.range(0, threads).mapToObj(_ -> new Worker()).toList();
+        List<Worker> workers =
+                IntStream.range(0, threads).mapToObj(_ -> new Worker()).toList();
         for (int[] batch : batches) {
             Column[] columns = corpus.columns(batch, spreads.length);
             AtomicInteger next = new AtomicInteger();
             List<Future<?>> running = new ArrayList<>();
             for (Worker worker : workers) {
                 running.add(pool.submit(() -> {
-                    for (int i; (i = next.getAndIncrement()) < columns.length && !Thread.currentThread().isInterrupted();) worker.pairs(columns[i]);
+                    for (int i;
+                            (i = next.getAndIncrement()) < columns.length
+                                    && !Thread.currentThread().isInterrupted(); ) worker.pairs(columns[i]);
                 }));
             }
             for (Future<?> each : running) each.get();
@@ -140,7 +153,8 @@ final class CorrelatedFeatures {
         Lists all = workers.getFirst().lists;
         for (Worker worker : workers.subList(1, threads)) {
             for (int feature = 0; feature < spreads.length; feature++) {
-                for (int i = feature * wanted, end = i + worker.lists.size[feature]; i < end; i++) all.offer(feature, worker.lists.other[i], worker.lists.pearson[i], worker.lists.xy[i]);
+                for (int i = feature * wanted, end = i + worker.lists.size[feature]; i < end; i++)
+                    all.offer(feature, worker.lists.other[i], worker.lists.pearson[i], worker.lists.xy[i]);
             }
         }
         known = all;

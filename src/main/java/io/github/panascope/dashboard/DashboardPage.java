@@ -34,16 +34,24 @@ import tools.jackson.databind.MapperFeature;
 import tools.jackson.databind.json.JsonMapper;
 
 /**
- * One HTML file with dashboards of any number of features, which asks for nothing else: its content policy forbids every request, and every script but its own. Each
- * feature is compressed by itself and unpacked when it is shown. Text of the corpus is data throughout, never markup.
+ * One HTML file with dashboards of any number of features, which asks for nothing else: its content policy forbids
+ * every request, and every script but its own. Each feature is compressed by itself and unpacked when it is shown. Text
+ * of the corpus is data throughout, never markup.
  *
- * <p>Made feature by feature: {@link #add}, then {@link #write}. Features wait in a temporary file, so that any number fits. Not thread-safe, but for {@link #pack}.
+ * <p>Made feature by feature: {@link #add}, then {@link #write}. Features wait in a temporary file, so that any number
+ * fits. Not thread-safe, but for {@link #pack}.
  */
 public final class DashboardPage implements AutoCloseable {
     private static final int SEARCHED_TOKENS = 3;
-    /** Of compression: a page of all features of GPT-2's shape is made 2 s of 25 sooner than with 4, and has 6% more bytes. */
+    /**
+     * Of compression: a page of all features of GPT-2's shape is made 2 s of 25 sooner than with 4, and has 6% more
+     * bytes.
+     */
     private static final int LEVEL = 3;
-    private static final JsonMapper JSON = JsonMapper.builder().disable(MapperFeature.SORT_PROPERTIES_ALPHABETICALLY).build();
+
+    private static final JsonMapper JSON = JsonMapper.builder()
+            .disable(MapperFeature.SORT_PROPERTIES_ALPHABETICALLY)
+            .build();
 
     /**
      * What stands above the dashboards.
@@ -71,10 +79,15 @@ public final class DashboardPage implements AutoCloseable {
     /** An empty page. */
     public DashboardPage(Header header, Tokenizer tokenizer) {
         this.header = Objects.requireNonNull(header, "the page's header should not be null");
-        this.tokenizer = Objects.requireNonNull(tokenizer, "the tokenizer, which makes texts of the page's tokens, should not be null");
+        this.tokenizer = Objects.requireNonNull(
+                tokenizer, "the tokenizer, which makes texts of the page's tokens, should not be null");
         try {
             // Gone with this process, however that ends.
-            waiting = FileChannel.open(Files.createTempFile("panascope", ".features"), StandardOpenOption.READ, StandardOpenOption.WRITE, StandardOpenOption.DELETE_ON_CLOSE);
+            waiting = FileChannel.open(
+                    Files.createTempFile("panascope", ".features"),
+                    StandardOpenOption.READ,
+                    StandardOpenOption.WRITE,
+                    StandardOpenOption.DELETE_ON_CLOSE);
             features = new BufferedOutputStream(Channels.newOutputStream(waiting), 1 << 16);
         } catch (IOException e) {
             throw cannot(e);
@@ -82,7 +95,10 @@ public final class DashboardPage implements AutoCloseable {
     }
 
     private static InputException cannot(IOException e) {
-        return new InputException("a temporary file in " + System.getProperty("java.io.tmpdir") + " cannot be written: " + InputException.reason(e) + ".", e);
+        return new InputException(
+                "a temporary file in " + System.getProperty("java.io.tmpdir") + " cannot be written: "
+                        + InputException.reason(e) + ".",
+                e);
     }
 
     /** A feature as the page will hold it. */
@@ -101,7 +117,12 @@ public final class DashboardPage implements AutoCloseable {
     /** Makes of a dashboard what {@link #add(Packed)} takes; many threads may do so at once. */
     public Packed pack(FeatureDashboard dashboard) {
         FeatureDashboard.Statistics statistics = dashboard.statistics();
-        int[] strongest = first(dashboard.strongestTokenIds()), promoted = first(dashboard.logitsTable() == null ? new int[0] : dashboard.logitsTable().topTokenIds());
+        int[] strongest = first(dashboard.strongestTokenIds()),
+                promoted =
+                        first(
+                                dashboard.logitsTable() == null
+                                        ? new int[0]
+                                        : dashboard.logitsTable().topTokenIds());
         for (int token : strongest) know(token);
         for (int token : promoted) know(token);
         Object entry = List.of(dashboard.feature(), statistics.density(), statistics.max(), strongest, promoted);
@@ -120,7 +141,8 @@ public final class DashboardPage implements AutoCloseable {
     /** The same, packed by {@link #pack} of this page. */
     public void add(Packed feature) {
         try {
-            features.write(((index.isEmpty() ? "" : ",") + "\"" + feature.feature + "\":\"").getBytes(StandardCharsets.US_ASCII));
+            features.write(((index.isEmpty() ? "" : ",") + "\"" + feature.feature + "\":\"")
+                    .getBytes(StandardCharsets.US_ASCII));
             features.write(feature.content);
             features.write('"');
         } catch (IOException e) {
@@ -133,22 +155,38 @@ public final class DashboardPage implements AutoCloseable {
         FeatureDashboard.Statistics s = dashboard.statistics();
         Map<String, Object> content = new LinkedHashMap<>();
         content.put("feature", dashboard.feature());
-        content.put("statistics", new double[] {s.positions(), s.excluded(), s.active(), s.max(), s.mean(), s.meanActive(), s.std(), s.skew(), s.kurtosis()});
-        content.put("tables", List.of(rows(dashboard.tables().neuronAlignment()), rows(dashboard.tables().correlatedNeurons()), rows(dashboard.tables().correlatedFeatures())));
+        content.put("statistics", new double[] {
+            s.positions(), s.excluded(), s.active(), s.max(), s.mean(), s.meanActive(), s.std(), s.skew(), s.kurtosis()
+        });
+        content.put(
+                "tables",
+                List.of(
+                        rows(dashboard.tables().neuronAlignment()),
+                        rows(dashboard.tables().correlatedNeurons()),
+                        rows(dashboard.tables().correlatedFeatures())));
         content.put("activations", histogram(dashboard.activations()));
         if (dashboard.logitsTable() != null) {
             content.put("logits", histogram(dashboard.logits()));
             FeatureDashboard.LogitsTable table = dashboard.logitsTable();
             for (int token : table.topTokenIds()) know(token);
             for (int token : table.bottomTokenIds()) know(token);
-            content.put("logitsTable", List.of(table.topTokenIds(), rounded(table.topLogits(), 4), table.bottomTokenIds(), rounded(table.bottomLogits(), 4)));
+            content.put(
+                    "logitsTable",
+                    List.of(
+                            table.topTokenIds(),
+                            rounded(table.topLogits(), 4),
+                            table.bottomTokenIds(),
+                            rounded(table.bottomLogits(), 4)));
         }
         content.put("groups", dashboard.groups().stream().map(this::group).toList());
         return content;
     }
 
     private static List<Object> rows(List<Entry> entries) {
-        return entries.stream().<Object>map(entry -> List.of(entry.index(), Histogram.rounded(entry.value(), 4), Histogram.rounded(entry.second(), 4))).toList();
+        return entries.stream()
+                .<Object>map(entry -> List.of(
+                        entry.index(), Histogram.rounded(entry.value(), 4), Histogram.rounded(entry.second(), 4)))
+                .toList();
     }
 
     private static List<Object> histogram(Histogram histogram) {
@@ -198,13 +236,18 @@ public final class DashboardPage implements AutoCloseable {
         return rounded;
     }
 
-    /** A token's text, or its bytes in hexadecimal where they are no whole characters: the page puts the pieces together. */
+    /**
+     * A token's text, or its bytes in hexadecimal where they are no whole characters: the page puts the pieces
+     * together.
+     */
     private void know(int token) {
         if (vocabulary.containsKey(token)) return;
         vocabulary.computeIfAbsent(token, id -> {
             byte[] bytes = tokenizer.decodeBytes(id);
             String text = new String(bytes, StandardCharsets.UTF_8);
-            return Arrays.equals(bytes, text.getBytes(StandardCharsets.UTF_8)) ? text : List.of(HexFormat.of().formatHex(bytes));
+            return Arrays.equals(bytes, text.getBytes(StandardCharsets.UTF_8))
+                    ? text
+                    : List.of(HexFormat.of().formatHex(bytes));
         });
     }
 
@@ -214,13 +257,19 @@ public final class DashboardPage implements AutoCloseable {
      * @param shown of each token and measure
      */
     public void prompt(PromptDashboard prompt, int shown) {
-        Map<String, Object> content = new LinkedHashMap<>(), metrics = new LinkedHashMap<>(), sequences = new LinkedHashMap<>();
+        Map<String, Object> content = new LinkedHashMap<>(),
+                metrics = new LinkedHashMap<>(),
+                sequences = new LinkedHashMap<>();
         for (PromptDashboard.Metric metric : PromptDashboard.Metric.values()) {
             List<Object> positions = new ArrayList<>();
             for (int position = 0; position < prompt.tokens().length; position++) {
                 List<Entry> top = prompt.top(metric, position, shown);
-                for (Entry entry : top) sequences.computeIfAbsent(Integer.toString(entry.index()), _ -> sequence(prompt.sequence(entry.index())));
-                positions.add(top.stream().map(entry -> List.of(entry.index(), Histogram.rounded(entry.value(), 6))).toList());
+                for (Entry entry : top)
+                    sequences.computeIfAbsent(
+                            Integer.toString(entry.index()), _ -> sequence(prompt.sequence(entry.index())));
+                positions.add(top.stream()
+                        .map(entry -> List.of(entry.index(), Histogram.rounded(entry.value(), 6)))
+                        .toList());
             }
             metrics.put(metric.title(), positions);
         }
@@ -250,8 +299,12 @@ public final class DashboardPage implements AutoCloseable {
         about.put("index", index);
         about.put("prompt", promptContent);
         about.put("vocabulary", new TreeMap<>(vocabulary));
-        String[] around = PageTemplate.of(DashboardPage.class, "dashboard.html").text("TITLE", header.title()).style("STYLE", PageTemplate.plotStyle() + PageTemplate.resource(DashboardPage.class, "dashboard.css"))
-                .script("UPLOT", PageTemplate.plotScript()).script("SCRIPT", PageTemplate.resource(DashboardPage.class, "dashboard.js")).around("DATA");
+        String[] around = PageTemplate.of(DashboardPage.class, "dashboard.html")
+                .text("TITLE", header.title())
+                .style("STYLE", PageTemplate.plotStyle() + PageTemplate.resource(DashboardPage.class, "dashboard.css"))
+                .script("UPLOT", PageTemplate.plotScript())
+                .script("SCRIPT", PageTemplate.resource(DashboardPage.class, "dashboard.js"))
+                .around("DATA");
         try {
             features.flush();
         } catch (IOException e) {
@@ -259,7 +312,8 @@ public final class DashboardPage implements AutoCloseable {
         }
         AtomicFile.writePath(file, part -> {
             try (OutputStream out = Files.newOutputStream(part)) {
-                out.write((around[0] + "{\"about\":\"" + packed(about) + "\",\"features\":{").getBytes(StandardCharsets.UTF_8));
+                out.write((around[0] + "{\"about\":\"" + packed(about) + "\",\"features\":{")
+                        .getBytes(StandardCharsets.UTF_8));
                 waiting.position(0);
                 Channels.newInputStream(waiting).transferTo(out);
                 out.write(("}}" + around[1]).getBytes(StandardCharsets.UTF_8));

@@ -31,17 +31,20 @@ import java.util.function.Function;
 import java.util.stream.IntStream;
 
 /**
- * Makes dashboards of features from a {@link FeatureStore}, one after the other, with SAEDashboard's statistics. What comes out for a feature does not depend on the others
- * that are asked for (but with {@link DashboardConfig.Among#CHOSEN}), nor on the number of threads.
+ * Makes dashboards of features from a {@link FeatureStore}, one after the other, with SAEDashboard's statistics. What
+ * comes out for a feature does not depend on the others that are asked for (but with
+ * {@link DashboardConfig.Among#CHOSEN}), nor on the number of threads.
  */
 public final class Dashboards {
     /** Activations that are held at once, of as many features as that is: 8 bytes each. */
     private static final int ENTRIES_AT_ONCE = 32 << 20;
+
     private static final int FEATURES_AT_ONCE = 4096;
     /** Features whose logits come from a device together: 51 MB. */
     private static final int FEATURES_IN_COPY = 256;
     /** How many numbers are looked at together, to see whether any of them needs to be looked at. */
     private static final int BLOCK = 256;
+
     static final double SMALLEST = 1e-6;
     private static final double[] QUANTILES = levels();
     static final String MAKING = "making dashboards";
@@ -57,11 +60,13 @@ public final class Dashboards {
     private final int dSae;
     /** Of every feature, √(nΣx² − (Σx)²). */
     private final double[] spreads;
+
     private final CorrelatedFeatures correlated;
 
     private Dashboards(HookedTransformer model, Sae sae, FeatureStore store, DashboardConfig config) {
         if (config.correlatedFeatures() == DashboardConfig.Among.ALL && !FeatureCollector.keepsAll(store)) {
-            throw new IllegalArgumentException("the folder keeps the chosen features alone: correlated ones can be looked for among these");
+            throw new IllegalArgumentException(
+                    "the folder keeps the chosen features alone: correlated ones can be looked for among these");
         }
         this.sae = sae;
         this.config = config;
@@ -70,11 +75,14 @@ public final class Dashboards {
         this.excluded = corpus.excluded(config);
         this.neurons = store.sums();
         this.spreads = new double[dSae];
-        for (int feature = 0; feature < dSae; feature++) spreads[feature] = spread(corpus.sums[feature], corpus.squares[feature]);
+        for (int feature = 0; feature < dSae; feature++)
+            spreads[feature] = spread(corpus.sums[feature], corpus.squares[feature]);
         this.correlated = new CorrelatedFeatures(corpus, spreads, config.nRows());
         this.sequences = new Sequences(corpus, excluded, config);
         this.directions = new Directions(model, sae);
-        this.ablations = config.performAblationExperiments() ? new Ablations(model, sae, directions, config.topLogitsHoverdata()) : null;
+        this.ablations = config.performAblationExperiments()
+                ? new Ablations(model, sae, directions, config.topLogitsHoverdata())
+                : null;
     }
 
     /**
@@ -142,14 +150,22 @@ public final class Dashboards {
         int[] wanted = Arrays.stream(features).distinct().sorted().toArray();
         for (int feature : wanted) {
             Objects.checkIndex(feature, dSae);
-            if (neurons.place(feature) < 0) throw new IllegalArgumentException("the store was not opened for feature " + feature);
+            if (neurons.place(feature) < 0)
+                throw new IllegalArgumentException("the store was not opened for feature " + feature);
         }
-        try (var _ = Torch.singleThreaded(); TensorScope scope = TensorScope.shared(); ExecutorService pool = Executors.newFixedThreadPool(threads,
-                Thread.ofPlatform().daemon().name("panascope-dashboard-", 0).factory())) {
+        try (var _ = Torch.singleThreaded();
+                TensorScope scope = TensorScope.shared();
+                ExecutorService pool = Executors.newFixedThreadPool(
+                        threads,
+                        Thread.ofPlatform()
+                                .daemon()
+                                .name("panascope-dashboard-", 0)
+                                .factory())) {
             try {
                 // Pairs of all with all, each once, are half the work of all with those wanted, where these are most.
-                if (config.correlatedFeatures() == DashboardConfig.Among.ALL && wanted.length > dSae / 2) finished(() -> correlated.findAll(pool, threads,
-                        batches(IntStream.range(0, dSae).toArray())));
+                if (config.correlatedFeatures() == DashboardConfig.Among.ALL && wanted.length > dSae / 2)
+                    finished(() -> correlated.findAll(
+                            pool, threads, batches(IntStream.range(0, dSae).toArray())));
                 Queue<Memory> idle = new ConcurrentLinkedQueue<>();
                 for (int i = 0; i < threads; i++) idle.add(new Memory(scope));
                 for (int[] batch : batches(wanted)) batch(pool, idle, wanted, batch, made, consumer);
@@ -182,13 +198,21 @@ public final class Dashboards {
         for (int start = 0, end; start < features.length; start = end) {
             long entries = corpus.counts[features[start]];
             end = start + 1;
-            while (end < features.length && end - start < FEATURES_AT_ONCE && (entries += corpus.counts[features[end]]) <= ENTRIES_AT_ONCE) end++;
+            while (end < features.length
+                    && end - start < FEATURES_AT_ONCE
+                    && (entries += corpus.counts[features[end]]) <= ENTRIES_AT_ONCE) end++;
             batches.add(Arrays.copyOfRange(features, start, end));
         }
         return batches.toArray(int[][]::new);
     }
 
-    private <T> void batch(ExecutorService pool, Queue<Memory> idle, int[] chosen, int[] features, Function<FeatureDashboard, T> made, Consumer<T> consumer) {
+    private <T> void batch(
+            ExecutorService pool,
+            Queue<Memory> idle,
+            int[] chosen,
+            int[] features,
+            Function<FeatureDashboard, T> made,
+            Consumer<T> consumer) {
         Column[] columns = corpus.columns(features, dSae);
         if (!sae.device().isCpu()) {
             onDevice(pool, idle, chosen, columns, made, consumer);
@@ -199,23 +223,38 @@ public final class Dashboards {
             int first = start, group = group(columns[start]);
             end = endOfGroup(columns, start);
             int last = end;
-            running.add(pool.submit(() -> with(idle, memory -> group(memory, group, chosen, Arrays.copyOfRange(columns, first, last), made))));
+            running.add(pool.submit(() -> with(
+                    idle, memory -> group(memory, group, chosen, Arrays.copyOfRange(columns, first, last), made))));
         }
         finished(() -> {
             for (int i = 0; i < running.size(); i++) {
                 List<Future<T>> finished = new ArrayList<>();
-                for (Callable<T> rest : running.set(i, null).get()) finished.add(ablations == null ? CompletableFuture.completedFuture(call(rest)) : pool.submit(rest)); // and lets go of what was handed over
+                for (Callable<T> rest : running.set(i, null).get())
+                    finished.add(
+                            ablations == null
+                                    ? CompletableFuture.completedFuture(call(rest))
+                                    : pool.submit(rest)); // and lets go of what was handed over
                 accept(finished, consumer);
             }
         });
     }
 
-    /** As many features at a time as fill a copy from the device; the statistics of some are made while it is at work on the next, and on many threads. */
-    private <T> void onDevice(ExecutorService pool, Queue<Memory> idle, int[] chosen, Column[] columns, Function<FeatureDashboard, T> made, Consumer<T> consumer) {
+    /**
+     * As many features at a time as fill a copy from the device; the statistics of some are made while it is at work on
+     * the next, and on many threads.
+     */
+    private <T> void onDevice(
+            ExecutorService pool,
+            Queue<Memory> idle,
+            int[] chosen,
+            Column[] columns,
+            Function<FeatureDashboard, T> made,
+            Consumer<T> consumer) {
         int[] among = config.correlatedFeatures() == DashboardConfig.Among.ALL ? null : chosen;
         int dOut = sae.config().dOut();
         int vocabulary = directions.exist() ? directions.vocabulary() : 0;
-        try (ReadAhead ahead = new ReadAhead(MAKING); TensorScope scope = TensorScope.open()) {
+        try (ReadAhead ahead = new ReadAhead(MAKING);
+                TensorScope scope = TensorScope.open()) {
             Tensor memory = scope.adopt(directions.logitsMemory());
             for (int start = 0; start < columns.length; start += FEATURES_IN_COPY) {
                 Column[] some = Arrays.copyOfRange(columns, start, Math.min(columns.length, start + FEATURES_IN_COPY));
@@ -237,7 +276,8 @@ public final class Dashboards {
                         for (int i = 0; i < some.length; i++) {
                             RunInterruptedException.check(MAKING);
                             FeatureDashboard dashboard = running.set(i, null).get();
-                            FeatureDashboard whole = ablations == null ? dashboard : ablations.of(dashboard, some[i], corpus);
+                            FeatureDashboard whole =
+                                    ablations == null ? dashboard : ablations.of(dashboard, some[i], corpus);
                             ready.add(pool.submit(() -> made.apply(whole)));
                         }
                         accept(ready, consumer);
@@ -247,14 +287,19 @@ public final class Dashboards {
         }
     }
 
-    /** Of features, ascending: the row of W_dec and the logits of each, side by side, float32 [features, d_out + d_vocab] on the device. */
+    /**
+     * Of features, ascending: the row of W_dec and the logits of each, side by side, float32 [features, d_out +
+     * d_vocab] on the device.
+     */
     private Tensor decoderAndLogits(Column[] columns, Tensor memory) {
         List<Tensor> decoders = new ArrayList<>();
         List<Tensor> logits = new ArrayList<>();
         for (int start = 0, end; start < columns.length; start = end) {
             int group = group(columns[start]);
             end = endOfGroup(columns, start);
-            long[] inGroup = Arrays.stream(columns, start, end).mapToLong(column -> column.feature - (long) group * Directions.GROUP).toArray();
+            long[] inGroup = Arrays.stream(columns, start, end)
+                    .mapToLong(column -> column.feature - (long) group * Directions.GROUP)
+                    .toArray();
             Tensor wanted = Tensor.of(inGroup, Shape.of(inGroup.length), sae.device());
             decoders.add(directions.decoder(group).indexSelect(0, wanted).to(DType.FLOAT32));
             Tensor ofGroup = directions.logits(group, memory);
@@ -284,7 +329,8 @@ public final class Dashboards {
         }
     }
 
-    private static <T> void accept(List<Future<T>> running, Consumer<T> consumer) throws ExecutionException, InterruptedException {
+    private static <T> void accept(List<Future<T>> running, Consumer<T> consumer)
+            throws ExecutionException, InterruptedException {
         for (Future<T> each : running) {
             RunInterruptedException.check(MAKING);
             consumer.accept(each.get());
@@ -319,16 +365,19 @@ public final class Dashboards {
     }
 
     /** What is left to be done with each feature of a group: ablations, which take long, by themselves. */
-    private <T> List<Callable<T>> group(Memory memory, int group, int[] chosen, Column[] columns, Function<FeatureDashboard, T> made) {
+    private <T> List<Callable<T>> group(
+            Memory memory, int group, int[] chosen, Column[] columns, Function<FeatureDashboard, T> made) {
         List<Callable<T>> found = new ArrayList<>();
         int[] among = config.correlatedFeatures() == DashboardConfig.Among.ALL ? null : chosen;
         try (var _ = TensorScope.open()) {
-            Tensor decoder = directions.decoder(group).to(DType.FLOAT32), logits = directions.logits(group, memory.logitsOfGroup);
+            Tensor decoder = directions.decoder(group).to(DType.FLOAT32),
+                    logits = directions.logits(group, memory.logitsOfGroup);
             for (Column column : columns) {
                 RunInterruptedException.check(MAKING); // of this thread of the pool, once nobody waits for it
                 try (var _ = TensorScope.open()) {
                     int inGroup = column.feature - group * Directions.GROUP;
-                    float[] direction = decoder.select(0, inGroup).toFloats(), own = logits == null ? null : memory.logits;
+                    float[] direction = decoder.select(0, inGroup).toFloats(),
+                            own = logits == null ? null : memory.logits;
                     if (own != null) logits.select(0, inGroup).toFloats(own);
                     FeatureDashboard dashboard = one(column, memory.correlations.of(column, among), direction, own);
                     if (ablations != null) {
@@ -346,8 +395,14 @@ public final class Dashboards {
     private FeatureDashboard one(Column column, List<Entry> correlatedFeatures, float[] direction, float[] logits) {
         Tables tables = new Tables(alignment(direction), correlatedNeurons(column.feature), correlatedFeatures);
         Column counted = column.without(excluded);
-        return new FeatureDashboard(column.feature, statistics(counted), tables, Histogram.of(counted.values, counted.size, config.nBins()),
-                logits == null ? null : Histogram.of(logits, logits.length, config.nBins()), logits == null ? null : logitsTable(logits), sequences.of(counted, logits));
+        return new FeatureDashboard(
+                column.feature,
+                statistics(counted),
+                tables,
+                Histogram.of(counted.values, counted.size, config.nBins()),
+                logits == null ? null : Histogram.of(logits, logits.length, config.nBins()),
+                logits == null ? null : logitsTable(logits),
+                sequences.of(counted, logits));
     }
 
     // ------------------------------------------------------------------------------------------------- numbers
@@ -360,7 +415,9 @@ public final class Dashboards {
             if (column.values[i] > SMALLEST) nonzero++;
         }
         double mean = sum / n, zeros = n - column.size;
-        double second = zeros * mean * mean, third = -zeros * mean * mean * mean, fourth = zeros * mean * mean * mean * mean;
+        double second = zeros * mean * mean,
+                third = -zeros * mean * mean * mean,
+                fourth = zeros * mean * mean * mean * mean;
         for (int i = 0; i < column.size; i++) {
             double d = column.values[i] - mean;
             second += d * d;
@@ -368,8 +425,18 @@ public final class Dashboards {
             fourth += d * d * d * d;
         }
         double variance = second / n, std = Math.sqrt(variance);
-        return new Statistics(corpus.positions, excluded.cardinality(), column.size, nonzero / n, column.max(), mean, column.size == 0 ? 0 : sum / column.size, std,
-                third / n / (variance * std), fourth / n / (variance * variance) - 3, quantileData(column));
+        return new Statistics(
+                corpus.positions,
+                excluded.cardinality(),
+                column.size,
+                nonzero / n,
+                column.max(),
+                mean,
+                column.size == 0 ? 0 : sum / column.size,
+                std,
+                third / n / (variance * std),
+                fourth / n / (variance * variance) - 3,
+                quantileData(column));
     }
 
     private double[] quantileData(Column column) {
@@ -381,7 +448,8 @@ public final class Dashboards {
         for (int i = 0; i < levels.length; i++) {
             double rank = levels[i] * (corpus.positions - 1.0);
             long below = (long) rank;
-            double low = valueAt(sorted, zeros, below), high = valueAt(sorted, zeros, Math.min(below + 1, corpus.positions - 1));
+            double low = valueAt(sorted, zeros, below),
+                    high = valueAt(sorted, zeros, Math.min(below + 1, corpus.positions - 1));
             data[i] = Histogram.rounded(low + (rank - below) * (high - low), 6);
             if (leading == i && Math.abs(data[i]) <= SMALLEST) leading++;
         }
@@ -396,7 +464,9 @@ public final class Dashboards {
         double l1 = 0;
         for (float value : direction) l1 += Math.abs(value);
         double sum = l1;
-        return Arrays.stream(largest(direction, config.nRows())).mapToObj(i -> new Entry(i, direction[i], Math.abs(direction[i]) / sum)).toList();
+        return Arrays.stream(largest(direction, config.nRows()))
+                .mapToObj(i -> new Entry(i, direction[i], Math.abs(direction[i]) / sum))
+                .toList();
     }
 
     private List<Entry> correlatedNeurons(int feature) {
@@ -409,7 +479,9 @@ public final class Dashboards {
             cosine[j] = xy / (Math.sqrt(xx * yy) + SMALLEST);
         }
         if (xx == 0) return List.of();
-        return Arrays.stream(largest(pearson, config.nRows())).mapToObj(j -> new Entry(j, pearson[j], cosine[j])).toList();
+        return Arrays.stream(largest(pearson, config.nRows()))
+                .mapToObj(j -> new Entry(j, pearson[j], cosine[j]))
+                .toList();
     }
 
     /** (nΣxy − ΣxΣy) / (√((nΣx² − (Σx)²)(nΣy² − (Σy)²)) + 1e-6), SAEDashboard's, over all positions. */
@@ -423,7 +495,8 @@ public final class Dashboards {
     }
 
     private LogitsTable logitsTable(float[] logits) {
-        Largest highest = new Largest(Math.min(config.nLogits(), logits.length)), lowest = new Largest(Math.min(config.nLogits(), logits.length));
+        Largest highest = new Largest(Math.min(config.nLogits(), logits.length)),
+                lowest = new Largest(Math.min(config.nLogits(), logits.length));
         for (int start = 0; start < logits.length; start += BLOCK) {
             int end = Math.min(start + BLOCK, logits.length);
             float most = Float.NEGATIVE_INFINITY, least = Float.POSITIVE_INFINITY;
@@ -431,8 +504,10 @@ public final class Dashboards {
                 most = Math.max(most, logits[i]);
                 least = Math.min(least, logits[i]);
             }
-            if (!(most <= highest.least)) for (int i = start; i < end; i++) if (logits[i] > highest.least) highest.offer(i, logits[i]);
-            if (!(-least <= lowest.least)) for (int i = start; i < end; i++) if (-logits[i] > lowest.least) lowest.offer(i, -logits[i]);
+            if (!(most <= highest.least))
+                for (int i = start; i < end; i++) if (logits[i] > highest.least) highest.offer(i, logits[i]);
+            if (!(-least <= lowest.least))
+                for (int i = start; i < end; i++) if (-logits[i] > lowest.least) lowest.offer(i, -logits[i]);
         }
         int[] top = highest.found(), bottom = lowest.found();
         return new LogitsTable(top, at(logits, top), bottom, at(logits, bottom));
@@ -457,7 +532,8 @@ public final class Dashboards {
             int end = Math.min(start + BLOCK, values.length);
             double most = Double.NEGATIVE_INFINITY;
             for (int i = start; i < end; i++) most = Math.max(most, values[i]);
-            if (!(most <= largest.least)) for (int i = start; i < end; i++) if (values[i] > largest.least) largest.offer(i, values[i]);
+            if (!(most <= largest.least))
+                for (int i = start; i < end; i++) if (values[i] > largest.least) largest.offer(i, values[i]);
         }
         return largest.found();
     }

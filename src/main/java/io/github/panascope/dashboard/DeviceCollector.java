@@ -17,17 +17,19 @@ import java.util.function.LongFunction;
 import java.util.stream.IntStream;
 
 /**
- * Collects features on a GPU, one block of rows after the other, on one thread. Nothing of a block is waited for before the next one is asked for. What is not
- * zero is found on the device, and comes to the host in one copy a block; the sums behind correlations stay there until their shard is complete.
+ * Collects features on a GPU, one block of rows after the other, on one thread. Nothing of a block is waited for before
+ * the next one is asked for. What is not zero is found on the device, and comes to the host in one copy a block; the
+ * sums behind correlations stay there until their shard is complete.
  *
- * <p>How many features will not be zero is known only afterwards. A block makes room for as many as blocks before it had, and some more; one that needs more still
- * is run again.
+ * <p>How many features will not be zero is known only afterwards. A block makes room for as many as blocks before it
+ * had, and some more; one that needs more still is run again.
  */
 final class DeviceCollector {
     /** Features that are encoded together. */
     private static final int FEATURES_IN_GROUP = 2048;
     /** Of the numbers of a group, at first, one in so many has room. */
     private static final int EXPECTED_SPARSITY = 64;
+
     private static final int SMALLEST_CAPACITY = 1024;
     private static final Op NONZERO_STATIC = Op.of("aten::nonzero_static", "");
     private static final Op COUNT_NONZERO = Op.of("aten::count_nonzero", "");
@@ -53,6 +55,7 @@ final class DeviceCollector {
         final Tensor summed;
         /** The place of the first of these among all whose sums are wanted, and their number. */
         final int firstPlace;
+
         final int places;
         /** Room for so many numbers that are not zero. */
         int capacity;
@@ -71,7 +74,14 @@ final class DeviceCollector {
     /** Some rows of one block. */
     private record Block(long start, int from, int to, int[] tokens) {}
 
-    private DeviceCollector(FeatureCollector collector, Sae sae, int context, int rowsInBlock, BitSet kept, int[] placed, TensorScope scope) {
+    private DeviceCollector(
+            FeatureCollector collector,
+            Sae sae,
+            int context,
+            int rowsInBlock,
+            BitSet kept,
+            int[] placed,
+            TensorScope scope) {
         this.collector = collector;
         this.sae = sae;
         this.device = sae.device();
@@ -87,15 +97,21 @@ final class DeviceCollector {
         for (int first = 0; first < sae.config().dSae(); first += FEATURES_IN_GROUP) {
             int size = Math.min(FEATURES_IN_GROUP, sae.config().dSae() - first);
             int start = first;
-            int[] own = kept == null ? null : kept.get(first, first + size).stream().map(i -> start + i).toArray();
+            int[] own = kept == null
+                    ? null
+                    : kept.get(first, first + size).stream().map(i -> start + i).toArray();
             if (own != null && own.length == 0) continue;
             boolean all = own == null || own.length == size;
             if (own == null) own = IntStream.range(first, first + size).toArray();
             int[] columns = own;
-            int[] summed = IntStream.range(0, own.length).filter(i -> Arrays.binarySearch(placed, columns[i]) >= 0).toArray();
+            int[] summed = IntStream.range(0, own.length)
+                    .filter(i -> Arrays.binarySearch(placed, columns[i]) >= 0)
+                    .toArray();
             int firstPlace = summed.length == 0 ? 0 : Arrays.binarySearch(placed, own[summed[0]]);
             int capacity = Math.max(SMALLEST_CAPACITY, rowsInBlock * context * own.length / EXPECTED_SPARSITY);
-            Tensor columnsOnDevice = all ? null : index(Arrays.stream(own).map(feature -> feature - start).toArray());
+            Tensor columnsOnDevice = all
+                    ? null
+                    : index(Arrays.stream(own).map(feature -> feature - start).toArray());
             Tensor summedOnDevice = summed.length == own.length ? null : index(summed);
             found.add(new Group(first, own, columnsOnDevice, summedOnDevice, firstPlace, summed.length, capacity));
         }
@@ -104,19 +120,36 @@ final class DeviceCollector {
 
     private Tensor index(int[] values) {
         try (var _ = TensorScope.open()) {
-            return scope.adopt(Tensor.of(Arrays.stream(values).asLongStream().toArray(), Shape.of(values.length), device));
+            return scope.adopt(
+                    Tensor.of(Arrays.stream(values).asLongStream().toArray(), Shape.of(values.length), device));
         }
     }
 
-    /** Collects what a store lacks of some rows; shards end where blocks do, so that no block runs twice, if they have as many rows. */
-    static void collect(FeatureCollector collector, Sae sae, FeatureStore store, LongFunction<int[]> row, long first, long end, int context, int shardRows, int rowsInBlock, BitSet kept,
+    /**
+     * Collects what a store lacks of some rows; shards end where blocks do, so that no block runs twice, if they have
+     * as many rows.
+     */
+    static void collect(
+            FeatureCollector collector,
+            Sae sae,
+            FeatureStore store,
+            LongFunction<int[]> row,
+            long first,
+            long end,
+            int context,
+            int shardRows,
+            int rowsInBlock,
+            BitSet kept,
             IntConsumer progress) {
-        try (TensorScope scope = TensorScope.shared(); ReadAhead blocks = new ReadAhead(FeatureCollector.COLLECTING)) {
-            DeviceCollector device = new DeviceCollector(collector, sae, context, rowsInBlock, kept, store.sums().features(), scope);
+        try (TensorScope scope = TensorScope.shared();
+                ReadAhead blocks = new ReadAhead(FeatureCollector.COLLECTING)) {
+            DeviceCollector device = new DeviceCollector(
+                    collector, sae, context, rowsInBlock, kept, store.sums().features(), scope);
             for (long[] gap : store.missing(first, end)) {
-                for (long at = gap[0]; at < gap[1];) {
+                for (long at = gap[0]; at < gap[1]; ) {
                     long shardEnd = Math.min(gap[1], at + shardRows);
-                    if (shardEnd < gap[1] && shardEnd / rowsInBlock * rowsInBlock > at) shardEnd = shardEnd / rowsInBlock * rowsInBlock;
+                    if (shardEnd < gap[1] && shardEnd / rowsInBlock * rowsInBlock > at)
+                        shardEnd = shardEnd / rowsInBlock * rowsInBlock;
                     device.shard(blocks, store, row, at, shardEnd, progress);
                     at = shardEnd;
                 }
@@ -124,20 +157,23 @@ final class DeviceCollector {
         }
     }
 
-    private void shard(ReadAhead blocks, FeatureStore store, LongFunction<int[]> row, long first, long end, IntConsumer progress) {
+    private void shard(
+            ReadAhead blocks, FeatureStore store, LongFunction<int[]> row, long first, long end, IntConsumer progress) {
         List<ActivationShard.Part> parts = new ArrayList<>();
         try (DeviceSums sums = new DeviceSums(placed.length, sae.config().dIn(), device)) {
             for (long start = first / rowsInBlock * rowsInBlock; start < end; start += rowsInBlock) {
                 int from = (int) Math.max(0, first - start);
                 int to = (int) Math.min(rowsInBlock, end - start);
                 Block block = new Block(start, from, to, tokens(row, start, from, to));
-                int[] capacities = groups.stream().mapToInt(group -> group.capacity).toArray();
+                int[] capacities =
+                        groups.stream().mapToInt(group -> group.capacity).toArray();
                 blocks.next(() -> run(block, capacities, sums), found -> {
                     parts.add(part(block, capacities, found.toInts()));
                     progress.accept(to - from);
                 });
             }
-            // Read once the next shard has begun; the device's memory is free for it by then, as what it is asked to do, it does in order.
+            // Read once the next shard has begun; the device's memory is free for it by then, as what it is asked to
+            // do, it does in order.
             blocks.next(sums::all, found -> {
                 store.begin().addAll(found.toLongs());
                 store.commit(first, end, parts, context);
@@ -149,15 +185,18 @@ final class DeviceCollector {
         int[] tokens = new int[(to - from) * context];
         for (int r = from; r < to; r++) {
             int[] own = row.apply(start + r);
-            if (own.length != context) throw new IllegalArgumentException("row " + (start + r) + " has " + own.length + " tokens, not " + context);
+            if (own.length != context)
+                throw new IllegalArgumentException(
+                        "row " + (start + r) + " has " + own.length + " tokens, not " + context);
             System.arraycopy(own, 0, tokens, (r - from) * context, context);
         }
         return tokens;
     }
 
     /**
-     * Asks the device for a block, always of the same shape, rows that are not wanted filled in. What comes, int32: norms of the wanted positions, as bits of float32;
-     * then for each group the number n of what is not zero, its places in [position, kept feature], and its values as bits of float32, of which the first n count.
+     * Asks the device for a block, always of the same shape, rows that are not wanted filled in. What comes, int32:
+     * norms of the wanted positions, as bits of float32; then for each group the number n of what is not zero, its
+     * places in [position, kept feature], and its values as bits of float32, of which the first n count.
      *
      * @param sums gets the sums of these rows; null if it has them already
      */
@@ -171,7 +210,8 @@ final class DeviceCollector {
             Tensor y = sae.inputRows(activation).to(DType.FLOAT64).reshape(rowsInBlock, context, -1);
             Tensor squares = y.mul(y);
             List<Tensor> parts = new ArrayList<>();
-            parts.add(bits(squares.sum(-1, false).sqrt().to(DType.FLOAT32).reshape(-1).slice(0, offset, end)));
+            parts.add(bits(
+                    squares.sum(-1, false).sqrt().to(DType.FLOAT32).reshape(-1).slice(0, offset, end)));
             if (sums != null) sums.addNeurons(y, squares, block.from, block.to);
             int[] next = new int[1];
             sae.encodeInGroups(activation, FEATURES_IN_GROUP, this::isWanted, (first, features) -> {
@@ -181,7 +221,8 @@ final class DeviceCollector {
                 parts.add(ofBlock.adopt(nonzero(kept.slice(0, offset, end), capacities[at])));
                 if (sums != null && group.places > 0) {
                     Tensor summed = group.summed == null ? kept : kept.indexSelect(1, group.summed);
-                    sums.addProducts(group.firstPlace, summed.reshape(rowsInBlock, context, -1), y, block.from, block.to);
+                    sums.addProducts(
+                            group.firstPlace, summed.reshape(rowsInBlock, context, -1), y, block.from, block.to);
                 }
             });
             return Tensor.cat(0, parts.toArray(Tensor[]::new)).promote();
@@ -196,7 +237,8 @@ final class DeviceCollector {
         Tensor flat = values.contiguous().reshape(-1);
         Tensor places = NONZERO_STATIC.tensor(flat, capacity, 0).select(1, 0);
         Tensor found = flat.indexSelect(0, places).to(DType.FLOAT32);
-        return Tensor.cat(0, COUNT_NONZERO.tensor(flat).to(DType.INT32).reshape(1), places.to(DType.INT32), bits(found));
+        return Tensor.cat(
+                0, COUNT_NONZERO.tensor(flat).to(DType.INT32).reshape(1), places.to(DType.INT32), bits(found));
     }
 
     /** The same memory as int32. */

@@ -8,12 +8,14 @@ import io.github.panascope.torch.Tensor;
 import io.github.panascope.torch.TensorScope;
 
 /**
- * The sums of {@link NeuronSums} over some rows, kept on a device: of each row in float64, and of rows in the fixed-point numbers of {@link ExactSums}, so that they are the same
- * however rows are put together. Two int64 for each number: what is before the point, and what is behind it in 2^-40. Confined to a thread.
+ * The sums of {@link NeuronSums} over some rows, kept on a device: of each row in float64, and of rows in the
+ * fixed-point numbers of {@link ExactSums}, so that they are the same however rows are put together. Two int64 for each
+ * number: what is before the point, and what is behind it in 2^-40. Confined to a thread.
  */
 final class DeviceSums implements AutoCloseable {
     /** Bytes of products that are held at once. */
     private static final long PRODUCTS_AT_ONCE = 1L << 30;
+
     private static final Op FLOOR = Op.of("aten::floor", "");
     private static final Op BMM = Op.of("aten::bmm", "");
 
@@ -21,6 +23,7 @@ final class DeviceSums implements AutoCloseable {
     private final TensorScope scope = TensorScope.shared();
     /** [2 + features, d_in]: of y, of y², and of each feature's products with y. */
     private final Tensor whole;
+
     private final Tensor fraction;
 
     DeviceSums(int features, int dIn, Device device) {
@@ -42,8 +45,9 @@ final class DeviceSums implements AutoCloseable {
     }
 
     /**
-     * Adds Σ x·y over the positions of each row from (inclusive) to (exclusive), for features [rows, pos, features] of consecutive places and y, float64
-     * [rows, pos, d_in]. Those of the other rows are worked out too: a product's rounding may depend on its shape.
+     * Adds Σ x·y over the positions of each row from (inclusive) to (exclusive), for features [rows, pos, features] of
+     * consecutive places and y, float64 [rows, pos, d_in]. Those of the other rows are worked out too: a product's
+     * rounding may depend on its shape.
      */
     void addProducts(int firstPlace, Tensor features, Tensor y, int firstRow, int endRow) {
         long rows = y.size(0);
@@ -63,10 +67,14 @@ final class DeviceSums implements AutoCloseable {
         Tensor floor = FLOOR.tensor(terms);
         long end = line + terms.size(1);
         whole.slice(0, line, end).add_(floor.to(DType.INT64).sum(0, false));
-        fraction.slice(0, line, end).add_(terms.sub(floor).mul(0x1p40).to(DType.INT64).sum(0, false));
+        fraction.slice(0, line, end)
+                .add_(terms.sub(floor).mul(0x1p40).to(DType.INT64).sum(0, false));
     }
 
-    /** All of them, int64 [2, 2 + features, d_in], what is before the point first; on the device, in the innermost scope: for {@link NeuronSums#addAll(long[])}. */
+    /**
+     * All of them, int64 [2, 2 + features, d_in], what is before the point first; on the device, in the innermost
+     * scope: for {@link NeuronSums#addAll(long[])}.
+     */
     Tensor all() {
         return Tensor.stack(0, whole, fraction);
     }

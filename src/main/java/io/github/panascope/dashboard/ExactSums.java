@@ -3,8 +3,8 @@ package io.github.panascope.dashboard;
 import java.nio.ByteBuffer;
 
 /**
- * Sums that do not depend on the order of their terms: fixed-point numbers of 63 bits before the point and 40 after it, so that shards may be added up in any
- * order. A term is rounded once, to 2^-40. Not thread-safe.
+ * Sums that do not depend on the order of their terms: fixed-point numbers of 63 bits before the point and 40 after it,
+ * so that shards may be added up in any order. A term is rounded once, to 2^-40. Not thread-safe.
  */
 final class ExactSums {
     static final int BYTES = 2 * Long.BYTES;
@@ -40,7 +40,9 @@ final class ExactSums {
     }
 
     double get(int index) {
-        return whole[index] + (fraction[index] >> FRACTION_BITS) + (fraction[index] & (1L << FRACTION_BITS) - 1) / SCALE;
+        return whole[index]
+                + (fraction[index] >> FRACTION_BITS)
+                + (fraction[index] & (1L << FRACTION_BITS) - 1) / SCALE;
     }
 
     /** Brings fractions below 1, so that equal sums have equal bits. */

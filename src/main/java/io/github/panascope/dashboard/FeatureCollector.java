@@ -42,11 +42,13 @@ import java.util.function.LongFunction;
 import java.util.stream.Collectors;
 
 /**
- * Runs a model over rows of tokens up to an SAE's hook point, encodes, and puts the features into a {@link FeatureStore}.
+ * Runs a model over rows of tokens up to an SAE's hook point, encodes, and puts the features into a
+ * {@link FeatureStore}.
  *
- * <p>Rows run in blocks of eight, counted from row 0, each on one thread and always of the same shape (rows that are not wanted are filled in): so what comes out for a row
- * depends on that row, its number and the machine's instruction set, on nothing else. Several blocks run at once. While this runs, operators of the whole process use one
- * thread each.
+ * <p>Rows run in blocks of eight, counted from row 0, each on one thread and always of the same shape (rows that are
+ * not wanted are filled in): so what comes out for a row depends on that row, its number and the machine's instruction
+ * set, on nothing else. Several blocks run at once. While this runs, operators of the whole process use one thread
+ * each.
  */
 public final class FeatureCollector {
     private static final int ROWS_IN_BLOCK = 8;
@@ -54,6 +56,7 @@ public final class FeatureCollector {
     private static final int FEATURES_IN_GROUP = 512;
     /** To be counted up when the same rows of the same model would come out otherwise, be it in the last bit. */
     private static final int ARITHMETIC = 1;
+
     private static final String KEPT = "features";
     private static final String ROWS_AT_ONCE = "rows at once";
     static final String COLLECTING = "collecting features";
@@ -62,6 +65,7 @@ public final class FeatureCollector {
     private static final int SUMMED = 1 << 12;
     /** How many of a weight are taken at once: 2 MB as int64, which stay in a processor's cache. */
     private static final int AT_ONCE = 1 << 18;
+
     private static final Op VIEW_AS = Op.of("aten::view", "dtype");
 
     private final HookedTransformer model;
@@ -75,6 +79,7 @@ public final class FeatureCollector {
 
     /** The features that are kept; null for all. */
     private final BitSet kept;
+
     private FeatureCollector(HookedTransformer model, Sae sae, int context, BitSet kept) {
         sae.requireFits(model);
         this.model = model;
@@ -83,10 +88,13 @@ public final class FeatureCollector {
         this.kept = kept;
         this.dIn = sae.config().dIn();
         String hook = sae.config().hookName();
-        this.buffers = ThreadLocal.withInitial(() -> new float[][] {new float[ROWS_IN_BLOCK * context * dIn], new float[ROWS_IN_BLOCK * context * FEATURES_IN_GROUP]});
+        this.buffers = ThreadLocal.withInitial(() -> new float[][] {
+            new float[ROWS_IN_BLOCK * context * dIn], new float[ROWS_IN_BLOCK * context * FEATURES_IN_GROUP]
+        });
         OptionalInt layer = HookNames.layer(hook);
         this.residualIsIt = layer.isPresent() && hook.equals("blocks." + layer.getAsInt() + ".hook_resid_pre");
-        this.stopLayer = layer.isPresent() ? layer.getAsInt() + (residualIsIt ? 0 : 1) : hook.startsWith("ln_final") ? -1 : 0;
+        this.stopLayer =
+                layer.isPresent() ? layer.getAsInt() + (residualIsIt ? 0 : 1) : hook.startsWith("ln_final") ? -1 : 0;
     }
 
     /**
@@ -100,13 +108,17 @@ public final class FeatureCollector {
     }
 
     /**
-     * The same for rows that {@link #collect} runs so many at once off the CPU. It has all that the numbers depend on: every field of both configurations, every weight up
-     * to the last hook point, the tokenizer, how and on what the rows run, and the versions of the arithmetic.
+     * The same for rows that {@link #collect} runs so many at once off the CPU. It has all that the numbers depend on:
+     * every field of both configurations, every weight up to the last hook point, the tokenizer, how and on what the
+     * rows run, and the versions of the arithmetic.
      *
      * @throws IllegalArgumentException if the model has hooks, which nothing here could tell from others
      */
-    public static FeatureStore.Identity identity(HookedTransformer model, Sae sae, String text, int context, int rowsAtOnce) {
-        if (!model.isPlain()) throw new IllegalArgumentException("features of a model with hooks cannot be kept: nothing tells these hooks from others");
+    public static FeatureStore.Identity identity(
+            HookedTransformer model, Sae sae, String text, int context, int rowsAtOnce) {
+        if (!model.isPlain())
+            throw new IllegalArgumentException(
+                    "features of a model with hooks cannot be kept: nothing tells these hooks from others");
         Map<String, String> entries = new LinkedHashMap<>();
         entries.put(FeatureStore.HOOK, sae.config().hookName());
         entries.put("text", text);
@@ -121,7 +133,12 @@ public final class FeatureCollector {
         entries.put("sae.operators", operators(sae.isExact()));
         entries.put("weights", fingerprint(model, sae));
         Device device = model.device();
-        entries.put("device", device.type().toString().toLowerCase(Locale.ROOT) + " " + (device.isCpu() ? Torch.cpuCapability() : device.describe().name()));
+        entries.put(
+                "device",
+                device.type().toString().toLowerCase(Locale.ROOT) + " "
+                        + (device.isCpu()
+                                ? Torch.cpuCapability()
+                                : device.describe().name()));
         // Products round as their shape has it.
         entries.put(ROWS_AT_ONCE, Integer.toString(device.isCpu() ? ROWS_IN_BLOCK : rowsAtOnce));
         entries.put("arithmetic", ARITHMETIC + ", libtorch " + Torch.version());
@@ -144,20 +161,31 @@ public final class FeatureCollector {
                 throw new IllegalStateException("the fields of public records can be read", e);
             }
             if (value instanceof Record inner) putFields(name, inner, entries);
-            else entries.put(name, value instanceof Map<?, ?> map ? new TreeMap<>(map).toString() : String.valueOf(value)); // a Map's own order is another each time
+            else
+                entries.put(
+                        name,
+                        value instanceof Map<?, ?> map
+                                ? new TreeMap<>(map).toString()
+                                : String.valueOf(value)); // a Map's own order is another each time
         }
     }
 
     /**
-     * What rows are in a folder that keeps the chosen features alone, not all of the SAE: quicker to fill, as only these are encoded, but correlated features can then be
-     * looked for among the chosen alone.
+     * What rows are in a folder that keeps the chosen features alone, not all of the SAE: quicker to fill, as only
+     * these are encoded, but correlated features can then be looked for among the chosen alone.
      *
      * @param all      as {@link #identity(HookedTransformer, Sae, String, int)} has it
      * @param features those that the folder is opened for
      */
     public static FeatureStore.Identity identityOfChosen(FeatureStore.Identity all, int[] features) {
         Map<String, String> entries = new LinkedHashMap<>(all.entries());
-        entries.put(KEPT, Arrays.stream(features).distinct().sorted().mapToObj(Integer::toString).collect(Collectors.joining(",")));
+        entries.put(
+                KEPT,
+                Arrays.stream(features)
+                        .distinct()
+                        .sorted()
+                        .mapToObj(Integer::toString)
+                        .collect(Collectors.joining(",")));
         return new FeatureStore.Identity(entries);
     }
 
@@ -167,19 +195,27 @@ public final class FeatureCollector {
     }
 
     /**
-     * SHA-256 of all weights but those that come after every hook point: of their names, shapes and dtypes, and of sums that are made where they lie, so that little has to be
-     * read.
+     * SHA-256 of all weights but those that come after every hook point: of their names, shapes and dtypes, and of sums
+     * that are made where they lie, so that little has to be read.
      */
     private static String fingerprint(HookedTransformer model, Sae sae) {
         try (var _ = TensorScope.open()) {
             MessageDigest digest = MessageDigest.getInstance("SHA-256");
             Map<String, Tensor> weights = new LinkedHashMap<>();
-            for (String name : model.weightNames()) if (!AFTER_HOOKS.contains(name)) weights.put("model " + name, model.weight(name));
+            for (String name : model.weightNames())
+                if (!AFTER_HOOKS.contains(name)) weights.put("model " + name, model.weight(name));
             for (String name : sae.weightNames()) weights.put("sae " + name, sae.weight(name));
-            Tensor factors = Tensor.of(new SplittableRandom(0).longs(SUMMED).map(factor -> factor | 1).toArray(), Shape.of(SUMMED), model.device());
+            Tensor factors = Tensor.of(
+                    new SplittableRandom(0)
+                            .longs(SUMMED)
+                            .map(factor -> factor | 1)
+                            .toArray(),
+                    Shape.of(SUMMED),
+                    model.device());
             List<Tensor> sums = new ArrayList<>();
             weights.forEach((name, weight) -> {
-                digest.update((name + " " + weight.shape() + " " + weight.dtype() + "\n").getBytes(StandardCharsets.UTF_8));
+                digest.update(
+                        (name + " " + weight.shape() + " " + weight.dtype() + "\n").getBytes(StandardCharsets.UTF_8));
                 sums.add(sums(weight, factors));
             });
             // Copied together: each copy waits for the device.
@@ -194,19 +230,23 @@ public final class FeatureCollector {
     }
 
     /**
-     * Sums of the bits of a weight, each number's times a factor of its own, modulo 2^64: int64, one of {@link #SUMMED} numbers, on the weight's device. Factors are odd, so that
-     * a number that differs is seen for certain.
+     * Sums of the bits of a weight, each number's times a factor of its own, modulo 2^64: int64, one of {@link #SUMMED}
+     * numbers, on the weight's device. Factors are odd, so that a number that differs is seen for certain.
      */
     private static Tensor sums(Tensor weight, Tensor factors) {
         try (var _ = TensorScope.open()) {
-            Tensor bits = VIEW_AS.tensor(weight.contiguous().reshape(-1), weight.dtype() == DType.BFLOAT16 ? DType.INT16 : DType.INT32);
+            Tensor bits = VIEW_AS.tensor(
+                    weight.contiguous().reshape(-1), weight.dtype() == DType.BFLOAT16 ? DType.INT16 : DType.INT32);
             List<Tensor> sums = new ArrayList<>();
             long elements = bits.shape().elements();
             long whole = elements / SUMMED * SUMMED;
             for (long start = 0; start < whole; start += AT_ONCE) {
-                sums.add(products(bits.slice(0, start, Math.min(whole, start + AT_ONCE)).reshape(-1, SUMMED), factors));
+                sums.add(products(
+                        bits.slice(0, start, Math.min(whole, start + AT_ONCE)).reshape(-1, SUMMED), factors));
             }
-            if (whole < elements) sums.add(products(bits.slice(0, whole, elements).reshape(1, -1), factors.slice(0, 0, elements - whole)));
+            if (whole < elements)
+                sums.add(
+                        products(bits.slice(0, whole, elements).reshape(1, -1), factors.slice(0, 0, elements - whole)));
             return Tensor.cat(0, sums.toArray(Tensor[]::new)).promote();
         }
     }
@@ -218,16 +258,30 @@ public final class FeatureCollector {
     }
 
     /**
-     * Collects the rows from first (inclusive) to end (exclusive) that a store lacks, shard by shard; each is on the disk when the next begins.
+     * Collects the rows from first (inclusive) to end (exclusive) that a store lacks, shard by shard; each is on the
+     * disk when the next begins.
      *
      * @param row       the token ids of a row, {@code context} of them
      * @param shardRows rows in a shard at most
      * @param threads   blocks that run at once on the CPU
      * @param progress  told how many rows were collected, now and then
-     * @throws io.github.panascope.torch.RunInterruptedException if the thread was interrupted; complete shards are on the disk
+     * @throws io.github.panascope.torch.RunInterruptedException if the thread was interrupted; complete shards are on
+     *     the disk
      */
-    public static void collect(HookedTransformer model, Sae sae, FeatureStore store, LongFunction<int[]> row, long first, long end, int context, int shardRows, int threads, IntConsumer progress) {
-        if (shardRows < 1 || threads < 1) throw new IllegalArgumentException("shards need at least one row and one thread, not " + shardRows + " and " + threads);
+    public static void collect(
+            HookedTransformer model,
+            Sae sae,
+            FeatureStore store,
+            LongFunction<int[]> row,
+            long first,
+            long end,
+            int context,
+            int shardRows,
+            int threads,
+            IntConsumer progress) {
+        if (shardRows < 1 || threads < 1)
+            throw new IllegalArgumentException(
+                    "shards need at least one row and one thread, not " + shardRows + " and " + threads);
         if (!store.missing(first, end).isEmpty()) store.requireWritable();
         BitSet kept = keepsAll(store) ? null : new BitSet();
         if (kept != null) for (int feature : store.sums().features()) kept.set(feature);
@@ -235,14 +289,38 @@ public final class FeatureCollector {
         if (!model.device().isCpu()) {
             int rowsInBlock = Integer.parseInt(store.identity().entries().get(ROWS_AT_ONCE));
             AtomicInteger collected = new AtomicInteger();
-            DeviceCollector.collect(collector, sae, store, row, first, end, context, shardRows, rowsInBlock, kept, n -> progress.accept(collected.addAndGet(n)));
+            DeviceCollector.collect(
+                    collector,
+                    sae,
+                    store,
+                    row,
+                    first,
+                    end,
+                    context,
+                    shardRows,
+                    rowsInBlock,
+                    kept,
+                    n -> progress.accept(collected.addAndGet(n)));
             return;
         }
         AtomicInteger done = new AtomicInteger();
-        try (var _ = Torch.singleThreaded(); ExecutorService pool = Executors.newFixedThreadPool(threads, Thread.ofPlatform().daemon().name("panascope-collect-", 0).factory())) {
+        try (var _ = Torch.singleThreaded();
+                ExecutorService pool = Executors.newFixedThreadPool(
+                        threads,
+                        Thread.ofPlatform()
+                                .daemon()
+                                .name("panascope-collect-", 0)
+                                .factory())) {
             try {
                 for (long[] gap : store.missing(first, end)) {
-                    for (long at = gap[0]; at < gap[1]; at += shardRows) collector.shard(pool, store, row, at, Math.min(gap[1], at + shardRows), n -> progress.accept(done.addAndGet(n)));
+                    for (long at = gap[0]; at < gap[1]; at += shardRows)
+                        collector.shard(
+                                pool,
+                                store,
+                                row,
+                                at,
+                                Math.min(gap[1], at + shardRows),
+                                n -> progress.accept(done.addAndGet(n)));
                 }
             } finally {
                 pool.shutdownNow(); // after an exception, what has not begun does not begin
@@ -250,7 +328,13 @@ public final class FeatureCollector {
         }
     }
 
-    private void shard(ExecutorService pool, FeatureStore store, LongFunction<int[]> row, long first, long end, IntConsumer progress) {
+    private void shard(
+            ExecutorService pool,
+            FeatureStore store,
+            LongFunction<int[]> row,
+            long first,
+            long end,
+            IntConsumer progress) {
         NeuronSums sums = store.begin();
         List<Callable<ActivationShard.Part>> blocks = new ArrayList<>();
         for (long block = first / ROWS_IN_BLOCK; block * ROWS_IN_BLOCK < end; block++) {
@@ -287,7 +371,9 @@ public final class FeatureCollector {
         int[] tokens = new int[positions];
         for (int r = from; r < to; r++) {
             int[] own = row.apply(start + r);
-            if (own.length != context) throw new IllegalArgumentException("row " + (start + r) + " has " + own.length + " tokens, not " + context);
+            if (own.length != context)
+                throw new IllegalArgumentException(
+                        "row " + (start + r) + " has " + own.length + " tokens, not " + context);
             for (int i = 0; i < context; i++) {
                 ids[r * context + i] = own[i];
                 tokens[(r - from) * context + i] = own[i];
@@ -298,10 +384,15 @@ public final class FeatureCollector {
             float[] y = buffers.get()[0], group = buffers.get()[1];
             sae.inputRows(activation).slice(0, offset, offset + positions).toFloats(y);
             Entries entries = new Entries(positions);
-            sae.encodeInGroups(activation, FEATURES_IN_GROUP, first -> kept == null || kept.get(first, first + FEATURES_IN_GROUP).cardinality() > 0, (first, features) -> {
-                features.slice(0, offset, offset + positions).toFloats(group);
-                entries.add(first, (int) features.size(1), group, kept);
-            });
+            sae.encodeInGroups(
+                    activation,
+                    FEATURES_IN_GROUP,
+                    first -> kept == null
+                            || kept.get(first, first + FEATURES_IN_GROUP).cardinality() > 0,
+                    (first, features) -> {
+                        features.slice(0, offset, offset + positions).toFloats(group);
+                        entries.add(first, (int) features.size(1), group, kept);
+                    });
             float[] norms = norms(y, positions, start + from);
             addTo(sums, entries, y, to - from);
             return entries.byPosition(tokens, norms);
@@ -334,7 +425,8 @@ public final class FeatureCollector {
     void requireFinite(float[] norms, long firstRow) {
         for (int t = 0; t < norms.length; t++) {
             if (Float.isFinite(norms[t])) continue;
-            throw new InputException("the activation at " + sae.config().hookName() + " is not finite at row " + (firstRow + t / context) + ", position " + t % context + ".");
+            throw new InputException("the activation at " + sae.config().hookName() + " is not finite at row "
+                    + (firstRow + t / context) + ", position " + t % context + ".");
         }
     }
 
@@ -353,10 +445,11 @@ public final class FeatureCollector {
             }
             sums.addNeurons(sum, squared);
         }
-        for (int e = 0; e < entries.size;) { // by feature, then position: a row's entries of a feature lie together
+        for (int e = 0; e < entries.size; ) { // by feature, then position: a row's entries of a feature lie together
             int feature = entries.features[e], place = sums.place(feature), r = entries.positions[e] / context;
             int end = e;
-            while (end < entries.size && entries.features[end] == feature && entries.positions[end] / context == r) end++;
+            while (end < entries.size && entries.features[end] == feature && entries.positions[end] / context == r)
+                end++;
             if (place >= 0) {
                 Arrays.fill(sum, 0);
                 for (; e < end; e++) {

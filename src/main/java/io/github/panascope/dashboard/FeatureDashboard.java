@@ -5,17 +5,26 @@ import java.util.List;
 import java.util.Map;
 
 /**
- * All that is shown of a feature. Activations are after {@code foldWDecNorm}: on the scale on which the feature's decoder direction has length 1.
+ * All that is shown of a feature. Activations are after {@code foldWDecNorm}: on the scale on which the feature's
+ * decoder direction has length 1.
  *
  * @param feature     its number
  * @param statistics  of its activations
  * @param tables      neurons and features that go along with it
  * @param activations histogram of the activations that are greater than 0
- * @param logits      histogram of what its direction adds to the logits; null if it has none (it does not write to the residual stream)
+ * @param logits      histogram of what its direction adds to the logits; null if it has none (it does not write to the
+ *     residual stream)
  * @param logitsTable the largest and smallest of these; null as well
  * @param groups      sequences: the highest activations, then intervals from the highest down
  */
-public record FeatureDashboard(int feature, Statistics statistics, Tables tables, Histogram activations, Histogram logits, LogitsTable logitsTable, List<SequenceGroup> groups) {
+public record FeatureDashboard(
+        int feature,
+        Statistics statistics,
+        Tables tables,
+        Histogram activations,
+        Histogram logits,
+        LogitsTable logitsTable,
+        List<SequenceGroup> groups) {
     /** Copies the groups. */
     public FeatureDashboard {
         groups = List.copyOf(groups);
@@ -26,7 +35,9 @@ public record FeatureDashboard(int feature, Statistics statistics, Tables tables
         return statistics.active() == 0;
     }
 
-    /** The tokens at its highest activations, from the highest down, each once and with the highest that it has there. */
+    /**
+     * The tokens at its highest activations, from the highest down, each once and with the highest that it has there.
+     */
     public Map<Integer, Float> strongestTokens() {
         Map<Integer, Float> strongest = new LinkedHashMap<>();
         if (groups.isEmpty()) return strongest;
@@ -55,9 +66,21 @@ public record FeatureDashboard(int feature, Statistics statistics, Tables tables
      * @param std          the standard deviation over all positions, divided by n
      * @param skew         E(x-m)^3 / std^3
      * @param kurtosis     E(x-m)^4 / std^4 - 3
-     * @param quantileData at {@link Dashboards#quantiles}, linearly interpolated, without the zeros at its beginning, rounded to 6 decimals
+     * @param quantileData at {@link Dashboards#quantiles}, linearly interpolated, without the zeros at its beginning,
+     *     rounded to 6 decimals
      */
-    public record Statistics(long positions, long excluded, long active, double fracNonzero, float max, double mean, double meanActive, double std, double skew, double kurtosis, double[] quantileData) {
+    public record Statistics(
+            long positions,
+            long excluded,
+            long active,
+            double fracNonzero,
+            float max,
+            double mean,
+            double meanActive,
+            double std,
+            double skew,
+            double kurtosis,
+            double[] quantileData) {
         /** The share of all positions where it is active. */
         public double density() {
             return (double) active / positions;
@@ -70,8 +93,10 @@ public record FeatureDashboard(int feature, Statistics statistics, Tables tables
     /**
      * What goes along with it.
      *
-     * @param neuronAlignment    the dimensions with the largest entries of its decoder direction: value, and its share of the sum of absolute values
-     * @param correlatedNeurons  the dimensions of the activation that correlate most with it: Pearson's correlation, and the cosine
+     * @param neuronAlignment    the dimensions with the largest entries of its decoder direction: value, and its share
+     *     of the sum of absolute values
+     * @param correlatedNeurons  the dimensions of the activation that correlate most with it: Pearson's correlation,
+     *     and the cosine
      * @param correlatedFeatures the other features that do, the same
      */
     public record Tables(List<Entry> neuronAlignment, List<Entry> correlatedNeurons, List<Entry> correlatedFeatures) {
@@ -112,7 +137,14 @@ public record FeatureDashboard(int feature, Statistics statistics, Tables tables
      * @param tokenLogits what the feature's direction adds to the logit of each token; empty if it has none
      * @param ablation    what taking the feature away does, or null
      */
-    public record Sequence(int row, int position, int first, int[] tokenIds, float[] activations, float[] tokenLogits, Ablation ablation) {
+    public record Sequence(
+            int row,
+            int position,
+            int first,
+            int[] tokenIds,
+            float[] activations,
+            float[] tokenLogits,
+            Ablation ablation) {
         Sequence with(Ablation found) {
             return new Sequence(row, position, first, tokenIds, activations, tokenLogits, found);
         }
@@ -121,14 +153,22 @@ public record FeatureDashboard(int feature, Statistics statistics, Tables tables
     /**
      * What taking the feature away from the whole row does to the tokens of a sequence, by running the model again.
      *
-     * @param lossEffect     loss of each token with the feature, less the loss without it: negative where the feature helps; 0 for the first token of a row, which nothing predicts;
-     *                       empty for a prompt that was not run again
-     * @param lensLossEffect the same by the linear lens, the feature's direct path alone: the last residual stream, less the feature's part, divided by its standard deviation (n-1),
-     *                       times W_U (sae_vis's formula); empty if the feature has no direction, or the SAE puts its input's scale back
-     * @param topIds         for each token (empty where the loss effects are), those whose log-probabilities at the position before it the feature raises most
+     * @param lossEffect     loss of each token with the feature, less the loss without it: negative where the feature
+     *     helps; 0 for the first token of a row, which nothing predicts; empty for a prompt that was not run again
+     * @param lensLossEffect the same by the linear lens, the feature's direct path alone: the last residual stream,
+     *     less the feature's part, divided by its standard deviation (n-1), times W_U (sae_vis's formula); empty if the
+     *     feature has no direction, or the SAE puts its input's scale back
+     * @param topIds         for each token (empty where the loss effects are), those whose log-probabilities at the
+     *     position before it the feature raises most
      * @param topValues      by how much
      * @param bottomIds      those that it lowers most
      * @param bottomValues   by how much, negative
      */
-    public record Ablation(float[] lossEffect, float[] lensLossEffect, int[][] topIds, float[][] topValues, int[][] bottomIds, float[][] bottomValues) {}
+    public record Ablation(
+            float[] lossEffect,
+            float[] lensLossEffect,
+            int[][] topIds,
+            float[][] topValues,
+            int[][] bottomIds,
+            float[][] bottomValues) {}
 }

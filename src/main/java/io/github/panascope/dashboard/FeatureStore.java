@@ -20,22 +20,27 @@ import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Collections;
 import java.util.HashSet;
 import java.util.HexFormat;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Set;
+import java.util.TreeSet;
 import java.util.function.LongFunction;
 import java.util.stream.Collectors;
 
 /**
- * A folder with what an SAE's features were at rows of tokens: shards of rows, the sums that need the dense activations, and {@code manifest.json}, which says what of the
- * rest counts. Every file is written beside its place, seen onto the disk and renamed, the manifest last: a process that ends at any moment leaves a folder that is whole, with
- * fewer rows. One process at a time may write.
+ * A folder with what an SAE's features were at rows of tokens: shards of rows, the sums that need the dense
+ * activations, and {@code manifest.json}, which says what of the rest counts. Every file is written beside its place,
+ * seen onto the disk and renamed, the manifest last: a process that ends at any moment leaves a folder that is whole,
+ * with fewer rows. One process at a time may write.
  *
- * <p>The manifest is there before the first shard is. It has a checksum of its own and those of all the files that it names, so nothing is believed that it does not fit. Names of
- * shards and sums have a random number in them that the manifest keeps: by it the folder knows its own remnants, and leaves all other files alone.
+ * <p>The manifest is there before the first shard is. It has a checksum of its own and those of all the files that it
+ * names, so nothing is believed that it does not fit. Names of shards and sums have a random number in them that the
+ * manifest keeps: by it the folder knows its own remnants, and leaves all other files alone.
  */
 public final class FeatureStore implements AutoCloseable {
     private static final String MANIFEST = "manifest.json";
@@ -43,28 +48,35 @@ public final class FeatureStore implements AutoCloseable {
     /** The entry of an identity that folders are named by. */
     static final String HOOK = "hook";
 
-    /** What must be equal for rows to belong together, made by {@link FeatureCollector#identity}: model, SAE, weights, text and how they were run. */
+    /**
+     * What must be equal for rows to belong together, made by {@link FeatureCollector#identity}: model, SAE, weights,
+     * text and how they were run.
+     */
     public record Identity(Map<String, String> entries) {
         /** Copies the entries, and keeps their order. */
         public Identity {
-            entries = java.util.Collections.unmodifiableMap(new LinkedHashMap<>(entries));
+            entries = Collections.unmodifiableMap(new LinkedHashMap<>(entries));
         }
 
         /** For a folder: the hook, and a few digits of a hash of all. */
         private String shortName(int[] features) {
             try {
-                byte[] hash = MessageDigest.getInstance("SHA-256").digest((entries + Arrays.toString(features)).getBytes(StandardCharsets.UTF_8));
-                return entries.getOrDefault(HOOK, "features").replaceAll("[^A-Za-z0-9._]", "_") + "-" + HexFormat.of().formatHex(hash, 0, 4);
+                byte[] hash = MessageDigest.getInstance("SHA-256")
+                        .digest((entries + Arrays.toString(features)).getBytes(StandardCharsets.UTF_8));
+                return entries.getOrDefault(HOOK, "features").replaceAll("[^A-Za-z0-9._]", "_") + "-"
+                        + HexFormat.of().formatHex(hash, 0, 4);
             } catch (NoSuchAlgorithmException e) {
                 throw new IllegalStateException("every JDK has SHA-256", e);
             }
         }
 
         private String difference(Identity other) {
-            Set<String> keys = new java.util.TreeSet<>(entries.keySet());
+            Set<String> keys = new TreeSet<>(entries.keySet());
             keys.addAll(other.entries.keySet());
-            return keys.stream().filter(key -> !java.util.Objects.equals(entries.get(key), other.entries.get(key)))
-                    .map(key -> key + " is " + other.entries.get(key) + " there and " + entries.get(key) + " here").collect(Collectors.joining(", "));
+            return keys.stream()
+                    .filter(key -> !Objects.equals(entries.get(key), other.entries.get(key)))
+                    .map(key -> key + " is " + other.entries.get(key) + " there and " + entries.get(key) + " here")
+                    .collect(Collectors.joining(", "));
         }
     }
 
@@ -87,7 +99,8 @@ public final class FeatureStore implements AutoCloseable {
      *
      * @param features the features whose correlations with the activation's dimensions are summed up, ascending
      * @param dIn      the width of the activation
-     * @throws InputException if the folder holds something else, or rows of another identity, or another process writes to it, or nothing can be written there and it holds no rows
+     * @throws InputException if the folder holds something else, or rows of another identity, or another process writes
+     *     to it, or nothing can be written there and it holds no rows
      */
     public static FeatureStore open(Path folder, Identity identity, int[] features, int dIn) {
         try {
@@ -101,8 +114,16 @@ public final class FeatureStore implements AutoCloseable {
             boolean opened = false;
             try {
                 FileLock lock = tryLock(channel, false);
-                if (lock == null) throw new InputException(folder + " is being written by another process: wait for it, or use another folder and merge the two.");
-                FeatureStore store = new FeatureStore(folder, Files.exists(folder.resolve(MANIFEST)) ? Manifest.read(folder.resolve(MANIFEST)) : begun(folder, identity), channel,
+                if (lock == null)
+                    throw new InputException(folder
+                            + " is being written by another process: wait for it, or use another folder and"
+                            + " merge the two.");
+                FeatureStore store = new FeatureStore(
+                        folder,
+                        Files.exists(folder.resolve(MANIFEST))
+                                ? Manifest.read(folder.resolve(MANIFEST))
+                                : begun(folder, identity),
+                        channel,
                         lock);
                 if (store.manifest.rows().isEmpty()) {
                     store.sums = new NeuronSums(features, dIn);
@@ -122,7 +143,8 @@ public final class FeatureStore implements AutoCloseable {
     }
 
     /** A folder that cannot be written may still be shown, if it holds what is asked for. */
-    private static FeatureStore openToShow(Path folder, Identity identity, int[] features, IOException why) throws IOException {
+    private static FeatureStore openToShow(Path folder, Identity identity, int[] features, IOException why)
+            throws IOException {
         if (!Files.exists(folder.resolve(MANIFEST))) throw why;
         FeatureStore store = readManifest(folder);
         store.check(identity, features);
@@ -131,11 +153,13 @@ public final class FeatureStore implements AutoCloseable {
 
     /** Refuses what does not belong to this folder, and a folder that is not whole; reads the sums. */
     private void check(Identity identity, int[] features) throws IOException {
-        if (!identity().equals(identity)) throw new InputException(folder + " holds features of something else: " + identity.difference(identity())
-                + ". Use another folder, or delete it.");
+        if (!identity().equals(identity))
+            throw new InputException(folder + " holds features of something else: " + identity.difference(identity())
+                    + ". Use another folder, or delete it.");
         sums = readSums();
-        if (!sums.covers(features)) throw new InputException(folder + " was made for other features, whose correlations with neurons it holds: " + sums.describe()
-                + ". Use another folder, or delete it.");
+        if (!sums.covers(features))
+            throw new InputException(folder + " was made for other features, whose correlations with neurons it holds: "
+                    + sums.describe() + ". Use another folder, or delete it.");
         for (Manifest.Rows range : manifest.rows()) requireThere(shard(range));
     }
 
@@ -145,16 +169,22 @@ public final class FeatureStore implements AutoCloseable {
      * @throws InputException if it cannot
      */
     void requireWritable() {
-        if (lock == null) throw new InputException(folder + " cannot be written: collect into another folder, and merge the two.");
+        if (lock == null)
+            throw new InputException(folder + " cannot be written: collect into another folder, and merge the two.");
     }
 
-    /** For a folder without a manifest, which has none of this program's shards: nothing says what these would be of. */
+    /**
+     * For a folder without a manifest, which has none of this program's shards: nothing says what these would be of.
+     */
     private static Manifest begun(Path folder, Identity identity) throws IOException {
-        try (DirectoryStream<Path> files = Files.newDirectoryStream(folder, file -> file.getFileName().toString().matches("(rows|sums)-[0-9a-f-]+\\.bin"))) {
+        try (DirectoryStream<Path> files = Files.newDirectoryStream(
+                folder, file -> file.getFileName().toString().matches("(rows|sums)-[0-9a-f-]+\\.bin"))) {
             for (Path file : files) {
                 if (ActivationShard.is(file) || NeuronSums.is(file)) {
-                    throw new InputException(folder + " holds rows, such as " + file.getFileName() + ", but no " + MANIFEST
-                            + ", which says what they are of: put it back, or use another folder, or delete this one.");
+                    throw new InputException(
+                            folder + " holds rows, such as " + file.getFileName() + ", but no " + MANIFEST
+                                    + ", which says what they are of: put it back, or use another folder, or delete"
+                                    + " this one.");
                 }
             }
         }
@@ -162,8 +192,8 @@ public final class FeatureStore implements AutoCloseable {
     }
 
     /**
-     * Goes on in the folder of {@code parent} that holds most rows of this identity, and what is needed for these features; makes one if none does. So folders of
-     * other models, texts and features can lie beside each other.
+     * Goes on in the folder of {@code parent} that holds most rows of this identity, and what is needed for these
+     * features; makes one if none does. So folders of other models, texts and features can lie beside each other.
      *
      * @throws InputException as {@link #open} does
      */
@@ -172,7 +202,8 @@ public final class FeatureStore implements AutoCloseable {
         long most = -1;
         try {
             Files.createDirectories(parent);
-            try (DirectoryStream<Path> folders = Files.newDirectoryStream(parent, folder -> Files.exists(folder.resolve(MANIFEST)))) {
+            try (DirectoryStream<Path> folders =
+                    Files.newDirectoryStream(parent, folder -> Files.exists(folder.resolve(MANIFEST)))) {
                 for (Path folder : folders) {
                     Manifest found;
                     try {
@@ -180,7 +211,9 @@ public final class FeatureStore implements AutoCloseable {
                     } catch (InputException e) {
                         continue; // of another version, or damaged: none of ours
                     }
-                    if (found.count() > most && found.identity().equals(identity) && NeuronSums.covers(folder.resolve(found.sumsFile()), features)) {
+                    if (found.count() > most
+                            && found.identity().equals(identity)
+                            && NeuronSums.covers(folder.resolve(found.sumsFile()), features)) {
                         best = folder;
                         most = found.count();
                     }
@@ -218,7 +251,8 @@ public final class FeatureStore implements AutoCloseable {
     /** The same without the sums. */
     private static FeatureStore readManifest(Path folder) {
         try {
-            if (!Files.exists(folder.resolve(MANIFEST))) throw new InputException(folder + " holds no features: it has no " + MANIFEST + ".");
+            if (!Files.exists(folder.resolve(MANIFEST)))
+                throw new InputException(folder + " holds no features: it has no " + MANIFEST + ".");
             return new FeatureStore(folder, Manifest.read(folder.resolve(MANIFEST)), null, null);
         } catch (IOException e) {
             throw cannot(folder, e);
@@ -252,7 +286,10 @@ public final class FeatureStore implements AutoCloseable {
     }
 
     private static void requireThere(Path file) {
-        if (!Files.exists(file)) throw new InputException(file + " is missing: the folder is not whole. Put a copy of it back, or delete the folder and collect again.");
+        if (!Files.exists(file))
+            throw new InputException(file
+                    + " is missing: the folder is not whole. Put a copy of it back, or delete the folder and"
+                    + " collect again.");
     }
 
     private Path shard(Manifest.Rows range) {
@@ -271,12 +308,16 @@ public final class FeatureStore implements AutoCloseable {
         return new InputException(folder + " cannot be used: " + InputException.reason(e) + ".", e);
     }
 
-    /** Deletes what a process left that ended before it had written its manifest: what has this folder's number in its name, and is not in the manifest. */
+    /**
+     * Deletes what a process left that ended before it had written its manifest: what has this folder's number in its
+     * name, and is not in the manifest.
+     */
     private void sweep() throws IOException {
         Set<String> kept = manifest.rows().stream().map(manifest::shard).collect(Collectors.toCollection(HashSet::new));
         if (manifest.sums() != null) kept.add(manifest.sumsFile());
         String ours = "(rows|sums)-\\d+-\\d+-" + manifest.id() + "\\.bin(\\.part)?";
-        try (DirectoryStream<Path> files = Files.newDirectoryStream(folder, file -> file.getFileName().toString().matches(ours))) {
+        try (DirectoryStream<Path> files = Files.newDirectoryStream(
+                folder, file -> file.getFileName().toString().matches(ours))) {
             for (Path file : files) if (!kept.contains(file.getFileName().toString())) Files.delete(file);
         }
     }
@@ -320,7 +361,10 @@ public final class FeatureStore implements AutoCloseable {
         return sums;
     }
 
-    /** The sums, to add rows to that {@link #commit} then makes count. Should it never come to that, this object is of no more use. */
+    /**
+     * The sums, to add rows to that {@link #commit} then makes count. Should it never come to that, this object is of
+     * no more use.
+     */
     NeuronSums begin() {
         begun = true;
         return sums;
@@ -334,12 +378,14 @@ public final class FeatureStore implements AutoCloseable {
      * @throws InputException if a row's tokens are others, or the text makes fewer rows than are here
      */
     public void requireSameText(LongFunction<int[]> row, long rows) {
-        if (end() > rows) throw new InputException(folder + " holds other text: it has rows up to " + (end() - 1) + ", and this text makes " + rows
-                + " rows, from 0 on. Use another folder, or delete it.");
+        if (end() > rows)
+            throw new InputException(folder + " holds other text: it has rows up to " + (end() - 1)
+                    + ", and this text makes " + rows + " rows, from 0 on. Use another folder, or delete it.");
         try {
             for (Manifest.Rows range : manifest.rows()) {
                 ActivationShard shard = openShard(range);
-                for (int r = 0; r < shard.rows; r++) requireSame(range.first() + r, shard.tokensOf(r), row.apply(range.first() + r));
+                for (int r = 0; r < shard.rows; r++)
+                    requireSame(range.first() + r, shard.tokensOf(r), row.apply(range.first() + r));
             }
         } catch (IOException e) {
             throw cannot(folder, e);
@@ -348,15 +394,23 @@ public final class FeatureStore implements AutoCloseable {
 
     private void requireSame(long row, int[] here, int[] now) {
         int position = Arrays.mismatch(here, now);
-        if (position >= 0) throw new InputException(folder + " holds other text: row " + row + " has another token at position " + position
-                + ". Use another folder, or delete it.");
+        if (position >= 0)
+            throw new InputException(folder + " holds other text: row " + row + " has another token at position "
+                    + position + ". Use another folder, or delete it.");
     }
 
     /** The shards of all rows from 0 on, without a gap. */
     List<ActivationShard> shards() {
         List<long[]> gaps = missing(0, end());
-        if (end() == 0 || !gaps.isEmpty()) throw new InputException(folder + " lacks rows" + (end() == 0 ? "" : " " + gaps.stream().map(gap -> gap[0] + " to "
-                + (gap[1] - 1)).collect(Collectors.joining(", "))) + ": collect or merge them first.");
+        if (end() == 0 || !gaps.isEmpty())
+            throw new InputException(folder + " lacks rows"
+                    + (end() == 0
+                            ? ""
+                            : " "
+                                    + gaps.stream()
+                                            .map(gap -> gap[0] + " to " + (gap[1] - 1))
+                                            .collect(Collectors.joining(", ")))
+                    + ": collect or merge them first.");
         try {
             List<ActivationShard> shards = new ArrayList<>();
             for (Manifest.Rows range : manifest.rows()) shards.add(openShard(range));
@@ -368,7 +422,8 @@ public final class FeatureStore implements AutoCloseable {
 
     /** Adds rows whose sums were added since {@link #begin}. Afterwards they are on the disk. */
     void commit(long first, long end, Iterable<ActivationShard.Part> parts, int context) {
-        if (missing(first, end).stream().mapToLong(gap -> gap[1] - gap[0]).sum() != end - first) throw new IllegalStateException("rows " + first + " to " + end + " are there already");
+        if (missing(first, end).stream().mapToLong(gap -> gap[1] - gap[0]).sum() != end - first)
+            throw new IllegalStateException("rows " + first + " to " + end + " are there already");
         try {
             Path file = folder.resolve(manifest.shard(new Manifest.Rows(first, end, 0)));
             Path part = part(file);
@@ -403,7 +458,7 @@ public final class FeatureStore implements AutoCloseable {
         byte[] text = next.toJson().getBytes(StandardCharsets.UTF_8);
         try {
             AtomicFile.write(folder.resolve(MANIFEST), out -> {
-                for (ByteBuffer bytes = ByteBuffer.wrap(text); bytes.hasRemaining();) out.write(bytes);
+                for (ByteBuffer bytes = ByteBuffer.wrap(text); bytes.hasRemaining(); ) out.write(bytes);
                 out.force(true);
             });
         } catch (InputException e) {
@@ -440,15 +495,19 @@ public final class FeatureStore implements AutoCloseable {
     private void merge(List<Path> others, List<FeatureStore> stores) {
         List<Manifest.Rows> more = new ArrayList<>(manifest.rows());
         for (Path path : others) {
-            if (stores.stream().anyMatch(before -> sameFolder(before.folder, path))) throw new InputException(path + " is named twice.");
+            if (stores.stream().anyMatch(before -> sameFolder(before.folder, path)))
+                throw new InputException(path + " is named twice.");
             if (sameFolder(folder, path)) throw new InputException(path + " cannot be merged into itself.");
             FeatureStore other = readLocked(path);
             stores.add(other);
-            if (!other.identity().equals(identity())) throw new InputException(other.folder + " cannot be merged: " + identity().difference(other.identity()) + ".");
+            if (!other.identity().equals(identity()))
+                throw new InputException(
+                        other.folder + " cannot be merged: " + identity().difference(other.identity()) + ".");
             for (Manifest.Rows range : other.manifest.rows()) {
                 for (Manifest.Rows here : more) {
-                    if (here.first() < range.end() && range.first() < here.end()) throw new InputException(other.folder + " cannot be merged: its rows " + range.first() + " to "
-                            + (range.end() - 1) + " are there already.");
+                    if (here.first() < range.end() && range.first() < here.end())
+                        throw new InputException(other.folder + " cannot be merged: its rows " + range.first() + " to "
+                                + (range.end() - 1) + " are there already.");
                 }
                 more.add(range);
             }
@@ -465,7 +524,9 @@ public final class FeatureStore implements AutoCloseable {
                     Files.move(part, file, StandardCopyOption.ATOMIC_MOVE);
                 }
                 NeuronSums added = other.readSums(); // of one folder at a time: they may be large
-                if (!added.sameFeatures(sums)) throw new InputException(other.folder + " cannot be merged: it was made for other features, " + added.describe() + " there and " + sums.describe() + " here.");
+                if (!added.sameFeatures(sums))
+                    throw new InputException(other.folder + " cannot be merged: it was made for other features, "
+                            + added.describe() + " there and " + sums.describe() + " here.");
                 sums.addAll(added);
             }
             publish(more);
@@ -478,8 +539,12 @@ public final class FeatureStore implements AutoCloseable {
     /** Copies what a file holds, not who may write to it, and sees it onto the disk. */
     private static void copy(Path from, Path to) throws IOException {
         try (FileChannel in = FileChannel.open(from, StandardOpenOption.READ);
-                FileChannel out = FileChannel.open(to, StandardOpenOption.CREATE, StandardOpenOption.TRUNCATE_EXISTING, StandardOpenOption.WRITE)) {
-            for (long at = 0; at < in.size();) at += in.transferTo(at, in.size() - at, out);
+                FileChannel out = FileChannel.open(
+                        to,
+                        StandardOpenOption.CREATE,
+                        StandardOpenOption.TRUNCATE_EXISTING,
+                        StandardOpenOption.WRITE)) {
+            for (long at = 0; at < in.size(); ) at += in.transferTo(at, in.size() - at, out);
             out.force(true);
         }
     }

@@ -21,9 +21,11 @@ import java.util.function.Function;
 import java.util.stream.IntStream;
 
 /**
- * A Parquet file with a row for each feature, for questions over all of them: what dashboards say in numbers and short lists, of which those that belong together are as long
- * as each other. Null is what there is none of: mean_active, skew and kurtosis of a feature that never fires (density is 0), and the logits of one that does not write to the
- * residual stream. Numbers are not rounded. A token that is no whole character is shown with U+FFFD, so that two may look alike.
+ * A Parquet file with a row for each feature, for questions over all of them: what dashboards say in numbers and short
+ * lists, of which those that belong together are as long as each other. Null is what there is none of: mean_active,
+ * skew and kurtosis of a feature that never fires (density is 0), and the logits of one that does not write to the
+ * residual stream. Numbers are not rounded. A token that is no whole character is shown with U+FFFD, so that two may
+ * look alike.
  */
 public final class FeatureTable {
     private FeatureTable() {}
@@ -34,7 +36,8 @@ public final class FeatureTable {
      * @param facts what everything rests on, as name and value; kept in the file's metadata
      * @throws io.github.panascope.hub.InputException if it cannot be written
      */
-    public static void write(Path file, Tokenizer tokenizer, Map<String, String> facts, SaeDashboardJson.Source dashboards) {
+    public static void write(
+            Path file, Tokenizer tokenizer, Map<String, String> facts, SaeDashboardJson.Source dashboards) {
         ParquetWriter.write(file, columns(tokenizer), facts, dashboards::forEach);
     }
 
@@ -42,18 +45,34 @@ public final class FeatureTable {
         return List.of(
                 required("feature", INT32, FeatureDashboard::feature),
                 required("density", DOUBLE, dashboard -> dashboard.statistics().density()),
-                required("frac_nonzero", DOUBLE, dashboard -> dashboard.statistics().fracNonzero()),
+                required(
+                        "frac_nonzero",
+                        DOUBLE,
+                        dashboard -> dashboard.statistics().fracNonzero()),
                 required("active", INT64, dashboard -> dashboard.statistics().active()),
                 required("positions", INT64, dashboard -> dashboard.statistics().positions()),
                 required("excluded", INT64, dashboard -> dashboard.statistics().excluded()),
                 required("max", FLOAT, dashboard -> dashboard.statistics().max()),
                 required("mean", DOUBLE, dashboard -> dashboard.statistics().mean()),
-                optional("mean_active", DOUBLE, dashboard -> dashboard.dead() ? null : dashboard.statistics().meanActive()),
+                optional(
+                        "mean_active",
+                        DOUBLE,
+                        dashboard ->
+                                dashboard.dead() ? null : dashboard.statistics().meanActive()),
                 required("std", DOUBLE, dashboard -> dashboard.statistics().std()),
-                optional("skew", DOUBLE, dashboard -> orNull(dashboard.statistics().skew())),
-                optional("kurtosis", DOUBLE, dashboard -> orNull(dashboard.statistics().kurtosis())),
+                optional(
+                        "skew",
+                        DOUBLE,
+                        dashboard -> orNull(dashboard.statistics().skew())),
+                optional(
+                        "kurtosis",
+                        DOUBLE,
+                        dashboard -> orNull(dashboard.statistics().kurtosis())),
                 list("top_tokens", STRING, dashboard -> tokenizer.tokens(dashboard.strongestTokenIds())),
-                list("top_activations", FLOAT, dashboard -> List.copyOf(dashboard.strongestTokens().values())),
+                list(
+                        "top_activations",
+                        FLOAT,
+                        dashboard -> List.copyOf(dashboard.strongestTokens().values())),
                 list("promoted_tokens", STRING, logits(table -> tokenizer.tokens(table.topTokenIds()))),
                 list("promoted_logits", FLOAT, logits(table -> floats(table.topLogits()))),
                 list("suppressed_tokens", STRING, logits(table -> tokenizer.tokens(table.bottomTokenIds()))),
@@ -75,11 +94,14 @@ public final class FeatureTable {
     }
 
     private static Function<FeatureDashboard, List<Integer>> indices(Function<Tables, List<Entry>> entries) {
-        return dashboard -> entries.apply(dashboard.tables()).stream().map(Entry::index).toList();
+        return dashboard ->
+                entries.apply(dashboard.tables()).stream().map(Entry::index).toList();
     }
 
     private static Function<FeatureDashboard, List<Float>> values(Function<Tables, List<Entry>> entries) {
-        return dashboard -> entries.apply(dashboard.tables()).stream().map(entry -> (float) entry.value()).toList();
+        return dashboard -> entries.apply(dashboard.tables()).stream()
+                .map(entry -> (float) entry.value())
+                .toList();
     }
 
     private static List<Float> floats(float[] values) {

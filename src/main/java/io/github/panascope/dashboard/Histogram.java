@@ -7,7 +7,8 @@ import java.util.ArrayList;
 import java.util.List;
 
 /**
- * Counts in bars of equal width from the smallest to the largest value, as torch.histc counts them in float32; the last bar holds the largest.
+ * Counts in bars of equal width from the smallest to the largest value, as torch.histc counts them in float32; the last
+ * bar holds the largest.
  *
  * @param heights  counts
  * @param values   middles of the bars, to 5 decimals
@@ -26,11 +27,16 @@ public record Histogram(int[] heights, double[] values, double[] ticks) {
             max = Math.max(max, data[i]);
         }
         float low = min == max ? min - 1 : min, high = min == max ? max + 1 : max;
-        int[] heights = new int[bins], second = new int[bins], third = new int[bins]; // as neighbours are often in the same bar and would wait for each other
+        int[] heights = new int[bins],
+                second = new int[bins],
+                third = new int[bins]; // as neighbours are often in the same bar and would wait for each other
         int[] found = new int[Math.min(count, BLOCK)];
         for (int start = 0; start < count; start += BLOCK) {
             int size = Math.min(BLOCK, count - start), i = 0;
-            for (int j = 0; j < size; j++) found[j] = (int) ((data[start + j] - low) * bins / (high - low)); // by itself, so that it is done on many at once
+            for (int j = 0; j < size; j++)
+                found[j] = (int) ((data[start + j] - low)
+                        * bins
+                        / (high - low)); // by itself, so that it is done on many at once
             for (; i + 3 <= size; i += 3) {
                 heights[Math.min(found[i], bins - 1)]++;
                 second[Math.min(found[i + 1], bins - 1)]++;
@@ -41,7 +47,8 @@ public record Histogram(int[] heights, double[] values, double[] ticks) {
         for (int bin = 0; bin < bins; bin++) heights[bin] += second[bin] + third[bin];
         double[] values = new double[bins];
         double width = ((double) max - min) / bins;
-        for (int bin = 0; bin < bins; bin++) values[bin] = rounded(linspace(min, max, bins + 1, bin) + (float) (width / 2), 5);
+        for (int bin = 0; bin < bins; bin++)
+            values[bin] = rounded(linspace(min, max, bins + 1, bin) + (float) (width / 2), 5);
         return new Histogram(heights, values, ticks(min, max));
     }
 
@@ -56,12 +63,21 @@ public record Histogram(int[] heights, double[] values, double[] ticks) {
     /** To so many decimals (6 at most), half to even of the exact value, as Python's round. */
     static double rounded(double value, int decimals) {
         double scaled = value * POWERS[decimals], whole = Math.rint(scaled);
-        // The product is off by half a unit in its last place at most: unless it is that near to the middle between two, the nearest is known, and their quotient is the double next to it.
-        if (Math.abs(scaled) < 0x1p40 && Math.abs(Math.abs(scaled - whole) - 0.5) > 0x1p-12) return (whole + 0.0) / POWERS[decimals]; // no -0
-        return Double.isFinite(value) ? new BigDecimal(value).setScale(decimals, RoundingMode.HALF_EVEN).doubleValue() : value;
+        // The product is off by half a unit in its last place at most: unless it is that near to the middle between
+        // two, the nearest is known, and their quotient is the double next to it.
+        if (Math.abs(scaled) < 0x1p40 && Math.abs(Math.abs(scaled - whole) - 0.5) > 0x1p-12)
+            return (whole + 0.0) / POWERS[decimals]; // no -0
+        return Double.isFinite(value)
+                ? new BigDecimal(value)
+                        .setScale(decimals, RoundingMode.HALF_EVEN)
+                        .doubleValue()
+                : value;
     }
 
-    /** SAEDashboard's marks. Where the larger side is less than 0.3 its rule asks for hundreds of thousands; here a finer step is taken. */
+    /**
+     * SAEDashboard's marks. Where the larger side is less than 0.3 its rule asks for hundreds of thousands; here a
+     * finer step is taken.
+     */
     private static double[] ticks(double min, double max) {
         boolean mirrored = max <= -min;
         double longer = mirrored ? -min : max, shorter = mirrored ? max : -min;

@@ -59,7 +59,11 @@ record Manifest(String id, FeatureStore.Identity identity, List<Rows> rows, Inte
     }
 
     Manifest with(List<Rows> more, Integer sumsOfMore) {
-        return new Manifest(id, identity, more.stream().sorted(Comparator.comparingLong(Rows::first)).toList(), sumsOfMore);
+        return new Manifest(
+                id,
+                identity,
+                more.stream().sorted(Comparator.comparingLong(Rows::first)).toList(),
+                sumsOfMore);
     }
 
     static Manifest empty(FeatureStore.Identity identity) {
@@ -69,11 +73,13 @@ record Manifest(String id, FeatureStore.Identity identity, List<Rows> rows, Inte
     }
 
     String toJson() {
-        ObjectNode json = JsonMapper.shared().createObjectNode().put("format", FORMAT).put("id", id);
+        ObjectNode json =
+                JsonMapper.shared().createObjectNode().put("format", FORMAT).put("id", id);
         ObjectNode entries = json.putObject("identity");
         identity.entries().forEach(entries::put);
         ArrayNode ranges = json.putArray("rows");
-        for (Rows range : rows) ranges.addArray().add(range.first).add(range.end).add(hex(range.checksum));
+        for (Rows range : rows)
+            ranges.addArray().add(range.first).add(range.end).add(hex(range.checksum));
         json.put("sums", sums == null ? null : hex(sums));
         json.put("checksum", checksum(json));
         return json.toPrettyString() + "\n";
@@ -104,12 +110,15 @@ record Manifest(String id, FeatureStore.Identity identity, List<Rows> rows, Inte
         }
         String format = json.path("format").asString("");
         if (!format.equals(FORMAT) && format.startsWith(FORMAT_NAME)) {
-            throw new InputException(file + " is of another version of panascope, '" + format + "' where this one has '" + FORMAT
-                    + "': collect into another folder, or delete this one.");
+            throw new InputException(file + " is of another version of panascope, '" + format + "' where this one has '"
+                    + FORMAT + "': collect into another folder, or delete this one.");
         }
         if (!(json instanceof ObjectNode object)) throw damaged(file, "it holds no JSON object", null);
-        if (!format.equals(FORMAT)) throw new InputException(file + ": 'format' should be '" + FORMAT + "', not " + (json.has("format") ? json.path("format") : "missing") + ".");
-        if (!json.path("checksum").asString("").equals(checksum(object))) throw damaged(file, "its checksum does not fit", null);
+        if (!format.equals(FORMAT))
+            throw new InputException(file + ": 'format' should be '" + FORMAT + "', not "
+                    + (json.has("format") ? json.path("format") : "missing") + ".");
+        if (!json.path("checksum").asString("").equals(checksum(object)))
+            throw damaged(file, "its checksum does not fit", null);
         // From here on it is what somebody wrote, with a checksum.
         String id = text(file, json.path("id"), "[0-9a-f]{16}");
         Map<String, String> entries = new LinkedHashMap<>();
@@ -118,28 +127,43 @@ record Manifest(String id, FeatureStore.Identity identity, List<Rows> rows, Inte
         List<Rows> rows = new ArrayList<>();
         if (!json.path("rows").isArray()) throw damaged(file, "it has no rows", null);
         for (JsonNode each : json.path("rows")) rows.add(range(file, each, rows.isEmpty() ? 0 : rows.getLast().end));
-        if (json.path("sums").isNull() != rows.isEmpty()) throw damaged(file, "its rows and its sums do not belong together", null);
-        return new Manifest(id, new FeatureStore.Identity(entries), List.copyOf(rows), rows.isEmpty() ? null : HexFormat.fromHexDigits(text(file, json.path("sums"),
-                "[0-9a-f]{8}")));
+        if (json.path("sums").isNull() != rows.isEmpty())
+            throw damaged(file, "its rows and its sums do not belong together", null);
+        return new Manifest(
+                id,
+                new FeatureStore.Identity(entries),
+                List.copyOf(rows),
+                rows.isEmpty() ? null : HexFormat.fromHexDigits(text(file, json.path("sums"), "[0-9a-f]{8}")));
     }
 
     /** Rows, none of which may come before {@code least}. */
     private static Rows range(Path file, JsonNode json, long least) {
         JsonNode first = json.path(0);
         JsonNode end = json.path(1);
-        boolean numbers = json.size() == 3 && first.isIntegralNumber() && first.canConvertToLong() && end.isIntegralNumber() && end.canConvertToLong();
-        if (!numbers || first.longValue() < least || end.longValue() <= first.longValue() || end.longValue() - first.longValue() > Integer.MAX_VALUE) {
+        boolean numbers = json.size() == 3
+                && first.isIntegralNumber()
+                && first.canConvertToLong()
+                && end.isIntegralNumber()
+                && end.canConvertToLong();
+        if (!numbers
+                || first.longValue() < least
+                || end.longValue() <= first.longValue()
+                || end.longValue() - first.longValue() > Integer.MAX_VALUE) {
             throw damaged(file, json + " is no range of rows that may stand there", null);
         }
-        return new Rows(first.longValue(), end.longValue(), HexFormat.fromHexDigits(text(file, json.path(2), "[0-9a-f]{8}")));
+        return new Rows(
+                first.longValue(), end.longValue(), HexFormat.fromHexDigits(text(file, json.path(2), "[0-9a-f]{8}")));
     }
 
     private static String text(Path file, JsonNode value, String form) {
-        if (!value.isString() || !value.stringValue().matches(form)) throw damaged(file, value + " is not what may stand there", null);
+        if (!value.isString() || !value.stringValue().matches(form))
+            throw damaged(file, value + " is not what may stand there", null);
         return value.stringValue();
     }
 
     private static InputException damaged(Path file, String how, Throwable cause) {
-        return new InputException(file + " is damaged: " + how + ". Put a copy of it back, or delete the folder and collect again.", cause);
+        return new InputException(
+                file + " is damaged: " + how + ". Put a copy of it back, or delete the folder and collect again.",
+                cause);
     }
 }

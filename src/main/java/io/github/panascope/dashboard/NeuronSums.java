@@ -12,8 +12,9 @@ import java.util.Arrays;
 import java.util.zip.CRC32C;
 
 /**
- * The sums behind the correlations of features with the dimensions of the activation ("neurons"): Σy and Σy² of every dimension, Σxy of every chosen feature with every
- * dimension, over all positions. 16 bytes each: 302 MB for 24,576 features of 768 dimensions. Terms may be added by many threads.
+ * The sums behind the correlations of features with the dimensions of the activation ("neurons"): Σy and Σy² of every
+ * dimension, Σxy of every chosen feature with every dimension, over all positions. 16 bytes each: 302 MB for 24,576
+ * features of 768 dimensions. Terms may be added by many threads.
  */
 final class NeuronSums {
     private static final int MAGIC = 0x534E5350, VERSION = 1, STRIPES = 256;
@@ -63,7 +64,8 @@ final class NeuronSums {
     }
 
     String describe() {
-        return features.length + " features" + (features.length == 0 ? "" : ", " + features[0] + " to " + features[features.length - 1]);
+        return features.length + " features"
+                + (features.length == 0 ? "" : ", " + features[0] + " to " + features[features.length - 1]);
     }
 
     /** The place of a feature among the chosen, negative if it is none. */
@@ -107,7 +109,10 @@ final class NeuronSums {
         for (int i = 0; i < xy.length; i++) xy[i].addAll(other.xy[i]);
     }
 
-    /** Adds sums as {@link DeviceSums} lays them out: [2, 2 + features, d_in], all that is before the point first. Not while other threads add. */
+    /**
+     * Adds sums as {@link DeviceSums} lays them out: [2, 2 + features, d_in], all that is before the point first. Not
+     * while other threads add.
+     */
     void addAll(long[] found) {
         ExactSums[] all = all();
         int fractions = all.length * dIn;
@@ -120,8 +125,13 @@ final class NeuronSums {
     /** Writes them and sees them onto the disk; the caller gives the file its name. Returns its checksum. */
     int write(Path file) throws IOException {
         CRC32C crc = new CRC32C();
-        try (FileChannel channel = FileChannel.open(file, StandardOpenOption.CREATE, StandardOpenOption.TRUNCATE_EXISTING, StandardOpenOption.WRITE)) {
-            ByteBuffer header = FeatureStore.little(16 + 4 * features.length).putInt(MAGIC).putInt(VERSION).putInt(features.length).putInt(dIn);
+        try (FileChannel channel = FileChannel.open(
+                file, StandardOpenOption.CREATE, StandardOpenOption.TRUNCATE_EXISTING, StandardOpenOption.WRITE)) {
+            ByteBuffer header = FeatureStore.little(16 + 4 * features.length)
+                    .putInt(MAGIC)
+                    .putInt(VERSION)
+                    .putInt(features.length)
+                    .putInt(dIn);
             for (int feature : features) header.putInt(feature);
             put(channel, crc, header);
             ByteBuffer line = FeatureStore.little(dIn * ExactSums.BYTES);
@@ -169,28 +179,33 @@ final class NeuronSums {
             ByteBuffer header = header(file, channel, crc);
             int[] features = features(file, channel, crc, header);
             int dIn = header.getInt();
-            if (dIn < 1 || (features.length + 2L) * dIn * ExactSums.BYTES + Integer.BYTES != channel.size() - channel.position()) throw ActivationShard.damaged(file);
+            if (dIn < 1
+                    || (features.length + 2L) * dIn * ExactSums.BYTES + Integer.BYTES
+                            != channel.size() - channel.position()) throw ActivationShard.damaged(file);
             NeuronSums sums = new NeuronSums(features, dIn);
             for (ExactSums each : sums.all()) {
                 ByteBuffer line = get(file, channel, crc, dIn * ExactSums.BYTES);
                 for (int j = 0; j < dIn; j++) each.read(j, line);
             }
             int checksum = (int) crc.getValue();
-            if (checksum != expected || get(file, channel, crc, 4).getInt() != checksum) throw ActivationShard.damaged(file);
+            if (checksum != expected || get(file, channel, crc, 4).getInt() != checksum)
+                throw ActivationShard.damaged(file);
             return sums;
         }
     }
 
     private static ByteBuffer header(Path file, FileChannel channel, CRC32C crc) throws IOException {
         ByteBuffer header = get(file, channel, crc, 16);
-        if (header.getInt() != MAGIC || header.getInt() != VERSION) throw new InputException(file + " holds no sums that this version reads.");
+        if (header.getInt() != MAGIC || header.getInt() != VERSION)
+            throw new InputException(file + " holds no sums that this version reads.");
         return header;
     }
 
     /** The numbers of the features, after their count in the header. */
     private static int[] features(Path file, FileChannel channel, CRC32C crc, ByteBuffer header) throws IOException {
         int count = header.getInt();
-        if (count < 0 || count > (channel.size() - channel.position()) / Integer.BYTES) throw ActivationShard.damaged(file);
+        if (count < 0 || count > (channel.size() - channel.position()) / Integer.BYTES)
+            throw ActivationShard.damaged(file);
         int[] features = new int[count];
         ByteBuffer ids = get(file, channel, crc, Integer.BYTES * count);
         for (int i = 0; i < count; i++) features[i] = ids.getInt();

@@ -4,6 +4,7 @@ import io.github.panascope.dashboard.FeatureDashboard.Entry;
 import io.github.panascope.dashboard.FeatureDashboard.Sequence;
 import io.github.panascope.dashboard.FeatureDashboard.SequenceGroup;
 import io.github.panascope.hub.AtomicFile;
+import io.github.panascope.lens.HookNames;
 import io.github.panascope.lens.Tokenizer;
 import io.github.panascope.sae.SaeConfig;
 import java.nio.file.Path;
@@ -18,13 +19,16 @@ import tools.jackson.databind.MapperFeature;
 import tools.jackson.databind.json.JsonMapper;
 
 /**
- * Dashboards in the batches that Neuronpedia takes ({@code batch-N.json} of SAEDashboard's NeuronpediaRunner), numbers rounded to 3 decimals as there. Tokens are decoded from
- * their bytes; a piece of a character is U+FFFD. What NeuronpediaRunner shows are whole rows ({@link DashboardConfig#buffer} of -1) and five intervals, with
+ * Dashboards in the batches that Neuronpedia takes ({@code batch-N.json} of SAEDashboard's NeuronpediaRunner), numbers
+ * rounded to 3 decimals as there. Tokens are decoded from their bytes; a piece of a character is U+FFFD. What
+ * NeuronpediaRunner shows are whole rows ({@link DashboardConfig#buffer} of -1) and five intervals, with
  * {@code <|endoftext|>} ignored.
  */
 public final class NeuronpediaJson {
     private static final int DECIMALS = 3;
-    private static final JsonMapper JSON = JsonMapper.builder().disable(MapperFeature.SORT_PROPERTIES_ALPHABETICALLY).build();
+    private static final JsonMapper JSON = JsonMapper.builder()
+            .disable(MapperFeature.SORT_PROPERTIES_ALPHABETICALLY)
+            .build();
 
     private NeuronpediaJson() {}
 
@@ -36,35 +40,64 @@ public final class NeuronpediaJson {
      * @param dataset its name
      * @throws io.github.panascope.hub.InputException if the file cannot be written
      */
-    public static void write(Path file, SaeConfig sae, Tokenizer tokenizer, int rows, int context, String dataset, List<FeatureDashboard> dashboards) {
-        String[] id = sae.neuronpediaId() == null ? new String[0] : sae.neuronpediaId().split("/");
+    public static void write(
+            Path file,
+            SaeConfig sae,
+            Tokenizer tokenizer,
+            int rows,
+            int context,
+            String dataset,
+            List<FeatureDashboard> dashboards) {
+        String[] id = sae.neuronpediaId() == null
+                ? new String[0]
+                : sae.neuronpediaId().split("/");
         String[] layerAndSet = id.length < 2 ? new String[] {"", ""} : (id[1] + "-").split("-", 2);
         Map<String, Object> batch = new LinkedHashMap<>();
         batch.put("model_id", id.length > 0 ? id[0] : sae.modelName() == null ? "" : sae.modelName());
-        batch.put("layer", layerAndSet[0].matches("\\d{1,6}") ? Integer.parseInt(layerAndSet[0]) : io.github.panascope.lens.HookNames.layer(sae.hookName()).orElse(0));
+        batch.put(
+                "layer",
+                layerAndSet[0].matches("\\d{1,6}")
+                        ? Integer.parseInt(layerAndSet[0])
+                        : HookNames.layer(sae.hookName()).orElse(0));
         batch.put("sae_set", layerAndSet[1].isEmpty() ? "" : layerAndSet[1].substring(0, layerAndSet[1].length() - 1));
         batch.put("sae_id_suffix", null);
-        batch.put("features", dashboards.stream().map(dashboard -> feature(dashboard, tokenizer, rows, context, dataset)).toList());
+        batch.put(
+                "features",
+                dashboards.stream()
+                        .map(dashboard -> feature(dashboard, tokenizer, rows, context, dataset))
+                        .toList());
         AtomicFile.write(file, JSON.writeValueAsString(batch));
     }
 
-    private static Map<String, Object> feature(FeatureDashboard dashboard, Tokenizer tokenizer, int rows, int context, String dataset) {
+    private static Map<String, Object> feature(
+            FeatureDashboard dashboard, Tokenizer tokenizer, int rows, int context, String dataset) {
         Map<String, Object> feature = new LinkedHashMap<>();
-        FeatureDashboard.LogitsTable logits = dashboard.logitsTable() != null ? dashboard.logitsTable() : new FeatureDashboard.LogitsTable(new int[0], new float[0], new int[0], new float[0]);
+        FeatureDashboard.LogitsTable logits = dashboard.logitsTable() != null
+                ? dashboard.logitsTable()
+                : new FeatureDashboard.LogitsTable(new int[0], new float[0], new int[0], new float[0]);
         Histogram logitsHistogram = dashboard.logits() != null ? dashboard.logits() : Histogram.of(new float[0], 0, 1);
         feature.put("feature_index", dashboard.feature());
         // Alignments come value first, correlations cosine first, as there.
         List<Entry> alignment = dashboard.tables().neuronAlignment();
-        feature.put("neuron_alignment_indices", alignment.stream().mapToInt(Entry::index).toArray());
-        feature.put("neuron_alignment_values", rounded(alignment.stream().mapToDouble(Entry::value).toArray()));
-        feature.put("neuron_alignment_l1", rounded(alignment.stream().mapToDouble(Entry::second).toArray()));
+        feature.put(
+                "neuron_alignment_indices",
+                alignment.stream().mapToInt(Entry::index).toArray());
+        feature.put(
+                "neuron_alignment_values",
+                rounded(alignment.stream().mapToDouble(Entry::value).toArray()));
+        feature.put(
+                "neuron_alignment_l1",
+                rounded(alignment.stream().mapToDouble(Entry::second).toArray()));
         correlated(feature, "correlated_neurons", dashboard.tables().correlatedNeurons());
         correlated(feature, "correlated_features", dashboard.tables().correlatedFeatures());
         feature.put("neg_str", tokenizer.tokens(logits.bottomTokenIds()));
         feature.put("neg_values", rounded(logits.bottomLogits()));
         feature.put("pos_str", tokenizer.tokens(logits.topTokenIds()));
         feature.put("pos_values", rounded(logits.topLogits()));
-        feature.put("frac_nonzero", Histogram.rounded(dashboard.statistics().density(), 5)); // theirs is read off a percentage of 3 decimals
+        feature.put(
+                "frac_nonzero",
+                Histogram.rounded(
+                        dashboard.statistics().density(), 5)); // theirs is read off a percentage of 3 decimals
         feature.put("freq_hist_data_bar_values", rounded(dashboard.activations().values()));
         feature.put("freq_hist_data_bar_heights", dashboard.activations().heights());
         feature.put("logits_hist_data_bar_heights", logitsHistogram.heights());
@@ -74,7 +107,8 @@ public final class NeuronpediaJson {
         feature.put("dataset", dataset);
         feature.put("decoder_weights_dist", List.of());
         List<Map<String, Object>> activations = new ArrayList<>();
-        for (SequenceGroup group : dashboard.groups()) for (Sequence sequence : group.sequences()) activations.add(activation(group, sequence, tokenizer));
+        for (SequenceGroup group : dashboard.groups())
+            for (Sequence sequence : group.sequences()) activations.add(activation(group, sequence, tokenizer));
         feature.put("activations", activations);
         feature.put("vector", List.of());
         return feature;
@@ -99,15 +133,22 @@ public final class NeuronpediaJson {
 
     private static void correlated(Map<String, Object> feature, String name, List<Entry> entries) {
         feature.put(name + "_indices", entries.stream().mapToInt(Entry::index).toArray());
-        feature.put(name + "_l1", rounded(entries.stream().mapToDouble(Entry::second).toArray()));
-        feature.put(name + "_pearson", rounded(entries.stream().mapToDouble(Entry::value).toArray()));
+        feature.put(
+                name + "_l1",
+                rounded(entries.stream().mapToDouble(Entry::second).toArray()));
+        feature.put(
+                name + "_pearson",
+                rounded(entries.stream().mapToDouble(Entry::value).toArray()));
     }
 
     private static double[] rounded(double[] values) {
-        return DoubleStream.of(values).map(value -> Histogram.rounded(value, DECIMALS)).toArray();
+        return DoubleStream.of(values)
+                .map(value -> Histogram.rounded(value, DECIMALS))
+                .toArray();
     }
 
     private static double[] rounded(float[] values) {
-        return rounded(IntStream.range(0, values.length).mapToDouble(i -> values[i]).toArray());
+        return rounded(
+                IntStream.range(0, values.length).mapToDouble(i -> values[i]).toArray());
     }
 }

@@ -21,7 +21,8 @@ import java.util.Objects;
 import java.util.TreeMap;
 
 /**
- * What features do at one prompt, for SAEDashboard's prompt-centric view: which ones matter most at each of its tokens, by three measures. It holds no native memory.
+ * What features do at one prompt, for SAEDashboard's prompt-centric view: which ones matter most at each of its tokens,
+ * by three measures. It holds no native memory.
  *
  * <p>Quantiles are read off features' dashboards: {@link #add} each before {@link #top} is asked for them.
  */
@@ -30,6 +31,7 @@ public final class PromptDashboard {
     private static final int PAIRS_AT_ONCE = 256;
     /** The same on a GPU: 0.4 GB, a few times over. */
     private static final int PAIRS_ON_DEVICE = 2048;
+
     private static final float[] NONE = new float[0];
     private static final String MAKING = "looking at a prompt";
 
@@ -37,11 +39,15 @@ public final class PromptDashboard {
     public enum Metric {
         /** The activation. */
         ACT_SIZE,
-        /** The smallest of {@link Dashboards#quantiles} at which the feature's activations over all rows are as high as here. */
+        /**
+         * The smallest of {@link Dashboards#quantiles} at which the feature's activations over all rows are as high as
+         * here.
+         */
         ACT_QUANTILE,
         /**
-         * Loss of this token with the feature, less the loss without it, lowest first: exact if ablation experiments were asked for, else by the linear lens
-         * ({@link Ablation#lensLossEffect}), which takes the feature away at the position before the token alone.
+         * Loss of this token with the feature, less the loss without it, lowest first: exact if ablation experiments
+         * were asked for, else by the linear lens ({@link Ablation#lensLossEffect}), which takes the feature away at
+         * the position before the token alone.
          */
         LOSS_EFFECT;
 
@@ -60,7 +66,8 @@ public final class PromptDashboard {
     }
 
     /**
-     * Runs the model over a prompt once (and, if ablation experiments are asked for, once more for each feature that is active).
+     * Runs the model over a prompt once (and, if ablation experiments are asked for, once more for each feature that is
+     * active).
      *
      * @param sae    as it was when the rows were collected
      * @param tokens of the prompt, {@code <|endoftext|>} first where the SAE was trained so
@@ -81,30 +88,49 @@ public final class PromptDashboard {
         Directions directions = new Directions(model, sae);
         try (var _ = TensorScope.open()) {
             long[] ids = Arrays.stream(tokens).asLongStream().toArray();
-            String hook = sae.config().hookName(), last = "blocks." + (model.config().nLayers() - 1) + ".hook_resid_post";
+            String hook = sae.config().hookName(),
+                    last = "blocks." + (model.config().nLayers() - 1) + ".hook_resid_post";
             Forward run = model.forward(Tensor.of(ids, Shape.of(1, ids.length))).caching(hook, last);
             run.logits();
             RunInterruptedException.check(MAKING);
             Tensor activation = run.cache().get(hook);
             BitSet excluded = excluded(sae, activation, tokens, config);
             Map<Integer, float[]> all = active(sae, activation), active = counting(all, excluded);
-            int[] features = active.keySet().stream().mapToInt(Integer::intValue).toArray();
+            int[] features =
+                    active.keySet().stream().mapToInt(Integer::intValue).toArray();
             float[][] logits = new float[features.length][], lens = new float[features.length][];
             Arrays.fill(logits, NONE);
             Arrays.fill(lens, NONE);
             Ablations ablations = new Ablations(model, sae, directions, config.topLogitsHoverdata());
             if (directions.exist() && features.length > 0) {
-                Tensor directed = directions.of(features).to(DType.FLOAT32), unembed = model.weight("unembed.W_U").to(DType.FLOAT32);
-                rows(directed.matmul(unembed.indexSelect(1, Tensor.of(ids, Shape.of(ids.length), model.device()))), logits);
-                if (ablations.hasLens()) lens(ablations, run.cache().get(last).select(0, 0).to(DType.FLOAT32), directed, active.values().toArray(float[][]::new), ids, lens);
+                Tensor directed = directions.of(features).to(DType.FLOAT32),
+                        unembed = model.weight("unembed.W_U").to(DType.FLOAT32);
+                rows(
+                        directed.matmul(unembed.indexSelect(1, Tensor.of(ids, Shape.of(ids.length), model.device()))),
+                        logits);
+                if (ablations.hasLens())
+                    lens(
+                            ablations,
+                            run.cache().get(last).select(0, 0).to(DType.FLOAT32),
+                            directed,
+                            active.values().toArray(float[][]::new),
+                            ids,
+                            lens);
             }
             List<Ablation> found = config.performAblationExperiments()
-                    ? ablations.of(Arrays.stream(features).mapToObj(feature -> new Ablations.Piece(feature, tokens, all.get(feature), 0, tokens.length)).toList()) : List.of();
+                    ? ablations.of(Arrays.stream(features)
+                            .mapToObj(
+                                    feature -> new Ablations.Piece(feature, tokens, all.get(feature), 0, tokens.length))
+                            .toList())
+                    : List.of();
             for (int i = 0; i < features.length; i++) {
                 float[] values = active.get(features[i]);
-                Ablation ablation = found.isEmpty() ? new Ablation(NONE, lens[i], new int[0][], new float[0][], new int[0][], new float[0][]) : found.get(i);
+                Ablation ablation = found.isEmpty()
+                        ? new Ablation(NONE, lens[i], new int[0][], new float[0][], new int[0][], new float[0][])
+                        : found.get(i);
                 int strongest = Dashboards.largest(values, 1)[0];
-                prompt.sequences.put(features[i], new Sequence(-1, strongest, 0, tokens.clone(), values, logits[i], ablation));
+                prompt.sequences.put(
+                        features[i], new Sequence(-1, strongest, 0, tokens.clone(), values, logits[i], ablation));
             }
         }
         return prompt;
@@ -123,7 +149,9 @@ public final class PromptDashboard {
             Arrays.sort(sorted);
             limit = config.ignoreHighActivationNormMultiple() * sorted[(sorted.length - 1) / 2];
         }
-        for (int i = 0; i < tokens.length; i++) if (config.ignorePositions().contains(i) || config.ignoreTokens().contains(tokens[i]) || norms[i] > limit) excluded.set(i);
+        for (int i = 0; i < tokens.length; i++)
+            if (config.ignorePositions().contains(i) || config.ignoreTokens().contains(tokens[i]) || norms[i] > limit)
+                excluded.set(i);
         return excluded;
     }
 
@@ -133,7 +161,9 @@ public final class PromptDashboard {
         float[] features = sae.encode(sae.inputRows(activation)).toFloats();
         int dSae = sae.config().dSae(), positions = features.length / dSae;
         for (int t = 0; t < positions; t++) {
-            for (int f = 0; f < dSae; f++) if (features[t * dSae + f] > 0) active.computeIfAbsent(f, _ -> new float[positions])[t] = features[t * dSae + f];
+            for (int f = 0; f < dSae; f++)
+                if (features[t * dSae + f] > 0)
+                    active.computeIfAbsent(f, _ -> new float[positions])[t] = features[t * dSae + f];
         }
         return active;
     }
@@ -156,11 +186,18 @@ public final class PromptDashboard {
     }
 
     /** The linear lens at the positions where features are active, many of them in one product. */
-    private static void lens(Ablations ablations, Tensor stream, Tensor directions, float[][] activations, long[] ids, float[][] lens) {
+    private static void lens(
+            Ablations ablations, Tensor stream, Tensor directions, float[][] activations, long[] ids, float[][] lens) {
         int positions = ids.length, size = 0;
         for (int f = 0; f < activations.length; f++) lens[f] = new float[positions];
         if (positions < 2) return;
-        float[] with = ablations.lensLogProbs(stream.slice(0, 0, positions - 1)).gather(-1, Tensor.of(Arrays.copyOfRange(ids, 1, positions), Shape.of(positions - 1, 1)).to(stream.device())).toFloats();
+        float[] with = ablations
+                .lensLogProbs(stream.slice(0, 0, positions - 1))
+                .gather(
+                        -1,
+                        Tensor.of(Arrays.copyOfRange(ids, 1, positions), Shape.of(positions - 1, 1))
+                                .to(stream.device()))
+                .toFloats();
         int pairs = stream.device().isCpu() ? PAIRS_AT_ONCE : PAIRS_ON_DEVICE;
         int[] features = new int[pairs], at = new int[pairs];
         for (int f = 0; f < activations.length; f++) {
@@ -176,7 +213,17 @@ public final class PromptDashboard {
         if (size > 0) lensOf(ablations, stream, directions, activations, ids, with, features, at, size, lens);
     }
 
-    private static void lensOf(Ablations ablations, Tensor stream, Tensor directions, float[][] activations, long[] ids, float[] with, int[] features, int[] at, int size, float[][] lens) {
+    private static void lensOf(
+            Ablations ablations,
+            Tensor stream,
+            Tensor directions,
+            float[][] activations,
+            long[] ids,
+            float[] with,
+            int[] features,
+            int[] at,
+            int size,
+            float[][] lens) {
         RunInterruptedException.check(MAKING);
         try (var _ = TensorScope.open()) {
             long[] feature = new long[size], position = new long[size], target = new long[size];
@@ -188,9 +235,15 @@ public final class PromptDashboard {
                 value[i] = activations[features[i]][at[i]];
             }
             Shape pairs = Shape.of(size);
-            Tensor part = directions.indexSelect(0, Tensor.of(feature, pairs).to(stream.device())).mul(Tensor.of(value, Shape.of(size, 1)).to(stream.device()));
-            Tensor without = ablations.lensLogProbs(stream.indexSelect(0, Tensor.of(position, pairs).to(stream.device())).sub(part));
-            float[] found = without.gather(-1, Tensor.of(target, Shape.of(size, 1)).to(stream.device())).toFloats();
+            Tensor part = directions
+                    .indexSelect(0, Tensor.of(feature, pairs).to(stream.device()))
+                    .mul(Tensor.of(value, Shape.of(size, 1)).to(stream.device()));
+            Tensor without = ablations.lensLogProbs(
+                    stream.indexSelect(0, Tensor.of(position, pairs).to(stream.device()))
+                            .sub(part));
+            float[] found = without.gather(
+                            -1, Tensor.of(target, Shape.of(size, 1)).to(stream.device()))
+                    .toFloats();
             for (int i = 0; i < size; i++) lens[features[i]][at[i] + 1] = found[i] - with[at[i]];
         }
     }
@@ -216,7 +269,9 @@ public final class PromptDashboard {
     public void add(FeatureDashboard dashboard) {
         Sequence sequence = sequences.get(dashboard.feature());
         if (sequence == null) return;
-        double[] levels = Dashboards.quantiles(), data = dashboard.statistics().quantileData(), found = new double[tokens.length];
+        double[] levels = Dashboards.quantiles(),
+                data = dashboard.statistics().quantileData(),
+                found = new double[tokens.length];
         int leading = levels.length - data.length;
         for (int t = 0; t < found.length; t++) {
             // Rounded as the table is, so that the highest activation is found in it.
@@ -230,21 +285,31 @@ public final class PromptDashboard {
     }
 
     /**
-     * The features that matter most at a token, the first first: number, the measure, and the activation that counts for it (for LOSS_EFFECT that at the position before).
-     * Those whose dashboards were not added are left out; for LOSS_EFFECT the first token has none.
+     * The features that matter most at a token, the first first: number, the measure, and the activation that counts
+     * for it (for LOSS_EFFECT that at the position before). Those whose dashboards were not added are left out; for
+     * LOSS_EFFECT the first token has none.
      */
     public List<Entry> top(Metric metric, int position, int count) {
         Objects.checkIndex(position, tokens.length);
         int at = metric == Metric.LOSS_EFFECT ? position - 1 : position;
         if (at < 0) return List.of();
-        List<Entry> entries = quantiles.keySet().stream().filter(feature -> sequences.get(feature).activations()[at] > 0)
-                .map(feature -> new Entry(feature, measure(metric, feature, position), sequences.get(feature).activations()[at])).filter(entry -> !Double.isNaN(entry.value())).toList();
+        List<Entry> entries = quantiles.keySet().stream()
+                .filter(feature -> sequences.get(feature).activations()[at] > 0)
+                .map(feature -> new Entry(
+                        feature,
+                        measure(metric, feature, position),
+                        sequences.get(feature).activations()[at]))
+                .filter(entry -> !Double.isNaN(entry.value()))
+                .toList();
         double sign = metric == Metric.LOSS_EFFECT ? -1 : 1;
         // Many features may be at their highest quantile: then by activation.
-        return entries.stream().sorted((a, b) -> {
-            int order = Double.compare(sign * b.value(), sign * a.value());
-            return order != 0 ? order : Double.compare(b.second(), a.second());
-        }).limit(count).toList();
+        return entries.stream()
+                .sorted((a, b) -> {
+                    int order = Double.compare(sign * b.value(), sign * a.value());
+                    return order != 0 ? order : Double.compare(b.second(), a.second());
+                })
+                .limit(count)
+                .toList();
     }
 
     private double measure(Metric metric, int feature, int position) {
@@ -253,7 +318,9 @@ public final class PromptDashboard {
             case ACT_SIZE -> sequence.activations()[position];
             case ACT_QUANTILE -> quantiles.get(feature)[position];
             case LOSS_EFFECT -> {
-                float[] effects = sequence.ablation().lossEffect().length > 0 ? sequence.ablation().lossEffect() : sequence.ablation().lensLossEffect();
+                float[] effects = sequence.ablation().lossEffect().length > 0
+                        ? sequence.ablation().lossEffect()
+                        : sequence.ablation().lensLossEffect();
                 yield effects.length == 0 ? Double.NaN : effects[position];
             }
         };

@@ -11,17 +11,23 @@ import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.function.Consumer;
+import java.util.stream.IntStream;
 import tools.jackson.core.JsonGenerator;
 import tools.jackson.core.exc.JacksonIOException;
 import tools.jackson.core.json.JsonWriteFeature;
 import tools.jackson.databind.json.JsonMapper;
 
-/** Dashboards as SAEDashboard's {@code SaeVisData.save_json} writes them, field by field: what its {@code load_json} reads. Skew and kurtosis, which it leaves empty, are filled in. */
+/**
+ * Dashboards as SAEDashboard's {@code SaeVisData.save_json} writes them, field by field: what its {@code load_json}
+ * reads. Skew and kurtosis, which it leaves empty, are filled in.
+ */
 public final class SaeDashboardJson {
     /** With NaN as Python writes and reads it. */
-    private static final JsonMapper JSON = JsonMapper.builder().disable(JsonWriteFeature.WRITE_NAN_AS_STRINGS).build();
+    private static final JsonMapper JSON =
+            JsonMapper.builder().disable(JsonWriteFeature.WRITE_NAN_AS_STRINGS).build();
 
     private SaeDashboardJson() {}
 
@@ -39,7 +45,8 @@ public final class SaeDashboardJson {
      */
     public static void write(Path file, Source dashboards) {
         AtomicFile.writePath(file, part -> {
-            try (OutputStream out = Files.newOutputStream(part); JsonGenerator json = JSON.createGenerator(out)) {
+            try (OutputStream out = Files.newOutputStream(part);
+                    JsonGenerator json = JSON.createGenerator(out)) {
                 write(json, dashboards);
             } catch (UncheckedIOException e) {
                 throw e.getCause();
@@ -62,15 +69,35 @@ public final class SaeDashboardJson {
         json.writeEndObject();
         json.writeName("feature_stats");
         json.writeStartObject();
-        array(json, "max", statistics.stream().mapToDouble(FeatureDashboard.Statistics::max).toArray());
-        array(json, "frac_nonzero", statistics.stream().mapToDouble(FeatureDashboard.Statistics::fracNonzero).toArray());
-        array(json, "skew", statistics.stream().mapToDouble(FeatureDashboard.Statistics::skew).toArray());
-        array(json, "kurtosis", statistics.stream().mapToDouble(FeatureDashboard.Statistics::kurtosis).toArray());
+        array(
+                json,
+                "max",
+                statistics.stream()
+                        .mapToDouble(FeatureDashboard.Statistics::max)
+                        .toArray());
+        array(
+                json,
+                "frac_nonzero",
+                statistics.stream()
+                        .mapToDouble(FeatureDashboard.Statistics::fracNonzero)
+                        .toArray());
+        array(
+                json,
+                "skew",
+                statistics.stream()
+                        .mapToDouble(FeatureDashboard.Statistics::skew)
+                        .toArray());
+        array(
+                json,
+                "kurtosis",
+                statistics.stream()
+                        .mapToDouble(FeatureDashboard.Statistics::kurtosis)
+                        .toArray());
         json.writeName("quantile_data");
         json.writeStartArray();
         for (FeatureDashboard.Statistics each : statistics) numbers(json, each.quantileData());
         json.writeEndArray();
-        double[] levels = Dashboards.quantiles(), all = java.util.Arrays.copyOf(levels, levels.length + 1);
+        double[] levels = Dashboards.quantiles(), all = Arrays.copyOf(levels, levels.length + 1);
         for (int i = 0; i < levels.length; i++) all[i] = Histogram.rounded(levels[i], 6);
         all[levels.length] = 1;
         array(json, "quantiles", all);
@@ -92,14 +119,30 @@ public final class SaeDashboardJson {
         json.writeName("feature_tables_data");
         json.writeStartObject();
         table(json, "neuron_alignment", "values", "l1", dashboard.tables().neuronAlignment());
-        table(json, "correlated_neurons", "pearson", "cossim", dashboard.tables().correlatedNeurons());
-        table(json, "correlated_features", "pearson", "cossim", dashboard.tables().correlatedFeatures());
+        table(
+                json,
+                "correlated_neurons",
+                "pearson",
+                "cossim",
+                dashboard.tables().correlatedNeurons());
+        table(
+                json,
+                "correlated_features",
+                "pearson",
+                "cossim",
+                dashboard.tables().correlatedFeatures());
         table(json, "correlated_b_features", "pearson", "cossim", List.of());
         json.writeEndObject();
-        histogram(json, "acts_histogram_data", dashboard.activations(), dashboard.dead() ? null : Histogram.title(dashboard.statistics().density()));
+        histogram(
+                json,
+                "acts_histogram_data",
+                dashboard.activations(),
+                dashboard.dead() ? null : Histogram.title(dashboard.statistics().density()));
         json.writeName("logits_table_data");
         json.writeStartObject();
-        FeatureDashboard.LogitsTable logits = dashboard.logitsTable() != null ? dashboard.logitsTable() : new FeatureDashboard.LogitsTable(new int[0], new float[0], new int[0], new float[0]);
+        FeatureDashboard.LogitsTable logits = dashboard.logitsTable() != null
+                ? dashboard.logitsTable()
+                : new FeatureDashboard.LogitsTable(new int[0], new float[0], new int[0], new float[0]);
         array(json, "bottom_token_ids", logits.bottomTokenIds());
         array(json, "bottom_logits", doubles(logits.bottomLogits()));
         array(json, "top_token_ids", logits.topTokenIds());
@@ -143,15 +186,29 @@ public final class SaeDashboardJson {
         array(json, "feat_acts", rounded(sequence.activations()));
         array(json, "loss_contribution", ablation == null ? new double[0] : rounded(ablation.lossEffect()));
         array(json, "token_logits", doubles(sequence.tokenLogits()));
-        changes(json, "top", ablation == null ? new int[0][] : ablation.topIds(), ablation == null ? new float[0][] : ablation.topValues());
-        changes(json, "bottom", ablation == null ? new int[0][] : ablation.bottomIds(), ablation == null ? new float[0][] : ablation.bottomValues());
+        changes(
+                json,
+                "top",
+                ablation == null ? new int[0][] : ablation.topIds(),
+                ablation == null ? new float[0][] : ablation.topValues());
+        changes(
+                json,
+                "bottom",
+                ablation == null ? new int[0][] : ablation.bottomIds(),
+                ablation == null ? new float[0][] : ablation.bottomValues());
         json.writeEndObject();
     }
 
     private static void table(JsonGenerator json, String name, String first, String second, List<Entry> entries) {
         array(json, name + "_indices", entries.stream().mapToInt(Entry::index).toArray());
-        array(json, name + "_" + first, entries.stream().mapToDouble(Entry::value).toArray());
-        array(json, name + "_" + second, entries.stream().mapToDouble(Entry::second).toArray());
+        array(
+                json,
+                name + "_" + first,
+                entries.stream().mapToDouble(Entry::value).toArray());
+        array(
+                json,
+                name + "_" + second,
+                entries.stream().mapToDouble(Entry::second).toArray());
     }
 
     private static void histogram(JsonGenerator json, String name, Histogram histogram, String title) {
@@ -201,13 +258,19 @@ public final class SaeDashboardJson {
         for (int i = 0; i < ids.length; i++) {
             double[] rounded = rounded(values[i]);
             int[] token = ids[i];
-            int[] kept = java.util.stream.IntStream.range(0, token.length).filter(k -> rounded[k] != 0).map(k -> token[k]).toArray();
+            int[] kept = IntStream.range(0, token.length)
+                    .filter(k -> rounded[k] != 0)
+                    .map(k -> token[k])
+                    .toArray();
             json.writeArray(kept, 0, kept.length);
         }
         json.writeEndArray();
         json.writeName(name + "_logits");
         json.writeStartArray();
-        for (float[] each : values) numbers(json, java.util.Arrays.stream(rounded(each)).filter(value -> value != 0).toArray());
+        for (float[] each : values)
+            numbers(
+                    json,
+                    Arrays.stream(rounded(each)).filter(value -> value != 0).toArray());
         json.writeEndArray();
     }
 }

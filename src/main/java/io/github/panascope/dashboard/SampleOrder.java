@@ -1,14 +1,14 @@
 package io.github.panascope.dashboard;
 
 /**
- * An order of all positions that looks random, fixed by (seed, feature): place = hash(seed, feature, row, position), a permutation of 32-bit numbers, so that no two are at
- * one place, and the positions at the first places can be found without looking at all of them. The order of two positions depends on nothing else, so that more rows, or
- * other features, change nothing.
+ * An order of all positions that looks random, fixed by (seed, feature): place = hash(seed, feature, row, position), a
+ * permutation of 32-bit numbers, so that no two are at one place, and the positions at the first places can be found
+ * without looking at all of them. The order of two positions depends on nothing else, so that more rows, or other
+ * features, change nothing.
  */
 final class SampleOrder {
     private static final int A = 0x9E3779B1, B = 0x85EBCA6B, C = 0xC2B2AE35;
     private static final int A_INVERSE = inverse(A), B_INVERSE = inverse(B), C_INVERSE = inverse(C);
-
     private final int before, after;
 
     SampleOrder(long seed, int feature) {
@@ -40,7 +40,10 @@ final class SampleOrder {
         return x ^ x >>> 16;
     }
 
-    /** The places of positions that follow each other; the first of these places. By themselves, so that it is done for many at once. */
+    /**
+     * The places of positions that follow each other; the first of these places. By themselves, so that it is done for
+     * many at once.
+     */
     long places(int firstIndex, int[] places) {
         int first = Integer.MAX_VALUE;
         for (int i = 0; i < places.length; i++) places[i] = place(firstIndex + i);

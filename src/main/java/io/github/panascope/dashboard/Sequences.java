@@ -9,8 +9,8 @@ import java.util.BitSet;
 import java.util.List;
 
 /**
- * The sequences that are shown of a feature: those with the highest activations, by value, then row, then position; and some of each interval, the first in the
- * {@link SampleOrder}.
+ * The sequences that are shown of a feature: those with the highest activations, by value, then row, then position; and
+ * some of each interval, the first in the {@link SampleOrder}.
  */
 final class Sequences {
     private final Corpus corpus;
@@ -39,15 +39,22 @@ final class Sequences {
         List<SequenceGroup> groups = new ArrayList<>();
         float max = column.max();
         if (!(max > 0)) return groups;
-        groups.add(new SequenceGroup("TOP ACTIVATIONS<br>MAX = " + PythonText.fixed(max, 3), Double.NaN, max, Double.NaN, sequences(top(column), column, logits)));
+        groups.add(new SequenceGroup(
+                "TOP ACTIVATIONS<br>MAX = " + PythonText.fixed(max, 3),
+                Double.NaN,
+                max,
+                Double.NaN,
+                sequences(top(column), column, logits)));
         SampleOrder order = new SampleOrder(config.seed(), column.feature);
         for (int i = config.nQuantiles() - 1; i >= 0; i--) {
-            float low = Histogram.linspace(0, max, config.nQuantiles() + 1, i), high = Histogram.linspace(0, max, config.nQuantiles() + 1, i + 1);
+            float low = Histogram.linspace(0, max, config.nQuantiles() + 1, i),
+                    high = Histogram.linspace(0, max, config.nQuantiles() + 1, i + 1);
             long inside = low <= 0 ? corpus.positions - column.size : 0;
             for (int e = 0; e < column.size; e++) if (column.values[e] >= low && column.values[e] <= high) inside++;
             double contains = (double) inside / corpus.positions;
             int[] sample = low <= 0 ? sampleWithZeros(column, high, order) : sample(column, low, high, order);
-            String title = "INTERVAL " + PythonText.fixed(low, 3) + " - " + PythonText.fixed(high, 3) + "<br>CONTAINS " + PythonText.percent(contains, 3);
+            String title = "INTERVAL " + PythonText.fixed(low, 3) + " - " + PythonText.fixed(high, 3) + "<br>CONTAINS "
+                    + PythonText.percent(contains, 3);
             groups.add(new SequenceGroup(title, low, high, contains, sequences(sample, column, logits)));
         }
         return groups;
@@ -60,7 +67,8 @@ final class Sequences {
         int count = 0;
         for (int e = 0; e < column.size; e++) {
             float value = column.values[e];
-            if (count == best.length && (count == 0 || value <= values[count - 1]) || !isCandidate(column.indices[e])) continue;
+            if (count == best.length && (count == 0 || value <= values[count - 1]) || !isCandidate(column.indices[e]))
+                continue;
             int at = count < best.length ? count++ : count - 1;
             for (; at > 0 && values[at - 1] < value; at--) {
                 values[at] = values[at - 1];
@@ -109,12 +117,16 @@ final class Sequences {
     private int[] sample(Column column, float low, float high, SampleOrder order) {
         First first = new First(config.quantileGroupSize());
         for (int e = 0; e < column.size; e++) {
-            if (column.values[e] >= low && column.values[e] <= high && isCandidate(column.indices[e])) first.offer(column.indices[e], order.place(column.indices[e]));
+            if (column.values[e] >= low && column.values[e] <= high && isCandidate(column.indices[e]))
+                first.offer(column.indices[e], order.place(column.indices[e]));
         }
         return first.found();
     }
 
-    /** The same for the lowest interval, to which all positions belong where the feature does not fire: in the order of places, or of positions, whichever is shorter. */
+    /**
+     * The same for the lowest interval, to which all positions belong where the feature does not fire: in the order of
+     * places, or of positions, whichever is shorter.
+     */
     private int[] sampleWithZeros(Column column, float high, SampleOrder order) {
         int wanted = config.quantileGroupSize();
         if ((double) corpus.positions * corpus.positions < (1L << 32) * (double) wanted) {
@@ -124,7 +136,9 @@ final class Sequences {
                 // Few come this early in the order: whether the others belong here need not be known.
                 if (!first.takes(order.places(start, places))) continue;
                 for (int i = 0; i < places.length; i++) {
-                    if (first.takes(Integer.toUnsignedLong(places[i])) && column.at(start + i) <= high && !excluded.get(start + i)) first.offer(start + i, places[i]);
+                    if (first.takes(Integer.toUnsignedLong(places[i]))
+                            && column.at(start + i) <= high
+                            && !excluded.get(start + i)) first.offer(start + i, places[i]);
                 }
             }
             return first.found();
@@ -133,7 +147,8 @@ final class Sequences {
         int count = 0;
         for (long place = 0; place < 1L << 32 && count < wanted; place++) {
             int index = order.index((int) place);
-            if (index >= 0 && index < corpus.positions && isCandidate(index) && column.at(index) <= high) sample[count++] = index;
+            if (index >= 0 && index < corpus.positions && isCandidate(index) && column.at(index) <= high)
+                sample[count++] = index;
         }
         return Arrays.copyOf(sample, count);
     }
@@ -142,7 +157,8 @@ final class Sequences {
         List<Sequence> sequences = new ArrayList<>(indices.length);
         for (int index : indices) {
             int row = index / corpus.context, position = index % corpus.context;
-            int first = config.buffer() < 0 ? 0 : position - config.buffer(), count = config.buffer() < 0 ? corpus.context : 2 * config.buffer() + 1;
+            int first = config.buffer() < 0 ? 0 : position - config.buffer(),
+                    count = config.buffer() < 0 ? corpus.context : 2 * config.buffer() + 1;
             int[] tokens = corpus.tokens(row * corpus.context + first, count);
             float[] activations = new float[count], tokenLogits = new float[logits == null ? 0 : count];
             for (int i = 0; i < count; i++) {

@@ -2,6 +2,7 @@ package io.github.panascope.hub;
 
 import java.io.IOException;
 import java.nio.channels.FileChannel;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.DirectoryIteratorException;
 import java.nio.file.DirectoryStream;
 import java.nio.file.Files;
@@ -14,8 +15,8 @@ import java.time.Instant;
 import java.util.regex.Pattern;
 
 /**
- * Files that appear whole or not at all: written beside their place, and moved there at the end. What a symbolic link points to is
- * replaced, not the link; devices and pipes, which cannot be replaced, are written to.
+ * Files that appear whole or not at all: written beside their place, and moved there at the end. What a symbolic link
+ * points to is replaced, not the link; devices and pipes, which cannot be replaced, are written to.
  */
 public final class AtomicFile {
     private AtomicFile() {}
@@ -72,12 +73,16 @@ public final class AtomicFile {
         }
     }
 
-    /** Deletes what processes left that ended while they wrote the same file: what nobody has written to for an hour. */
+    /**
+     * Deletes what processes left that ended while they wrote the same file: what nobody has written to for an hour.
+     */
     private static void sweep(Path folder, String prefix) {
         Instant recent = Instant.now().minus(Duration.ofHours(1));
         String ours = Pattern.quote(prefix) + "\\d+\\.part"; // as createTempFile names them
-        try (DirectoryStream<Path> parts = Files.newDirectoryStream(folder, path -> path.getFileName().toString().matches(ours))) {
-            for (Path part : parts) if (Files.getLastModifiedTime(part).toInstant().isBefore(recent)) Files.deleteIfExists(part);
+        try (DirectoryStream<Path> parts = Files.newDirectoryStream(
+                folder, path -> path.getFileName().toString().matches(ours))) {
+            for (Path part : parts)
+                if (Files.getLastModifiedTime(part).toInstant().isBefore(recent)) Files.deleteIfExists(part);
         } catch (IOException | DirectoryIteratorException e) {
             // a folder that cannot be listed can still be written to
         }
@@ -86,7 +91,7 @@ public final class AtomicFile {
     /** Writes text in UTF-8. */
     public static void write(Path file, String text) {
         write(file, out -> {
-            var bytes = java.nio.charset.StandardCharsets.UTF_8.encode(text);
+            var bytes = StandardCharsets.UTF_8.encode(text);
             while (bytes.hasRemaining()) out.write(bytes);
         });
     }

@@ -32,16 +32,22 @@ final class Certificates {
             KeyStore store = KeyStore.getInstance(KeyStore.getDefaultType());
             store.load(null, null);
             for (Path file : files(bundle)) add(file, store);
-            if (store.size() == 0) throw new InputException("REQUESTS_CA_BUNDLE names " + bundle + ", which holds no certificate.");
+            if (store.size() == 0)
+                throw new InputException("REQUESTS_CA_BUNDLE names " + bundle + ", which holds no certificate.");
             TrustManagerFactory factory = TrustManagerFactory.getInstance(TrustManagerFactory.getDefaultAlgorithm());
             factory.init(store);
             SSLContext context = SSLContext.getInstance("TLS");
             context.init(null, factory.getTrustManagers(), null);
-            for (TrustManager manager : factory.getTrustManagers()) if (manager instanceof X509TrustManager trusted) client.sslSocketFactory(context.getSocketFactory(), trusted);
+            for (TrustManager manager : factory.getTrustManagers())
+                if (manager instanceof X509TrustManager trusted)
+                    client.sslSocketFactory(context.getSocketFactory(), trusted);
         } catch (CertificateException e) {
-            throw new InputException("REQUESTS_CA_BUNDLE names " + bundle + ", which is no file of certificates in PEM form.", e);
+            throw new InputException(
+                    "REQUESTS_CA_BUNDLE names " + bundle + ", which is no file of certificates in PEM form.", e);
         } catch (IOException e) {
-            throw new InputException("REQUESTS_CA_BUNDLE names " + bundle + ", which cannot be read: " + InputException.reason(e) + ".", e);
+            throw new InputException(
+                    "REQUESTS_CA_BUNDLE names " + bundle + ", which cannot be read: " + InputException.reason(e) + ".",
+                    e);
         } catch (GeneralSecurityException e) {
             throw new IllegalStateException("every JDK has TLS", e);
         }
@@ -56,7 +62,8 @@ final class Certificates {
 
     private static void add(Path file, KeyStore store) throws IOException, GeneralSecurityException {
         try (InputStream in = Files.newInputStream(file)) {
-            for (Certificate each : CertificateFactory.getInstance("X.509").generateCertificates(in)) store.setCertificateEntry(String.valueOf(store.size()), each);
+            for (Certificate each : CertificateFactory.getInstance("X.509").generateCertificates(in))
+                store.setCertificateEntry(String.valueOf(store.size()), each);
         }
     }
 }

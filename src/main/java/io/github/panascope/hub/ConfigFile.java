@@ -17,10 +17,15 @@ import tools.jackson.databind.node.ObjectNode;
 /** A JSON object read strictly: every complaint names the file, the key, the value and what was expected. */
 public final class ConfigFile {
     /**
-     * Java's own parser of numbers: the fast one's tables take longer to make than these few numbers to read. A key twice is refused, where Python takes the
-     * last one in silence: one of the two is a mistake, and it may be the one that would be used. NaN and Infinity are read, as Python writes them.
+     * Java's own parser of numbers: the fast one's tables take longer to make than these few numbers to read. A key
+     * twice is refused, where Python takes the last one in silence: one of the two is a mistake, and it may be the one
+     * that would be used. NaN and Infinity are read, as Python writes them.
      */
-    private static final JsonMapper JSON = JsonMapper.builder().enable(StreamReadFeature.STRICT_DUPLICATE_DETECTION).enable(JsonReadFeature.ALLOW_NON_NUMERIC_NUMBERS).disable(StreamReadFeature.USE_FAST_DOUBLE_PARSER).build();
+    private static final JsonMapper JSON = JsonMapper.builder()
+            .enable(StreamReadFeature.STRICT_DUPLICATE_DETECTION)
+            .enable(JsonReadFeature.ALLOW_NON_NUMERIC_NUMBERS)
+            .disable(StreamReadFeature.USE_FAST_DOUBLE_PARSER)
+            .build();
 
     private final String place;
     private final JsonNode object;
@@ -45,7 +50,8 @@ public final class ConfigFile {
         try {
             node = JSON.readTree(text);
         } catch (JacksonException e) {
-            throw new InputException(place + (JsonError.isKeyTwice(e) ? ": " : " is not valid JSON: ") + JsonError.of(e) + ".", e);
+            throw new InputException(
+                    place + (JsonError.isKeyTwice(e) ? ": " : " is not valid JSON: ") + JsonError.of(e) + ".", e);
         }
         if (node == null || !node.isObject()) throw new InputException(place + " should hold a JSON object.");
         return new ConfigFile(place, node);
@@ -53,7 +59,8 @@ public final class ConfigFile {
 
     /** An object inside another file, such as one of a list; {@code place} names it in complaints. */
     public static ConfigFile of(String place, JsonNode object) {
-        if (!object.isObject()) throw new InputException(place + " should be a JSON object, not " + shorten(object) + ".");
+        if (!object.isObject())
+            throw new InputException(place + " should be a JSON object, not " + shorten(object) + ".");
         return new ConfigFile(place, object);
     }
 
@@ -98,7 +105,8 @@ public final class ConfigFile {
     public int size(String key) {
         require(key, "a positive whole number");
         JsonNode value = object.get(key);
-        if (!value.isIntegralNumber() || !value.canConvertToInt() || value.intValue() <= 0) throw wrong(key, "a positive whole number");
+        if (!value.isIntegralNumber() || !value.canConvertToInt() || value.intValue() <= 0)
+            throw wrong(key, "a positive whole number");
         return value.intValue();
     }
 
@@ -111,14 +119,16 @@ public final class ConfigFile {
     public int count(String key) {
         require(key, "a whole number");
         JsonNode value = object.get(key);
-        if (!value.isIntegralNumber() || !value.canConvertToInt() || value.intValue() < 0) throw wrong(key, "a whole number");
+        if (!value.isIntegralNumber() || !value.canConvertToInt() || value.intValue() < 0)
+            throw wrong(key, "a whole number");
         return value.intValue();
     }
 
     /** A finite number, or a default. */
     public double number(String key, double ifAbsent) {
         if (!has(key)) return ifAbsent;
-        if (!object.get(key).isNumber() || !Double.isFinite(object.get(key).doubleValue())) throw wrong(key, "a finite number");
+        if (!object.get(key).isNumber() || !Double.isFinite(object.get(key).doubleValue()))
+            throw wrong(key, "a finite number");
         return object.get(key).doubleValue();
     }
 
@@ -142,7 +152,9 @@ public final class ConfigFile {
         return object.get(key).stringValue();
     }
 
-    /** Whether the value is a text, a number, true or false, an object or a list; for keys that changed type over time. */
+    /**
+     * Whether the value is a text, a number, true or false, an object or a list; for keys that changed type over time.
+     */
     public JsonNode value(String key) {
         return object.get(key);
     }
@@ -154,7 +166,8 @@ public final class ConfigFile {
 
     /** The complaint that a value is not what it should be. */
     public InputException wrong(String key, String expected) {
-        return new InputException(place + ": '" + key + "' should be " + expected + ", not " + shorten(object.get(key)) + ".");
+        return new InputException(
+                place + ": '" + key + "' should be " + expected + ", not " + shorten(object.get(key)) + ".");
     }
 
     private static String shorten(JsonNode value) {
@@ -165,8 +178,11 @@ public final class ConfigFile {
 
     private void require(String key, String expected) {
         if (has(key)) return;
-        String meant = keys().stream().filter(found -> Nearest.to(found, List.of(key)).isPresent()).findFirst()
-                .map(found -> " It has '" + found + "': did you mean '" + key + "'?").orElse("");
+        String meant = keys().stream()
+                .filter(found -> Nearest.to(found, List.of(key)).isPresent())
+                .findFirst()
+                .map(found -> " It has '" + found + "': did you mean '" + key + "'?")
+                .orElse("");
         throw new InputException(place + " has no '" + key + "', which should be " + expected + "." + meant);
     }
 

@@ -18,14 +18,17 @@ import java.util.stream.Stream;
 import okhttp3.HttpUrl;
 
 /**
- * Proxies by the variables that Python's requests obeys, as it understands them: {@code https_proxy}, {@code http_proxy}, {@code all_proxy} and
- * {@code no_proxy}, in either case, the lower one first. A variable is looked into when a request needs it.
+ * Proxies by the variables that Python's requests obeys, as it understands them: {@code https_proxy},
+ * {@code http_proxy}, {@code all_proxy} and {@code no_proxy}, in either case, the lower one first. A variable is looked
+ * into when a request needs it.
  */
 final class EnvironmentProxy {
     /** Scheme, user and password, host, port; the rest says nothing. */
     private static final Pattern ADDRESS = Pattern.compile("(?:([A-Za-z][A-Za-z0-9+.-]*)://|//)?+(?:([^/?#]*)@)?"
             + "(\\[[0-9A-Fa-f:.]+]|[^\\s:/?#@\\[\\]]+)(?::(\\d{1,5})?)?(?:[/?#].*)?");
-    private static final Map<String, Integer> PORTS = Map.of("http", 80, "https", 443, "socks4", 1080, "socks4a", 1080, "socks5", 1080, "socks5h", 1080);
+
+    private static final Map<String, Integer> PORTS =
+            Map.of("http", 80, "https", 443, "socks4", 1080, "socks4a", 1080, "socks5", 1080, "socks5h", 1080);
 
     /**
      * A proxy.
@@ -46,14 +49,17 @@ final class EnvironmentProxy {
         }
 
         Proxy toProxy() {
-            return new Proxy(isSocks() ? Proxy.Type.SOCKS : Proxy.Type.HTTP, InetSocketAddress.createUnresolved(host, port));
+            return new Proxy(
+                    isSocks() ? Proxy.Type.SOCKS : Proxy.Type.HTTP, InetSocketAddress.createUnresolved(host, port));
         }
 
         /** The value of Proxy-Authorization; empty without a user and a password. */
         Optional<String> authorization() {
             if (user == null || user.isEmpty() || password == null) return Optional.empty();
             String both = user + ":" + password;
-            Charset charset = StandardCharsets.ISO_8859_1.newEncoder().canEncode(both) ? StandardCharsets.ISO_8859_1 : StandardCharsets.UTF_8;
+            Charset charset = StandardCharsets.ISO_8859_1.newEncoder().canEncode(both)
+                    ? StandardCharsets.ISO_8859_1
+                    : StandardCharsets.UTF_8;
             return Optional.of("Basic " + Base64.getEncoder().encodeToString(both.getBytes(charset)));
         }
 
@@ -76,21 +82,30 @@ final class EnvironmentProxy {
         return new EnvironmentProxy(environment);
     }
 
-    /** Every variable that ends in _proxy, by what is before that; one in lower case wins, and without a value takes the other away. */
+    /**
+     * Every variable that ends in _proxy, by what is before that; one in lower case wins, and without a value takes the
+     * other away.
+     */
     private static Map<String, String> proxies(Map<String, String> environment) {
         Map<String, String> found = new HashMap<>();
-        environment.forEach((name, value) -> key(name.toLowerCase(Locale.ROOT)).filter(_ -> !value.isEmpty()).ifPresent(key -> found.put(key, value)));
+        environment.forEach((name, value) -> key(name.toLowerCase(Locale.ROOT))
+                .filter(_ -> !value.isEmpty())
+                .ifPresent(key -> found.put(key, value)));
         // A server's CGI scripts get the header "Proxy:" of whoever asks as HTTP_PROXY.
         if (environment.containsKey("REQUEST_METHOD")) found.remove("http");
-        environment.forEach((name, value) -> key(name).map(key -> key.toLowerCase(Locale.ROOT)).ifPresent(key -> {
-            if (value.isEmpty()) found.remove(key);
-            else found.put(key, value);
-        }));
+        environment.forEach((name, value) -> key(name)
+                .map(key -> key.toLowerCase(Locale.ROOT))
+                .ifPresent(key -> {
+                    if (value.isEmpty()) found.remove(key);
+                    else found.put(key, value);
+                }));
         return found;
     }
 
     private static Optional<String> key(String name) {
-        return name.endsWith("_proxy") ? Optional.of(name.substring(0, name.length() - "_proxy".length())) : Optional.empty();
+        return name.endsWith("_proxy")
+                ? Optional.of(name.substring(0, name.length() - "_proxy".length()))
+                : Optional.empty();
     }
 
     // ------------------------------------------------------------------------------------------------- which one
@@ -103,28 +118,46 @@ final class EnvironmentProxy {
     Optional<Server> select(HttpUrl address) {
         if (bypasses(address)) return Optional.empty();
         String host = address.host();
-        return Stream.of(address.scheme() + "://" + host, address.scheme(), "all://" + host, "all").filter(proxies::containsKey).findFirst().map(key -> server(key, proxies.get(key)));
+        return Stream.of(address.scheme() + "://" + host, address.scheme(), "all://" + host, "all")
+                .filter(proxies::containsKey)
+                .findFirst()
+                .map(key -> server(key, proxies.get(key)));
     }
 
     private static Server server(String key, String value) {
         Matcher parts = ADDRESS.matcher(value);
-        String scheme = parts.matches() ? parts.group(1) == null ? "http" : parts.group(1).toLowerCase(Locale.ROOT) : null;
-        int port = scheme == null ? -1 : parts.group(4) == null ? PORTS.getOrDefault(scheme, -1) : Integer.parseInt(parts.group(4));
-        if (!PORTS.containsKey(scheme == null ? "" : scheme) || port < 0 || port > 65535) { // it may hold a password: not shown
-            throw new InputException("the proxy in " + key + "_proxy is not an address such as http://host:8080; http, https and socks5 are understood.");
+        String scheme = parts.matches()
+                ? parts.group(1) == null ? "http" : parts.group(1).toLowerCase(Locale.ROOT)
+                : null;
+        int port = scheme == null
+                ? -1
+                : parts.group(4) == null ? PORTS.getOrDefault(scheme, -1) : Integer.parseInt(parts.group(4));
+        if (!PORTS.containsKey(scheme == null ? "" : scheme)
+                || port < 0
+                || port > 65535) { // it may hold a password: not shown
+            throw new InputException("the proxy in " + key
+                    + "_proxy is not an address such as http://host:8080; http, https and socks5 are understood.");
         }
         String[] user = parts.group(2) == null ? new String[0] : parts.group(2).split(":", 2);
         String host = parts.group(3).replaceAll("[\\[\\]]", "");
-        Server server = new Server(scheme, host, port, user.length > 0 ? decoded(user[0]) : null, user.length > 1 ? decoded(user[1]) : null);
+        Server server = new Server(
+                scheme,
+                host,
+                port,
+                user.length > 0 ? decoded(user[0]) : null,
+                user.length > 1 ? decoded(user[1]) : null);
         if (server.isSocks() && server.authorization().isPresent()) {
-            throw new InputException("the proxy in " + key + "_proxy is a SOCKS proxy with a user and a password, which Java cannot log in to; use an http proxy.");
+            throw new InputException("the proxy in " + key
+                    + "_proxy is a SOCKS proxy with a user and a password, which Java cannot log in to; use an"
+                    + " http proxy.");
         }
         return server;
     }
 
     /** Percent-escapes, where they are ones; nothing else means anything. */
     private static String decoded(String text) {
-        return URLDecoder.decode(text.replaceAll("%(?![0-9A-Fa-f]{2})", "%25").replace("+", "%2B"), StandardCharsets.UTF_8);
+        return URLDecoder.decode(
+                text.replaceAll("%(?![0-9A-Fa-f]{2})", "%25").replace("+", "%2B"), StandardCharsets.UTF_8);
     }
 
     // ------------------------------------------------------------------------------------------------- no_proxy
@@ -132,18 +165,28 @@ final class EnvironmentProxy {
     /** Whether {@code no_proxy} says that an address is asked without a proxy. */
     boolean bypasses(HttpUrl address) {
         String host = address.host();
-        String list = Stream.of("no_proxy", "NO_PROXY").map(environment::get).filter(value -> value != null && !value.isEmpty()).findFirst().orElse("");
-        List<String> entries = Stream.of(list.replace(" ", "").split(",")).filter(entry -> !entry.isEmpty()).toList();
+        String list = Stream.of("no_proxy", "NO_PROXY")
+                .map(environment::get)
+                .filter(value -> value != null && !value.isEmpty())
+                .findFirst()
+                .orElse("");
+        List<String> entries = Stream.of(list.replace(" ", "").split(","))
+                .filter(entry -> !entry.isEmpty())
+                .toList();
         boolean explicitPort = address.port() != HttpUrl.defaultPort(address.scheme());
         OptionalLong ip = ipv4(host);
         for (String entry : entries) {
             if (ip.isPresent() && (inNetwork(ip.getAsLong(), entry) || host.equals(entry))) return true;
-            if (ip.isEmpty() && (endsWith(host, entry) || explicitPort && endsWith(host + ":" + address.port(), entry))) return true;
+            if (ip.isEmpty() && (endsWith(host, entry) || explicitPort && endsWith(host + ":" + address.port(), entry)))
+                return true;
         }
         // The same list as Python's urllib reads it.
         String names = proxies.get("no");
         if (names == null) return false;
-        return names.equals("*") || Stream.of(names.split(",")).map(name -> name.strip().toLowerCase(Locale.ROOT)).anyMatch(name -> !name.isEmpty() && endsWith(host, name));
+        return names.equals("*")
+                || Stream.of(names.split(","))
+                        .map(name -> name.strip().toLowerCase(Locale.ROOT))
+                        .anyMatch(name -> !name.isEmpty() && endsWith(host, name));
     }
 
     /** Whether a host is an entry, or in the domain that it names; dots before it say nothing. */
@@ -161,7 +204,10 @@ final class EnvironmentProxy {
         return ip >>> 32 - bits == network.getAsLong() >>> 32 - bits;
     }
 
-    /** An IPv4 address in any form that C's inet_aton reads: one to four numbers, decimal, octal or hexadecimal, the last of which fills what is left. */
+    /**
+     * An IPv4 address in any form that C's inet_aton reads: one to four numbers, decimal, octal or hexadecimal, the
+     * last of which fills what is left.
+     */
     private static OptionalLong ipv4(String text) {
         String[] parts = text.split("\\.", -1);
         if (parts.length > 4) return OptionalLong.empty();

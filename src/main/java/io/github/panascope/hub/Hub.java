@@ -17,8 +17,8 @@ import java.util.regex.Pattern;
 
 /**
  * Files of the Hugging Face hub: from its cache on this machine, without a request if they are there, else downloaded
- * into it. The variables that huggingface_hub reads (the README lists them) and those of proxies mean what they mean to Python, which can share
- * the cache. Safe to use from many threads at once.
+ * into it. The variables that huggingface_hub reads (the README lists them) and those of proxies mean what they mean to
+ * Python, which can share the cache. Safe to use from many threads at once.
  */
 public final class Hub {
     private static final int DOWNLOADS_AT_ONCE = 4;
@@ -40,7 +40,8 @@ public final class Hub {
         void update(String file, long done, long total);
 
         /**
-         * Tells what is about to be downloaded, where that is known beforehand: the files of a dataset that are not here yet.
+         * Tells what is about to be downloaded, where that is known beforehand: the files of a dataset that are not
+         * here yet.
          *
          * @param repo  such as {@code dataset OWNER/NAME}
          * @param files how many, at least 1
@@ -73,7 +74,10 @@ public final class Hub {
         return new Hub(variables, variables.cache(), variables.patience(), (_, _, _) -> {});
     }
 
-    /** The same hub, telling somebody of its downloads, unless {@code HF_HUB_DISABLE_PROGRESS_BARS} says that nobody wants to know. */
+    /**
+     * The same hub, telling somebody of its downloads, unless {@code HF_HUB_DISABLE_PROGRESS_BARS} says that nobody
+     * wants to know.
+     */
     public Hub reporting(Progress listener) {
         return variables.isSilent() ? this : new Hub(variables, cache, patience, listener);
     }
@@ -111,7 +115,10 @@ public final class Hub {
         return cached.isKnownMissing(name) ? Optional.empty() : download().fetch(repo, name, cached);
     }
 
-    /** Whether a file that is not in the cache is also known not to be in the repository; it need not be known where the hub may not be asked. */
+    /**
+     * Whether a file that is not in the cache is also known not to be in the repository; it need not be known where the
+     * hub may not be asked.
+     */
     public boolean isMissing(HubRepo repo, String name) {
         HubCache cached = new HubCache(cache, repo);
         return cached.file(name).isEmpty() && (variables.offline(repo.kind()) == null || cached.isKnownMissing(name));
@@ -123,7 +130,11 @@ public final class Hub {
      * @throws InputException if none of them is in the cache or to be had
      */
     public Path firstFile(HubRepo repo, List<String> names) {
-        return names.stream().map(name -> optionalFile(repo, name)).flatMap(Optional::stream).findFirst().orElseThrow(() -> missing(repo, "none of " + String.join(", ", names)));
+        return names.stream()
+                .map(name -> optionalFile(repo, name))
+                .flatMap(Optional::stream)
+                .findFirst()
+                .orElseThrow(() -> missing(repo, "none of " + String.join(", ", names)));
     }
 
     /**
@@ -132,8 +143,11 @@ public final class Hub {
      * @throws InputException if one is neither in the cache nor to be had; what the others brought stays in the cache
      */
     public List<Path> files(HubRepo repo, List<String> names) {
-        try (ExecutorService workers = Executors.newFixedThreadPool(DOWNLOADS_AT_ONCE, Thread.ofVirtual().factory())) {
-            List<Future<Path>> futures = names.stream().map(name -> workers.submit(() -> file(repo, name))).toList();
+        try (ExecutorService workers = Executors.newFixedThreadPool(
+                DOWNLOADS_AT_ONCE, Thread.ofVirtual().factory())) {
+            List<Future<Path>> futures = names.stream()
+                    .map(name -> workers.submit(() -> file(repo, name)))
+                    .toList();
             List<Path> files = new ArrayList<>();
             for (Future<Path> future : futures) {
                 try {
@@ -141,8 +155,10 @@ public final class Hub {
                 } catch (ExecutionException e) {
                     workers.shutdownNow();
                     // A new one, whose frames are the caller's and not the worker's.
-                    if (e.getCause() instanceof HubUnreachableException unreachable) throw new HubUnreachableException(unreachable.getMessage(), unreachable);
-                    if (e.getCause() instanceof InputException refused) throw new InputException(refused.getMessage(), refused);
+                    if (e.getCause() instanceof HubUnreachableException unreachable)
+                        throw new HubUnreachableException(unreachable.getMessage(), unreachable);
+                    if (e.getCause() instanceof InputException refused)
+                        throw new InputException(refused.getMessage(), refused);
                     throw new IllegalStateException(e.getCause());
                 }
             }
@@ -154,8 +170,8 @@ public final class Hub {
     }
 
     /**
-     * Some of the names of a repository's files: of its cached snapshot if they are there, and all parts of what is in parts; else as
-     * the hub lists them.
+     * Some of the names of a repository's files: of its cached snapshot if they are there, and all parts of what is in
+     * parts; else as the hub lists them.
      *
      * @param choice picks from the sorted names; an empty list says that what is wanted is not among them
      * @throws InputException if the hub has so many of them that they can hardly be meant
@@ -169,25 +185,33 @@ public final class Hub {
         if (offline == null) return listed(repo, choice, cached);
         if (!cached.hasSnapshot()) throw notCached(repo);
         if (missing == null) return here;
-        throw new InputException(repo + " is not whole in the hub cache " + cache + " (" + missing + " is missing), and " + goOnline(offline));
+        throw new InputException(repo + " is not whole in the hub cache " + cache + " (" + missing
+                + " is missing), and " + goOnline(offline));
     }
 
     private List<String> listed(HubRepo repo, UnaryOperator<List<String>> choice, HubCache cached) {
         Map<String, Long> listed = download().list(repo);
         List<String> chosen = choice.apply(List.copyOf(listed.keySet()));
         chosen.forEach(Hub::requireInside);
-        List<String> absent = chosen.stream().filter(name -> cached.file(name).isEmpty()).toList();
-        long bytes = absent.stream().anyMatch(name -> listed.get(name) < 0) ? -1 : absent.stream().mapToLong(listed::get).sum();
+        List<String> absent =
+                chosen.stream().filter(name -> cached.file(name).isEmpty()).toList();
+        long bytes = absent.stream().anyMatch(name -> listed.get(name) < 0)
+                ? -1
+                : absent.stream().mapToLong(listed::get).sum();
         if (absent.size() > MAX_FILES) {
             String size = bytes < 0 ? "" : String.format(Locale.ROOT, " (%.1f GB)", bytes / 1e9);
-            throw new InputException(repo + " would be " + absent.size() + " files" + size + ", and at most " + MAX_FILES + " are fetched: take another --split, which may be any word "
-                    + "that sets files apart by their names, or download some by other means and give the folder that they are in.");
+            throw new InputException(
+                    repo + " would be " + absent.size() + " files" + size + ", and at most " + MAX_FILES
+                            + " are fetched: take another --split, which may be any word that sets files apart by"
+                            + " their names, or download some by other means and give the folder that they are in.");
         }
         if (!absent.isEmpty()) progress.begin(repo.toString(), absent.size(), bytes);
         return chosen;
     }
 
-    /** What to add to a sentence about what a repository has, where only the cache was asked; empty if the hub can be. */
+    /**
+     * What to add to a sentence about what a repository has, where only the cache was asked; empty if the hub can be.
+     */
     String offlineNote(HubRepo repo) {
         String offline = variables.offline(repo.kind());
         return offline == null ? "" : " in the hub cache " + cache + " (" + offline + " is set)";
@@ -208,11 +232,13 @@ public final class Hub {
 
     private InputException missing(HubRepo repo, String what) {
         String offline = variables.offline(repo.kind());
-        return new InputException(repo + " has " + what + (offline == null ? "." : " in the hub cache " + cache + ", and " + goOnline(offline)));
+        return new InputException(repo + " has " + what
+                + (offline == null ? "." : " in the hub cache " + cache + ", and " + goOnline(offline)));
     }
 
     private InputException notCached(HubRepo repo) {
-        return new InputException(repo + " is not in the hub cache " + cache + ", and " + goOnline(variables.offline(repo.kind())));
+        return new InputException(
+                repo + " is not in the hub cache " + cache + ", and " + goOnline(variables.offline(repo.kind())));
     }
 
     private static String goOnline(String variable) {
@@ -222,14 +248,23 @@ public final class Hub {
     /** A file's name becomes part of a path here and of an address there. */
     private static void requireInside(String name) {
         for (String part : name.split("/", -1)) {
-            if (part.isEmpty() || part.equals(".") || part.equals("..") || part.indexOf('\\') >= 0 || part.indexOf('\0') >= 0) {
-                throw new InputException("'" + name.replace("\0", "\\0") + "' is not the name of a file in a repository.");
+            if (part.isEmpty()
+                    || part.equals(".")
+                    || part.equals("..")
+                    || part.indexOf('\\') >= 0
+                    || part.indexOf('\0') >= 0) {
+                throw new InputException(
+                        "'" + name.replace("\0", "\\0") + "' is not the name of a file in a repository.");
             }
         }
         try {
             Path.of(name);
         } catch (InvalidPathException e) {
-            throw new InputException("'" + name + "' cannot be the name of a file here: it has characters that are none, or that the locale has not (LC_ALL=C.UTF-8 has all).", e);
+            throw new InputException(
+                    "'" + name
+                            + "' cannot be the name of a file here: it has characters that are none, or that the"
+                            + " locale has not (LC_ALL=C.UTF-8 has all).",
+                    e);
         }
     }
 }

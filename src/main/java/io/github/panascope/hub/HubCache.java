@@ -1,6 +1,7 @@
 package io.github.panascope.hub;
 
 import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.nio.channels.FileChannel;
 import java.nio.channels.OverlappingFileLockException;
 import java.nio.file.FileSystemException;
@@ -8,6 +9,7 @@ import java.nio.file.FileVisitOption;
 import java.nio.file.Files;
 import java.nio.file.LinkOption;
 import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
 import java.nio.file.StandardOpenOption;
 import java.time.Duration;
 import java.util.List;
@@ -17,8 +19,9 @@ import java.util.concurrent.locks.ReentrantLock;
 import java.util.stream.Stream;
 
 /**
- * The Hugging Face cache as huggingface_hub lays it out, for one repository: {@code blobs/} by checksum, {@code snapshots/COMMIT/}
- * of symbolic links to them, {@code refs/REVISION} with the commit, {@code .no_exist/COMMIT/} of what is known not to be there.
+ * The Hugging Face cache as huggingface_hub lays it out, for one repository: {@code blobs/} by checksum,
+ * {@code snapshots/COMMIT/} of symbolic links to them, {@code refs/REVISION} with the commit, {@code .no_exist/COMMIT/}
+ * of what is known not to be there.
  */
 final class HubCache {
     private static final ConcurrentHashMap<Path, ReentrantLock> LOCKS = new ConcurrentHashMap<>();
@@ -36,11 +39,14 @@ final class HubCache {
 
     /** The commit that the cache knows for the revision. */
     Optional<String> commit() {
-        if (Files.isDirectory(folder.resolve("snapshots").resolve(repo.revision()))) return Optional.of(repo.revision());
+        if (Files.isDirectory(folder.resolve("snapshots").resolve(repo.revision())))
+            return Optional.of(repo.revision());
         Path ref = folder.resolve("refs").resolve(repo.revision());
         if (!Files.isReadable(ref) || Files.isDirectory(ref)) return Optional.empty();
         String commit = TextFile.read(ref).strip();
-        if (!isCommit(commit)) throw new InputException(ref + " should hold a commit, not '" + commit.lines().findFirst().orElse("") + "': remove it.");
+        if (!isCommit(commit))
+            throw new InputException(ref + " should hold a commit, not '"
+                    + commit.lines().findFirst().orElse("") + "': remove it.");
         return Optional.of(commit);
     }
 
@@ -50,7 +56,8 @@ final class HubCache {
     }
 
     private Optional<Path> snapshot() {
-        return commit().map(commit -> folder.resolve("snapshots").resolve(commit)).filter(Files::isDirectory);
+        return commit().map(commit -> folder.resolve("snapshots").resolve(commit))
+                .filter(Files::isDirectory);
     }
 
     boolean hasSnapshot() {
@@ -62,7 +69,9 @@ final class HubCache {
     }
 
     boolean isKnownMissing(String name) {
-        return commit().map(commit -> Files.exists(folder.resolve(".no_exist").resolve(commit).resolve(name))).orElse(false);
+        return commit().map(commit ->
+                        Files.exists(folder.resolve(".no_exist").resolve(commit).resolve(name)))
+                .orElse(false);
     }
 
     /** The names of the files in the snapshot; empty if there is none. */
@@ -70,8 +79,11 @@ final class HubCache {
         Optional<Path> snapshot = snapshot();
         if (snapshot.isEmpty()) return List.of();
         try (Stream<Path> walk = Files.walk(snapshot.get(), FileVisitOption.FOLLOW_LINKS)) {
-            return walk.filter(Files::isRegularFile).map(file -> snapshot.get().relativize(file).toString().replace('\\', '/')).sorted().toList();
-        } catch (IOException | java.io.UncheckedIOException e) {
+            return walk.filter(Files::isRegularFile)
+                    .map(file -> snapshot.get().relativize(file).toString().replace('\\', '/'))
+                    .sorted()
+                    .toList();
+        } catch (IOException | UncheckedIOException e) {
             throw new InputException(snapshot.get() + " cannot be read: " + InputException.reason(e), e);
         }
     }
@@ -92,12 +104,14 @@ final class HubCache {
      * @param waiting run now and then while another process does it
      */
     <T> T locked(String etag, Runnable waiting, Locked<T> work) throws IOException, InterruptedException {
-        Path file = Files.createDirectories(root.resolve(".locks").resolve(repo.folder())).resolve(etag + ".lock");
+        Path file = Files.createDirectories(root.resolve(".locks").resolve(repo.folder()))
+                .resolve(etag + ".lock");
         // A file lock is the process's: threads of this one have to wait for each other themselves.
         ReentrantLock here = LOCKS.computeIfAbsent(file.toAbsolutePath(), path -> new ReentrantLock());
         here.lockInterruptibly();
         // The system drops the lock of a process that ends: a file that one left behind locks nobody out.
-        try (FileChannel channel = FileChannel.open(file, StandardOpenOption.CREATE, StandardOpenOption.WRITE, LinkOption.NOFOLLOW_LINKS)) {
+        try (FileChannel channel = FileChannel.open(
+                file, StandardOpenOption.CREATE, StandardOpenOption.WRITE, LinkOption.NOFOLLOW_LINKS)) {
             while (!lock(channel, file)) {
                 waiting.run();
                 Thread.sleep(LOOK_AGAIN);
@@ -128,17 +142,22 @@ final class HubCache {
     Path link(String commit, String name, Path blob) throws IOException {
         Path file = folder.resolve("snapshots").resolve(commit).resolve(name);
         Files.createDirectories(file.getParent());
-        Path part = file.resolveSibling("." + file.getFileName() + "." + Thread.currentThread().threadId() + ProcessHandle.current().pid() + ".part");
+        Path part = file.resolveSibling("." + file.getFileName() + "."
+                + Thread.currentThread().threadId() + ProcessHandle.current().pid() + ".part");
         Files.deleteIfExists(part); // of a process that had the same number
         Files.createSymbolicLink(part, file.getParent().toAbsolutePath().relativize(blob.toAbsolutePath()));
-        Files.move(part, file, java.nio.file.StandardCopyOption.ATOMIC_MOVE);
+        Files.move(part, file, StandardCopyOption.ATOMIC_MOVE);
         return file;
     }
 
-    /** Remembers which commit the revision is, if it can: without, the next run asks again. A revision that is a commit needs no reference. */
+    /**
+     * Remembers which commit the revision is, if it can: without, the next run asks again. A revision that is a commit
+     * needs no reference.
+     */
     void refer(String commit) {
         try {
-            if (!commit.equals(repo.revision())) AtomicFile.write(folder.resolve("refs").resolve(repo.revision()), commit);
+            if (!commit.equals(repo.revision()))
+                AtomicFile.write(folder.resolve("refs").resolve(repo.revision()), commit);
         } catch (InputException e) {
             // a cache that is only read
         }

@@ -27,13 +27,15 @@ import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.json.JsonMapper;
 
 /**
- * Downloads from the hub into its cache: asks what a file is (a HEAD request that follows no redirect to other hosts), fetches what is
- * missing of it from wherever the hub points to, and checks length and checksum before it takes its place. What was cut is
- * resumed.
+ * Downloads from the hub into its cache: asks what a file is (a HEAD request that follows no redirect to other hosts),
+ * fetches what is missing of it from wherever the hub points to, and checks length and checksum before it takes its
+ * place. What was cut is resumed.
  */
 final class HubDownload {
-    private static final int SHA256 = 64, GIT_BLOB = 40; // hexadecimal digits: of files in large storage, and of small ones
-    private static final Pattern NEXT = Pattern.compile("<([^>]*)>[^<]*;\\s*rel\\s*=\\s*\"?next\\b", Pattern.CASE_INSENSITIVE);
+    private static final int SHA256 = 64,
+            GIT_BLOB = 40; // hexadecimal digits: of files in large storage, and of small ones
+    private static final Pattern NEXT =
+            Pattern.compile("<([^>]*)>[^<]*;\\s*rel\\s*=\\s*\"?next\\b", Pattern.CASE_INSENSITIVE);
     private static final int MAX_LISTED = 100_000, MAX_PAGES = 1000, MAX_PAGE = 32 << 20;
 
     private final HubHttp http;
@@ -53,7 +55,8 @@ final class HubDownload {
         }
     }
 
-    // ------------------------------------------------------------------------------------------------- what can be asked
+    // ------------------------------------------------------------------------------------------------- what can be
+    // asked
 
     /** What the hub says of a file before it is fetched; size is -1 if it does not say. */
     private record Description(String commit, String etag, long size, HttpUrl address) {}
@@ -68,19 +71,28 @@ final class HubDownload {
             return Optional.of(store(name, there.get(), cache, attempts));
         } catch (InterruptedException e) {
             Thread.currentThread().interrupt();
-            throw new InputException("fetching " + name + " of " + repo + " was interrupted; what is here is kept, and the next run goes on from there.", e);
+            throw new InputException(
+                    "fetching " + name + " of " + repo
+                            + " was interrupted; what is here is kept, and the next run goes on from there.",
+                    e);
         } catch (CacheException e) {
-            throw new InputException(name + " of " + repo + " cannot be stored in the hub cache " + cache.root() + " (" + e.getMessage()
-                    + "): make room or give access there, or name another folder in HF_HUB_CACHE; what is there already is kept.", e);
+            throw new InputException(
+                    name + " of " + repo + " cannot be stored in the hub cache " + cache.root() + " (" + e.getMessage()
+                            + "): make room or give access there, or name another folder in HF_HUB_CACHE; what is"
+                            + " there already is kept.",
+                    e);
         } catch (IOException e) {
             throw unreachable(name + " of " + repo, e);
         }
     }
 
-    private Path store(String name, Description file, HubCache cache, HubHttp.Attempts attempts) throws IOException, InterruptedException {
+    private Path store(String name, Description file, HubCache cache, HubHttp.Attempts attempts)
+            throws IOException, InterruptedException {
         try {
             Path blob = cache.blob(file.etag);
-            if (!Files.exists(blob)) cache.locked(file.etag, () -> tell(name, part(blob), file.size), () -> fetched(name, file, blob, attempts));
+            if (!Files.exists(blob))
+                cache.locked(
+                        file.etag, () -> tell(name, part(blob), file.size), () -> fetched(name, file, blob, attempts));
             Path linked = cache.link(file.commit, name, blob);
             cache.refer(file.commit);
             return linked;
@@ -90,7 +102,8 @@ final class HubDownload {
     }
 
     /** Perhaps another process was faster. */
-    private Path fetched(String name, Description file, Path blob, HubHttp.Attempts attempts) throws IOException, InterruptedException {
+    private Path fetched(String name, Description file, Path blob, HubHttp.Attempts attempts)
+            throws IOException, InterruptedException {
         if (!Files.exists(blob)) return download(name, file, blob, attempts);
         tell(name, blob, Files.size(blob));
         return blob;
@@ -110,17 +123,23 @@ final class HubDownload {
 
     /** The names of a repository's files, and how many bytes each has; -1 where the hub does not say. */
     Map<String, Long> list(HubRepo repo) {
-        HttpUrl first = http.address().addPathSegments("api/" + (repo.kind() == HubRepo.Kind.MODEL ? "models/" : "datasets/") + repo.id() + "/tree").addPathSegment(repo.revision())
-                .addQueryParameter("recursive", "true").build();
+        HttpUrl first = http.address()
+                .addPathSegments(
+                        "api/" + (repo.kind() == HubRepo.Kind.MODEL ? "models/" : "datasets/") + repo.id() + "/tree")
+                .addPathSegment(repo.revision())
+                .addQueryParameter("recursive", "true")
+                .build();
         Map<String, Long> files = new TreeMap<>();
         HubHttp.Attempts attempts = http.attempts();
         Set<HttpUrl> seen = new HashSet<>();
         try {
-            for (HttpUrl next = first; next != null;) {
-                if (!seen.add(next) || seen.size() > MAX_PAGES) throw new HubHttp.FinalException("its list of files has no end");
+            for (HttpUrl next = first; next != null; ) {
+                if (!seen.add(next) || seen.size() > MAX_PAGES)
+                    throw new HubHttp.FinalException("its list of files has no end");
                 next = page(repo, next, files, attempts);
                 if (files.size() > MAX_LISTED) {
-                    throw new InputException(repo + " has more than " + MAX_LISTED + " files, which are not listed here: download those you want by other means, "
+                    throw new InputException(repo + " has more than " + MAX_LISTED
+                            + " files, which are not listed here: download those you want by other means, "
                             + "and give the folder that they are in.");
                 }
             }
@@ -136,16 +155,21 @@ final class HubDownload {
     }
 
     /** Adds a page of a list; the address of the next one, or null. */
-    private HttpUrl page(HubRepo repo, HttpUrl address, Map<String, Long> files, HubHttp.Attempts attempts) throws IOException, InterruptedException {
+    private HttpUrl page(HubRepo repo, HttpUrl address, Map<String, Long> files, HubHttp.Attempts attempts)
+            throws IOException, InterruptedException {
         while (true) {
             try (Response response = http.ask("GET", address, 0, repo.toString(), attempts)) {
                 requireFound(response, repo);
                 byte[] page = http.body(response).readNBytes(MAX_PAGE);
-                if (page.length == MAX_PAGE) throw new HubHttp.FinalException("its list of files has more than " + MAX_PAGE + " bytes a page");
+                if (page.length == MAX_PAGE)
+                    throw new HubHttp.FinalException("its list of files has more than " + MAX_PAGE + " bytes a page");
                 JsonNode entries = JsonMapper.shared().readTree(page);
                 if (!entries.isArray()) throw noHub("its list of files is none");
                 for (JsonNode entry : entries) {
-                    if ("file".equals(entry.path("type").asString(""))) files.put(entry.path("path").stringValue(), entry.path("size").asLong(-1));
+                    if ("file".equals(entry.path("type").asString("")))
+                        files.put(
+                                entry.path("path").stringValue(),
+                                entry.path("size").asLong(-1));
                 }
                 attempts.answered();
                 Matcher link = NEXT.matcher(String.join(", ", response.headers("Link")));
@@ -156,22 +180,34 @@ final class HubDownload {
         }
     }
 
-    private Optional<Description> describe(HubRepo repo, String name, HubCache cache, HubHttp.Attempts attempts) throws IOException, InterruptedException {
-        HttpUrl address = http.address().addPathSegments(repo.path() + "/resolve").addPathSegment(repo.revision()).build();
+    private Optional<Description> describe(HubRepo repo, String name, HubCache cache, HubHttp.Attempts attempts)
+            throws IOException, InterruptedException {
+        HttpUrl address = http.address()
+                .addPathSegments(repo.path() + "/resolve")
+                .addPathSegment(repo.revision())
+                .build();
         HttpUrl.Builder file = address.newBuilder();
         for (String part : name.split("/")) file.addPathSegment(part);
         try (Response response = http.ask("HEAD", file.build(), 0, repo.toString(), attempts)) {
-            Optional<String> commit = Optional.ofNullable(response.header("X-Repo-Commit")).filter(HubCache::isCommit);
+            Optional<String> commit =
+                    Optional.ofNullable(response.header("X-Repo-Commit")).filter(HubCache::isCommit);
             if (response.code() == 404 && "EntryNotFound".equals(response.header("X-Error-Code"))) {
                 commit.ifPresent(known -> cache.markMissing(known, name));
                 return Optional.empty();
             }
             if (response.code() / 100 != 3) requireFound(response, repo);
-            String etag = Optional.ofNullable(response.header("X-Linked-Etag", response.header("ETag"))).map(tag -> tag.replaceFirst("^W/", "").replace("\"", ""))
-                    .filter(tag -> tag.matches("[0-9A-Za-z_.-]{1,128}") && !tag.startsWith(".")).orElseThrow(() -> noHub("no ETag"));
+            String etag = Optional.ofNullable(response.header("X-Linked-Etag", response.header("ETag")))
+                    .map(tag -> tag.replaceFirst("^W/", "").replace("\"", ""))
+                    .filter(tag -> tag.matches("[0-9A-Za-z_.-]{1,128}") && !tag.startsWith("."))
+                    .orElseThrow(() -> noHub("no ETag"));
             long size = HubHttp.length(response, "X-Linked-Size");
-            if (size < 0 && response.code() == 200 && !HubHttp.isEncoded(response)) size = HubHttp.length(response, "Content-Length");
-            return Optional.of(new Description(commit.orElseThrow(() -> noHub("no X-Repo-Commit")), etag, size, response.request().url()));
+            if (size < 0 && response.code() == 200 && !HubHttp.isEncoded(response))
+                size = HubHttp.length(response, "Content-Length");
+            return Optional.of(new Description(
+                    commit.orElseThrow(() -> noHub("no X-Repo-Commit")),
+                    etag,
+                    size,
+                    response.request().url()));
         }
     }
 
@@ -184,9 +220,15 @@ final class HubDownload {
         if (status == 200) return;
         String code = response.header("X-Error-Code", "");
         String reason = switch (status) {
-            case 401, 403 -> code.equals("GatedRepo") ? "its owner wants to be asked for access on its page" + (http.hasToken() ? "" : ", and HF_TOKEN is not set")
-                    : http.hasToken() ? "HF_TOKEN gives no access to it" : "it is private, gated or does not exist: set HF_TOKEN";
-            case 404 -> code.equals("RevisionNotFound") ? "it has no revision '" + repo.revision() + "'" : "it does not exist";
+            case 401, 403 ->
+                code.equals("GatedRepo")
+                        ? "its owner wants to be asked for access on its page"
+                                + (http.hasToken() ? "" : ", and HF_TOKEN is not set")
+                        : http.hasToken()
+                                ? "HF_TOKEN gives no access to it"
+                                : "it is private, gated or does not exist: set HF_TOKEN";
+            case 404 ->
+                code.equals("RevisionNotFound") ? "it has no revision '" + repo.revision() + "'" : "it does not exist";
             case 429 -> "too many requests: wait a while, or set HF_TOKEN";
             default -> "the hub answered with status " + status;
         };
@@ -195,17 +237,22 @@ final class HubDownload {
 
     private InputException unreachable(String what, IOException e) {
         String why = e.getMessage() == null ? e.getClass().getSimpleName() : e.getMessage();
-        String sentence = what + " cannot be fetched from " + http + " (" + why + "): check the network and HF_ENDPOINT, or give a file or folder on this machine.";
-        return e instanceof HubHttp.FinalException ? new InputException(sentence, e) : new HubUnreachableException(sentence, e);
+        String sentence = what + " cannot be fetched from " + http + " (" + why
+                + "): check the network and HF_ENDPOINT, or give a file or folder on this machine.";
+        return e instanceof HubHttp.FinalException
+                ? new InputException(sentence, e)
+                : new HubUnreachableException(sentence, e);
     }
 
     // ------------------------------------------------------------------------------------------------- the bytes
 
     /** Fetches a file's bytes, going on from where an earlier attempt was cut, and moves them into their place. */
-    private Path download(String name, Description file, Path blob, HubHttp.Attempts attempts) throws IOException, InterruptedException {
+    private Path download(String name, Description file, Path blob, HubHttp.Attempts attempts)
+            throws IOException, InterruptedException {
         Path part = part(blob);
         if (Files.exists(part, LinkOption.NOFOLLOW_LINKS) && !Files.isRegularFile(part, LinkOption.NOFOLLOW_LINKS)) {
-            throw new CacheException(new IOException(part.getFileName() + " there is a link or a folder, and should be a file: remove it"));
+            throw new CacheException(new IOException(
+                    part.getFileName() + " there is a link or a folder, and should be a file: remove it"));
         }
         boolean resumed = Files.exists(part);
         fetchAll(name, file, part, attempts);
@@ -222,7 +269,8 @@ final class HubDownload {
         return Files.move(part, blob, StandardCopyOption.ATOMIC_MOVE);
     }
 
-    private void fetchAll(String name, Description file, Path part, HubHttp.Attempts attempts) throws IOException, InterruptedException {
+    private void fetchAll(String name, Description file, Path part, HubHttp.Attempts attempts)
+            throws IOException, InterruptedException {
         while (true) {
             long have = Files.exists(part) ? Files.size(part) : 0;
             if (file.size >= 0 && have > file.size) {
@@ -249,13 +297,17 @@ final class HubDownload {
                 attempts.failed(cut, null);
             } catch (IOException e) {
                 if (kept == 0) throw e;
-                throw new IOException((e.getMessage() == null ? e.toString() : e.getMessage()) + "; " + kept + " bytes are kept, and the next run goes on from there", e);
+                throw new IOException(
+                        (e.getMessage() == null ? e.toString() : e.getMessage()) + "; " + kept
+                                + " bytes are kept, and the next run goes on from there",
+                        e);
             }
         }
     }
 
     /** One request for what is missing; whether the file is whole now. */
-    private boolean fetchRest(String name, Description file, Path part, long have, HubHttp.Attempts attempts) throws IOException, InterruptedException {
+    private boolean fetchRest(String name, Description file, Path part, long have, HubHttp.Attempts attempts)
+            throws IOException, InterruptedException {
         try (Response response = http.ask("GET", file.address, have, name, attempts)) {
             int status = response.code();
             if (status == 416) { // nothing after what is here: the part is whole, or not of this file
@@ -265,8 +317,11 @@ final class HubDownload {
             }
             if (status / 100 == 4) throw new HubHttp.FinalException("the server answered with status " + status);
             if (status != 200 && status != 206) throw new IOException("the server answered with status " + status);
-            boolean append = status == 206 && response.header("Content-Range", "").startsWith("bytes " + have + "-");
-            if (status == 206 && HubHttp.isEncoded(response)) { // a part of something else than the file: from the beginning, then
+            boolean append =
+                    status == 206 && response.header("Content-Range", "").startsWith("bytes " + have + "-");
+            if (status == 206
+                    && HubHttp.isEncoded(
+                            response)) { // a part of something else than the file: from the beginning, then
                 Files.deleteIfExists(part);
                 return false;
             }
@@ -283,15 +338,18 @@ final class HubDownload {
     /** A link would lead to somebody else's file. */
     private static OutputStream open(Path part, boolean append) throws IOException {
         StandardOpenOption where = append ? StandardOpenOption.APPEND : StandardOpenOption.TRUNCATE_EXISTING;
-        return Files.newOutputStream(part, StandardOpenOption.CREATE, StandardOpenOption.WRITE, LinkOption.NOFOLLOW_LINKS, where);
+        return Files.newOutputStream(
+                part, StandardOpenOption.CREATE, StandardOpenOption.WRITE, LinkOption.NOFOLLOW_LINKS, where);
     }
 
     /** Copies until the end; never more than what was announced. */
-    private long copy(String name, InputStream body, OutputStream out, long start, long end, long total) throws IOException {
+    private long copy(String name, InputStream body, OutputStream out, long start, long end, long total)
+            throws IOException {
         byte[] buffer = new byte[1 << 16];
         long done = start;
-        for (int read; (read = body.read(buffer)) >= 0;) {
-            if (done + read > end) throw new HubHttp.FinalException("the server sent more than the " + end + " bytes that it announced");
+        for (int read; (read = body.read(buffer)) >= 0; ) {
+            if (done + read > end)
+                throw new HubHttp.FinalException("the server sent more than the " + end + " bytes that it announced");
             try {
                 out.write(buffer, 0, read);
             } catch (IOException e) {
@@ -303,7 +361,10 @@ final class HubDownload {
         return done;
     }
 
-    /** What is wrong with a finished download, or null. An ETag of 64 digits is a SHA-256, one of 40 git's name of a blob. */
+    /**
+     * What is wrong with a finished download, or null. An ETag of 64 digits is a SHA-256, one of 40 git's name of a
+     * blob.
+     */
     private static String wrong(Description file, Path part) throws IOException {
         long size = Files.size(part);
         if (file.size >= 0 && size != file.size) return "it has " + size + " bytes and should have " + file.size;
@@ -313,9 +374,11 @@ final class HubDownload {
             MessageDigest digest = MessageDigest.getInstance(sha256 ? "SHA-256" : "SHA-1");
             if (!sha256) digest.update(("blob " + size + "\0").getBytes(StandardCharsets.US_ASCII));
             byte[] buffer = new byte[1 << 16];
-            for (int read; (read = in.read(buffer)) >= 0;) digest.update(buffer, 0, read);
+            for (int read; (read = in.read(buffer)) >= 0; ) digest.update(buffer, 0, read);
             String found = HexFormat.of().formatHex(digest.digest());
-            return found.equalsIgnoreCase(file.etag) ? null : "its " + (sha256 ? "SHA-256" : "git checksum") + " is " + found + " and should be " + file.etag;
+            return found.equalsIgnoreCase(file.etag)
+                    ? null
+                    : "its " + (sha256 ? "SHA-256" : "git checksum") + " is " + found + " and should be " + file.etag;
         } catch (NoSuchAlgorithmException e) {
             throw new IllegalStateException("every JDK has SHA-256 and SHA-1", e);
         }

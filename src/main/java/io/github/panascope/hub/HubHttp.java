@@ -31,12 +31,13 @@ import okhttp3.Request;
 import okhttp3.Response;
 
 /**
- * Requests to the hub and to wherever it redirects: through the proxy that the environment names, with the token for the hub alone, and
- * never waiting without end. A busy or failing server is asked again, as late as it says.
+ * Requests to the hub and to wherever it redirects: through the proxy that the environment names, with the token for
+ * the hub alone, and never waiting without end. A busy or failing server is asked again, as late as it says.
  */
 final class HubHttp {
     /** As many as Python's requests follows. */
     private static final int MAX_REDIRECTS = 30;
+
     private static final Set<Integer> REDIRECTS = Set.of(301, 302, 303, 307, 308);
     private static final Pattern STRAY_PERCENT = Pattern.compile("%(?![0-9A-Fa-f]{2})");
     /** OkHttp's words. */
@@ -54,7 +55,8 @@ final class HubHttp {
      * @param get      the same for its bytes, and for a list
      */
     record Patience(int attempts, Duration first, Duration pauses, Duration head, Duration get) {
-        static final Patience DEFAULT = new Patience(5, Duration.ofSeconds(1), Duration.ofMinutes(5), Duration.ofSeconds(10), Duration.ofSeconds(10));
+        static final Patience DEFAULT = new Patience(
+                5, Duration.ofSeconds(1), Duration.ofMinutes(5), Duration.ofSeconds(10), Duration.ofSeconds(10));
 
         Patience timeouts(Duration forHead, Duration forGet) {
             return new Patience(attempts, first, pauses, forHead, forGet);
@@ -82,8 +84,11 @@ final class HubHttp {
         /** Waits, and returns if it may be tried again; else throws why not. */
         void failed(IOException cause, Duration asked) throws IOException, InterruptedException {
             failures++;
-            boolean nobodyThere = cause instanceof ConnectException || cause instanceof UnknownHostException || cause instanceof NoRouteToHostException;
-            boolean hopeless = cause instanceof FinalException || cause instanceof SSLException || nobodyThere && failures >= 2;
+            boolean nobodyThere = cause instanceof ConnectException
+                    || cause instanceof UnknownHostException
+                    || cause instanceof NoRouteToHostException;
+            boolean hopeless =
+                    cause instanceof FinalException || cause instanceof SSLException || nobodyThere && failures >= 2;
             if (hopeless || failures >= patience.attempts || left.isZero()) throw cause;
             Duration pause = asked != null ? asked : patience.first.multipliedBy(1L << Math.min(failures - 1, 10));
             if (pause.compareTo(left) > 0) pause = left;
@@ -129,10 +134,13 @@ final class HubHttp {
     private static HttpUrl address(String endpoint) {
         HttpUrl address = endpoint.contains("://") ? HttpUrl.parse(endpoint) : null;
         if (address == null || address.query() != null || address.fragment() != null) {
-            throw new InputException("HF_ENDPOINT is not an address such as https://huggingface.co: '" + endpoint + "'.");
+            throw new InputException(
+                    "HF_ENDPOINT is not an address such as https://huggingface.co: '" + endpoint + "'.");
         }
         if (!address.username().isEmpty() || !address.password().isEmpty()) {
-            throw new InputException("HF_ENDPOINT should hold no user and password, which would show up in messages; HF_TOKEN is for that.");
+            throw new InputException(
+                    "HF_ENDPOINT should hold no user and password, which would show up in messages; HF_TOKEN is for"
+                            + " that.");
         }
         return address;
     }
@@ -164,13 +172,15 @@ final class HubHttp {
      * @param what is asked for, for messages
      * @return what the server answers in the end, its status whatever it is; to be closed
      */
-    Response ask(String method, HttpUrl address, long from, String what, Attempts attempts) throws IOException, InterruptedException {
+    Response ask(String method, HttpUrl address, long from, String what, Attempts attempts)
+            throws IOException, InterruptedException {
         while (true) {
             try {
                 Response response = follow(method, address, from, what);
                 if (!isBusy(response.code()) || !attempts.mayFail()) return response;
                 response.close();
-                attempts.failed(new IOException("the server answered with status " + response.code()), retryAfter(response));
+                attempts.failed(
+                        new IOException("the server answered with status " + response.code()), retryAfter(response));
             } catch (IOException e) {
                 attempts.failed(e, null);
             }
@@ -187,7 +197,8 @@ final class HubHttp {
         String value = response.header("Retry-After", "").strip();
         if (value.matches("\\d{1,6}")) return Duration.ofSeconds(Long.parseLong(value));
         try {
-            Duration until = Duration.between(Instant.now(), ZonedDateTime.parse(value, DateTimeFormatter.RFC_1123_DATE_TIME));
+            Duration until =
+                    Duration.between(Instant.now(), ZonedDateTime.parse(value, DateTimeFormatter.RFC_1123_DATE_TIME));
             return until.isNegative() ? Duration.ZERO : until;
         } catch (DateTimeException e) {
             return null;
@@ -217,32 +228,50 @@ final class HubHttp {
 
     /** The address that a server points to. What is not quoted as it should be is quoted. */
     HttpUrl target(HttpUrl from, String location, String what) throws FinalException {
-        HttpUrl target = from.resolve(STRAY_PERCENT.matcher(location).replaceAll("%25").replace("\\", "%5C"));
-        if (target == null) throw new FinalException("the server points to '" + location + "', which is no address of the web, asking for " + what + "; refused");
-        if (from.isHttps() && !target.isHttps()) throw new FinalException("the server points from https to http, asking for " + what + "; refused");
+        HttpUrl target =
+                from.resolve(STRAY_PERCENT.matcher(location).replaceAll("%25").replace("\\", "%5C"));
+        if (target == null)
+            throw new FinalException("the server points to '" + location
+                    + "', which is no address of the web, asking for " + what + "; refused");
+        if (from.isHttps() && !target.isHttps())
+            throw new FinalException("the server points from https to http, asking for " + what + "; refused");
         return target;
     }
 
     private Response once(String method, HttpUrl address, long from) throws IOException {
         // Bytes are counted and checked as they are stored, so that no server should pack them for the way.
-        Request.Builder request = new Request.Builder().url(address).method(method, null).header("User-Agent", "panascope").header("Accept-Encoding", "identity");
+        Request.Builder request = new Request.Builder()
+                .url(address)
+                .method(method, null)
+                .header("User-Agent", "panascope")
+                .header("Accept-Encoding", "identity");
         if (from > 0) request.header("Range", "bytes=" + from + "-");
-        if (token != null && isHub(address)) request.header("Authorization", authorization()); // never to a host that the hub points to
+        if (token != null && isHub(address))
+            request.header("Authorization", authorization()); // never to a host that the hub points to
         Optional<EnvironmentProxy.Server> proxy = proxies.select(address);
-        // Not for https: its proxy gets a request of its own, and what is sent through the tunnel is none of its business.
-        if (!address.isHttps()) proxy.flatMap(EnvironmentProxy.Server::authorization).ifPresent(value -> request.header("Proxy-Authorization", value));
+        // Not for https: its proxy gets a request of its own, and what is sent through the tunnel is none of its
+        // business.
+        if (!address.isHttps())
+            proxy.flatMap(EnvironmentProxy.Server::authorization)
+                    .ifPresent(value -> request.header("Proxy-Authorization", value));
         Call call = client(new Way(proxy, proxies.bypasses(address), method)).newCall(request.build());
         try {
             Response response = answer(call, patience.timeout(method));
             if (response.code() == 407) {
                 response.close();
-                throw HubProxies.refused(proxy.map(EnvironmentProxy.Server::toString).orElse("in between"));
+                throw HubProxies.refused(
+                        proxy.map(EnvironmentProxy.Server::toString).orElse("in between"));
             }
             return response;
         } catch (SocketTimeoutException e) {
-            throw new IOException("no answer from " + proxy.map(server -> "the proxy " + server).orElse(address.host()) + " within " + seconds(patience.timeout(method)), e);
+            throw new IOException(
+                    "no answer from "
+                            + proxy.map(server -> "the proxy " + server).orElse(address.host()) + " within "
+                            + seconds(patience.timeout(method)),
+                    e);
         } catch (UnknownHostException e) {
-            throw new UnknownHostException("no host of the name " + proxy.map(EnvironmentProxy.Server::host).orElse(address.host()) + " is known");
+            throw new UnknownHostException("no host of the name "
+                    + proxy.map(EnvironmentProxy.Server::host).orElse(address.host()) + " is known");
         }
     }
 
@@ -271,18 +300,24 @@ final class HubHttp {
     }
 
     private String authorization() {
-        if (!token.chars().allMatch(c -> c > ' ' && c < 127)) throw new InputException("HF_TOKEN holds characters that no token has.");
+        if (!token.chars().allMatch(c -> c > ' ' && c < 127))
+            throw new InputException("HF_TOKEN holds characters that no token has.");
         return "Bearer " + token;
     }
 
     private boolean isHub(HttpUrl address) {
-        return endpoint.scheme().equals(address.scheme()) && endpoint.host().equals(address.host()) && endpoint.port() == address.port();
+        return endpoint.scheme().equals(address.scheme())
+                && endpoint.host().equals(address.host())
+                && endpoint.port() == address.port();
     }
 
     private OkHttpClient client(Way way) {
         return clients.computeIfAbsent(way, _ -> {
             Duration timeout = patience.timeout(way.method);
-            OkHttpClient.Builder builder = base().newBuilder().connectTimeout(timeout).readTimeout(timeout).writeTimeout(timeout);
+            OkHttpClient.Builder builder = base().newBuilder()
+                    .connectTimeout(timeout)
+                    .readTimeout(timeout)
+                    .writeTimeout(timeout);
             way.proxy.ifPresentOrElse(proxy -> HubProxies.use(proxy, builder, base().sslSocketFactory()), () -> {
                 if (way.direct) builder.proxy(Proxy.NO_PROXY); // else what Java was told, as by -Dhttps.proxyHost
             });
@@ -292,7 +327,10 @@ final class HubHttp {
 
     private synchronized OkHttpClient base() {
         if (base == null) {
-            OkHttpClient.Builder builder = new OkHttpClient.Builder().followRedirects(false).followSslRedirects(false).proxyAuthenticator(Authenticator.JAVA_NET_AUTHENTICATOR);
+            OkHttpClient.Builder builder = new OkHttpClient.Builder()
+                    .followRedirects(false)
+                    .followSslRedirects(false)
+                    .proxyAuthenticator(Authenticator.JAVA_NET_AUTHENTICATOR);
             certificates.ifPresent(file -> Certificates.trust(file, builder));
             base = builder.build();
         }
@@ -301,7 +339,10 @@ final class HubHttp {
 
     // ------------------------------------------------------------------------------------------------- answers
 
-    /** Whether a body is packed for the way: it then has another length than it is announced with, and no part of it can be asked for. */
+    /**
+     * Whether a body is packed for the way: it then has another length than it is announced with, and no part of it can
+     * be asked for.
+     */
     static boolean isEncoded(Response response) {
         return !response.header("Content-Encoding", "identity").strip().equalsIgnoreCase("identity");
     }
@@ -314,19 +355,26 @@ final class HubHttp {
 
     /** An answer's body, unpacked; reading fails when it stops coming. */
     InputStream body(Response response) throws IOException {
-        if (response.body().contentLength() < -1) throw new FinalException("the server announces '" + response.header("Content-Length") + "' bytes");
+        if (response.body().contentLength() < -1)
+            throw new FinalException("the server announces '" + response.header("Content-Length") + "' bytes");
         InputStream in = new Watched(response.body().byteStream(), patience.get);
-        String encoding = response.header("Content-Encoding", "identity").strip().toLowerCase(Locale.ROOT);
+        String encoding =
+                response.header("Content-Encoding", "identity").strip().toLowerCase(Locale.ROOT);
         return switch (encoding) {
             case "identity" -> in;
             case "gzip", "x-gzip" -> new GZIPInputStream(in);
             case "deflate" -> new InflaterInputStream(in);
-            default -> throw new FinalException("the server packs what it sends as '" + encoding + "', though it was asked not to");
+            default ->
+                throw new FinalException(
+                        "the server packs what it sends as '" + encoding + "', though it was asked not to");
         };
     }
 
     private static String seconds(Duration time) {
-        return (time.toMillis() % 1000 == 0 ? String.valueOf(time.toSeconds()) : String.valueOf(time.toMillis() / 1000.0)) + " s";
+        return (time.toMillis() % 1000 == 0
+                        ? String.valueOf(time.toSeconds())
+                        : String.valueOf(time.toMillis() / 1000.0))
+                + " s";
     }
 
     /** A body that comes at least as fast as a server that is alive sends. */
@@ -357,7 +405,8 @@ final class HubHttp {
             waited += System.nanoTime() - start;
             bytes += Math.max(read, 0);
             if (read < 0 || waited < timeout.toNanos()) return read;
-            if (bytes * 1000 < SLOWEST * timeout.toMillis()) throw new IOException("only " + bytes + " bytes came within " + seconds(timeout));
+            if (bytes * 1000 < SLOWEST * timeout.toMillis())
+                throw new IOException("only " + bytes + " bytes came within " + seconds(timeout));
             waited = 0;
             bytes = 0;
             return read;

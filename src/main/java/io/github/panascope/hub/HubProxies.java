@@ -19,14 +19,21 @@ final class HubProxies {
         if (proxy.isTls()) client.socketFactory(new TlsSocketFactory(tls));
         client.proxyAuthenticator((_, response) -> {
             // Asked once before the proxy is, and again if it refuses.
-            boolean refused = response.challenges().stream().noneMatch(challenge -> challenge.scheme().equalsIgnoreCase("OkHttp-Preemptive"));
+            boolean refused = response.challenges().stream()
+                    .noneMatch(challenge -> challenge.scheme().equalsIgnoreCase("OkHttp-Preemptive"));
             if (refused) throw refused(proxy.toString());
-            return proxy.authorization().map(value -> response.request().newBuilder().header("Proxy-Authorization", value).build()).orElse(null);
+            return proxy.authorization()
+                    .map(value -> response.request()
+                            .newBuilder()
+                            .header("Proxy-Authorization", value)
+                            .build())
+                    .orElse(null);
         });
     }
 
     static HubHttp.FinalException refused(String proxy) {
-        return new HubHttp.FinalException("the proxy " + proxy + " wants a user and a password, and got none that it takes: give both in the proxy's variable, "
+        return new HubHttp.FinalException("the proxy " + proxy
+                + " wants a user and a password, and got none that it takes: give both in the proxy's variable, "
                 + "as http://USER:PASSWORD@HOST:PORT with % escapes for special characters");
     }
 

@@ -11,15 +11,24 @@ import java.util.Locale;
  */
 public record HubRepo(Kind kind, String id, String revision) {
     /** Kinds of repositories. */
-    public enum Kind { MODEL, DATASET }
+    public enum Kind {
+        MODEL,
+        DATASET
+    }
 
     /** Checks that id and revision could be ones; they become parts of paths. */
     public HubRepo {
-        if (!id.matches("[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)?") || id.contains("..") || id.startsWith(".") || id.contains("/.")) {
-            throw new InputException("'" + id + "' is not a hub id: it should be NAME or OWNER/NAME, with @REVISION after it where that is not main.");
+        if (!id.matches("[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)?")
+                || id.contains("..")
+                || id.startsWith(".")
+                || id.contains("/.")) {
+            throw new InputException("'" + id
+                    + "' is not a hub id: it should be NAME or OWNER/NAME, with @REVISION after it where that"
+                    + " is not main.");
         }
         if (!revision.matches("[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)*") || revision.contains("..")) {
-            throw new InputException("'" + revision + "' is not a revision of " + id + ": it should be a branch, a tag or a commit.");
+            throw new InputException(
+                    "'" + revision + "' is not a revision of " + id + ": it should be a branch, a tag or a commit.");
         }
     }
 
@@ -35,7 +44,9 @@ public record HubRepo(Kind kind, String id, String revision) {
 
     private static HubRepo of(Kind kind, String name) {
         int at = name.indexOf('@');
-        return at < 0 ? new HubRepo(kind, name, "main") : new HubRepo(kind, name.substring(0, at), name.substring(at + 1));
+        return at < 0
+                ? new HubRepo(kind, name, "main")
+                : new HubRepo(kind, name.substring(0, at), name.substring(at + 1));
     }
 
     /** The folder's name in the cache: {@code models--owner--name}. */

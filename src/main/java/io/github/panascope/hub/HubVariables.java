@@ -16,7 +16,10 @@ import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import java.util.stream.Stream;
 
-/** What Python's huggingface_hub reads from environment variables, as it reads them. An empty one counts as one that is not set. */
+/**
+ * What Python's huggingface_hub reads from environment variables, as it reads them. An empty one counts as one that is
+ * not set.
+ */
 final class HubVariables {
     private static final Set<String> TRUE = Set.of("1", "ON", "YES", "TRUE");
     private static final Pattern VARIABLE = Pattern.compile("\\$(\\w+|\\{[^}]*})");
@@ -28,11 +31,16 @@ final class HubVariables {
     }
 
     private Optional<String> first(String... names) {
-        return Stream.of(names).map(environment::get).filter(value -> value != null && !value.isBlank()).findFirst();
+        return Stream.of(names)
+                .map(environment::get)
+                .filter(value -> value != null && !value.isBlank())
+                .findFirst();
     }
 
     private boolean isTrue(String name) {
-        return first(name).filter(value -> TRUE.contains(value.toUpperCase(Locale.ROOT))).isPresent();
+        return first(name)
+                .filter(value -> TRUE.contains(value.toUpperCase(Locale.ROOT)))
+                .isPresent();
     }
 
     // ------------------------------------------------------------------------------------------------- places
@@ -43,7 +51,10 @@ final class HubVariables {
 
     /** The folder of the cache. */
     Path cache() {
-        return place("HF_HUB_CACHE", () -> first("HUGGINGFACE_HUB_CACHE").orElseGet(() -> home().resolve("hub").toString()));
+        return place(
+                "HF_HUB_CACHE",
+                () -> first("HUGGINGFACE_HUB_CACHE")
+                        .orElseGet(() -> home().resolve("hub").toString()));
     }
 
     private Path place(String name, Supplier<String> otherwise) {
@@ -58,13 +69,20 @@ final class HubVariables {
         }
     }
 
-    /** {@code ~} and {@code ~USER} at the beginning, then {@code $NAME} and {@code ${NAME}}; what there is none of stays. */
+    /**
+     * {@code ~} and {@code ~USER} at the beginning, then {@code $NAME} and {@code ${NAME}}; what there is none of
+     * stays.
+     */
     private String expanded(String path) {
         String user = path.split("/", 2)[0];
-        String home = !user.startsWith("~") ? user : user.equals("~") ? userHome() : homeOf(user.substring(1)).orElse(user);
+        String home = !user.startsWith("~")
+                ? user
+                : user.equals("~") ? userHome() : homeOf(user.substring(1)).orElse(user);
         String whole = home + path.substring(user.length());
         return VARIABLE.matcher(whole.isEmpty() ? "/" : whole).replaceAll(found -> {
-            String name = found.group(1).startsWith("{") ? found.group(1).substring(1, found.group(1).length() - 1) : found.group(1);
+            String name = found.group(1).startsWith("{")
+                    ? found.group(1).substring(1, found.group(1).length() - 1)
+                    : found.group(1);
             return Matcher.quoteReplacement(environment.getOrDefault(name, found.group()));
         });
     }
@@ -76,7 +94,10 @@ final class HubVariables {
 
     private static Optional<String> homeOf(String user) {
         try (Stream<String> accounts = Files.lines(Path.of("/etc/passwd"), StandardCharsets.ISO_8859_1)) {
-            return accounts.map(line -> line.split(":")).filter(account -> account.length > 5 && account[0].equals(user)).map(account -> account[5]).findFirst();
+            return accounts.map(line -> line.split(":"))
+                    .filter(account -> account.length > 5 && account[0].equals(user))
+                    .map(account -> account[5])
+                    .findFirst();
         } catch (IOException | UncheckedIOException e) {
             return Optional.empty();
         }
@@ -100,13 +121,18 @@ final class HubVariables {
     /** The token to send, or null. */
     String token() {
         if (isTrue("HF_HUB_DISABLE_IMPLICIT_TOKEN")) return null;
-        return first("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN").or(this::savedToken).map(token -> token.replaceAll("[\r\n]", "").strip()).orElse(null);
+        return first("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
+                .or(this::savedToken)
+                .map(token -> token.replaceAll("[\r\n]", "").strip())
+                .orElse(null);
     }
 
     private Optional<String> savedToken() {
         Path file = place("HF_TOKEN_PATH", () -> home().resolve("token").toString());
         try {
-            return Files.isReadable(file) ? Optional.of(Files.readString(file)).filter(token -> !token.isBlank()) : Optional.empty();
+            return Files.isReadable(file)
+                    ? Optional.of(Files.readString(file)).filter(token -> !token.isBlank())
+                    : Optional.empty();
         } catch (IOException e) {
             return Optional.empty(); // an unreadable token is no token
         }
@@ -131,7 +157,8 @@ final class HubVariables {
 
     private Duration seconds(String name) {
         String value = first(name).orElse("0").strip();
-        if (!value.matches("\\d{1,6}")) throw new InputException(name + " should be a number of seconds, such as 30, not '" + value + "'.");
+        if (!value.matches("\\d{1,6}"))
+            throw new InputException(name + " should be a number of seconds, such as 30, not '" + value + "'.");
         return value.matches("0+") ? Duration.ofSeconds(10) : Duration.ofSeconds(Long.parseLong(value));
     }
 }

@@ -8,7 +8,10 @@ final class JsonError {
 
     private static final String TWICE = "Duplicate Object property ";
 
-    /** Whether a key is there twice. Python takes the last one in silence; what is read here would then be a matter of order. */
+    /**
+     * Whether a key is there twice. Python takes the last one in silence; what is read here would then be a matter of
+     * order.
+     */
     static boolean isKeyTwice(JacksonException e) {
         return e.getOriginalMessage().startsWith(TWICE);
     }
@@ -20,6 +23,9 @@ final class JsonError {
         what = what.replaceAll(",? ?\\(?from `StreamReadConstraints[^`]*`\\)*", ""); // no setting of a user's
         var place = e.getLocation();
         if (isKeyTwice(e)) what = "the key " + what.substring(TWICE.length()) + " is there twice";
-        return what.strip().replaceAll("\\s*\\n\\s*", " ") + (place != null && place.getLineNr() > 0 ? " (line " + place.getLineNr() + ", column " + place.getColumnNr() + ")" : "");
+        return what.strip().replaceAll("\\s*\\n\\s*", " ")
+                + (place != null && place.getLineNr() > 0
+                        ? " (line " + place.getLineNr() + ", column " + place.getColumnNr() + ")"
+                        : "");
     }
 }

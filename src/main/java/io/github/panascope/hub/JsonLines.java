@@ -25,10 +25,16 @@ import tools.jackson.databind.json.JsonMapper;
 final class JsonLines {
     /** A few compressed bytes can unpack to a line without end. */
     private static final int MAX_LINE = 256 << 20;
+
     private static final int LOOK_AHEAD = 1024;
 
-    /** NaN and Infinity are read, as Python writes them. Of a key that is there twice the last counts, as for Python: a line is data, and checking costs time. */
-    private static final JsonMapper JSON = JsonMapper.builder().enable(JsonReadFeature.ALLOW_NON_NUMERIC_NUMBERS).build();
+    /**
+     * NaN and Infinity are read, as Python writes them. Of a key that is there twice the last counts, as for Python: a
+     * line is data, and checking costs time.
+     */
+    private static final JsonMapper JSON = JsonMapper.builder()
+            .enable(JsonReadFeature.ALLOW_NON_NUMERIC_NUMBERS)
+            .build();
 
     private JsonLines() {}
 
@@ -42,9 +48,11 @@ final class JsonLines {
     static void texts(Path file, String field, Consumer<String> documents) throws IOException {
         each(file, (place, node) -> {
             JsonNode text = node.isString() ? node : node.get(field);
-            if (text == null || !(text.isString() || text.isNull())) throw new InputException(place + ": no field '" + field + "' that holds text.");
+            if (text == null || !(text.isString() || text.isNull()))
+                throw new InputException(place + ": no field '" + field + "' that holds text.");
             if (text.isString() && !StandardCharsets.UTF_8.newEncoder().canEncode(text.stringValue())) {
-                throw new InputException(place + ": field '" + field + "' holds half of a surrogate pair, which is no character.");
+                throw new InputException(
+                        place + ": field '" + field + "' holds half of a surrogate pair, which is no character.");
             }
             documents.accept(text.isNull() ? null : text.stringValue());
             return true;
@@ -55,11 +63,14 @@ final class JsonLines {
     static void tokens(Path file, List<String> fields, Consumer<int[]> documents) throws IOException {
         each(file, (place, node) -> {
             JsonNode list = tokens(node, fields);
-            if (list == null) throw new InputException(place + ": no field '" + String.join("' or '", fields) + "' that holds a list.");
+            if (list == null)
+                throw new InputException(
+                        place + ": no field '" + String.join("' or '", fields) + "' that holds a list.");
             int[] ids = new int[list.size()];
             for (int i = 0; i < ids.length; i++) {
                 JsonNode id = list.get(i);
-                if (!id.isIntegralNumber() || !id.canConvertToInt()) throw new InputException(place + ": " + (id.isNumber() ? id.asString() : id) + " is no token id.");
+                if (!id.isIntegralNumber() || !id.canConvertToInt())
+                    throw new InputException(place + ": " + (id.isNumber() ? id.asString() : id) + " is no token id.");
                 ids[i] = id.intValue();
             }
             documents.accept(ids);
@@ -78,7 +89,11 @@ final class JsonLines {
     }
 
     private static JsonNode tokens(JsonNode node, List<String> fields) {
-        return fields.stream().map(node::get).filter(found -> found != null && found.isArray()).findFirst().orElse(null);
+        return fields.stream()
+                .map(node::get)
+                .filter(found -> found != null && found.isArray())
+                .findFirst()
+                .orElse(null);
     }
 
     private static void each(Path file, Taker documents) throws IOException {
@@ -116,7 +131,7 @@ final class JsonLines {
 
     private static void eachLine(Path file, Reader in, Taker documents) throws IOException {
         int number = 0;
-        for (String line; (line = line(file, number + 1, in)) != null;) {
+        for (String line; (line = line(file, number + 1, in)) != null; ) {
             number++;
             if (line.isBlank()) continue;
             JsonNode node;
@@ -130,7 +145,10 @@ final class JsonLines {
     }
 
     private static InputException notJson(String place, Throwable e) {
-        return new InputException(place + ": not JSON (" + (e instanceof JacksonException json ? JsonError.of(json) : "nested too deeply") + ").", e);
+        return new InputException(
+                place + ": not JSON (" + (e instanceof JacksonException json ? JsonError.of(json) : "nested too deeply")
+                        + ").",
+                e);
     }
 
     /** In strict UTF-8. */
@@ -138,8 +156,15 @@ final class JsonLines {
         String name = file.toString().toLowerCase(Locale.ROOT);
         InputStream in = Files.newInputStream(file);
         try {
-            InputStream unpacked = name.endsWith(".gz") ? new GZIPInputStream(in, 1 << 16) : name.endsWith(".zst") ? new ZstdInputStream(in).setContinuous(false) : in;
-            return new InputStreamReader(unpacked, StandardCharsets.UTF_8.newDecoder().onMalformedInput(CodingErrorAction.REPORT).onUnmappableCharacter(CodingErrorAction.REPORT));
+            InputStream unpacked = name.endsWith(".gz")
+                    ? new GZIPInputStream(in, 1 << 16)
+                    : name.endsWith(".zst") ? new ZstdInputStream(in).setContinuous(false) : in;
+            return new InputStreamReader(
+                    unpacked,
+                    StandardCharsets.UTF_8
+                            .newDecoder()
+                            .onMalformedInput(CodingErrorAction.REPORT)
+                            .onUnmappableCharacter(CodingErrorAction.REPORT));
         } catch (IOException | RuntimeException e) {
             in.close();
             throw e;
@@ -154,7 +179,8 @@ final class JsonLines {
             if (c < 0) return line.isEmpty() ? null : line.toString();
             if (c == '\n') return line.toString();
             line.append((char) c);
-            if (line.length() > MAX_LINE) throw new InputException(file + ", line " + number + ": longer than " + MAX_LINE + " characters.");
+            if (line.length() > MAX_LINE)
+                throw new InputException(file + ", line " + number + ": longer than " + MAX_LINE + " characters.");
         }
     }
 }

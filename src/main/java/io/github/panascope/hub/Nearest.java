@@ -13,7 +13,8 @@ public final class Nearest {
     public static Optional<String> to(String word, Collection<String> candidates) {
         return candidates.stream()
                 .filter(candidate -> edits(word, candidate) <= allowed(candidate))
-                .min(Comparator.<String>comparingInt(candidate -> edits(word, candidate)).thenComparing(Comparator.naturalOrder()));
+                .min(Comparator.<String>comparingInt(candidate -> edits(word, candidate))
+                        .thenComparing(Comparator.naturalOrder()));
     }
 
     /** " Did you mean 'x'?", or nothing if no candidate is near. */

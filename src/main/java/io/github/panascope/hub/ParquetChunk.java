@@ -50,7 +50,8 @@ final class ParquetChunk<V extends Comparable<V>> {
             nulls++;
             return;
         }
-        if (object == null) throw new IllegalArgumentException("column '" + column.name + "' should have a value, not null");
+        if (object == null)
+            throw new IllegalArgumentException("column '" + column.name + "' should have a value, not null");
         V value = type.values.cast(object);
         type.plain.accept(values, value);
         if (!ordered) return;

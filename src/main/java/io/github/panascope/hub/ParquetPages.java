@@ -15,15 +15,16 @@ import java.util.List;
 import java.util.Set;
 
 /**
- * Walks the page headers of a column before the library reads it: in a damaged file it may go round in circles, or take memory that only
- * the file's word stands for. After the Parquet format's PageHeader, in Thrift's compact protocol.
+ * Walks the page headers of a column before the library reads it: in a damaged file it may go round in circles, or take
+ * memory that only the file's word stands for. After the Parquet format's PageHeader, in Thrift's compact protocol.
  */
 final class ParquetPages {
     private static final int STRUCT = 12, MAX_DEPTH = 16, FIRST_WINDOW = 1 << 10, MAX_WINDOW = 1 << 24;
     /** What a page may unpack to: no text is that repetitive. */
     private static final long MAX_RATIO = 4096, ALWAYS = 1 << 20;
 
-    private static final Set<CompressionCodec> CODECS = EnumSet.of(CompressionCodec.UNCOMPRESSED, CompressionCodec.SNAPPY, CompressionCodec.GZIP, CompressionCodec.ZSTD);
+    private static final Set<CompressionCodec> CODECS = EnumSet.of(
+            CompressionCodec.UNCOMPRESSED, CompressionCodec.SNAPPY, CompressionCodec.GZIP, CompressionCodec.ZSTD);
 
     private final Path file;
     private final FileChannel channel;
@@ -33,7 +34,10 @@ final class ParquetPages {
         this.channel = channel;
     }
 
-    /** Complains unless the pages of a column lie where the file's footer says, one after the other, with as many values. */
+    /**
+     * Complains unless the pages of a column lie where the file's footer says, one after the other, with as many
+     * values.
+     */
     static void check(Path file, List<RowGroup> groups, int column) throws IOException {
         try (FileChannel channel = FileChannel.open(file)) {
             ParquetPages pages = new ParquetPages(file, channel);
@@ -45,23 +49,33 @@ final class ParquetPages {
     }
 
     private void check(RowGroup group, ColumnMetaData column) throws IOException {
-        if (!CODECS.contains(column.codec())) throw new InputException(file + " is compressed with " + column.codec() + "; " + CODECS + " are supported: write it again with one of these.");
+        if (!CODECS.contains(column.codec()))
+            throw new InputException(file + " is compressed with " + column.codec() + "; " + CODECS
+                    + " are supported: write it again with one of these.");
         if (column.numValues() == 0 && group.numRows() == 0) return;
         Long dictionary = column.dictionaryPageOffset();
-        long at = dictionary != null && dictionary > 0 ? Math.min(dictionary, column.dataPageOffset()) : column.dataPageOffset(), size = channel.size();
-        if (at < 4 || column.totalCompressedSize() < 0 || at > size || column.totalCompressedSize() > size - at) throw damaged("a column's pages lie outside it");
+        long
+                at =
+                        dictionary != null && dictionary > 0
+                                ? Math.min(dictionary, column.dataPageOffset())
+                                : column.dataPageOffset(),
+                size = channel.size();
+        if (at < 4 || column.totalCompressedSize() < 0 || at > size || column.totalCompressedSize() > size - at)
+            throw damaged("a column's pages lie outside it");
         if (group.numRows() < 0 || column.numValues() < 0) throw damaged("it counts less than nothing");
         long end = at + column.totalCompressedSize(), values = 0;
         while (at < end && values < column.numValues()) {
             Header header = header(at, end);
             at += header.length;
             if (header.packed < 0 || header.packed > end - at) throw damaged("a page ends after its column");
-            if (header.unpacked < 0 || header.unpacked > MAX_RATIO * header.packed + ALWAYS) throw damaged("a page of " + header.packed + " bytes would unpack to " + header.unpacked);
+            if (header.unpacked < 0 || header.unpacked > MAX_RATIO * header.packed + ALWAYS)
+                throw damaged("a page of " + header.packed + " bytes would unpack to " + header.unpacked);
             if (header.values < 0) throw damaged("it counts less than nothing");
             if (header.hasData) values += header.values;
             at += header.packed;
         }
-        if (values != column.numValues()) throw damaged("a column should have " + column.numValues() + " values, and its pages have " + values);
+        if (values != column.numValues())
+            throw damaged("a column should have " + column.numValues() + " values, and its pages have " + values);
     }
 
     private InputException damaged(String what) {
@@ -82,7 +96,9 @@ final class ParquetPages {
         for (long window = FIRST_WINDOW; ; window <<= 4) {
             int length = (int) Math.min(Math.min(window, MAX_WINDOW), end - at);
             ByteBuffer bytes = ByteBuffer.allocate(length).order(ByteOrder.LITTLE_ENDIAN);
-            while (bytes.hasRemaining()) if (channel.read(bytes, at + bytes.position()) < 0) throw new EOFException("it became shorter while it was read");
+            while (bytes.hasRemaining())
+                if (channel.read(bytes, at + bytes.position()) < 0)
+                    throw new EOFException("it became shorter while it was read");
             bytes.flip();
             Header header = new Header();
             try {
@@ -97,7 +113,7 @@ final class ParquetPages {
 
     private void readHeader(ByteBuffer bytes, Header header) {
         int field = 0;
-        for (int head; (head = bytes.get() & 0xff) != 0;) {
+        for (int head; (head = bytes.get() & 0xff) != 0; ) {
             field = field(bytes, head, field);
             int type = head & 15;
             switch (field) {
@@ -119,7 +135,7 @@ final class ParquetPages {
         if (type != STRUCT) throw damaged("a page's header is none");
         long first = -1;
         int field = 0;
-        for (int head; (head = bytes.get() & 0xff) != 0;) {
+        for (int head; (head = bytes.get() & 0xff) != 0; ) {
             field = field(bytes, head, field);
             if (field == 1) first = zigzag(bytes);
             else skip(bytes, head & 15, 0);
@@ -145,7 +161,7 @@ final class ParquetPages {
     private void skip(ByteBuffer bytes, int type, int depth) {
         if (depth > MAX_DEPTH) throw damaged("a page's header is nested too deeply");
         switch (type) {
-            case 1, 2 -> { } // a truth is in its type
+            case 1, 2 -> {} // a truth is in its type
             case 3 -> bytes.get();
             case 4, 5, 6 -> varint(bytes);
             case 7 -> skip(bytes, Double.BYTES);
@@ -165,7 +181,7 @@ final class ParquetPages {
             }
             case STRUCT -> {
                 int field = 0;
-                for (int head; (head = bytes.get() & 0xff) != 0;) {
+                for (int head; (head = bytes.get() & 0xff) != 0; ) {
                     field = field(bytes, head, field);
                     skip(bytes, head & 15, depth + 1);
                 }

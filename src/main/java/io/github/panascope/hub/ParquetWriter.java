@@ -14,25 +14,33 @@ import java.util.function.Consumer;
 import java.util.function.Function;
 
 /**
- * Writes tables as Parquet, row by row: columns of values and of lists of values. A row group is held in memory until it is full, so any number of rows fits. What the format
- * leaves open is the simplest that every reader has: one data page of version 1 for each column of a row group, values plain, levels in runs, gzip. Same rows, same bytes.
+ * Writes tables as Parquet, row by row: columns of values and of lists of values. A row group is held in memory until
+ * it is full, so any number of rows fits. What the format leaves open is the simplest that every reader has: one data
+ * page of version 1 for each column of a row group, values plain, levels in runs, gzip. Same rows, same bytes.
  */
 public final class ParquetWriter<T> {
     private static final int GROUP_BYTES = 1 << 24, GROUP_ROWS = 1 << 17;
-    /** As the format numbers them: repetitions, a converted type, logical types of which LIST is a converted one too. */
+    /**
+     * As the format numbers them: repetitions, a converted type, logical types of which LIST is a converted one too.
+     */
     private static final int REQUIRED = 0, OPTIONAL = 1, REPEATED = 2, UTF8 = 0, TEXT = 1, LIST = 3;
+
     private static final byte[] MAGIC = utf8("PAR1");
 
     /** What the values of a column are. */
     public static final class Type<V extends Comparable<V>> {
         /** Whole numbers of 4 bytes. */
-        public static final Type<Integer> INT32 = new Type<>(1, Integer.class, (out, value) -> little(out, value, Integer.BYTES));
+        public static final Type<Integer> INT32 =
+                new Type<>(1, Integer.class, (out, value) -> little(out, value, Integer.BYTES));
         /** Whole numbers of 8 bytes. */
-        public static final Type<Long> INT64 = new Type<>(2, Long.class, (out, value) -> little(out, value, Long.BYTES));
+        public static final Type<Long> INT64 =
+                new Type<>(2, Long.class, (out, value) -> little(out, value, Long.BYTES));
         /** Numbers of 4 bytes. */
-        public static final Type<Float> FLOAT = new Type<>(4, Float.class, (out, value) -> little(out, Float.floatToRawIntBits(value), Float.BYTES));
+        public static final Type<Float> FLOAT =
+                new Type<>(4, Float.class, (out, value) -> little(out, Float.floatToRawIntBits(value), Float.BYTES));
         /** Numbers of 8 bytes. */
-        public static final Type<Double> DOUBLE = new Type<>(5, Double.class, (out, value) -> little(out, Double.doubleToRawLongBits(value), Double.BYTES));
+        public static final Type<Double> DOUBLE = new Type<>(
+                5, Double.class, (out, value) -> little(out, Double.doubleToRawLongBits(value), Double.BYTES));
         /** Text, in UTF-8; half a surrogate pair becomes a question mark. */
         public static final Type<String> STRING = new Type<>(6, String.class, (out, value) -> {
             byte[] text = utf8(value);
@@ -55,8 +63,12 @@ public final class ParquetWriter<T> {
     public static final class Column<T> {
         final String name;
         final Type<?> type;
-        /** The level of its values: 0 if there always is one, 1 if there may be null, 2 in lists, as those may be null or empty. */
+        /**
+         * The level of its values: 0 if there always is one, 1 if there may be null, 2 in lists, as those may be null
+         * or empty.
+         */
         final int deepest;
+
         private final Function<T, ?> value;
 
         private Column(String name, Type<?> type, int deepest, Function<T, ?> value) {
@@ -77,7 +89,8 @@ public final class ParquetWriter<T> {
         }
 
         /** Has a list, which may be empty, or null; no element is null. */
-        public static <T, V extends Comparable<V>> Column<T> list(String name, Type<V> type, Function<T, List<V>> value) {
+        public static <T, V extends Comparable<V>> Column<T> list(
+                String name, Type<V> type, Function<T, List<V>> value) {
             return new Column<>(name, type, 2, value);
         }
 
@@ -96,7 +109,9 @@ public final class ParquetWriter<T> {
 
     private ParquetWriter(List<Column<T>> columns, OutputStream out, int groupBytes) {
         this.columns = columns;
-        this.chunks = columns.stream().map(column -> new ParquetChunk<>(column, column.type)).toList();
+        this.chunks = columns.stream()
+                .map(column -> new ParquetChunk<>(column, column.type))
+                .toList();
         this.out = out;
         this.groupBytes = groupBytes;
     }
@@ -107,14 +122,19 @@ public final class ParquetWriter<T> {
      * @param facts what is to be known of the table, as name and value
      * @param rows  calls its consumer with each row
      * @throws InputException           if the file cannot be written
-     * @throws IllegalArgumentException if there is no column, or two have one name, or there is null where a value should be
+     * @throws IllegalArgumentException if there is no column, or two have one name, or there is null where a value
+     *     should be
      */
-    public static <T> void write(Path file, List<Column<T>> columns, Map<String, String> facts, Consumer<Consumer<T>> rows) {
+    public static <T> void write(
+            Path file, List<Column<T>> columns, Map<String, String> facts, Consumer<Consumer<T>> rows) {
         write(file, columns, facts, GROUP_BYTES, rows);
     }
 
-    static <T> void write(Path file, List<Column<T>> columns, Map<String, String> facts, int groupBytes, Consumer<Consumer<T>> rows) {
-        if (columns.isEmpty() || columns.stream().map(column -> column.name).distinct().count() < columns.size()) throw new IllegalArgumentException("a table should have columns, each with a name of its own");
+    static <T> void write(
+            Path file, List<Column<T>> columns, Map<String, String> facts, int groupBytes, Consumer<Consumer<T>> rows) {
+        if (columns.isEmpty()
+                || columns.stream().map(column -> column.name).distinct().count() < columns.size())
+            throw new IllegalArgumentException("a table should have columns, each with a name of its own");
         AtomicFile.writePath(file, part -> {
             try (OutputStream out = Files.newOutputStream(part)) {
                 ParquetWriter<T> writer = new ParquetWriter<>(columns, out, groupBytes);
@@ -163,7 +183,13 @@ public final class ParquetWriter<T> {
         ThriftOutput footer = new ThriftOutput();
         footer.struct(file -> {
             file.i32(1, 1); // the format's version
-            file.list(2, ThriftOutput.STRUCT, 1 + columns.stream().mapToInt(column -> column.path().size()).sum());
+            file.list(
+                    2,
+                    ThriftOutput.STRUCT,
+                    1
+                            + columns.stream()
+                                    .mapToInt(column -> column.path().size())
+                                    .sum());
             file.struct(root -> {
                 root.text(4, "schema");
                 root.i32(5, columns.size());
@@ -178,8 +204,12 @@ public final class ParquetWriter<T> {
                 fact.text(2, value);
             }));
             file.text(6, "panascope");
-            file.list(7, ThriftOutput.STRUCT, columns.size()); // that each has its type's order: without it, the least and the largest say nothing
-            for (int i = 0; i < columns.size(); i++) file.struct(order -> order.struct(1, _ -> { }));
+            file.list(
+                    7,
+                    ThriftOutput.STRUCT,
+                    columns.size()); // that each has its type's order: without it, the least and the largest say
+            // nothing
+            for (int i = 0; i < columns.size(); i++) file.struct(order -> order.struct(1, _ -> {}));
         });
         ByteArrayOutputStream length = new ByteArrayOutputStream();
         little(length, footer.size(), Integer.BYTES);
@@ -205,7 +235,7 @@ public final class ParquetWriter<T> {
             if (type == null) node.i32(5, 1);
             if (logical == 0) return;
             node.i32(6, logical == LIST ? LIST : UTF8);
-            node.struct(10, kind -> kind.struct(logical, _ -> { }));
+            node.struct(10, kind -> kind.struct(logical, _ -> {}));
         });
     }
 

@@ -1,10 +1,12 @@
 package io.github.panascope.hub;
 
 import java.math.BigInteger;
+import java.nio.BufferUnderflowException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
+import java.util.Collections;
 import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -13,12 +15,12 @@ import java.util.function.BiFunction;
 import java.util.function.Function;
 
 /**
- * Python's pickle format, as far as files of tensors need it. The opcodes are pickletools' (protocols 2 to 5). Nothing is
- * imported and nothing is called: a name of a Python function is a {@link Global}, and what applying one means is asked of
- * the caller, who refuses all but a few.
+ * Python's pickle format, as far as files of tensors need it. The opcodes are pickletools' (protocols 2 to 5). Nothing
+ * is imported and nothing is called: a name of a Python function is a {@link Global}, and what applying one means is
+ * asked of the caller, who refuses all but a few.
  *
- * <p>Gives null, Boolean, Long, BigInteger, Double, String, {@code byte[]}, List (lists and tuples), Map (dictionaries) and
- * whatever the caller makes. Memory is bounded by the length of the input: each opcode makes at most one object.
+ * <p>Gives null, Boolean, Long, BigInteger, Double, String, {@code byte[]}, List (lists and tuples), Map (dictionaries)
+ * and whatever the caller makes. Memory is bounded by the length of the input: each opcode makes at most one object.
  */
 final class Pickle {
     /** The name of a Python class or function. */
@@ -45,7 +47,11 @@ final class Pickle {
      * @param persistent what a persistent id stands for
      * @param reduce     what applying a name to arguments gives
      */
-    Pickle(String place, ByteBuffer in, Function<Object, Object> persistent, BiFunction<Global, List<?>, Object> reduce) {
+    Pickle(
+            String place,
+            ByteBuffer in,
+            Function<Object, Object> persistent,
+            BiFunction<Global, List<?>, Object> reduce) {
         this.place = place;
         this.in = in.order(ByteOrder.LITTLE_ENDIAN);
         this.persistent = persistent;
@@ -66,10 +72,11 @@ final class Pickle {
             }
         } catch (InputException e) {
             throw e;
-        } catch (java.nio.BufferUnderflowException e) {
+        } catch (BufferUnderflowException e) {
             throw new InputException(place + " is truncated: its pickle has no end.", e);
         } catch (RuntimeException e) { // a stack that is empty or holds something else than the opcode needs
-            throw new InputException(place + " is damaged: its pickle makes no sense at byte " + in.position() + ".", e);
+            throw new InputException(
+                    place + " is damaged: its pickle makes no sense at byte " + in.position() + ".", e);
         }
     }
 
@@ -98,7 +105,7 @@ final class Pickle {
             case '}' -> stack.add(new LinkedHashMap<>());
             case '(' -> stack.add(MARK);
             case '0' -> pop();
-            case 't' -> stack.add(java.util.Collections.unmodifiableList(toMark()));
+            case 't' -> stack.add(Collections.unmodifiableList(toMark()));
             case 0x85 -> stack.add(last(1));
             case 0x86 -> stack.add(last(2));
             case 0x87 -> stack.add(last(3));
@@ -142,13 +149,17 @@ final class Pickle {
                 List<?> arguments = (List<?>) pop();
                 stack.add(reduce.apply((Global) pop(), arguments));
             }
-            case 'b' -> { // BUILD: a plain object takes its attributes; the state of a dictionary (its _metadata) is of no use here
+            case 'b' -> { // BUILD: a plain object takes its attributes; the state of a dictionary (its _metadata) is of
+                // no use here
                 Object state = pop();
                 if (top() instanceof PlainObject object) object.attributes.putAll(spent(attributes(state)));
-                else if (!(top() instanceof Map)) throw new InputException(place + " sets the state of something that is not a plain object; refused.");
+                else if (!(top() instanceof Map))
+                    throw new InputException(
+                            place + " sets the state of something that is not a plain object; refused.");
             }
-            default -> throw new InputException(place + " uses the pickle opcode 0x" + Integer.toHexString(opcode) + " (byte " + (in.position() - 1)
-                    + "), which files of tensors have no need of; refused.");
+            default ->
+                throw new InputException(place + " uses the pickle opcode 0x" + Integer.toHexString(opcode) + " (byte "
+                        + (in.position() - 1) + "), which files of tensors have no need of; refused.");
         }
     }
 
@@ -160,7 +171,8 @@ final class Pickle {
     /** One dictionary can be the state of many objects, each of which copies it. */
     private Map<Object, Object> spent(Map<Object, Object> state) {
         copied += state.size();
-        if (copied > in.capacity()) throw new InputException(place + " is damaged: its objects would be larger than the file.");
+        if (copied > in.capacity())
+            throw new InputException(place + " is damaged: its objects would be larger than the file.");
         return state;
     }
 
@@ -179,7 +191,7 @@ final class Pickle {
     }
 
     private byte[] bytes(long length) {
-        if (length < 0 || length > in.remaining()) throw new java.nio.BufferUnderflowException();
+        if (length < 0 || length > in.remaining()) throw new BufferUnderflowException();
         byte[] bytes = new byte[(int) length];
         in.get(bytes);
         return bytes;
@@ -211,7 +223,7 @@ final class Pickle {
 
     private List<Object> last(int count) {
         List<Object> part = stack.subList(stack.size() - count, stack.size());
-        List<Object> items = java.util.Collections.unmodifiableList(new ArrayList<>(part));
+        List<Object> items = Collections.unmodifiableList(new ArrayList<>(part));
         part.clear();
         return items;
     }
@@ -238,7 +250,8 @@ final class Pickle {
     @SuppressWarnings("unchecked")
     private static void put(Object target, Object key, Object value) {
         // A collection as key would be hashed, and one that holds itself never ends.
-        if (!(key instanceof String || key instanceof Long || key instanceof Boolean)) throw new IllegalArgumentException();
+        if (!(key instanceof String || key instanceof Long || key instanceof Boolean))
+            throw new IllegalArgumentException();
         ((Map<Object, Object>) target).put(key, value);
     }
 }

@@ -15,8 +15,9 @@ import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.json.JsonMapper;
 
 /**
- * The published SAE releases that can be named as RELEASE/SAE_ID, as SAELens's pretrained_saes.yaml lists them: the data that
- * tests/peers/make_registry.py makes from the installed Python package, and files in the format of that one that a user adds.
+ * The published SAE releases that can be named as RELEASE/SAE_ID, as SAELens's pretrained_saes.yaml lists them: the
+ * data that tests/peers/make_registry.py makes from the installed Python package, and files in the format of that one
+ * that a user adds.
  */
 public final class SaeRegistry {
     /**
@@ -35,14 +36,31 @@ public final class SaeRegistry {
      * @param configOverrides   values that take the place of those in its configuration file, a JSON object
      * @param links             pages about the release, by kind
      */
-    public record Entry(String release, String id, String repo, String path, String model, String loader, double l0, String neuronpediaId,
-                        double normScalingFactor, double varianceExplained, String configOverrides, Map<String, String> links) {
-        /** Its architecture by SAELens's name, where the layout or the path settles it; null where only its configuration file says. */
+    public record Entry(
+            String release,
+            String id,
+            String repo,
+            String path,
+            String model,
+            String loader,
+            double l0,
+            String neuronpediaId,
+            double normScalingFactor,
+            double varianceExplained,
+            String configOverrides,
+            Map<String, String> links) {
+        /**
+         * Its architecture by SAELens's name, where the layout or the path settles it; null where only its
+         * configuration file says.
+         */
         public String architecture() {
             return switch (loader) {
                 case "connor_rob_hook_z", "goodfire", "deepseek_r1" -> "standard";
                 case "gemma_2", "llama_scope", "llama_scope_r1_distill" -> "jumprelu";
-                case "gemma_3" -> !path.contains("transcoder") && !path.contains("clt") ? "jumprelu" : path.contains("affine") ? "jumprelu_skip_transcoder" : "jumprelu_transcoder";
+                case "gemma_3" ->
+                    !path.contains("transcoder") && !path.contains("clt")
+                            ? "jumprelu"
+                            : path.contains("affine") ? "jumprelu_skip_transcoder" : "jumprelu_transcoder";
                 case "gemma_2_transcoder" -> "jumprelu_transcoder";
                 case "mwhanna_transcoder", "mntss_clt_layer_transcoder" -> "transcoder";
                 case "qwen_scope" -> "topk";
@@ -57,7 +75,8 @@ public final class SaeRegistry {
         }
     }
 
-    private static final List<String> COLUMNS = List.of("id", "path", "l0", "neuronpedia", "norm_scaling_factor", "variance_explained");
+    private static final List<String> COLUMNS =
+            List.of("id", "path", "l0", "neuronpedia", "norm_scaling_factor", "variance_explained");
 
     /** The registry that the jar carries: read when it is first looked into, as most SAEs are named by a folder. */
     private static final SaeRegistry BUNDLED = new SaeRegistry(true);
@@ -78,7 +97,10 @@ public final class SaeRegistry {
         if (!unread) return releases;
         unread = false;
         try (InputStream in = SaeRegistry.class.getResourceAsStream("pretrained_saes.json")) {
-            JsonMapper.shared().readTree(in).get("releases").forEachEntry((name, node) -> add("pretrained_saes.json", name, node));
+            JsonMapper.shared()
+                    .readTree(in)
+                    .get("releases")
+                    .forEachEntry((name, node) -> add("pretrained_saes.json", name, node));
             return releases;
         } catch (IOException e) {
             throw new UncheckedIOException(e);
@@ -86,7 +108,8 @@ public final class SaeRegistry {
     }
 
     /**
-     * This registry and the releases of a user's own YAML file, in the format of SAELens's; a release of the same name is replaced.
+     * This registry and the releases of a user's own YAML file, in the format of SAELens's; a release of the same name
+     * is replaced.
      *
      * @throws InputException if the file cannot be read or lacks something
      */
@@ -101,7 +124,8 @@ public final class SaeRegistry {
 
     private void add(String place, String release, JsonNode node) {
         String where = place + ": release '" + release + "'";
-        if (!node.isObject() || !node.path("saes").isArray()) throw new InputException(where + " should have repo_id, model and a list 'saes'.");
+        if (!node.isObject() || !node.path("saes").isArray())
+            throw new InputException(where + " should have repo_id, model and a list 'saes'.");
         String repo = required(where, node, "repo_id"), model = required(where, node, "model");
         try {
             HubRepo.model(repo);
@@ -116,8 +140,21 @@ public final class SaeRegistry {
             String id = required(where, sae, "id"), path = value(sae, "path").asString(id);
             String neuronpedia = value(sae, "neuronpedia").asString(null);
             String overrides = overrides(node, neuronpedia);
-            saes.put(id, new Entry(release, id, repo, path, model, loader, number(sae, "l0"), neuronpedia, number(sae, "norm_scaling_factor"),
-                    number(sae, "variance_explained"), overrides, Map.copyOf(links)));
+            saes.put(
+                    id,
+                    new Entry(
+                            release,
+                            id,
+                            repo,
+                            path,
+                            model,
+                            loader,
+                            number(sae, "l0"),
+                            neuronpedia,
+                            number(sae, "norm_scaling_factor"),
+                            number(sae, "variance_explained"),
+                            overrides,
+                            Map.copyOf(links)));
         }
         byRelease().put(release, Collections.unmodifiableMap(saes));
     }
@@ -137,7 +174,8 @@ public final class SaeRegistry {
 
     private static String required(String where, JsonNode node, String key) {
         JsonNode value = value(node, key);
-        if (value.isMissingNode() || value.isNull() || value.isContainer()) throw new InputException(where + " lacks '" + key + "'.");
+        if (value.isMissingNode() || value.isNull() || value.isContainer())
+            throw new InputException(where + " lacks '" + key + "'.");
         return value.asString();
     }
 
@@ -170,15 +208,19 @@ public final class SaeRegistry {
         String release = slash < 0 ? name : name.substring(0, slash);
         Map<String, Entry> saes = byRelease().get(release);
         if (saes == null) {
-            throw new InputException("SAE release '" + release + "' is not known, and no folder of that name exists." + Nearest.advice(release, byRelease().keySet())
+            throw new InputException("SAE release '" + release + "' is not known, and no folder of that name exists."
+                    + Nearest.advice(release, byRelease().keySet())
                     + " `panascope saes` lists all; OWNER/REPO/PATH names any folder on the hub.");
         }
         String id = slash < 0 ? "" : name.substring(slash + 1);
         Entry entry = saes.get(id);
         if (entry == null) {
             List<String> first = saes.keySet().stream().limit(13).toList();
-            throw new InputException((id.isEmpty() ? "'" + name + "' names a release of SAEs, and not one of them (" + name + "/SAE_ID)." : "release '" + release + "' has no SAE '" + id + "'.")
-                    + Nearest.advice(id, saes.keySet()) + " It has " + String.join(", ", first) + (saes.size() > first.size() ? ", ... (" + saes.size() + " in all)." : "."));
+            throw new InputException((id.isEmpty()
+                            ? "'" + name + "' names a release of SAEs, and not one of them (" + name + "/SAE_ID)."
+                            : "release '" + release + "' has no SAE '" + id + "'.")
+                    + Nearest.advice(id, saes.keySet()) + " It has " + String.join(", ", first)
+                    + (saes.size() > first.size() ? ", ... (" + saes.size() + " in all)." : "."));
         }
         return entry;
     }

@@ -10,28 +10,54 @@ import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Arrays;
+import java.util.Collections;
+import java.util.Comparator;
 import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.Set;
+import java.util.TreeSet;
 import tools.jackson.core.JacksonException;
+import tools.jackson.core.StreamReadFeature;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.json.JsonMapper;
 import tools.jackson.databind.node.ObjectNode;
 
 /**
- * A safetensors file, memory-mapped. Its format: eight bytes little-endian with the length of a JSON header, that header
- * (name, dtype, shape and byte range of each tensor), then the bytes, without gap or overlap. All of that is checked
- * before a tensor is made.
+ * A safetensors file, memory-mapped. Its format: eight bytes little-endian with the length of a JSON header, that
+ * header (name, dtype, shape and byte range of each tensor), then the bytes, without gap or overlap. All of that is
+ * checked before a tensor is made.
  */
 public final class Safetensors implements StateDict {
     /** What the shim can describe. */
     private static final int MAX_RANK = 12;
+
     private static final int PREFIX = 8;
     private static final long MAX_HEADER = 100_000_000; // the format's own limit
-    private static final JsonMapper STRICT = JsonMapper.builder().enable(tools.jackson.core.StreamReadFeature.STRICT_DUPLICATE_DETECTION).build();
-    private static final Map<String, DType> DTYPES = Map.of("F64", DType.FLOAT64, "F32", DType.FLOAT32, "F16", DType.FLOAT16,
-            "BF16", DType.BFLOAT16, "I64", DType.INT64, "I32", DType.INT32, "I16", DType.INT16, "I8", DType.INT8,
-            "U8", DType.UINT8, "BOOL", DType.BOOL);
+    private static final JsonMapper STRICT = JsonMapper.builder()
+            .enable(StreamReadFeature.STRICT_DUPLICATE_DETECTION)
+            .build();
+    private static final Map<String, DType> DTYPES = Map.of(
+            "F64",
+            DType.FLOAT64,
+            "F32",
+            DType.FLOAT32,
+            "F16",
+            DType.FLOAT16,
+            "BF16",
+            DType.BFLOAT16,
+            "I64",
+            DType.INT64,
+            "I32",
+            DType.INT32,
+            "I16",
+            DType.INT16,
+            "I8",
+            DType.INT8,
+            "U8",
+            DType.UINT8,
+            "BOOL",
+            DType.BOOL);
 
     /** What the header says of one tensor; offset counts from the start of the file. */
     private record Entry(DType dtype, Shape shape, long offset) {}
@@ -60,7 +86,9 @@ public final class Safetensors implements StateDict {
     }
 
     static Safetensors open(Path file, MappedFile mapping) {
-        if (mapping.size() < PREFIX) throw new InputException(file + " is not a safetensors file: it is only " + mapping.size() + " bytes long.");
+        if (mapping.size() < PREFIX)
+            throw new InputException(
+                    file + " is not a safetensors file: it is only " + mapping.size() + " bytes long.");
         Safetensors opened = new Safetensors(file, mapping);
         opened.readHeader();
         return opened;
@@ -78,8 +106,12 @@ public final class Safetensors implements StateDict {
         long end = 0;
         for (var named : tensors.entrySet()) {
             Tensor tensor = named.getValue();
-            String dtype = DTYPES.entrySet().stream().filter(known -> known.getValue() == tensor.dtype()).findFirst().orElseThrow(
-                    () -> new IllegalArgumentException(named.getKey() + " has dtype " + tensor.dtype() + ", which safetensors does not have")).getKey();
+            String dtype = DTYPES.entrySet().stream()
+                    .filter(known -> known.getValue() == tensor.dtype())
+                    .findFirst()
+                    .orElseThrow(() -> new IllegalArgumentException(
+                            named.getKey() + " has dtype " + tensor.dtype() + ", which safetensors does not have"))
+                    .getKey();
             long bytes = tensor.shape().elements() * tensor.dtype().bytes();
             ObjectNode entry = description.putObject(named.getKey()).put("dtype", dtype);
             for (long size : tensor.shape().sizes()) entry.withArray("shape").add(size);
@@ -88,9 +120,16 @@ public final class Safetensors implements StateDict {
             end += bytes;
         }
         byte[] json = JsonMapper.shared().writeValueAsBytes(description);
-        int padded = (json.length + PREFIX - 1) / PREFIX * PREFIX; // so that the data is aligned, as the format's own library does
-        byte[] start = java.util.Arrays.copyOf(ByteBuffer.allocate(PREFIX).order(ByteOrder.LITTLE_ENDIAN).putLong(padded).array(), PREFIX + padded);
-        java.util.Arrays.fill(start, PREFIX, start.length, (byte) ' ');
+        int padded = (json.length + PREFIX - 1)
+                / PREFIX
+                * PREFIX; // so that the data is aligned, as the format's own library does
+        byte[] start = Arrays.copyOf(
+                ByteBuffer.allocate(PREFIX)
+                        .order(ByteOrder.LITTLE_ENDIAN)
+                        .putLong(padded)
+                        .array(),
+                PREFIX + padded);
+        Arrays.fill(start, PREFIX, start.length, (byte) ' ');
         System.arraycopy(json, 0, start, PREFIX, json.length);
         AtomicFile.write(file, out -> {
             ByteBuffer header = ByteBuffer.wrap(start);
@@ -100,16 +139,25 @@ public final class Safetensors implements StateDict {
     }
 
     private void readHeader() {
-        long length = ByteBuffer.wrap(mapping.bytes(0, PREFIX)).order(ByteOrder.LITTLE_ENDIAN).getLong();
-        if (length <= 1 || length > MAX_HEADER) throw new InputException(file + " is not a safetensors file: its header would be " + length + " bytes long.");
+        long length = ByteBuffer.wrap(mapping.bytes(0, PREFIX))
+                .order(ByteOrder.LITTLE_ENDIAN)
+                .getLong();
+        if (length <= 1 || length > MAX_HEADER)
+            throw new InputException(
+                    file + " is not a safetensors file: its header would be " + length + " bytes long.");
         if (PREFIX + length > mapping.size()) throw truncated("its header ends at byte " + (PREFIX + length));
         JsonNode header;
         try {
             header = STRICT.readTree(mapping.bytes(PREFIX, (int) length));
         } catch (JacksonException e) {
-            throw new InputException(file + " is not a safetensors file: " + (JsonError.isKeyTwice(e) ? "in its header, " + JsonError.of(e) : "its header is not JSON") + ".", e);
+            throw new InputException(
+                    file + " is not a safetensors file: "
+                            + (JsonError.isKeyTwice(e) ? "in its header, " + JsonError.of(e) : "its header is not JSON")
+                            + ".",
+                    e);
         }
-        if (!header.isObject()) throw new InputException(file + " is not a safetensors file: its header is not a JSON object.");
+        if (!header.isObject())
+            throw new InputException(file + " is not a safetensors file: its header is not a JSON object.");
         header.forEachEntry((name, node) -> {
             if (!name.equals("__metadata__")) entries.put(name, entry(name, node, PREFIX + length));
         });
@@ -117,7 +165,8 @@ public final class Safetensors implements StateDict {
     }
 
     /** An empty tensor lies before the one that begins at the same place. */
-    private static final java.util.Comparator<Map.Entry<String, Entry>> BY_PLACE = java.util.Comparator.comparingLong((Map.Entry<String, Entry> e) -> e.getValue().offset)
+    private static final Comparator<Map.Entry<String, Entry>> BY_PLACE = Comparator.comparingLong(
+                    (Map.Entry<String, Entry> e) -> e.getValue().offset)
             .thenComparingLong(e -> e.getValue().shape.elements());
 
     private void requireNoGapOrOverlap(long dataStart) {
@@ -126,22 +175,34 @@ public final class Safetensors implements StateDict {
         for (var next : entries.entrySet().stream().sorted(BY_PLACE).toList()) {
             Entry entry = next.getValue();
             if (entry.offset != at) {
-                throw new InputException(file + " is damaged: the range of tensor '" + next.getKey() + "' " + (entry.offset < at ? "overlaps that of '" + before + "'." : "leaves a gap before it."));
+                throw new InputException(file + " is damaged: the range of tensor '" + next.getKey() + "' "
+                        + (entry.offset < at ? "overlaps that of '" + before + "'." : "leaves a gap before it."));
             }
             at += entry.shape.elements() * entry.dtype.bytes();
             before = next.getKey();
         }
-        if (at != mapping.size()) throw new InputException(file + " is damaged: " + (mapping.size() - at) + " bytes follow its last tensor.");
+        if (at != mapping.size())
+            throw new InputException(file + " is damaged: " + (mapping.size() - at) + " bytes follow its last tensor.");
     }
 
     private Entry entry(String name, JsonNode node, long dataStart) {
         JsonNode offsets = node.get("data_offsets"), sizes = node.get("shape"), type = node.get("dtype");
-        if (offsets == null || sizes == null || type == null || !type.isString() || !offsets.isArray() || offsets.size() != 2 || !sizes.isArray() || !sizes.valueStream().allMatch(JsonNode::isIntegralNumber)
+        if (offsets == null
+                || sizes == null
+                || type == null
+                || !type.isString()
+                || !offsets.isArray()
+                || offsets.size() != 2
+                || !sizes.isArray()
+                || !sizes.valueStream().allMatch(JsonNode::isIntegralNumber)
                 || !offsets.valueStream().allMatch(JsonNode::isIntegralNumber)) {
-            throw new InputException(file + ": tensor '" + name + "' lacks its dtype, shape or data_offsets, or has them in another form.");
+            throw new InputException(file + ": tensor '" + name
+                    + "' lacks its dtype, shape or data_offsets, or has them in another form.");
         }
         DType dtype = DTYPES.get(type.stringValue());
-        if (dtype == null) throw new InputException(file + ": tensor '" + name + "' has dtype " + type.stringValue() + ", which is not one of " + new java.util.TreeSet<>(DTYPES.keySet()) + ".");
+        if (dtype == null)
+            throw new InputException(file + ": tensor '" + name + "' has dtype " + type.stringValue()
+                    + ", which is not one of " + new TreeSet<>(DTYPES.keySet()) + ".");
         Shape shape;
         long bytes;
         try {
@@ -153,14 +214,17 @@ public final class Safetensors implements StateDict {
         }
         long start = offsets.get(0).asLong(-1), end = offsets.get(1).asLong(-1);
         if (start < 0 || end - start != bytes) {
-            throw new InputException(file + ": tensor '" + name + "' of shape " + shape + " and dtype " + dtype + " needs " + bytes + " bytes, but its range is " + start + " to " + end + ".");
+            throw new InputException(file + ": tensor '" + name + "' of shape " + shape + " and dtype " + dtype
+                    + " needs " + bytes + " bytes, but its range is " + start + " to " + end + ".");
         }
-        if (end > mapping.size() - dataStart) throw truncated("tensor '" + name + "' ends " + end + " bytes after the header");
+        if (end > mapping.size() - dataStart)
+            throw truncated("tensor '" + name + "' ends " + end + " bytes after the header");
         return new Entry(dtype, shape, dataStart + start);
     }
 
     private InputException truncated(String where) {
-        return new InputException(file + " is truncated: " + where + ", and the file has " + mapping.size() + " bytes in all. Fetch it again.");
+        return new InputException(file + " is truncated: " + where + ", and the file has " + mapping.size()
+                + " bytes in all. Fetch it again.");
     }
 
     @Override
@@ -170,7 +234,7 @@ public final class Safetensors implements StateDict {
 
     @Override
     public Set<String> names() {
-        return java.util.Collections.unmodifiableSet(entries.keySet());
+        return Collections.unmodifiableSet(entries.keySet());
     }
 
     @Override

@@ -12,7 +12,10 @@ import java.util.Map;
 import java.util.Set;
 import java.util.function.Function;
 
-/** Tensors spread over several files, as {@code model.safetensors.index.json} maps them: {@code weight_map} gives each tensor's file. */
+/**
+ * Tensors spread over several files, as {@code model.safetensors.index.json} maps them: {@code weight_map} gives each
+ * tensor's file.
+ */
 final class ShardedStateDict implements StateDict {
     private final Path index;
     private final Map<String, StateDict> shards;
@@ -24,12 +27,16 @@ final class ShardedStateDict implements StateDict {
 
     /** The file of each tensor, by the tensor's name. */
     private static Map<String, String> weightMap(Path index) {
-        ConfigFile map = ConfigFile.read(index).object("weight_map").orElseThrow(() -> new InputException(index + " has no 'weight_map', which should give the file of each tensor."));
+        ConfigFile map = ConfigFile.read(index)
+                .object("weight_map")
+                .orElseThrow(() ->
+                        new InputException(index + " has no 'weight_map', which should give the file of each tensor."));
         Map<String, String> files = new LinkedHashMap<>();
         for (String name : map.keys()) {
             String file = map.text(name);
             // Files lie beside their index; a path would lead anywhere.
-            if (!file.matches("[A-Za-z0-9_][A-Za-z0-9_.-]*") || file.endsWith(".json")) throw map.wrong(name, "the name of a file beside it");
+            if (!file.matches("[A-Za-z0-9_][A-Za-z0-9_.-]*") || file.endsWith(".json"))
+                throw map.wrong(name, "the name of a file beside it");
             files.put(name, file);
         }
         return files;
@@ -45,7 +52,8 @@ final class ShardedStateDict implements StateDict {
         Map<String, StateDict> shards = new LinkedHashMap<>();
         weightMap(index).forEach((name, file) -> {
             StateDict shard = opened.computeIfAbsent(file, missing -> StateDict.open(files.apply(missing), scope));
-            if (!shard.has(name)) throw new InputException(index + " says that tensor '" + name + "' is in " + file + ", but it is not.");
+            if (!shard.has(name))
+                throw new InputException(index + " says that tensor '" + name + "' is in " + file + ", but it is not.");
             shards.put(name, shard);
         });
         return new ShardedStateDict(index, shards);

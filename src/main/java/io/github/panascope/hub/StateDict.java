@@ -16,8 +16,9 @@ import java.util.function.Function;
 import java.util.regex.Pattern;
 
 /**
- * Tensors by name from a file that is mapped into memory for as long as a scope lives: safetensors, what {@code torch.save}
- * and {@code torch.jit.save} write, or several of these with an index. Nothing in such a file is ever executed.
+ * Tensors by name from a file that is mapped into memory for as long as a scope lives: safetensors, what
+ * {@code torch.save} and {@code torch.jit.save} write, or several of these with an index. Nothing in such a file is
+ * ever executed.
  */
 public sealed interface StateDict permits Safetensors, TorchFile, ShardedStateDict {
     /**
@@ -53,7 +54,8 @@ public sealed interface StateDict permits Safetensors, TorchFile, ShardedStateDi
     }
 
     /**
-     * A text that torch.jit.save was given to keep beside a module ({@code _extra_files}). Reads the archive's directory and that entry alone.
+     * A text that torch.jit.save was given to keep beside a module ({@code _extra_files}). Reads the archive's
+     * directory and that entry alone.
      *
      * @return the text; empty if the file is no zip archive or has no such entry
      * @throws InputException if the archive is damaged, or would unpack to much more than its size
@@ -61,9 +63,12 @@ public sealed interface StateDict permits Safetensors, TorchFile, ShardedStateDi
     static Optional<String> extraFile(Path file, String name) {
         try (TensorScope scope = TensorScope.open()) {
             MappedFile mapping = MappedFile.open(file, scope);
-            if (mapping.size() < 2 || mapping.bytes(0, 2)[0] != 'P' || mapping.bytes(0, 2)[1] != 'K') return Optional.empty();
+            if (mapping.size() < 2 || mapping.bytes(0, 2)[0] != 'P' || mapping.bytes(0, 2)[1] != 'K')
+                return Optional.empty();
             StoredZip zip = StoredZip.open(file, mapping);
-            return zip.entries().keySet().stream().filter(entry -> entry.matches("[^/]+/extra/" + Pattern.quote(name))).findFirst()
+            return zip.entries().keySet().stream()
+                    .filter(entry -> entry.matches("[^/]+/extra/" + Pattern.quote(name)))
+                    .findFirst()
                     .map(entry -> new String(zip.bytes(entry, 1 << 20), StandardCharsets.UTF_8));
         } catch (IOException e) {
             throw new InputException(file + " cannot be read: " + InputException.reason(e), e);
@@ -96,8 +101,12 @@ public sealed interface StateDict permits Safetensors, TorchFile, ShardedStateDi
      * @throws InputException if it is missing, of another shape, or not floating-point
      */
     default Tensor weight(String name, Shape expected) {
-        if (!shape(name).equals(expected)) throw new InputException(file() + ": tensor '" + name + "' has shape " + shape(name) + ", and " + expected + " was expected.");
-        if (!dtype(name).isFloatingPoint()) throw new InputException(file() + ": tensor '" + name + "' has dtype " + dtype(name) + ", and a floating-point dtype was expected.");
+        if (!shape(name).equals(expected))
+            throw new InputException(file() + ": tensor '" + name + "' has shape " + shape(name) + ", and " + expected
+                    + " was expected.");
+        if (!dtype(name).isFloatingPoint())
+            throw new InputException(file() + ": tensor '" + name + "' has dtype " + dtype(name)
+                    + ", and a floating-point dtype was expected.");
         return tensor(name);
     }
 

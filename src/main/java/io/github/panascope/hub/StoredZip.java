@@ -1,6 +1,7 @@
 package io.github.panascope.hub;
 
 import io.github.panascope.torch.MappedFile;
+import java.nio.BufferUnderflowException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.charset.StandardCharsets;
@@ -17,6 +18,7 @@ import java.util.Map;
 final class StoredZip {
     /** What files written by torch.jit.save compress is their source code; more than this is none. */
     private static final long MAX_COMPRESSED = 64L << 20;
+
     private static final int END = 22, END64_LOCATOR = 20, END64 = 56, CENTRAL = 46, LOCAL = 30;
     private static final long UNSET = 0xffffffffL;
 
@@ -36,7 +38,10 @@ final class StoredZip {
         StoredZip zip = new StoredZip(file, mapping);
         try {
             zip.readDirectory();
-        } catch (IndexOutOfBoundsException | IllegalArgumentException | java.nio.BufferUnderflowException | ArithmeticException e) {
+        } catch (IndexOutOfBoundsException
+                | IllegalArgumentException
+                | BufferUnderflowException
+                | ArithmeticException e) {
             throw new InputException(file + " is a damaged zip archive: its directory points outside the file.", e);
         }
         return zip;
@@ -49,14 +54,20 @@ final class StoredZip {
     /** The bytes of an entry that has to be there, stored. */
     byte[] bytes(String name, int limit) {
         Entry entry = require(name);
-        if (entry.size > limit) throw new InputException(file + ": the entry '" + name + "' is " + entry.size + " bytes long, where at most " + limit + " make sense.");
+        if (entry.size > limit)
+            throw new InputException(file + ": the entry '" + name + "' is " + entry.size
+                    + " bytes long, where at most " + limit + " make sense.");
         return mapping.bytes(entry.offset, (int) entry.size);
     }
 
     Entry require(String name) {
         Entry entry = entries.get(name);
-        if (entry == null) throw new InputException(file + " has no entry '" + name + "': it was not written by torch.save, or is damaged.");
-        if (!entry.stored) throw new InputException(file + ": the entry '" + name + "' is compressed, and torch.save never does that.");
+        if (entry == null)
+            throw new InputException(
+                    file + " has no entry '" + name + "': it was not written by torch.save, or is damaged.");
+        if (!entry.stored)
+            throw new InputException(
+                    file + ": the entry '" + name + "' is compressed, and torch.save never does that.");
         return entry;
     }
 
@@ -68,7 +79,9 @@ final class StoredZip {
     private void readDirectory() {
         long end = findEnd();
         ByteBuffer record = at(end, END);
-        long count = record.getShort(10) & 0xffff, length = record.getInt(12) & UNSET, start = record.getInt(16) & UNSET;
+        long count = record.getShort(10) & 0xffff,
+                length = record.getInt(12) & UNSET,
+                start = record.getInt(16) & UNSET;
         if (end >= END64_LOCATOR && at(end - END64_LOCATOR, 4).getInt() == 0x07064b50) {
             ByteBuffer zip64 = at(at(end - END64_LOCATOR, END64_LOCATOR).getLong(8), END64);
             if (zip64.getInt(0) != 0x06064b50) throw new IndexOutOfBoundsException();
@@ -76,13 +89,20 @@ final class StoredZip {
             length = zip64.getLong(40);
             start = zip64.getLong(48);
         }
-        if (length < 0 || start < 0 || count < 0 || start > mapping.size() || length > mapping.size() - start || count > length / CENTRAL) throw new IndexOutOfBoundsException();
+        if (length < 0
+                || start < 0
+                || count < 0
+                || start > mapping.size()
+                || length > mapping.size() - start
+                || count > length / CENTRAL) throw new IndexOutOfBoundsException();
         ByteBuffer directory = at(start, Math.toIntExact(length));
         long compressed = 0;
         for (long i = 0; i < count; i++) {
             compressed = Math.addExact(compressed, readEntry(directory));
         }
-        if (compressed > MAX_COMPRESSED) throw new InputException(file + " would unpack to " + compressed + " bytes of compressed entries; at most " + MAX_COMPRESSED + " make sense, refused.");
+        if (compressed > MAX_COMPRESSED)
+            throw new InputException(file + " would unpack to " + compressed + " bytes of compressed entries; at most "
+                    + MAX_COMPRESSED + " make sense, refused.");
     }
 
     /** The end record is the last thing in the file but for a comment of up to 64 KiB. */
@@ -98,11 +118,17 @@ final class StoredZip {
         int at = directory.position();
         if (directory.getInt(at) != 0x02014b50) throw new IndexOutOfBoundsException();
         int method = directory.getShort(at + 10);
-        long packed = directory.getInt(at + 20) & UNSET, size = directory.getInt(at + 24) & UNSET, local = directory.getInt(at + 42) & UNSET;
-        int nameLength = directory.getShort(at + 28) & 0xffff, extraLength = directory.getShort(at + 30) & 0xffff, commentLength = directory.getShort(at + 32) & 0xffff;
+        long packed = directory.getInt(at + 20) & UNSET,
+                size = directory.getInt(at + 24) & UNSET,
+                local = directory.getInt(at + 42) & UNSET;
+        int nameLength = directory.getShort(at + 28) & 0xffff,
+                extraLength = directory.getShort(at + 30) & 0xffff,
+                commentLength = directory.getShort(at + 32) & 0xffff;
         byte[] name = new byte[nameLength];
         directory.get(at + CENTRAL, name);
-        for (int extra = at + CENTRAL + nameLength, stop = extra + extraLength; extra + 4 <= stop; extra += 4 + (directory.getShort(extra + 2) & 0xffff)) {
+        for (int extra = at + CENTRAL + nameLength, stop = extra + extraLength;
+                extra + 4 <= stop;
+                extra += 4 + (directory.getShort(extra + 2) & 0xffff)) {
             if (directory.getShort(extra) != 1) continue;
             int value = extra + 4; // zip64: those of the three that did not fit, in this order
             if (size == UNSET) {
@@ -123,12 +149,14 @@ final class StoredZip {
             ByteBuffer header = at(local, LOCAL);
             if (header.getInt(0) != 0x04034b50) throw new IndexOutOfBoundsException();
             data = local + LOCAL + (header.getShort(26) & 0xffff) + (header.getShort(28) & 0xffff);
-            if (size < 0 || data > mapping.size() || size > mapping.size() - data) throw new IndexOutOfBoundsException();
+            if (size < 0 || data > mapping.size() || size > mapping.size() - data)
+                throw new IndexOutOfBoundsException();
         } else if (size < 0) {
             throw new IndexOutOfBoundsException();
         }
         if (entries.put(new String(name, StandardCharsets.UTF_8), new Entry(data, size, stored)) != null) {
-            throw new InputException(file + " is a damaged zip archive: it has two entries '" + new String(name, StandardCharsets.UTF_8) + "'.");
+            throw new InputException(file + " is a damaged zip archive: it has two entries '"
+                    + new String(name, StandardCharsets.UTF_8) + "'.");
         }
         return stored ? 0 : size;
     }

@@ -19,7 +19,9 @@ public final class TextFile {
     public static String read(Path file) {
         try {
             requireRegular(file);
-            if (Files.size(file) > MAX_BYTES) throw new InputException(file + " has " + Files.size(file) + " bytes, where at most " + MAX_BYTES + " make sense.");
+            if (Files.size(file) > MAX_BYTES)
+                throw new InputException(
+                        file + " has " + Files.size(file) + " bytes, where at most " + MAX_BYTES + " make sense.");
             String text = Files.readString(file);
             return text.startsWith("\ufeff") ? text.substring(1) : text;
         } catch (IOException e) {

@@ -4,7 +4,10 @@ import java.io.ByteArrayOutputStream;
 import java.nio.charset.StandardCharsets;
 import java.util.function.Consumer;
 
-/** Structures in Thrift's compact protocol: each field after the distance from the number of the one before it, and its type. */
+/**
+ * Structures in Thrift's compact protocol: each field after the distance from the number of the one before it, and its
+ * type.
+ */
 final class ThriftOutput extends ByteArrayOutputStream {
     static final int I32 = 5, BINARY = 8, STRUCT = 12;
     private static final int I64 = 6, LIST = 9, LONG_LIST = 15;

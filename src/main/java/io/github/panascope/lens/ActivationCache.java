@@ -11,15 +11,21 @@ import java.util.Map;
 import java.util.function.Function;
 
 /**
- * Activations that a run kept, by hook point name, in the order in which the run reached them. The tensors belong to the
- * scope that was innermost when the run began, and share memory with what flowed on: an edit in place shows in both.
+ * Activations that a run kept, by hook point name, in the order in which the run reached them. The tensors belong to
+ * the scope that was innermost when the run began, and share memory with what flowed on: an edit in place shows in
+ * both.
  *
- * <p>What it is made of: {@link #decomposeResid} and the other decompositions of the residual stream, under TransformerLens's names. Each needs
- * the activations that its Javadoc names, and its result belongs to the innermost scope. Where a layer is asked for, -1 means the end of the model.
+ * <p>What it is made of: {@link #decomposeResid} and the other decompositions of the residual stream, under
+ * TransformerLens's names. Each needs the activations that its Javadoc names, and its result belongs to the innermost
+ * scope. Where a layer is asked for, -1 means the end of the model.
  */
 public final class ActivationCache {
     /** Which layers' outputs are components. */
-    public enum Mode { ALL, ATTN, MLP }
+    public enum Mode {
+        ALL,
+        ATTN,
+        MLP
+    }
 
     private final HookedTransformer model;
     private final Map<String, Tensor> activations = new LinkedHashMap<>();
@@ -42,8 +48,9 @@ public final class ActivationCache {
     }
 
     /**
-     * The activation at a hook point. What was not kept is worked out anew if the run had {@link Forward#checkpoints}; it then belongs to the innermost scope, and is
-     * not kept now either. A short name will do too ({@link HookNames#actName}): {@code pre5}, {@code k6a}.
+     * The activation at a hook point. What was not kept is worked out anew if the run had {@link Forward#checkpoints};
+     * it then belongs to the innermost scope, and is not kept now either. A short name will do too
+     * ({@link HookNames#actName}): {@code pre5}, {@code k6a}.
      *
      * @throws IllegalArgumentException if the run did not keep it
      */
@@ -52,12 +59,16 @@ public final class ActivationCache {
         Tensor activation = activations.get(name);
         if (activation == null) activation = recompute.apply(name);
         if (activation == null) {
-            throw new IllegalArgumentException("the cache does not hold '" + name + "'." + Nearest.advice(name, activations.keySet()) + " It holds " + activations.size() + " activations.");
+            throw new IllegalArgumentException("the cache does not hold '" + name + "'."
+                    + Nearest.advice(name, activations.keySet()) + " It holds " + activations.size() + " activations.");
         }
         return activation;
     }
 
-    /** The same by a short name and a layer, counted from the end if negative: {@code get("resid_pre", -1)}, {@code get("q", 3)}. */
+    /**
+     * The same by a short name and a layer, counted from the end if negative: {@code get("resid_pre", -1)},
+     * {@code get("q", 3)}.
+     */
     public Tensor get(String shortName, int layer) {
         return get(HookNames.actName(shortName, model.layerIndex(layer)));
     }
@@ -72,7 +83,8 @@ public final class ActivationCache {
         return new ArrayList<>(activations.keySet());
     }
 
-    // ------------------------------------------------------------------------------------------------- slices and copies
+    // ------------------------------------------------------------------------------------------------- slices and
+    // copies
 
     /** The same on a device, in the innermost scope. */
     public ActivationCache to(Device device) {
@@ -86,19 +98,27 @@ public final class ActivationCache {
      */
     public ActivationCache removeBatchDim() {
         return map((name, activation) -> {
-            if (activation.size(0) != 1) throw new IllegalStateException("the batch has " + activation.size(0) + " rows; only one of one can be removed");
+            if (activation.size(0) != 1)
+                throw new IllegalStateException(
+                        "the batch has " + activation.size(0) + " rows; only one of one can be removed");
             return activation.select(0, 0);
         });
     }
 
-    /** Positions from start (inclusive) to end (exclusive) of every activation, of queries where there are two; in the innermost scope. */
+    /**
+     * Positions from start (inclusive) to end (exclusive) of every activation, of queries where there are two; in the
+     * innermost scope.
+     */
     public ActivationCache slicePositions(long start, long end) {
-        return map((name, activation) -> activation.slice(activation.shape().rank() + positionDimension(name), start, end));
+        return map((name, activation) ->
+                activation.slice(activation.shape().rank() + positionDimension(name), start, end));
     }
 
     /** Counted from the end: heads come after the positions. */
     static int positionDimension(String name) {
-        return name.matches(".*(attn\\.hook_(q|k|v|z|result)|hook_(q|k|v|attn)_(input|in))") ? -3 : name.equals("hook_tokens") ? -1 : -2;
+        return name.matches(".*(attn\\.hook_(q|k|v|z|result)|hook_(q|k|v|attn)_(input|in))")
+                ? -3
+                : name.equals("hook_tokens") ? -1 : -2;
     }
 
     private interface Change {
@@ -114,7 +134,9 @@ public final class ActivationCache {
     // ------------------------------------------------------------------------------------------------- decompositions
 
     int layerOrEnd(int layer) {
-        if (layer < -1 || layer > model.config().nLayers()) throw new IllegalArgumentException("layer " + layer + " is outside the model's " + model.config().nLayers() + " layers");
+        if (layer < -1 || layer > model.config().nLayers())
+            throw new IllegalArgumentException("layer " + layer + " is outside the model's "
+                    + model.config().nLayers() + " layers");
         return layer < 0 ? model.config().nLayers() : layer;
     }
 
@@ -146,7 +168,8 @@ public final class ActivationCache {
             gathering.into(parts);
             if (parts.tensors.isEmpty()) throw new IllegalArgumentException("there are no components before layer 0");
             Tensor values = Tensor.cat(0, parts.tensors.toArray(Tensor[]::new));
-            return new ResidualStack(this, (position == null ? values : values.select(2, 0)).promote(), parts.labels, position);
+            return new ResidualStack(
+                    this, (position == null ? values : values.select(2, 0)).promote(), parts.labels, position);
         }
     }
 
@@ -156,8 +179,9 @@ public final class ActivationCache {
     }
 
     /**
-     * The residual stream that comes into a block as the sum of what wrote to it: embeddings, and each layer's outputs. Needs hook_embed,
-     * hook_pos_embed, and hook_attn_out and hook_mlp_out of the blocks before. Biases are part of the outputs.
+     * The residual stream that comes into a block as the sum of what wrote to it: embeddings, and each layer's outputs.
+     * Needs hook_embed, hook_pos_embed, and hook_attn_out and hook_mlp_out of the blocks before. Biases are part of the
+     * outputs.
      *
      * @param mlpInput what comes into the block's MLP instead, with its attention
      */
@@ -176,7 +200,10 @@ public final class ActivationCache {
         });
     }
 
-    /** The residual stream as it comes into each block up to one, and there. Needs hook_resid_pre of the blocks (hook_resid_mid, with those; hook_resid_post of the last). */
+    /**
+     * The residual stream as it comes into each block up to one, and there. Needs hook_resid_pre of the blocks
+     * (hook_resid_mid, with those; hook_resid_post of the last).
+     */
     public ResidualStack accumulatedResid(int layer, boolean inclMid, boolean mlpInput) {
         int end = layerOrEnd(layer), layers = model.config().nLayers();
         return stack(null, parts -> {
@@ -193,7 +220,8 @@ public final class ActivationCache {
     }
 
     /**
-     * What each head of the blocks before one added to the residual stream, worked out from attn.hook_z, or attn.hook_result if that was kept.
+     * What each head of the blocks before one added to the residual stream, worked out from attn.hook_z, or
+     * attn.hook_result if that was kept.
      *
      * @param inclRemainder one more component, all the rest of the stream; needs hook_resid_post of the block before
      */
@@ -206,8 +234,9 @@ public final class ActivationCache {
     }
 
     /**
-     * What each neuron of the blocks before one added, in the order of layers and neurons: mlp.hook_post times its row of W_out. That is d_mlp times a
-     * residual stream for each layer, so for one position only, counted from the end if negative. Needs hook_embed too.
+     * What each neuron of the blocks before one added, in the order of layers and neurons: mlp.hook_post times its row
+     * of W_out. That is d_mlp times a residual stream for each layer, so for one position only, counted from the end if
+     * negative. Needs hook_embed too.
      */
     public ResidualStack stackNeuronResults(int layer, boolean inclRemainder, int position) {
         int end = layerOrEnd(layer);
@@ -219,8 +248,8 @@ public final class ActivationCache {
     }
 
     /**
-     * The residual stream that comes into a block as the sum of heads, MLPs, embeddings and biases. Needs attn.hook_z and hook_mlp_out of the blocks before,
-     * hook_embed and hook_pos_embed.
+     * The residual stream that comes into a block as the sum of heads, MLPs, embeddings and biases. Needs attn.hook_z
+     * and hook_mlp_out of the blocks before, hook_embed and hook_pos_embed.
      *
      * @param mlpInput what comes into the block's MLP instead
      */
@@ -228,7 +257,10 @@ public final class ActivationCache {
         return full(layerOrEnd(layer), mlpInput, false, null);
     }
 
-    /** The same with each neuron by itself, at one position, counted from the end if negative; needs mlp.hook_post instead of hook_mlp_out. */
+    /**
+     * The same with each neuron by itself, at one position, counted from the end if negative; needs mlp.hook_post
+     * instead of hook_mlp_out.
+     */
     public ResidualStack fullResidDecompositionWithNeurons(int layer, boolean mlpInput, int position) {
         return full(layerOrEnd(layer), mlpInput, true, index(position));
     }
@@ -250,7 +282,9 @@ public final class ActivationCache {
     /** A position counted from the start. */
     private int index(int position) {
         int positions = (int) get("hook_embed").size(1), index = position < 0 ? position + positions : position;
-        if (index < 0 || index >= positions) throw new IllegalArgumentException("position " + position + " is outside the " + positions + " positions of the run");
+        if (index < 0 || index >= positions)
+            throw new IllegalArgumentException(
+                    "position " + position + " is outside the " + positions + " positions of the run");
         return index;
     }
 
@@ -261,7 +295,13 @@ public final class ActivationCache {
         if (has(block + "hook_result")) {
             results = at(block + "hook_result", position);
         } else {
-            Tensor z = at(block + "hook_z", position), weights = model.weight("blocks_" + layer + ".W_O").reshape(heads, model.config().dHead(), model.config().dModel());
+            Tensor z = at(block + "hook_z", position),
+                    weights =
+                            model.weight("blocks_" + layer + ".W_O")
+                                    .reshape(
+                                            heads,
+                                            model.config().dHead(),
+                                            model.config().dModel());
             results = z.transpose(1, 2).matmul(weights).transpose(1, 2);
         }
         List<String> labels = new ArrayList<>();
@@ -271,7 +311,8 @@ public final class ActivationCache {
 
     private void addNeurons(Parts parts, int layer, int position) {
         Tensor post = at("blocks." + layer + ".mlp.hook_post", position); // [batch, 1, d_mlp]
-        Tensor results = post.unsqueeze(-1).mul(model.weight("blocks_" + layer + ".W_out")); // [batch, 1, d_mlp, d_model]
+        Tensor results =
+                post.unsqueeze(-1).mul(model.weight("blocks_" + layer + ".W_out")); // [batch, 1, d_mlp, d_model]
         List<String> labels = new ArrayList<>();
         for (int neuron = 0; neuron < model.config().dMlp(); neuron++) labels.add("L" + layer + "N" + neuron);
         parts.addAll(labels, results.transpose(1, 2).transpose(0, 1));

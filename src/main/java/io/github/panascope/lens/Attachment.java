@@ -9,8 +9,9 @@ import java.util.Map;
 import java.util.function.Supplier;
 
 /**
- * Something with hook points of its own that takes the place of an activation: an SAE, a transcoder. What is attached to a run is called after the
- * hooks at the point that it writes, and the cache holds, under that point's name, the activation that came to it.
+ * Something with hook points of its own that takes the place of an activation: an SAE, a transcoder. What is attached
+ * to a run is called after the hooks at the point that it writes, and the cache holds, under that point's name, the
+ * activation that came to it.
  *
  * @param readsAt  the hook point whose activation it reads
  * @param writesAt the hook point whose activation it replaces; the same, or a later one
@@ -39,7 +40,8 @@ public record Attachment(String readsAt, String writesAt, List<String> points, R
     }
 
     /**
-     * Makes hooks of this, after those that are there; those at its own points, of which the model knows nothing, are called from there.
+     * Makes hooks of this, after those that are there; those at its own points, of which the model knows nothing, are
+     * called from there.
      *
      * @param tokens gives the ids of what is run
      */
@@ -59,7 +61,8 @@ public record Attachment(String readsAt, String writesAt, List<String> points, R
         }
         resolved.computeIfAbsent(writesAt, _ -> new ArrayList<>()).add((activation, name) -> {
             Tensor input = readsAt.equals(writesAt) ? activation : read[0];
-            if (input == null) throw new IllegalStateException("this run reached " + name + " without passing " + readsAt);
+            if (input == null)
+                throw new IllegalStateException("this run reached " + name + " without passing " + readsAt);
             return run.run(input, activation, tokens.get(), hooks);
         });
     }

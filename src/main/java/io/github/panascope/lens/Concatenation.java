@@ -6,8 +6,9 @@ import java.util.List;
 import java.util.function.Consumer;
 
 /**
- * TransformerLens's {@code tokenize_and_concatenate} in its three forms, on one group of a thousand documents at a time, as Hugging Face's
- * {@code map} hands them to it: what does not fill a row at a group's end is lost. A group's pieces are tokenized in parallel.
+ * TransformerLens's {@code tokenize_and_concatenate} in its three forms, on one group of a thousand documents at a
+ * time, as Hugging Face's {@code map} hands them to it: what does not fill a row at a group's end is lost. A group's
+ * pieces are tokenized in parallel.
  */
 final class Concatenation {
     private static final int GROUP = 1000;
@@ -18,14 +19,17 @@ final class Concatenation {
     private final int maxLength;
     /** 1 if rows begin with the end token, else 0. */
     private final int bos;
+
     private final Consumer<int[]> rows;
 
-    Concatenation(Tokenizer tokenizer, Tokenization tokenization, int maxLength, boolean addBosToken, Consumer<int[]> rows) {
+    Concatenation(
+            Tokenizer tokenizer, Tokenization tokenization, int maxLength, boolean addBosToken, Consumer<int[]> rows) {
         this.tokenizer = tokenizer;
         this.tokenization = tokenization;
         this.maxLength = maxLength;
         this.bos = addBosToken ? 1 : 0;
-        if (maxLength <= bos) throw new IllegalArgumentException("rows of " + maxLength + " tokens have no room for text");
+        if (maxLength <= bos)
+            throw new IllegalArgumentException("rows of " + maxLength + " tokens have no room for text");
         this.rows = rows;
     }
 
@@ -85,7 +89,9 @@ final class Concatenation {
         for (int i = 0, done = 0; i < PIECES; i++) {
             int take = Math.min(pieceLength, length - done);
             int end = text.offsetByCodePoints(start, take);
-            for (int extra = 0; extra < lookahead && end < text.length() && !PythonText.isSpace(text.codePointAt(end)); extra++) {
+            for (int extra = 0;
+                    extra < lookahead && end < text.length() && !PythonText.isSpace(text.codePointAt(end));
+                    extra++) {
                 end = text.offsetByCodePoints(end, 1);
                 take++;
             }
@@ -98,7 +104,8 @@ final class Concatenation {
 
     private int[] perDocument(List<String> group) {
         int[][] encoded = group.parallelStream().map(tokenizer::encode).toArray(int[][]::new);
-        int[] all = new int[Arrays.stream(encoded).mapToInt(ids -> ids.length + 1).sum() - 1];
+        int[] all =
+                new int[Arrays.stream(encoded).mapToInt(ids -> ids.length + 1).sum() - 1];
         int size = 0;
         for (int i = 0; i < encoded.length; i++) {
             if (i > 0) all[size++] = tokenizer.endOfText();

@@ -5,20 +5,24 @@ import io.github.panascope.torch.Tensor;
 import io.github.panascope.torch.TensorScope;
 
 /**
- * A matrix A·B of low rank that is kept as its two factors, with any leading dimensions (TransformerLens's {@code FactoredMatrix}): a head's OV circuit W_V·W_O, its QK
- * circuit W_Q·W_Kᵀ. Results belong to the innermost scope; the factors are the caller's.
+ * A matrix A·B of low rank that is kept as its two factors, with any leading dimensions (TransformerLens's
+ * {@code FactoredMatrix}): a head's OV circuit W_V·W_O, its QK circuit W_Q·W_Kᵀ. Results belong to the innermost scope;
+ * the factors are the caller's.
  *
  * @param a [..., l, m]
  * @param b [..., m, r]
  */
 public record FactoredMatrix(Tensor a, Tensor b) {
     private static final class Linalg {
-        static final Op SVD = Op.of("aten::linalg_svd", ""), EIGENVALUES = Op.of("aten::linalg_eigvals", ""), AS_REAL = Op.of("aten::view_as_real", "");
+        static final Op SVD = Op.of("aten::linalg_svd", ""),
+                EIGENVALUES = Op.of("aten::linalg_eigvals", ""),
+                AS_REAL = Op.of("aten::view_as_real", "");
     }
 
     /** Checks that the factors fit. */
     public FactoredMatrix {
-        if (a.shape().rank() < 2 || b.shape().rank() < 2 || a.size(-1) != b.size(-2)) throw new IllegalArgumentException("the factors " + a.shape() + " and " + b.shape() + " do not fit");
+        if (a.shape().rank() < 2 || b.shape().rank() < 2 || a.size(-1) != b.size(-2))
+            throw new IllegalArgumentException("the factors " + a.shape() + " and " + b.shape() + " do not fit");
     }
 
     /** The whole matrix [..., l, r]. */
@@ -81,13 +85,17 @@ public record FactoredMatrix(Tensor a, Tensor b) {
 
     /** The eigenvalues, but for zeros: [..., m, 2], real and imaginary parts, in no order. The matrix is square. */
     public Tensor eigenvalues() {
-        if (a.size(-2) != b.size(-1)) throw new IllegalArgumentException("only a square matrix has eigenvalues, not one of " + a.size(-2) + " by " + b.size(-1));
+        if (a.size(-2) != b.size(-1))
+            throw new IllegalArgumentException(
+                    "only a square matrix has eigenvalues, not one of " + a.size(-2) + " by " + b.size(-1));
         try (var _ = TensorScope.open()) {
             return Linalg.AS_REAL.tensor(Linalg.EIGENVALUES.tensor(ba())).promote();
         }
     }
 
-    /** diag(S)·Vᵀ [..., m, r]: the same but for a rotation on the left, so that norms of products with it are the same. */
+    /**
+     * diag(S)·Vᵀ [..., m, r]: the same but for a rotation on the left, so that norms of products with it are the same.
+     */
     Tensor collapsedLeft() {
         Svd svd = svd();
         return svd.s().unsqueeze(-1).mul(svd.v().transpose(-2, -1));

@@ -21,8 +21,8 @@ import java.util.stream.Stream;
 import jdk.jfr.FlightRecorder;
 
 /**
- * One forward pass, described and then run: {@code model.forward(tokens).hooks(h).loss()}. Results belong to the scope that
- * is innermost when it runs; temporaries are freed before it returns. Used by one thread, once.
+ * One forward pass, described and then run: {@code model.forward(tokens).hooks(h).loss()}. Results belong to the scope
+ * that is innermost when it runs; temporaries are freed before it returns. Used by one thread, once.
  */
 public final class Forward {
     private final HookedTransformer model;
@@ -33,6 +33,7 @@ public final class Forward {
     private Tensor residual;
     /** What a run that is to be exact seems to have a hook at; the model's source asks for it. */
     static final String EXACT = "exact";
+
     private final Map<Integer, Tensor> checkpoints = new HashMap<>();
     private final Set<String> cached = new LinkedHashSet<>();
     private ActivationCache cache;
@@ -59,25 +60,29 @@ public final class Forward {
     }
 
     /**
-     * Attaches something to this run; its own hook points are then among those that hooks and {@link #caching} can name.
+     * Attaches something to this run; its own hook points are then among those that hooks and {@link #caching} can
+     * name.
      *
      * @throws IllegalArgumentException if something is attached there already
      */
     public Forward attach(Attachment attachment) {
-        for (String point : List.of(attachment.readsAt(), attachment.writesAt())) Hooks.requirePoint(point, model.hookNames(), model.hookNamesOnRequest());
-        if (attached.stream().anyMatch(other -> other.writesAt().equals(attachment.writesAt()))) throw new IllegalArgumentException("something is attached at " + attachment.writesAt() + " already");
+        for (String point : List.of(attachment.readsAt(), attachment.writesAt()))
+            Hooks.requirePoint(point, model.hookNames(), model.hookNamesOnRequest());
+        if (attached.stream().anyMatch(other -> other.writesAt().equals(attachment.writesAt())))
+            throw new IllegalArgumentException("something is attached at " + attachment.writesAt() + " already");
         attached.add(attachment);
         return this;
     }
 
     /** The model's hook points, and those of what is attached. */
     private List<String> points() {
-        return Stream.concat(model.hookNames().stream(), attached.stream().flatMap(each -> each.points().stream())).toList();
+        return Stream.concat(model.hookNames().stream(), attached.stream().flatMap(each -> each.points().stream()))
+                .toList();
     }
 
     /**
-     * Keeps the activations at the hook points whose names pass, as the other hooks leave them; {@link #cache} has them afterwards.
-     * Points that are reached on request only ({@link HookNames#onRequest}) have to be named.
+     * Keeps the activations at the hook points whose names pass, as the other hooks leave them; {@link #cache} has them
+     * afterwards. Points that are reached on request only ({@link HookNames#onRequest}) have to be named.
      */
     public Forward caching(Predicate<String> names) {
         points().stream().filter(names).forEach(cached::add);
@@ -97,50 +102,66 @@ public final class Forward {
         return this;
     }
 
-    /** Of what {@link #caching} keeps, only positions from start (inclusive) to end (exclusive), of queries where there are two; copies, so that the rest is let go. */
+    /**
+     * Of what {@link #caching} keeps, only positions from start (inclusive) to end (exclusive), of queries where there
+     * are two; copies, so that the rest is let go.
+     */
     public Forward cachingPositions(long start, long end) {
-        if (start < 0 || end <= start) throw new IllegalArgumentException("positions from " + start + " to " + end + " are none");
+        if (start < 0 || end <= start)
+            throw new IllegalArgumentException("positions from " + start + " to " + end + " are none");
         this.firstKept = start;
         this.endKept = end;
         return this;
     }
 
     /**
-     * Keeps the residual stream that comes into every n-th block, from which {@link ActivationCache#get} works out what was not kept, when it is asked for: at most n
-     * blocks run again, under the hooks and attachments of this run. Hooks that give something else the second time make the two differ.
+     * Keeps the residual stream that comes into every n-th block, from which {@link ActivationCache#get} works out what
+     * was not kept, when it is asked for: at most n blocks run again, under the hooks and attachments of this run.
+     * Hooks that give something else the second time make the two differ.
      */
     public Forward checkpoints(int everyBlocks) {
-        if (everyBlocks < 1) throw new IllegalArgumentException("checkpoints are every 1 block or more, not every " + everyBlocks);
+        if (everyBlocks < 1)
+            throw new IllegalArgumentException("checkpoints are every 1 block or more, not every " + everyBlocks);
         this.checkpointEvery = everyBlocks;
         if (cache == null) cache = new ActivationCache(model);
         return this;
     }
 
     /**
-     * Positions that are 0 here are not looked at, and those of a row are counted from its first that is not; losses leave them out.
+     * Positions that are 0 here are not looked at, and those of a row are counted from its first that is not; losses
+     * leave them out.
      *
      * @param mask [batch, pos] of numbers or bool, as {@link HookedTransformer#attentionMask} makes it
      */
     public Forward attentionMask(Tensor mask) {
-        if (!mask.shape().equals(tokens.shape())) throw new IllegalArgumentException("the attention mask should have the tokens' shape " + tokens.shape() + ", not " + mask.shape());
+        if (!mask.shape().equals(tokens.shape()))
+            throw new IllegalArgumentException(
+                    "the attention mask should have the tokens' shape " + tokens.shape() + ", not " + mask.shape());
         this.mask = LmMetrics.binary(mask).to(model.device());
         return this;
     }
 
     /**
-     * How many bytes {@link #caching} will keep, worked out before the run: of the model's own points, in float32 (int64 for hook_tokens). What is attached, and
-     * hooks that change the number of positions, are not counted.
+     * How many bytes {@link #caching} will keep, worked out before the run: of the model's own points, in float32
+     * (int64 for hook_tokens). What is attached, and hooks that change the number of positions, are not counted.
      */
     public long cacheBytes() {
-        long checkpoints = checkpointEvery == 0 ? 0 : (model.config().nLayers() - startLayer + checkpointEvery - 1) / checkpointEvery;
+        long checkpoints = checkpointEvery == 0
+                ? 0
+                : (model.config().nLayers() - startLayer + checkpointEvery - 1) / checkpointEvery;
         return checkpoints * tokens.shape().elements() * model.config().dModel() * DType.FLOAT32.bytes()
-                + cached.stream().filter(name -> attached.stream().noneMatch(each -> each.points().contains(name))).mapToLong(this::bytes).sum();
+                + cached.stream()
+                        .filter(name -> attached.stream()
+                                .noneMatch(each -> each.points().contains(name)))
+                        .mapToLong(this::bytes)
+                        .sum();
     }
 
     private long bytes(String name) {
         Shape whole = HookNames.shape(name, model.config(), tokens.size(0), tokens.size(1));
         long kept = Math.min(endKept, tokens.size(1)) - Math.min(firstKept, tokens.size(1));
-        return Math.multiplyExact(whole.elements() / tokens.size(1) * kept, (long) (name.equals("hook_tokens") ? DType.INT64 : DType.FLOAT32).bytes());
+        return Math.multiplyExact(whole.elements() / tokens.size(1) * kept, (long)
+                (name.equals("hook_tokens") ? DType.INT64 : DType.FLOAT32).bytes());
     }
 
     /** Refuses the run, before anything is computed, if {@link #cacheBytes} is more than this. */
@@ -149,7 +170,10 @@ public final class Forward {
         return this;
     }
 
-    /** Begins at a block, with this residual stream [batch, pos, d_model] coming into it. A negative layer counts from the end. */
+    /**
+     * Begins at a block, with this residual stream [batch, pos, d_model] coming into it. A negative layer counts from
+     * the end.
+     */
     public Forward startAtLayer(int layer, Tensor residual) {
         this.startLayer = model.layerIndex(layer);
         this.residual = residual;
@@ -162,7 +186,9 @@ public final class Forward {
      * @throws IllegalStateException if nothing was asked for, or before the run
      */
     public ActivationCache cache() {
-        if (cache != null && !ran) throw new IllegalStateException("nothing is cached before the run: call logits(), loss() or another method that runs first");
+        if (cache != null && !ran)
+            throw new IllegalStateException(
+                    "nothing is cached before the run: call logits(), loss() or another method that runs first");
         if (cache == null) throw new IllegalStateException("nothing was cached: call caching(...) before the run");
         return cache;
     }
@@ -172,23 +198,29 @@ public final class Forward {
         return run(model.config().nLayers(), (resid, set) -> model.unembed().call("forward", set, resid));
     }
 
-    /** The logits [batch, end - first, d_vocab] of the positions from first (inclusive) to end (exclusive); hooks hear of all positions. */
+    /**
+     * The logits [batch, end - first, d_vocab] of the positions from first (inclusive) to end (exclusive); hooks hear
+     * of all positions.
+     */
     public Tensor logits(long first, long end) {
         return run(model.config().nLayers(), (resid, set) -> {
             Objects.checkFromToIndex(first, end, resid.size(1));
-            return model.isExact() ? model.unembed().call("forward", set, resid).slice(1, first, end) : model.unembed().call("forward", set, resid, first, end);
+            return model.isExact()
+                    ? model.unembed().call("forward", set, resid).slice(1, first, end)
+                    : model.unembed().call("forward", set, resid, first, end);
         });
     }
 
     /**
-     * A number that a run ended in, and what it depends on at hook points: the activations, as the other hooks left them, and its gradients with respect
-     * to them, under the same names and of the same shapes. The tensors belong to the scope that was innermost when the run began.
+     * A number that a run ended in, and what it depends on at hook points: the activations, as the other hooks left
+     * them, and its gradients with respect to them, under the same names and of the same shapes. The tensors belong to
+     * the scope that was innermost when the run began.
      */
     public record Gradients(double value, ActivationCache activations, ActivationCache gradients) {}
 
     /**
-     * Calls these hooks with the gradients of activations as {@link #gradients} computes them, last points first; what they return flows on. They may name any hook point, and
-     * are called like other hooks, with the point's name.
+     * Calls these hooks with the gradients of activations as {@link #gradients} computes them, last points first; what
+     * they return flows on. They may name any hook point, and are called like other hooks, with the point's name.
      */
     public Forward backwardHooks(Hooks hooks) {
         this.backwardHooks = backwardHooks.and(hooks);
@@ -210,7 +242,9 @@ public final class Forward {
         Set<String> wanted = new LinkedHashSet<>(List.of(names)), watched = new LinkedHashSet<>(wanted);
         watched.addAll(backward.keySet());
         Hooks all = hooks;
-        try (var scope = TensorScope.open(); var _ = GradMode.enable(); HookSet set = new HookSet(List.of(), (gradient, name) -> chain(backward.get(name), gradient, name))) {
+        try (var scope = TensorScope.open();
+                var _ = GradMode.enable();
+                HookSet set = new HookSet(List.of(), (gradient, name) -> chain(backward.get(name), gradient, name))) {
             for (String name : watched) {
                 all = all.and(name, (activation, point) -> {
                     Tensor kept = GradMode.flowsThrough(activation) ? activation : GradMode.leaf(activation);
@@ -219,13 +253,20 @@ public final class Forward {
                     return kept;
                 });
             }
-            Tensor number = metric.apply(run(results, all, true, model.config().nLayers(), (resid, handlers) -> model.unembed().call("forward", handlers, resid)));
+            Tensor number = metric.apply(run(
+                    results,
+                    all,
+                    true,
+                    model.config().nLayers(),
+                    (resid, handlers) -> model.unembed().call("forward", handlers, resid)));
             List<String> points = List.copyOf(reached.keySet());
-            Tensor[] found = GradMode.gradients(set, number, points.stream().map(reached::get).toArray(Tensor[]::new));
+            Tensor[] found = GradMode.gradients(
+                    set, number, points.stream().map(reached::get).toArray(Tensor[]::new));
             ActivationCache activations = new ActivationCache(model), gradients = new ActivationCache(model);
             for (int i = 0; i < found.length; i++) {
                 if (!wanted.contains(points.get(i))) continue;
-                activations.put(points.get(i), results.adopt(reached.get(points.get(i)).detach()));
+                activations.put(
+                        points.get(i), results.adopt(reached.get(points.get(i)).detach()));
                 gradients.put(points.get(i), results.adopt(found[i]));
             }
             return new Gradients(number.detach().item(), activations, gradients);
@@ -238,11 +279,16 @@ public final class Forward {
         return this;
     }
 
-    /** Runs everything but the logits as a whole. Cross-entropy of each next token, in nats, float32 [batch, pos-1]; 0 where the attention mask has either of the two tokens at 0. */
+    /**
+     * Runs everything but the logits as a whole. Cross-entropy of each next token, in nats, float32 [batch, pos-1]; 0
+     * where the attention mask has either of the two tokens at 0.
+     */
     public Tensor lossPerToken() {
         requireTargets();
         return run(model.config().nLayers(), (resid, set) -> {
-            LossMemory memory = lossMemory != null ? lossMemory : LossMemory.of(model, tokens.shape().elements());
+            LossMemory memory = lossMemory != null
+                    ? lossMemory
+                    : LossMemory.of(model, tokens.shape().elements());
             Tensor losses = model.unembed().call("loss", set, resid, tokens, memory.products(), memory.logits());
             return mask == null ? losses : LmMetrics.masked(losses, LmMetrics.nextTokenMask(mask));
         });
@@ -252,7 +298,10 @@ public final class Forward {
     public double loss() {
         Tensor losses = lossPerToken(); // not inside a scope of its own, which would take what was cached with it
         try (var _ = TensorScope.open()) {
-            return mask == null ? losses.mean().item() : losses.sum(DType.FLOAT32).item() / LmMetrics.nextTokenMask(mask).sum(DType.INT64).item();
+            return mask == null
+                    ? losses.mean().item()
+                    : losses.sum(DType.FLOAT32).item()
+                            / LmMetrics.nextTokenMask(mask).sum(DType.INT64).item();
         } finally {
             losses.free();
         }
@@ -268,14 +317,18 @@ public final class Forward {
         return new LogitsAndLoss(logits, LmMetrics.crossEntropyLoss(logits, tokens, mask));
     }
 
-    /** Runs the blocks before a layer; the residual stream [batch, pos, d_model] coming into it. Negative layers count from the end. */
+    /**
+     * Runs the blocks before a layer; the residual stream [batch, pos, d_model] coming into it. Negative layers count
+     * from the end.
+     */
     public Tensor stopAtLayer(int layer) {
         unembedded = false;
         return run(layer == model.config().nLayers() ? layer : model.layerIndex(layer), (resid, set) -> resid);
     }
 
     private void requireTargets() {
-        if (tokens == null || tokens.size(1) < 2) throw new IllegalArgumentException("a loss needs at least two tokens: each position predicts the next");
+        if (tokens == null || tokens.size(1) < 2)
+            throw new IllegalArgumentException("a loss needs at least two tokens: each position predicts the next");
     }
 
     @FunctionalInterface
@@ -293,21 +346,28 @@ public final class Forward {
      * @param detached whether what is kept is cut off from gradients, which it would keep alive
      */
     private Tensor run(TensorScope keep, Hooks under, boolean detached, int stopLayer, Ending ending) {
-        if (ran) throw new IllegalStateException("this Forward has run already, and what it cached would be lost: describe another one with model.forward(tokens)");
+        if (ran)
+            throw new IllegalStateException(
+                    "this Forward has run already, and what it cached would be lost: describe another one with"
+                            + " model.forward(tokens)");
         ran = true;
         if (cacheLimit != Long.MAX_VALUE && cacheBytes() > cacheLimit) {
-            throw new IllegalStateException("keeping " + cached.size() + " activations takes " + cacheBytes() + " bytes, more than the limit of " + cacheLimit + ": keep fewer, or run fewer rows at once");
+            throw new IllegalStateException("keeping " + cached.size() + " activations takes " + cacheBytes()
+                    + " bytes, more than the limit of " + cacheLimit + ": keep fewer, or run fewer rows at once");
         }
-        RunEvent event = FlightRecorder.isInitialized() ? RunEvent.started() : null; // whose class would start the recorder
+        RunEvent event =
+                FlightRecorder.isInitialized() ? RunEvent.started() : null; // whose class would start the recorder
         endLayer = stopLayer;
         try {
             Map<String, List<ActivationHook>> resolved = under.resolve(points(), model.hookNamesOnRequest());
-            for (String point : cached) resolved.computeIfAbsent(point, p -> new ArrayList<>()).add(keepIn(keep, detached));
+            for (String point : cached)
+                resolved.computeIfAbsent(point, p -> new ArrayList<>()).add(keepIn(keep, detached));
             for (Attachment attachment : attached) attachment.addTo(resolved, () -> tokens);
             if (checkpointEvery > 0) cache.recompute(this::recompute);
             if (model.isExact()) resolved.put(EXACT, List.of());
             if (resolved.isEmpty()) return result(keep, null, detached, stopLayer, ending);
-            try (HookSet set = new HookSet(resolved.keySet(), (activation, name) -> chain(resolved.get(name), activation, name))) {
+            try (HookSet set =
+                    new HookSet(resolved.keySet(), (activation, name) -> chain(resolved.get(name), activation, name))) {
                 return result(keep, set, detached, stopLayer, ending);
             }
         } finally {
@@ -327,7 +387,9 @@ public final class Forward {
         Tensor resid = residual != null ? residual.alias() : model.embed().call("forward", set, tokens, mask);
         for (int layer = startLayer; layer < stopLayer; layer++) {
             // A copy where something could write to it: a hook in place, on what comes in.
-            if (checkpointEvery > 0 && (layer - startLayer) % checkpointEvery == 0) checkpoints.put(layer, keep.adopt(detached ? resid.detach().copy() : set == null ? resid : resid.copy()));
+            if (checkpointEvery > 0 && (layer - startLayer) % checkpointEvery == 0)
+                checkpoints.put(
+                        layer, keep.adopt(detached ? resid.detach().copy() : set == null ? resid : resid.copy()));
             Tensor next = model.block(layer).call("forward", set, resid, mask);
             resid.free();
             resid = next;
@@ -340,7 +402,8 @@ public final class Forward {
             Tensor kept = detached ? activation.detach() : activation;
             if (endKept != Long.MAX_VALUE) {
                 int dimension = activation.shape().rank() + ActivationCache.positionDimension(name);
-                kept = kept.slice(dimension, firstKept, Math.min(endKept, activation.size(dimension))).copy();
+                kept = kept.slice(dimension, firstKept, Math.min(endKept, activation.size(dimension)))
+                        .copy();
             }
             cache.put(name, keep.adopt(kept));
             return null;
@@ -351,7 +414,8 @@ public final class Forward {
     private Tensor recompute(String name) {
         if (!points().contains(name) && !model.hookNamesOnRequest().contains(name)) return null;
         int layers = model.config().nLayers(), layer = place(name);
-        boolean passed = layer < 0 ? residual == null : layer < layers ? layer >= startLayer && layer < endLayer : unembedded;
+        boolean passed =
+                layer < 0 ? residual == null : layer < layers ? layer >= startLayer && layer < endLayer : unembedded;
         if (!passed) return null;
         Forward again = new Forward(model, tokens);
         again.hooks = hooks;
@@ -365,20 +429,31 @@ public final class Forward {
             int from = checkpointBefore(Math.min(layer, layers - 1));
             if (from >= 0) again.startAtLayer(from, checkpoints.get(from).copy()); // a hook may write to it
             else if (residual != null) again.startAtLayer(startLayer, residual.copy());
-            again.run(TensorScope.current(), hooks, false, layer + (layer < layers ? 1 : 0), (resid, set) -> layer < layers ? resid : model.unembed().call("normalize", set, resid));
+            again.run(
+                    TensorScope.current(),
+                    hooks,
+                    false,
+                    layer + (layer < layers ? 1 : 0),
+                    (resid, set) -> layer < layers ? resid : model.unembed().call("normalize", set, resid));
             return again.cache.has(name) ? again.cache.get(name).promote() : null;
         }
     }
 
     /** The block of a point; -1 for those before the first, the number of blocks for those after the last. */
     private int place(String name) {
-        return HookNames.layer(name).orElse(name.startsWith("ln_final") ? model.config().nLayers() : -1);
+        return HookNames.layer(name)
+                .orElse(name.startsWith("ln_final") ? model.config().nLayers() : -1);
     }
 
     /** The last checkpoint at or before a block from which no attachment is cut in two; -1 if there is none. */
     private int checkpointBefore(int layer) {
-        return checkpoints.keySet().stream().filter(at -> at <= layer && attached.stream().noneMatch(each -> place(each.readsAt()) < at && place(each.writesAt()) >= at))
-                .mapToInt(Integer::intValue).max().orElse(-1);
+        return checkpoints.keySet().stream()
+                .filter(at -> at <= layer
+                        && attached.stream()
+                                .noneMatch(each -> place(each.readsAt()) < at && place(each.writesAt()) >= at))
+                .mapToInt(Integer::intValue)
+                .max()
+                .orElse(-1);
     }
 
     static Tensor chain(List<ActivationHook> hooks, Tensor activation, String name) throws Exception {

@@ -15,9 +15,10 @@ import java.util.function.Consumer;
 import java.util.stream.Stream;
 
 /**
- * Text that a model goes on with, described and then run: {@code model.generate(tokens).maxNewTokens(20).sampling(Sampling.PLAIN).seed(1).run()}.
- * Without more words: ten tokens, the most probable one each time, with a cache of keys and values, ending where every row has
- * reached {@code <|endoftext|>}. Used by one thread, once.
+ * Text that a model goes on with, described and then run:
+ * {@code model.generate(tokens).maxNewTokens(20).sampling(Sampling.PLAIN).seed(1).run()}. Without more words: ten
+ * tokens, the most probable one each time, with a cache of keys and values, ending where every row has reached
+ * {@code <|endoftext|>}. Used by one thread, once.
  */
 public final class Generation {
     private final HookedTransformer model;
@@ -25,21 +26,29 @@ public final class Generation {
     private final int[][] rows;
     /** How many ids of each row were filled in; null if none. */
     private final int[] padding;
+
     private int maxNewTokens = 10;
     private Sampling sampling = Sampling.GREEDY;
     private boolean stopAtEos = true;
     private boolean usePastKvCache = true;
     private Hooks hooks;
     private long seed;
-    private Consumer<int[]> listener = tokens -> { };
+    private Consumer<int[]> listener = tokens -> {};
     /** The ids of the step that runs, int64 [batch, pos], for attachments. */
     private Tensor running;
 
     Generation(HookedTransformer model, int[][] prompts) {
         this.model = model;
-        int length = Arrays.stream(prompts).mapToInt(prompt -> prompt.length).max().orElseThrow();
-        this.padding = Arrays.stream(prompts).allMatch(prompt -> prompt.length == length) ? null : Arrays.stream(prompts).mapToInt(prompt -> length - prompt.length).toArray();
-        this.rows = Arrays.stream(prompts).map(prompt -> padded(prompt, length, model.tokenizer().endOfText())).toArray(int[][]::new);
+        int length =
+                Arrays.stream(prompts).mapToInt(prompt -> prompt.length).max().orElseThrow();
+        this.padding = Arrays.stream(prompts).allMatch(prompt -> prompt.length == length)
+                ? null
+                : Arrays.stream(prompts)
+                        .mapToInt(prompt -> length - prompt.length)
+                        .toArray();
+        this.rows = Arrays.stream(prompts)
+                .map(prompt -> padded(prompt, length, model.tokenizer().endOfText()))
+                .toArray(int[][]::new);
         this.hooks = model.hooks();
     }
 
@@ -63,7 +72,10 @@ public final class Generation {
         return this;
     }
 
-    /** The start of the random numbers; the same seed gives the same text. Each row of a batch draws numbers of its own, the first those that it would draw alone. */
+    /**
+     * The start of the random numbers; the same seed gives the same text. Each row of a batch draws numbers of its own,
+     * the first those that it would draw alone.
+     */
     public Generation seed(long start) {
         this.seed = start;
         return this;
@@ -75,15 +87,18 @@ public final class Generation {
         return this;
     }
 
-    /** Whether keys and values are kept from token to token. Without it, everything is computed anew for each token: the same text, slowly. */
+    /**
+     * Whether keys and values are kept from token to token. Without it, everything is computed anew for each token: the
+     * same text, slowly.
+     */
     public Generation usePastKvCache(boolean use) {
         this.usePastKvCache = use;
         return this;
     }
 
     /**
-     * Calls these hooks at every step: first with all positions of the prompt, then, with the cache, with the new one alone. What is attached to the model, such as SAEs, sees
-     * the same, after them.
+     * Calls these hooks at every step: first with all positions of the prompt, then, with the cache, with the new one
+     * alone. What is attached to the model, such as SAEs, sees the same, after them.
      */
     public Generation hooks(Hooks others) {
         this.hooks = model.hooks().and(others);
@@ -99,51 +114,83 @@ public final class Generation {
     /**
      * Runs it.
      *
-     * @return the ids of prompt and text, int64 [batch, pos + new] on the CPU; shorter prompts have {@code <|endoftext|>} before them, which the model does not see
+     * @return the ids of prompt and text, int64 [batch, pos + new] on the CPU; shorter prompts have
+     *     {@code <|endoftext|>} before them, which the model does not see
      * @throws IllegalArgumentException if prompt and text may be longer than n_ctx
      * @throws RunInterruptedException if the thread was interrupted
      */
     public Tensor run() {
         int length = rows[0].length;
         if (length + maxNewTokens > model.config().nCtx()) {
-            throw new IllegalArgumentException("a prompt of " + length + " tokens and " + maxNewTokens + " more do not fit the model's n_ctx of " + model.config().nCtx());
+            throw new IllegalArgumentException("a prompt of " + length + " tokens and " + maxNewTokens
+                    + " more do not fit the model's n_ctx of " + model.config().nCtx());
         }
-        int[][] texts = Arrays.stream(rows).map(row -> Arrays.copyOf(row, length + maxNewTokens)).toArray(int[][]::new);
+        int[][] texts = Arrays.stream(rows)
+                .map(row -> Arrays.copyOf(row, length + maxNewTokens))
+                .toArray(int[][]::new);
         int end = length + generate(texts, length);
-        long[] ids = Arrays.stream(texts).flatMapToInt(text -> Arrays.stream(text, 0, end)).asLongStream().toArray();
+        long[] ids = Arrays.stream(texts)
+                .flatMapToInt(text -> Arrays.stream(text, 0, end))
+                .asLongStream()
+                .toArray();
         return Tensor.of(ids, Shape.of(texts.length, end));
     }
 
     /** The text alone, of a generation from one prompt, without {@code <|endoftext|>}. */
     public String text() {
         try (var _ = TensorScope.open()) {
-            int[] ids = Arrays.stream(run().toLongs()).mapToInt(Math::toIntExact).filter(id -> id != model.tokenizer().endOfText()).toArray();
+            int[] ids = Arrays.stream(run().toLongs())
+                    .mapToInt(Math::toIntExact)
+                    .filter(id -> id != model.tokenizer().endOfText())
+                    .toArray();
             return model.tokenizer().decode(ids);
         }
     }
 
     /** Fills the rows from a position on; how many tokens were added. */
     private int generate(int[][] texts, int length) {
-        List<String> points = Stream.concat(model.hookNames().stream(), model.attachments().stream().flatMap(each -> each.points().stream())).toList();
+        List<String> points = Stream.concat(
+                        model.hookNames().stream(),
+                        model.attachments().stream().flatMap(each -> each.points().stream()))
+                .toList();
         Map<String, List<ActivationHook>> resolved = hooks.resolve(points, model.hookNamesOnRequest());
         for (Attachment attachment : model.attachments()) attachment.addTo(resolved, () -> running);
         if (model.isExact()) resolved.put(Forward.EXACT, List.of());
-        SplittableRandom[] random = new SplittableRandom[texts.length]; // one for each row, so that none depends on the others
-        for (int row = 0; row < random.length; row++) random[row] = new SplittableRandom(seed + row * 0x9E3779B97F4A7C15L);
+        SplittableRandom[] random =
+                new SplittableRandom[texts.length]; // one for each row, so that none depends on the others
+        for (int row = 0; row < random.length; row++)
+            random[row] = new SplittableRandom(seed + row * 0x9E3779B97F4A7C15L);
         boolean[] finished = new boolean[texts.length];
-        try (TensorScope cacheScope = TensorScope.open(); HookSet set = resolved.isEmpty() ? null : new HookSet(resolved.keySet(), (activation, name) -> Forward.chain(resolved.get(name), activation, name))) {
+        try (TensorScope cacheScope = TensorScope.open();
+                HookSet set = resolved.isEmpty()
+                        ? null
+                        : new HookSet(
+                                resolved.keySet(),
+                                (activation, name) -> Forward.chain(resolved.get(name), activation, name))) {
             Tensor[][] cache = new Tensor[model.config().nLayers()][];
             for (int added = 0; added < maxNewTokens; added++) {
                 RunInterruptedException.check("generating text");
-                float[] logits = nextLogits(texts, usePastKvCache && added > 0 ? length + added - 1 : 0, length + added, cache, cacheScope, set);
+                float[] logits = nextLogits(
+                        texts,
+                        usePastKvCache && added > 0 ? length + added - 1 : 0,
+                        length + added,
+                        cache,
+                        cacheScope,
+                        set);
                 int vocabulary = logits.length / texts.length;
                 int[] tokens = new int[texts.length];
                 for (int row = 0; row < texts.length; row++) {
                     float[] own = Arrays.copyOfRange(logits, row * vocabulary, (row + 1) * vocabulary);
                     double at = random[row].nextDouble();
-                    tokens[row] = finished[row] ? model.tokenizer().endOfText() : sampling.draw(own, Arrays.copyOfRange(texts[row], padding == null ? 0 : padding[row], length + added), at);
+                    tokens[row] = finished[row]
+                            ? model.tokenizer().endOfText()
+                            : sampling.draw(
+                                    own,
+                                    Arrays.copyOfRange(texts[row], padding == null ? 0 : padding[row], length + added),
+                                    at);
                     texts[row][length + added] = tokens[row];
-                    finished[row] |= stopAtEos && tokens[row] == model.tokenizer().endOfText();
+                    finished[row] |=
+                            stopAtEos && tokens[row] == model.tokenizer().endOfText();
                 }
                 listener.accept(tokens);
                 if (stopAtEos && allTrue(finished)) return added + 1;
@@ -165,16 +212,25 @@ public final class Generation {
         return Tensor.of(mask, Shape.of(rows.length, end)).to(model.device());
     }
 
-    /** Logits of the token after the last one, [batch × d_vocab], running the positions from {@code first} to {@code end} alone. */
-    private float[] nextLogits(int[][] texts, int first, int end, Tensor[][] cache, TensorScope cacheScope, HookSet set) {
-        long[] ids = Arrays.stream(texts).flatMapToInt(text -> Arrays.stream(text, first, end)).asLongStream().toArray();
+    /**
+     * Logits of the token after the last one, [batch × d_vocab], running the positions from {@code first} to
+     * {@code end} alone.
+     */
+    private float[] nextLogits(
+            int[][] texts, int first, int end, Tensor[][] cache, TensorScope cacheScope, HookSet set) {
+        long[] ids = Arrays.stream(texts)
+                .flatMapToInt(text -> Arrays.stream(text, first, end))
+                .asLongStream()
+                .toArray();
         try (var _ = TensorScope.open()) {
             Tensor mask = mask(end);
             running = Tensor.of(ids, Shape.of(texts.length, end - first), model.device());
             Tensor resid = model.embed().call("at", set, running, (long) first, mask);
             for (int layer = 0; layer < cache.length; layer++) {
                 Tensor[] past = cache[layer];
-                Tensor[] result = past == null || first == 0 ? model.block(layer).callForAll("begin", set, resid, mask) : model.block(layer).callForAll("extend", set, resid, past[0], past[1], mask);
+                Tensor[] result = past == null || first == 0
+                        ? model.block(layer).callForAll("begin", set, resid, mask)
+                        : model.block(layer).callForAll("extend", set, resid, past[0], past[1], mask);
                 resid = result[0];
                 if (!usePastKvCache) continue;
                 cache[layer] = new Tensor[] {cacheScope.adopt(result[1]), cacheScope.adopt(result[2])};

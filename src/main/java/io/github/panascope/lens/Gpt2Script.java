@@ -15,7 +15,10 @@ import java.util.Map;
  * that knows of TorchScript; another executor could take its place.
  */
 final class Gpt2Script {
-    /** libtorch's number of the dtype: to TorchScript a dtype is a number, and the compiler here knows no names for them. */
+    /**
+     * libtorch's number of the dtype: to TorchScript a dtype is a number, and the compiler here knows no names for
+     * them.
+     */
     private static final String BFLOAT16 = "15";
 
     private Gpt2Script() {}
@@ -25,7 +28,9 @@ final class Gpt2Script {
         /** W_E [d_vocab, d_model] and W_pos [n_ctx, d_model]. */
         Map<String, Tensor> embed(TensorScope keep);
 
-        /** W_QKV, b_QKV, W_O, b_O, W_in, b_in, W_out, b_out of a block, and ln1_w, ln1_b, ln2_w, ln2_b unless folded. */
+        /**
+         * W_QKV, b_QKV, W_O, b_O, W_in, b_in, W_out, b_out of a block, and ln1_w, ln1_b, ln2_w, ln2_b unless folded.
+         */
         Map<String, Tensor> block(int layer, TensorScope keep);
 
         /** W_U [d_model, d_vocab], b_U [d_vocab], and ln_final_w, ln_final_b unless folded. */
@@ -34,19 +39,24 @@ final class Gpt2Script {
 
     static ScriptModule build(TransformerConfig config, boolean lnFolded, Weights weights, TensorScope scope) {
         ScriptModule root = ScriptModule.create("HookedGpt2", scope);
-        StringBuilder forward = new StringBuilder("def forward(self, tokens: Tensor) -> Tensor:\n    resid = self.embed.forward(tokens)\n");
+        StringBuilder forward = new StringBuilder(
+                "def forward(self, tokens: Tensor) -> Tensor:\n    resid = self.embed.forward(tokens)\n");
         root.child("embed", module("Embed", weights.embed(scope), source("embed"), scope));
-        Map<String, ScriptModule> compiled = new HashMap<>(); // one for all blocks, unless the scale of attention differs
+        Map<String, ScriptModule> compiled =
+                new HashMap<>(); // one for all blocks, unless the scale of attention differs
         for (int layer = 0; layer < config.nLayers(); layer++) {
             Map<String, Tensor> parameters = weights.block(layer, scope);
             String source = block(config, lnFolded, layer), name = "blocks." + layer + ".";
-            ScriptModule same = compiled.get(source), block = (same == null ? ScriptModule.create("Block", scope) : same.like(scope)).text("name", name);
+            ScriptModule same = compiled.get(source),
+                    block = (same == null ? ScriptModule.create("Block", scope) : same.like(scope)).text("name", name);
             parameters.forEach(block::parameter);
             if (same == null) compiled.put(source, block.define(source));
             root.child("blocks_" + layer, block);
             forward.append("    resid = self.blocks_").append(layer).append(".forward(resid)\n");
         }
-        String unembed = source("unembed").replace("$EPS", Double.toString(config.eps())).replace("$BFLOAT16", BFLOAT16)
+        String unembed = source("unembed")
+                .replace("$EPS", Double.toString(config.eps()))
+                .replace("$BFLOAT16", BFLOAT16)
                 .replace("$LN_FOLDED", lnFolded ? "True" : "False")
                 .replace("$LN_FINAL_AFFINE", lnFolded ? "" : " * self.ln_final_w + self.ln_final_b");
         root.child("unembed", module("Unembed", weights.unembed(scope), unembed, scope));
@@ -55,9 +65,12 @@ final class Gpt2Script {
 
     private static String block(TransformerConfig config, boolean lnFolded, int layer) {
         double scale = Math.sqrt(config.dHead()) * (config.inverseLayerAttnScale() ? layer + 1 : 1);
-        return source("block").replace("$EPS", Double.toString(config.eps()))
-                .replace("$N_HEADS", Integer.toString(config.nHeads())).replace("$D_HEAD", Integer.toString(config.dHead()))
-                .replace("$ATTN_SCALE", Double.toString(scale)).replace("$BFLOAT16", BFLOAT16)
+        return source("block")
+                .replace("$EPS", Double.toString(config.eps()))
+                .replace("$N_HEADS", Integer.toString(config.nHeads()))
+                .replace("$D_HEAD", Integer.toString(config.dHead()))
+                .replace("$ATTN_SCALE", Double.toString(scale))
+                .replace("$BFLOAT16", BFLOAT16)
                 .replace("$LN_FOLDED", lnFolded ? "True" : "False")
                 .replace("$LN1_AFFINE", lnFolded ? "" : " * self.ln1_w + self.ln1_b")
                 .replace("$LN2_AFFINE", lnFolded ? "" : " * self.ln2_w + self.ln2_b");

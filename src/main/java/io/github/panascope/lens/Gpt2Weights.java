@@ -14,9 +14,9 @@ import java.util.Set;
 import java.util.TreeSet;
 
 /**
- * The weights of a GPT-2 as the hookable model wants them, under TransformerLens's names: processed tensor by tensor from a
- * mapped file, so that never more than a layer is held twice. Projections keep GPT-2's own layout [in, out]; q, k and v stay
- * side by side in W_QKV [d_model, 3 d_model].
+ * The weights of a GPT-2 as the hookable model wants them, under TransformerLens's names: processed tensor by tensor
+ * from a mapped file, so that never more than a layer is held twice. Projections keep GPT-2's own layout [in, out]; q,
+ * k and v stay side by side in W_QKV [d_model, 3 d_model].
  *
  * <p>Each step is followed by its formula in TransformerLens 2.18's {@code weight_processing}; the order matters.
  */
@@ -62,7 +62,8 @@ final class Gpt2Weights implements Gpt2Script.Weights {
         try (var _ = TensorScope.open()) {
             Tensor ln1Weight = load(block + "ln_1.weight", width), ln1Bias = load(block + "ln_1.bias", width);
             Tensor ln2Weight = load(block + "ln_2.weight", width), ln2Bias = load(block + "ln_2.bias", width);
-            Tensor wQkv = load(block + "attn.c_attn.weight", width, 3 * width), bQkv = load(block + "attn.c_attn.bias", 3 * width);
+            Tensor wQkv = load(block + "attn.c_attn.weight", width, 3 * width),
+                    bQkv = load(block + "attn.c_attn.bias", 3 * width);
             Tensor wO = load(block + "attn.c_proj.weight", width, width), bO = load(block + "attn.c_proj.bias", width);
             Tensor wIn = load(block + "mlp.c_fc.weight", width, mlp), bIn = load(block + "mlp.c_fc.bias", mlp);
             Tensor wOut = load(block + "mlp.c_proj.weight", mlp, width), bOut = load(block + "mlp.c_proj.bias", width);
@@ -86,7 +87,9 @@ final class Gpt2Weights implements Gpt2Script.Weights {
                 bO = bO.add(bV.matmul(wO));
                 bQkv = Tensor.cat(0, bQkv.slice(0, 0, 2L * width), bV.zerosLike());
             }
-            weights.putAll(Map.of("W_QKV", wQkv, "b_QKV", bQkv, "W_O", wO, "b_O", bO, "W_in", wIn, "b_in", bIn, "W_out", wOut, "b_out", bOut));
+            weights.putAll(Map.of(
+                    "W_QKV", wQkv, "b_QKV", bQkv, "W_O", wO, "b_O", bO, "W_in", wIn, "b_in", bIn, "W_out", wOut,
+                    "b_out", bOut));
             return kept(keep, weights);
         }
     }
@@ -96,9 +99,11 @@ final class Gpt2Weights implements Gpt2Script.Weights {
         Map<String, Tensor> weights = new HashMap<>();
         try (var _ = TensorScope.open()) {
             Tensor weight = load("ln_f.weight", config.dModel()), bias = load("ln_f.bias", config.dModel());
-            // Kept as the file has it, [d_vocab, d_model], and seen transposed: unprocessed it then shares the file's memory.
+            // Kept as the file has it, [d_vocab, d_model], and seen transposed: unprocessed it then shares the file's
+            // memory.
             used.add("lm_head.weight");
-            Tensor unembed = file.has("lm_head.weight") && !config.tieWordEmbeddings() ? take("lm_head.weight", config.dVocab(), config.dModel())
+            Tensor unembed = file.has("lm_head.weight") && !config.tieWordEmbeddings()
+                    ? take("lm_head.weight", config.dVocab(), config.dModel())
                     : load("wte.weight", config.dVocab(), config.dModel());
             Tensor bU = Tensor.zeros(DType.FLOAT32, Shape.of(config.dVocab()));
             if (processing.foldLn()) {
@@ -125,8 +130,10 @@ final class Gpt2Weights implements Gpt2Script.Weights {
         left.removeAll(used);
         left.removeIf(name -> name.matches(".*h\\.\\d+\\.attn\\.(masked_)?bias")); // the causal mask, as a buffer
         if (!left.isEmpty()) {
-            throw new InputException(file.file() + " holds tensors that a GPT-2 of " + config.nLayers() + " layers does not have: "
-                    + String.join(", ", left.stream().limit(5).toList()) + (left.size() > 5 ? ", ... (" + left.size() + " in all)." : "."));
+            throw new InputException(
+                    file.file() + " holds tensors that a GPT-2 of " + config.nLayers() + " layers does not have: "
+                            + String.join(", ", left.stream().limit(5).toList())
+                            + (left.size() > 5 ? ", ... (" + left.size() + " in all)." : "."));
         }
     }
 
@@ -147,10 +154,15 @@ final class Gpt2Weights implements Gpt2Script.Weights {
         return own.contains(tensor) ? tensor.sub_(mean) : owned(tensor.sub(mean));
     }
 
-    /** A LayerNorm's scale [in] times weights [in, out], less the means over its input: what is left out, its centring takes away. */
+    /**
+     * A LayerNorm's scale [in] times weights [in, out], less the means over its input: what is left out, its centring
+     * takes away.
+     */
     private Tensor folded(Tensor tensor, Tensor scale) {
         Tensor means = scale.mul(-1.0 / scale.size(0)).matmul(tensor), column = scale.unsqueeze(1);
-        return own.contains(tensor) ? tensor.mul_(column).add_(means) : owned(means.addcmul(tensor, column)); // one pass, not three
+        return own.contains(tensor)
+                ? tensor.mul_(column).add_(means)
+                : owned(means.addcmul(tensor, column)); // one pass, not three
     }
 
     private Tensor scaled(Tensor tensor, Tensor factor) {
@@ -165,7 +177,8 @@ final class Gpt2Weights implements Gpt2Script.Weights {
     private Map<String, Tensor> kept(TensorScope keep, Map<String, Tensor> weights) {
         Map<String, Tensor> result = new HashMap<>();
         own.clear();
-        weights.forEach((name, tensor) -> result.put(name, keep.adopt((name.startsWith("ln") ? tensor : tensor.to(dtype)).to(device))));
+        weights.forEach((name, tensor) ->
+                result.put(name, keep.adopt((name.startsWith("ln") ? tensor : tensor.to(dtype)).to(device))));
         return result;
     }
 }

@@ -14,15 +14,18 @@ import io.github.panascope.torch.TensorScope;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.function.Predicate;
+import java.util.stream.LongStream;
+import tools.jackson.databind.json.JsonMapper;
 
 /**
- * A GPT-2 with a hook at every point that TransformerLens names. Immutable, and safe to run from many threads at once. It
- * owns its weights until it is closed; what its runs return belongs to the caller's innermost {@link TensorScope}.
+ * A GPT-2 with a hook at every point that TransformerLens names. Immutable, and safe to run from many threads at once.
+ * It owns its weights until it is closed; what its runs return belongs to the caller's innermost {@link TensorScope}.
  *
- * <p>Token ids are int64 [batch, pos] or [pos]. {@code ln1.hook_scale} and {@code ln1.hook_normalized} are reached once a
- * block, where TransformerLens 2 reaches them three times.
+ * <p>Token ids are int64 [batch, pos] or [pos]. {@code ln1.hook_scale} and {@code ln1.hook_normalized} are reached once
+ * a block, where TransformerLens 2 reaches them three times.
  */
 public final class HookedTransformer implements AutoCloseable {
     /**
@@ -44,7 +47,8 @@ public final class HookedTransformer implements AutoCloseable {
 
         /** Checks the dtype. */
         public Options {
-            if (dtype != DType.FLOAT32 && dtype != DType.BFLOAT16) throw new IllegalArgumentException("a model runs in float32 or bfloat16, not " + dtype);
+            if (dtype != DType.FLOAT32 && dtype != DType.BFLOAT16)
+                throw new IllegalArgumentException("a model runs in float32 or bfloat16, not " + dtype);
         }
     }
 
@@ -69,7 +73,16 @@ public final class HookedTransformer implements AutoCloseable {
     /** Whether this is another model seen with hooks, which owns nothing. */
     private final boolean view;
 
-    HookedTransformer(String name, TransformerConfig config, Tokenizer tokenizer, Device device, List<String> skippedKeys, List<String> advice, boolean exact, ScriptModule root, TensorScope scope) {
+    HookedTransformer(
+            String name,
+            TransformerConfig config,
+            Tokenizer tokenizer,
+            Device device,
+            List<String> skippedKeys,
+            List<String> advice,
+            boolean exact,
+            ScriptModule root,
+            TensorScope scope) {
         this.name = name;
         this.config = config;
         this.tokenizer = tokenizer;
@@ -110,14 +123,18 @@ public final class HookedTransformer implements AutoCloseable {
     }
 
     /**
-     * This model with hooks in every run, before those of the run itself. A view: it shares the weights, costs nothing, needs no closing, and can be used
-     * as long as this model, beside it and beside other views, by any number of threads.
+     * This model with hooks in every run, before those of the run itself. A view: it shares the weights, costs nothing,
+     * needs no closing, and can be used as long as this model, beside it and beside other views, by any number of
+     * threads.
      */
     public HookedTransformer with(Hooks others) {
         return new HookedTransformer(this, hooks.and(others), attachments, exact);
     }
 
-    /** This model with something attached in every run, such as an SAE: a view, as above. What is attached to the same point already is replaced. */
+    /**
+     * This model with something attached in every run, such as an SAE: a view, as above. What is attached to the same
+     * point already is replaced.
+     */
     public HookedTransformer with(Attachment attachment) {
         List<Attachment> all = new ArrayList<>(attachments);
         all.removeIf(other -> other.writesAt().equals(attachment.writesAt()));
@@ -126,8 +143,9 @@ public final class HookedTransformer implements AutoCloseable {
     }
 
     /**
-     * This model going step by step, as TransformerLens does: without the fused operators that stand in for LayerNorm and attention where no hook looks at what is in
-     * between, and without the shortcuts of metrics. Slower; results differ by rounding. A view, as above.
+     * This model going step by step, as TransformerLens does: without the fused operators that stand in for LayerNorm
+     * and attention where no hook looks at what is in between, and without the shortcuts of metrics. Slower; results
+     * differ by rounding. A view, as above.
      */
     public HookedTransformer exact() {
         return new HookedTransformer(this, hooks, attachments, true);
@@ -143,10 +161,18 @@ public final class HookedTransformer implements AutoCloseable {
         return hooks == Hooks.NONE && attachments.isEmpty();
     }
 
-    /** Whether a run of this view may start at a block: whether nothing that is attached reads before it and writes there or later. */
+    /**
+     * Whether a run of this view may start at a block: whether nothing that is attached reads before it and writes
+     * there or later.
+     */
     public boolean canStartAt(int layer) {
-        return attachments.stream().noneMatch(each -> HookNames.layer(each.readsAt()).orElse(each.readsAt().startsWith("ln_final") ? config.nLayers() : -1) < layer
-                && HookNames.layer(each.writesAt()).orElse(each.writesAt().startsWith("ln_final") ? config.nLayers() : -1) >= layer);
+        return attachments.stream()
+                .noneMatch(each -> HookNames.layer(each.readsAt())
+                                        .orElse(each.readsAt().startsWith("ln_final") ? config.nLayers() : -1)
+                                < layer
+                        && HookNames.layer(each.writesAt())
+                                        .orElse(each.writesAt().startsWith("ln_final") ? config.nLayers() : -1)
+                                >= layer);
     }
 
     /** What every run of this view has. */
@@ -159,17 +185,22 @@ public final class HookedTransformer implements AutoCloseable {
     }
 
     /**
-     * Loads a model: by its TransformerLens name ({@code gpt2-small}); by its hub id, {@code @REVISION} added where that is not main; by the
-     * folder that holds its {@code config.json} and weights ({@code model.safetensors}, {@code pytorch_model.bin}, or their shards with an
-     * index); or by a file of weights with {@code config.json} beside it, which may be TorchScript that was traced or scripted from Hugging
-     * Face's GPT-2. What {@link #save} wrote is recognised too. The hub's cache is asked first; without a match there it is fetched.
+     * Loads a model: by its TransformerLens name ({@code gpt2-small}); by its hub id, {@code @REVISION} added where
+     * that is not main; by the folder that holds its {@code config.json} and weights ({@code model.safetensors},
+     * {@code pytorch_model.bin}, or their shards with an index); or by a file of weights with {@code config.json}
+     * beside it, which may be TorchScript that was traced or scripted from Hugging Face's GPT-2. What {@link #save}
+     * wrote is recognised too. The hub's cache is asked first; without a match there it is fetched.
      *
      * @throws InputException if there is no such model, or its files cannot be used
      */
     public static HookedTransformer fromPretrained(String nameOrFolder, Options options, Hub hub) {
-        if (nameOrFolder.endsWith(".pt") && Files.isRegularFile(Path.of(nameOrFolder)) && StateDict.extraFile(Path.of(nameOrFolder), SAVED).isPresent()) {
+        if (nameOrFolder.endsWith(".pt")
+                && Files.isRegularFile(Path.of(nameOrFolder))
+                && StateDict.extraFile(Path.of(nameOrFolder), SAVED).isPresent()) {
             if (options.processing() != WeightProcessing.DEFAULT || options.dtype() != DType.FLOAT32) {
-                throw new InputException(nameOrFolder + " holds weights as they were processed when it was saved: load it with the default processing and dtype.");
+                throw new InputException(nameOrFolder
+                        + " holds weights as they were processed when it was saved: load it with the default"
+                        + " processing and dtype.");
             }
             return loadTorchScript(Path.of(nameOrFolder), options.device());
         }
@@ -196,7 +227,10 @@ public final class HookedTransformer implements AutoCloseable {
         return ModelFiles.isKnown(name);
     }
 
-    /** Whether the checkpoints of a model's training are published as revisions {@code checkpoint-N}, N being the steps that were taken: stanford-crfm's are. */
+    /**
+     * Whether the checkpoints of a model's training are published as revisions {@code checkpoint-N}, N being the steps
+     * that were taken: stanford-crfm's are.
+     */
     public static boolean hasCheckpoints(String name) {
         return ModelFiles.hasCheckpoints(name);
     }
@@ -206,12 +240,16 @@ public final class HookedTransformer implements AutoCloseable {
         TransformerConfig config = parsed.config();
         Tokenizer tokenizer = files.tokenizer();
         if (tokenizer.size() > config.dVocab()) {
-            throw new InputException(files.config() + ": 'vocab_size' is " + config.dVocab() + ", but the tokenizer has " + tokenizer.size() + " tokens.");
+            throw new InputException(files.config() + ": 'vocab_size' is " + config.dVocab()
+                    + ", but the tokenizer has " + tokenizer.size() + " tokens.");
         }
         List<String> advice = new ArrayList<>();
         if (files.assumed() != null) {
-            if (tokenizer.size() != config.dVocab()) throw new InputException("model " + name + ": " + files.assumed() + ", and its vocabulary of " + config.dVocab() + " tokens is not GPT-2's.");
-            advice.add("Model " + name + ": " + files.assumed() + "; GPT-2's own vocabulary is taken, which has as many tokens.");
+            if (tokenizer.size() != config.dVocab())
+                throw new InputException("model " + name + ": " + files.assumed() + ", and its vocabulary of "
+                        + config.dVocab() + " tokens is not GPT-2's.");
+            advice.add("Model " + name + ": " + files.assumed()
+                    + "; GPT-2's own vocabulary is taken, which has as many tokens.");
         }
         Device device = options.device().requireUsable();
         TensorScope scope = TensorScope.shared("the model " + name);
@@ -223,7 +261,8 @@ public final class HookedTransformer implements AutoCloseable {
                 root = Gpt2Script.build(config, options.processing().foldLn(), weights, scope);
             }
             weights.requireAllUsed();
-            return new HookedTransformer(name, config, tokenizer, device, parsed.skippedKeys(), advice, options.exact(), root, scope);
+            return new HookedTransformer(
+                    name, config, tokenizer, device, parsed.skippedKeys(), advice, options.exact(), root, scope);
         } catch (RuntimeException | Error e) {
             scope.close();
             throw e;
@@ -231,18 +270,24 @@ public final class HookedTransformer implements AutoCloseable {
     }
 
     /**
-     * Loads what {@link #save} wrote, with the tokenizer whose files lie beside it, or else GPT-2's own. Its weights alone are read; no code in the file is run.
+     * Loads what {@link #save} wrote, with the tokenizer whose files lie beside it, or else GPT-2's own. Its weights
+     * alone are read; no code in the file is run.
      *
-     * @throws InputException if the file is missing or was not written by {@link #save}, or if the model had another tokenizer
+     * @throws InputException if the file is missing or was not written by {@link #save}, or if the model had another
+     *     tokenizer
      */
     public static HookedTransformer loadTorchScript(Path file, Device device) {
         if (!Files.isRegularFile(file)) throw new InputException(file + " does not exist.");
         device.requireUsable();
         TensorScope scope = TensorScope.shared("the model " + file);
         try {
-            String metadata = StateDict.extraFile(file, SAVED).orElseThrow(() -> new InputException(file + " was not saved by Panascope: it has no " + SAVED + " inside."));
+            String metadata = StateDict.extraFile(file, SAVED)
+                    .orElseThrow(() ->
+                            new InputException(file + " was not saved by Panascope: it has no " + SAVED + " inside."));
             ConfigFile saved = ConfigFile.parse(file + "!" + SAVED, metadata);
-            TransformerConfig config = TransformerConfig.parse(saved.object("config").orElseThrow(() -> new InputException(file + "!panascope.json has no 'config'."))).config();
+            TransformerConfig config = TransformerConfig.parse(saved.object("config")
+                            .orElseThrow(() -> new InputException(file + "!panascope.json has no 'config'.")))
+                    .config();
             Tokenizer tokenizer = ModelFiles.tokenizerIn(file.toAbsolutePath().getParent());
             requireTokenizer(file, tokenizer, saved, config);
             SavedWeights weights = new SavedWeights(StateDict.open(file, scope), config, device);
@@ -251,7 +296,8 @@ public final class HookedTransformer implements AutoCloseable {
                 root = Gpt2Script.build(config, weights.lnFolded(), weights, scope);
             }
             weights.requireAllUsed();
-            return new HookedTransformer(saved.text("name"), config, tokenizer, device, List.of(), List.of(), false, root, scope);
+            return new HookedTransformer(
+                    saved.text("name"), config, tokenizer, device, List.of(), List.of(), false, root, scope);
         } catch (RuntimeException | Error e) {
             scope.close();
             throw e;
@@ -260,8 +306,13 @@ public final class HookedTransformer implements AutoCloseable {
 
     /** Files of an earlier version do not say which tokenizer it was. */
     private static void requireTokenizer(Path file, Tokenizer tokenizer, ConfigFile saved, TransformerConfig config) {
-        boolean same = saved.has("tokenizer") ? saved.text("tokenizer").equals(tokenizer.fingerprint()) : tokenizer.size() <= config.dVocab();
-        if (!same) throw new InputException(file + " was saved with another tokenizer: put its vocab.json and merges.txt, or its tokenizer.json, beside it.");
+        boolean same = saved.has("tokenizer")
+                ? saved.text("tokenizer").equals(tokenizer.fingerprint())
+                : tokenizer.size() <= config.dVocab();
+        if (!same)
+            throw new InputException(file
+                    + " was saved with another tokenizer: put its vocab.json and merges.txt, or its"
+                    + " tokenizer.json, beside it.");
     }
 
     /**
@@ -271,11 +322,21 @@ public final class HookedTransformer implements AutoCloseable {
      */
     public void save(Path file) {
         String json = """
-                {"name": %s, "tokenizer": "%s", "config": {"model_type": "gpt2", "n_layer": %d, "n_embd": %d, "n_head": %d,
-                 "n_inner": %d, "vocab_size": %d, "n_positions": %d, "layer_norm_epsilon": %s,
-                 "scale_attn_by_inverse_layer_idx": %b, "tie_word_embeddings": %b}}"""
-                .formatted(tools.jackson.databind.json.JsonMapper.shared().writeValueAsString(name), tokenizer.fingerprint(), config.nLayers(), config.dModel(), config.nHeads(),
-                        config.dMlp(), config.dVocab(), config.nCtx(), config.eps(), config.inverseLayerAttnScale(), config.tieWordEmbeddings());
+            {"name": %s, "tokenizer": "%s", "config": {"model_type": "gpt2", "n_layer": %d, "n_embd": %d, "n_head": %d,
+             "n_inner": %d, "vocab_size": %d, "n_positions": %d, "layer_norm_epsilon": %s,
+             "scale_attn_by_inverse_layer_idx": %b, "tie_word_embeddings": %b}}\
+            """.formatted(
+                        JsonMapper.shared().writeValueAsString(name),
+                        tokenizer.fingerprint(),
+                        config.nLayers(),
+                        config.dModel(),
+                        config.nHeads(),
+                        config.dMlp(),
+                        config.dVocab(),
+                        config.nCtx(),
+                        config.eps(),
+                        config.inverseLayerAttnScale(),
+                        config.tieWordEmbeddings());
         AtomicFile.writePath(file, part -> root.save(part, json));
     }
 
@@ -325,17 +386,34 @@ public final class HookedTransformer implements AutoCloseable {
         return new Weights(this);
     }
 
-    /** A processed weight by its name, such as {@code embed.W_E} or {@code blocks_0.W_O}, in the innermost scope; not to be written to. */
+    /**
+     * A processed weight by its name, such as {@code embed.W_E} or {@code blocks_0.W_O}, in the innermost scope; not to
+     * be written to.
+     */
     public Tensor weight(String path) {
         int dot = path.indexOf('.');
-        if (dot < 0) throw new IllegalArgumentException("'" + path + "' is no weight of " + name + ": a weight has the form embed.W_E or blocks_0.W_O");
-        String part = path.substring(0, dot), block = part.startsWith("blocks_") ? part.substring("blocks_".length()) : "";
-        ScriptModule module = part.equals("embed") ? embed : part.equals("unembed") ? unembed : block.matches("\\d{1,6}") && Integer.parseInt(block) < blocks.size() ? blocks.get(Integer.parseInt(block)) : null;
-        if (module == null) throw new IllegalArgumentException("'" + path + "' is no weight of " + name + ": its parts are embed, blocks_0 to blocks_" + (blocks.size() - 1) + " and unembed");
+        if (dot < 0)
+            throw new IllegalArgumentException(
+                    "'" + path + "' is no weight of " + name + ": a weight has the form embed.W_E or blocks_0.W_O");
+        String part = path.substring(0, dot),
+                block = part.startsWith("blocks_") ? part.substring("blocks_".length()) : "";
+        ScriptModule module = part.equals("embed")
+                ? embed
+                : part.equals("unembed")
+                        ? unembed
+                        : block.matches("\\d{1,6}") && Integer.parseInt(block) < blocks.size()
+                                ? blocks.get(Integer.parseInt(block))
+                                : null;
+        if (module == null)
+            throw new IllegalArgumentException("'" + path + "' is no weight of " + name
+                    + ": its parts are embed, blocks_0 to blocks_" + (blocks.size() - 1) + " and unembed");
         return module.parameter(path.substring(dot + 1));
     }
 
-    /** The names of the processed weights, as {@link #weight} takes them, sorted: the order in which they were built is another in each process. */
+    /**
+     * The names of the processed weights, as {@link #weight} takes them, sorted: the order in which they were built is
+     * another in each process.
+     */
     public List<String> weightNames() {
         return root.parameterNames().stream().sorted().toList();
     }
@@ -346,8 +424,8 @@ public final class HookedTransformer implements AutoCloseable {
     }
 
     /**
-     * The sum of the biases that the blocks before one add to the residual stream, [d_model], in the innermost scope: those of attention, and of
-     * the MLPs if wanted.
+     * The sum of the biases that the blocks before one add to the residual stream, [d_model], in the innermost scope:
+     * those of attention, and of the MLPs if wanted.
      *
      * @param mlpInput with the bias of that block's attention
      */
@@ -372,9 +450,11 @@ public final class HookedTransformer implements AutoCloseable {
      */
     public Forward forward(Tensor tokens) {
         Tensor batch = tokens.shape().rank() == 1 ? tokens.unsqueeze(0) : tokens;
-        if (batch.dtype() != DType.INT64 || batch.shape().rank() != 2) throw new IllegalArgumentException("tokens should be int64 [batch, pos], not " + tokens);
+        if (batch.dtype() != DType.INT64 || batch.shape().rank() != 2)
+            throw new IllegalArgumentException("tokens should be int64 [batch, pos], not " + tokens);
         if (batch.size(1) > config.nCtx()) {
-            throw new IllegalArgumentException("a context of " + batch.size(1) + " tokens is longer than the model's n_ctx of " + config.nCtx());
+            throw new IllegalArgumentException(
+                    "a context of " + batch.size(1) + " tokens is longer than the model's n_ctx of " + config.nCtx());
         }
         if (!scope.isOpen()) throw new IllegalStateException("the model " + name + " was closed");
         if (batch.shape().elements() == 0) throw new IllegalArgumentException("tokens should not be empty: " + tokens);
@@ -390,7 +470,8 @@ public final class HookedTransformer implements AutoCloseable {
         for (int i = 0; i < ids.length; i++) {
             if (ids[i] >= 0 && ids[i] < config.dVocab()) continue;
             long length = batch.size(1);
-            throw new IndexOutOfBoundsException("token id " + ids[i] + " in row " + i / length + " at position " + i % length + " is outside the vocabulary of " + config.dVocab() + " tokens");
+            throw new IndexOutOfBoundsException("token id " + ids[i] + " in row " + i / length + " at position "
+                    + i % length + " is outside the vocabulary of " + config.dVocab() + " tokens");
         }
     }
 
@@ -426,11 +507,15 @@ public final class HookedTransformer implements AutoCloseable {
      */
     public Generation generate(Tensor tokens) {
         Tensor batch = tokens.shape().rank() == 1 ? tokens.unsqueeze(0) : tokens;
-        if (batch.dtype() != DType.INT64 || batch.shape().rank() != 2 || batch.shape().elements() == 0) throw new IllegalArgumentException("tokens should be int64 [batch, pos], not " + tokens);
+        if (batch.dtype() != DType.INT64
+                || batch.shape().rank() != 2
+                || batch.shape().elements() == 0)
+            throw new IllegalArgumentException("tokens should be int64 [batch, pos], not " + tokens);
         int length = (int) batch.size(1);
-        int[] ids = java.util.Arrays.stream(batch.toLongs()).mapToInt(Math::toIntExact).toArray();
+        int[] ids = Arrays.stream(batch.toLongs()).mapToInt(Math::toIntExact).toArray();
         int[][] rows = new int[(int) batch.size(0)][];
-        for (int row = 0; row < rows.length; row++) rows[row] = java.util.Arrays.copyOfRange(ids, row * length, (row + 1) * length);
+        for (int row = 0; row < rows.length; row++)
+            rows[row] = Arrays.copyOfRange(ids, row * length, (row + 1) * length);
         return new Generation(this, rows);
     }
 
@@ -439,15 +524,25 @@ public final class HookedTransformer implements AutoCloseable {
         return generate(List.of(prompt));
     }
 
-    /** The same from texts of any lengths; each row is what its text alone would give, if nothing is drawn by chance. */
+    /**
+     * The same from texts of any lengths; each row is what its text alone would give, if nothing is drawn by chance.
+     */
     public Generation generate(List<String> prompts) {
         if (prompts.isEmpty()) throw new IllegalArgumentException("there should be at least one text");
-        return new Generation(this, prompts.stream().map(prompt -> tokenizer.encode(Tokenizer.END_OF_TEXT + prompt)).toArray(int[][]::new));
+        return new Generation(
+                this,
+                prompts.stream()
+                        .map(prompt -> tokenizer.encode(Tokenizer.END_OF_TEXT + prompt))
+                        .toArray(int[][]::new));
     }
 
-    // ------------------------------------------------------------------------------------------------- texts and tokens
+    // ------------------------------------------------------------------------------------------------- texts and
+    // tokens
 
-    /** The ids of a text, int64 [1, pos], with {@code <|endoftext|>} before it as TransformerLens puts it. Longer ones are cut to n_ctx. */
+    /**
+     * The ids of a text, int64 [1, pos], with {@code <|endoftext|>} before it as TransformerLens puts it. Longer ones
+     * are cut to n_ctx.
+     */
     public Tensor toTokens(String text) {
         return toTokens(text, true);
     }
@@ -458,9 +553,14 @@ public final class HookedTransformer implements AutoCloseable {
     }
 
     /** Where shorter texts are filled up. */
-    public enum PaddingSide { LEFT, RIGHT }
+    public enum PaddingSide {
+        LEFT,
+        RIGHT
+    }
 
-    /** The ids of several texts, int64 [texts, pos], filled up on the right with {@code <|endoftext|>} to the longest. */
+    /**
+     * The ids of several texts, int64 [texts, pos], filled up on the right with {@code <|endoftext|>} to the longest.
+     */
     public Tensor toTokens(List<String> texts, boolean prependBos) {
         return toTokens(texts, prependBos, PaddingSide.RIGHT);
     }
@@ -471,7 +571,7 @@ public final class HookedTransformer implements AutoCloseable {
         List<int[]> rows = texts.stream().map(text -> encode(text, prependBos)).toList();
         int length = rows.stream().mapToInt(row -> row.length).max().orElseThrow();
         long[] ids = new long[rows.size() * length];
-        java.util.Arrays.fill(ids, tokenizer.endOfText());
+        Arrays.fill(ids, tokenizer.endOfText());
         for (int row = 0; row < rows.size(); row++) {
             int start = side == PaddingSide.LEFT ? length - rows.get(row).length : 0;
             for (int i = 0; i < rows.get(row).length; i++) ids[row * length + start + i] = rows.get(row)[i];
@@ -480,19 +580,22 @@ public final class HookedTransformer implements AutoCloseable {
     }
 
     /**
-     * Which positions are text and which were filled in, int64 [batch, pos] of 1 and 0 on the CPU, for {@link Forward#attentionMask} (TransformerLens's
-     * {@code get_attention_mask}): {@code <|endoftext|>} at the edge of a row is what was filled in, but, on the left, for the last one where texts begin with it.
+     * Which positions are text and which were filled in, int64 [batch, pos] of 1 and 0 on the CPU, for
+     * {@link Forward#attentionMask} (TransformerLens's {@code get_attention_mask}): {@code <|endoftext|>} at the edge
+     * of a row is what was filled in, but, on the left, for the last one where texts begin with it.
      */
     public Tensor attentionMask(Tensor tokens, PaddingSide side, boolean prependBos) {
         int length = (int) tokens.size(1), count = (int) tokens.size(0);
         long[] ids = tokens.toLongs(), mask = new long[ids.length];
-        java.util.Arrays.fill(mask, 1);
+        Arrays.fill(mask, 1);
         for (int row = 0; row < count; row++) {
             int filled = 0;
-            while (filled < length && ids[row * length + (side == PaddingSide.LEFT ? filled : length - 1 - filled)] == tokenizer.endOfText()) filled++;
+            while (filled < length
+                    && ids[row * length + (side == PaddingSide.LEFT ? filled : length - 1 - filled)]
+                            == tokenizer.endOfText()) filled++;
             if (side == PaddingSide.LEFT && prependBos) filled = Math.max(0, filled - 1);
             int from = row * length + (side == PaddingSide.LEFT ? 0 : length - filled);
-            java.util.Arrays.fill(mask, from, from + filled, 0);
+            Arrays.fill(mask, from, from + filled, 0);
         }
         return Tensor.of(mask, Shape.of(count, length));
     }
@@ -500,7 +603,7 @@ public final class HookedTransformer implements AutoCloseable {
     private int[] encode(String text, boolean prependBos) {
         int[] ids = tokenizer.encode(prependBos ? Tokenizer.END_OF_TEXT + text : text);
         int longest = prependBos ? config.nCtx() : config.nCtx() - 1;
-        return ids.length > longest ? java.util.Arrays.copyOf(ids, longest) : ids;
+        return ids.length > longest ? Arrays.copyOf(ids, longest) : ids;
     }
 
     /** The text of ids [pos] or [1, pos]; bytes that are no whole character become U+FFFD. */
@@ -510,11 +613,13 @@ public final class HookedTransformer implements AutoCloseable {
 
     /** The text of each row of ids [batch, pos]. */
     public List<String> toStrings(Tensor tokens) {
-        return java.util.stream.LongStream.range(0, tokens.size(0)).mapToObj(row -> {
-            try (var _ = TensorScope.open()) {
-                return toString(tokens.select(0, row));
-            }
-        }).toList();
+        return LongStream.range(0, tokens.size(0))
+                .mapToObj(row -> {
+                    try (var _ = TensorScope.open()) {
+                        return toString(tokens.select(0, row));
+                    }
+                })
+                .toList();
     }
 
     /** The text of each token of a text. */
@@ -534,7 +639,8 @@ public final class HookedTransformer implements AutoCloseable {
      */
     public int toSingleToken(String text) {
         int[] ids = tokenizer.encode(text);
-        if (ids.length != 1) throw new IllegalArgumentException("'" + text + "' is not a single token, but " + tokenizer.tokens(ids));
+        if (ids.length != 1)
+            throw new IllegalArgumentException("'" + text + "' is not a single token, but " + tokenizer.tokens(ids));
         return ids[0];
     }
 
@@ -560,22 +666,29 @@ public final class HookedTransformer implements AutoCloseable {
     /** The directions of the residual stream that raise the logits of ids [...]: columns of W_U, [..., d_model]. */
     public Tensor tokensToResidualDirections(Tensor tokens) {
         try (var _ = TensorScope.open()) {
-            long[] sizes = java.util.Arrays.copyOf(tokens.shape().sizes(), tokens.shape().rank() + 1);
+            long[] sizes = Arrays.copyOf(tokens.shape().sizes(), tokens.shape().rank() + 1);
             sizes[sizes.length - 1] = config.dModel();
-            return weight("unembed.W_U").t().indexSelect(0, tokens.reshape(-1).to(device)).reshape(sizes).promote();
+            return weight("unembed.W_U")
+                    .t()
+                    .indexSelect(0, tokens.reshape(-1).to(device))
+                    .reshape(sizes)
+                    .promote();
         }
     }
 
     private static int[] ids(Tensor tokens) {
-        if (tokens.shape().rank() > 2 || tokens.shape().rank() == 2 && tokens.size(0) != 1) throw new IllegalArgumentException("ids should be [pos] or [1, pos], not " + tokens);
-        return java.util.Arrays.stream(tokens.toLongs()).mapToInt(Math::toIntExact).toArray();
+        if (tokens.shape().rank() > 2 || tokens.shape().rank() == 2 && tokens.size(0) != 1)
+            throw new IllegalArgumentException("ids should be [pos] or [1, pos], not " + tokens);
+        return Arrays.stream(tokens.toLongs()).mapToInt(Math::toIntExact).toArray();
     }
 
     // ------------------------------------------------------------------------------------------------- parts
 
     int layerIndex(int layer) {
         int index = layer < 0 ? layer + config.nLayers() : layer;
-        if (index < 0 || index >= config.nLayers()) throw new IllegalArgumentException("layer " + layer + " is outside the model's " + config.nLayers() + " layers");
+        if (index < 0 || index >= config.nLayers())
+            throw new IllegalArgumentException(
+                    "layer " + layer + " is outside the model's " + config.nLayers() + " layers");
         return index;
     }
 
@@ -601,6 +714,7 @@ public final class HookedTransformer implements AutoCloseable {
     @Override
     public String toString() {
         String with = isPlain() ? "" : ", with hooks or attachments";
-        return "HookedTransformer(" + name + ", " + config.nLayers() + " layers of " + config.dModel() + ", " + device + with + (scope.isOpen() ? "" : ", closed") + ")";
+        return "HookedTransformer(" + name + ", " + config.nLayers() + " layers of " + config.dModel() + ", " + device
+                + with + (scope.isOpen() ? "" : ", closed") + ")";
     }
 }

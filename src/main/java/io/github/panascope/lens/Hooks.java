@@ -9,8 +9,8 @@ import java.util.Map;
 import java.util.function.Predicate;
 
 /**
- * Hooks for a run, as a value: what is called at which points. Several at one point are called in the order in which they
- * were added, each with what the one before it left. Immutable.
+ * Hooks for a run, as a value: what is called at which points. Several at one point are called in the order in which
+ * they were added, each with what the one before it left. Immutable.
  */
 public final class Hooks {
     /** No hooks. */
@@ -60,10 +60,15 @@ public final class Hooks {
 
     /** Complains unless a model has the hook point, always or on request. */
     static void requirePoint(String name, List<String> points, List<String> onRequest) {
-        if (!points.contains(name) && !onRequest.contains(name)) throw new IllegalArgumentException("the model has no hook point '" + name + "'." + Nearest.advice(name, points));
+        if (!points.contains(name) && !onRequest.contains(name))
+            throw new IllegalArgumentException(
+                    "the model has no hook point '" + name + "'." + Nearest.advice(name, points));
     }
 
-    /** For each of a model's points that has hooks, those hooks in order. Predicates choose among those that are always there. */
+    /**
+     * For each of a model's points that has hooks, those hooks in order. Predicates choose among those that are always
+     * there.
+     */
     Map<String, List<ActivationHook>> resolve(List<String> points, List<String> onRequest) {
         Map<String, List<ActivationHook>> resolved = new LinkedHashMap<>();
         for (Entry entry : entries) {
@@ -73,7 +78,8 @@ public final class Hooks {
                 continue;
             }
             for (String point : points) {
-                if (entry.matches.test(point)) resolved.computeIfAbsent(point, p -> new ArrayList<>()).add(entry.hook);
+                if (entry.matches.test(point))
+                    resolved.computeIfAbsent(point, p -> new ArrayList<>()).add(entry.hook);
             }
         }
         return resolved;

@@ -5,8 +5,9 @@ import io.github.panascope.torch.Tensor;
 import io.github.panascope.torch.TensorScope;
 
 /**
- * How well logits predict the next tokens (TransformerLens's {@code lm_cross_entropy_loss} and {@code lm_accuracy}). Logits are [batch, pos, d_vocab], tokens
- * int64 [batch, pos]; the last position predicts nothing, so that there are pos-1 results a row.
+ * How well logits predict the next tokens (TransformerLens's {@code lm_cross_entropy_loss} and {@code lm_accuracy}).
+ * Logits are [batch, pos, d_vocab], tokens int64 [batch, pos]; the last position predicts nothing, so that there are
+ * pos-1 results a row.
  */
 public final class LmMetrics {
     private LmMetrics() {}
@@ -15,8 +16,15 @@ public final class LmMetrics {
     public static Tensor crossEntropyLossPerToken(Tensor logits, Tensor tokens) {
         try (var _ = TensorScope.open()) {
             long positions = requireTargets(logits, tokens);
-            Tensor targets = tokens.to(logits.device()).slice(1, 1, positions + 1).unsqueeze(-1);
-            return logits.slice(1, 0, positions).to(DType.FLOAT32).logSoftmax(-1).gather(-1, targets).select(2, 0).mul(-1).promote();
+            Tensor targets =
+                    tokens.to(logits.device()).slice(1, 1, positions + 1).unsqueeze(-1);
+            return logits.slice(1, 0, positions)
+                    .to(DType.FLOAT32)
+                    .logSoftmax(-1)
+                    .gather(-1, targets)
+                    .select(2, 0)
+                    .mul(-1)
+                    .promote();
         }
     }
 
@@ -30,7 +38,8 @@ public final class LmMetrics {
             Tensor losses = crossEntropyLossPerToken(logits, tokens);
             if (mask == null) return losses.mean().item();
             Tensor counts = nextTokenMask(mask.to(logits.device()));
-            return masked(losses, counts).sum(DType.FLOAT32).item() / counts.sum(DType.INT64).item();
+            return masked(losses, counts).sum(DType.FLOAT32).item()
+                    / counts.sum(DType.INT64).item();
         }
     }
 
@@ -38,7 +47,10 @@ public final class LmMetrics {
     public static Tensor accuracyPerToken(Tensor logits, Tensor tokens) {
         try (var _ = TensorScope.open()) {
             long positions = requireTargets(logits, tokens);
-            return logits.slice(1, 0, positions).argmax(-1).eq(tokens.to(logits.device()).slice(1, 1, positions + 1)).promote();
+            return logits.slice(1, 0, positions)
+                    .argmax(-1)
+                    .eq(tokens.to(logits.device()).slice(1, 1, positions + 1))
+                    .promote();
         }
     }
 
@@ -67,8 +79,14 @@ public final class LmMetrics {
     }
 
     private static long requireTargets(Tensor logits, Tensor tokens) {
-        if (logits.shape().rank() != 3 || tokens.shape().rank() != 2 || logits.size(0) != tokens.size(0) || logits.size(1) != tokens.size(1) || tokens.size(1) < 2) {
-            throw new IllegalArgumentException("logits [batch, pos, d_vocab] and tokens [batch, pos] of at least two positions are needed, not " + logits.shape() + " and " + tokens.shape());
+        if (logits.shape().rank() != 3
+                || tokens.shape().rank() != 2
+                || logits.size(0) != tokens.size(0)
+                || logits.size(1) != tokens.size(1)
+                || tokens.size(1) < 2) {
+            throw new IllegalArgumentException(
+                    "logits [batch, pos, d_vocab] and tokens [batch, pos] of at least two positions are needed, not "
+                            + logits.shape() + " and " + tokens.shape());
         }
         return tokens.size(1) - 1;
     }

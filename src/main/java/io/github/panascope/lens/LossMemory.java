@@ -5,12 +5,13 @@ import io.github.panascope.torch.Shape;
 import io.github.panascope.torch.Tensor;
 
 /**
- * Memory for the logits of some positions while losses are made of them, which runs may share one after the other ({@link Forward#lossMemory}): the system has to clear memory
- * that is got anew. In the scope that was the innermost when it was made.
+ * Memory for the logits of some positions while losses are made of them, which runs may share one after the other
+ * ({@link Forward#lossMemory}): the system has to clear memory that is got anew. In the scope that was the innermost
+ * when it was made.
  *
  * @param products [positions, d_vocab], in the model's dtype
- * @param logits   [positions, d_vocab], float32; the same as products where the model is in float32, and where losses are
- *                 made of logits in bfloat16 as they are
+ * @param logits   [positions, d_vocab], float32; the same as products where the model is in float32, and where losses
+ *     are made of logits in bfloat16 as they are
  */
 public record LossMemory(Tensor products, Tensor logits) {
     /** Positions at once: 103 MB of GPT-2's vocabulary in float32. Products of fewer rows are slower. */
@@ -26,7 +27,8 @@ public record LossMemory(Tensor products, Tensor logits) {
         boolean cpu = model.device().isCpu();
         boolean asTheyAre = dtype == DType.BFLOAT16 && cpu && !model.isExact();
         int most = asTheyAre ? POSITIONS_IN_BFLOAT16 : cpu ? POSITIONS : POSITIONS_ON_DEVICE;
-        Shape shape = Shape.of(Math.max(1, Math.min(most, positions)), model.config().dVocab());
+        Shape shape =
+                Shape.of(Math.max(1, Math.min(most, positions)), model.config().dVocab());
         Tensor products = Tensor.empty(dtype, shape, model.device());
         boolean shared = asTheyAre || dtype == DType.FLOAT32;
         return new LossMemory(products, shared ? products : Tensor.empty(DType.FLOAT32, shape, model.device()));

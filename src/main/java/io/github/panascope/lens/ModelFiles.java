@@ -29,8 +29,16 @@ import java.util.stream.Stream;
  */
 record ModelFiles(Path config, Path weights, Map<String, Path> shards, List<Path> vocabulary, String assumed) {
     private static final String VOCABULARY = "vocab.json", MERGES = "merges.txt", TOKENIZER = "tokenizer.json";
-    /** What transformers writes, the safest first. The last one is TorchScript, which has no fixed name; this is ours. */
-    private static final List<String> WEIGHTS = List.of("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json", "model.pt");
+    /**
+     * What transformers writes, the safest first. The last one is TorchScript, which has no fixed name; this is ours.
+     */
+    private static final List<String> WEIGHTS = List.of(
+            "model.safetensors",
+            "model.safetensors.index.json",
+            "pytorch_model.bin",
+            "pytorch_model.bin.index.json",
+            "model.pt");
+
     private static final Map<String, String> HUB_IDS = hubIds();
 
     /** The hub's id of each of TransformerLens's names and aliases. */
@@ -38,9 +46,28 @@ record ModelFiles(Path config, Path weights, Map<String, Path> shards, List<Path
         Map<String, String> ids = new LinkedHashMap<>();
         for (String name : List.of("gpt2", "gpt2-medium", "gpt2-large", "gpt2-xl", "distilgpt2")) ids.put(name, name);
         ids.put("gpt2-small", "gpt2");
-        for (String alias : List.of("distillgpt2", "distill-gpt2", "distil-gpt2", "gpt2-xs")) ids.put(alias, "distilgpt2");
-        crfm(ids, "small", List.of("alias-gpt2-small-x21", "battlestar-gpt2-small-x49", "caprica-gpt2-small-x81", "darkmatter-gpt2-small-x343", "expanse-gpt2-small-x777"), "gpt2-mistral-small-");
-        crfm(ids, "medium", List.of("arwen-gpt2-medium-x21", "beren-gpt2-medium-x49", "celebrimbor-gpt2-medium-x81", "durin-gpt2-medium-x343", "eowyn-gpt2-medium-x777"), "gpt2-medium-small-");
+        for (String alias : List.of("distillgpt2", "distill-gpt2", "distil-gpt2", "gpt2-xs"))
+            ids.put(alias, "distilgpt2");
+        crfm(
+                ids,
+                "small",
+                List.of(
+                        "alias-gpt2-small-x21",
+                        "battlestar-gpt2-small-x49",
+                        "caprica-gpt2-small-x81",
+                        "darkmatter-gpt2-small-x343",
+                        "expanse-gpt2-small-x777"),
+                "gpt2-mistral-small-");
+        crfm(
+                ids,
+                "medium",
+                List.of(
+                        "arwen-gpt2-medium-x21",
+                        "beren-gpt2-medium-x49",
+                        "celebrimbor-gpt2-medium-x81",
+                        "durin-gpt2-medium-x343",
+                        "eowyn-gpt2-medium-x777"),
+                "gpt2-medium-small-");
         return ids;
     }
 
@@ -49,7 +76,12 @@ record ModelFiles(Path config, Path weights, Map<String, Path> shards, List<Path
         for (int i = 0; i < names.size(); i++) {
             String id = "stanford-crfm/" + names.get(i);
             char letter = (char) ('a' + i);
-            for (String alias : List.of(id, names.get(i), "stanford-gpt2-" + size + "-" + letter, third + letter, "gpt2-stanford-" + size + "-" + letter)) ids.put(alias, id);
+            for (String alias : List.of(
+                    id,
+                    names.get(i),
+                    "stanford-gpt2-" + size + "-" + letter,
+                    third + letter,
+                    "gpt2-stanford-" + size + "-" + letter)) ids.put(alias, id);
         }
     }
 
@@ -62,15 +94,21 @@ record ModelFiles(Path config, Path weights, Map<String, Path> shards, List<Path
         return HUB_IDS.containsKey(name);
     }
 
-    /** Finds them by TransformerLens's name, a hub id (with {@code @REVISION} where it is not main), a folder, or a file of weights with config.json beside it. */
+    /**
+     * Finds them by TransformerLens's name, a hub id (with {@code @REVISION} where it is not main), a folder, or a file
+     * of weights with config.json beside it.
+     */
     static ModelFiles find(String name, Hub hub) {
         Path path;
         try {
             path = Path.of(name);
         } catch (InvalidPathException e) {
-            throw new InputException("'" + name.replace("\0", "\\0") + "' is neither the name of a model nor of a folder.", e);
+            throw new InputException(
+                    "'" + name.replace("\0", "\\0") + "' is neither the name of a model nor of a folder.", e);
         }
-        if (Files.isRegularFile(path)) return inFolder(path.toAbsolutePath().getParent(), path.getFileName().toString());
+        if (Files.isRegularFile(path))
+            return inFolder(
+                    path.toAbsolutePath().getParent(), path.getFileName().toString());
         if (Files.isDirectory(path)) return inFolder(path, null);
         HubRepo repo = HubRepo.model(hubId(name));
         Path config = hub.files(repo, List.of("config.json")).getFirst();
@@ -78,18 +116,39 @@ record ModelFiles(Path config, Path weights, Map<String, Path> shards, List<Path
         try {
             List<Path> vocabulary = vocabulary(file -> hub.optionalFile(repo, file));
             boolean known = !vocabulary.isEmpty() || hub.isMissing(repo, VOCABULARY) && hub.isMissing(repo, TOKENIZER);
-            return of(config, weights, vocabulary, known ? null : "its tokenizer's files are not in the hub cache, and the hub is not to be asked", names -> hub.files(repo, names));
+            return of(
+                    config,
+                    weights,
+                    vocabulary,
+                    known ? null : "its tokenizer's files are not in the hub cache, and the hub is not to be asked",
+                    names -> hub.files(repo, names));
         } catch (HubUnreachableException e) {
-            return of(config, weights, List.of(), "its tokenizer's files are not in the hub cache, and the hub does not answer", names -> hub.files(repo, names));
+            return of(
+                    config,
+                    weights,
+                    List.of(),
+                    "its tokenizer's files are not in the hub cache, and the hub does not answer",
+                    names -> hub.files(repo, names));
         }
     }
 
     private static ModelFiles inFolder(Path folder, String weights) {
-        Function<String, Optional<Path>> optional = name -> Optional.of(folder.resolve(name)).filter(Files::exists);
-        Function<String, Path> file = name -> optional.apply(name).orElseThrow(() -> new InputException("model folder " + folder + " has no " + name + "."));
-        Supplier<Path> first = () -> WEIGHTS.stream().map(optional).flatMap(Optional::stream).findFirst()
-                .orElseThrow(() -> new InputException("model folder " + folder + " has none of " + String.join(", ", WEIGHTS) + "."));
-        return of(file.apply("config.json"), weights == null ? first.get() : file.apply(weights), vocabulary(optional), null, names -> names.stream().map(file).toList());
+        Function<String, Optional<Path>> optional =
+                name -> Optional.of(folder.resolve(name)).filter(Files::exists);
+        Function<String, Path> file = name -> optional.apply(name)
+                .orElseThrow(() -> new InputException("model folder " + folder + " has no " + name + "."));
+        Supplier<Path> first = () -> WEIGHTS.stream()
+                .map(optional)
+                .flatMap(Optional::stream)
+                .findFirst()
+                .orElseThrow(() -> new InputException(
+                        "model folder " + folder + " has none of " + String.join(", ", WEIGHTS) + "."));
+        return of(
+                file.apply("config.json"),
+                weights == null ? first.get() : file.apply(weights),
+                vocabulary(optional),
+                null,
+                names -> names.stream().map(file).toList());
     }
 
     private static String hubId(String name) {
@@ -97,17 +156,26 @@ record ModelFiles(Path config, Path weights, Map<String, Path> shards, List<Path
         String id = at < 0 ? name : name.substring(0, at), revision = at < 0 ? "" : name.substring(at);
         if (HUB_IDS.containsKey(id)) return HUB_IDS.get(id) + revision;
         if (id.matches("[^/.][^/]*/[^/]+")) return name;
-        throw new InputException("model '" + name + "' is not known, and no file or folder of that name exists." + Nearest.advice(id, HUB_IDS.keySet())
-                + " Known: gpt2-small, gpt2-medium, gpt2-large, gpt2-xl, distilgpt2, stanford-crfm's, and any OWNER/NAME on the hub.");
+        throw new InputException("model '" + name + "' is not known, and no file or folder of that name exists."
+                + Nearest.advice(id, HUB_IDS.keySet())
+                + " Known: gpt2-small, gpt2-medium, gpt2-large, gpt2-xl, distilgpt2, stanford-crfm's, and any"
+                + " OWNER/NAME on the hub.");
     }
 
     private static List<Path> vocabulary(Function<String, Optional<Path>> optional) {
         Optional<Path> vocab = optional.apply(VOCABULARY);
         Optional<Path> merges = vocab.flatMap(there -> optional.apply(MERGES));
-        return merges.isPresent() ? List.of(vocab.get(), merges.get()) : optional.apply(TOKENIZER).stream().toList();
+        return merges.isPresent()
+                ? List.of(vocab.get(), merges.get())
+                : optional.apply(TOKENIZER).stream().toList();
     }
 
-    private static ModelFiles of(Path config, Path weights, List<Path> vocabulary, String assumed, Function<List<String>, List<Path>> required) {
+    private static ModelFiles of(
+            Path config,
+            Path weights,
+            List<Path> vocabulary,
+            String assumed,
+            Function<List<String>, List<Path>> required) {
         List<String> names = StateDict.shards(weights);
         List<Path> files = required.apply(names);
         Map<String, Path> shards = new LinkedHashMap<>();
@@ -117,7 +185,9 @@ record ModelFiles(Path config, Path weights, Map<String, Path> shards, List<Path
 
     /** Every file. */
     List<Path> all() {
-        return Stream.of(List.of(config), vocabulary, List.of(weights), shards.values()).flatMap(Collection::stream).toList();
+        return Stream.of(List.of(config), vocabulary, List.of(weights), shards.values())
+                .flatMap(Collection::stream)
+                .toList();
     }
 
     Tokenizer tokenizer() {

@@ -4,8 +4,9 @@ import java.util.Arrays;
 import java.util.function.Function;
 
 /**
- * What GPT-2's tokenizer takes a text apart into before it merges anything (words, numbers, other signs, white space), and the ids of those pieces
- * that came up before: texts are made of few different ones. Its pattern, as tokenizers' regular expressions have it, is
+ * What GPT-2's tokenizer takes a text apart into before it merges anything (words, numbers, other signs, white space),
+ * and the ids of those pieces that came up before: texts are made of few different ones. Its pattern, as tokenizers'
+ * regular expressions have it, is
  * {@code 's|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+}. Thread-safe.
  */
 final class Pieces {
@@ -65,7 +66,8 @@ final class Pieces {
 
     private static int run(char[] text, int from, int end, int kind) {
         int i = from;
-        while (i < end && kind(text, i, end) == kind) i += Character.isHighSurrogate(text[i]) && i + 1 < end && Character.isLowSurrogate(text[i + 1]) ? 2 : 1;
+        while (i < end && kind(text, i, end) == kind)
+            i += Character.isHighSurrogate(text[i]) && i + 1 < end && Character.isLowSurrogate(text[i + 1]) ? 2 : 1;
         return i;
     }
 
@@ -77,7 +79,11 @@ final class Pieces {
     /** By Unicode's general category and White_Space. */
     private static byte kindByType(int codePoint) {
         return switch (Character.getType(codePoint)) {
-            case Character.UPPERCASE_LETTER, Character.LOWERCASE_LETTER, Character.TITLECASE_LETTER, Character.MODIFIER_LETTER, Character.OTHER_LETTER -> LETTER;
+            case Character.UPPERCASE_LETTER,
+                    Character.LOWERCASE_LETTER,
+                    Character.TITLECASE_LETTER,
+                    Character.MODIFIER_LETTER,
+                    Character.OTHER_LETTER -> LETTER;
             case Character.DECIMAL_DIGIT_NUMBER, Character.LETTER_NUMBER, Character.OTHER_NUMBER -> NUMBER;
             case Character.SPACE_SEPARATOR, Character.LINE_SEPARATOR, Character.PARAGRAPH_SEPARATOR -> SPACE;
             default -> codePoint >= 9 && codePoint <= 13 || codePoint == 0x85 ? SPACE : OTHER;

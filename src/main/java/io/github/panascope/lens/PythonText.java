@@ -11,16 +11,28 @@ public final class PythonText {
 
     /** Whether {@code str.isspace()} holds of a code point; Java's own notions leave out or add some. */
     public static boolean isSpace(int codePoint) {
-        return codePoint >= 0x09 && codePoint <= 0x0d || codePoint >= 0x1c && codePoint <= 0x20 || codePoint == 0x85 || codePoint == 0xa0
-                || codePoint == 0x1680 || codePoint >= 0x2000 && codePoint <= 0x200a || codePoint == 0x2028 || codePoint == 0x2029
-                || codePoint == 0x202f || codePoint == 0x205f || codePoint == 0x3000;
+        return codePoint >= 0x09 && codePoint <= 0x0d
+                || codePoint >= 0x1c && codePoint <= 0x20
+                || codePoint == 0x85
+                || codePoint == 0xa0
+                || codePoint == 0x1680
+                || codePoint >= 0x2000 && codePoint <= 0x200a
+                || codePoint == 0x2028
+                || codePoint == 0x2029
+                || codePoint == 0x202f
+                || codePoint == 0x205f
+                || codePoint == 0x3000;
     }
 
-    /** {@code f"{value:.{decimals}f}"}: half to even on the exact binary value, where String.format rounds the decimal text half up. */
+    /**
+     * {@code f"{value:.{decimals}f}"}: half to even on the exact binary value, where String.format rounds the decimal
+     * text half up.
+     */
     public static String fixed(double value, int decimals) {
         if (Double.isNaN(value)) return "nan";
         if (Double.isInfinite(value)) return value > 0 ? "inf" : "-inf";
-        String digits = new BigDecimal(value).setScale(decimals, RoundingMode.HALF_EVEN).toPlainString();
+        String digits =
+                new BigDecimal(value).setScale(decimals, RoundingMode.HALF_EVEN).toPlainString();
         boolean lostSign = digits.charAt(0) != '-' && Double.doubleToRawLongBits(value) < 0;
         return lostSign ? "-" + digits : digits;
     }
@@ -68,8 +80,14 @@ public final class PythonText {
     private static boolean isPrintable(int c) {
         if (c == ' ') return true;
         return switch (Character.getType(c)) {
-            case Character.CONTROL, Character.FORMAT, Character.SURROGATE, Character.PRIVATE_USE, Character.UNASSIGNED,
-                    Character.LINE_SEPARATOR, Character.PARAGRAPH_SEPARATOR, Character.SPACE_SEPARATOR -> false;
+            case Character.CONTROL,
+                    Character.FORMAT,
+                    Character.SURROGATE,
+                    Character.PRIVATE_USE,
+                    Character.UNASSIGNED,
+                    Character.LINE_SEPARATOR,
+                    Character.PARAGRAPH_SEPARATOR,
+                    Character.SPACE_SEPARATOR -> false;
             default -> true;
         };
     }

@@ -6,8 +6,8 @@ import io.github.panascope.torch.TensorScope;
 import java.util.List;
 
 /**
- * Parts of the residual stream, one on the other, as {@link ActivationCache}'s decompositions make them. Results belong to the innermost
- * scope; so does {@code values}.
+ * Parts of the residual stream, one on the other, as {@link ActivationCache}'s decompositions make them. Results belong
+ * to the innermost scope; so does {@code values}.
  *
  * @param cache    of the run that they come from
  * @param values   [component, batch, pos, d_model], or [component, batch, d_model] at one position
@@ -18,7 +18,8 @@ public record ResidualStack(ActivationCache cache, Tensor values, List<String> l
     /** Copies the labels. */
     public ResidualStack {
         labels = List.copyOf(labels);
-        if (labels.size() != values.size(0)) throw new IllegalArgumentException(labels.size() + " labels for " + values);
+        if (labels.size() != values.size(0))
+            throw new IllegalArgumentException(labels.size() + " labels for " + values);
     }
 
     /** The same at one position, counted from the end if negative. */
@@ -29,8 +30,9 @@ public record ResidualStack(ActivationCache cache, Tensor values, List<String> l
     }
 
     /**
-     * The same as a block's LayerNorm sees them: each less its mean over d_model, divided by the scale that the run had there, so that their sum is
-     * what the LayerNorm gave, but for its weights (TransformerLens's {@code apply_ln_to_stack}).
+     * The same as a block's LayerNorm sees them: each less its mean over d_model, divided by the scale that the run had
+     * there, so that their sum is what the LayerNorm gave, but for its weights (TransformerLens's
+     * {@code apply_ln_to_stack}).
      *
      * @param layer    the block; n_layers for the LayerNorm before the unembedding
      * @param mlpInput the MLP's, instead of the attention's
@@ -40,29 +42,37 @@ public record ResidualStack(ActivationCache cache, Tensor values, List<String> l
         int at = cache.layerOrEnd(layer);
         if (at == layers && mlpInput) throw new IllegalArgumentException("there is no MLP after the last block");
         try (var _ = TensorScope.open()) {
-            Tensor scale = cache.get(at == layers ? "ln_final.hook_scale" : "blocks." + at + (mlpInput ? ".ln2" : ".ln1") + ".hook_scale");
+            Tensor scale = cache.get(
+                    at == layers
+                            ? "ln_final.hook_scale"
+                            : "blocks." + at + (mlpInput ? ".ln2" : ".ln1") + ".hook_scale");
             if (position != null) scale = scale.select(1, position);
             return with(values.sub(values.mean(-1, true)).div(scale).promote());
         }
     }
 
     /**
-     * The same after the LayerNorm before the unembedding with a scale of each one's own, and its weights: what the model would say if it ended
-     * there (the logit lens).
+     * The same after the LayerNorm before the unembedding with a scale of each one's own, and its weights: what the
+     * model would say if it ended there (the logit lens).
      */
     public ResidualStack recomputeFinalLn() {
         HookedTransformer model = cache.model();
         try (var _ = TensorScope.open()) {
             Tensor centred = values.to(DType.FLOAT32);
             centred = centred.sub(centred.mean(-1, true));
-            Tensor result = centred.div(centred.mul(centred).mean(-1, true).add(model.config().eps()).sqrt());
-            if (model.hasWeight("unembed.ln_final_w")) result = result.mul(model.weight("unembed.ln_final_w")).add(model.weight("unembed.ln_final_b"));
+            Tensor result = centred.div(centred.mul(centred)
+                    .mean(-1, true)
+                    .add(model.config().eps())
+                    .sqrt());
+            if (model.hasWeight("unembed.ln_final_w"))
+                result = result.mul(model.weight("unembed.ln_final_w")).add(model.weight("unembed.ln_final_b"));
             return with(result.to(values.dtype()).promote());
         }
     }
 
     /**
-     * What each component adds to the logit of a token: its part of the last LayerNorm's output times the token's direction. b_U is left out.
+     * What each component adds to the logit of a token: its part of the last LayerNorm's output times the token's
+     * direction. b_U is left out.
      *
      * @param tokens int64: one [], or one for each row [batch], or with all positions [batch, pos]
      * @return [component, batch] or [component, batch, pos]
@@ -74,13 +84,18 @@ public record ResidualStack(ActivationCache cache, Tensor values, List<String> l
     /** The same for the difference of two tokens' logits; {@code incorrectTokens} has the shape of {@code tokens}. */
     public Tensor logitAttrs(Tensor tokens, Tensor incorrectTokens) {
         if (incorrectTokens != null && !tokens.shape().equals(incorrectTokens.shape())) {
-            throw new IllegalArgumentException("tokens and incorrect tokens should have one shape, not " + tokens.shape() + " and " + incorrectTokens.shape());
+            throw new IllegalArgumentException("tokens and incorrect tokens should have one shape, not "
+                    + tokens.shape() + " and " + incorrectTokens.shape());
         }
         HookedTransformer model = cache.model();
         try (var _ = TensorScope.open()) {
             Tensor directions = model.tokensToResidualDirections(tokens);
             if (incorrectTokens != null) directions = directions.sub(model.tokensToResidualDirections(incorrectTokens));
-            return applyLn(model.config().nLayers(), false).values().mul(directions).sum(-1, false).promote();
+            return applyLn(model.config().nLayers(), false)
+                    .values()
+                    .mul(directions)
+                    .sum(-1, false)
+                    .promote();
         }
     }
 

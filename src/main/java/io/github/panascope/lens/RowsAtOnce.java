@@ -3,8 +3,8 @@ package io.github.panascope.lens;
 import io.github.panascope.torch.Device;
 
 /**
- * How many rows of tokens run together on a device. A processor is best served by what its caches hold. A GPU needs many positions at once: below some ten
- * thousand it waits for the next kernel to be launched more than it computes.
+ * How many rows of tokens run together on a device. A processor is best served by what its caches hold. A GPU needs
+ * many positions at once: below some ten thousand it waits for the next kernel to be launched more than it computes.
  */
 public final class RowsAtOnce {
     private static final int ON_CPU = 8;

@@ -13,12 +13,24 @@ import jdk.jfr.Name;
 @Category("Panascope")
 @Description("A run of a model over a batch of tokens, or of some of its blocks")
 final class RunEvent extends Event {
-    @Label("Model") String model;
-    @Label("Rows") long rows;
-    @Label("Positions") long positions;
-    @Label("First Block") int firstBlock;
-    @Label("End Block") @Description("the block before which the run ended") int endBlock;
-    @Label("Activations Kept") int kept;
+    @Label("Model")
+    String model;
+
+    @Label("Rows")
+    long rows;
+
+    @Label("Positions")
+    long positions;
+
+    @Label("First Block")
+    int firstBlock;
+
+    @Label("End Block")
+    @Description("the block before which the run ended")
+    int endBlock;
+
+    @Label("Activations Kept")
+    int kept;
 
     /** Begins one; null if it is switched off. */
     static RunEvent started() {

@@ -4,14 +4,16 @@ import java.util.Arrays;
 import java.util.stream.IntStream;
 
 /**
- * How the next token is chosen, as TransformerLens's {@code sample_logits} does: temperature, then the penalty on what was said already, then
- * top-k or else top-p, then a draw. Immutable; {@code Sampling.GREEDY.temperature(...)} and the others make new ones.
+ * How the next token is chosen, as TransformerLens's {@code sample_logits} does: temperature, then the penalty on what
+ * was said already, then top-k or else top-p, then a draw. Immutable; {@code Sampling.GREEDY.temperature(...)} and the
+ * others make new ones.
  *
  * @param temperature      divides the logits; at 0 the largest logit wins and nothing else applies
  * @param topK             keeps the k most probable tokens; 0 keeps all
- * @param topP             keeps the most probable tokens up to and including the one that reaches this probability; 1 keeps all. Not
- *                         looked at if topK is given
- * @param frequencyPenalty subtracted from a token's logit for each time it stands in the text so far, the prompt included
+ * @param topP             keeps the most probable tokens up to and including the one that reaches this probability; 1
+ *     keeps all. Not looked at if topK is given
+ * @param frequencyPenalty subtracted from a token's logit for each time it stands in the text so far, the prompt
+ *     included
  */
 public record Sampling(double temperature, int topK, double topP, double frequencyPenalty) {
     /** The most probable token, always. */
@@ -21,10 +23,13 @@ public record Sampling(double temperature, int topK, double topP, double frequen
 
     /** Checks the numbers. */
     public Sampling {
-        if (!(temperature >= 0) || Double.isInfinite(temperature)) throw new IllegalArgumentException("temperature should be at least 0, not " + temperature);
+        if (!(temperature >= 0) || Double.isInfinite(temperature))
+            throw new IllegalArgumentException("temperature should be at least 0, not " + temperature);
         if (topK < 0) throw new IllegalArgumentException("topK should be at least 1, or 0 for all, not " + topK);
-        if (!(topP > 0 && topP <= 1)) throw new IllegalArgumentException("topP should lie above 0 and at most at 1, not at " + topP);
-        if (!Double.isFinite(frequencyPenalty)) throw new IllegalArgumentException("frequencyPenalty should be a number, not " + frequencyPenalty);
+        if (!(topP > 0 && topP <= 1))
+            throw new IllegalArgumentException("topP should lie above 0 and at most at 1, not at " + topP);
+        if (!Double.isFinite(frequencyPenalty))
+            throw new IllegalArgumentException("frequencyPenalty should be a number, not " + frequencyPenalty);
     }
 
     /** The same with another temperature. */
@@ -97,7 +102,11 @@ public record Sampling(double temperature, int topK, double topP, double frequen
 
     private void keepTopP(double[] values) {
         double[] probabilities = softmax(values);
-        int[] order = IntStream.range(0, values.length).boxed().sorted((a, b) -> Double.compare(values[b], values[a])).mapToInt(Integer::intValue).toArray();
+        int[] order = IntStream.range(0, values.length)
+                .boxed()
+                .sorted((a, b) -> Double.compare(values[b], values[a]))
+                .mapToInt(Integer::intValue)
+                .toArray();
         double before = 0;
         for (int token : order) {
             if (before > topP) values[token] = Double.NEGATIVE_INFINITY; // those before it pass p already

@@ -24,7 +24,7 @@ final class SequenceBatches {
 
     /** Adds a sequence; where it begins with the separator itself, no other is put before it. */
     void add(int[] sequence) {
-        for (int offset = 0; offset < sequence.length;) {
+        for (int offset = 0; offset < sequence.length; ) {
             if ((filled > 0 || beginWithSeparator) && sequence[offset] != separator) row[filled++] = separator;
             int taken = Math.min(row.length - filled, sequence.length - offset);
             System.arraycopy(sequence, offset, row, filled, taken);

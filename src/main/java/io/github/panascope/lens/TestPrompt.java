@@ -15,8 +15,8 @@ import java.util.stream.IntStream;
  *
  * @param promptTokens the prompt, token by token, with {@code <|endoftext|>} before it
  * @param answerTokens each answer, token by token
- * @param positions    with one answer, one entry for each of its tokens, each predicted with the ones before it given; with
- *                     several, one entry that compares their first tokens
+ * @param positions    with one answer, one entry for each of its tokens, each predicted with the ones before it given;
+ *     with several, one entry that compares their first tokens
  */
 public record TestPrompt(List<String> promptTokens, List<List<String>> answerTokens, List<Position> positions) {
     /** A candidate for the next token: rank counts from 0 by descending probability; prob is from 0 to 1. */
@@ -36,39 +36,68 @@ public record TestPrompt(List<String> promptTokens, List<List<String>> answerTok
         Tokenizer tokenizer = model.tokenizer();
         if (answers.isEmpty()) throw new IllegalArgumentException("test_prompt needs an answer");
         int[] promptIds = tokenizer.encode(Tokenizer.END_OF_TEXT + prompt);
-        List<int[]> answerIds = answers.stream().map(answer -> tokenizer.encode(answer.startsWith(" ") ? answer : " " + answer)).toList();
+        List<int[]> answerIds = answers.stream()
+                .map(answer -> tokenizer.encode(answer.startsWith(" ") ? answer : " " + answer))
+                .toList();
         boolean several = answers.size() > 1;
         int answerLength = several ? 1 : answerIds.get(0).length;
         int length = promptIds.length + answerLength;
         if (length > model.config().nCtx()) {
-            throw new IllegalArgumentException("prompt and answer are " + length + " tokens long, more than the model's n_ctx of " + model.config().nCtx());
+            throw new IllegalArgumentException(
+                    "prompt and answer are " + length + " tokens long, more than the model's n_ctx of "
+                            + model.config().nCtx());
         }
-        long[] ids = answerIds.stream().flatMapToInt(answer -> IntStream.concat(Arrays.stream(promptIds), Arrays.stream(answer, 0, answerLength))).asLongStream().toArray();
+        long[] ids = answerIds.stream()
+                .flatMapToInt(
+                        answer -> IntStream.concat(Arrays.stream(promptIds), Arrays.stream(answer, 0, answerLength)))
+                .asLongStream()
+                .toArray();
         List<Position> positions = new ArrayList<>();
         try (var _ = TensorScope.open()) {
-            Tensor logits = model.forward(Tensor.of(ids, Shape.of(answers.size(), length))).hooks(hooks).logits(promptIds.length - 1, length - 1);
+            Tensor logits = model.forward(Tensor.of(ids, Shape.of(answers.size(), length)))
+                    .hooks(hooks)
+                    .logits(promptIds.length - 1, length - 1);
             int vocabulary = (int) logits.size(-1), width = answers.size() * vocabulary;
             Tensor byStep = logits.transpose(0, 1).to(DType.FLOAT32); // [step, answer, d_vocab]
-            float[] both = Tensor.stack(0, byStep, byStep.softmax(-1)).toFloats(); // read together: each reading waits for the device
+            float[] both = Tensor.stack(0, byStep, byStep.softmax(-1))
+                    .toFloats(); // read together: each reading waits for the device
             for (int i = 0; i < answerLength; i++) {
                 int step = i, probsOfStep = (answerLength + step) * width;
-                List<Integer> targets = answerIds.stream().map(answer -> answer[step]).toList();
-                positions.add(position(Arrays.copyOfRange(both, step * width, (step + 1) * width), Arrays.copyOfRange(both, probsOfStep, probsOfStep + width), vocabulary, targets, tokenizer, topK));
+                List<Integer> targets =
+                        answerIds.stream().map(answer -> answer[step]).toList();
+                positions.add(position(
+                        Arrays.copyOfRange(both, step * width, (step + 1) * width),
+                        Arrays.copyOfRange(both, probsOfStep, probsOfStep + width),
+                        vocabulary,
+                        targets,
+                        tokenizer,
+                        topK));
             }
         }
-        return new TestPrompt(tokenizer.tokens(promptIds), answerIds.stream().map(tokenizer::tokens).toList(), List.copyOf(positions));
+        return new TestPrompt(
+                tokenizer.tokens(promptIds),
+                answerIds.stream().map(tokenizer::tokens).toList(),
+                List.copyOf(positions));
     }
 
-    /** Logits and probabilities are [answer, d_vocab]; each answer is looked up in its own row, the top in the first. */
-    private static Position position(float[] values, float[] probs, int vocabulary, List<Integer> targets, Tokenizer tokenizer, int topK) {
+    /**
+     * Logits and probabilities are [answer, d_vocab]; each answer is looked up in its own row, the top in the first.
+     */
+    private static Position position(
+            float[] values, float[] probs, int vocabulary, List<Integer> targets, Tokenizer tokenizer, int topK) {
         List<Candidate> answers = new ArrayList<>();
         for (int row = 0; row < targets.size(); row++) {
             int at = row * vocabulary, token = targets.get(row);
-            answers.add(new Candidate(tokenizer.decode(token), rank(probs, at, vocabulary, token), values[at + token], probs[at + token]));
+            answers.add(new Candidate(
+                    tokenizer.decode(token),
+                    rank(probs, at, vocabulary, token),
+                    values[at + token],
+                    probs[at + token]));
         }
         long[] order = new long[vocabulary];
         // Numbers from 0 on are ordered as their bits are: by falling probability, then by token.
-        for (int id = 0; id < vocabulary; id++) order[id] = (Integer.MAX_VALUE - (long) Float.floatToIntBits(probs[id])) << 32 | id;
+        for (int id = 0; id < vocabulary; id++)
+            order[id] = (Integer.MAX_VALUE - (long) Float.floatToIntBits(probs[id])) << 32 | id;
         Arrays.sort(order);
         List<Candidate> top = new ArrayList<>();
         for (int i = 0; i < Math.min(topK, vocabulary); i++) {
@@ -92,19 +121,33 @@ public record TestPrompt(List<String> promptTokens, List<List<String>> answerTok
         boolean several = answerTokens.size() > 1;
         StringBuilder out = new StringBuilder();
         out.append("Tokenized prompt: ").append(PythonText.repr(promptTokens)).append('\n');
-        if (several) out.append("Tokenized answers: ").append(answerTokens.stream().map(PythonText::repr).collect(Collectors.joining(", ", "[", "]"))).append('\n');
-        else out.append("Tokenized answer: ").append(PythonText.repr(answerTokens.get(0))).append('\n');
+        if (several)
+            out.append("Tokenized answers: ")
+                    .append(answerTokens.stream().map(PythonText::repr).collect(Collectors.joining(", ", "[", "]")))
+                    .append('\n');
+        else
+            out.append("Tokenized answer: ")
+                    .append(PythonText.repr(answerTokens.get(0)))
+                    .append('\n');
         for (Position position : positions) {
             out.append("Performance on answer token").append(several ? "s" : "").append(":\n");
             for (Candidate answer : position.answers) {
-                out.append("Rank: ").append(PythonText.left(Integer.toString(answer.rank), 8)).append(numbers(answer));
+                out.append("Rank: ")
+                        .append(PythonText.left(Integer.toString(answer.rank), 8))
+                        .append(numbers(answer));
             }
-            for (Candidate candidate : position.top) out.append("Top ").append(candidate.rank).append("th token.").append(numbers(candidate));
+            for (Candidate candidate : position.top)
+                out.append("Top ").append(candidate.rank).append("th token.").append(numbers(candidate));
         }
-        String ranks = positions.stream().map(position -> position.answers.stream()
-                .map(answer -> "(" + PythonText.repr(answer.token) + ", " + answer.rank + ")").collect(Collectors.joining(", ", several ? "[" : "", several ? "]" : "")))
+        String ranks = positions.stream()
+                .map(position -> position.answers.stream()
+                        .map(answer -> "(" + PythonText.repr(answer.token) + ", " + answer.rank + ")")
+                        .collect(Collectors.joining(", ", several ? "[" : "", several ? "]" : "")))
                 .collect(Collectors.joining(", ", "[", "]"));
-        return out.append("Ranks of the answer tokens: ").append(ranks).append('\n').toString();
+        return out.append("Ranks of the answer tokens: ")
+                .append(ranks)
+                .append('\n')
+                .toString();
     }
 
     private static String numbers(Candidate candidate) {

@@ -8,8 +8,8 @@ import java.util.Locale;
  */
 public enum Tokenization {
     /**
-     * Up to 2.17, the tutorial's: the group's documents are joined and cut into 20 pieces of equal length, in the middle of
-     * words too; separators vanish, since they are the padding token.
+     * Up to 2.17, the tutorial's: the group's documents are joined and cut into 20 pieces of equal length, in the
+     * middle of words too; separators vanish, since they are the padding token.
      */
     CHARACTER_CHUNKS,
     /** 2.18: the same, but a piece is extended to the next white space, by at most a tenth. */

@@ -16,6 +16,7 @@ import java.nio.file.Path;
 import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.BitSet;
 import java.util.Comparator;
 import java.util.HashMap;
@@ -29,8 +30,8 @@ import tools.jackson.databind.JsonNode;
 
 /**
  * GPT-2's byte-level BPE: texts to token ids and back, equal to Hugging Face's. Thread-safe. The literal
- * {@code <|endoftext|>} in a text is the special token, as it is for Hugging Face; beginning, end and padding are all that
- * token.
+ * {@code <|endoftext|>} in a text is the special token, as it is for Hugging Face; beginning, end and padding are all
+ * that token.
  */
 public final class Tokenizer {
     /** The only special token of GPT-2. */
@@ -52,7 +53,8 @@ public final class Tokenizer {
     }
 
     private static final class Gpt2 {
-        static final Tokenizer INSTANCE = new Tokenizer(Encodings.newLazyEncodingRegistry().getEncoding(EncodingType.R50K_BASE), 50256, 50257);
+        static final Tokenizer INSTANCE =
+                new Tokenizer(Encodings.newLazyEncodingRegistry().getEncoding(EncodingType.R50K_BASE), 50256, 50257);
     }
 
     /** The tokenizer of the published GPT-2. */
@@ -63,7 +65,8 @@ public final class Tokenizer {
     /**
      * A model's own {@code vocab.json} and {@code merges.txt}.
      *
-     * @throws InputException if they are malformed, disagree, or number tokens in another order than that of their merges
+     * @throws InputException if they are malformed, disagree, or number tokens in another order than that of their
+     *     merges
      */
     public static Tokenizer ofVocabulary(Path vocab, Path merges) {
         if (Gpt2Vocabulary.is(vocab, merges)) return gpt2();
@@ -71,7 +74,9 @@ public final class Tokenizer {
         List<String> lines = TextFile.read(merges).lines().toList();
         Map<String, Integer> ids = new HashMap<>();
         for (String token : file.keys()) ids.put(token, id(vocab.toString(), token, file.value(token)));
-        List<String> pairs = lines.stream().filter(line -> !line.startsWith("#version") && !line.isBlank()).toList();
+        List<String> pairs = lines.stream()
+                .filter(line -> !line.startsWith("#version") && !line.isBlank())
+                .toList();
         return build(vocab + " with " + merges.getFileName(), ids, pairs);
     }
 
@@ -85,7 +90,9 @@ public final class Tokenizer {
     }
 
     static int id(String place, String token, JsonNode id) {
-        if (!id.isIntegralNumber() || !id.canConvertToInt()) throw new InputException(place + ": the id of token '" + token + "' should be a whole number, not " + id + ".");
+        if (!id.isIntegralNumber() || !id.canConvertToInt())
+            throw new InputException(
+                    place + ": the id of token '" + token + "' should be a whole number, not " + id + ".");
         return id.intValue();
     }
 
@@ -100,46 +107,69 @@ public final class Tokenizer {
             if (id != end.intValue()) encoder.put(bytes(place, token), id);
         });
         EncodingRegistry registry = Encodings.newLazyEncodingRegistry();
-        registry.registerGptBytePairEncoding(new GptBytePairEncodingParams("model", WHOLE, encoder, Map.of(END_OF_TEXT, end)));
-        return new Tokenizer(registry.getEncoding("model").orElseThrow(), end, ids.values().stream().mapToInt(Integer::intValue).max().orElse(0) + 1);
+        registry.registerGptBytePairEncoding(
+                new GptBytePairEncodingParams("model", WHOLE, encoder, Map.of(END_OF_TEXT, end)));
+        return new Tokenizer(
+                registry.getEncoding("model").orElseThrow(),
+                end,
+                ids.values().stream().mapToInt(Integer::intValue).max().orElse(0) + 1);
     }
 
     /** Any text is made of the 256 bytes, and ids are numbered from 0 without gaps. */
     private static void requireComplete(String place, Map<String, Integer> ids) {
         BitSet seen = new BitSet(ids.size());
         ids.forEach((token, id) -> {
-            if (id < 0 || id >= ids.size()) throw new InputException(place + ": token '" + token + "' should have an id from 0 to " + (ids.size() - 1) + ", as there are " + ids.size() + " tokens, not " + id + ".");
-            if (seen.get(id)) throw new InputException(place + ": token '" + token + "' has the id " + id + ", which another has too.");
+            if (id < 0 || id >= ids.size())
+                throw new InputException(place + ": token '" + token + "' should have an id from 0 to "
+                        + (ids.size() - 1) + ", as there are " + ids.size() + " tokens, not " + id + ".");
+            if (seen.get(id))
+                throw new InputException(
+                        place + ": token '" + token + "' has the id " + id + ", which another has too.");
             seen.set(id);
         });
         for (int letter = 0; letter < ByteLetters.BYTE_OF.length; letter++) {
             if (ByteLetters.BYTE_OF[letter] >= 0 && !ids.containsKey(String.valueOf((char) letter))) {
-                throw new InputException(place + ": the vocabulary has no token '" + (char) letter + "' for the byte " + ByteLetters.BYTE_OF[letter] + ": texts with it could not be tokenized.");
+                throw new InputException(place + ": the vocabulary has no token '" + (char) letter + "' for the byte "
+                        + ByteLetters.BYTE_OF[letter] + ": texts with it could not be tokenized.");
             }
         }
     }
 
-    /** The encoder merges the pair with the lowest id first, which is right only if ids follow the order of the merges. */
+    /**
+     * The encoder merges the pair with the lowest id first, which is right only if ids follow the order of the merges.
+     */
     private static void requireMergeOrder(String place, Map<String, Integer> ids, List<String> merges) {
         int previous = -1;
         for (String merge : merges) {
             int space = merge.indexOf(' ', 1);
             Integer id = space < 0 ? null : ids.get(merge.substring(0, space) + merge.substring(space + 1));
-            if (id == null) throw new InputException(place + ": the merge '" + merge + "' makes a token that the vocabulary does not have.");
-            if (id <= previous) throw new InputException(place + ": the vocabulary numbers its tokens in another order than its merges, which is not supported.");
+            if (id == null)
+                throw new InputException(
+                        place + ": the merge '" + merge + "' makes a token that the vocabulary does not have.");
+            if (id <= previous)
+                throw new InputException(place
+                        + ": the vocabulary numbers its tokens in another order than its merges, which is not"
+                        + " supported.");
             previous = id;
         }
     }
 
-    /** A token that is none of the bytes, and that no merge makes, does not come out of a text: merges are missing, or it stands for something that is not supported. */
+    /**
+     * A token that is none of the bytes, and that no merge makes, does not come out of a text: merges are missing, or
+     * it stands for something that is not supported.
+     */
     private static void requireAllMade(String place, Map<String, Integer> ids, List<String> merges) {
         Set<String> unmade = new HashSet<>(ids.keySet());
         unmade.remove(END_OF_TEXT);
-        unmade.removeIf(token -> token.length() == 1 && token.charAt(0) < ByteLetters.BYTE_OF.length && ByteLetters.BYTE_OF[token.charAt(0)] >= 0);
+        unmade.removeIf(token -> token.length() == 1
+                && token.charAt(0) < ByteLetters.BYTE_OF.length
+                && ByteLetters.BYTE_OF[token.charAt(0)] >= 0);
         for (String merge : merges) unmade.remove(merge.replace(" ", ""));
         unmade.stream().min(Comparator.comparing(ids::get)).ifPresent(token -> {
-            throw new InputException(place + ": no merge makes the token '" + token + "' (id " + ids.get(token) + ")" + (unmade.size() == 1 ? "" : " nor " + (unmade.size() - 1) + " others")
-                    + ": the " + merges.size() + " merges are cut short, or it is a special token, of which only " + END_OF_TEXT + " is supported.");
+            throw new InputException(place + ": no merge makes the token '" + token + "' (id " + ids.get(token) + ")"
+                    + (unmade.size() == 1 ? "" : " nor " + (unmade.size() - 1) + " others") + ": the " + merges.size()
+                    + " merges are cut short, or it is a special token, of which only " + END_OF_TEXT
+                    + " is supported.");
         });
     }
 
@@ -148,7 +178,9 @@ public final class Tokenizer {
         ByteArrayOutputStream out = new ByteArrayOutputStream(token.length());
         for (char c : token.toCharArray()) {
             int b = c < ByteLetters.BYTE_OF.length ? ByteLetters.BYTE_OF[c] : -1;
-            if (b < 0) throw new InputException(place + ": token '" + token + "' holds '" + c + "', which stands for no byte.");
+            if (b < 0)
+                throw new InputException(
+                        place + ": token '" + token + "' holds '" + c + "', which stands for no byte.");
             out.write(b);
         }
         return out.toByteArray();
@@ -158,7 +190,7 @@ public final class Tokenizer {
         static final int[] BYTE_OF = new int[0x144];
 
         static {
-            java.util.Arrays.fill(BYTE_OF, -1);
+            Arrays.fill(BYTE_OF, -1);
             int next = 0x100;
             for (int b = 0; b < 256; b++) {
                 boolean printable = b >= '!' && b <= '~' || b >= 0xa1 && b <= 0xac || b >= 0xae;
@@ -179,13 +211,17 @@ public final class Tokenizer {
         return endOfText;
     }
 
-    /** A hash of the vocabulary, whose order is that of the merges: two tokenizers with the same one make the same ids of a text. */
+    /**
+     * A hash of the vocabulary, whose order is that of the merges: two tokenizers with the same one make the same ids
+     * of a text.
+     */
     public String fingerprint() {
         try {
             MessageDigest digest = MessageDigest.getInstance("SHA-256");
             for (int id = 0; id < size; id++) {
                 byte[] bytes = decodeBytes(id);
-                digest.update(ByteBuffer.allocate(Integer.BYTES).putInt(bytes.length).flip());
+                digest.update(
+                        ByteBuffer.allocate(Integer.BYTES).putInt(bytes.length).flip());
                 digest.update(bytes);
             }
             return endOfText + " " + HexFormat.of().formatHex(digest.digest(), 0, 16);
@@ -218,7 +254,8 @@ public final class Tokenizer {
     public byte[] decodeBytes(int... ids) {
         IntArrayList list = new IntArrayList(ids.length);
         for (int id : ids) {
-            if (id < 0 || id >= size) throw new IllegalArgumentException("token id " + id + " is outside the vocabulary of " + size);
+            if (id < 0 || id >= size)
+                throw new IllegalArgumentException("token id " + id + " is outside the vocabulary of " + size);
             list.add(id);
         }
         return encoding.decodeBytes(list);

@@ -19,23 +19,68 @@ import java.util.Set;
  * @param inverseLayerAttnScale   whether block l divides its attention scores by l+1 too (the stanford-crfm models)
  * @param tieWordEmbeddings       whether the unembedding is the embedding, even where a file holds another
  */
-public record TransformerConfig(int nLayers, int dModel, int nHeads, int dMlp, int dVocab, int nCtx, double eps, boolean inverseLayerAttnScale,
-                                boolean tieWordEmbeddings) {
+public record TransformerConfig(
+        int nLayers,
+        int dModel,
+        int nHeads,
+        int dMlp,
+        int dVocab,
+        int nCtx,
+        double eps,
+        boolean inverseLayerAttnScale,
+        boolean tieWordEmbeddings) {
     /** A thousand times GPT-2 XL's, and four of it still an int. */
     private static final int MAX_WIDTH = 1 << 21;
-    private static final Set<String> UNDERSTOOD = Set.of("model_type", "n_layer", "n_embd", "n_head", "n_inner", "vocab_size", "n_positions",
-            "n_ctx", "layer_norm_epsilon", "activation_function", "scale_attn_weights", "scale_attn_by_inverse_layer_idx",
-            "add_cross_attention", "tie_word_embeddings");
+
+    private static final Set<String> UNDERSTOOD = Set.of(
+            "model_type",
+            "n_layer",
+            "n_embd",
+            "n_head",
+            "n_inner",
+            "vocab_size",
+            "n_positions",
+            "n_ctx",
+            "layer_norm_epsilon",
+            "activation_function",
+            "scale_attn_weights",
+            "scale_attn_by_inverse_layer_idx",
+            "add_cross_attention",
+            "tie_word_embeddings");
     /** Keys of GPT2Config and PretrainedConfig that say nothing of the forward pass. */
-    private static final Set<String> HARMLESS = Set.of("architectures", "attn_pdrop", "bos_token_id", "dtype", "torch_dtype", "embd_pdrop", "eos_token_id",
-            "initializer_range", "reorder_and_upcast_attn", "resid_pdrop", "summary_activation", "summary_first_dropout",
-            "summary_proj_to_labels", "summary_type", "summary_use_proj", "task_specific_params", "transformers_version",
-            "use_cache", "_name_or_path", "_num_labels", "id2label", "label2id", "pad_token_id", "gradient_checkpointing", "output_past");
+    private static final Set<String> HARMLESS = Set.of(
+            "architectures",
+            "attn_pdrop",
+            "bos_token_id",
+            "dtype",
+            "torch_dtype",
+            "embd_pdrop",
+            "eos_token_id",
+            "initializer_range",
+            "reorder_and_upcast_attn",
+            "resid_pdrop",
+            "summary_activation",
+            "summary_first_dropout",
+            "summary_proj_to_labels",
+            "summary_type",
+            "summary_use_proj",
+            "task_specific_params",
+            "transformers_version",
+            "use_cache",
+            "_name_or_path",
+            "_num_labels",
+            "id2label",
+            "label2id",
+            "pad_token_id",
+            "gradient_checkpointing",
+            "output_past");
 
     /** Checks that the heads share the width evenly. */
     public TransformerConfig {
-        if (nLayers < 1 || dModel < 1 || nHeads < 1 || dMlp < 1 || dVocab < 1 || nCtx < 1 || !(eps > 0)) throw new IllegalArgumentException("sizes and eps must be positive");
-        if (dModel % nHeads != 0) throw new IllegalArgumentException("n_embd " + dModel + " is not a multiple of n_head " + nHeads);
+        if (nLayers < 1 || dModel < 1 || nHeads < 1 || dMlp < 1 || dVocab < 1 || nCtx < 1 || !(eps > 0))
+            throw new IllegalArgumentException("sizes and eps must be positive");
+        if (dModel % nHeads != 0)
+            throw new IllegalArgumentException("n_embd " + dModel + " is not a multiple of n_head " + nHeads);
     }
 
     /** A configuration, and the keys of its file that were not needed. */
@@ -44,7 +89,8 @@ public record TransformerConfig(int nLayers, int dModel, int nHeads, int dMlp, i
     /**
      * Reads a {@code config.json}.
      *
-     * @throws InputException if it is not a GPT-2's, or asks for something that changes the mathematics and is not understood
+     * @throws InputException if it is not a GPT-2's, or asks for something that changes the mathematics and is not
+     *     understood
      */
     public static Parsed parse(ConfigFile file) {
         List<String> skipped = new ArrayList<>(file.skipped(UNDERSTOOD, HARMLESS));
@@ -58,9 +104,21 @@ public record TransformerConfig(int nLayers, int dModel, int nHeads, int dMlp, i
         double eps = file.number("layer_norm_epsilon", 1e-5);
         if (!(eps > 0) || Double.isInfinite(eps)) throw file.wrong("layer_norm_epsilon", "a positive number");
         int heads = file.size("n_head");
-        if (width % heads != 0) throw new InputException(file.place() + ": 'n_embd' " + width + " should be a multiple of 'n_head' " + heads + ".");
-        return new Parsed(new TransformerConfig(file.size("n_layer"), width, heads, file.size("n_inner", 4 * width), file.size("vocab_size"), context,
-                eps, file.flag("scale_attn_by_inverse_layer_idx", false), file.flag("tie_word_embeddings", true)), skipped);
+        if (width % heads != 0)
+            throw new InputException(
+                    file.place() + ": 'n_embd' " + width + " should be a multiple of 'n_head' " + heads + ".");
+        return new Parsed(
+                new TransformerConfig(
+                        file.size("n_layer"),
+                        width,
+                        heads,
+                        file.size("n_inner", 4 * width),
+                        file.size("vocab_size"),
+                        context,
+                        eps,
+                        file.flag("scale_attn_by_inverse_layer_idx", false),
+                        file.flag("tie_word_embeddings", true)),
+                skipped);
     }
 
     private static void expect(ConfigFile file, String key, String only, String ifAbsent) {

@@ -1,16 +1,17 @@
 package io.github.panascope.lens;
 
 /**
- * Which of TransformerLens's weight-processing steps are applied when a model is loaded. They change what flows inside, not
- * the log-probabilities that come out; they are applied in the order of the components.
+ * Which of TransformerLens's weight-processing steps are applied when a model is loaded. They change what flows inside,
+ * not the log-probabilities that come out; they are applied in the order of the components.
  *
- * @param foldLn              LayerNorm's weight and bias move into the layers that read it, whose weights are then centred
- *                            over d_model; {@code hook_normalized} is then without weight and bias
+ * @param foldLn              LayerNorm's weight and bias move into the layers that read it, whose weights are then
+ *     centred over d_model; {@code hook_normalized} is then without weight and bias
  * @param centerWritingWeights everything that writes to the residual stream has zero mean over d_model
  * @param centerUnembed       W_U and b_U have zero mean over the vocabulary
  * @param foldValueBiases     b_V becomes zero and moves through W_O into b_O
  */
-public record WeightProcessing(boolean foldLn, boolean centerWritingWeights, boolean centerUnembed, boolean foldValueBiases) {
+public record WeightProcessing(
+        boolean foldLn, boolean centerWritingWeights, boolean centerUnembed, boolean foldValueBiases) {
     /** What {@code HookedTransformer.from_pretrained} does. */
     public static final WeightProcessing DEFAULT = new WeightProcessing(true, true, true, true);
     /** What {@code from_pretrained_no_processing} does. */

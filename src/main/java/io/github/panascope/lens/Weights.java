@@ -7,11 +7,16 @@ import java.util.List;
 import java.util.function.IntFunction;
 
 /**
- * A model's processed weights under TransformerLens's names: those of all blocks in one tensor, [layer, ...], which is a copy. Results belong to the innermost scope.
+ * A model's processed weights under TransformerLens's names: those of all blocks in one tensor, [layer, ...], which is
+ * a copy. Results belong to the innermost scope.
  */
 public final class Weights {
     /** Through what one head's output reaches a later head: its queries, keys or values. */
-    public enum Composition { Q, K, V }
+    public enum Composition {
+        Q,
+        K,
+        V
+    }
 
     private final HookedTransformer model;
 
@@ -63,7 +68,11 @@ public final class Weights {
 
     /** W_O [layer, head, d_head, d_model]. */
     public Tensor wO() {
-        return stacked(layer -> block(layer, "W_O").reshape(model.config().nHeads(), model.config().dHead(), model.config().dModel()));
+        return stacked(layer -> block(layer, "W_O")
+                .reshape(
+                        model.config().nHeads(),
+                        model.config().dHead(),
+                        model.config().dModel()));
     }
 
     /** b_Q [layer, head, d_head]. */
@@ -119,13 +128,15 @@ public final class Weights {
     /** L0H0, L0H1 and so on, in the order of layers and heads. */
     public List<String> allHeadLabels() {
         List<String> labels = new ArrayList<>();
-        for (int layer = 0; layer < model.config().nLayers(); layer++) for (int head = 0; head < model.config().nHeads(); head++) labels.add("L" + layer + "H" + head);
+        for (int layer = 0; layer < model.config().nLayers(); layer++)
+            for (int head = 0; head < model.config().nHeads(); head++) labels.add("L" + layer + "H" + head);
         return labels;
     }
 
     /**
-     * How much each head reads of what each head of an earlier layer writes: ‖OV·R‖ / (‖OV‖·‖R‖), with R the later head's QK, QKᵀ or OV (Elhage et al. 2021, "A
-     * Mathematical Framework for Transformer Circuits"); zero for pairs that are not in that order.
+     * How much each head reads of what each head of an earlier layer writes: ‖OV·R‖ / (‖OV‖·‖R‖), with R the later
+     * head's QK, QKᵀ or OV (Elhage et al. 2021, "A Mathematical Framework for Transformer Circuits"); zero for pairs
+     * that are not in that order.
      *
      * @return [earlier layer, earlier head, later layer, later head]
      */
@@ -138,13 +149,24 @@ public final class Weights {
                 case V -> ov();
             };
             Tensor left = ov().collapsedLeft(), right = reader.collapsedRight();
-            Tensor scores = left.zerosLike().select(3, 0).select(2, 0).unsqueeze(-1).unsqueeze(-1).mul(right.zerosLike().select(3, 0).select(2, 0));
+            Tensor scores = left.zerosLike()
+                    .select(3, 0)
+                    .select(2, 0)
+                    .unsqueeze(-1)
+                    .unsqueeze(-1)
+                    .mul(right.zerosLike().select(3, 0).select(2, 0));
             for (int layer = 0; layer < layers; layer++) {
                 for (int head = 0; head < heads && layer + 1 < layers; head++) {
-                    try (var _ = TensorScope.open()) { // one head's pairs at a time: all at once would be heads² matrices
+                    try (var _ =
+                            TensorScope.open()) { // one head's pairs at a time: all at once would be heads² matrices
                         Tensor own = left.select(0, layer).select(0, head), later = right.slice(0, layer + 1, layers);
-                        Tensor found = frobenius(own.matmul(later)).div(frobenius(later)).div(frobenius(own));
-                        scores.select(0, layer).select(0, head).slice(0, layer + 1, layers).copy_(found);
+                        Tensor found = frobenius(own.matmul(later))
+                                .div(frobenius(later))
+                                .div(frobenius(own));
+                        scores.select(0, layer)
+                                .select(0, head)
+                                .slice(0, layer + 1, layers)
+                                .copy_(found);
                     }
                 }
             }
@@ -158,11 +180,16 @@ public final class Weights {
 
     private Tensor projections(int part) {
         int heads = model.config().nHeads(), dHead = model.config().dHead();
-        return stacked(layer -> block(layer, "W_QKV").reshape(model.config().dModel(), 3, heads, dHead).select(1, part).transpose(0, 1));
+        return stacked(layer -> block(layer, "W_QKV")
+                .reshape(model.config().dModel(), 3, heads, dHead)
+                .select(1, part)
+                .transpose(0, 1));
     }
 
     private Tensor biases(int part) {
-        return stacked(layer -> block(layer, "b_QKV").reshape(3, model.config().nHeads(), model.config().dHead()).select(0, part));
+        return stacked(layer -> block(layer, "b_QKV")
+                .reshape(3, model.config().nHeads(), model.config().dHead())
+                .select(0, part));
     }
 
     private Tensor block(int layer, String name) {

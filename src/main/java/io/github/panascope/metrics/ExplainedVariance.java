@@ -7,7 +7,8 @@ import java.util.Arrays;
 
 /**
  * How much of the variance of activations a reconstruction keeps, over rows that come in any order:
- * 1 − E‖x − x̂‖² / (E‖x‖² − ‖E x‖²), in float64 (SAELens 6's {@code explained_variance}). Sums only, so that parts can be merged.
+ * 1 − E‖x − x̂‖² / (E‖x‖² − ‖E x‖²), in float64 (SAELens 6's {@code explained_variance}). Sums only, so that parts can
+ * be merged.
  */
 public final class ExplainedVariance {
     private long rows;
@@ -26,13 +27,20 @@ public final class ExplainedVariance {
         }
     }
 
-    /** What {@link #add(double[], int, int)} takes, of rows as {@link #add(Tensor, Tensor, Tensor)} has them: float64 [3 + d] on their device, which is not waited for. */
+    /**
+     * What {@link #add(double[], int, int)} takes, of rows as {@link #add(Tensor, Tensor, Tensor)} has them: float64 [3
+     * + d] on their device, which is not waited for.
+     */
     static Tensor sums(Tensor x, Tensor reconstruction, Tensor weights) {
         Tensor mask = weights.to(DType.FLOAT32);
         Tensor values = x.to(DType.FLOAT32).mul(mask);
         Tensor difference = values.sub(reconstruction.to(DType.FLOAT32).mul(mask));
-        return Tensor.cat(0, mask.sum(DType.FLOAT64).reshape(1), difference.mul(difference).sum(DType.FLOAT64).reshape(1),
-                values.mul(values).sum(DType.FLOAT64).reshape(1), values.to(DType.FLOAT64).sum(0, false));
+        return Tensor.cat(
+                0,
+                mask.sum(DType.FLOAT64).reshape(1),
+                difference.mul(difference).sum(DType.FLOAT64).reshape(1),
+                values.mul(values).sum(DType.FLOAT64).reshape(1),
+                values.to(DType.FLOAT64).sum(0, false));
     }
 
     /** Adds {@link #sums} of rows of {@code width} dimensions, which begin at an index. */
@@ -45,7 +53,8 @@ public final class ExplainedVariance {
 
     private void addSums(double[] more) {
         if (sums == null) sums = new double[more.length];
-        if (sums.length != more.length) throw new IllegalArgumentException("rows of " + more.length + " dimensions after rows of " + sums.length);
+        if (sums.length != more.length)
+            throw new IllegalArgumentException("rows of " + more.length + " dimensions after rows of " + sums.length);
         for (int i = 0; i < more.length; i++) sums[i] += more[i];
     }
 

@@ -9,7 +9,8 @@ public final class L0 {
 
     /** Counts one position. */
     public void add(int activeFeatures) {
-        if (activeFeatures >= histogram.length) histogram = Arrays.copyOf(histogram, Math.max(activeFeatures + 1, histogram.length * 2));
+        if (activeFeatures >= histogram.length)
+            histogram = Arrays.copyOf(histogram, Math.max(activeFeatures + 1, histogram.length * 2));
         histogram[activeFeatures]++;
         max = Math.max(max, activeFeatures);
     }

@@ -19,21 +19,23 @@ import java.util.Map;
 import java.util.function.IntConsumer;
 
 /**
- * The metrics of SAELens 6's {@code sae_lens.evals}, under its names and in its groups, over rows of tokens, in one pass and bounded memory. Means are of float64
- * sums. Positions of {@code <|endoftext|>} are left out: the model's own activation stays there, and what they give is not counted (a loss counts
- * with the position that predicts).
+ * The metrics of SAELens 6's {@code sae_lens.evals}, under its names and in its groups, over rows of tokens, in one
+ * pass and bounded memory. Means are of float64 sums. Positions of {@code <|endoftext|>} are left out: the model's own
+ * activation stays there, and what they give is not counted (a loss counts with the position that predicts).
  *
  * <p>With x the activation, x̂ what the SAE writes, f its features, over positions:
  * <ul>
- * <li>model_behavior_preservation: kl_div_with_sae and kl_div_with_ablation, the mean of KL(original ‖ changed) of next-token distributions, in nats;
- *     kl_div_score = (ablation − sae) / ablation
- * <li>model_performance_preservation: ce_loss_without_sae, ce_loss_with_sae, ce_loss_with_ablation (zeros), in nats; ce_loss_score = (ablation − sae) / (ablation − without)
- * <li>reconstruction_quality: explained_variance = 1 − E‖x−x̂‖² / (E‖x‖² − ‖E x‖²); explained_variance_legacy, the mean of 1 − ‖x−x̂‖² / ‖x−x̄‖² with x̄ the mean of a
- *     batch; mse = E‖x−x̂‖²; cossim = E cos(x, x̂)
- * <li>shrinkage: l2_norm_in = E‖x‖, l2_norm_out = E‖x̂‖, l2_ratio = E(‖x̂‖ / ‖x‖), relative_reconstruction_bias = E‖x̂‖² / E⟨x, x̂⟩, as the mean over batches
+ * <li>model_behavior_preservation: kl_div_with_sae and kl_div_with_ablation, the mean of KL(original ‖ changed) of
+ * next-token distributions, in nats; kl_div_score = (ablation − sae) / ablation
+ * <li>model_performance_preservation: ce_loss_without_sae, ce_loss_with_sae, ce_loss_with_ablation (zeros), in nats;
+ * ce_loss_score = (ablation − sae) / (ablation − without)
+ * <li>reconstruction_quality: explained_variance = 1 − E‖x−x̂‖² / (E‖x‖² − ‖E x‖²); explained_variance_legacy, the mean
+ * of 1 − ‖x−x̂‖² / ‖x−x̄‖² with x̄ the mean of a batch; mse = E‖x−x̂‖²; cossim = E cos(x, x̂)
+ * <li>shrinkage: l2_norm_in = E‖x‖, l2_norm_out = E‖x̂‖, l2_ratio = E(‖x̂‖ / ‖x‖), relative_reconstruction_bias =
+ * E‖x̂‖² / E⟨x, x̂⟩, as the mean over batches
  * <li>sparsity: l0 = E|{f ≠ 0}|, l1 = E Σ|f|
- * <li>of features: feature_density, the share of positions at which it fires; consistent_activation_heuristic, firings per row in which it fires; encoder_norm,
- *     encoder_bias, encoder_decoder_cosine_sim
+ * <li>of features: feature_density, the share of positions at which it fires; consistent_activation_heuristic, firings
+ * per row in which it fires; encoder_norm, encoder_bias, encoder_decoder_cosine_sim
  * </ul>
  */
 public final class SaeEvals {
@@ -45,6 +47,7 @@ public final class SaeEvals {
     private static final int LOGITS_ON_DEVICE = 4096;
     /** Positions whose features are held at once on a GPU, a few times over: 0.8 GB each time. */
     private static final int FEATURES_ON_DEVICE = 8192;
+
     private static final double SMALLEST_NORM = 1e-4;
 
     private final HookedTransformer model;
@@ -75,15 +78,24 @@ public final class SaeEvals {
      *
      * @param tokens               int64 [rows, pos]
      * @param batchSizePrompts     rows of a batch, for the two metrics that are means over batches (16 with SAELens)
-     * @param sparsityRows         how many of the rows, from the first, count for sparsity, shrinkage, reconstruction quality and features (one batch with SAELens)
+     * @param sparsityRows         how many of the rows, from the first, count for sparsity, shrinkage, reconstruction
+     *     quality and features (one batch with SAELens)
      * @param excludeSpecialTokens whether positions of {@code <|endoftext|>} are left out
      * @param progress             told how many rows are done
      * @throws io.github.panascope.hub.InputException if the SAE does not fit the model
      * @throws io.github.panascope.torch.RunInterruptedException if the thread was interrupted
      */
-    public static SaeEvals run(HookedTransformer model, Sae sae, Tensor tokens, int batchSizePrompts, int sparsityRows, boolean excludeSpecialTokens, IntConsumer progress) {
+    public static SaeEvals run(
+            HookedTransformer model,
+            Sae sae,
+            Tensor tokens,
+            int batchSizePrompts,
+            int sparsityRows,
+            boolean excludeSpecialTokens,
+            IntConsumer progress) {
         sae.requireFits(model);
-        if (batchSizePrompts < 1 || sparsityRows < 1) throw new IllegalArgumentException("batchSizePrompts and sparsityRows should be at least 1");
+        if (batchSizePrompts < 1 || sparsityRows < 1)
+            throw new IllegalArgumentException("batchSizePrompts and sparsityRows should be at least 1");
         SaeEvals evals = new SaeEvals(model, sae, batchSizePrompts, excludeSpecialTokens);
         int rows = (int) tokens.size(0);
         int sparse = Math.min(rows, sparsityRows);
@@ -91,9 +103,12 @@ public final class SaeEvals {
             for (int start = 0; start < sparse; start += batchSizePrompts) {
                 int first = start;
                 int end = Math.min(sparse, start + batchSizePrompts);
-                batches.next(() -> evals.activations(tokens.slice(0, first, end)), found -> evals.addActivations(found.toDoubles()));
+                batches.next(
+                        () -> evals.activations(tokens.slice(0, first, end)),
+                        found -> evals.addActivations(found.toDoubles()));
             }
-            int rowsAtOnce = model.device().isCpu() ? ROWS_AT_ONCE : (int) Math.max(1, LOGITS_ON_DEVICE / tokens.size(1));
+            int rowsAtOnce =
+                    model.device().isCpu() ? ROWS_AT_ONCE : (int) Math.max(1, LOGITS_ON_DEVICE / tokens.size(1));
             for (int start = 0; start < rows; start += rowsAtOnce) {
                 int first = start;
                 int end = Math.min(rows, start + rowsAtOnce);
@@ -112,7 +127,9 @@ public final class SaeEvals {
      * @throws IllegalArgumentException if it is of another SAE, or had another size of batches
      */
     public void merge(SaeEvals other) {
-        if (other.sae != sae || other.batchSizePrompts != batchSizePrompts || other.excludeSpecialTokens != excludeSpecialTokens) {
+        if (other.sae != sae
+                || other.batchSizePrompts != batchSizePrompts
+                || other.excludeSpecialTokens != excludeSpecialTokens) {
             throw new IllegalArgumentException("only evals of one SAE, in batches of one size, can be merged");
         }
         klSae += other.klSae;
@@ -142,8 +159,11 @@ public final class SaeEvals {
 
     /** 1 where a position counts, else 0: float32 [batch, pos], where the tokens are. */
     private Tensor mask(Tensor tokens) {
-        Tensor ones = Tensor.zeros(DType.FLOAT32, tokens.shape(), tokens.device()).add(1);
-        return excludeSpecialTokens ? ones.sub(tokens.eq(model.tokenizer().endOfText()).to(DType.FLOAT32)) : ones;
+        Tensor ones =
+                Tensor.zeros(DType.FLOAT32, tokens.shape(), tokens.device()).add(1);
+        return excludeSpecialTokens
+                ? ones.sub(tokens.eq(model.tokenizer().endOfText()).to(DType.FLOAT32))
+                : ones;
     }
 
     private static Tensor number(double value, Device device) {
@@ -157,7 +177,9 @@ public final class SaeEvals {
 
     // ------------------------------------------------------------------------------------------------- downstream
 
-    /** Of one batch: the sums that {@link #addDownstream} takes, float64 on the model's device, which is not waited for. */
+    /**
+     * Of one batch: the sums that {@link #addDownstream} takes, float64 on the model's device, which is not waited for.
+     */
     private Tensor downstream(Tensor rows) {
         Tensor tokens = rows.to(model.device());
         Tensor mask = mask(tokens);
@@ -168,12 +190,16 @@ public final class SaeEvals {
         Tensor there = plain.cache().get(out);
         Tensor keep = mask.gt(0);
         while (keep.shape().rank() < there.shape().rank()) keep = keep.unsqueeze(-1);
-        Tensor reconstruction = sae.reconstruct(plain.cache().get(in)).to(there.dtype()).reshape(there.shape().sizes()).where(keep, there);
+        Tensor reconstruction = sae.reconstruct(plain.cache().get(in))
+                .to(there.dtype())
+                .reshape(there.shape().sizes())
+                .where(keep, there);
         Tensor targets = tokens.slice(1, 1, tokens.size(1)).unsqueeze(-1);
         Tensor sources = mask.slice(1, 0, tokens.size(1) - 1);
         Tensor without = loss(original, targets, sources);
         Tensor withSae = changed(tokens, out, (activation, name) -> reconstruction, original, targets, sources, mask);
-        Tensor ablated = changed(tokens, out, (activation, name) -> activation.zerosLike(), original, targets, sources, mask);
+        Tensor ablated =
+                changed(tokens, out, (activation, name) -> activation.zerosLike(), original, targets, sources, mask);
         return Tensor.cat(0, without, withSae, ablated, total(mask), total(sources));
     }
 
@@ -188,22 +214,39 @@ public final class SaeEvals {
     }
 
     /** The sums of KL divergences and of log-probabilities over the positions that count: [2]. */
-    private Tensor changed(Tensor tokens, String point, ActivationHook hook, Tensor original, Tensor targets, Tensor sources, Tensor mask) {
+    private Tensor changed(
+            Tensor tokens,
+            String point,
+            ActivationHook hook,
+            Tensor original,
+            Tensor targets,
+            Tensor sources,
+            Tensor mask) {
         try (var _ = TensorScope.open()) {
-            Tensor changed = model.runWithHooks(tokens, Hooks.at(point, hook)).to(DType.FLOAT32).logSoftmax(-1);
-            Tensor divergence = total(original.exp().mul(original.sub(changed)).sum(-1, false).mul(mask));
+            Tensor changed = model.runWithHooks(tokens, Hooks.at(point, hook))
+                    .to(DType.FLOAT32)
+                    .logSoftmax(-1);
+            Tensor divergence = total(
+                    original.exp().mul(original.sub(changed)).sum(-1, false).mul(mask));
             return Tensor.cat(0, divergence, loss(changed, targets, sources)).promote();
         }
     }
 
     /** The sum of the targets' log-probabilities: [1]. */
     private static Tensor loss(Tensor logProbabilities, Tensor targets, Tensor sources) {
-        return total(logProbabilities.slice(1, 0, targets.size(1)).gather(-1, targets).reshape(sources.shape().sizes()).mul(sources));
+        return total(logProbabilities
+                .slice(1, 0, targets.size(1))
+                .gather(-1, targets)
+                .reshape(sources.shape().sizes())
+                .mul(sources));
     }
 
     // ------------------------------------------------------------------------------------------------- activations
 
-    /** Of one batch, [batch, pos]: what {@link #addActivations} takes, float64 on the model's device, which is not waited for. */
+    /**
+     * Of one batch, [batch, pos]: what {@link #addActivations} takes, float64 on the model's device, which is not
+     * waited for.
+     */
     private Tensor activations(Tensor rows) {
         double counted = mask(rows).sum(DType.FLOAT64).item(); // where the tokens are, which is the host
         Tensor tokens = rows.to(model.device());
@@ -215,15 +258,20 @@ public final class SaeEvals {
         long count = tokens.shape().elements();
         Tensor mask = mask(tokens).reshape(count, 1);
         Tensor x = run.cache().get(out).to(DType.FLOAT32).reshape(count, -1);
-        Tensor reconstruction = Tensor.empty(DType.FLOAT32, Shape.of(count, sae.config().dOut()), x.device());
+        Tensor reconstruction =
+                Tensor.empty(DType.FLOAT32, Shape.of(count, sae.config().dOut()), x.device());
         int rowsAtOnce = x.device().isCpu() ? 1 : (int) Math.max(1, FEATURES_ON_DEVICE / context);
         List<Tensor> features = new ArrayList<>();
         for (long row = 0; row < tokens.size(0); row += rowsAtOnce) {
             long end = Math.min(tokens.size(0), row + rowsAtOnce);
             try (var _ = TensorScope.open()) {
-                Sae.Encoded encoded = sae.encodeAndReconstruct(run.cache().get(in).slice(0, row, end));
-                reconstruction.slice(0, row * context, end * context).copy_(encoded.reconstruction().reshape((end - row) * context, -1));
-                features.add(features(encoded.features(), mask.slice(0, row * context, end * context), end - row).promote());
+                Sae.Encoded encoded =
+                        sae.encodeAndReconstruct(run.cache().get(in).slice(0, row, end));
+                reconstruction
+                        .slice(0, row * context, end * context)
+                        .copy_(encoded.reconstruction().reshape((end - row) * context, -1));
+                features.add(features(encoded.features(), mask.slice(0, row * context, end * context), end - row)
+                        .promote());
             }
         }
         Tensor difference = x.sub(reconstruction);
@@ -232,11 +280,23 @@ public final class SaeEvals {
         Tensor lengthIn = squares(x).sqrt();
         Tensor lengthOut = squares(reconstruction).sqrt();
         Tensor products = x.mul(reconstruction).sum(-1, true);
-        Tensor divisor = lengthIn.add(lengthIn.mul(-1).add(SMALLEST_NORM).gt(0).to(DType.FLOAT32).mul(lengthIn.mul(-1).add(1))); // 1 where there is next to nothing
+        Tensor divisor = lengthIn.add(lengthIn.mul(-1)
+                .add(SMALLEST_NORM)
+                .gt(0)
+                .to(DType.FLOAT32)
+                .mul(lengthIn.mul(-1).add(1))); // 1 where there is next to nothing
         List<Tensor> parts = new ArrayList<>();
         parts.add(number(counted, x.device()));
         Tensor legacyOf = errors.div(squares(x.sub(mean))).mul(-1).add(1);
-        for (Tensor column : List.of(legacyOf, errors, lengthIn, lengthOut, lengthOut.div(divisor), products.div(lengthIn.mul(lengthOut)), squares(reconstruction), products)) {
+        for (Tensor column : List.of(
+                legacyOf,
+                errors,
+                lengthIn,
+                lengthOut,
+                lengthOut.div(divisor),
+                products.div(lengthIn.mul(lengthOut)),
+                squares(reconstruction),
+                products)) {
             parts.add(total(column.mul(mask)));
         }
         parts.add(ExplainedVariance.sums(x, reconstruction, mask));
@@ -275,12 +335,21 @@ public final class SaeEvals {
         return rows.mul(rows).sum(-1, true);
     }
 
-    /** Of some rows' features [rows * pos, d_sae]: how many are active, Σ max(f, 0), Σ max(-f, 0); then for each how often, and in how many rows. Float64 [3 + 2 d_sae]. */
+    /**
+     * Of some rows' features [rows * pos, d_sae]: how many are active, Σ max(f, 0), Σ max(-f, 0); then for each how
+     * often, and in how many rows. Float64 [3 + 2 d_sae].
+     */
     private static Tensor features(Tensor features, Tensor mask, long rows) {
         Tensor values = features.to(DType.FLOAT32).mul(mask);
         Tensor active = values.eq(0).to(DType.FLOAT32).mul(-1).add(1);
         Tensor byRow = active.reshape(rows, -1, active.size(1)).sum(1, false);
-        return Tensor.cat(0, total(active), total(values.relu()), total(values.mul(-1).relu()), byRow.sum(0, false).to(DType.FLOAT64), byRow.gt(0).sum(0, false).to(DType.FLOAT64));
+        return Tensor.cat(
+                0,
+                total(active),
+                total(values.relu()),
+                total(values.mul(-1).relu()),
+                byRow.sum(0, false).to(DType.FLOAT64),
+                byRow.gt(0).sum(0, false).to(DType.FLOAT64));
     }
 
     // ------------------------------------------------------------------------------------------------- results
@@ -288,34 +357,84 @@ public final class SaeEvals {
     /** All metrics by group and name, in SAELens's order. */
     public Map<String, Map<String, Double>> metrics() {
         Map<String, Map<String, Double>> all = new LinkedHashMap<>();
-        double kl = klSae / klPositions, klZero = klAblation / klPositions, with = ceSae / cePositions, without = ceWithout / cePositions, zero = ceAblation / cePositions;
-        all.put("model_behavior_preservation", group("kl_div_score", (klZero - kl) / klZero, "kl_div_with_ablation", klZero, "kl_div_with_sae", kl));
-        all.put("model_performance_preservation", group("ce_loss_score", (zero - with) / (zero - without), "ce_loss_with_ablation", zero, "ce_loss_with_sae", with, "ce_loss_without_sae", without));
-        all.put("reconstruction_quality", group("explained_variance", variance.value(), "explained_variance_legacy", legacy / positions, "mse", squaredError / positions, "cossim", cosine / positions));
-        all.put("shrinkage", group("l2_norm_in", normIn / positions, "l2_norm_out", normOut / positions, "l2_ratio", ratio / positions, "relative_reconstruction_bias", bias / batches));
+        double kl = klSae / klPositions,
+                klZero = klAblation / klPositions,
+                with = ceSae / cePositions,
+                without = ceWithout / cePositions,
+                zero = ceAblation / cePositions;
+        all.put(
+                "model_behavior_preservation",
+                group("kl_div_score", (klZero - kl) / klZero, "kl_div_with_ablation", klZero, "kl_div_with_sae", kl));
+        all.put(
+                "model_performance_preservation",
+                group(
+                        "ce_loss_score",
+                        (zero - with) / (zero - without),
+                        "ce_loss_with_ablation",
+                        zero,
+                        "ce_loss_with_sae",
+                        with,
+                        "ce_loss_without_sae",
+                        without));
+        all.put(
+                "reconstruction_quality",
+                group(
+                        "explained_variance",
+                        variance.value(),
+                        "explained_variance_legacy",
+                        legacy / positions,
+                        "mse",
+                        squaredError / positions,
+                        "cossim",
+                        cosine / positions));
+        all.put(
+                "shrinkage",
+                group(
+                        "l2_norm_in",
+                        normIn / positions,
+                        "l2_norm_out",
+                        normOut / positions,
+                        "l2_ratio",
+                        ratio / positions,
+                        "relative_reconstruction_bias",
+                        bias / batches));
         all.put("sparsity", group("l0", l0 / positions, "l1", l1 / positions));
         return all;
     }
 
     private static Map<String, Double> group(Object... namesAndValues) {
         Map<String, Double> group = new LinkedHashMap<>();
-        for (int i = 0; i < namesAndValues.length; i += 2) group.put((String) namesAndValues[i], (Double) namesAndValues[i + 1]);
+        for (int i = 0; i < namesAndValues.length; i += 2)
+            group.put((String) namesAndValues[i], (Double) namesAndValues[i + 1]);
         return group;
     }
 
-    /** Metrics of each feature by SAELens's name, [d_sae] each; NaN where a feature never fired and the metric needs it to. */
+    /**
+     * Metrics of each feature by SAELens's name, [d_sae] each; NaN where a feature never fired and the metric needs it
+     * to.
+     */
     public Map<String, double[]> featureMetrics() {
         Map<String, double[]> all = new LinkedHashMap<>();
-        all.put("feature_density", Arrays.stream(firings).map(count -> count / positions).toArray());
+        all.put(
+                "feature_density",
+                Arrays.stream(firings).map(count -> count / positions).toArray());
         double[] consistent = new double[firings.length];
         for (int i = 0; i < consistent.length; i++) consistent[i] = firings[i] / rowsFired[i];
         all.put("consistent_activation_heuristic", consistent);
         try (var _ = TensorScope.open()) {
-            Tensor encoder = sae.weight("W_enc").t().to(DType.FLOAT32), decoder = sae.weight("W_dec").to(DType.FLOAT32);
+            Tensor encoder = sae.weight("W_enc").t().to(DType.FLOAT32),
+                    decoder = sae.weight("W_dec").to(DType.FLOAT32);
             Tensor lengths = squares(encoder).sqrt();
             all.put("encoder_norm", lengths.toDoubles());
-            if (sae.config().dIn() == sae.config().dOut()) all.put("encoder_decoder_cosine_sim", encoder.mul(decoder).sum(-1, true).div(lengths.mul(squares(decoder).sqrt())).toDoubles());
-            if (!sae.config().architecture().equals("gated")) all.put("encoder_bias", sae.weight("b_enc").to(DType.FLOAT32).toDoubles());
+            if (sae.config().dIn() == sae.config().dOut())
+                all.put(
+                        "encoder_decoder_cosine_sim",
+                        encoder.mul(decoder)
+                                .sum(-1, true)
+                                .div(lengths.mul(squares(decoder).sqrt()))
+                                .toDoubles());
+            if (!sae.config().architecture().equals("gated"))
+                all.put("encoder_bias", sae.weight("b_enc").to(DType.FLOAT32).toDoubles());
         }
         return all;
     }

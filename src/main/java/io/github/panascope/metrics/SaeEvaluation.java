@@ -18,18 +18,21 @@ import java.util.List;
 import java.util.function.IntConsumer;
 
 /**
- * L0, the explained variance and the three losses of an SAE in a model, over rows of tokens, in one pass: the blocks before the SAE's run once, and
- * each loss starts from there. Memory does not grow with the number of rows.
+ * L0, the explained variance and the three losses of an SAE in a model, over rows of tokens, in one pass: the blocks
+ * before the SAE's run once, and each loss starts from there. Memory does not grow with the number of rows.
  *
  * @param l0                over all positions but the first of each row, which is {@code <|endoftext|>}
  * @param explainedVariance of what the SAE writes, over the same positions
  * @param loss              over all positions that have a next token
  */
 public record SaeEvaluation(L0 l0, ExplainedVariance explainedVariance, DownstreamLoss loss) {
-    /** Positions whose features are held at once: 256 x 24,576 floats are 25 MB, near what stays in a processor's cache. */
+    /**
+     * Positions whose features are held at once: 256 x 24,576 floats are 25 MB, near what stays in a processor's cache.
+     */
     private static final int ENCODE_CHUNK = 256;
     /** The same on a GPU: 805 MB, in products that fill it. */
     private static final int ENCODE_CHUNK_ON_DEVICE = 8192;
+
     private static final int LOSSES = 3;
 
     /** The same, reporting no progress, with as many rows at once as suit the device. */
@@ -51,7 +54,8 @@ public record SaeEvaluation(L0 l0, ExplainedVariance explainedVariance, Downstre
      * @throws io.github.panascope.hub.InputException if the SAE does not fit the model
      * @throws io.github.panascope.torch.RunInterruptedException if the thread was interrupted
      */
-    public static SaeEvaluation run(HookedTransformer model, Sae sae, Tensor tokens, int rowsAtOnce, IntConsumer progress) {
+    public static SaeEvaluation run(
+            HookedTransformer model, Sae sae, Tensor tokens, int rowsAtOnce, IntConsumer progress) {
         if (rowsAtOnce < 1) throw new IllegalArgumentException("rowsAtOnce should be at least 1, not " + rowsAtOnce);
         sae.requireFits(model);
         int rows = (int) tokens.size(0);
@@ -62,10 +66,13 @@ public record SaeEvaluation(L0 l0, ExplainedVariance explainedVariance, Downstre
                 for (int start = 0; start < rows; start += rowsAtOnce) {
                     int first = start;
                     int end = Math.min(rows, start + rowsAtOnce);
-                    batches.next(() -> evaluate(model, sae, tokens.slice(0, first, end).to(model.device()), memory), found -> {
-                        sums.add(found.toDoubles());
-                        progress.accept(end);
-                    });
+                    batches.next(
+                            () -> evaluate(
+                                    model, sae, tokens.slice(0, first, end).to(model.device()), memory),
+                            found -> {
+                                sums.add(found.toDoubles());
+                                progress.accept(end);
+                            });
                 }
             }
         }
@@ -89,7 +96,7 @@ public record SaeEvaluation(L0 l0, ExplainedVariance explainedVariance, Downstre
         void add(double[] found) {
             for (int i = 0; i < LOSSES; i++) losses[i] += found[i];
             long position = 0;
-            for (int at = LOSSES; at < found.length;) {
+            for (int at = LOSSES; at < found.length; ) {
                 int count = (int) found[at];
                 variance.add(found, at + 1, width);
                 at += 1 + 3 + width;
@@ -100,41 +107,68 @@ public record SaeEvaluation(L0 l0, ExplainedVariance explainedVariance, Downstre
 
         SaeEvaluation result(int rows) {
             double predictions = (double) rows * (positions - 1);
-            return new SaeEvaluation(l0, variance, new DownstreamLoss(losses[0] / predictions, losses[1] / predictions, losses[2] / predictions));
+            return new SaeEvaluation(
+                    l0,
+                    variance,
+                    new DownstreamLoss(losses[0] / predictions, losses[1] / predictions, losses[2] / predictions));
         }
     }
 
     /**
-     * Of one batch, [rows, pos] on the model's device, float64 on that device: the sums over positions of the three losses; then for each chunk of positions their number,
-     * {@link ExplainedVariance#sums} and the number of active features at each. Zeros go where the reconstruction goes. The device is not waited for.
+     * Of one batch, [rows, pos] on the model's device, float64 on that device: the sums over positions of the three
+     * losses; then for each chunk of positions their number, {@link ExplainedVariance#sums} and the number of active
+     * features at each. Zeros go where the reconstruction goes. The device is not waited for.
      */
     private static Tensor evaluate(HookedTransformer model, Sae sae, Tensor batch, LossMemory memory) {
         String in = sae.config().hookName();
         String out = sae.config().hookNameOut(); // the same but for transcoders
-        int layer = HookNames.layer(in).orElse(in.startsWith("ln_final") ? model.config().nLayers() : 0);
+        int layer = HookNames.layer(in)
+                .orElse(in.startsWith("ln_final") ? model.config().nLayers() : 0);
         boolean fromStart = layer == 0 || layer == model.config().nLayers(); // nothing to share, or nothing to start at
         Tensor prefix = fromStart ? null : model.forward(batch).stopAtLayer(layer);
         Forward plain = begin(model, batch, layer, prefix).lossMemory(memory).caching(in, out);
         List<Tensor> parts = new ArrayList<>();
         parts.add(sum(plain.lossPerToken()));
         List<Tensor> chunks = new ArrayList<>();
-        Tensor reconstruction = reconstruct(sae, plain.cache().get(in), plain.cache().get(out), chunks);
+        Tensor reconstruction =
+                reconstruct(sae, plain.cache().get(in), plain.cache().get(out), chunks);
         Hooks replaced = Hooks.at(out, (activation, name) -> reconstruction);
-        parts.add(sum(begin(model, batch, layer, prefix).lossMemory(memory).hooks(replaced).lossPerToken()));
+        parts.add(sum(begin(model, batch, layer, prefix)
+                .lossMemory(memory)
+                .hooks(replaced)
+                .lossPerToken()));
         parts.add(zero(model, batch, memory, layer, prefix, out));
         parts.addAll(chunks);
         return Tensor.cat(0, parts.toArray(Tensor[]::new));
     }
 
     /**
-     * The summed loss with zeros at a hook point. If all that follows comes from there, it is the same at every position: each looks at equal ones, whose mean is any of them. So one
-     * position is enough.
+     * The summed loss with zeros at a hook point. If all that follows comes from there, it is the same at every
+     * position: each looks at equal ones, whose mean is any of them. So one position is enough.
      */
-    private static Tensor zero(HookedTransformer model, Tensor batch, LossMemory memory, int layer, Tensor prefix, String out) {
+    private static Tensor zero(
+            HookedTransformer model, Tensor batch, LossMemory memory, int layer, Tensor prefix, String out) {
         ActivationHook zeros = (activation, name) -> activation.zerosLike();
-        boolean constant = !model.isExact() && model.isPlain() && prefix != null && HookNames.isBottleneck(out) && HookNames.layer(out).isPresent();
-        if (!constant) return sum(begin(model, batch, layer, prefix).lossMemory(memory).hooks(Hooks.at(out, zeros)).lossPerToken());
-        Tensor logProbs = begin(model, batch.slice(0, 0, 1).slice(1, 0, 1), layer, prefix.slice(0, 0, 1).slice(1, 0, 1)).hooks(Hooks.at(out, zeros)).logits().to(DType.FLOAT32).logSoftmax(-1).reshape(-1);
+        boolean constant = !model.isExact()
+                && model.isPlain()
+                && prefix != null
+                && HookNames.isBottleneck(out)
+                && HookNames.layer(out).isPresent();
+        if (!constant)
+            return sum(begin(model, batch, layer, prefix)
+                    .lossMemory(memory)
+                    .hooks(Hooks.at(out, zeros))
+                    .lossPerToken());
+        Tensor logProbs = begin(
+                        model,
+                        batch.slice(0, 0, 1).slice(1, 0, 1),
+                        layer,
+                        prefix.slice(0, 0, 1).slice(1, 0, 1))
+                .hooks(Hooks.at(out, zeros))
+                .logits()
+                .to(DType.FLOAT32)
+                .logSoftmax(-1)
+                .reshape(-1);
         Tensor targets = batch.slice(1, 1, batch.size(1)).reshape(-1);
         return sum(logProbs.indexSelect(0, targets)).mul(-1);
     }
@@ -149,13 +183,17 @@ public record SaeEvaluation(L0 l0, ExplainedVariance explainedVariance, Downstre
         return losses.sum(DType.FLOAT64).reshape(1);
     }
 
-    /** What the SAE makes of one activation, in the shape and dtype of the other; never holds the features of more than a chunk of positions. */
+    /**
+     * What the SAE makes of one activation, in the shape and dtype of the other; never holds the features of more than
+     * a chunk of positions.
+     */
     private static Tensor reconstruct(Sae sae, Tensor activation, Tensor like, List<Tensor> found) {
         long positions = activation.size(1);
         long count = activation.size(0) * positions;
         Tensor rows = activation.reshape(count, -1);
         Tensor wanted = like.reshape(count, -1);
-        Tensor counted = Tensor.zeros(DType.FLOAT32, Shape.of(activation.size(0), positions, 1), like.device()).add(1);
+        Tensor counted = Tensor.zeros(DType.FLOAT32, Shape.of(activation.size(0), positions, 1), like.device())
+                .add(1);
         counted.slice(1, 0, 1).zero_();
         counted = counted.reshape(count, 1);
         Tensor result = Tensor.empty(like.dtype(), Shape.of(count, sae.config().dOut()), like.device());
@@ -164,9 +202,12 @@ public record SaeEvaluation(L0 l0, ExplainedVariance explainedVariance, Downstre
             long end = Math.min(count, start + chunk);
             try (var _ = TensorScope.open()) {
                 Sae.Encoded encoded = sae.encodeAndReconstruct(rows.slice(0, start, end));
-                Tensor size = Tensor.zeros(DType.FLOAT64, Shape.of(1), like.device()).add(end - start);
-                Tensor variance = ExplainedVariance.sums(wanted.slice(0, start, end), encoded.reconstruction(), counted.slice(0, start, end));
-                found.add(Tensor.cat(0, size, variance, encoded.active().to(DType.FLOAT64)).promote());
+                Tensor size =
+                        Tensor.zeros(DType.FLOAT64, Shape.of(1), like.device()).add(end - start);
+                Tensor variance = ExplainedVariance.sums(
+                        wanted.slice(0, start, end), encoded.reconstruction(), counted.slice(0, start, end));
+                found.add(Tensor.cat(0, size, variance, encoded.active().to(DType.FLOAT64))
+                        .promote());
                 result.slice(0, start, end).copy_(encoded.reconstruction());
             }
         }

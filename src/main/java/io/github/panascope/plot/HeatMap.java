@@ -3,12 +3,14 @@ package io.github.panascope.plot;
 import io.github.panascope.hub.AtomicFile;
 import io.github.panascope.torch.Tensor;
 import java.nio.file.Path;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Locale;
 import java.util.stream.IntStream;
 
 /**
- * A table of numbers as colours, as SVG: blue below zero, white at zero, red above, on one scale; each cell says its number when pointed at. Immutable.
+ * A table of numbers as colours, as SVG: blue below zero, white at zero, red above, on one scale; each cell says its
+ * number when pointed at. Immutable.
  *
  * <p>For instance:
  * {@snippet :
@@ -21,15 +23,23 @@ public final class HeatMap {
     private static final int CELL = 22, FONT = 12, TOP = 52, RIGHT = 110;
     /** Longer tables get smaller cells, down to this. */
     private static final int SMALLEST_CELL = 4, LARGEST_SIDE = 1400;
+
     private static final int[] BELOW = {33, 102, 172}, ZERO = {247, 247, 247}, ABOVE = {178, 24, 43};
 
     private final double[][] values;
     private final String title, rowName, columnName;
     private final List<String> rowLabels, columnLabels;
 
-    private HeatMap(double[][] values, String title, String rowName, List<String> rowLabels, String columnName, List<String> columnLabels) {
+    private HeatMap(
+            double[][] values,
+            String title,
+            String rowName,
+            List<String> rowLabels,
+            String columnName,
+            List<String> columnLabels) {
         if (rowLabels.size() != values.length || columnLabels.size() != values[0].length) {
-            throw new IllegalArgumentException(rowLabels.size() + " row labels and " + columnLabels.size() + " column labels for a table of " + values.length + " by " + values[0].length);
+            throw new IllegalArgumentException(rowLabels.size() + " row labels and " + columnLabels.size()
+                    + " column labels for a table of " + values.length + " by " + values[0].length);
         }
         this.values = values;
         this.title = title;
@@ -41,10 +51,13 @@ public final class HeatMap {
 
     /** Of a tensor [rows, columns], with numbers as labels. */
     public static HeatMap of(Tensor table) {
-        if (table.shape().rank() != 2 || table.shape().elements() == 0) throw new IllegalArgumentException("a heat map needs a tensor [rows, columns], not " + table.shape());
+        if (table.shape().rank() != 2 || table.shape().elements() == 0)
+            throw new IllegalArgumentException("a heat map needs a tensor [rows, columns], not " + table.shape());
         int rows = (int) table.size(0), columns = (int) table.size(1);
         double[] all = table.toDoubles();
-        double[][] values = IntStream.range(0, rows).mapToObj(row -> java.util.Arrays.copyOfRange(all, row * columns, (row + 1) * columns)).toArray(double[][]::new);
+        double[][] values = IntStream.range(0, rows)
+                .mapToObj(row -> Arrays.copyOfRange(all, row * columns, (row + 1) * columns))
+                .toArray(double[][]::new);
         return new HeatMap(values, "", "", numbers(rows), "", numbers(columns));
     }
 
@@ -78,23 +91,58 @@ public final class HeatMap {
 
     /** The picture. */
     public String svg() {
-        int longest = Math.max(values.length, values[0].length), cell = Math.max(SMALLEST_CELL, Math.min(CELL, LARGEST_SIDE / longest));
-        int left = 30 + 7 * rowLabels.stream().mapToInt(String::length).max().orElse(0), bottom = 34 + 7 * columnLabels.stream().mapToInt(String::length).max().orElse(0);
+        int longest = Math.max(values.length, values[0].length),
+                cell = Math.max(SMALLEST_CELL, Math.min(CELL, LARGEST_SIDE / longest));
+        int left = 30 + 7 * rowLabels.stream().mapToInt(String::length).max().orElse(0),
+                bottom =
+                        34
+                                + 7
+                                        * columnLabels.stream()
+                                                .mapToInt(String::length)
+                                                .max()
+                                                .orElse(0);
         int width = cell * values[0].length, height = cell * values.length;
-        double largest = java.util.Arrays.stream(values).flatMapToDouble(java.util.Arrays::stream).filter(Double::isFinite).map(Math::abs).max().orElse(0);
-        StringBuilder svg = new StringBuilder(String.format(Locale.ROOT, "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%d\" height=\"%d\" role=\"img\" aria-label=\"%s\" font-family=\"sans-serif\" font-size=\"%d\">%n<rect width=\"100%%\" height=\"100%%\" fill=\"white\"/>%n",
-                Math.max(left + width + RIGHT, left + 8 * title.length()), TOP + height + bottom, escaped(title), FONT));
+        double largest = Arrays.stream(values)
+                .flatMapToDouble(Arrays::stream)
+                .filter(Double::isFinite)
+                .map(Math::abs)
+                .max()
+                .orElse(0);
+        StringBuilder svg = new StringBuilder(String.format(
+                Locale.ROOT,
+                "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%d\" height=\"%d\" role=\"img\" aria-label=\"%s\""
+                        + " font-family=\"sans-serif\" font-size=\"%d\">%n<rect width=\"100%%\" height=\"100%%\""
+                        + " fill=\"white\"/>%n",
+                Math.max(left + width + RIGHT, left + 8 * title.length()),
+                TOP + height + bottom,
+                escaped(title),
+                FONT));
         svg.append(text(left, 22, "start", 0, "font-size=\"15\" font-weight=\"bold\"", title));
         svg.append(text(14, TOP + height / 2, "middle", -90, "", rowName));
         svg.append(text(left + width / 2, TOP + height + bottom - 8, "middle", 0, "", columnName));
-        int every = Math.max(1, (FONT + 1 + cell) / cell - (cell >= FONT ? 1 : 0)); // labels that would overlap are left out
-        for (int row = 0; row < values.length; row += every) svg.append(text(left - 5, TOP + row * cell + cell / 2 + 4, "end", 0, "", rowLabels.get(row)));
-        for (int column = 0; column < values[0].length; column += every) svg.append(text(left + column * cell + cell / 2 + 4, TOP + height + 6, "end", -90, "", columnLabels.get(column)));
-        for (int row = 0; row < values.length; row++) for (int column = 0; column < values[row].length; column++) {
-            double value = values[row][column];
-            svg.append(String.format(Locale.ROOT, "<rect x=\"%d\" y=\"%d\" width=\"%d\" height=\"%d\" fill=\"%s\"><title>%s, %s: %s</title></rect>%n", left + column * cell, TOP + row * cell, cell, cell,
-                    colour(value, largest), escaped(rowLabels.get(row)), escaped(columnLabels.get(column)), String.format(Locale.ROOT, "%.4g", value)));
-        }
+        int every = Math.max(
+                1, (FONT + 1 + cell) / cell - (cell >= FONT ? 1 : 0)); // labels that would overlap are left out
+        for (int row = 0; row < values.length; row += every)
+            svg.append(text(left - 5, TOP + row * cell + cell / 2 + 4, "end", 0, "", rowLabels.get(row)));
+        for (int column = 0; column < values[0].length; column += every)
+            svg.append(text(
+                    left + column * cell + cell / 2 + 4, TOP + height + 6, "end", -90, "", columnLabels.get(column)));
+        for (int row = 0; row < values.length; row++)
+            for (int column = 0; column < values[row].length; column++) {
+                double value = values[row][column];
+                svg.append(String.format(
+                        Locale.ROOT,
+                        "<rect x=\"%d\" y=\"%d\" width=\"%d\" height=\"%d\" fill=\"%s\"><title>%s, %s:"
+                                + " %s</title></rect>%n",
+                        left + column * cell,
+                        TOP + row * cell,
+                        cell,
+                        cell,
+                        colour(value, largest),
+                        escaped(rowLabels.get(row)),
+                        escaped(columnLabels.get(column)),
+                        String.format(Locale.ROOT, "%.4g", value)));
+            }
         svg.append(scale(left + width + 20, Math.min(height, 160), largest)).append(String.format("</svg>%n"));
         return svg.toString();
     }
@@ -104,10 +152,22 @@ public final class HeatMap {
         int steps = 40;
         for (int step = 0; step < steps; step++) {
             double value = largest * (1 - 2.0 * step / (steps - 1));
-            scale.append(String.format(Locale.ROOT, "<rect x=\"%d\" y=\"%.1f\" width=\"14\" height=\"%.1f\" fill=\"%s\"/>%n", x, TOP + (double) step * height / steps, (double) height / steps + 0.5, colour(value, largest)));
+            scale.append(String.format(
+                    Locale.ROOT,
+                    "<rect x=\"%d\" y=\"%.1f\" width=\"14\" height=\"%.1f\" fill=\"%s\"/>%n",
+                    x,
+                    TOP + (double) step * height / steps,
+                    (double) height / steps + 0.5,
+                    colour(value, largest)));
         }
         for (double share : new double[] {1, 0, -1}) {
-            scale.append(text(x + 19, (int) Math.round(TOP + (1 - share) / 2 * height) + 4, "start", 0, "", String.format(Locale.ROOT, "%.3g", share * largest)));
+            scale.append(text(
+                    x + 19,
+                    (int) Math.round(TOP + (1 - share) / 2 * height) + 4,
+                    "start",
+                    0,
+                    "",
+                    String.format(Locale.ROOT, "%.3g", share * largest)));
         }
         return scale.toString();
     }
@@ -115,7 +175,15 @@ public final class HeatMap {
     private static String text(int x, int y, String anchor, int angle, String more, String text) {
         if (text.isEmpty()) return "";
         String turned = angle == 0 ? "" : " transform=\"rotate(" + angle + " " + x + " " + y + ")\"";
-        return String.format(Locale.ROOT, "<text x=\"%d\" y=\"%d\" text-anchor=\"%s\"%s %s xml:space=\"preserve\">%s</text>%n", x, y, anchor, turned, more, escaped(text));
+        return String.format(
+                Locale.ROOT,
+                "<text x=\"%d\" y=\"%d\" text-anchor=\"%s\"%s %s xml:space=\"preserve\">%s</text>%n",
+                x,
+                y,
+                anchor,
+                turned,
+                more,
+                escaped(text));
     }
 
     /** Grey where there is no number. */
@@ -123,7 +191,9 @@ public final class HeatMap {
         if (!Double.isFinite(value)) return "#999999";
         double share = largest == 0 ? 0 : Math.abs(value) / largest;
         int[] end = value < 0 ? BELOW : ABOVE;
-        int[] mixed = IntStream.range(0, 3).map(i -> (int) Math.round(ZERO[i] + share * (end[i] - ZERO[i]))).toArray();
+        int[] mixed = IntStream.range(0, 3)
+                .map(i -> (int) Math.round(ZERO[i] + share * (end[i] - ZERO[i])))
+                .toArray();
         return String.format("#%02x%02x%02x", mixed[0], mixed[1], mixed[2]);
     }
 
@@ -138,7 +208,9 @@ public final class HeatMap {
                 case '"' -> escaped.append("&quot;");
                 case '\n' -> escaped.append("\\n");
                 case '\t' -> escaped.append("\\t");
-                default -> escaped.appendCodePoint(c < 0x20 || c >= 0xd800 && c <= 0xdfff || c == 0xfffe || c == 0xffff ? 0xfffd : c);
+                default ->
+                    escaped.appendCodePoint(
+                            c < 0x20 || c >= 0xd800 && c <= 0xdfff || c == 0xfffe || c == 0xffff ? 0xfffd : c);
             }
         });
         return escaped.toString();

@@ -15,8 +15,9 @@ import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
 /**
- * An HTML page that asks for nothing else: a template with places such as {@code $TITLE}, filled in. At {@code $POLICY} stands a content policy that forbids every request, and
- * every script and style but those put in here. What is put in is not looked through for places again.
+ * An HTML page that asks for nothing else: a template with places such as {@code $TITLE}, filled in. At {@code $POLICY}
+ * stands a content policy that forbids every request, and every script and style but those put in here. What is put in
+ * is not looked through for places again.
  */
 public final class PageTemplate {
     private static final String UPLOT = "/META-INF/resources/webjars/uplot/1.6.30/dist/";
@@ -98,17 +99,26 @@ public final class PageTemplate {
     }
 
     private String policy() {
-        return "default-src 'none'; script-src " + (scripts.isEmpty() ? "'none'" : String.join(" ", scripts)) + "; style-src " + (styles.isEmpty() ? "'none'" : String.join(" ", styles)) + "; base-uri 'none'; form-action 'none'";
+        return "default-src 'none'; script-src " + (scripts.isEmpty() ? "'none'" : String.join(" ", scripts))
+                + "; style-src " + (styles.isEmpty() ? "'none'" : String.join(" ", styles))
+                + "; base-uri 'none'; form-action 'none'";
     }
 
     /** Text as it stands in markup, in attributes too. */
     public static String escaped(String text) {
-        return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace("\"", "&quot;");
+        return text.replace("&", "&amp;")
+                .replace("<", "&lt;")
+                .replace(">", "&gt;")
+                .replace("\"", "&quot;");
     }
 
     private static String hash(String content) {
         try {
-            return "'sha256-" + Base64.getEncoder().encodeToString(MessageDigest.getInstance("SHA-256").digest(content.getBytes(StandardCharsets.UTF_8))) + "'";
+            return "'sha256-"
+                    + Base64.getEncoder()
+                            .encodeToString(MessageDigest.getInstance("SHA-256")
+                                    .digest(content.getBytes(StandardCharsets.UTF_8)))
+                    + "'";
         } catch (NoSuchAlgorithmException e) {
             throw new IllegalStateException("every JDK has SHA-256", e);
         }

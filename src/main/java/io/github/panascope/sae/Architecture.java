@@ -20,9 +20,18 @@ import java.util.function.UnaryOperator;
  */
 sealed interface Architecture {
     /** The names that files may carry, as SAELens writes them. */
-    List<String> SUPPORTED = List.of("standard", "gated", "jumprelu", "topk", "transcoder", "skip_transcoder", "jumprelu_transcoder", "jumprelu_skip_transcoder");
+    List<String> SUPPORTED = List.of(
+            "standard",
+            "gated",
+            "jumprelu",
+            "topk",
+            "transcoder",
+            "skip_transcoder",
+            "jumprelu_transcoder",
+            "jumprelu_skip_transcoder");
     /** Names of SAELens without a case here, refused by name: the first three are trained, and saved as jumprelu. */
-    List<String> UNSUPPORTED = List.of("batchtopk", "matryoshka_batchtopk", "jumprelu_training", "matching_pursuit", "temporal", "abstopk");
+    List<String> UNSUPPORTED = List.of(
+            "batchtopk", "matryoshka_batchtopk", "jumprelu_training", "matching_pursuit", "temporal", "abstopk");
 
     /** relu(x W_enc + b_enc). */
     record Standard(Tensor wEnc, Tensor bEnc, Tensor wDec, Tensor bDec, boolean isExact) implements Architecture {
@@ -37,7 +46,9 @@ sealed interface Architecture {
         public Tensor encode(Tensor rows, long from, long to) {
             Tensor w = wEnc.slice(1, from, to);
             Tensor b = bEnc.slice(0, from, to);
-            return hasKernels(rows) ? Kernels.biasRelu(rows.matmul(w), b) : b.addmm(rows, w).relu_();
+            return hasKernels(rows)
+                    ? Kernels.biasRelu(rows.matmul(w), b)
+                    : b.addmm(rows, w).relu_();
         }
 
         @Override
@@ -47,7 +58,8 @@ sealed interface Architecture {
     }
 
     /** 1[x W_enc + b_gate &gt; 0] · relu(x (W_enc · exp(r_mag)) + b_mag), with b_gate, r_mag and b_mag [d_sae]. */
-    record Gated(Tensor wEnc, Tensor bGate, Tensor rMag, Tensor bMag, Tensor wDec, Tensor bDec) implements Architecture {
+    record Gated(Tensor wEnc, Tensor bGate, Tensor rMag, Tensor bMag, Tensor wDec, Tensor bDec)
+            implements Architecture {
         @Override
         public Tensor encode(Tensor rows, Pre pre) throws Exception {
             Tensor products = rows.matmul(wEnc); // one product serves both: x (W_enc · exp(r)) = (x W_enc) · exp(r)
@@ -59,12 +71,16 @@ sealed interface Architecture {
         public Tensor encode(Tensor rows, long from, long to) {
             Tensor products = rows.matmul(wEnc.slice(1, from, to));
             Tensor open = products.add(bGate.slice(0, from, to)).gt(0);
-            return products.mul(rMag.slice(0, from, to).exp()).add(bMag.slice(0, from, to)).relu().mul(open);
+            return products.mul(rMag.slice(0, from, to).exp())
+                    .add(bMag.slice(0, from, to))
+                    .relu()
+                    .mul(open);
         }
     }
 
     /** h = x W_enc + b_enc; relu(h) · 1[h &gt; threshold], with threshold [d_sae]. */
-    record JumpRelu(Tensor wEnc, Tensor bEnc, Tensor threshold, Tensor wDec, Tensor bDec, boolean isExact) implements Architecture {
+    record JumpRelu(Tensor wEnc, Tensor bEnc, Tensor threshold, Tensor wDec, Tensor bDec, boolean isExact)
+            implements Architecture {
         @Override
         public Tensor encode(Tensor rows, Pre pre) throws Exception {
             if (pre == Pre.NONE && hasKernels(rows)) return Kernels.biasThreshold(rows.matmul(wEnc), bEnc, threshold);
@@ -91,7 +107,8 @@ sealed interface Architecture {
     /**
      * h = x W_enc + b_enc; relu of the k largest of each row, zero elsewhere.
      *
-     * @param norms ‖W_dec‖ of each feature [d_sae], by which h is multiplied and features are divided again; null without rescaling
+     * @param norms ‖W_dec‖ of each feature [d_sae], by which h is multiplied and features are divided again; null
+     *     without rescaling
      */
     record TopK(Tensor wEnc, Tensor bEnc, Tensor wDec, Tensor bDec, Tensor norms, int k) implements Architecture {
         @Override
@@ -109,7 +126,10 @@ sealed interface Architecture {
         }
     }
 
-    /** Somebody who may change what a feature's activation is made of, [n, d_sae], before the activation function: SAELens's hook_sae_acts_pre. */
+    /**
+     * Somebody who may change what a feature's activation is made of, [n, d_sae], before the activation function:
+     * SAELens's hook_sae_acts_pre.
+     */
     @FunctionalInterface
     interface Pre {
         Pre NONE = activations -> activations;
@@ -117,7 +137,10 @@ sealed interface Architecture {
         Tensor of(Tensor activations) throws Exception;
     }
 
-    /** Operators of the shim's own: what comes after a product, in one pass over bfloat16, to the product. Gradients are kept as they would be without. */
+    /**
+     * Operators of the shim's own: what comes after a product, in one pass over bfloat16, to the product. Gradients are
+     * kept as they would be without.
+     */
     final class Kernels {
         private static final Op BIAS_RELU = Op.of("lens::bias_relu_", "");
         private static final Op BIAS_THRESHOLD = Op.of("lens::bias_threshold_", "");
@@ -186,11 +209,16 @@ sealed interface Architecture {
     static void requireSupported(ConfigFile file, String name) {
         if (SUPPORTED.contains(name)) return;
         if (name.endsWith("batchtopk")) {
-            throw new InputException(file.place() + ": '" + name + "' is an architecture in training; SAELens saves the result as 'jumprelu' (save_inference_model).");
+            throw new InputException(file.place() + ": '" + name
+                    + "' is an architecture in training; SAELens saves the result as 'jumprelu'"
+                    + " (save_inference_model).");
         }
         String known = String.join(", ", SUPPORTED) + ".";
-        if (UNSUPPORTED.contains(name)) throw new InputException(file.place() + ": the architecture '" + name + "' is not supported; supported are " + known);
-        throw new InputException(file.place() + ": the architecture '" + name + "' is not known." + Nearest.advice(name, SUPPORTED) + " Supported are " + known);
+        if (UNSUPPORTED.contains(name))
+            throw new InputException(
+                    file.place() + ": the architecture '" + name + "' is not supported; supported are " + known);
+        throw new InputException(file.place() + ": the architecture '" + name + "' is not known."
+                + Nearest.advice(name, SUPPORTED) + " Supported are " + known);
     }
 
     /** Whether an architecture reads one hook point and writes another. */
@@ -218,11 +246,26 @@ sealed interface Architecture {
     /** The architecture over weights of these names; {@code keep} gets what it works out for itself. */
     static Architecture of(SaeConfig config, Map<String, Tensor> w, UnaryOperator<Tensor> keep) {
         return switch (config.architecture()) {
-            case "standard", "transcoder", "skip_transcoder" -> new Standard(w.get("W_enc"), w.get("b_enc"), w.get("W_dec"), w.get("b_dec"), false);
-            case "gated" -> new Gated(w.get("W_enc"), w.get("b_gate"), w.get("r_mag"), w.get("b_mag"), w.get("W_dec"), w.get("b_dec"));
+            case "standard", "transcoder", "skip_transcoder" ->
+                new Standard(w.get("W_enc"), w.get("b_enc"), w.get("W_dec"), w.get("b_dec"), false);
+            case "gated" ->
+                new Gated(
+                        w.get("W_enc"),
+                        w.get("b_gate"),
+                        w.get("r_mag"),
+                        w.get("b_mag"),
+                        w.get("W_dec"),
+                        w.get("b_dec"));
             case "jumprelu", "jumprelu_transcoder", "jumprelu_skip_transcoder" ->
                 new JumpRelu(w.get("W_enc"), w.get("b_enc"), w.get("threshold"), w.get("W_dec"), w.get("b_dec"), false);
-            case "topk" -> new TopK(w.get("W_enc"), w.get("b_enc"), w.get("W_dec"), w.get("b_dec"), config.rescaleActsByDecoderNorm() ? keep.apply(norms(w.get("W_dec"))) : null, config.k());
+            case "topk" ->
+                new TopK(
+                        w.get("W_enc"),
+                        w.get("b_enc"),
+                        w.get("W_dec"),
+                        w.get("b_dec"),
+                        config.rescaleActsByDecoderNorm() ? keep.apply(norms(w.get("W_dec"))) : null,
+                        config.k());
             default -> throw new IllegalArgumentException("no such architecture: " + config.architecture());
         };
     }
@@ -235,18 +278,22 @@ sealed interface Architecture {
     // ------------------------------------------------------------------------------------------------- folding
 
     /**
-     * Weights of the same function with decoder rows of norm 1: with n = max(‖W_dec‖, 1e-8), W_dec / n, and W_enc, b_enc, b_gate,
-     * b_mag and threshold times n (r_mag, an exponent, stays). Features come out times n.
+     * Weights of the same function with decoder rows of norm 1: with n = max(‖W_dec‖, 1e-8), W_dec / n, and W_enc,
+     * b_enc, b_gate, b_mag and threshold times n (r_mag, an exponent, stays). Features come out times n.
      */
     static Map<String, Tensor> foldDecoderNorm(Map<String, Tensor> weights) {
         Tensor n = norms(weights.get("W_dec")).clampMin(1e-8);
         Map<String, Tensor> folded = new LinkedHashMap<>(weights);
         folded.computeIfPresent("W_dec", (name, tensor) -> tensor.div(n.unsqueeze(1)));
-        for (String name : List.of("W_enc", "b_enc", "b_gate", "b_mag", "threshold")) folded.computeIfPresent(name, (key, tensor) -> tensor.mul(n));
+        for (String name : List.of("W_enc", "b_enc", "b_gate", "b_mag", "threshold"))
+            folded.computeIfPresent(name, (key, tensor) -> tensor.mul(n));
         return folded;
     }
 
-    /** Weights for activations as they are, of an SAE that was trained on activations times s: W_enc · s, W_dec / s, b_dec / s. */
+    /**
+     * Weights for activations as they are, of an SAE that was trained on activations times s: W_enc · s, W_dec / s,
+     * b_dec / s.
+     */
     static Map<String, Tensor> foldNormScaling(Map<String, Tensor> weights, double s) {
         Map<String, Tensor> folded = new LinkedHashMap<>(weights);
         folded.computeIfPresent("W_enc", (name, tensor) -> tensor.mul(s));

@@ -16,10 +16,12 @@ import java.util.function.Function;
 import java.util.function.ToDoubleFunction;
 
 /**
- * Which features of an SAE a model's answer rests on. The SAE is attached with its error term, so that the model does what it does without it.
+ * Which features of an SAE a model's answer rests on. The SAE is attached with its error term, so that the model does
+ * what it does without it.
  *
- * <p>{@link #byGradient} is one run there and back for all features at once: activation times gradient, the first-order estimate of what taking the feature away would cost.
- * {@link #byAblation} takes each away and runs again: exact, and one row of a batch for each.
+ * <p>{@link #byGradient} is one run there and back for all features at once: activation times gradient, the first-order
+ * estimate of what taking the feature away would cost. {@link #byAblation} takes each away and runs again: exact, and
+ * one row of a batch for each.
  */
 public final class FeatureAttribution {
     /** Rows that run together. */
@@ -41,32 +43,44 @@ public final class FeatureAttribution {
         sae.requireFits(model);
         String point = point(sae);
         try (var _ = TensorScope.open()) {
-            Forward.Gradients found = model.forward(tokens).attach(sae.attachment(true)).gradients(metric, point);
-            return found.activations().get(point).mul(found.gradients().get(point)).promote();
+            Forward.Gradients found =
+                    model.forward(tokens).attach(sae.attachment(true)).gradients(metric, point);
+            return found.activations()
+                    .get(point)
+                    .mul(found.gradients().get(point))
+                    .promote();
         }
     }
 
-    /** The attributions of one row of {@link #byGradient} that are not zero, the largest by absolute value first, at most so many. */
-    public static List<Attribution> topByGradient(HookedTransformer model, Sae sae, Tensor tokens, Function<Tensor, Tensor> metric, int most) {
+    /**
+     * The attributions of one row of {@link #byGradient} that are not zero, the largest by absolute value first, at
+     * most so many.
+     */
+    public static List<Attribution> topByGradient(
+            HookedTransformer model, Sae sae, Tensor tokens, Function<Tensor, Tensor> metric, int most) {
         requireOneRow(tokens);
         if (most < 0) throw new IllegalArgumentException("most should not be negative: " + most);
         sae.requireFits(model);
         String point = point(sae);
         try (var _ = TensorScope.open()) {
-            Forward.Gradients found = model.forward(tokens).attach(sae.attachment(true)).gradients(metric, point);
+            Forward.Gradients found =
+                    model.forward(tokens).attach(sae.attachment(true)).gradients(metric, point);
             Tensor activations = found.activations().get(point);
             int features = (int) activations.size(-1);
-            float[] active = activations.toFloats(), gradients = found.gradients().get(point).toFloats();
+            float[] active = activations.toFloats(),
+                    gradients = found.gradients().get(point).toFloats();
             List<Attribution> all = new ArrayList<>();
             for (int i = 0; i < active.length; i++) {
-                if (active[i] != 0) all.add(new Attribution(i / features, i % features, active[i], (double) active[i] * gradients[i]));
+                if (active[i] != 0)
+                    all.add(new Attribution(i / features, i % features, active[i], (double) active[i] * gradients[i]));
             }
             return largest(all, most);
         }
     }
 
     /**
-     * What the metric loses when one feature at one position is set to zero, for each that is active there: metric as it is, less metric without it.
+     * What the metric loses when one feature at one position is set to zero, for each that is active there: metric as
+     * it is, less metric without it.
      *
      * @param tokens    int64 [1, pos]
      * @param metric    of logits [1, pos, d_vocab], which end with its call
@@ -74,7 +88,8 @@ public final class FeatureAttribution {
      * @return the largest by absolute value first
      * @throws RunInterruptedException if the thread was interrupted
      */
-    public static List<Attribution> byAblation(HookedTransformer model, Sae sae, Tensor tokens, ToDoubleFunction<Tensor> metric, int... positions) {
+    public static List<Attribution> byAblation(
+            HookedTransformer model, Sae sae, Tensor tokens, ToDoubleFunction<Tensor> metric, int... positions) {
         requireOneRow(tokens);
         sae.requireFits(model);
         String point = point(sae);
@@ -87,22 +102,32 @@ public final class FeatureAttribution {
             List<int[]> pieces = new ArrayList<>();
             for (int i = 0; i < active.length; i++) {
                 int position = i / features;
-                if (active[i] != 0 && (positions.length == 0 || Arrays.stream(positions).anyMatch(p -> p == position))) pieces.add(new int[] {position, i % features});
+                if (active[i] != 0
+                        && (positions.length == 0 || Arrays.stream(positions).anyMatch(p -> p == position)))
+                    pieces.add(new int[] {position, i % features});
             }
             OptionalInt layer = HookNames.layer(sae.config().hookName());
-            Tensor prefix = layer.isPresent() && layer.getAsInt() > 0 && model.canStartAt(layer.getAsInt()) ? model.forward(tokens).stopAtLayer(layer.getAsInt()) : null;
+            Tensor prefix = layer.isPresent() && layer.getAsInt() > 0 && model.canStartAt(layer.getAsInt())
+                    ? model.forward(tokens).stopAtLayer(layer.getAsInt())
+                    : null;
             List<Attribution> all = new ArrayList<>();
             for (int start = 0; start < pieces.size(); start += ROWS_AT_ONCE) {
                 RunInterruptedException.check("taking features away");
                 List<int[]> some = pieces.subList(start, Math.min(pieces.size(), start + ROWS_AT_ONCE));
                 try (var _ = TensorScope.open()) {
-                    Forward run = model.forward(tokens.repeatRows(some.size())).attach(sae.attachment(true)).hooks(without(point, some));
+                    Forward run = model.forward(tokens.repeatRows(some.size()))
+                            .attach(sae.attachment(true))
+                            .hooks(without(point, some));
                     if (prefix != null) run.startAtLayer(layer.getAsInt(), prefix.repeatRows(some.size()));
                     Tensor logits = run.logits();
                     for (int i = 0; i < some.size(); i++) {
                         try (var _ = TensorScope.open()) {
                             int position = some.get(i)[0], feature = some.get(i)[1];
-                            all.add(new Attribution(position, feature, active[position * features + feature], before - metric.applyAsDouble(logits.slice(0, i, i + 1L))));
+                            all.add(new Attribution(
+                                    position,
+                                    feature,
+                                    active[position * features + feature],
+                                    before - metric.applyAsDouble(logits.slice(0, i, i + 1L))));
                         }
                     }
                 }
@@ -115,13 +140,19 @@ public final class FeatureAttribution {
     private static Hooks without(String point, List<int[]> pieces) {
         return Hooks.at(point, (features, name) -> {
             Tensor changed = features.copy();
-            for (int i = 0; i < pieces.size(); i++) changed.select(0, i).select(0, pieces.get(i)[0]).slice(0, pieces.get(i)[1], pieces.get(i)[1] + 1L).zero_();
+            for (int i = 0; i < pieces.size(); i++)
+                changed.select(0, i)
+                        .select(0, pieces.get(i)[0])
+                        .slice(0, pieces.get(i)[1], pieces.get(i)[1] + 1L)
+                        .zero_();
             return changed;
         });
     }
 
     private static List<Attribution> largest(List<Attribution> all, int most) {
-        all.sort(Comparator.comparingDouble((Attribution each) -> -Math.abs(each.effect())).thenComparingInt(Attribution::position).thenComparingInt(Attribution::feature));
+        all.sort(Comparator.comparingDouble((Attribution each) -> -Math.abs(each.effect()))
+                .thenComparingInt(Attribution::position)
+                .thenComparingInt(Attribution::feature));
         return List.copyOf(all.subList(0, Math.min(most, all.size())));
     }
 
@@ -130,6 +161,7 @@ public final class FeatureAttribution {
     }
 
     private static void requireOneRow(Tensor tokens) {
-        if (tokens.shape().rank() != 2 || tokens.size(0) != 1) throw new IllegalArgumentException("one row of tokens [1, pos] is needed, not " + tokens.shape());
+        if (tokens.shape().rank() != 2 || tokens.size(0) != 1)
+            throw new IllegalArgumentException("one row of tokens [1, pos] is needed, not " + tokens.shape());
     }
 }

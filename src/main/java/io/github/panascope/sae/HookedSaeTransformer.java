@@ -12,8 +12,9 @@ import java.util.Map;
 import java.util.function.Predicate;
 
 /**
- * A model with SAEs in it, under the names of SAELens's {@code HookedSAETransformer}, as a value: adding or taking one away gives another view, and leaves this one as it is.
- * Views share the model's and the SAEs' weights and own nothing; many threads may use them. The six points inside an SAE are hook points of a run
+ * A model with SAEs in it, under the names of SAELens's {@code HookedSAETransformer}, as a value: adding or taking one
+ * away gives another view, and leaves this one as it is. Views share the model's and the SAEs' weights and own nothing;
+ * many threads may use them. The six points inside an SAE are hook points of a run
  * ({@code blocks.8.hook_resid_pre.hook_sae_acts_post}; {@link Sae#INNER_HOOK_POINTS}).
  */
 public final class HookedSaeTransformer {
@@ -36,7 +37,8 @@ public final class HookedSaeTransformer {
     /**
      * The same with an SAE or transcoder, in the place of one that writes the same hook point.
      *
-     * @param useErrorTerm         whether what it fails to reconstruct is added, so that without an edit nothing changes
+     * @param useErrorTerm         whether what it fails to reconstruct is added, so that without an edit nothing
+     *     changes
      * @param excludeSpecialTokens whether positions of {@code <|endoftext|>} keep the model's own activation
      * @throws io.github.panascope.hub.InputException if it does not fit the model
      */
@@ -57,7 +59,8 @@ public final class HookedSaeTransformer {
         Map<String, Attached> fewer = new LinkedHashMap<>(attached);
         if (hookNames.length == 0) fewer.clear();
         for (String name : hookNames) {
-            if (fewer.remove(name) == null) throw new IllegalArgumentException("no SAE writes '" + name + "'; SAEs write " + attached.keySet());
+            if (fewer.remove(name) == null)
+                throw new IllegalArgumentException("no SAE writes '" + name + "'; SAEs write " + attached.keySet());
         }
         return new HookedSaeTransformer(model, fewer);
     }
@@ -72,7 +75,10 @@ public final class HookedSaeTransformer {
     /** The model with all SAEs in every run, for whatever takes a model. */
     public HookedTransformer model() {
         HookedTransformer view = model;
-        for (Attached each : attached.values()) view = view.with(each.sae.attachment(each.useErrorTerm, each.excludeSpecialTokens ? new int[] {model.tokenizer().endOfText()} : new int[0]));
+        for (Attached each : attached.values())
+            view = view.with(each.sae.attachment(
+                    each.useErrorTerm,
+                    each.excludeSpecialTokens ? new int[] {model.tokenizer().endOfText()} : new int[0]));
         return view;
     }
 
@@ -106,7 +112,8 @@ public final class HookedSaeTransformer {
     @Override
     public String toString() {
         List<String> parts = new ArrayList<>();
-        attached.forEach((name, each) -> parts.add(name + "=" + each.sae.name() + (each.useErrorTerm ? " with error term" : "")));
+        attached.forEach((name, each) ->
+                parts.add(name + "=" + each.sae.name() + (each.useErrorTerm ? " with error term" : "")));
         return "HookedSaeTransformer(" + model.name() + ", " + String.join(", ", parts) + ")";
     }
 }

@@ -12,22 +12,28 @@ public final class Neuronpedia {
     private Neuronpedia() {}
 
     /**
-     * The quick list of some features, as SAELens's {@code get_neuronpedia_quick_list} makes it; empty if the SAE has no page.
+     * The quick list of some features, as SAELens's {@code get_neuronpedia_quick_list} makes it; empty if the SAE has
+     * no page.
      */
     public static Optional<String> quickList(SaeConfig sae, List<Integer> features, String name) {
-        String[] parts = sae.neuronpediaId() == null ? new String[0] : sae.neuronpediaId().split("/");
+        String[] parts = sae.neuronpediaId() == null
+                ? new String[0]
+                : sae.neuronpediaId().split("/");
         if (parts.length < 2) return Optional.empty();
         String layer = parts[1];
         // Python's json.dumps writes a space after commas and colons, and that is part of the address.
         String list = features.stream()
-                .map(feature -> "{\"modelId\": " + json(sae.modelName()) + ", \"layer\": " + json(layer) + ", \"index\": \"" + feature + "\"}")
+                .map(feature -> "{\"modelId\": " + json(sae.modelName()) + ", \"layer\": " + json(layer)
+                        + ", \"index\": \"" + feature + "\"}")
                 .collect(Collectors.joining(", ", "[", "]"));
         return Optional.of("https://neuronpedia.org/quick-list/?name=" + quote(name) + "&features=" + quote(list));
     }
 
     /** The address of a feature's page, its number left off; empty if the SAE has none. */
     public static Optional<String> featurePages(SaeConfig sae) {
-        return sae.neuronpediaId() == null || !sae.neuronpediaId().contains("/") ? Optional.empty() : Optional.of("https://neuronpedia.org/" + sae.neuronpediaId() + "/");
+        return sae.neuronpediaId() == null || !sae.neuronpediaId().contains("/")
+                ? Optional.empty()
+                : Optional.of("https://neuronpedia.org/" + sae.neuronpediaId() + "/");
     }
 
     private static String json(String text) {
@@ -36,6 +42,10 @@ public final class Neuronpedia {
 
     /** urllib.parse.quote: everything but letters, digits and {@code _.-~/}. */
     private static String quote(String text) {
-        return URLEncoder.encode(text, StandardCharsets.UTF_8).replace("+", "%20").replace("*", "%2A").replace("%7E", "~").replace("%2F", "/");
+        return URLEncoder.encode(text, StandardCharsets.UTF_8)
+                .replace("+", "%20")
+                .replace("*", "%2A")
+                .replace("%7E", "~")
+                .replace("%2F", "/");
     }
 }

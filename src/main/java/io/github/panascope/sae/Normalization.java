@@ -2,7 +2,9 @@ package io.github.panascope.sae;
 
 import io.github.panascope.torch.Tensor;
 
-/** What is done to activations before an SAE sees them, and undone after it; SAELens's {@code normalize_activations}. */
+/**
+ * What is done to activations before an SAE sees them, and undone after it; SAELens's {@code normalize_activations}.
+ */
 public enum Normalization {
     /** Nothing. */
     NONE("none"),

@@ -23,6 +23,7 @@ import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Optional;
 import java.util.function.IntPredicate;
 import java.util.function.UnaryOperator;
@@ -32,13 +33,13 @@ import java.util.stream.Stream;
  * A sparse autoencoder. Immutable, safe to use from many threads at once; owns its weights until it is closed. Results
  * belong to the caller's innermost {@link TensorScope}.
  *
- * <p>Activations are [..., d_in] (or [..., head, d_head] at attn.hook_z), features [..., d_sae]; both in the SAE's dtype and
- * on its device. The formulas are those of SAELens 6.
+ * <p>Activations are [..., d_in] (or [..., head, d_head] at attn.hook_z), features [..., d_sae]; both in the SAE's
+ * dtype and on its device. The formulas are those of SAELens 6.
  */
 public final class Sae implements AutoCloseable {
     /** GPT-2's only special token. */
-
     private final String name;
+
     private final SaeConfig config;
     private final List<String> skippedKeys;
     private final List<String> advice;
@@ -50,10 +51,20 @@ public final class Sae implements AutoCloseable {
     private final boolean exact;
     /** Whether this is another SAE seen in another way, which owns nothing. */
     private final boolean view;
+
     private final TensorScope scope;
 
     /** Takes the weights, of any scope, into its own. */
-    private Sae(String name, SaeConfig config, List<String> skippedKeys, List<String> advice, Map<String, Tensor> weights, Tensor logSparsity, DType dtype, Device device, TensorScope scope) {
+    private Sae(
+            String name,
+            SaeConfig config,
+            List<String> skippedKeys,
+            List<String> advice,
+            Map<String, Tensor> weights,
+            Tensor logSparsity,
+            DType dtype,
+            Device device,
+            TensorScope scope) {
         this.name = name;
         this.config = config;
         this.skippedKeys = List.copyOf(skippedKeys);
@@ -87,9 +98,9 @@ public final class Sae implements AutoCloseable {
     }
 
     /**
-     * This SAE decoding as SAELens does, by the product with all of W_dec where otherwise only the active features' rows are added, and encoding step by step in bfloat16 too:
-     * slower, and the same but for rounding.
-     * A view: it shares the weights, needs no closing, and can be used as long as this SAE.
+     * This SAE decoding as SAELens does, by the product with all of W_dec where otherwise only the active features'
+     * rows are added, and encoding step by step in bfloat16 too: slower, and the same but for rounding. A view: it
+     * shares the weights, needs no closing, and can be used as long as this SAE.
      */
     public Sae exact() {
         return new Sae(this, true, true);
@@ -110,9 +121,9 @@ public final class Sae implements AutoCloseable {
     }
 
     /**
-     * Loads an SAE: RELEASE/SAE_ID of the registry ({@code gpt2-small-res-jb/blocks.8.hook_resid_pre}), OWNER/REPO/PATH of a
-     * folder on the hub, or a folder here that holds {@code cfg.json} and {@code sae_weights.safetensors}. Weights are mapped
-     * from their file, without a copy where dtype and device allow it.
+     * Loads an SAE: RELEASE/SAE_ID of the registry ({@code gpt2-small-res-jb/blocks.8.hook_resid_pre}), OWNER/REPO/PATH
+     * of a folder on the hub, or a folder here that holds {@code cfg.json} and {@code sae_weights.safetensors}. Weights
+     * are mapped from their file, without a copy where dtype and device allow it.
      *
      * @param dtype float32 or bfloat16
      * @throws InputException if there is no such SAE, or its files cannot be used
@@ -122,20 +133,23 @@ public final class Sae implements AutoCloseable {
     }
 
     /** The same, decoding as {@link #exact} does if that is wanted; closing it frees the weights. */
-    public static Sae fromPretrained(String name, Device device, DType dtype, boolean exact, Hub hub, SaeRegistry registry) {
+    public static Sae fromPretrained(
+            String name, Device device, DType dtype, boolean exact, Hub hub, SaeRegistry registry) {
         Sae loaded = load(name, SaeFiles.find(name, hub, registry), device, dtype);
         return exact ? new Sae(loaded, true, false) : loaded;
     }
 
     /**
-     * Brings an SAE's files onto this machine and checks its configuration, without loading it: {@link #fromPretrained} then needs no network.
+     * Brings an SAE's files onto this machine and checks its configuration, without loading it: {@link #fromPretrained}
+     * then needs no network.
      *
      * @return the files, the weights last
      * @throws InputException as {@link #fromPretrained} does
      */
     public static List<Path> fetch(String name, Hub hub, SaeRegistry registry) {
         SaeFiles files = SaeFiles.find(name, hub, registry);
-        return Stream.concat(files.sparsity().stream(), Stream.of(files.weights())).toList();
+        return Stream.concat(files.sparsity().stream(), Stream.of(files.weights()))
+                .toList();
     }
 
     /** Whether an SAE of the registry belongs to a GPT-2 and is published in a layout that is understood here. */
@@ -164,8 +178,19 @@ public final class Sae implements AutoCloseable {
                 config = config.with(Normalization.NONE);
             }
             Tensor logSparsity = null;
-            if (files.sparsity().isPresent()) logSparsity = scope.adopt(Safetensors.open(files.sparsity().get(), scope).weight("sparsity", Shape.of(config.dSae())));
-            return new Sae(name, config, files.parsed().skippedKeys(), files.advice(), Architecture.inDType(weights, dtype), logSparsity, dtype, device, scope);
+            if (files.sparsity().isPresent())
+                logSparsity = scope.adopt(
+                        Safetensors.open(files.sparsity().get(), scope).weight("sparsity", Shape.of(config.dSae())));
+            return new Sae(
+                    name,
+                    config,
+                    files.parsed().skippedKeys(),
+                    files.advice(),
+                    Architecture.inDType(weights, dtype),
+                    logSparsity,
+                    dtype,
+                    device,
+                    scope);
         } catch (RuntimeException | Error e) {
             scope.close();
             throw e;
@@ -180,7 +205,8 @@ public final class Sae implements AutoCloseable {
     public Tensor encode(Tensor activations) {
         try (var _ = TensorScope.open()) {
             Tensor rows = rows(activations);
-            Tensor features = architecture.encode(prepared(config.normalization().apply(rows).rows()));
+            Tensor features = architecture.encode(
+                    prepared(config.normalization().apply(rows).rows()));
             return reshape(features, leading(activations), config.dSae()).promote();
         }
     }
@@ -193,8 +219,8 @@ public final class Sae implements AutoCloseable {
     }
 
     /**
-     * {@link #encode} a group of consecutive features at a time, so that all of them are never held at once (but for topk, which has to see all). A group's numbers do
-     * not depend on the others.
+     * {@link #encode} a group of consecutive features at a time, so that all of them are never held at once (but for
+     * topk, which has to see all). A group's numbers do not depend on the others.
      *
      * @param activations [..., d_in], whose leading dimensions are laid flat
      * @param size        of a group; the last may be smaller
@@ -206,7 +232,12 @@ public final class Sae implements AutoCloseable {
     /** The same, without the groups that nobody wants. */
     public void encodeInGroups(Tensor activations, int size, IntPredicate wanted, FeatureGroup consumer) {
         try (var _ = TensorScope.open()) {
-            Tensor prepared = prepared(config.normalization().apply(rows(activations)).rows()), all = null;
+            Tensor
+                    prepared =
+                            prepared(config.normalization()
+                                    .apply(rows(activations))
+                                    .rows()),
+                    all = null;
             for (int first = 0; first < config.dSae(); first += size) {
                 int end = Math.min(config.dSae(), first + size);
                 if (!wanted.test(first)) continue;
@@ -229,19 +260,26 @@ public final class Sae implements AutoCloseable {
     }
 
     /**
-     * Activations [..., d_out] of features [..., d_sae]. Where the SAE normalises its input, this is on the normalised scale:
-     * {@link #reconstruct} knows the input and puts its scale back. A skip transcoder's skip connection needs the input too.
-     * At attn.hook_z the heads stay side by side.
+     * Activations [..., d_out] of features [..., d_sae]. Where the SAE normalises its input, this is on the normalised
+     * scale: {@link #reconstruct} knows the input and puts its scale back. A skip transcoder's skip connection needs
+     * the input too. At attn.hook_z the heads stay side by side.
      */
     public Tensor decode(Tensor features) {
-        if (features.shape().rank() == 0 || features.size(-1) != config.dSae()) throw new IllegalArgumentException("the SAE has " + config.dSae() + " features, but " + features + " was given");
+        if (features.shape().rank() == 0 || features.size(-1) != config.dSae())
+            throw new IllegalArgumentException(
+                    "the SAE has " + config.dSae() + " features, but " + features + " was given");
         try (var _ = TensorScope.open()) {
-            long[] leading = Arrays.copyOf(features.shape().sizes(), features.shape().rank() - 1);
-            return reshape(decoded(features.reshape(-1, config.dSae())), leading, config.dOut()).promote();
+            long[] leading =
+                    Arrays.copyOf(features.shape().sizes(), features.shape().rank() - 1);
+            return reshape(decoded(features.reshape(-1, config.dSae())), leading, config.dOut())
+                    .promote();
         }
     }
 
-    /** What the SAE makes of activations, in their shape: decode(encode(x)), with normalisation undone; a transcoder's output is [..., d_out]. */
+    /**
+     * What the SAE makes of activations, in their shape: decode(encode(x)), with normalisation undone; a transcoder's
+     * output is [..., d_out].
+     */
     public Tensor reconstruct(Tensor activations) {
         try (var _ = TensorScope.open()) {
             return encodeAndReconstruct(activations).reconstruction().promote();
@@ -264,8 +302,14 @@ public final class Sae implements AutoCloseable {
             Normalization.Normalized normalized = config.normalization().apply(rows);
             Tensor features = architecture.encode(prepared(normalized.rows()));
             SparseFeatures sparse = sparse(features);
-            Tensor active = sparse != null ? Tensor.of(sparse.counts(), Shape.of(rows.size(0))) : features.gt(0).sum(-1, false);
-            return new Encoded(features.promote(), output(architecture.decode(features, sparse), rows, normalized, activations).promote(), active.promote());
+            Tensor active = sparse != null
+                    ? Tensor.of(sparse.counts(), Shape.of(rows.size(0)))
+                    : features.gt(0).sum(-1, false);
+            return new Encoded(
+                    features.promote(),
+                    output(architecture.decode(features, sparse), rows, normalized, activations)
+                            .promote(),
+                    active.promote());
         }
     }
 
@@ -273,69 +317,96 @@ public final class Sae implements AutoCloseable {
      * What the SAE makes of activations after somebody changed their features, plus what it fails to reconstruct
      * (SAELens's {@code use_error_term}): decode(edit(f)) + x - decode(f). Without a change this is x itself.
      *
-     * @param edit gets the features [n, d_sae] of activations whose leading dimensions are laid flat; gives the new ones
+     * @param edit gets the features [n, d_sae] of activations whose leading dimensions are laid flat; gives the new
+     *     ones
      * @throws IllegalStateException for a transcoder, whose output is no reconstruction of its input
      */
     public Tensor reconstructWithErrorTerm(Tensor activations, UnaryOperator<Tensor> edit) {
-        if (Architecture.isTranscoder(config.architecture())) throw new IllegalStateException("SAE " + name + " is a transcoder: the difference of its output and its input is no error");
+        if (Architecture.isTranscoder(config.architecture()))
+            throw new IllegalStateException(
+                    "SAE " + name + " is a transcoder: the difference of its output and its input is no error");
         try (var _ = TensorScope.open()) {
             Tensor rows = rows(activations);
             Normalization.Normalized normalized = config.normalization().apply(rows);
             Tensor features = architecture.encode(prepared(normalized.rows()));
             Tensor error = activations.to(dtype).sub(output(decoded(features), rows, normalized, activations));
-            return output(decoded(edit.apply(features.copy())), rows, normalized, activations).add(error).promote();
+            return output(decoded(edit.apply(features.copy())), rows, normalized, activations)
+                    .add(error)
+                    .promote();
         }
     }
 
     /**
-     * Hooks that put what this SAE makes in the place of the activation (SAELens's {@code add_sae}). A transcoder reads one point and
-     * writes another, and its hooks serve one run at a time.
+     * Hooks that put what this SAE makes in the place of the activation (SAELens's {@code add_sae}). A transcoder reads
+     * one point and writes another, and its hooks serve one run at a time.
      */
     public Hooks asHooks() {
         String in = config.hookName(), out = config.hookNameOut();
-        if (in.equals(out)) return Hooks.at(in, (activation, hook) -> reconstruct(activation).to(activation.dtype()));
+        if (in.equals(out))
+            return Hooks.at(in, (activation, hook) -> reconstruct(activation).to(activation.dtype()));
         Tensor[] read = new Tensor[1];
         return Hooks.at(in, (activation, hook) -> {
-            read[0] = activation.promote();
-            return null;
-        }).and(out, (activation, hook) -> {
-            Tensor input = read[0];
-            if (input == null) throw new IllegalStateException("SAE " + name + " writes " + hook + ", but this run did not pass " + in);
-            read[0] = null;
-            Tensor output = reconstruct(input).to(activation.dtype());
-            input.free();
-            return output;
-        });
+                    read[0] = activation.promote();
+                    return null;
+                })
+                .and(out, (activation, hook) -> {
+                    Tensor input = read[0];
+                    if (input == null)
+                        throw new IllegalStateException(
+                                "SAE " + name + " writes " + hook + ", but this run did not pass " + in);
+                    read[0] = null;
+                    Tensor output = reconstruct(input).to(activation.dtype());
+                    input.free();
+                    return output;
+                });
     }
 
     /** The names of the six hook points inside an SAE, as SAELens calls them, in the order in which it reaches them. */
-    public static final List<String> INNER_HOOK_POINTS = List.of("hook_sae_input", "hook_sae_acts_pre", "hook_sae_acts_post", "hook_sae_recons", "hook_sae_error", "hook_sae_output");
+    public static final List<String> INNER_HOOK_POINTS = List.of(
+            "hook_sae_input",
+            "hook_sae_acts_pre",
+            "hook_sae_acts_post",
+            "hook_sae_recons",
+            "hook_sae_error",
+            "hook_sae_output");
 
     /**
-     * This SAE for one run, {@code model.forward(tokens).attach(sae.attachment(...))}, with its {@link #INNER_HOOK_POINTS} as hook points of the run: the name of
-     * the point that it writes, a dot, and theirs. As in SAELens's HookedSAETransformer, hook_sae_error is reached only with the error term, and is that of
-     * the SAE without hooks, so that a change of features is not made up for.
+     * This SAE for one run, {@code model.forward(tokens).attach(sae.attachment(...))}, with its
+     * {@link #INNER_HOOK_POINTS} as hook points of the run: the name of the point that it writes, a dot, and theirs. As
+     * in SAELens's HookedSAETransformer, hook_sae_error is reached only with the error term, and is that of the SAE
+     * without hooks, so that a change of features is not made up for.
      *
-     * @param useErrorTerm         whether what the SAE fails to reconstruct is added, so that without a change nothing changes
-     * @param excludedTokens       token ids at whose positions the model keeps its own activation; SAELens's exclude_special_tokens is {@code model.tokenizer().endOfText()}
+     * @param useErrorTerm         whether what the SAE fails to reconstruct is added, so that without a change nothing
+     *     changes
+     * @param excludedTokens       token ids at whose positions the model keeps its own activation; SAELens's
+     *     exclude_special_tokens is {@code model.tokenizer().endOfText()}
      */
     public Attachment attachment(boolean useErrorTerm, int... excludedTokens) {
         int[] excluded = excludedTokens.clone();
         String prefix = config.hookNameOut() + ".";
-        List<String> points = INNER_HOOK_POINTS.stream().filter(point -> useErrorTerm || !point.equals("hook_sae_error")).map(prefix::concat).toList();
+        List<String> points = INNER_HOOK_POINTS.stream()
+                .filter(point -> useErrorTerm || !point.equals("hook_sae_error"))
+                .map(prefix::concat)
+                .toList();
         return new Attachment(config.hookName(), config.hookNameOut(), points, (read, there, tokens, hooks) -> {
             Tensor input = hooks.at(prefix + "hook_sae_input", laidSideBySide(read));
             Tensor rows = input.reshape(-1, config.dIn());
             long[] leading = Arrays.copyOf(input.shape().sizes(), input.shape().rank() - 1);
             Normalization.Normalized normalized = config.normalization().apply(rows);
-            Tensor features = architecture.encode(prepared(normalized.rows()), pre -> hooks.at(prefix + "hook_sae_acts_pre", reshape(pre, leading, config.dSae())).reshape(-1, config.dSae()));
+            Tensor features = architecture.encode(
+                    prepared(normalized.rows()),
+                    pre -> hooks.at(prefix + "hook_sae_acts_pre", reshape(pre, leading, config.dSae()))
+                            .reshape(-1, config.dSae()));
             features = hooks.at(prefix + "hook_sae_acts_post", reshape(features, leading, config.dSae()));
             Tensor decoded = decoded(features.reshape(-1, config.dSae()));
-            decoded = hooks.at(prefix + "hook_sae_recons", reshape(decoded, leading, config.dOut())).reshape(-1, config.dOut());
-            Tensor output = finished(decoded, rows, normalized).reshape(there.shape().sizes());
+            decoded = hooks.at(prefix + "hook_sae_recons", reshape(decoded, leading, config.dOut()))
+                    .reshape(-1, config.dOut());
+            Tensor output =
+                    finished(decoded, rows, normalized).reshape(there.shape().sizes());
             Tensor special = excluded.length > 0 ? special(excluded, tokens, there) : null;
             if (useErrorTerm) {
-                Tensor error = there.to(dtype).sub(reconstruct(read).reshape(there.shape().sizes()));
+                Tensor error = there.to(dtype)
+                        .sub(reconstruct(read).reshape(there.shape().sizes()));
                 if (special != null) error = error.zerosLike().where(special, error);
                 output = output.add(hooks.at(prefix + "hook_sae_error", error));
             }
@@ -346,7 +417,9 @@ public final class Sae implements AutoCloseable {
 
     /** [batch, pos, 1, ...]: where the tokens of a run are among the excluded ones. */
     private static Tensor special(int[] excluded, Tensor tokens, Tensor there) {
-        if (tokens == null || tokens.size(1) != there.size(1)) throw new IllegalStateException("special tokens cannot be excluded: the run's positions are not those of its tokens");
+        if (tokens == null || tokens.size(1) != there.size(1))
+            throw new IllegalStateException(
+                    "special tokens cannot be excluded: the run's positions are not those of its tokens");
         Tensor special = tokens.eq(excluded[0]);
         for (int i = 1; i < excluded.length; i++) {
             Tensor another = tokens.eq(excluded[i]);
@@ -361,11 +434,16 @@ public final class Sae implements AutoCloseable {
         return reshape(rows(activations), leading(activations), config.dIn());
     }
 
-    /** Hooks that set features to zero at every position, for a run to which this SAE is {@link #attachment attached}. */
+    /**
+     * Hooks that set features to zero at every position, for a run to which this SAE is {@link #attachment attached}.
+     */
     public Hooks ablation(int... features) {
-        for (int feature : features) java.util.Objects.checkIndex(feature, config.dSae());
+        for (int feature : features) Objects.checkIndex(feature, config.dSae());
         long[] indices = Arrays.stream(features).asLongStream().toArray();
-        return Hooks.at(config.hookNameOut() + ".hook_sae_acts_post", (activations, hook) -> activations.indexFill(-1, Tensor.of(indices, Shape.of(indices.length)).to(device), 0));
+        return Hooks.at(
+                config.hookNameOut() + ".hook_sae_acts_post",
+                (activations, hook) -> activations.indexFill(
+                        -1, Tensor.of(indices, Shape.of(indices.length)).to(device), 0));
     }
 
     /**
@@ -374,54 +452,72 @@ public final class Sae implements AutoCloseable {
      * @throws IndexOutOfBoundsException if there is no such feature
      */
     public Hooks steering(int feature, double coefficient) {
-        java.util.Objects.checkIndex(feature, config.dSae());
+        Objects.checkIndex(feature, config.dSae());
         return Hooks.at(config.hookNameOut(), (activation, hook) -> {
             Tensor direction = weights.get("W_dec").select(0, feature).mul(coefficient);
-            if (activation.size(-1) != config.dOut()) direction = direction.reshape(activation.size(-2), activation.size(-1)); // at hook_z, heads lie side by side
+            if (activation.size(-1) != config.dOut())
+                direction = direction.reshape(
+                        activation.size(-2), activation.size(-1)); // at hook_z, heads lie side by side
             return activation.add(direction.to(activation.dtype()));
         });
     }
 
     /**
-     * The logit lens of features: what each one's direction adds to the logits, W_dec[features] · W_U, [features, d_vocab]. Meaningful where this SAE writes to the
-     * residual stream.
+     * The logit lens of features: what each one's direction adds to the logits, W_dec[features] · W_U, [features,
+     * d_vocab]. Meaningful where this SAE writes to the residual stream.
      */
     public Tensor logitLens(HookedTransformer model, int... features) {
         try (var _ = TensorScope.open()) {
-            Tensor chosen = Tensor.of(Arrays.stream(features).asLongStream().toArray(), Shape.of(features.length)).to(device);
-            return weights.get("W_dec").indexSelect(0, chosen).matmul(model.weight("unembed.W_U").to(dtype)).promote();
+            Tensor chosen = Tensor.of(Arrays.stream(features).asLongStream().toArray(), Shape.of(features.length))
+                    .to(device);
+            return weights.get("W_dec")
+                    .indexSelect(0, chosen)
+                    .matmul(model.weight("unembed.W_U").to(dtype))
+                    .promote();
         }
     }
 
-    /** Decoded features on the scale of the rows they came from, in the shape of the activations that those came from. */
+    /**
+     * Decoded features on the scale of the rows they came from, in the shape of the activations that those came from.
+     */
     private Tensor output(Tensor decoded, Tensor rows, Normalization.Normalized normalized, Tensor activations) {
         Tensor output = finished(decoded, rows, normalized);
-        return Architecture.isTranscoder(config.architecture()) ? reshape(output, leading(activations), config.dOut()) : output.reshape(activations.shape().sizes());
+        return Architecture.isTranscoder(config.architecture())
+                ? reshape(output, leading(activations), config.dOut())
+                : output.reshape(activations.shape().sizes());
     }
 
     /** Decoded rows on the scale of what was read; a transcoder's with its skip connection. */
     private Tensor finished(Tensor decoded, Tensor rows, Normalization.Normalized normalized) {
-        if (!Architecture.isTranscoder(config.architecture())) return config.normalization().undo(decoded, normalized);
-        return weights.containsKey("W_skip") ? decoded.add(rows.matmul(weights.get("W_skip").t())) : decoded;
+        if (!Architecture.isTranscoder(config.architecture()))
+            return config.normalization().undo(decoded, normalized);
+        return weights.containsKey("W_skip")
+                ? decoded.add(rows.matmul(weights.get("W_skip").t()))
+                : decoded;
     }
 
-    // ------------------------------------------------------------------------------------------------- made from this one
+    // ------------------------------------------------------------------------------------------------- made from this
+    // one
 
     /**
-     * The same function with decoder rows of norm 1, as SAELens's {@code fold_W_dec_norm} makes of it in place: features come out
-     * larger by the norms. This SAE stays as it is; the new one owns its weights.
+     * The same function with decoder rows of norm 1, as SAELens's {@code fold_W_dec_norm} makes of it in place:
+     * features come out larger by the norms. This SAE stays as it is; the new one owns its weights.
      *
-     * @throws IllegalStateException for a topk SAE that does not rescale by decoder norms: others would be among the k largest
+     * @throws IllegalStateException for a topk SAE that does not rescale by decoder norms: others would be among the k
+     *     largest
      */
     public Sae foldWDecNorm() {
         if (config.architecture().equals("topk") && !config.rescaleActsByDecoderNorm()) {
-            throw new IllegalStateException("SAE " + name + " keeps the k largest activations; scaling them by decoder norms would change which those are");
+            throw new IllegalStateException("SAE " + name
+                    + " keeps the k largest activations; scaling them by decoder norms would change which those are");
         }
         TensorScope own = TensorScope.shared("the SAE " + name);
         try (var _ = TensorScope.open()) {
             Tensor sparsity = logSparsity == null ? null : own.adopt(logSparsity.copy());
             Map<String, Tensor> folded = new LinkedHashMap<>();
-            Architecture.foldDecoderNorm(weights).forEach((key, tensor) -> folded.put(key, tensor.equals(weights.get(key)) ? tensor.copy() : tensor));
+            Architecture.foldDecoderNorm(weights)
+                    .forEach(
+                            (key, tensor) -> folded.put(key, tensor.equals(weights.get(key)) ? tensor.copy() : tensor));
             Sae result = new Sae(name, config, skippedKeys, advice, folded, sparsity, dtype, device, own);
             return exact ? new Sae(result, true, false) : result;
         } catch (RuntimeException | Error e) {
@@ -431,21 +527,25 @@ public final class Sae implements AutoCloseable {
     }
 
     /**
-     * Saves it as SAELens 6 does ({@code cfg.json}, {@code sae_weights.safetensors}, and {@code sparsity.safetensors} if it has one), for
-     * {@code SAE.load_from_disk} and for {@link #fromPretrained(String)}. Each file is replaced whole; the configuration comes last.
+     * Saves it as SAELens 6 does ({@code cfg.json}, {@code sae_weights.safetensors}, and {@code sparsity.safetensors}
+     * if it has one), for {@code SAE.load_from_disk} and for {@link #fromPretrained(String)}. Each file is replaced
+     * whole; the configuration comes last.
      *
      * @throws InputException if the folder cannot be written
      */
     public void save(Path folder) {
         Safetensors.write(folder.resolve("sae_weights.safetensors"), weights);
-        if (logSparsity != null) Safetensors.write(folder.resolve("sparsity.safetensors"), Map.of("sparsity", logSparsity));
+        if (logSparsity != null)
+            Safetensors.write(folder.resolve("sparsity.safetensors"), Map.of("sparsity", logSparsity));
         AtomicFile.write(folder.resolve("cfg.json"), config.toJson(dtype.toString()));
     }
 
     /** A weight by SAELens's name, such as {@code W_dec} [d_sae, d_out]; owned by this SAE, not to be written to. */
     public Tensor weight(String weight) {
         Tensor tensor = weights.get(weight);
-        if (tensor == null) throw new IllegalArgumentException("SAE " + name + " has no weight '" + weight + "'; it has " + String.join(", ", weights.keySet()));
+        if (tensor == null)
+            throw new IllegalArgumentException(
+                    "SAE " + name + " has no weight '" + weight + "'; it has " + String.join(", ", weights.keySet()));
         return tensor;
     }
 
@@ -457,10 +557,14 @@ public final class Sae implements AutoCloseable {
     // ------------------------------------------------------------------------------------------------- shapes
 
     private Tensor rows(Tensor activations) {
-        if (activations.shape().rank() == 0) throw new IllegalArgumentException("the SAE reads [..., " + config.dIn() + "], not a single number");
+        if (activations.shape().rank() == 0)
+            throw new IllegalArgumentException("the SAE reads [..., " + config.dIn() + "], not a single number");
         long width = activations.size(-1);
-        if (config.reshapeHookZ() && activations.shape().rank() >= 2 && width != config.dIn()) width *= activations.size(-2);
-        if (width != config.dIn()) throw new IllegalArgumentException("the SAE reads " + config.dIn() + " dimensions, but " + activations + " has " + width);
+        if (config.reshapeHookZ() && activations.shape().rank() >= 2 && width != config.dIn())
+            width *= activations.size(-2);
+        if (width != config.dIn())
+            throw new IllegalArgumentException(
+                    "the SAE reads " + config.dIn() + " dimensions, but " + activations + " has " + width);
         return activations.to(dtype).reshape(-1, config.dIn());
     }
 
@@ -469,7 +573,8 @@ public final class Sae implements AutoCloseable {
     }
 
     private long[] leading(Tensor activations) {
-        int dropped = activations.size(-1) == config.dIn() ? 1 : 2; // at hook_z, heads and their width are one dimension here
+        int dropped =
+                activations.size(-1) == config.dIn() ? 1 : 2; // at hook_z, heads and their width are one dimension here
         return Arrays.copyOf(activations.shape().sizes(), activations.shape().rank() - dropped);
     }
 
@@ -489,7 +594,9 @@ public final class Sae implements AutoCloseable {
         requireHook(model, in, config.dIn(), "d_in");
         if (!out.equals(in)) requireHook(model, out, config.dOut(), "d_out");
         if (in.matches(".*attn\\.hook_[qkvz]") && !config.reshapeHookZ()) {
-            throw new InputException("SAE " + name + " belongs at " + in + ", whose heads have to be laid side by side: its cfg.json should say \"reshape_activations\": \"hook_z\".");
+            throw new InputException("SAE " + name + " belongs at " + in
+                    + ", whose heads have to be laid side by side: its cfg.json should say"
+                    + " \"reshape_activations\": \"hook_z\".");
         }
     }
 
@@ -497,14 +604,17 @@ public final class Sae implements AutoCloseable {
         TransformerConfig sizes = model.config();
         var layer = HookNames.layer(hook);
         if (layer.isPresent() && layer.getAsInt() >= sizes.nLayers()) {
-            throw new InputException("SAE " + name + " belongs at " + hook + ", but model " + model.name() + " has only " + sizes.nLayers() + " layers.");
+            throw new InputException("SAE " + name + " belongs at " + hook + ", but model " + model.name()
+                    + " has only " + sizes.nLayers() + " layers.");
         }
         if (!model.hookNames().contains(hook) && !HookNames.onRequest(sizes).contains(hook)) {
-            throw new InputException("SAE " + name + " belongs at '" + hook + "', which is no hook point of model " + model.name() + "." + Nearest.advice(hook, model.hookNames()));
+            throw new InputException("SAE " + name + " belongs at '" + hook + "', which is no hook point of model "
+                    + model.name() + "." + Nearest.advice(hook, model.hookNames()));
         }
         int there = HookNames.width(hook, sizes);
         if (there != width) {
-            throw new InputException("SAE " + name + " has " + what + " " + width + ", but model " + model.name() + " has " + (there < 0 ? "no feature dimension" : "width " + there) + " at " + hook + ".");
+            throw new InputException("SAE " + name + " has " + what + " " + width + ", but model " + model.name()
+                    + " has " + (there < 0 ? "no feature dimension" : "width " + there) + " at " + hook + ".");
         }
     }
 
@@ -552,6 +662,7 @@ public final class Sae implements AutoCloseable {
     /** Its name, architecture, shape and where it works. */
     @Override
     public String toString() {
-        return "Sae(" + name + ", " + config.architecture() + ", " + config.dIn() + " to " + config.dSae() + " features, " + dtype + ", " + device + ")";
+        return "Sae(" + name + ", " + config.architecture() + ", " + config.dIn() + " to " + config.dSae()
+                + " features, " + dtype + ", " + device + ")";
     }
 }

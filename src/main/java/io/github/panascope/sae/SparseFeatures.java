@@ -4,11 +4,10 @@ import io.github.panascope.torch.Device;
 import io.github.panascope.torch.GradMode;
 import io.github.panascope.torch.Op;
 import io.github.panascope.torch.Tensor;
-import io.github.panascope.torch.TensorScope;
 
 /**
- * Features [n, d_sae] by those that are not zero, for decoding them as sums of few rows of W_dec instead of a product with all of them. In the scope that was the innermost
- * when it was made.
+ * Features [n, d_sae] by those that are not zero, for decoding them as sums of few rows of W_dec instead of a product
+ * with all of them. In the scope that was the innermost when it was made.
  *
  * @param rows    int64 [active], ascending
  * @param feature int64 [active]
@@ -18,22 +17,37 @@ import io.github.panascope.torch.TensorScope;
 record SparseFeatures(Tensor rows, Tensor feature, Tensor values, Tensor starts) {
     /** Where more than one feature in so many is active, the product is faster. */
     private static final int SPARSE = 50;
-    private static final Op NONZERO = Op.of("aten::nonzero", ""), COUNT_NONZERO = Op.of("aten::count_nonzero", ""), MUL = Op.of("aten::mul", "Scalar"), TAKE = Op.of("aten::take", ""),
-            ARANGE = Op.of("aten::arange", ""), SEARCHSORTED = Op.of("aten::searchsorted", "Tensor"), EMBEDDING_BAG = Op.of("aten::embedding_bag", "");
+
+    private static final Op NONZERO = Op.of("aten::nonzero", ""),
+            COUNT_NONZERO = Op.of("aten::count_nonzero", ""),
+            MUL = Op.of("aten::mul", "Scalar"),
+            TAKE = Op.of("aten::take", ""),
+            ARANGE = Op.of("aten::arange", ""),
+            SEARCHSORTED = Op.of("aten::searchsorted", "Tensor"),
+            EMBEDDING_BAG = Op.of("aten::embedding_bag", "");
 
     /** Null where it does not pay: off the CPU, with gradients flowing, or with many that are not zero. */
     static SparseFeatures of(Tensor features) {
-        if (!features.device().equals(Device.CPU) || features.shape().elements() == 0 || GradMode.flowsThrough(features)) return null;
+        if (!features.device().equals(Device.CPU)
+                || features.shape().elements() == 0
+                || GradMode.flowsThrough(features)) return null;
         Tensor count = COUNT_NONZERO.tensor(features);
         if ((long) count.item() > features.shape().elements() / SPARSE) return null;
-        Tensor places = NONZERO.tensor(features), rows = places.select(1, 0).contiguous(), feature = places.select(1, 1).contiguous();
-        return new SparseFeatures(rows, feature, TAKE.tensor(features, MUL.tensor(rows, features.size(1)).add(feature)), SEARCHSORTED.tensor(rows, ARANGE.tensor(features.size(0))));
+        Tensor places = NONZERO.tensor(features),
+                rows = places.select(1, 0).contiguous(),
+                feature = places.select(1, 1).contiguous();
+        return new SparseFeatures(
+                rows,
+                feature,
+                TAKE.tensor(features, MUL.tensor(rows, features.size(1)).add(feature)),
+                SEARCHSORTED.tensor(rows, ARANGE.tensor(features.size(0))));
     }
 
     /** How many are not zero in each row. */
     long[] counts() {
         long[] starts = starts().toLongs(), counts = new long[starts.length];
-        for (int i = 0; i < counts.length; i++) counts[i] = (i + 1 < counts.length ? starts[i + 1] : rows.size(0)) - starts[i];
+        for (int i = 0; i < counts.length; i++)
+            counts[i] = (i + 1 < counts.length ? starts[i + 1] : rows.size(0)) - starts[i];
         return counts;
     }
 
@@ -44,6 +58,8 @@ record SparseFeatures(Tensor rows, Tensor feature, Tensor values, Tensor starts)
 
     /** Times W_dec [d_sae, d_out] plus b_dec [d_out]: [n, d_out]. Terms are added in the order of features. */
     Tensor decode(Tensor wDec, Tensor bDec) {
-        return EMBEDDING_BAG.tensor(wDec, feature, starts, false, 0, false, values).add_(bDec);
+        return EMBEDDING_BAG
+                .tensor(wDec, feature, starts, false, 0, false, values)
+                .add_(bDec);
     }
 }

@@ -5,19 +5,22 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 
 /**
- * A tensor as a column of the Arrow C data interface, made by {@link Tensor#toArrow}: [rows] as numbers, [rows, n] as fixed-size lists of n. Both structures lie
- * in native memory until this object is closed; who imports them moves them out, and closing then releases nothing. The values keep their memory alive by
- * themselves. May be used by any thread.
+ * A tensor as a column of the Arrow C data interface, made by {@link Tensor#toArrow}: [rows] as numbers, [rows, n] as
+ * fixed-size lists of n. Both structures lie in native memory until this object is closed; who imports them moves them
+ * out, and closing then releases nothing. The values keep their memory alive by themselves. May be used by any thread.
  */
 public final class ArrowColumn implements AutoCloseable {
     private static final long SCHEMA_BYTES = 72, ARRAY_BYTES = 80, ALIGNMENT = 8;
 
     private final Arena arena = Arena.ofShared();
-    private final MemorySegment schema = arena.allocate(SCHEMA_BYTES, ALIGNMENT), array = arena.allocate(ARRAY_BYTES, ALIGNMENT);
+    private final MemorySegment schema = arena.allocate(SCHEMA_BYTES, ALIGNMENT),
+            array = arena.allocate(ARRAY_BYTES, ALIGNMENT);
 
     ArrowColumn(Tensor tensor, String name) {
         try (Scratch scratch = Scratch.open()) {
-            Native.check(Psc.psc_arrow_export(tensor.handle(), scratch.text(name), schema, array), () -> "giving out " + tensor);
+            Native.check(
+                    Psc.psc_arrow_export(tensor.handle(), scratch.text(name), schema, array),
+                    () -> "giving out " + tensor);
         } catch (RuntimeException | Error e) {
             arena.close();
             throw e;

@@ -29,8 +29,12 @@ public enum DType {
         for (DType dtype : values()) BY_CODE[dtype.code] = dtype;
     }
 
-    /** The shim's code. Written out here: asking the bindings for it would need the library to be loaded before a dtype can be named. */
+    /**
+     * The shim's code. Written out here: asking the bindings for it would need the library to be loaded before a dtype
+     * can be named.
+     */
     final int code;
+
     private final int bytes;
     private final String name;
 

@@ -1,5 +1,9 @@
 package io.github.panascope.torch;
 
+import static java.lang.foreign.ValueLayout.ADDRESS;
+import static java.lang.foreign.ValueLayout.JAVA_INT;
+import static java.lang.foreign.ValueLayout.JAVA_LONG;
+
 import io.github.panascope.bindings.Psc;
 import java.lang.foreign.MemorySegment;
 import java.util.List;
@@ -9,10 +13,6 @@ import java.util.regex.Pattern;
 import java.util.stream.Collectors;
 import java.util.stream.IntStream;
 
-import static java.lang.foreign.ValueLayout.ADDRESS;
-import static java.lang.foreign.ValueLayout.JAVA_INT;
-import static java.lang.foreign.ValueLayout.JAVA_LONG;
-
 /**
  * Where a tensor's memory lies.
  *
@@ -21,7 +21,11 @@ import static java.lang.foreign.ValueLayout.JAVA_LONG;
  */
 public record Device(Type type, int index) {
     /** Kinds of devices. */
-    public enum Type { CPU, CUDA, MPS }
+    public enum Type {
+        CPU,
+        CUDA,
+        MPS
+    }
 
     /** The CPU. */
     public static final Device CPU = new Device(Type.CPU, 0);
@@ -38,14 +42,16 @@ public record Device(Type type, int index) {
     }
 
     /**
-     * The device of a name as PyTorch writes it: {@code cpu}, {@code cuda}, {@code cuda:1}, {@code mps}; upper or lower case. That it can be used is for
-     * {@link #requireUsable} to say.
+     * The device of a name as PyTorch writes it: {@code cpu}, {@code cuda}, {@code cuda:1}, {@code mps}; upper or lower
+     * case. That it can be used is for {@link #requireUsable} to say.
      *
      * @throws IllegalArgumentException if it is no such name
      */
     public static Device parse(String name) {
         Matcher matcher = NAME.matcher(name.strip().toLowerCase(Locale.ROOT));
-        if (!matcher.matches()) throw new IllegalArgumentException("a device is cpu, cuda, cuda:1 (or another number) or mps, not '" + name + "'");
+        if (!matcher.matches())
+            throw new IllegalArgumentException(
+                    "a device is cpu, cuda, cuda:1 (or another number) or mps, not '" + name + "'");
         Type type = Type.valueOf(matcher.group(1).toUpperCase(Locale.ROOT));
         return new Device(type, matcher.group(2) == null ? 0 : Integer.parseInt(matcher.group(2)));
     }
@@ -62,7 +68,9 @@ public record Device(Type type, int index) {
 
     /** The devices of a kind that can be used now, by index. */
     public static List<Device> all(Type type) {
-        return IntStream.range(0, count(type)).mapToObj(index -> new Device(type, index)).toList();
+        return IntStream.range(0, count(type))
+                .mapToObj(index -> new Device(type, index))
+                .toList();
     }
 
     /**
@@ -89,10 +97,12 @@ public record Device(Type type, int index) {
     }
 
     /**
-     * How much of a device's memory libtorch uses, for the whole process; all 0 on the CPU, whose memory libtorch does not count.
+     * How much of a device's memory libtorch uses, for the whole process; all 0 on the CPU, whose memory libtorch does
+     * not count.
      *
      * @param allocatedBytes that tensors use
-     * @param reservedBytes  that libtorch's allocator holds for them and for later ones; {@link #trim} gives back what no tensor uses
+     * @param reservedBytes  that libtorch's allocator holds for them and for later ones; {@link #trim} gives back what
+     *     no tensor uses
      * @param totalBytes     that the device has; 0 where nothing says
      */
     public record Memory(long allocatedBytes, long reservedBytes, long totalBytes) {}
@@ -112,13 +122,19 @@ public record Device(Type type, int index) {
         }
     }
 
-    /** Gives back to the device, for other processes, what libtorch's allocator holds and no tensor uses; does nothing on the CPU. Waits for the device. */
+    /**
+     * Gives back to the device, for other processes, what libtorch's allocator holds and no tensor uses; does nothing
+     * on the CPU. Waits for the device.
+     */
     public void trim() {
         NativeLibrary.load();
         Native.check(Psc.psc_device_trim(code(), index), "trimming the memory of " + this);
     }
 
-    /** Waits until this device has done all that it was asked to; does nothing on the CPU. For measuring: nothing else needs it. */
+    /**
+     * Waits until this device has done all that it was asked to; does nothing on the CPU. For measuring: nothing else
+     * needs it.
+     */
     public void synchronize() {
         NativeLibrary.load();
         Native.check(Psc.psc_device_synchronize(code(), index), "waiting for " + this);
@@ -140,10 +156,14 @@ public record Device(Type type, int index) {
         if (index < count) return this;
         String reason = switch (type) {
             case CPU -> "there is only one, cpu";
-            case CUDA -> count > 0 ? "there " + (count == 1 ? "is " : "are ") + all(type).stream().map(Device::named).collect(Collectors.joining(", "))
-                    : !Torch.description().contains("USE_CUDA=ON") && !Torch.description().contains("USE_CUDA=1")
-                    ? "this libtorch is built without CUDA (point LIBTORCH at one that has it)"
-                    : "no CUDA device is visible; check the NVIDIA driver and CUDA_VISIBLE_DEVICES";
+            case CUDA ->
+                count > 0
+                        ? "there " + (count == 1 ? "is " : "are ")
+                                + all(type).stream().map(Device::named).collect(Collectors.joining(", "))
+                        : !Torch.description().contains("USE_CUDA=ON")
+                                        && !Torch.description().contains("USE_CUDA=1")
+                                ? "this libtorch is built without CUDA (point LIBTORCH at one that has it)"
+                                : "no CUDA device is visible; check the NVIDIA driver and CUDA_VISIBLE_DEVICES";
             case MPS -> "MPS exists only in libtorch for macOS";
         };
         throw new IllegalArgumentException("device " + this + " cannot be used: " + reason);
@@ -160,7 +180,9 @@ public record Device(Type type, int index) {
     }
 
     static Device ofCode(int type, int index) {
-        return type == Psc.PSC_DEVICE_CPU() ? CPU : new Device(type == Psc.PSC_DEVICE_CUDA() ? Type.CUDA : Type.MPS, index);
+        return type == Psc.PSC_DEVICE_CPU()
+                ? CPU
+                : new Device(type == Psc.PSC_DEVICE_CUDA() ? Type.CUDA : Type.MPS, index);
     }
 
     private static int code(Type type) {
@@ -174,6 +196,8 @@ public record Device(Type type, int index) {
     /** As PyTorch writes it: {@code cpu}, {@code cuda:0}. */
     @Override
     public String toString() {
-        return type == Type.CUDA || index > 0 ? type.name().toLowerCase(Locale.ROOT) + ":" + index : type.name().toLowerCase(Locale.ROOT);
+        return type == Type.CUDA || index > 0
+                ? type.name().toLowerCase(Locale.ROOT) + ":" + index
+                : type.name().toLowerCase(Locale.ROOT);
     }
 }

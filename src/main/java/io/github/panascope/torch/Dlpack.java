@@ -1,14 +1,15 @@
 package io.github.panascope.torch;
 
+import static java.lang.foreign.ValueLayout.ADDRESS;
+
 import io.github.panascope.bindings.Psc;
 import java.lang.foreign.MemorySegment;
 
-import static java.lang.foreign.ValueLayout.ADDRESS;
-
 /**
- * A tensor for another native library of this process, as DLPack's {@code DLManagedTensor} (the unversioned form, 0.8), made by {@link Tensor#toDlpack}. It
- * keeps the memory alive by itself, whatever becomes of the tensor and its scope. Either it is {@link #give given} away, and whoever takes it calls its
- * deleter once, on any thread; or closing it lets go of the memory. May be used by any thread.
+ * A tensor for another native library of this process, as DLPack's {@code DLManagedTensor} (the unversioned form, 0.8),
+ * made by {@link Tensor#toDlpack}. It keeps the memory alive by itself, whatever becomes of the tensor and its scope.
+ * Either it is {@link #give given} away, and whoever takes it calls its deleter once, on any thread; or closing it lets
+ * go of the memory. May be used by any thread.
  */
 public final class Dlpack implements AutoCloseable {
     private MemorySegment managed;

@@ -14,9 +14,11 @@ import jdk.jfr.StackTrace;
 import jdk.jfr.Threshold;
 
 /**
- * What a flight recording says of native calls: {@code panascope.Operator} (those over 1 ms), {@code panascope.Hook}, {@code panascope.Copy} and, switched on by
- * name since it costs a lookup at every allocation, {@code panascope.Allocation}. Each begins with a method that gives null while nobody records, which
- * leaves a call as fast as without it, and the recorder, slow to start, where it is. While allocations are watched, libtorch may say on standard error that it frees blocks of unknown size: those that are older.
+ * What a flight recording says of native calls: {@code panascope.Operator} (those over 1 ms), {@code panascope.Hook},
+ * {@code panascope.Copy} and, switched on by name since it costs a lookup at every allocation,
+ * {@code panascope.Allocation}. Each begins with a method that gives null while nobody records, which leaves a call as
+ * fast as without it, and the recorder, slow to start, where it is. While allocations are watched, libtorch may say on
+ * standard error that it frees blocks of unknown size: those that are older.
  */
 final class Events {
     private Events() {}
@@ -60,8 +62,11 @@ final class Events {
     @Description("A call of a libtorch operator or of a TorchScript method")
     @Threshold("1 ms")
     static final class Operator extends Event {
-        @Label("Operator") String operator;
-        @Label("Arguments") String arguments;
+        @Label("Operator")
+        String operator;
+
+        @Label("Arguments")
+        String arguments;
 
         void finish(String name, Object... values) {
             end();
@@ -78,8 +83,11 @@ final class Events {
     @Description("A hook in Java, called at a hook point or for a gradient")
     @StackTrace(false)
     static final class Hook extends Event {
-        @Label("Hook Point") String point;
-        @Label("Replaced") boolean replaced;
+        @Label("Hook Point")
+        String point;
+
+        @Label("Replaced")
+        boolean replaced;
 
         void finish(String name, boolean changed) {
             end();
@@ -95,9 +103,15 @@ final class Events {
     @Category("Panascope")
     @Description("Elements copied between devices, or between native memory and Java's heap or a channel")
     static final class Copy extends Event {
-        @Label("From") String from;
-        @Label("To") String to;
-        @DataAmount @Label("Bytes") long bytes;
+        @Label("From")
+        String from;
+
+        @Label("To")
+        String to;
+
+        @DataAmount
+        @Label("Bytes")
+        long bytes;
 
         void finish(Object source, Object target, long size) {
             end();
@@ -117,9 +131,17 @@ final class Events {
     static final class Allocation extends Event {
         private static final ThreadLocal<Boolean> WATCHING = ThreadLocal.withInitial(() -> false);
 
-        @Label("Operator") String operator;
-        @DataAmount @Label("Allocated") long allocated;
-        @DataAmount @Label("Peak") @Description("the most in use at once") long peak;
+        @Label("Operator")
+        String operator;
+
+        @DataAmount
+        @Label("Allocated")
+        long allocated;
+
+        @DataAmount
+        @Label("Peak")
+        @Description("the most in use at once")
+        long peak;
 
         /** Takes what a call saw. */
         void watched(MemorySegment call) {

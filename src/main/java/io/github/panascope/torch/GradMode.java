@@ -1,14 +1,15 @@
 package io.github.panascope.torch;
 
-import io.github.panascope.bindings.Psc;
-import java.lang.foreign.MemorySegment;
-
 import static java.lang.foreign.ValueLayout.ADDRESS;
 import static java.lang.foreign.ValueLayout.JAVA_INT;
 
+import io.github.panascope.bindings.Psc;
+import java.lang.foreign.MemorySegment;
+
 /**
- * Gradients, which are off until somebody asks: {@code try (var _ = GradMode.enable()) { ... }} makes the operators and modules that this thread calls
- * keep what gradients need, for tensors that come from a {@link #leaf}. Confined to its thread.
+ * Gradients, which are off until somebody asks: {@code try (var _ = GradMode.enable()) { ... }} makes the operators and
+ * modules that this thread calls keep what gradients need, for tensors that come from a {@link #leaf}. Confined to its
+ * thread.
  */
 public final class GradMode implements AutoCloseable {
     /** Kept here and told to each call: native code's own threads carry one virtual thread after the other. */
@@ -36,7 +37,8 @@ public final class GradMode implements AutoCloseable {
     @Override
     public void close() {
         if (closed) return;
-        if (owner != Thread.currentThread()) throw new WrongThreadException("this grad mode belongs to thread '" + owner.getName() + "'");
+        if (owner != Thread.currentThread())
+            throw new WrongThreadException("this grad mode belongs to thread '" + owner.getName() + "'");
         closed = true;
         // Closed out of order, one that is still open goes on.
         GradMode open = INNERMOST.get();
@@ -45,7 +47,10 @@ public final class GradMode implements AutoCloseable {
         else INNERMOST.set(open);
     }
 
-    /** The same values, cut off from how they came about, as something that gradients can be asked of; shares memory. In the innermost scope. */
+    /**
+     * The same values, cut off from how they came about, as something that gradients can be asked of; shares memory. In
+     * the innermost scope.
+     */
     public static Tensor leaf(Tensor tensor) {
         TensorScope current = TensorScope.current();
         try (Scratch scratch = Scratch.open()) {
@@ -65,8 +70,8 @@ public final class GradMode implements AutoCloseable {
     }
 
     /**
-     * The gradients of a number, each of the shape of its input, in the innermost scope; zeros where the number does not depend on an input. What was kept
-     * for them is let go, so that they can be asked for once.
+     * The gradients of a number, each of the shape of its input, in the innermost scope; zeros where the number does
+     * not depend on an input. What was kept for them is let go, so that they can be asked for once.
      *
      * @param number a tensor of one element that came of the inputs with gradients on
      * @throws TorchException if it has more elements, or came of none of them
@@ -75,11 +80,15 @@ public final class GradMode implements AutoCloseable {
         return gradients(null, number, inputs);
     }
 
-    /** The same where {@link HookSet#onGradient hooks on gradients} may be called; what one of them throws is thrown here, as itself. */
+    /**
+     * The same where {@link HookSet#onGradient hooks on gradients} may be called; what one of them throws is thrown
+     * here, as itself.
+     */
     public static Tensor[] gradients(HookSet hooks, Tensor number, Tensor... inputs) {
         TensorScope current = TensorScope.current();
         try (Scratch scratch = Scratch.open()) {
-            MemorySegment handles = scratch.bytes(Math.max(1, inputs.length) * ADDRESS.byteSize()), out = scratch.bytes(Math.max(1, inputs.length) * ADDRESS.byteSize());
+            MemorySegment handles = scratch.bytes(Math.max(1, inputs.length) * ADDRESS.byteSize()),
+                    out = scratch.bytes(Math.max(1, inputs.length) * ADDRESS.byteSize());
             for (int i = 0; i < inputs.length; i++) handles.setAtIndex(ADDRESS, i, inputs[i].handle());
             int status = Psc.psc_grad_compute(number.handle(), handles, inputs.length, out);
             if (hooks != null && status == Psc.PSC_ERR_CALLBACK()) hooks.rethrow();

@@ -1,5 +1,7 @@
 package io.github.panascope.torch;
 
+import static java.lang.foreign.ValueLayout.ADDRESS;
+
 import io.github.panascope.bindings.Psc;
 import io.github.panascope.bindings.psc_hook_fn;
 import java.lang.foreign.Arena;
@@ -8,8 +10,6 @@ import java.util.Collection;
 import java.util.Map;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.atomic.AtomicLong;
-
-import static java.lang.foreign.ValueLayout.ADDRESS;
 
 /**
  * The names that a run listens to and the hook that hears of them. Made for one run, or for several by one thread;
@@ -34,7 +34,8 @@ public final class HookSet implements AutoCloseable {
     public HookSet(Collection<String> names, ActivationHook hook) {
         NativeLibrary.load();
         this.hook = hook;
-        try (Arena temporary = Arena.ofConfined(); Scratch scratch = Scratch.open()) {
+        try (Arena temporary = Arena.ofConfined();
+                Scratch scratch = Scratch.open()) {
             MemorySegment pointers = temporary.allocate(ADDRESS, Math.max(1, names.size()));
             int count = 0;
             for (String name : names) pointers.setAtIndex(ADDRESS, count++, temporary.allocateFrom(name));
@@ -83,13 +84,16 @@ public final class HookSet implements AutoCloseable {
     }
 
     /**
-     * Calls the hook under this name with the gradient of an activation, when it is computed; what it returns flows on. The activation is one that gradients flow
-     * through. What the hook throws leaves {@link GradMode#gradients(HookSet, Tensor, Tensor...)}.
+     * Calls the hook under this name with the gradient of an activation, when it is computed; what it returns flows on.
+     * The activation is one that gradients flow through. What the hook throws leaves
+     * {@link GradMode#gradients(HookSet, Tensor, Tensor...)}.
      */
     public void onGradient(String name, Tensor activation) {
         if (!arena.scope().isAlive()) throw new IllegalStateException("this set of hooks is closed");
         try (Scratch scratch = Scratch.open()) {
-            Native.check(Psc.psc_hooks_on_gradient(handle(), scratch.text(name), activation.handle()), "watching the gradient at " + name);
+            Native.check(
+                    Psc.psc_hooks_on_gradient(handle(), scratch.text(name), activation.handle()),
+                    "watching the gradient at " + name);
         }
     }
 
@@ -111,13 +115,20 @@ public final class HookSet implements AutoCloseable {
 
     /** The number of positions may change; what the next layer multiplies with may not. */
     private static void checkReplacement(String name, Tensor before, Tensor after) {
-        String differs = before.dtype() != after.dtype() ? "dtype"
-                : !before.device().equals(after.device()) ? "device"
-                : before.shape().rank() != after.shape().rank() ? "rank"
-                : before.shape().rank() > 0 && before.size(-1) != after.size(-1) && !endsInPositions(name) ? "last dimension"
-                : null;
+        String differs = before.dtype() != after.dtype()
+                ? "dtype"
+                : !before.device().equals(after.device())
+                        ? "device"
+                        : before.shape().rank() != after.shape().rank()
+                                ? "rank"
+                                : before.shape().rank() > 0
+                                                && before.size(-1) != after.size(-1)
+                                                && !endsInPositions(name)
+                                        ? "last dimension"
+                                        : null;
         if (differs != null) {
-            throw new IllegalArgumentException("the hook at " + name + " returned " + after + " in the place of " + before + ": the " + differs + " must stay");
+            throw new IllegalArgumentException("the hook at " + name + " returned " + after + " in the place of "
+                    + before + ": the " + differs + " must stay");
         }
     }
 

@@ -2,10 +2,12 @@ package io.github.panascope.torch;
 
 import java.io.IOException;
 import java.io.InputStream;
+import java.io.OutputStream;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.channels.FileChannel;
 import java.nio.channels.FileLock;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
@@ -17,17 +19,20 @@ import java.util.ArrayList;
 import java.util.HexFormat;
 import java.util.List;
 import java.util.concurrent.TimeUnit;
+import java.util.regex.Pattern;
 
 /**
  * A libtorch on this machine. Looked for in the order of build-native.sh: {@code LIBTORCH}; Python's torch, if the shim
- * was built against one; the libraries of the Maven artifact, unpacked once into the cache that build-native.sh uses too.
+ * was built against one; the libraries of the Maven artifact, unpacked once into the cache that build-native.sh uses
+ * too.
  *
  * @param folder  holds libtorch_cpu.so
  * @param version such as 2.7.1
  * @param origin  where it came from, in words
  */
 record LibTorch(Path folder, String version, String origin) {
-    private static final List<String> LIBRARIES = List.of("libgomp-98b21ff3.so.1", "libc10.so", "libtorch_cpu.so", "libtorch.so");
+    private static final List<String> LIBRARIES =
+            List.of("libgomp-98b21ff3.so.1", "libc10.so", "libtorch_cpu.so", "libtorch.so");
 
     /** The libtorch to use for a shim that was built for a version from a source. */
     static LibTorch find(String version, String source) throws IOException {
@@ -35,7 +40,12 @@ record LibTorch(Path folder, String version, String origin) {
         String variable = System.getenv("LIBTORCH");
         if (variable != null && !variable.isEmpty()) {
             // The user's own word: used or refused, never passed over.
-            LibTorch explicit = fromFolder(Path.of(variable, "lib"), Path.of(variable, "build-version"), version, "LIBTORCH=" + variable, tried);
+            LibTorch explicit = fromFolder(
+                    Path.of(variable, "lib"),
+                    Path.of(variable, "build-version"),
+                    version,
+                    "LIBTORCH=" + variable,
+                    tried);
             if (explicit != null) return explicit;
             throw new NativeLibraryException(String.join("; ", tried) + advice());
         }
@@ -46,7 +56,8 @@ record LibTorch(Path folder, String version, String origin) {
         }
         LibTorch bundled = fromArtifact(version, tried);
         if (bundled != null) return bundled;
-        throw new NativeLibraryException("no libtorch " + version + " was found: " + String.join("; ", tried) + advice());
+        throw new NativeLibraryException(
+                "no libtorch " + version + " was found: " + String.join("; ", tried) + advice());
     }
 
     static String advice() {
@@ -54,35 +65,41 @@ record LibTorch(Path folder, String version, String origin) {
                 + " ai.djl.pytorch:pytorch-native-cpu (classifier linux-x86_64) on the class path";
     }
 
-    private static LibTorch fromFolder(Path folder, Path versionFile, String wanted, String origin, List<String> tried) throws IOException {
+    private static LibTorch fromFolder(Path folder, Path versionFile, String wanted, String origin, List<String> tried)
+            throws IOException {
         if (!Files.exists(folder.resolve("libtorch_cpu.so"))) {
             tried.add(origin + " has no " + folder.resolve("libtorch_cpu.so"));
             return null;
         }
         String version = Files.exists(versionFile) ? versionIn(Files.readString(versionFile)) : wanted;
         if (!version.equals(wanted)) {
-            tried.add(origin + " is version " + version + ", and the shim is built for " + wanted + ": run build-native.sh again with it");
+            tried.add(origin + " is version " + version + ", and the shim is built for " + wanted
+                    + ": run build-native.sh again with it");
             return null;
         }
         return new LibTorch(folder, version, origin);
     }
 
     private static String versionIn(String text) {
-        var matcher = java.util.regex.Pattern.compile("[0-9]+\\.[0-9]+\\.[0-9]+").matcher(text);
+        var matcher = Pattern.compile("[0-9]+\\.[0-9]+\\.[0-9]+").matcher(text);
         return matcher.find() ? matcher.group() : text.strip();
     }
 
     /** Asks python3 where its torch lies, without importing it. */
     private static LibTorch fromPython(String wanted, List<String> tried) throws IOException {
-        String question = "import importlib.util as u; s = u.find_spec('torch'); print(s.submodule_search_locations[0] if s else '')";
+        String question =
+                "import importlib.util as u; s = u.find_spec('torch'); print(s.submodule_search_locations[0] if s else"
+                        + " '')";
         Process process;
         try {
-            process = new ProcessBuilder("python3", "-c", question).redirectError(ProcessBuilder.Redirect.DISCARD).start();
+            process = new ProcessBuilder("python3", "-c", question)
+                    .redirectError(ProcessBuilder.Redirect.DISCARD)
+                    .start();
         } catch (IOException e) {
             tried.add("python3 cannot be started");
             return null;
         }
-        String answer = new String(process.getInputStream().readAllBytes(), java.nio.charset.StandardCharsets.UTF_8).strip();
+        String answer = new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8).strip();
         try {
             if (!process.waitFor(20, TimeUnit.SECONDS) || answer.isEmpty()) {
                 tried.add("python3 has no torch");
@@ -93,7 +110,8 @@ record LibTorch(Path folder, String version, String origin) {
             throw new IOException("interrupted while asking python3 for its torch", e);
         }
         Path torch = Path.of(answer);
-        return fromFolder(torch.resolve("lib"), torch.resolve("version.py"), wanted, "python3's torch in " + torch, tried);
+        return fromFolder(
+                torch.resolve("lib"), torch.resolve("version.py"), wanted, "python3's torch in " + torch, tried);
     }
 
     private static LibTorch fromArtifact(String version, List<String> tried) throws IOException {
@@ -108,7 +126,7 @@ record LibTorch(Path folder, String version, String origin) {
             return null;
         }
         try (InputStream in = loader.getResourceAsStream("native/lib/pytorch.properties")) {
-            String found = in == null ? "unknown" : versionIn(new String(in.readAllBytes(), java.nio.charset.StandardCharsets.UTF_8));
+            String found = in == null ? "unknown" : versionIn(new String(in.readAllBytes(), StandardCharsets.UTF_8));
             if (!found.equals(version)) {
                 tried.add("the artifact ai.djl.pytorch:pytorch-native-cpu on the class path is version " + found);
                 return null;
@@ -119,11 +137,14 @@ record LibTorch(Path folder, String version, String origin) {
         return new LibTorch(marker, version, origin + "-jar");
     }
 
-    /** Unpacks all libraries into a folder, once, however many processes try. Real copies: libtorch looks beside itself. */
+    /**
+     * Unpacks all libraries into a folder, once, however many processes try. Real copies: libtorch looks beside itself.
+     */
     private static void unpack(ClassLoader loader, String prefix, Path folder) throws IOException {
         if (Files.exists(folder.resolve("complete"))) return;
         Files.createDirectories(folder);
-        try (FileChannel lock = FileChannel.open(folder.resolve("lock"), StandardOpenOption.CREATE, StandardOpenOption.WRITE);
+        try (FileChannel lock =
+                        FileChannel.open(folder.resolve("lock"), StandardOpenOption.CREATE, StandardOpenOption.WRITE);
                 FileLock _ = lock.lock()) {
             if (Files.exists(folder.resolve("complete"))) return;
             try (var left = Files.newDirectoryStream(folder, "*.part")) { // by a process that was killed
@@ -131,7 +152,8 @@ record LibTorch(Path folder, String version, String origin) {
             }
             for (String library : LIBRARIES) {
                 try (InputStream in = loader.getResourceAsStream(prefix + library)) {
-                    if (in == null) throw new NativeLibraryException("the libtorch artifact on the class path lacks " + library);
+                    if (in == null)
+                        throw new NativeLibraryException("the libtorch artifact on the class path lacks " + library);
                     writeAtomically(in, folder.resolve(library));
                 }
             }
@@ -141,14 +163,19 @@ record LibTorch(Path folder, String version, String origin) {
 
     /** Complains of a library that is cut short or no file at all: loading it would end the process, or never end. */
     static void requireWhole(Path library) throws IOException {
-        if (!Files.isRegularFile(library)) throw new NativeLibraryException(library + " is not a regular file" + advice());
+        if (!Files.isRegularFile(library))
+            throw new NativeLibraryException(library + " is not a regular file" + advice());
         ByteBuffer header = ByteBuffer.allocate(64).order(ByteOrder.LITTLE_ENDIAN);
         try (FileChannel channel = FileChannel.open(library)) {
-            while (header.hasRemaining() && channel.read(header) >= 0) { }
-            if (header.hasRemaining() || header.getInt(0) != 0x464c457f) throw new NativeLibraryException(library + " is not a library for Linux" + advice());
+            while (header.hasRemaining() && channel.read(header) >= 0) {}
+            if (header.hasRemaining() || header.getInt(0) != 0x464c457f)
+                throw new NativeLibraryException(library + " is not a library for Linux" + advice());
             // The section headers lie at the end of an ELF file: their offset, size and number are in its header.
-            long end = header.getLong(0x28) + (long) (header.getShort(0x3a) & 0xffff) * (header.getShort(0x3c) & 0xffff);
-            if (end > channel.size()) throw new NativeLibraryException(library + " is truncated: it has " + channel.size() + " bytes, and should have " + end + advice());
+            long end =
+                    header.getLong(0x28) + (long) (header.getShort(0x3a) & 0xffff) * (header.getShort(0x3c) & 0xffff);
+            if (end > channel.size())
+                throw new NativeLibraryException(library + " is truncated: it has " + channel.size()
+                        + " bytes, and should have " + end + advice());
         }
     }
 
@@ -163,7 +190,8 @@ record LibTorch(Path folder, String version, String origin) {
 
     static void writeAtomically(InputStream in, Path target) throws IOException {
         Files.createDirectories(target.getParent());
-        Path part = Files.createTempFile(target.getParent(), target.getFileName().toString(), ".part");
+        Path part =
+                Files.createTempFile(target.getParent(), target.getFileName().toString(), ".part");
         try {
             Files.copy(in, part, StandardCopyOption.REPLACE_EXISTING);
             Files.move(part, target, StandardCopyOption.ATOMIC_MOVE);
@@ -176,7 +204,7 @@ record LibTorch(Path folder, String version, String origin) {
         try {
             MessageDigest digest = MessageDigest.getInstance("SHA-256");
             try (InputStream in = new DigestInputStream(Files.newInputStream(file), digest)) {
-                in.transferTo(java.io.OutputStream.nullOutputStream());
+                in.transferTo(OutputStream.nullOutputStream());
             }
             return HexFormat.of().formatHex(digest.digest());
         } catch (NoSuchAlgorithmException e) {

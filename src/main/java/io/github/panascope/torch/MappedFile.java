@@ -4,6 +4,7 @@ import java.io.IOException;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.channels.FileChannel;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 
@@ -21,8 +22,9 @@ public final class MappedFile {
 
     /** Maps a file until the scope closes. */
     public static MappedFile open(Path file, TensorScope scope) throws IOException {
-        // A private mapping asks for a channel open for both, but writes nothing; a read-only file is common in a shared cache.
-        if (java.nio.file.Files.isWritable(file)) {
+        // A private mapping asks for a channel open for both, but writes nothing; a read-only file is common in a
+        // shared cache.
+        if (Files.isWritable(file)) {
             try (FileChannel channel = FileChannel.open(file, StandardOpenOption.READ, StandardOpenOption.WRITE)) {
                 return new MappedFile(channel.map(FileChannel.MapMode.PRIVATE, 0, channel.size(), scope.arena()));
             }

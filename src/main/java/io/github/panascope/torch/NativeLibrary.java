@@ -6,6 +6,7 @@ import java.io.InputStream;
 import java.io.UncheckedIOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.SymbolLookup;
+import java.net.URI;
 import java.net.URL;
 import java.nio.channels.ClosedByInterruptException;
 import java.nio.charset.StandardCharsets;
@@ -19,8 +20,8 @@ import java.util.stream.Collectors;
 import java.util.stream.Stream;
 
 /**
- * Loads libtorch and the shim, once. Where libtorch is looked for is {@link LibTorch}'s business; here the shim is found,
- * both are opened, and versions are compared before anything else is called.
+ * Loads libtorch and the shim, once. Where libtorch is looked for is {@link LibTorch}'s business; here the shim is
+ * found, both are opened, and versions are compared before anything else is called.
  */
 final class NativeLibrary {
     private static final String PLATFORM = "linux-x86_64";
@@ -64,11 +65,17 @@ final class NativeLibrary {
             throw refused = e;
         } catch (IllegalCallerException e) {
             Module module = NativeLibrary.class.getModule();
-            throw refused = new NativeLibraryException("this JVM denies native access: start it with --enable-native-access=" + (module.isNamed() ? module.getName() : "ALL-UNNAMED"), e);
+            throw refused = new NativeLibraryException(
+                    "this JVM denies native access: start it with --enable-native-access="
+                            + (module.isNamed() ? module.getName() : "ALL-UNNAMED"),
+                    e);
         } catch (ClosedByInterruptException e) { // of this thread; the next one may have more time
             throw new NativeLibraryException("the thread was interrupted while it prepared the native library", e);
         } catch (IOException | UncheckedIOException e) {
-            throw refused = new NativeLibraryException("the native library could not be prepared in " + LibTorch.cache() + " (PANASCOPE_CACHE names another folder): " + e, e);
+            throw refused = new NativeLibraryException(
+                    "the native library could not be prepared in " + LibTorch.cache()
+                            + " (PANASCOPE_CACHE names another folder): " + e,
+                    e);
         }
     }
 
@@ -78,8 +85,10 @@ final class NativeLibrary {
             throw new NativeLibraryException("only Linux on x86_64 is supported so far; this is " + os + " on " + arch);
         }
         Shim named = Shim.named(System.getenv(Shim.VARIABLE));
-        Properties properties = named != null ? named.properties()
-                : properties(SHIM + "shim.properties", "the jar holds no native library: build it with build-native.sh");
+        Properties properties = named != null
+                ? named.properties()
+                : properties(
+                        SHIM + "shim.properties", "the jar holds no native library: build it with build-native.sh");
         LibTorch torch = LibTorch.find(properties.getProperty("torch.version"), properties.getProperty("torch.source"));
         Path shim = named != null ? named.library() : shim(properties.getProperty("library.sha256"));
         open(torch.folder().resolve("libtorch_cpu.so"));
@@ -90,7 +99,8 @@ final class NativeLibrary {
         Set<String> other = mapped("libtorch_cpu.so");
         other.removeAll(before);
         if (!other.isEmpty()) {
-            throw new NativeLibraryException(torch.folder().resolve("libtorch_cpu.so") + " is not the libtorch that was loaded, which is " + String.join(", ", other) + LibTorch.advice());
+            throw new NativeLibraryException(torch.folder().resolve("libtorch_cpu.so")
+                    + " is not the libtorch that was loaded, which is " + String.join(", ", other) + LibTorch.advice());
         }
         verify(torch);
         return new NativeLibrary(torch.version(), torch.origin() + ", shim " + shim);
@@ -101,7 +111,9 @@ final class NativeLibrary {
         Path maps = Path.of("/proc/self/maps");
         if (!Files.isReadable(maps)) return new TreeSet<>();
         try (Stream<String> lines = Files.lines(maps, StandardCharsets.ISO_8859_1)) {
-            return lines.filter(line -> line.endsWith("/" + name)).map(line -> line.substring(line.indexOf('/'))).collect(Collectors.toCollection(TreeSet::new));
+            return lines.filter(line -> line.endsWith("/" + name))
+                    .map(line -> line.substring(line.indexOf('/')))
+                    .collect(Collectors.toCollection(TreeSet::new));
         }
     }
 
@@ -116,23 +128,26 @@ final class NativeLibrary {
 
     /** Compares what the header, the bindings, the shim and libtorch say of themselves. */
     private static void verify(LibTorch torch) throws IOException {
-        Properties generated = properties("/io/github/panascope/bindings/GENERATED.properties", "the jar lacks the bindings' manifest");
-        if (Psc.psc_abi_version() != Psc.PSC_ABI_VERSION() || !Native.text(Psc.psc_header_sha256()).equals(generated.getProperty("psc.h.sha256"))) {
-            throw new NativeLibraryException("the shim and the bindings come from different versions of psc.h: run build-native.sh again");
+        Properties generated = properties(
+                "/io/github/panascope/bindings/GENERATED.properties", "the jar lacks the bindings' manifest");
+        if (Psc.psc_abi_version() != Psc.PSC_ABI_VERSION()
+                || !Native.text(Psc.psc_header_sha256()).equals(generated.getProperty("psc.h.sha256"))) {
+            throw new NativeLibraryException(
+                    "the shim and the bindings come from different versions of psc.h: run build-native.sh again");
         }
         String built = Native.text(Psc.psc_built_for());
         Native.check(Psc.psc_runtime_init(), "starting libtorch");
         String running = Torch.versionIn(Torch.describe());
         if (!built.equals(running)) {
-            throw new NativeLibraryException("the shim is built for libtorch " + built + " but " + torch.folder() + " holds " + running
-                    + ": run build-native.sh with that libtorch, or leave LIBTORCH unset");
+            throw new NativeLibraryException("the shim is built for libtorch " + built + " but " + torch.folder()
+                    + " holds " + running + ": run build-native.sh with that libtorch, or leave LIBTORCH unset");
         }
     }
 
     /** The shim as a file: where the build left it, or unpacked from the jar, once for each content. */
     private static Path shim(String sha256) throws IOException {
         URL resource = NativeLibrary.class.getResource(SHIM + "libpanascope.so");
-        if (resource.getProtocol().equals("file")) return Paths.get(java.net.URI.create(resource.toString()));
+        if (resource.getProtocol().equals("file")) return Paths.get(URI.create(resource.toString()));
         Path kept = LibTorch.cache().resolve("shim").resolve(sha256).resolve("libpanascope.so");
         if (!Files.exists(kept) || !LibTorch.sha256(kept).equals(sha256)) {
             try (InputStream in = resource.openStream()) {

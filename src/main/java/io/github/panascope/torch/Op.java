@@ -1,14 +1,14 @@
 package io.github.panascope.torch;
 
+import static java.lang.foreign.ValueLayout.ADDRESS;
+
 import io.github.panascope.bindings.Psc;
 import java.lang.foreign.MemorySegment;
 import java.util.List;
 
-import static java.lang.foreign.ValueLayout.ADDRESS;
-
 /**
- * An operator of libtorch's dispatcher: the door to all of ATen, for what {@link Tensor} has no method for. Calls record
- * no gradients. Instances are immutable and may be shared between threads.
+ * An operator of libtorch's dispatcher: the door to all of ATen, for what {@link Tensor} has no method for. Calls
+ * record no gradients. Instances are immutable and may be shared between threads.
  */
 public final class Op {
     private final String name;
@@ -23,7 +23,8 @@ public final class Op {
      * The operator of a name and overload, as its schema writes them: {@code "aten::add"}, {@code "Tensor"}. The
      * overload may be empty.
      *
-     * @throws TorchException if libtorch has none of that name, or if it is one of the few that end the process where an argument does not fit
+     * @throws TorchException if libtorch has none of that name, or if it is one of the few that end the process where
+     *     an argument does not fit
      */
     public static Op of(String name, String overload) {
         NativeLibrary.load();
@@ -66,11 +67,13 @@ public final class Op {
         TensorScope scope = TensorScope.current();
         Events.Allocation allocation = Events.allocation();
         Events.Operator event = Events.operator();
-        try (Scratch scratch = Scratch.open(); Values values = Values.of(scratch, arguments)) {
+        try (Scratch scratch = Scratch.open();
+                Values values = Values.of(scratch, arguments)) {
             MemorySegment results = values.results();
             MemorySegment count = scratch.ints(1);
             MemorySegment call = Native.call(scratch, allocation != null);
-            int status = Psc.psc_op_call(handle, call, values.segment(), arguments.length, results, Values.MAX_RESULTS, count);
+            int status = Psc.psc_op_call(
+                    handle, call, values.segment(), arguments.length, results, Values.MAX_RESULTS, count);
             if (allocation != null) allocation.watched(call);
             Native.check(status, () -> name + Values.describe(arguments));
             return Values.read(results, count, scope);

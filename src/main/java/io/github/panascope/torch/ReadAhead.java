@@ -4,8 +4,9 @@ import java.util.function.Consumer;
 import java.util.function.Supplier;
 
 /**
- * Reads what a device makes, each while the device is at work on the next: so it is waited for once each time, and always has something to do. In order, and confined to
- * a thread. Closing it reads the last one, unless something was thrown before.
+ * Reads what a device makes, each while the device is at work on the next: so it is waited for once each time, and
+ * always has something to do. In order, and confined to a thread. Closing it reads the last one, unless something was
+ * thrown before.
  */
 public final class ReadAhead implements AutoCloseable {
     private final String doing;
@@ -26,7 +27,8 @@ public final class ReadAhead implements AutoCloseable {
      * Asks the device for a tensor, then reads the one before.
      *
      * @param made   makes the tensor, of any dtype; what else it makes is freed
-     * @param reader gets its copy on the CPU, row-major, when the next one is asked for or this is closed; the copy ends with the call
+     * @param reader gets its copy on the CPU, row-major, when the next one is asked for or this is closed; the copy
+     *     ends with the call
      * @throws RunInterruptedException if the thread was interrupted; then nothing is asked for
      */
     public void next(Supplier<Tensor> made, Consumer<Tensor> reader) {
@@ -50,7 +52,8 @@ public final class ReadAhead implements AutoCloseable {
 
     private void read() {
         if (running == null) return;
-        try (Transfer arriving = running; var _ = TensorScope.open()) {
+        try (Transfer arriving = running;
+                var _ = TensorScope.open()) {
             running = null;
             reader.accept(arriving.await());
         }

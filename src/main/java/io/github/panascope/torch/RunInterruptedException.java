@@ -1,8 +1,9 @@
 package io.github.panascope.torch;
 
 /**
- * The thread was interrupted while it computed something that takes long. What takes long looks between its batches, stops there, frees what it holds and throws this. The
- * thread's interrupt status is set, and what was on the disk before is there.
+ * The thread was interrupted while it computed something that takes long. What takes long looks between its batches,
+ * stops there, frees what it holds and throws this. The thread's interrupt status is set, and what was on the disk
+ * before is there.
  */
 public final class RunInterruptedException extends RuntimeException {
     private static final long serialVersionUID = 1L;

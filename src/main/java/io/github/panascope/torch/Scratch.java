@@ -1,13 +1,13 @@
 package io.github.panascope.torch;
 
-import java.lang.foreign.Arena;
-import java.lang.foreign.MemorySegment;
-import java.nio.charset.StandardCharsets;
-
 import static java.lang.foreign.ValueLayout.ADDRESS;
 import static java.lang.foreign.ValueLayout.JAVA_BYTE;
 import static java.lang.foreign.ValueLayout.JAVA_INT;
 import static java.lang.foreign.ValueLayout.JAVA_LONG;
+
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.nio.charset.StandardCharsets;
 
 /**
  * Short-lived native memory for arguments and results of one call: a stack for each thread, so that a call costs no
@@ -21,6 +21,7 @@ final class Scratch implements AutoCloseable {
     private final long[] marks = new long[256];
     /** Of frames that needed more than there is: what native code reads must not be the collector's to free. */
     private final Arena[] more = new Arena[marks.length];
+
     private int depth;
     private long top;
 
@@ -29,7 +30,8 @@ final class Scratch implements AutoCloseable {
     /** Opens a frame on this thread's stack; closing it gives its memory back. */
     static Scratch open() {
         Scratch scratch = STACKS.get();
-        if (scratch.depth == scratch.marks.length) throw new IllegalStateException("calls are nested more than " + scratch.depth + " deep");
+        if (scratch.depth == scratch.marks.length)
+            throw new IllegalStateException("calls are nested more than " + scratch.depth + " deep");
         scratch.marks[scratch.depth++] = scratch.top;
         return scratch;
     }
@@ -81,7 +83,8 @@ final class Scratch implements AutoCloseable {
     /** UTF-8 with a NUL at the end. */
     MemorySegment text(String text) {
         byte[] utf8 = text.getBytes(StandardCharsets.UTF_8);
-        for (byte b : utf8) if (b == 0) throw new IllegalArgumentException("text for native code must not hold a NUL character");
+        for (byte b : utf8)
+            if (b == 0) throw new IllegalArgumentException("text for native code must not hold a NUL character");
         MemorySegment segment = bytes(utf8.length + 1L);
         MemorySegment.copy(utf8, 0, segment, JAVA_BYTE, 0, utf8.length);
         segment.set(JAVA_BYTE, utf8.length, (byte) 0);

@@ -1,16 +1,18 @@
 package io.github.panascope.torch;
 
+import static java.lang.foreign.ValueLayout.ADDRESS;
+
 import io.github.panascope.bindings.Psc;
 import java.lang.foreign.MemorySegment;
 import java.nio.file.Path;
+import java.util.Arrays;
 import java.util.List;
 
-import static java.lang.foreign.ValueLayout.ADDRESS;
-
 /**
- * A TorchScript module. Its source may call {@code lens.hook_point(tensor, "name")}, which returns the tensor, or what a
- * hook puts in its place; or {@code lens.hook_point(tensor, self.part, "name")}, which hooks at the name of both together hear of. A module belongs to the scope it was made in; it shares its parameters' memory with the
- * tensors they were made from. Any number of threads may call it at once.
+ * A TorchScript module. Its source may call {@code lens.hook_point(tensor, "name")}, which returns the tensor, or what
+ * a hook puts in its place; or {@code lens.hook_point(tensor, self.part, "name")}, which hooks at the name of both
+ * together hear of. A module belongs to the scope it was made in; it shares its parameters' memory with the tensors
+ * they were made from. Any number of threads may call it at once.
  */
 public final class ScriptModule {
     private final MemorySegment handle;
@@ -36,8 +38,8 @@ public final class ScriptModule {
     }
 
     /**
-     * Another module of this one's type: with the methods compiled for it, and without a value for any parameter, text or submodule, each of which
-     * has to be registered anew.
+     * Another module of this one's type: with the methods compiled for it, and without a value for any parameter, text
+     * or submodule, each of which has to be registered anew.
      */
     public ScriptModule like(TensorScope scope) {
         try (Scratch scratch = Scratch.open()) {
@@ -51,8 +53,8 @@ public final class ScriptModule {
     public record Loaded(ScriptModule module, String metadata) {}
 
     /**
-     * Loads a {@code .pt} file onto a device. TorchScript in a file is code, and some of it ({@code __setstate__}) runs while it is loaded:
-     * load only what you would run.
+     * Loads a {@code .pt} file onto a device. TorchScript in a file is code, and some of it ({@code __setstate__}) runs
+     * while it is loaded: load only what you would run.
      *
      * @throws TorchException if the file is missing or is not TorchScript
      */
@@ -60,7 +62,9 @@ public final class ScriptModule {
         try (Scratch scratch = Scratch.open()) {
             MemorySegment out = scratch.pointer();
             MemorySegment metadata = scratch.pointer();
-            Native.check(Psc.psc_module_load(scratch.text(file.toString()), device.code(), device.index(), out, metadata), "loading " + file);
+            Native.check(
+                    Psc.psc_module_load(scratch.text(file.toString()), device.code(), device.index(), out, metadata),
+                    "loading " + file);
             return new Loaded(new ScriptModule(out.get(ADDRESS, 0), scope), Native.text(metadata.get(ADDRESS, 0)));
         } catch (TorchException e) { // what follows the first line is libtorch's own code, or the file's
             throw new TorchException(e.getMessage().lines().findFirst().orElse("loading " + file + " failed"));
@@ -68,21 +72,25 @@ public final class ScriptModule {
     }
 
     /**
-     * Writes a {@code .pt} file, straight into its place: what was there is gone if the disk fills up on the way. Other programs
-     * can load it where {@code lens::hook_point} is registered.
+     * Writes a {@code .pt} file, straight into its place: what was there is gone if the disk fills up on the way. Other
+     * programs can load it where {@code lens::hook_point} is registered.
      *
      * @throws TorchException if it cannot be written
      */
     public void save(Path file, String metadata) {
         try (Scratch scratch = Scratch.open()) {
-            Native.check(Psc.psc_module_save(handle(), scratch.text(file.toString()), scratch.text(metadata)), "saving " + file);
+            Native.check(
+                    Psc.psc_module_save(handle(), scratch.text(file.toString()), scratch.text(metadata)),
+                    "saving " + file);
         }
     }
 
     /** Registers a parameter. */
     public ScriptModule parameter(String name, Tensor tensor) {
         try (Scratch scratch = Scratch.open()) {
-            Native.check(Psc.psc_module_add_parameter(handle(), scratch.text(name), tensor.handle()), "adding parameter " + name);
+            Native.check(
+                    Psc.psc_module_add_parameter(handle(), scratch.text(name), tensor.handle()),
+                    "adding parameter " + name);
         }
         return this;
     }
@@ -90,7 +98,8 @@ public final class ScriptModule {
     /** Registers a text, which methods can read as an attribute. */
     public ScriptModule text(String name, String text) {
         try (Scratch scratch = Scratch.open()) {
-            Native.check(Psc.psc_module_add_text(handle(), scratch.text(name), scratch.text(text)), "adding text " + name);
+            Native.check(
+                    Psc.psc_module_add_text(handle(), scratch.text(name), scratch.text(text)), "adding text " + name);
         }
         return this;
     }
@@ -98,7 +107,8 @@ public final class ScriptModule {
     /** Registers a submodule. */
     public ScriptModule child(String name, ScriptModule module) {
         try (Scratch scratch = Scratch.open()) {
-            Native.check(Psc.psc_module_add_child(handle(), scratch.text(name), module.handle()), "adding module " + name);
+            Native.check(
+                    Psc.psc_module_add_child(handle(), scratch.text(name), module.handle()), "adding module " + name);
         }
         return this;
     }
@@ -159,19 +169,31 @@ public final class ScriptModule {
         TensorScope current = TensorScope.current();
         Events.Allocation allocation = Events.allocation();
         Events.Operator event = Events.operator();
-        try (Scratch scratch = Scratch.open(); Values values = Values.of(scratch, arguments)) {
+        try (Scratch scratch = Scratch.open();
+                Values values = Values.of(scratch, arguments)) {
             MemorySegment results = values.results();
             MemorySegment count = scratch.ints(1);
             MemorySegment call = Native.call(scratch, allocation != null);
-            int status = Psc.psc_module_call(handle(), scratch.text(method), hooks == null ? MemorySegment.NULL : hooks.handle(), call,
-                    values.segment(), arguments.length, results, Values.MAX_RESULTS, count);
+            int status = Psc.psc_module_call(
+                    handle(),
+                    scratch.text(method),
+                    hooks == null ? MemorySegment.NULL : hooks.handle(),
+                    call,
+                    values.segment(),
+                    arguments.length,
+                    results,
+                    Values.MAX_RESULTS,
+                    count);
             if (allocation != null) allocation.watched(call);
             if (status == Psc.PSC_ERR_CALLBACK() && hooks != null) {
                 hooks.rethrow();
-                throw new StackOverflowError(Native.text(Psc.psc_last_error())); // no hook was called: there was too little stack to do so
+                throw new StackOverflowError(
+                        Native.text(Psc.psc_last_error())); // no hook was called: there was too little stack to do so
             }
             Native.check(status, () -> method + Values.describe(arguments));
-            return java.util.Arrays.stream(Values.read(results, count, current)).map(Tensor.class::cast).toArray(Tensor[]::new);
+            return Arrays.stream(Values.read(results, count, current))
+                    .map(Tensor.class::cast)
+                    .toArray(Tensor[]::new);
         } finally {
             if (allocation != null) allocation.finish("TorchScript " + method);
             if (event != null) event.finish("TorchScript " + method, arguments);

@@ -17,7 +17,8 @@ public final class Shape {
      * @throws IllegalArgumentException if a size is negative
      */
     public static Shape of(long... sizes) {
-        for (long size : sizes) if (size < 0) throw new IllegalArgumentException("a size must not be negative: " + Arrays.toString(sizes));
+        for (long size : sizes)
+            if (size < 0) throw new IllegalArgumentException("a size must not be negative: " + Arrays.toString(sizes));
         return new Shape(sizes.clone());
     }
 
@@ -33,7 +34,9 @@ public final class Shape {
      */
     public long size(int dimension) {
         int index = dimension < 0 ? dimension + sizes.length : dimension;
-        if (index < 0 || index >= sizes.length) throw new IndexOutOfBoundsException("the shape " + this + " has " + sizes.length + " dimensions, and no dimension " + dimension);
+        if (index < 0 || index >= sizes.length)
+            throw new IndexOutOfBoundsException(
+                    "the shape " + this + " has " + sizes.length + " dimensions, and no dimension " + dimension);
         return sizes[index];
     }
 
@@ -48,7 +51,8 @@ public final class Shape {
             for (long size : sizes) product = Math.multiplyExact(product, size);
         } catch (ArithmeticException e) {
             if (Arrays.stream(sizes).anyMatch(size -> size == 0)) return 0;
-            throw new IllegalArgumentException("a tensor of the shape " + this + " would have more than " + Long.MAX_VALUE + " elements", e);
+            throw new IllegalArgumentException(
+                    "a tensor of the shape " + this + " would have more than " + Long.MAX_VALUE + " elements", e);
         }
         return product;
     }

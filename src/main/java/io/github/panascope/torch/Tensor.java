@@ -1,19 +1,24 @@
 package io.github.panascope.torch;
 
+import static java.lang.foreign.ValueLayout.ADDRESS;
+
 import io.github.panascope.bindings.Psc;
 import io.github.panascope.bindings.psc_tensor_info;
+import java.io.EOFException;
+import java.io.IOException;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
+import java.nio.channels.ReadableByteChannel;
+import java.nio.channels.WritableByteChannel;
+import java.util.Arrays;
 import java.util.Objects;
 import java.util.function.Function;
-
-import static java.lang.foreign.ValueLayout.ADDRESS;
 
 /**
  * A handle to a tensor of libtorch, owned by a {@link TensorScope}.
  *
- * <p>Methods that return a tensor leave it in the innermost open scope of the calling thread, and need one to be open. A
- * result may share memory with its operand where PyTorch's would (views). Two handles are equal only if they are the
+ * <p>Methods that return a tensor leave it in the innermost open scope of the calling thread, and need one to be open.
+ * A result may share memory with its operand where PyTorch's would (views). Two handles are equal only if they are the
  * same object. Shapes are written as PyTorch writes them; a negative dimension counts from the end.
  *
  * <p>Unless a method says otherwise: operands must lie on one device; shapes, dtypes or devices that do not fit are a
@@ -26,6 +31,7 @@ public final class Tensor {
     private boolean freed;
     /** Whether its memory was given out. */
     private boolean exposed;
+
     private DType dtype;
     private Shape shape;
     private Device device;
@@ -55,7 +61,9 @@ public final class Tensor {
         TensorScope scope = TensorScope.current();
         try (Scratch scratch = Scratch.open()) {
             MemorySegment out = scratch.pointer();
-            Native.check(Psc.psc_tensor_empty(dtype.code, scratch.longs(shape.sizes()), shape.rank(), device.code(), device.index(), out),
+            Native.check(
+                    Psc.psc_tensor_empty(
+                            dtype.code, scratch.longs(shape.sizes()), shape.rank(), device.code(), device.index(), out),
                     () -> "making a " + dtype + " tensor of shape " + shape + " on " + device);
             return scope.own(out.get(ADDRESS, 0));
         }
@@ -107,7 +115,7 @@ public final class Tensor {
 
     /** An int64 CPU tensor of shape [1, n] holding these token ids. */
     public static Tensor ofTokens(int... tokens) {
-        return of(java.util.Arrays.stream(tokens).asLongStream().toArray(), Shape.of(1, tokens.length));
+        return of(Arrays.stream(tokens).asLongStream().toArray(), Shape.of(1, tokens.length));
     }
 
     /**
@@ -119,18 +127,25 @@ public final class Tensor {
      */
     public static Tensor wrap(MemorySegment memory, DType dtype, Shape shape) {
         long bytes = Math.multiplyExact(shape.elements(), (long) dtype.bytes());
-        if (!memory.isNative()) throw new IllegalArgumentException("only native memory can be wrapped; this segment lies on the Java heap");
+        if (!memory.isNative())
+            throw new IllegalArgumentException("only native memory can be wrapped; this segment lies on the Java heap");
         if (!memory.scope().isAlive()) throw new IllegalArgumentException("the memory's arena is closed");
-        if (!memory.isAccessibleBy(Thread.currentThread())) throw new IllegalArgumentException("the memory's arena belongs to another thread");
-        if (memory.isReadOnly()) throw new IllegalArgumentException("read-only memory cannot be wrapped: an operator writing to it would end the JVM");
+        if (!memory.isAccessibleBy(Thread.currentThread()))
+            throw new IllegalArgumentException("the memory's arena belongs to another thread");
+        if (memory.isReadOnly())
+            throw new IllegalArgumentException(
+                    "read-only memory cannot be wrapped: an operator writing to it would end the JVM");
         if (memory.byteSize() != bytes) {
-            throw new IllegalArgumentException("a " + dtype + " tensor of shape " + shape + " needs " + bytes + " bytes, not " + memory.byteSize());
+            throw new IllegalArgumentException("a " + dtype + " tensor of shape " + shape + " needs " + bytes
+                    + " bytes, not " + memory.byteSize());
         }
-        if (memory.address() % dtype.bytes() != 0) throw new IllegalArgumentException("the memory is not aligned to " + dtype.bytes() + " bytes");
+        if (memory.address() % dtype.bytes() != 0)
+            throw new IllegalArgumentException("the memory is not aligned to " + dtype.bytes() + " bytes");
         TensorScope scope = TensorScope.current();
         try (Scratch scratch = Scratch.open()) {
             MemorySegment out = scratch.pointer();
-            Native.check(Psc.psc_tensor_wrap(memory, dtype.code, scratch.longs(shape.sizes()), shape.rank(), out),
+            Native.check(
+                    Psc.psc_tensor_wrap(memory, dtype.code, scratch.longs(shape.sizes()), shape.rank(), out),
                     () -> "wrapping " + bytes + " bytes as " + dtype + " " + shape);
             return scope.own(out.get(ADDRESS, 0));
         }
@@ -139,8 +154,8 @@ public final class Tensor {
     /**
      * A tensor of another native library of this process, without a copy.
      *
-     * @param managed a DLPack {@code DLManagedTensor*} (unversioned). Taken over if this succeeds: its deleter is called when the last tensor that shares the
-     *     memory is freed
+     * @param managed a DLPack {@code DLManagedTensor*} (unversioned). Taken over if this succeeds: its deleter is
+     *     called when the last tensor that shares the memory is freed
      * @throws TorchException if its dtype or device is not known here
      */
     public static Tensor fromDlpack(MemorySegment managed) {
@@ -165,10 +180,12 @@ public final class Tensor {
     }
 
     /**
-     * A column of another native library of this process, without a copy: of numbers [rows], or of fixed-size lists of numbers [rows, n].
+     * A column of another native library of this process, without a copy: of numbers [rows], or of fixed-size lists of
+     * numbers [rows, n].
      *
      * @param schema an Arrow {@code struct ArrowSchema}; released if this succeeds
-     * @param array  its {@code struct ArrowArray}; moved out of there if this succeeds, and released when the last tensor that shares the memory is freed
+     * @param array  its {@code struct ArrowArray}; moved out of there if this succeeds, and released when the last
+     *     tensor that shares the memory is freed
      * @throws TorchException if the column has missing values, or is none of numbers
      */
     public static Tensor fromArrow(MemorySegment schema, MemorySegment array) {
@@ -183,12 +200,15 @@ public final class Tensor {
     }
 
     private static void requirePointer(MemorySegment pointer) {
-        if (!pointer.isNative() || pointer.address() == 0) throw new IllegalArgumentException("a pointer into native memory is needed, not " + pointer);
+        if (!pointer.isNative() || pointer.address() == 0)
+            throw new IllegalArgumentException("a pointer into native memory is needed, not " + pointer);
         if (!pointer.scope().isAlive()) throw new IllegalArgumentException("the memory's arena is closed");
     }
 
     private static void requireElements(int count, Shape shape) {
-        if (count != shape.elements()) throw new IllegalArgumentException("shape " + shape + " holds " + shape.elements() + " elements, not " + count);
+        if (count != shape.elements())
+            throw new IllegalArgumentException(
+                    "shape " + shape + " holds " + shape.elements() + " elements, not " + count);
     }
 
     // ------------------------------------------------------------------------------------------------- what it is
@@ -245,8 +265,8 @@ public final class Tensor {
     // ----------------------------------------------------------------------------------------------- data and life
 
     /**
-     * The tensor's own memory, without a copy: writing to it writes to the tensor. It lives as long as this tensor's scope, whose
-     * closing alone then frees the memory ({@link #free} no longer does).
+     * The tensor's own memory, without a copy: writing to it writes to the tensor. It lives as long as this tensor's
+     * scope, whose closing alone then frees the memory ({@link #free} no longer does).
      *
      * @throws IllegalStateException if the tensor is not on the CPU or not contiguous
      */
@@ -259,14 +279,16 @@ public final class Tensor {
     /**
      * This tensor for another native library, without a copy; close it, or give it away.
      *
-     * @throws TorchException if the memory is only borrowed ({@link #wrap}, mapped weights), since nothing could keep it alive
+     * @throws TorchException if the memory is only borrowed ({@link #wrap}, mapped weights), since nothing could keep
+     *     it alive
      */
     public Dlpack toDlpack() {
         return new Dlpack(this);
     }
 
     /**
-     * This tensor as an Arrow column, without a copy; close it once it is imported. Needs a contiguous CPU tensor of rank 1 or 2, of a dtype but bool and bfloat16.
+     * This tensor as an Arrow column, without a copy; close it once it is imported. Needs a contiguous CPU tensor of
+     * rank 1 or 2, of a dtype but bool and bfloat16.
      *
      * @throws TorchException as {@link #toDlpack} does, or if it cannot be a column
      */
@@ -279,11 +301,20 @@ public final class Tensor {
         try (Scratch scratch = Scratch.open()) {
             MemorySegment info = info(scratch);
             int kind = psc_tensor_info.memory(info);
-            if (kind == Psc.PSC_MEMORY_NONE()) throw new IllegalStateException("this tensor has no elements in rows, as it is sparse or quantized or without memory: make a dense one of it first");
-            if (psc_tensor_info.device_type(info) != Psc.PSC_DEVICE_CPU()) throw new IllegalStateException("only CPU memory can be seen from Java: call to(Device.CPU) first");
-            if (kind == Psc.PSC_MEMORY_LAZY()) throw new IllegalStateException("the elements are not in memory as they are read, but negated, conjugated or left out as zeros: call copy() first");
-            if (psc_tensor_info.contiguous(info) == 0) throw new IllegalStateException("the elements do not lie row by row: call contiguous() first");
-            return MemorySegment.ofAddress(psc_tensor_info.address(info)).reinterpret(psc_tensor_info.bytes(info), scope.arena(), null);
+            if (kind == Psc.PSC_MEMORY_NONE())
+                throw new IllegalStateException(
+                        "this tensor has no elements in rows, as it is sparse or quantized or without memory: make a"
+                                + " dense one of it first");
+            if (psc_tensor_info.device_type(info) != Psc.PSC_DEVICE_CPU())
+                throw new IllegalStateException("only CPU memory can be seen from Java: call to(Device.CPU) first");
+            if (kind == Psc.PSC_MEMORY_LAZY())
+                throw new IllegalStateException(
+                        "the elements are not in memory as they are read, but negated, conjugated or left out as"
+                                + " zeros: call copy() first");
+            if (psc_tensor_info.contiguous(info) == 0)
+                throw new IllegalStateException("the elements do not lie row by row: call contiguous() first");
+            return MemorySegment.ofAddress(psc_tensor_info.address(info))
+                    .reinterpret(psc_tensor_info.bytes(info), scope.arena(), null);
         }
     }
 
@@ -300,7 +331,8 @@ public final class Tensor {
      */
     public int toFloats(float[] into) {
         long elements = shape().elements();
-        if (elements > into.length) throw new IllegalArgumentException("an array of " + into.length + " is too short for " + this);
+        if (elements > into.length)
+            throw new IllegalArgumentException("an array of " + into.length + " is too short for " + this);
         Events.Copy event = Events.copy();
         try (var _ = TensorScope.open()) {
             MemorySegment.copy(host(DType.FLOAT32).memory(), ValueLayout.JAVA_FLOAT, 0, into, 0, (int) elements);
@@ -350,17 +382,22 @@ public final class Tensor {
      * @throws IllegalStateException if there is not exactly one
      */
     public double item() {
-        if (shape().elements() != 1) throw new IllegalStateException("item() needs one element; this tensor has shape " + shape);
+        if (shape().elements() != 1)
+            throw new IllegalStateException("item() needs one element; this tensor has shape " + shape);
         return toDoubles()[0];
     }
 
-    /** Writes the elements to a channel, row by row in the machine's byte order; copied to the CPU first if they are not there. */
-    public void writeTo(java.nio.channels.WritableByteChannel out) throws java.io.IOException {
+    /**
+     * Writes the elements to a channel, row by row in the machine's byte order; copied to the CPU first if they are not
+     * there.
+     */
+    public void writeTo(WritableByteChannel out) throws IOException {
         Events.Copy event = Events.copy();
         try (var _ = TensorScope.open()) {
             MemorySegment bytes = host(dtype()).memory();
-            for (long at = 0; at < bytes.byteSize();) { // a buffer holds at most 2 GB
-                var part = bytes.asSlice(at, Math.min(bytes.byteSize() - at, 1 << 30)).asByteBuffer();
+            for (long at = 0; at < bytes.byteSize(); ) { // a buffer holds at most 2 GB
+                var part = bytes.asSlice(at, Math.min(bytes.byteSize() - at, 1 << 30))
+                        .asByteBuffer();
                 while (part.hasRemaining()) at += out.write(part);
             }
             if (event != null) event.finish(device(), "channel", bytes.byteSize());
@@ -372,11 +409,13 @@ public final class Tensor {
      *
      * @throws java.io.EOFException if the channel ends before
      */
-    public void readFrom(java.nio.channels.ReadableByteChannel in) throws java.io.IOException {
+    public void readFrom(ReadableByteChannel in) throws IOException {
         MemorySegment memory = memory();
-        for (long at = 0; at < memory.byteSize();) {
-            int read = in.read(memory.asSlice(at, Math.min(memory.byteSize() - at, 1 << 30)).asByteBuffer());
-            if (read < 0) throw new java.io.EOFException("the channel ended after " + at + " of " + memory.byteSize() + " bytes");
+        for (long at = 0; at < memory.byteSize(); ) {
+            int read = in.read(memory.asSlice(at, Math.min(memory.byteSize() - at, 1 << 30))
+                    .asByteBuffer());
+            if (read < 0)
+                throw new EOFException("the channel ended after " + at + " of " + memory.byteSize() + " bytes");
             at += read;
         }
     }
@@ -596,7 +635,9 @@ public final class Tensor {
         return Ops.SCATTER.tensor(this, dimension, indices, values);
     }
 
-    /** Elements in descending order over the last dimension: values, then their indices (int64). Ties keep their order. */
+    /**
+     * Elements in descending order over the last dimension: values, then their indices (int64). Ties keep their order.
+     */
     public Tensor[] sortDescending() {
         return Ops.SORT.tensors(2, this, true, -1, true);
     }
@@ -668,7 +709,7 @@ public final class Tensor {
     /** This tensor so many times over along its first dimension, copied. */
     public Tensor repeatRows(int times) {
         Tensor[] parts = new Tensor[times];
-        java.util.Arrays.fill(parts, this);
+        Arrays.fill(parts, this);
         return cat(0, parts);
     }
 
@@ -682,7 +723,10 @@ public final class Tensor {
         return Ops.CONTIGUOUS.tensor(this);
     }
 
-    /** Begins to copy this tensor to the host without waiting for its device; close the result. The tensor may be freed meanwhile. */
+    /**
+     * Begins to copy this tensor to the host without waiting for its device; close the result. The tensor may be freed
+     * meanwhile.
+     */
     public Transfer transferToHost() {
         return new Transfer(this);
     }
@@ -692,11 +736,16 @@ public final class Tensor {
         return Ops.TO_DTYPE.tensor(this, target);
     }
 
-    /** On another device; shares memory if it lies there already. A copy to the CPU waits for the device, one from there does not. */
+    /**
+     * On another device; shares memory if it lies there already. A copy to the CPU waits for the device, one from there
+     * does not.
+     */
     public Tensor to(Device target) {
         Events.Copy event = target.equals(device()) ? null : Events.copy();
-        // A copy out of page-locked memory would read it later, when its owner may have written to it; any other is read before the call returns.
-        boolean waits = target.isCpu() || !device().isCpu() || (Boolean) Ops.IS_PINNED.call(this)[0];
+        // A copy out of page-locked memory would read it later, when its owner may have written to it; any other is
+        // read before the call returns.
+        boolean waits =
+                target.isCpu() || !device().isCpu() || (Boolean) Ops.IS_PINNED.call(this)[0];
         Tensor moved = Ops.TO_DEVICE.tensor(this, target, dtype(), !waits);
         if (event != null) event.finish(device(), target, shape().elements() * dtype().bytes());
         return moved;
@@ -727,6 +776,8 @@ public final class Tensor {
     @Override
     public String toString() {
         String brief = brief();
-        return shape == null || freed || !scope.isOpen() ? brief : "Tensor(" + dtype + ", " + shape + ", " + device + ")";
+        return shape == null || freed || !scope.isOpen()
+                ? brief
+                : "Tensor(" + dtype + ", " + shape + ", " + device + ")";
     }
 }

@@ -3,6 +3,8 @@ package io.github.panascope.torch;
 import io.github.panascope.bindings.Psc;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.util.Arrays;
 import java.util.concurrent.atomic.AtomicInteger;
 
 /**
@@ -13,8 +15,8 @@ import java.util.concurrent.atomic.AtomicInteger;
  * read from, for weights; nothing lands there by itself, {@link #adopt} puts it there.
  *
  * <p>After closing, every use of what it owned is an {@link IllegalStateException}; a use by the wrong thread is a
- * {@link WrongThreadException}. Closing a shared scope while a call uses it is an {@link IllegalStateException} too, and
- * leaves it open.
+ * {@link WrongThreadException}. Closing a shared scope while a call uses it is an {@link IllegalStateException} too,
+ * and leaves it open.
  */
 public final class TensorScope implements AutoCloseable {
     private static final ThreadLocal<TensorScope> INNERMOST = new ThreadLocal<>();
@@ -66,7 +68,10 @@ public final class TensorScope implements AutoCloseable {
      */
     public static TensorScope current() {
         TensorScope scope = INNERMOST.get();
-        if (scope == null) throw new IllegalStateException("no TensorScope is open on this thread: open one with try (var scope = TensorScope.open()) { ... }");
+        if (scope == null)
+            throw new IllegalStateException(
+                    "no TensorScope is open on this thread: open one with try (var scope = TensorScope.open()) { ..."
+                            + " }");
         return scope;
     }
 
@@ -75,7 +80,7 @@ public final class TensorScope implements AutoCloseable {
         try (Scratch scratch = Scratch.open()) {
             MemorySegment out = scratch.pointer();
             Native.check(Psc.psc_tensor_alias(tensor.handle(), out), "aliasing a tensor");
-            return own(out.get(java.lang.foreign.ValueLayout.ADDRESS, 0));
+            return own(out.get(ValueLayout.ADDRESS, 0));
         }
     }
 
@@ -89,9 +94,11 @@ public final class TensorScope implements AutoCloseable {
     public synchronized void close() {
         if (!isOpen()) return;
         if (owner == null) {
-            if (!uses.compareAndSet(0, CLOSED)) throw new IllegalStateException("this scope is in use by a running call");
+            if (!uses.compareAndSet(0, CLOSED))
+                throw new IllegalStateException("this scope is in use by a running call");
         } else if (owner == Thread.currentThread() && INNERMOST.get() != this) {
-            throw new IllegalStateException("scopes close in the order opposite to their opening, and an inner one is still open");
+            throw new IllegalStateException(
+                    "scopes close in the order opposite to their opening, and an inner one is still open");
         }
         try {
             arena.close();
@@ -120,7 +127,7 @@ public final class TensorScope implements AutoCloseable {
     synchronized Tensor own(MemorySegment pointer) {
         try {
             checkUsable();
-            if (tensorCount == tensors.length) tensors = java.util.Arrays.copyOf(tensors, tensorCount * 2);
+            if (tensorCount == tensors.length) tensors = Arrays.copyOf(tensors, tensorCount * 2);
         } catch (RuntimeException | Error e) {
             Psc.psc_tensor_free(pointer);
             throw e;
@@ -137,7 +144,9 @@ public final class TensorScope implements AutoCloseable {
     /** Frees one of its own early. In a shared scope another thread could be about to use it. */
     void free(MemorySegment handle, int slot) {
         checkUsable();
-        if (owner == null) throw new IllegalStateException("what a shared scope owns is freed when the scope closes: another thread could be using it");
+        if (owner == null)
+            throw new IllegalStateException(
+                    "what a shared scope owns is freed when the scope closes: another thread could be using it");
         tensors[slot] = 0; // freeing NULL, when the scope closes, does nothing
         Psc.psc_tensor_free(MemorySegment.ofAddress(handle.address()));
     }
@@ -145,7 +154,7 @@ public final class TensorScope implements AutoCloseable {
     synchronized MemorySegment ownModule(MemorySegment pointer) {
         try {
             checkUsable();
-            modules = java.util.Arrays.copyOf(modules, modules.length + 1);
+            modules = Arrays.copyOf(modules, modules.length + 1);
         } catch (RuntimeException | Error e) {
             Psc.psc_module_free(pointer);
             throw e;
@@ -174,7 +183,8 @@ public final class TensorScope implements AutoCloseable {
     void checkUsable() {
         if (!isOpen()) throw closed();
         if (owner != null && owner != Thread.currentThread()) {
-            throw new WrongThreadException("this scope belongs to thread '" + owner.getName() + "', not to '" + Thread.currentThread().getName() + "'");
+            throw new WrongThreadException("this scope belongs to thread '" + owner.getName() + "', not to '"
+                    + Thread.currentThread().getName() + "'");
         }
     }
 
@@ -190,6 +200,7 @@ public final class TensorScope implements AutoCloseable {
     }
 
     private IllegalStateException closed() {
-        return new IllegalStateException(name == null ? "the scope of this tensor or module is closed" : name + " was closed");
+        return new IllegalStateException(
+                name == null ? "the scope of this tensor or module is closed" : name + " was closed");
     }
 }

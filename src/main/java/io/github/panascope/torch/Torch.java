@@ -1,14 +1,14 @@
 package io.github.panascope.torch;
 
+import static java.lang.foreign.ValueLayout.ADDRESS;
+import static java.lang.foreign.ValueLayout.JAVA_INT;
+
 import io.github.panascope.bindings.Psc;
 import java.lang.foreign.FunctionDescriptor;
 import java.lang.foreign.Linker;
 import java.lang.foreign.MemorySegment;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
-
-import static java.lang.foreign.ValueLayout.ADDRESS;
-import static java.lang.foreign.ValueLayout.JAVA_INT;
 
 /** libtorch as a whole: its version and build, its threads, and the count of what is alive. */
 public final class Torch {
@@ -54,7 +54,8 @@ public final class Torch {
     }
 
     /**
-     * Sets how many threads one operator may use, for the whole process. While a {@link #singleThreaded} is open, this is kept for the time after it.
+     * Sets how many threads one operator may use, for the whole process. While a {@link #singleThreaded} is open, this
+     * is kept for the time after it.
      *
      * @throws TorchException if that is not at least 1
      */
@@ -71,8 +72,9 @@ public final class Torch {
     }
 
     /**
-     * Has every operator of the process use one thread until what is returned is closed: so that results do not depend on how many there are, or because the work is shared
-     * out over threads of Java's. Any number may be open at a time, on any threads; the last that is closed puts back how many there were.
+     * Has every operator of the process use one thread until what is returned is closed: so that results do not depend
+     * on how many there are, or because the work is shared out over threads of Java's. Any number may be open at a
+     * time, on any threads; the last that is closed puts back how many there were.
      */
     public static SingleThreaded singleThreaded() {
         return new SingleThreaded();
@@ -106,7 +108,10 @@ public final class Torch {
         }
     }
 
-    /** What of the CPU's instruction set libtorch's own operators use, such as {@code AVX2}: last bits of results depend on it. */
+    /**
+     * What of the CPU's instruction set libtorch's own operators use, such as {@code AVX2}: last bits of results depend
+     * on it.
+     */
     public static String cpuCapability() {
         Matcher matcher = Pattern.compile("CPU capability usage: (\\S+)").matcher(description());
         return matcher.find() ? matcher.group(1) : "unknown";
@@ -121,20 +126,30 @@ public final class Torch {
     /** The version of the C library, such as {@code 2.36}; null if it is not glibc. Needs no libtorch. */
     public static String libcVersion() {
         Linker linker = Linker.nativeLinker();
-        return linker.defaultLookup().find("gnu_get_libc_version").map(function -> {
-            try {
-                return Native.text((MemorySegment) linker.downcallHandle(function, FunctionDescriptor.of(ADDRESS)).invokeExact());
-            } catch (Throwable t) {
-                throw new IllegalStateException("asking the C library for its version", t);
-            }
-        }).orElse(null);
+        return linker.defaultLookup()
+                .find("gnu_get_libc_version")
+                .map(function -> {
+                    try {
+                        return Native.text(
+                                (MemorySegment) linker.downcallHandle(function, FunctionDescriptor.of(ADDRESS))
+                                        .invokeExact());
+                    } catch (Throwable t) {
+                        throw new IllegalStateException("asking the C library for its version", t);
+                    }
+                })
+                .orElse(null);
     }
 
-    /** Native objects that Java owns now and has not freed, of all kinds, and tensors given to other libraries that still use them. A scope that closes takes its own away. */
+    /**
+     * Native objects that Java owns now and has not freed, of all kinds, and tensors given to other libraries that
+     * still use them. A scope that closes takes its own away.
+     */
     public static long liveHandles() {
         NativeLibrary.load();
-        return Psc.psc_live_handles(Psc.PSC_KIND_TENSOR()) + Psc.psc_live_handles(Psc.PSC_KIND_MODULE())
-                + Psc.psc_live_handles(Psc.PSC_KIND_HOOKS()) + Psc.psc_live_handles(Psc.PSC_KIND_EXPORT())
+        return Psc.psc_live_handles(Psc.PSC_KIND_TENSOR())
+                + Psc.psc_live_handles(Psc.PSC_KIND_MODULE())
+                + Psc.psc_live_handles(Psc.PSC_KIND_HOOKS())
+                + Psc.psc_live_handles(Psc.PSC_KIND_EXPORT())
                 + Psc.psc_live_handles(Psc.PSC_KIND_TRANSFER());
     }
 }

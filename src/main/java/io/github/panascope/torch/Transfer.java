@@ -1,14 +1,15 @@
 package io.github.panascope.torch;
 
+import static java.lang.foreign.ValueLayout.ADDRESS;
+
 import io.github.panascope.bindings.Psc;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 
-import static java.lang.foreign.ValueLayout.ADDRESS;
-
 /**
- * A tensor on its way to the host, from {@link Tensor#transferToHost}: the copy follows what its device was asked for before, and the caller goes on. Confined
- * to the thread that began it, and closed by it; closed before it is awaited, it is not waited for.
+ * A tensor on its way to the host, from {@link Tensor#transferToHost}: the copy follows what its device was asked for
+ * before, and the caller goes on. Confined to the thread that began it, and closed by it; closed before it is awaited,
+ * it is not waited for.
  */
 public final class Transfer implements AutoCloseable {
     private final Arena arena = Arena.ofConfined();
@@ -27,7 +28,8 @@ public final class Transfer implements AutoCloseable {
     }
 
     /**
-     * Waits until it has arrived. On the CPU it has, and the result shares the tensor's memory where that lies row by row.
+     * Waits until it has arrived. On the CPU it has, and the result shares the tensor's memory where that lies row by
+     * row.
      *
      * @return a row-major CPU tensor of the same shape and dtype, in the innermost scope
      * @throws IllegalStateException if this is closed

@@ -1,17 +1,19 @@
 package io.github.panascope.torch;
 
+import static java.lang.foreign.ValueLayout.ADDRESS;
+import static java.lang.foreign.ValueLayout.JAVA_DOUBLE;
+import static java.lang.foreign.ValueLayout.JAVA_INT;
+import static java.lang.foreign.ValueLayout.JAVA_LONG;
+
 import io.github.panascope.bindings.Psc;
 import io.github.panascope.bindings.psc_value;
 import java.lang.foreign.MemorySegment;
 import java.util.Arrays;
 import java.util.stream.Collectors;
 
-import static java.lang.foreign.ValueLayout.ADDRESS;
-import static java.lang.foreign.ValueLayout.JAVA_DOUBLE;
-import static java.lang.foreign.ValueLayout.JAVA_INT;
-import static java.lang.foreign.ValueLayout.JAVA_LONG;
-
-/** Java values as an array of psc_value and back. Keeps the scopes of tensor arguments from closing until it is closed. */
+/**
+ * Java values as an array of psc_value and back. Keeps the scopes of tensor arguments from closing until it is closed.
+ */
 final class Values implements AutoCloseable {
     /** More results than any operator or method used here returns. */
     static final int MAX_RESULTS = 64;
@@ -75,10 +77,13 @@ final class Values implements AutoCloseable {
             }
             case Tensor[] list -> {
                 MemorySegment handles = scratch.bytes(list.length * ADDRESS.byteSize());
-                for (int i = 0; i < list.length; i++) handles.setAtIndex(JAVA_LONG, i, list[i] == null ? 0 : address(list[i]));
+                for (int i = 0; i < list.length; i++)
+                    handles.setAtIndex(JAVA_LONG, i, list[i] == null ? 0 : address(list[i]));
                 pointer(at, Psc.PSC_TAG_TENSOR_LIST(), list.length, handles);
             }
-            default -> throw new IllegalArgumentException("an argument of type " + argument.getClass().getName() + " has no form in libtorch");
+            default ->
+                throw new IllegalArgumentException(
+                        "an argument of type " + argument.getClass().getName() + " has no form in libtorch");
         }
     }
 
