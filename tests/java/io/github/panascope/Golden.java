@@ -18,7 +18,9 @@ public record Golden(Path folder, JsonNode expected) {
     /**
      * The hooks of the 2.18 models are float32 sums in another order than ours: 1e-4 of the value, or 2e-5 near zero.
      */
-    private static final double RELATIVE = 1e-4, ABSOLUTE = 2e-5;
+    private static final double RELATIVE = 1e-4;
+
+    private static final double ABSOLUTE = 2e-5;
 
     public static Golden standardA() {
         return of("standard_a");
@@ -59,7 +61,8 @@ public record Golden(Path folder, JsonNode expected) {
     /** Masked scores are -infinity on both sides. */
     public static void assertClose(Tensor expected, Tensor actual, String what) {
         assertEquals(expected.shape(), actual.shape(), what);
-        float[] e = expected.toFloats(), a = actual.toFloats();
+        float[] e = expected.toFloats();
+        float[] a = actual.toFloats();
         double worst = 0;
         int at = 0;
         for (int i = 0; i < e.length; i++) {

@@ -33,7 +33,8 @@ public final class HeadlessBrowser implements AutoCloseable {
 
     /** Skips the tests where there is none. */
     public static HeadlessBrowser start() {
-        Path chromium = onPath("chromium"), chromedriver = onPath("chromedriver");
+        Path chromium = onPath("chromium");
+        Path chromedriver = onPath("chromedriver");
         assumeTrue(
                 chromium != null && chromedriver != null,
                 "chromium and chromedriver are not on the PATH: pages are not tried in a browser");

@@ -47,7 +47,8 @@ import org.junit.jupiter.api.io.TempDir;
 @ExtendWith(LeakCheck.class)
 @OnEachDevice
 class InterruptionTest {
-    private static final int CONTEXT = 32, ROWS = 24;
+    private static final int CONTEXT = 32;
+    private static final int ROWS = 24;
 
     @TempDir
     private Path folder;

@@ -81,9 +81,9 @@ class ReadmeTest {
     @Test
     void theTutorialsL0IsRight() throws Exception {
         Golden golden = Golden.standardA();
-        String model = golden.model().toString(),
-                sae = golden.folder().resolve("sae").toString(),
-                dataset = golden.folder().resolve("dataset.parquet").toString();
+        String model = golden.model().toString();
+        String sae = golden.folder().resolve("sae").toString();
+        String dataset = golden.folder().resolve("dataset.parquet").toString();
         String printed = run("TutorialL0", model, sae, dataset);
         try (var _ = TensorScope.open();
                 var loaded = HookedTransformer.fromPretrained(model);

@@ -37,7 +37,11 @@ import org.openjdk.jmh.annotations.Warmup;
 @Measurement(iterations = 5, time = 2)
 @Fork(1)
 public class ModelBenchmark {
-    private static final int ROWS = 8, CONTEXT = 128, WIDTH = 768, LAYERS = 12, CHUNK = 256;
+    private static final int ROWS = 8;
+    private static final int CONTEXT = 128;
+    private static final int WIDTH = 768;
+    private static final int LAYERS = 12;
+    private static final int CHUNK = 256;
 
     private Path folder;
     private TensorScope scope;

@@ -114,13 +114,14 @@ class NeighboursTest {
                         Golden.standardA().hub());
                 OrtEnvironment environment = OrtEnvironment.getEnvironment();
                 var threads = Executors.newFixedThreadPool(2)) {
-            Tensor weights = model.weight("blocks_0.W_in").contiguous(),
-                    resid =
-                            model.forward(model.toTokens("The harbour was quiet"))
-                                    .stopAtLayer(1)
-                                    .select(0, 0)
-                                    .contiguous();
-            long rows = resid.size(0), inner = resid.size(1), columns = weights.size(1);
+            Tensor weights = model.weight("blocks_0.W_in").contiguous();
+            Tensor resid = model.forward(model.toTokens("The harbour was quiet"))
+                    .stopAtLayer(1)
+                    .select(0, 0)
+                    .contiguous();
+            long rows = resid.size(0);
+            long inner = resid.size(1);
+            long columns = weights.size(1);
             Tensor ours = resid.matmul(weights);
             try (OrtSession session = environment.createSession(matmul(rows, inner, columns, weights.toFloats()))) {
                 MemorySegment memory = resid.segment();

@@ -33,8 +33,10 @@ class CommandLineTest {
     @TempDir
     private Path folder;
 
-    private final PrintStream out = System.out, err = System.err;
-    private final ByteArrayOutputStream printed = new ByteArrayOutputStream(), complained = new ByteArrayOutputStream();
+    private final PrintStream out = System.out;
+    private final PrintStream err = System.err;
+    private final ByteArrayOutputStream printed = new ByteArrayOutputStream();
+    private final ByteArrayOutputStream complained = new ByteArrayOutputStream();
 
     @BeforeEach
     void capture() {
@@ -127,9 +129,9 @@ class CommandLineTest {
         assertTrue(output().contains(expected.get("test_prompt").stringValue()), this::output);
         assertEquals(metrics, json("copy.json"));
 
-        double orig = metrics.get("ce_orig").doubleValue(),
-                reconstr = metrics.get("ce_reconstr").doubleValue(),
-                zero = metrics.get("ce_zero").doubleValue();
+        double orig = metrics.get("ce_orig").doubleValue();
+        double reconstr = metrics.get("ce_reconstr").doubleValue();
+        double zero = metrics.get("ce_zero").doubleValue();
         assertTrue(orig < reconstr && reconstr < zero && (zero - reconstr) / (zero - orig) >= 0.9);
         assertTrue(metrics.get("l0_mean").doubleValue() >= 8
                 && metrics.get("l0_mean").doubleValue() <= 80);
@@ -191,8 +193,8 @@ class CommandLineTest {
     /** Where the notebook's last cell does not fit, its results still come out. */
     @Test
     void eachHookPointAndAnswerGivesResults() throws IOException {
-        String mlp = changedText("sae", "cfg.json", "blocks.2.hook_resid_pre", "blocks.2.hook_mlp_out"),
-                in = changedText("sae", "cfg.json", "blocks.2.hook_resid_pre", "blocks.2.mlp.hook_in");
+        String mlp = changedText("sae", "cfg.json", "blocks.2.hook_resid_pre", "blocks.2.hook_mlp_out");
+        String in = changedText("sae", "cfg.json", "blocks.2.hook_resid_pre", "blocks.2.mlp.hook_in");
         for (List<String> arguments : List.of(
                 List.of("--sae", mlp), List.of("--sae", in), List.of("--sae", sae(), "--answer", "Mary went away"))) {
             printed.reset();

@@ -36,8 +36,10 @@ class DashboardCommandTest {
     @TempDir
     private Path folder;
 
-    private final PrintStream out = System.out, err = System.err;
-    private final ByteArrayOutputStream printed = new ByteArrayOutputStream(), complained = new ByteArrayOutputStream();
+    private final PrintStream out = System.out;
+    private final PrintStream err = System.err;
+    private final ByteArrayOutputStream printed = new ByteArrayOutputStream();
+    private final ByteArrayOutputStream complained = new ByteArrayOutputStream();
 
     @BeforeEach
     void capture() {
@@ -136,7 +138,8 @@ class DashboardCommandTest {
     /** Whatever of an SAE changes, what was collected with it before is not taken for its own. */
     @Test
     void anotherSaeUnderTheSameNameIsNoticed() throws IOException {
-        Path demo = Path.of("src/demo/bundle"), sae = Files.createDirectories(folder.resolve("sae"));
+        Path demo = Path.of("src/demo/bundle");
+        Path sae = Files.createDirectories(folder.resolve("sae"));
         for (String file : List.of("cfg.json", "sae_weights.safetensors"))
             Files.copy(demo.resolve("sae").resolve(file), sae.resolve(file));
         String[] arguments = {
@@ -172,7 +175,8 @@ class DashboardCommandTest {
     /** The same weights under another config.json are another model; so it is with parts that are merged. */
     @Test
     void anotherConfigurationIsNoticed() throws IOException {
-        Path demo = Path.of("src/demo/bundle"), model = Files.createDirectories(folder.resolve("model"));
+        Path demo = Path.of("src/demo/bundle");
+        Path model = Files.createDirectories(folder.resolve("model"));
         for (String file : List.of("config.json", "model.safetensors"))
             Files.copy(demo.resolve("model").resolve(file), model.resolve(file));
         String config = Files.readString(model.resolve("config.json"));
@@ -255,7 +259,8 @@ class DashboardCommandTest {
 
     @Test
     void aPromptAtWhichNothingIsActiveShowsTheFeaturesAskedFor() throws IOException {
-        Path demo = Path.of("src/demo/bundle"), sae = Files.createDirectories(folder.resolve("sae"));
+        Path demo = Path.of("src/demo/bundle");
+        Path sae = Files.createDirectories(folder.resolve("sae"));
         Files.copy(demo.resolve("sae/cfg.json"), sae.resolve("cfg.json"));
         try (TensorScope scope = TensorScope.open()) {
             Map<String, Tensor> weights = new LinkedHashMap<>();

@@ -167,11 +167,12 @@ class PackagedIT {
         Result first = run(thisJava(), whole);
         long took = (System.nanoTime() - start) / 1_000_000;
         assertEquals(0, first.status, first.out);
-        byte[] page = Files.readAllBytes(folder.resolve("page.html")),
-                json = Files.readAllBytes(folder.resolve("d.json"));
+        byte[] page = Files.readAllBytes(folder.resolve("page.html"));
+        byte[] json = Files.readAllBytes(folder.resolve("d.json"));
         long seed = new Random().nextLong();
         Random random = new Random(seed);
-        int kills = Integer.getInteger("panascope.kills", 4), inTheMiddle = 0;
+        int kills = Integer.getInteger("panascope.kills", 4);
+        int inTheMiddle = 0;
         for (int i = 0; i < kills; i++) {
             String[] again =
                     Stream.concat(command.stream(), Stream.of("killed" + i)).toArray(String[]::new);
@@ -242,11 +243,11 @@ class PackagedIT {
 
     /** With a hook, so that native code calls back into the loader's classes. */
     private static String generate(ClassLoader loader) throws Exception {
-        Class<?> scopes = loader.loadClass("io.github.panascope.torch.TensorScope"),
-                models = loader.loadClass("io.github.panascope.lens.HookedTransformer");
-        Class<?> hooks = loader.loadClass("io.github.panascope.lens.Hooks"),
-                edits = loader.loadClass("io.github.panascope.lens.Edits"),
-                hook = loader.loadClass("io.github.panascope.torch.ActivationHook");
+        Class<?> scopes = loader.loadClass("io.github.panascope.torch.TensorScope");
+        Class<?> models = loader.loadClass("io.github.panascope.lens.HookedTransformer");
+        Class<?> hooks = loader.loadClass("io.github.panascope.lens.Hooks");
+        Class<?> edits = loader.loadClass("io.github.panascope.lens.Edits");
+        Class<?> hook = loader.loadClass("io.github.panascope.torch.ActivationHook");
         try (AutoCloseable _ = (AutoCloseable) scopes.getMethod("open").invoke(null);
                 AutoCloseable model = (AutoCloseable) models.getMethod("fromPretrained", String.class)
                         .invoke(null, Path.of("src/demo/bundle/model").toString())) {
@@ -255,8 +256,8 @@ class PackagedIT {
                             null,
                             "blocks.0.hook_mlp_out",
                             edits.getMethod("scale", double.class).invoke(null, 0.5));
-            Object view = models.getMethod("with", hooks).invoke(model, halved),
-                    generation = models.getMethod("generate", String.class).invoke(view, "Once upon a time");
+            Object view = models.getMethod("with", hooks).invoke(model, halved);
+            Object generation = models.getMethod("generate", String.class).invoke(view, "Once upon a time");
             String text = (String) generation.getClass().getMethod("text").invoke(generation);
             assertTrue(text.startsWith("Once upon a time"), text);
             return text;

@@ -43,7 +43,8 @@ class ServeCommandTest {
         HttpServer server = ServeCommand.start(served, 0);
         try {
             assertTrue(server.getAddress().getAddress().isLoopbackAddress());
-            String host = "127.0.0.1:" + server.getAddress().getPort(), page = ask(server, "GET /", host);
+            String host = "127.0.0.1:" + server.getAddress().getPort();
+            String page = ask(server, "GET /", host);
             assertTrue(
                     page.startsWith("HTTP/1.1 200")
                             && page.toLowerCase().contains("text/html; charset=utf-8")

@@ -38,7 +38,8 @@ class FeatureStoreTest {
     private static final FeatureStore.Identity IDENTITY =
             new FeatureStore.Identity(Map.of("hook", "here", "model", "one"));
     private static final int[] FEATURES = {1, 4};
-    private static final int CONTEXT = 3, D_IN = 2;
+    private static final int CONTEXT = 3;
+    private static final int D_IN = 2;
 
     @TempDir
     private Path folder;
@@ -246,7 +247,8 @@ class FeatureStoreTest {
         Path manifest = filled("one").resolve("manifest.json");
         String whole = Files.readString(manifest);
         ArrayNode rows = (ArrayNode) JsonMapper.shared().readTree(whole).path("rows");
-        String first = rows.get(0).toString(), second = rows.get(1).toString();
+        String first = rows.get(0).toString();
+        String second = rows.get(1).toString();
         List<String> bad = List.of(
                 "[" + first + "]",
                 "[" + second + "]",

@@ -31,7 +31,9 @@ import tools.jackson.databind.json.JsonMapper;
 @OnEachDevice
 class GoldenDashboardTest {
     /** What the issue asks for; absolute near zero, where float32 sums of 8,192 terms differ. */
-    private static final double RELATIVE = 1e-4, ABSOLUTE = 2e-5;
+    private static final double RELATIVE = 1e-4;
+
+    private static final double ABSOLUTE = 2e-5;
 
     @TempDir
     private Path folder;
@@ -63,8 +65,8 @@ class GoldenDashboardTest {
                 .mapToInt(JsonNode::intValue)
                 .sorted()
                 .toArray();
-        int rows = summary.get("rows").intValue(),
-                context = golden.expected().get("args").get("context_size").intValue();
+        int rows = summary.get("rows").intValue();
+        int context = golden.expected().get("args").get("context_size").intValue();
         try (var _ = TensorScope.open();
                 HookedTransformer model =
                         HookedTransformer.fromPretrained(golden.model().toString(), TestDevice.OPTIONS, golden.hub());
@@ -225,7 +227,8 @@ class GoldenDashboardTest {
     private static void compare(JsonNode expected, Histogram found, String what) {
         // A value at the edge of two bars is in one or the other by its last bit: the running counts may differ by that
         // one.
-        long theirs = 0, ours = 0;
+        long theirs = 0;
+        long ours = 0;
         assertEquals(expected.get("bar_heights").size(), found.heights().length, what);
         for (int bar = 0; bar < found.heights().length; bar++) {
             theirs += expected.get("bar_heights").get(bar).intValue();

@@ -44,17 +44,15 @@ class NeuronpediaJsonTest {
     @ValueSource(strings = {"standard_a", "jumprelu_c"})
     void equalsTheRunners(String name) throws Exception {
         Golden golden = Golden.of(name);
-        JsonNode
-                expected =
-                        JsonMapper.shared()
-                                .readTree(Files.readString(golden.folder().resolve("neuronpedia.json"))),
-                first = expected.get("features").get(0);
+        JsonNode expected =
+                JsonMapper.shared().readTree(Files.readString(golden.folder().resolve("neuronpedia.json")));
+        JsonNode first = expected.get("features").get(0);
         int[] features = expected.get("features")
                 .valueStream()
                 .mapToInt(feature -> feature.get("feature_index").intValue())
                 .toArray();
-        int rows = first.get("n_prompts_total").intValue(),
-                context = first.get("n_tokens_in_prompt").intValue();
+        int rows = first.get("n_prompts_total").intValue();
+        int context = first.get("n_tokens_in_prompt").intValue();
         Path file = folder.resolve("batch-0.json");
         try (var _ = TensorScope.open();
                 HookedTransformer model =
@@ -178,13 +176,16 @@ class NeuronpediaJsonTest {
      * show.
      */
     private static void activations(JsonNode expected, JsonNode ours, String what) {
-        List<JsonNode> theirTop = top(expected), ourTop = top(ours);
+        List<JsonNode> theirTop = top(expected);
+        List<JsonNode> ourTop = top(ours);
         Set<String> values = new HashSet<>();
         int compared = 0;
         for (int i = 0; i < ourTop.size(); i++) {
-            JsonNode there = theirTop.get(i), here = ourTop.get(i);
+            JsonNode there = theirTop.get(i);
+            JsonNode here = ourTop.get(i);
             assertEquals(List.copyOf(there.propertyNames()), List.copyOf(here.propertyNames()), what);
-            double value = at(there), next = i + 1 < theirTop.size() ? at(theirTop.get(i + 1)) : value;
+            double value = at(there);
+            double next = i + 1 < theirTop.size() ? at(theirTop.get(i + 1)) : value;
             assertEquals(value, at(here), ROUNDED, what + " top " + i);
             if (!values.add(Double.toString(value)) || next == value)
                 continue; // the same words again: which comes first is for the last bit to say
@@ -199,20 +200,18 @@ class NeuronpediaJsonTest {
                 ours.isEmpty() ? expected.valueStream().toList() : theirTop.subList(ourTop.size(), theirTop.size()))
             assertEquals(0, at(there), what + ": where they show zeros, we show nothing");
         if (ours.isEmpty()) return;
-        List<String>
-                theirBins =
-                        expected.valueStream()
-                                .skip(theirTop.size())
-                                .map(NeuronpediaJsonTest::bin)
-                                .toList(),
-                ourBins =
-                        ours.valueStream()
-                                .skip(ourTop.size())
-                                .map(NeuronpediaJsonTest::bin)
-                                .toList();
+        List<String> theirBins = expected.valueStream()
+                .skip(theirTop.size())
+                .map(NeuronpediaJsonTest::bin)
+                .toList();
+        List<String> ourBins = ours.valueStream()
+                .skip(ourTop.size())
+                .map(NeuronpediaJsonTest::bin)
+                .toList();
         assertEquals(theirBins.size(), ourBins.size(), what);
         for (int i = 0; i < theirBins.size(); i++) {
-            String[] there = theirBins.get(i).split(" "), here = ourBins.get(i).split(" ");
+            String[] there = theirBins.get(i).split(" ");
+            String[] here = ourBins.get(i).split(" ");
             for (int k = 0; k < there.length; k++)
                 assertEquals(Double.parseDouble(there[k]), Double.parseDouble(here[k]), ROUNDED, what + " bin " + i);
         }

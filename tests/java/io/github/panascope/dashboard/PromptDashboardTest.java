@@ -45,11 +45,9 @@ class PromptDashboardTest {
     @ValueSource(strings = {"standard_a", "gated_b"})
     void equalsSaeDashboard(String name) throws Exception {
         Golden golden = Golden.of(name);
-        JsonNode
-                expected =
-                        JsonMapper.shared()
-                                .readTree(Files.readString(golden.folder().resolve("prompt.json"))),
-                summary = golden.expected().get("dashboard");
+        JsonNode expected =
+                JsonMapper.shared().readTree(Files.readString(golden.folder().resolve("prompt.json")));
+        JsonNode summary = golden.expected().get("dashboard");
         int[] features = summary.get("features")
                 .valueStream()
                 .mapToInt(JsonNode::intValue)
@@ -59,8 +57,8 @@ class PromptDashboardTest {
                 .valueStream()
                 .mapToInt(JsonNode::intValue)
                 .toArray();
-        int rows = summary.get("rows").intValue(),
-                context = golden.expected().get("args").get("context_size").intValue();
+        int rows = summary.get("rows").intValue();
+        int context = golden.expected().get("args").get("context_size").intValue();
         try (var _ = TensorScope.open();
                 HookedTransformer model =
                         HookedTransformer.fromPretrained(golden.model().toString(), TestDevice.OPTIONS, golden.hub());
@@ -111,7 +109,8 @@ class PromptDashboardTest {
             return 0;
         }
         assertEquals(expected.get(0).size(), found.size(), what);
-        Set<Integer> theirs = new HashSet<>(), ours = new HashSet<>();
+        Set<Integer> theirs = new HashSet<>();
+        Set<Integer> ours = new HashSet<>();
         for (int i = 0; i < found.size(); i++) {
             theirs.add(expected.get(0).get(i).intValue());
             ours.add(found.get(i).index());
@@ -176,10 +175,9 @@ class PromptDashboardTest {
                             .toLongs())
                     .mapToInt(token -> (int) token)
                     .toArray();
-            Sequence plain = first(PromptDashboard.of(model, sae, tokens, DashboardConfig.DEFAULT)),
-                    exact =
-                            first(PromptDashboard.of(
-                                    model, sae, tokens, DashboardConfig.DEFAULT.performAblationExperiments(true)));
+            Sequence plain = first(PromptDashboard.of(model, sae, tokens, DashboardConfig.DEFAULT));
+            Sequence exact = first(
+                    PromptDashboard.of(model, sae, tokens, DashboardConfig.DEFAULT.performAblationExperiments(true)));
             assertEquals(0, plain.ablation().lensLossEffect().length);
             assertEquals(0, exact.ablation().lensLossEffect().length);
             assertEquals(tokens.length, exact.ablation().lossEffect().length);

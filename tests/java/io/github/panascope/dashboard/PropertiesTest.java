@@ -44,7 +44,8 @@ import org.junit.jupiter.api.io.TempDir;
 @ExtendWith(LeakCheck.class)
 @OnEachDevice
 class PropertiesTest {
-    private static final int CONTEXT = 64, ROWS = 45;
+    private static final int CONTEXT = 64;
+    private static final int ROWS = 45;
     private static final int[] FEATURES = {0, 3, 57, 128, 200, 383};
 
     @TempDir
@@ -345,8 +346,8 @@ class PropertiesTest {
         try (FeatureStore store = open("excluded", FEATURES)) {
             collect(store, 0, ROWS, 16, 2);
             DashboardConfig config = DashboardConfig.DEFAULT.ignoring(Set.of(50256), Set.of(1, 10), 3);
-            Dashboards all = Dashboards.of(model, sae, store, DashboardConfig.DEFAULT),
-                    some = Dashboards.of(model, sae, store, config);
+            Dashboards all = Dashboards.of(model, sae, store, DashboardConfig.DEFAULT);
+            Dashboards some = Dashboards.of(model, sae, store, config);
             assertTrue(some.excluded() >= 3 * ROWS && all.excluded() == 0, some.excluded() + " positions");
             Map<Integer, FeatureDashboard> before = new HashMap<>();
             all.forEach(FEATURES, 1, dashboard -> before.put(dashboard.feature(), dashboard));
@@ -448,10 +449,10 @@ class PropertiesTest {
         double[] terms = random.doubles(20_000)
                 .map(x -> (x - 0.5) * Math.pow(10, random.nextInt(12) - 6))
                 .toArray();
-        ExactSums forwards = new ExactSums(1),
-                backwards = new ExactSums(1),
-                left = new ExactSums(1),
-                right = new ExactSums(1);
+        ExactSums forwards = new ExactSums(1);
+        ExactSums backwards = new ExactSums(1);
+        ExactSums left = new ExactSums(1);
+        ExactSums right = new ExactSums(1);
         for (int i = 0; i < terms.length; i++) {
             forwards.add(0, terms[i]);
             backwards.add(0, terms[terms.length - 1 - i]);

@@ -42,11 +42,13 @@ public final class FakeHub implements AutoCloseable {
     }
 
     public final List<String> requests = new CopyOnWriteArrayList<>();
-    final List<String> hubTokens = new CopyOnWriteArrayList<>(),
-            storageTokens = new CopyOnWriteArrayList<>(),
-            proxyTokens = new CopyOnWriteArrayList<>();
-    final Deque<Mishap> hubMishaps = new ConcurrentLinkedDeque<>(), storageMishaps = new ConcurrentLinkedDeque<>();
-    private final Map<String, byte[]> small = new ConcurrentHashMap<>(), large = new ConcurrentHashMap<>();
+    final List<String> hubTokens = new CopyOnWriteArrayList<>();
+    final List<String> storageTokens = new CopyOnWriteArrayList<>();
+    final List<String> proxyTokens = new CopyOnWriteArrayList<>();
+    final Deque<Mishap> hubMishaps = new ConcurrentLinkedDeque<>();
+    final Deque<Mishap> storageMishaps = new ConcurrentLinkedDeque<>();
+    private final Map<String, byte[]> small = new ConcurrentHashMap<>();
+    private final Map<String, byte[]> large = new ConcurrentHashMap<>();
     private final HttpServer hub, storage;
 
     public FakeHub() throws IOException {
@@ -161,8 +163,8 @@ public final class FakeHub implements AutoCloseable {
     }
 
     private void answerAsStorage(HttpExchange exchange) throws IOException {
-        String path = exchange.getRequestURI().getPath(),
-                range = exchange.getRequestHeaders().getFirst("Range");
+        String path = exchange.getRequestURI().getPath();
+        String range = exchange.getRequestHeaders().getFirst("Range");
         requests.add("storage " + (range == null ? "all" : range));
         storageTokens.add(String.valueOf(exchange.getRequestHeaders().getFirst("Authorization")));
         byte[] content = large.get(path);

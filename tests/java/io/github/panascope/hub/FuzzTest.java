@@ -124,12 +124,9 @@ class FuzzTest {
 
     @Test
     void vocabularies() throws IOException {
-        Path
-                vocabulary =
-                        Files.writeString(
-                                folder.resolve("small.json"),
-                                "{\"a\": 0, \"b\": 1, \"ab\": 2, \"\\u0120\": 3, \"<|endoftext|>\": 4}"),
-                merges = Files.writeString(folder.resolve("merges.txt"), "#version: 0.2\na b\n");
+        Path vocabulary = Files.writeString(
+                folder.resolve("small.json"), "{\"a\": 0, \"b\": 1, \"ab\": 2, \"\\u0120\": 3, \"<|endoftext|>\": 4}");
+        Path merges = Files.writeString(folder.resolve("merges.txt"), "#version: 0.2\na b\n");
         fuzz("vocab.json", 256, file -> Tokenizer.ofVocabulary(file, merges), Malformed::json, vocabulary);
     }
 
@@ -233,7 +230,8 @@ class FuzzTest {
                 for (int change = random.nextInt(1, 4); change > 0; change--)
                     bytes = mutate(bytes, whole[random.nextInt(whole.length)], random);
             Path file = Files.write(folder.resolve(name), bytes);
-            long start = System.nanoTime(), before = THREADS.getCurrentThreadAllocatedBytes();
+            long start = System.nanoTime();
+            long before = THREADS.getCurrentThreadAllocatedBytes();
             try {
                 reader.read(file);
             } catch (InputException e) {
@@ -244,8 +242,8 @@ class FuzzTest {
             } catch (Throwable e) { // whatever it is, it should not be
                 failed(name, input, bytes, e, e.toString());
             }
-            long allocated = THREADS.getCurrentThreadAllocatedBytes() - before,
-                    allowed = 2 * usual + (long) times * bytes.length + (1 << 20);
+            long allocated = THREADS.getCurrentThreadAllocatedBytes() - before;
+            long allowed = 2 * usual + (long) times * bytes.length + (1 << 20);
             if (allocated > allowed)
                 failed(
                         name,
@@ -274,7 +272,8 @@ class FuzzTest {
     private static byte[] mutate(byte[] from, byte[] other, SplittableRandom random) {
         if (from.length < 16) return other.clone();
         byte[] bytes = from.clone();
-        int at = place(bytes.length, random), length = 1 + random.nextInt(Math.min(64, bytes.length - at));
+        int at = place(bytes.length, random);
+        int length = 1 + random.nextInt(Math.min(64, bytes.length - at));
         switch (random.nextInt(9)) {
             case 0 -> bytes[at] ^= (byte) (1 << random.nextInt(8));
             case 1 -> bytes[at] = (byte) random.nextInt(256);

@@ -279,7 +279,8 @@ class HubTest {
 
     @Test
     void aServerThatLiesAboutLengthsIsNotBelieved() throws IOException {
-        byte[] more = Arrays.copyOf(weights, weights.length + 50_000), fewer = Arrays.copyOf(weights, 1000);
+        byte[] more = Arrays.copyOf(weights, weights.length + 50_000);
+        byte[] fewer = Arrays.copyOf(weights, 1000);
         server.storageMishaps.addAll(FakeHub.queue(FakeHub.sends(more), FakeHub.sends(more), FakeHub.sends(more)));
         assertMessage(
                 "the server sent more than the 300000 bytes that it announced",
@@ -853,7 +854,8 @@ class HubTest {
      * servers.
      */
     private SSLContext certificate() throws Exception {
-        Path store = cache.resolve("keys.p12"), pem = cache.resolve("certificate.pem");
+        Path store = cache.resolve("keys.p12");
+        Path pem = cache.resolve("certificate.pem");
         String keytool =
                 Path.of(System.getProperty("java.home"), "bin", "keytool").toString();
         for (String arguments : List.of(

@@ -124,8 +124,8 @@ class StateDictTest {
     void whatIsWrittenIsReadAgain(@TempDir Path folder) {
         Path file = folder.resolve("deep/er/x.safetensors");
         try (var scope = TensorScope.open()) {
-            Tensor matrix = Tensor.of(new float[] {1, 2, 3, 4, 5, 6}, Shape.of(2, 3)),
-                    scalar = Tensor.of(new float[] {7}, Shape.of());
+            Tensor matrix = Tensor.of(new float[] {1, 2, 3, 4, 5, 6}, Shape.of(2, 3));
+            Tensor scalar = Tensor.of(new float[] {7}, Shape.of());
             Safetensors.write(
                     file,
                     Map.of(

@@ -46,18 +46,15 @@ class CheckpointsTest {
                     })
                     .and("blocks.1.hook_mlp_out", (x, name) -> x.mul(2));
             for (int every : new int[] {1, 2, 3, 5}) {
-                Forward
-                        kept =
-                                model.forward(tokens)
-                                        .hooks(hooks)
-                                        .attach(sae.attachment(true))
-                                        .caching(name -> true),
-                        few =
-                                model.forward(tokens)
-                                        .hooks(hooks)
-                                        .attach(sae.attachment(true))
-                                        .caching("blocks.1.hook_resid_mid")
-                                        .checkpoints(every);
+                Forward kept = model.forward(tokens)
+                        .hooks(hooks)
+                        .attach(sae.attachment(true))
+                        .caching(name -> true);
+                Forward few = model.forward(tokens)
+                        .hooks(hooks)
+                        .attach(sae.attachment(true))
+                        .caching("blocks.1.hook_resid_mid")
+                        .checkpoints(every);
                 assertTrue(kept.logits().sameElements(few.logits()));
                 assertTrue(few.cacheBytes() < kept.cacheBytes() / 4);
                 assertEquals(List.of("blocks.1.hook_resid_mid"), few.cache().names());
@@ -120,8 +117,8 @@ class CheckpointsTest {
                 Attachment spans = new Attachment(
                         points[0], points[1], List.of(), (read, there, ids, hooks) -> there.add(read.mean(-1, true)));
                 for (int every = 1; every < 5; every++) {
-                    Forward few = model.forward(tokens).attach(spans).checkpoints(every),
-                            all = model.forward(tokens).attach(spans).caching(name -> true);
+                    Forward few = model.forward(tokens).attach(spans).checkpoints(every);
+                    Forward all = model.forward(tokens).attach(spans).caching(name -> true);
                     few.logits();
                     all.logits();
                     for (String name : all.cache().names())
@@ -148,12 +145,9 @@ class CheckpointsTest {
         try (var _ = TensorScope.open();
                 HookedTransformer model = model()) {
             Tensor tokens = model.toTokens("When John and Mary went");
-            Forward
-                    run =
-                            model.forward(tokens)
-                                    .caching("blocks.1.hook_resid_pre")
-                                    .checkpoints(2),
-                    plain = model.forward(tokens).caching(name -> true);
+            Forward run =
+                    model.forward(tokens).caching("blocks.1.hook_resid_pre").checkpoints(2);
+            Forward plain = model.forward(tokens).caching(name -> true);
             Forward.Gradients gradients =
                     run.gradients(logits -> logits.select(0, 0).select(0, 3).select(0, 100), "blocks.1.hook_resid_pre");
             plain.logits();
@@ -191,8 +185,8 @@ class CheckpointsTest {
         try (var _ = TensorScope.open();
                 HookedTransformer model = model()) {
             Tensor tokens = model.toTokens("When John and Mary went to the shops");
-            Forward few = model.forward(tokens).checkpoints(1),
-                    kept = model.forward(tokens).caching(name -> true);
+            Forward few = model.forward(tokens).checkpoints(1);
+            Forward kept = model.forward(tokens).caching(name -> true);
             few.logits();
             kept.logits();
             assertTrue(few.cache()
@@ -215,8 +209,8 @@ class CheckpointsTest {
         try (var _ = TensorScope.open();
                 HookedTransformer model = model()) {
             Tensor tokens = model.toTokens("When John and Mary went to the shops");
-            Forward some = model.forward(tokens).caching(name -> true).cachingPositions(2, 5),
-                    all = model.forward(tokens).caching(name -> true);
+            Forward some = model.forward(tokens).caching(name -> true).cachingPositions(2, 5);
+            Forward all = model.forward(tokens).caching(name -> true);
             long bytes = some.cacheBytes();
             some.logits();
             all.logits();
@@ -239,8 +233,8 @@ class CheckpointsTest {
     void editsDoOneThingAtOnePlace() {
         try (var _ = TensorScope.open();
                 HookedTransformer model = model()) {
-            Tensor tokens = model.toTokens(List.of("When John and Mary went", "one two three four five"), true),
-                    ones = Tensor.of(new float[] {1}, Shape.of(1), TestDevice.DEVICE);
+            Tensor tokens = model.toTokens(List.of("When John and Mary went", "one two three four five"), true);
+            Tensor ones = Tensor.of(new float[] {1}, Shape.of(1), TestDevice.DEVICE);
             ActivationCache before = model.runWithCache(tokens, name -> true).cache();
             Hooks hooks = Hooks.at("blocks.0.attn.hook_z", Edits.atHead(2, Edits.zero()))
                     .and("blocks.0.attn.hook_pattern", Edits.atHead(1, Edits.atPosition(-1, Edits.zero())))

@@ -30,7 +30,8 @@ import org.junit.jupiter.api.extension.ExtendWith;
 @ExtendWith(LeakCheck.class)
 @OnEachDevice
 class ConcurrencyTest {
-    private static final int THREADS = 8, RUNS = 1000;
+    private static final int THREADS = 8;
+    private static final int RUNS = 1000;
 
     private static HookedTransformer model() {
         return HookedTransformer.fromPretrained(

@@ -23,7 +23,8 @@ import tools.jackson.databind.JsonNode;
 @ExtendWith(LeakCheck.class)
 @OnEachDevice
 class DecompositionTest {
-    private static final Golden GOLDEN = Golden.of("decompositions"), CASE = Golden.standardA();
+    private static final Golden GOLDEN = Golden.of("decompositions");
+    private static final Golden CASE = Golden.standardA();
 
     private static HookedTransformer model(String kind) {
         WeightProcessing processing = kind.equals("processed") ? WeightProcessing.DEFAULT : WeightProcessing.NONE;

@@ -26,7 +26,8 @@ import tools.jackson.databind.JsonNode;
 @ExtendWith(LeakCheck.class)
 @OnEachDevice
 class GenerationTest {
-    private static final Golden GOLDEN = Golden.of("generation"), CASE = Golden.standardA();
+    private static final Golden GOLDEN = Golden.of("generation");
+    private static final Golden CASE = Golden.standardA();
 
     private static HookedTransformer model() {
         return HookedTransformer.fromPretrained("gpt2-small", TestDevice.OPTIONS, CASE.hub());
@@ -102,8 +103,8 @@ class GenerationTest {
                         options.path("top_k").asInt(0),
                         options.path("top_p").asDouble(1),
                         options.path("freq_penalty").asDouble(0));
-                double[] probabilities = sampling.probabilities(logits, before),
-                        wanted = expected.tensor("probs/" + name).toDoubles();
+                double[] probabilities = sampling.probabilities(logits, before);
+                double[] wanted = expected.tensor("probs/" + name).toDoubles();
                 assertArrayEquals(wanted, probabilities, 1e-6, name); // theirs are float32
                 for (int i = 0; i < wanted.length; i++)
                     assertEquals(wanted[i] == 0, probabilities[i] == 0, name + ": token " + i);

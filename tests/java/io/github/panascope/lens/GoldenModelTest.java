@@ -185,8 +185,8 @@ class GoldenModelTest {
 
     @Test
     void tokensEqualHuggingFaceOnTrickyTexts(@TempDir Path folder) throws IOException {
-        Path vocab = GOLDEN.model().resolve("vocab.json"),
-                merges = GOLDEN.model().resolve("merges.txt");
+        Path vocab = GOLDEN.model().resolve("vocab.json");
+        Path merges = GOLDEN.model().resolve("merges.txt");
         assertSame(Tokenizer.gpt2(), Tokenizer.ofVocabulary(vocab, merges), "GPT-2's own is recognised");
         Path another = Files.writeString(
                 folder.resolve("merges.txt"), Files.readString(merges) + "\n"); // and built where it is not
@@ -220,7 +220,9 @@ class GoldenModelTest {
             assertEquals(expected.get("n_rows_total").intValue(), whitespace.rows());
             assertRows(expected.get("tokens_first_rows"), whitespace);
             assertArrayEquals(ids(expected.get("tokens_last_row")), whitespace.row(whitespace.rows() - 1));
-            long sum = 0, weighted = 0, position = 0;
+            long sum = 0;
+            long weighted = 0;
+            long position = 0;
             for (int row = 0; row < whitespace.rows(); row++) {
                 for (int id : whitespace.row(row)) {
                     sum += id;

@@ -135,7 +135,8 @@ class OnRequestHooksTest {
     void tokensAndTheMlpsInputCanBeReplaced() {
         try (var scope = TensorScope.open();
                 HookedTransformer model = model()) {
-            Tensor tokens = tokens(scope), other = tokens.slice(1, 1, 2).add(Tensor.zeros(DType.INT64, tokens.shape()));
+            Tensor tokens = tokens(scope);
+            Tensor other = tokens.slice(1, 1, 2).add(Tensor.zeros(DType.INT64, tokens.shape()));
             assertTrue(model.run(other)
                     .sameElements(
                             model.runWithHooks(tokens, Hooks.at("hook_tokens", (ids, name) -> TestDevice.on(other)))));
@@ -144,8 +145,8 @@ class OnRequestHooksTest {
             assertArrayEquals(
                     run.cache().get("blocks.0.ln2.hook_normalized").toFloats(),
                     run.cache().get("blocks.0.mlp.hook_in").toFloats());
-            Hooks zeroed = Hooks.at("blocks.0.mlp.hook_in", (x, name) -> x.zerosLike()),
-                    same = Hooks.at("blocks.0.ln2.hook_normalized", (x, name) -> x.zerosLike());
+            Hooks zeroed = Hooks.at("blocks.0.mlp.hook_in", (x, name) -> x.zerosLike());
+            Hooks same = Hooks.at("blocks.0.ln2.hook_normalized", (x, name) -> x.zerosLike());
             assertTrue(model.runWithHooks(tokens, zeroed).sameElements(model.runWithHooks(tokens, same)));
         }
     }

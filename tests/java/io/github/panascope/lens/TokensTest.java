@@ -115,13 +115,9 @@ class TokensTest {
             String text = IntStream.range(0, 1 + random.nextInt(12))
                     .mapToObj(_ -> parts[random.nextInt(parts.length)])
                     .collect(Collectors.joining());
-            List<String>
-                    expected =
-                            pattern.matcher(text)
-                                    .results()
-                                    .map(MatchResult::group)
-                                    .toList(),
-                    found = new ArrayList<>();
+            List<String> expected =
+                    pattern.matcher(text).results().map(MatchResult::group).toList();
+            List<String> found = new ArrayList<>();
             char[] chars = text.toCharArray();
             for (int start = 0, end; start < chars.length; start = end)
                 found.add(text.substring(start, end = Pieces.end(chars, start, chars.length)));

@@ -16,12 +16,15 @@ import org.junit.jupiter.api.extension.ExtendWith;
 @ExtendWith(LeakCheck.class)
 @OnEachDevice
 class ExplainedVarianceTest {
-    private static final int ROWS = 40, WIDTH = 6;
+    private static final int ROWS = 40;
+    private static final int WIDTH = 6;
 
     @Test
     void partsInAnyOrderGiveTheDefinition() {
         Random random = new Random(1);
-        float[] x = new float[ROWS * WIDTH], y = new float[ROWS * WIDTH], counts = new float[ROWS];
+        float[] x = new float[ROWS * WIDTH];
+        float[] y = new float[ROWS * WIDTH];
+        float[] counts = new float[ROWS];
         for (int i = 0; i < x.length; i++) {
             x[i] = 3 + (float) random.nextGaussian();
             y[i] = x[i] + (float) random.nextGaussian() / 4;
@@ -29,16 +32,18 @@ class ExplainedVarianceTest {
         for (int i = 0; i < ROWS; i++) counts[i] = i % 5 == 0 ? 0 : 1;
         double[] mean = new double[WIDTH];
         for (int i = 0; i < x.length; i++) mean[i % WIDTH] += counts[i / WIDTH] * x[i] / 32;
-        double error = 0, variance = 0;
+        double error = 0;
+        double variance = 0;
         for (int i = 0; i < x.length; i++) {
             error += counts[i / WIDTH] * Math.pow((double) x[i] - y[i], 2);
             variance += counts[i / WIDTH] * Math.pow(x[i] - mean[i % WIDTH], 2);
         }
-        ExplainedVariance first = new ExplainedVariance(), second = new ExplainedVariance();
+        ExplainedVariance first = new ExplainedVariance();
+        ExplainedVariance second = new ExplainedVariance();
         try (var _ = TensorScope.open()) {
-            Tensor all = Tensor.of(x, Shape.of(ROWS, WIDTH)),
-                    made = Tensor.of(y, Shape.of(ROWS, WIDTH)),
-                    mask = Tensor.of(counts, Shape.of(ROWS, 1));
+            Tensor all = Tensor.of(x, Shape.of(ROWS, WIDTH));
+            Tensor made = Tensor.of(y, Shape.of(ROWS, WIDTH));
+            Tensor mask = Tensor.of(counts, Shape.of(ROWS, 1));
             second.add(all.slice(0, 25, ROWS), made.slice(0, 25, ROWS), mask.slice(0, 25, ROWS));
             first.add(all.slice(0, 0, 7), made.slice(0, 0, 7), mask.slice(0, 0, 7));
             first.add(all.slice(0, 7, 25), made.slice(0, 7, 25), mask.slice(0, 7, 25));

@@ -29,7 +29,9 @@ import tools.jackson.databind.JsonNode;
 class SaeEvalsTest {
     private static final Golden GOLDEN = Golden.of("evals");
     /** Sums of float32 in another order; the peers' are float32 throughout. */
-    private static final double RELATIVE = 1e-4, ABSOLUTE = 2e-5;
+    private static final double RELATIVE = 1e-4;
+
+    private static final double ABSOLUTE = 2e-5;
 
     private static void assertClose(double expected, double actual, String what) {
         assertEquals(expected, actual, Math.max(ABSOLUTE, RELATIVE * Math.abs(expected)), what);
@@ -48,8 +50,8 @@ class SaeEvalsTest {
                             .mapToLong(JsonNode::longValue)
                             .toArray(),
                     Shape.of(rows.size(), rows.get(0).size()));
-            SaeEvals whole = SaeEvals.run(model, sae, tokens, 4, 12, true, done -> {}),
-                    part = SaeEvals.run(model, sae, tokens.slice(0, 8, 12), 4, 4, true, done -> {});
+            SaeEvals whole = SaeEvals.run(model, sae, tokens, 4, 12, true, done -> {});
+            SaeEvals part = SaeEvals.run(model, sae, tokens.slice(0, 8, 12), 4, 4, true, done -> {});
             part.merge(SaeEvals.run(model, sae, tokens.slice(0, 0, 8), 4, 8, true, done -> {}));
             whole.metrics()
                     .forEach((group, metrics) -> metrics.forEach((name, value) ->

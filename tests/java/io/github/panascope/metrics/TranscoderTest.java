@@ -31,7 +31,8 @@ import org.junit.jupiter.params.provider.CsvSource;
 @ExtendWith(LeakCheck.class)
 @OnEachDevice
 class TranscoderTest {
-    private static final int WIDTH = 48, FEATURES = 64;
+    private static final int WIDTH = 48;
+    private static final int FEATURES = 64;
 
     @TempDir
     private Path folder;

@@ -145,13 +145,11 @@ class AttachedSaeTest {
                 HookedTransformer model = model();
                 Sae sae = sae("standard");
                 Sae gated = sae("gated")) {
-            Tensor
-                    tokens =
-                            Safetensors.open(FOLDER.resolve("expected.safetensors"), scope)
-                                    .tensor("tokens"),
-                    plain = model.run(tokens);
-            Hooks doubled = Hooks.at("blocks.0.hook_mlp_out", (x, name) -> x.mul(2)),
-                    plusOne = Hooks.at("blocks.0.hook_mlp_out", (x, name) -> x.add(1));
+            Tensor tokens = Safetensors.open(FOLDER.resolve("expected.safetensors"), scope)
+                    .tensor("tokens");
+            Tensor plain = model.run(tokens);
+            Hooks doubled = Hooks.at("blocks.0.hook_mlp_out", (x, name) -> x.mul(2));
+            Hooks plusOne = Hooks.at("blocks.0.hook_mlp_out", (x, name) -> x.add(1));
             HookedTransformer view = model.with(doubled);
             assertTrue(model.runWithHooks(tokens, doubled).sameElements(view.run(tokens)));
             assertTrue(

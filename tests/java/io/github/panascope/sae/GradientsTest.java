@@ -32,8 +32,8 @@ import org.junit.jupiter.params.provider.ValueSource;
 @ExtendWith(LeakCheck.class)
 @OnEachDevice
 class GradientsTest {
-    private static final Path EXPECTED = Path.of("tests/resources/golden/gradients/expected.safetensors"),
-            ATTACHED = Path.of("tests/resources/golden/attached");
+    private static final Path EXPECTED = Path.of("tests/resources/golden/gradients/expected.safetensors");
+    private static final Path ATTACHED = Path.of("tests/resources/golden/attached");
     private static final Function<Tensor, Tensor> METRIC = logits -> {
         Tensor last = logits.select(1, logits.size(1) - 1);
         return last.select(1, 100).sub(last.select(1, 200)).sum(0, false);
@@ -92,11 +92,9 @@ class GradientsTest {
     void theyAreOffElsewhereAndWhateverIsThrown() {
         try (var scope = TensorScope.open();
                 HookedTransformer model = model(WeightProcessing.DEFAULT)) {
-            Tensor
-                    tokens =
-                            Safetensors.open(ATTACHED.resolve("expected.safetensors"), scope)
-                                    .tensor("tokens"),
-                    leaf = GradMode.leaf(Tensor.of(new float[] {2, 3}, Shape.of(2)));
+            Tensor tokens = Safetensors.open(ATTACHED.resolve("expected.safetensors"), scope)
+                    .tensor("tokens");
+            Tensor leaf = GradMode.leaf(Tensor.of(new float[] {2, 3}, Shape.of(2)));
             assertThrows(
                     IllegalStateException.class,
                     () -> model.forward(tokens)

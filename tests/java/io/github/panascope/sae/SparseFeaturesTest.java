@@ -18,7 +18,9 @@ import org.junit.jupiter.api.extension.ExtendWith;
 /** Decoding from the active features against the product with all. */
 @ExtendWith(LeakCheck.class)
 class SparseFeaturesTest {
-    private static final int ROWS = 37, FEATURES = 1000, WIDTH = 24;
+    private static final int ROWS = 37;
+    private static final int FEATURES = 1000;
+    private static final int WIDTH = 24;
 
     private static Tensor random(Random random, Shape shape, double share) {
         float[] values = new float[(int) shape.elements()];
@@ -32,10 +34,10 @@ class SparseFeaturesTest {
         Random random = new Random(5);
         for (DType dtype : new DType[] {DType.FLOAT32, DType.BFLOAT16}) {
             try (var _ = TensorScope.open()) {
-                Tensor features = random(random, Shape.of(ROWS, FEATURES), .01).to(dtype),
-                        wDec = random(random, Shape.of(FEATURES, WIDTH), 1).to(dtype),
-                        bDec = random(random, Shape.of(WIDTH), 1).to(dtype),
-                        norms = random(random, Shape.of(FEATURES), 1).to(dtype);
+                Tensor features = random(random, Shape.of(ROWS, FEATURES), .01).to(dtype);
+                Tensor wDec = random(random, Shape.of(FEATURES, WIDTH), 1).to(dtype);
+                Tensor bDec = random(random, Shape.of(WIDTH), 1).to(dtype);
+                Tensor norms = random(random, Shape.of(FEATURES), 1).to(dtype);
                 features.slice(0, 3, 5).zero_(); // rows without any, the last among them
                 features.slice(0, ROWS - 1, ROWS).zero_();
                 SparseFeatures sparse = SparseFeatures.of(features);

@@ -40,7 +40,8 @@ import tools.jackson.databind.JsonNode;
 @ExtendWith(LeakCheck.class)
 @OnEachDevice
 class SurfaceTest {
-    private static final Golden GOLDEN = Golden.of("surface"), CASE = Golden.standardA();
+    private static final Golden GOLDEN = Golden.of("surface");
+    private static final Golden CASE = Golden.standardA();
 
     private static HookedTransformer model() {
         return HookedTransformer.fromPretrained("gpt2-small", TestDevice.OPTIONS, CASE.hub());
@@ -66,7 +67,8 @@ class SurfaceTest {
     }
 
     private static Function<Tensor, Tensor> metric(HookedTransformer model) {
-        int right = model.toSingleToken(" Mary"), wrong = model.toSingleToken(" John");
+        int right = model.toSingleToken(" Mary");
+        int wrong = model.toSingleToken(" John");
         return logits -> {
             Tensor last = logits.select(0, 0).select(0, logits.size(1) - 1);
             return last.select(0, right).sub(last.select(0, wrong));
@@ -81,7 +83,8 @@ class SurfaceTest {
             for (HookedTransformer.PaddingSide side : HookedTransformer.PaddingSide.values()) {
                 String name = side.name().toLowerCase(Locale.ROOT);
                 JsonNode wanted = GOLDEN.expected().get(name);
-                Tensor tokens = model.toTokens(texts(), true, side), mask = model.attentionMask(tokens, side, true);
+                Tensor tokens = model.toTokens(texts(), true, side);
+                Tensor mask = model.attentionMask(tokens, side, true);
                 assertEquals(Arrays.toString(ids(wanted.get("tokens"))), Arrays.toString(tokens.toLongs()));
                 assertEquals(Arrays.toString(ids(wanted.get("mask"))), Arrays.toString(mask.toLongs()));
                 Forward run = model.forward(tokens)
@@ -142,13 +145,11 @@ class SurfaceTest {
                         .usePastKvCache(cache)
                         .run();
                 for (int row = 0; row < texts().size(); row++) {
-                    long[]
-                            alone =
-                                    model.generate(texts().get(row))
-                                            .maxNewTokens(8)
-                                            .run()
-                                            .toLongs(),
-                            found = together.select(0, row).toLongs();
+                    long[] alone = model.generate(texts().get(row))
+                            .maxNewTokens(8)
+                            .run()
+                            .toLongs();
+                    long[] found = together.select(0, row).toLongs();
                     assertEquals(
                             Arrays.toString(alone),
                             Arrays.toString(Arrays.copyOfRange(found, found.length - alone.length, found.length)),
@@ -156,7 +157,8 @@ class SurfaceTest {
                 }
                 // What fills a row up is not text of which a penalty could be for; and the first row draws what it
                 // would alone.
-                Sampling penalized = new Sampling(1, 1, 1, 0.5), drawn = new Sampling(1, 0, 1, 0.5);
+                Sampling penalized = new Sampling(1, 1, 1, 0.5);
+                Sampling drawn = new Sampling(1, 0, 1, 0.5);
                 Hooks ending = Hooks.at(
                         "ln_final.hook_normalized",
                         (x, name) -> x.add(model.weight("unembed.W_U")
@@ -171,16 +173,14 @@ class SurfaceTest {
                         .usePastKvCache(cache)
                         .run();
                 for (int row = 0; row < texts().size(); row++) {
-                    long[]
-                            alone =
-                                    model.generate(texts().get(row))
-                                            .sampling(penalized)
-                                            .stopAtEos(false)
-                                            .hooks(ending)
-                                            .maxNewTokens(6)
-                                            .run()
-                                            .toLongs(),
-                            found = favoured.select(0, row).toLongs();
+                    long[] alone = model.generate(texts().get(row))
+                            .sampling(penalized)
+                            .stopAtEos(false)
+                            .hooks(ending)
+                            .maxNewTokens(6)
+                            .run()
+                            .toLongs();
+                    long[] found = favoured.select(0, row).toLongs();
                     assertEquals(
                             Arrays.toString(alone),
                             Arrays.toString(Arrays.copyOfRange(found, found.length - alone.length, found.length)),
@@ -209,8 +209,8 @@ class SurfaceTest {
     void shortNamesAreTransformerLenss() {
         for (JsonNode pair : GOLDEN.expected().get("names")) {
             JsonNode asked = pair.get(0);
-            String name = asked.get(0).stringValue(),
-                    type = asked.get(2).isNull() ? "" : asked.get(2).stringValue();
+            String name = asked.get(0).stringValue();
+            String type = asked.get(2).isNull() ? "" : asked.get(2).stringValue();
             assertEquals(
                     pair.get(1).stringValue(),
                     asked.get(1).isNull()
@@ -429,9 +429,9 @@ class SurfaceTest {
                 Sae sae = TestDevice.sae(CASE.folder().resolve("sae"))) {
             Tensor prompt = model.toTokens(texts().getFirst());
             String hook = sae.config().hookName();
-            HookedSaeTransformer plain = HookedSaeTransformer.of(model),
-                    with = plain.addSae(sae),
-                    error = plain.addSae(sae, true, false);
+            HookedSaeTransformer plain = HookedSaeTransformer.of(model);
+            HookedSaeTransformer with = plain.addSae(sae);
+            HookedSaeTransformer error = plain.addSae(sae, true, false);
             assertEquals(Map.of(hook, sae), with.actsToSaes());
             assertTrue(plain.runWithSaes(prompt).sameElements(model.run(prompt)));
             Tensor replaced = plain.runWithSaes(prompt, sae);

@@ -44,7 +44,8 @@ class EventsTest {
                     .caching("blocks.0.hook_resid_pre")
                     .logits()
                     .toFloats();
-            Tensor closed = Tensor.of(new float[] {1}, Shape.of(1)), open = closed.copy();
+            Tensor closed = Tensor.of(new float[] {1}, Shape.of(1));
+            Tensor open = closed.copy();
             closed.free();
             assertThrows(IllegalStateException.class, () -> open.add(closed)); // and goes on recording
             open.mul(open);

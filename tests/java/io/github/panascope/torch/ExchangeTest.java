@@ -38,15 +38,15 @@ class ExchangeTest {
         return Linker.nativeLinker().downcallHandle(CONSUMER.find(name).orElseThrow(), type);
     }
 
-    private static final MethodHandle SUM = function("consumer_sum", FunctionDescriptor.of(JAVA_DOUBLE, ADDRESS)),
-            TAKE = function("consumer_take", FunctionDescriptor.of(JAVA_DOUBLE, ADDRESS)),
-            MAKE = function("consumer_make", FunctionDescriptor.of(ADDRESS, JAVA_LONG, JAVA_LONG)),
-            RELEASED = function("consumer_released", FunctionDescriptor.of(JAVA_LONG)),
-            SUM_COLUMN = function("consumer_sum_column", FunctionDescriptor.of(JAVA_DOUBLE, ADDRESS, ADDRESS)),
-            MAKE_COLUMN =
-                    function(
-                            "consumer_make_column",
-                            FunctionDescriptor.ofVoid(ADDRESS, ADDRESS, JAVA_LONG, JAVA_LONG, JAVA_INT));
+    private static final MethodHandle SUM = function("consumer_sum", FunctionDescriptor.of(JAVA_DOUBLE, ADDRESS));
+    private static final MethodHandle TAKE = function("consumer_take", FunctionDescriptor.of(JAVA_DOUBLE, ADDRESS));
+    private static final MethodHandle MAKE =
+            function("consumer_make", FunctionDescriptor.of(ADDRESS, JAVA_LONG, JAVA_LONG));
+    private static final MethodHandle RELEASED = function("consumer_released", FunctionDescriptor.of(JAVA_LONG));
+    private static final MethodHandle SUM_COLUMN =
+            function("consumer_sum_column", FunctionDescriptor.of(JAVA_DOUBLE, ADDRESS, ADDRESS));
+    private static final MethodHandle MAKE_COLUMN = function(
+            "consumer_make_column", FunctionDescriptor.ofVoid(ADDRESS, ADDRESS, JAVA_LONG, JAVA_LONG, JAVA_INT));
 
     private static long released() throws Throwable {
         return (long) RELEASED.invokeExact();
@@ -132,7 +132,8 @@ class ExchangeTest {
                 }
             }
             long before = released();
-            MemorySegment schema = arena.allocate(72, 8), array = arena.allocate(80, 8);
+            MemorySegment schema = arena.allocate(72, 8);
+            MemorySegment array = arena.allocate(80, 8);
             try (var _ = TensorScope.open()) {
                 MAKE_COLUMN.invokeExact(schema, array, 4L, 2L, 0);
                 Tensor column = Tensor.fromArrow(schema, array);
@@ -145,9 +146,9 @@ class ExchangeTest {
             TorchException missing = assertThrows(TorchException.class, () -> Tensor.fromArrow(schema, array));
             assertTrue(missing.getMessage().contains("missing values"), missing.getMessage());
             assertEquals(before + 1, released(), "what is refused stays the other library's");
-            Tensor three = Tensor.zeros(DType.FLOAT32, Shape.of(1, 1, 1)),
-                    bool = Tensor.zeros(DType.FLOAT32, Shape.of(2)).gt(0),
-                    turned = Tensor.zeros(DType.FLOAT32, Shape.of(2, 3)).t();
+            Tensor three = Tensor.zeros(DType.FLOAT32, Shape.of(1, 1, 1));
+            Tensor bool = Tensor.zeros(DType.FLOAT32, Shape.of(2)).gt(0);
+            Tensor turned = Tensor.zeros(DType.FLOAT32, Shape.of(2, 3)).t();
             for (Tensor none : new Tensor[] {three, bool, turned})
                 assertThrows(TorchException.class, () -> none.toArrow("x"), none.toString());
         }
@@ -211,7 +212,8 @@ class ExchangeTest {
                 assertTrue(
                         Tensor.fromDlpack(own).sameElements(tensor), "given away, so that closing frees nothing twice");
             }
-            MemorySegment schema = arena.allocate(72, 8), array = arena.allocate(80, 8);
+            MemorySegment schema = arena.allocate(72, 8);
+            MemorySegment array = arena.allocate(80, 8);
             MAKE_COLUMN.invokeExact(schema, array, 4L, 0L, 0);
             schema.set(ADDRESS, 48, schema);
             assertTrue(assertThrows(TorchException.class, () -> Tensor.fromArrow(schema, array))

@@ -130,7 +130,8 @@ class HookSetTest {
 
     @Test
     void theActivationEndsWithTheHook() {
-        Tensor[] leaked = new Tensor[1], kept = new Tensor[1];
+        Tensor[] leaked = new Tensor[1];
+        Tensor[] kept = new Tensor[1];
         try (TensorScope scope = TensorScope.open();
                 HookSet hooks = new HookSet(List.of("first"), (x, name) -> {
                     leaked[0] = x;

@@ -25,7 +25,10 @@ final class OperatorCaller {
      */
     static final int JOURNAL_BYTES = 4096;
 
-    static final int RETURNED = 8, REFUSED = 16, LENGTH = 24, TEXT = 28;
+    static final int RETURNED = 8;
+    static final int REFUSED = 16;
+    static final int LENGTH = 24;
+    static final int TEXT = 28;
     private static final Pattern SCHEMA = Pattern.compile("[^(]+\\((.*)\\) -> .*", Pattern.DOTALL);
     /** A type, a mark of aliasing, a list, whether it may be left out, a name and a default. */
     private static final Pattern ARGUMENT =

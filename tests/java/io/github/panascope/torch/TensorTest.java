@@ -76,7 +76,8 @@ class TensorTest {
     @Test
     void misfitsSayTheOperatorTheShapesAndTheReason() {
         try (var _ = TensorScope.open()) {
-            Tensor a = Tensor.zeros(DType.FLOAT32, Shape.of(2, 3)), b = Tensor.zeros(DType.FLOAT32, Shape.of(2, 3));
+            Tensor a = Tensor.zeros(DType.FLOAT32, Shape.of(2, 3));
+            Tensor b = Tensor.zeros(DType.FLOAT32, Shape.of(2, 3));
             TorchException e = assertThrows(TorchException.class, () -> a.matmul(b));
             assertEquals(
                     "aten::matmul(float32[2, 3], float32[2, 3]): mat1 and mat2 shapes cannot be multiplied (2x3 and"
@@ -183,7 +184,8 @@ class TensorTest {
     void aConfinedScopeIsItsThreadsAlone() throws InterruptedException {
         try (TensorScope scope = TensorScope.open()) {
             Tensor x = Tensor.zeros(DType.FLOAT32, Shape.of(2));
-            AtomicReference<Throwable> use = new AtomicReference<>(), close = new AtomicReference<>();
+            AtomicReference<Throwable> use = new AtomicReference<>();
+            AtomicReference<Throwable> close = new AtomicReference<>();
             Thread thread = new Thread(() -> {
                 try (var _ = TensorScope.open()) {
                     x.add(1);
@@ -213,7 +215,8 @@ class TensorTest {
         }
         module.define(
                 "def forward(self, x: Tensor) -> Tensor:\n    return lens.hook_point(x, \"here\") * self.weight\n");
-        CountDownLatch inside = new CountDownLatch(1), goOn = new CountDownLatch(1);
+        CountDownLatch inside = new CountDownLatch(1);
+        CountDownLatch goOn = new CountDownLatch(1);
         AtomicReference<Object> result = new AtomicReference<>();
         Thread thread = new Thread(() -> {
             try (var _ = TensorScope.open();
@@ -279,8 +282,10 @@ class TensorTest {
     @Test
     void memoryThatIsGoneCannotBeWrapped() throws Exception {
         try (var _ = TensorScope.open()) {
-            Arena closed = Arena.ofConfined(), other = Arena.ofConfined();
-            MemorySegment gone = closed.allocate(8, 4), theirs = other.allocate(8, 4);
+            Arena closed = Arena.ofConfined();
+            Arena other = Arena.ofConfined();
+            MemorySegment gone = closed.allocate(8, 4);
+            MemorySegment theirs = other.allocate(8, 4);
             closed.close();
             assertThrows(IllegalArgumentException.class, () -> Tensor.wrap(gone, DType.FLOAT32, Shape.of(2)));
             AtomicReference<Throwable> thrown = new AtomicReference<>();

@@ -23,7 +23,11 @@ import java.util.Map;
  */
 public final class BenchCase {
     /** Sizes of GPT-2 and of its SAEs. */
-    public static final int VOCABULARY = 50257, CONTEXT = 1024, FEATURES = 24576, LAYER = 8;
+    public static final int VOCABULARY = 50257;
+
+    public static final int CONTEXT = 1024;
+    public static final int FEATURES = 24576;
+    public static final int LAYER = 8;
 
     private static final double SCALE = 0.05;
 
@@ -75,13 +79,11 @@ public final class BenchCase {
     private static long write(Path file, Map<String, long[]> shapes, Map<String, Double> constants) {
         try (var _ = TensorScope.open()) {
             Torch.seed(0);
-            long
-                    largest =
-                            shapes.values().stream()
-                                    .mapToLong(BenchCase::elements)
-                                    .max()
-                                    .orElseThrow(),
-                    all = 0;
+            long largest = shapes.values().stream()
+                    .mapToLong(BenchCase::elements)
+                    .max()
+                    .orElseThrow();
+            long all = 0;
             Tensor values =
                     Op.of("aten::randn", "").tensor(new long[] {largest}).mul(SCALE);
             Map<String, Tensor> tensors = new LinkedHashMap<>();

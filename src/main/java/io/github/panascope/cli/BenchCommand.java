@@ -55,7 +55,12 @@ import tools.jackson.databind.json.JsonMapper;
                     + " (650 MB in a temporary folder). Machines differ and are busy: look at the ratios, to the rate"
                     + " of plain matrix products measured beside each.")
 final class BenchCommand implements Callable<Integer> {
-    private static final int WIDTH = 768, LAYERS = 12, CONTEXT = 128, L0 = 69, ELEVEN = 11, TEXT_BYTES = 5_000_000;
+    private static final int WIDTH = 768;
+    private static final int LAYERS = 12;
+    private static final int CONTEXT = 128;
+    private static final int L0 = 69;
+    private static final int ELEVEN = 11;
+    private static final int TEXT_BYTES = 5_000_000;
     private static final double GIGA = 1e9;
     private static final String PROMPT = "When John and Mary went to the shops, John gave the bag to";
 
@@ -255,7 +260,8 @@ final class BenchCommand implements Callable<Integer> {
         Timing timing =
                 time(() -> l0[0] = SaeEvaluation.run(model, sae, tokens).l0().mean());
         line("L0 and three losses", timing, String.format(Locale.ROOT, "%d rows, L0 %.1f", rows, l0[0]));
-        double[] twice = new double[repeats], both = new double[repeats];
+        double[] twice = new double[repeats];
+        double[] both = new double[repeats];
         for (int i = 0; i < repeats; i++) {
             double once = seconds(() -> scoped(() -> SaeEvaluation.run(model, sae, tokens)));
             twice[i] = seconds(() -> scoped(() -> SaeEvaluation.run(model, sae, Tensor.cat(0, tokens, tokens)))) / once;
@@ -322,15 +328,12 @@ final class BenchCommand implements Callable<Integer> {
      */
     private static List<String> madeUp() {
         Random random = new Random(2);
-        List<String>
-                words =
-                        Tokenizer.gpt2()
-                                .tokens(IntStream.range(256, BenchCase.VOCABULARY - 1)
-                                        .toArray())
-                                .stream()
-                                .filter(token -> token.startsWith(" "))
-                                .toList(),
-                documents = new ArrayList<>();
+        List<String> words = Tokenizer.gpt2()
+                .tokens(IntStream.range(256, BenchCase.VOCABULARY - 1).toArray())
+                .stream()
+                .filter(token -> token.startsWith(" "))
+                .toList();
+        List<String> documents = new ArrayList<>();
         for (int characters = 0; characters < TEXT_BYTES; ) {
             String text = IntStream.range(0, 300)
                     .mapToObj(i -> words.get((int) Math.pow(words.size(), random.nextDouble()) - 1))
@@ -384,11 +387,11 @@ final class BenchCommand implements Callable<Integer> {
             ids[row] = Arrays.stream(tokens.select(0, row).toLongs())
                     .mapToInt(id -> (int) id)
                     .toArray();
-        int[] eleven = IntStream.range(0, ELEVEN).toArray(),
-                all = IntStream.range(0, BenchCase.FEATURES).toArray();
+        int[] eleven = IntStream.range(0, ELEVEN).toArray();
+        int[] all = IntStream.range(0, BenchCase.FEATURES).toArray();
         try (Sae folded = sae.foldWDecNorm()) {
-            Timing few = time(() -> dashboards(model, folded, ids, eleven, folder)),
-                    many = time(() -> dashboards(model, folded, ids, all, folder));
+            Timing few = time(() -> dashboards(model, folded, ids, eleven, folder));
+            Timing many = time(() -> dashboards(model, folded, ids, all, folder));
             line("dashboards of 11 features", few, dashboardRows + " rows");
             line(
                     "dashboards of 24,576",
@@ -434,9 +437,9 @@ final class BenchCommand implements Callable<Integer> {
      * @param rows of activations
      */
     private void roofline(HookedTransformer model, Sae sae, Tensor tokens) {
-        int batch = (int) Math.min(RowsAtOnce.on(device, CONTEXT), tokens.size(0)),
-                positions = batch * CONTEXT,
-                encoded = Math.min(positions, device.isCpu() ? 256 : 8192);
+        int batch = (int) Math.min(RowsAtOnce.on(device, CONTEXT), tokens.size(0));
+        int positions = batch * CONTEXT;
+        int encoded = Math.min(positions, device.isCpu() ? 256 : 8192);
         Tensor some = tokens.slice(0, 0, batch).to(device);
         double copied = bandwidth();
         System.out.printf(
@@ -482,7 +485,8 @@ final class BenchCommand implements Callable<Integer> {
 
     /** Alternates the phase (less what comes before it, if it cannot be had alone) with its products alone. */
     private void phase(String name, int rows, int[][] products, Runnable work, Runnable before) {
-        double flop = 0, bytes = 0;
+        double flop = 0;
+        double bytes = 0;
         try (var _ = TensorScope.open()) {
             List<Tensor[]> operands = new ArrayList<>();
             for (int[] product : products) {
@@ -491,7 +495,8 @@ final class BenchCommand implements Callable<Integer> {
                         * ((long) rows * product[0] + (long) product[0] * product[1] + (long) rows * product[1]);
                 operands.add(new Tensor[] {random(rows, product[0]), random(product[0], product[1])});
             }
-            double[] ratios = new double[repeats], seconds = new double[repeats];
+            double[] ratios = new double[repeats];
+            double[] seconds = new double[repeats];
             for (int i = -1; i < repeats; i++) {
                 double loop = seconds(() -> operands.forEach(pair -> scoped(() -> pair[0].matmul(pair[1]))));
                 double own = seconds(() -> scoped(work)) - (before == null ? 0 : seconds(() -> scoped(before)));
@@ -501,7 +506,8 @@ final class BenchCommand implements Callable<Integer> {
             }
             Arrays.sort(ratios);
             Arrays.sort(seconds);
-            double median = seconds[repeats / 2], share = ratios[repeats / 2];
+            double median = seconds[repeats / 2];
+            double share = ratios[repeats / 2];
             System.out.printf(
                     Locale.ROOT,
                     "  %-28s %9.2f %9.3f %9.1f %12.0f %9.0f%%%n",
@@ -524,8 +530,8 @@ final class BenchCommand implements Callable<Integer> {
 
     private double bandwidth() {
         try (var _ = TensorScope.open()) {
-            Tensor from = Tensor.zeros(DType.FLOAT32, Shape.of(1 << 26), device),
-                    to = Tensor.zeros(DType.FLOAT32, Shape.of(1 << 26), device);
+            Tensor from = Tensor.zeros(DType.FLOAT32, Shape.of(1 << 26), device);
+            Tensor to = Tensor.zeros(DType.FLOAT32, Shape.of(1 << 26), device);
             double best = Double.MAX_VALUE;
             for (int i = 0; i < 5; i++) best = Math.min(best, seconds(() -> to.copy_(from)));
             return 2.0 * 4 * (1 << 26) / best / GIGA;

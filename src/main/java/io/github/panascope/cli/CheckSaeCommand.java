@@ -31,7 +31,9 @@ final class CheckSaeCommand implements Callable<Integer> {
      * How far L0 may be off as a factor, and explained variance as a difference: texts differ by less, mistakes by
      * more.
      */
-    private static final double L0_FACTOR = 2, VARIANCE_LOST = 0.2;
+    private static final double L0_FACTOR = 2;
+
+    private static final double VARIANCE_LOST = 0.2;
 
     @Mixin
     private InputOptions input;
@@ -74,14 +76,12 @@ final class CheckSaeCommand implements Callable<Integer> {
     private boolean report(Sae sae, SaeEvaluation found) {
         SaeRegistry registry = input.registry();
         SaeRegistry.Entry entry = registry.knows(sae.name()) ? registry.find(sae.name()) : null;
-        double
-                l0 =
-                        entry != null && !Double.isNaN(entry.l0())
-                                ? entry.l0()
-                                : sae.config().reported("l0"),
-                variance = entry != null ? entry.varianceExplained() : Double.NaN;
-        double foundL0 = found.l0().mean(),
-                foundVariance = found.explainedVariance().value();
+        double l0 = entry != null && !Double.isNaN(entry.l0())
+                ? entry.l0()
+                : sae.config().reported("l0");
+        double variance = entry != null ? entry.varianceExplained() : Double.NaN;
+        double foundL0 = found.l0().mean();
+        double foundVariance = found.explainedVariance().value();
         boolean l0Fits = Double.isNaN(l0) || foundL0 <= l0 * L0_FACTOR && foundL0 >= l0 / L0_FACTOR;
         // Whatever is expected, an SAE that reconstructs worse than the mean activation is none.
         boolean varianceFits = foundVariance >= (Double.isNaN(variance) ? 0 : variance - VARIANCE_LOST);

@@ -14,7 +14,8 @@ final class ContextOptions {
     private Integer contextSize;
 
     int of(Sae sae, HookedTransformer model) {
-        int own = sae.config().contextSize(), longest = model.config().nCtx();
+        int own = sae.config().contextSize();
+        int longest = model.config().nCtx();
         int context = contextSize != null ? contextSize : own > 0 ? own : Math.min(DEFAULT_CONTEXT, longest);
         if (context >= 2 && context <= longest) return context;
         if (contextSize != null)

@@ -27,7 +27,9 @@ import picocli.CommandLine.Option;
                     + " writes one page with the dashboards of those asked for. A run that was ended goes on where it"
                     + " was; more rows add to those that are there.")
 final class DashboardCommand implements Callable<Integer> {
-    private static final int DEFAULT_CONTEXT = 128, BATCH = 128, MOST = 10_000;
+    private static final int DEFAULT_CONTEXT = 128;
+    private static final int BATCH = 128;
+    private static final int MOST = 10_000;
 
     @Mixin
     private InputOptions input;

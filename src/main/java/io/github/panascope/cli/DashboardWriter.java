@@ -149,12 +149,10 @@ final class DashboardWriter implements AutoCloseable {
         TokenDataset there =
                 rows.first(store.end()); // dashboards show all rows of the folder, not those asked for alone
         store.requireSameText(row -> there.row((int) row), there.rowsInAll());
-        long
-                missing =
-                        store.missing(first, end).stream()
-                                .mapToLong(gap -> gap[1] - gap[0])
-                                .sum(),
-                here = end - first - missing;
+        long missing = store.missing(first, end).stream()
+                .mapToLong(gap -> gap[1] - gap[0])
+                .sum();
+        long here = end - first - missing;
         if (here > 0) input.print(here + " of " + (end - first) + " rows are there already, in " + store.folder());
         if (first == 0 && store.rows() > here)
             input.print("That folder holds " + store.rows()

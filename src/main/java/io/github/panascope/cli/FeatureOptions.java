@@ -43,7 +43,8 @@ final class FeatureOptions {
             throw new InputException(
                     "--features should be numbers and ranges such as 0-9,14057, or all; '" + part + "' is neither.");
         String[] ends = part.split("-");
-        int first = Integer.parseInt(ends[0]), last = Integer.parseInt(ends[ends.length - 1]);
+        int first = Integer.parseInt(ends[0]);
+        int last = Integer.parseInt(ends[ends.length - 1]);
         if (last < first) throw new InputException("--features: the range " + part + " goes down.");
         if (last >= dSae)
             throw new InputException("--features: " + (first >= dSae ? first : last)

@@ -77,7 +77,8 @@ final class LoadBench {
     }
 
     private static void compare(String label, Path file, long bytes, Supplier<AutoCloseable> load) throws IOException {
-        double[] reading = new double[ROUNDS], loading = new double[ROUNDS];
+        double[] reading = new double[ROUNDS];
+        double[] loading = new double[ROUNDS];
         long most = 0;
         for (int round = -1; round < ROUNDS; round++) { // the first one warms up
             double read = read(file);
@@ -98,7 +99,8 @@ final class LoadBench {
         }
         Arrays.sort(reading);
         Arrays.sort(loading);
-        double read = reading[ROUNDS / 2], loaded = loading[ROUNDS / 2];
+        double read = reading[ROUNDS / 2];
+        double loaded = loading[ROUNDS / 2];
         System.out.printf(
                 Locale.ROOT,
                 "  %-20s read %.3f s, load %.3f s: %.2f times; at most %.0f MB beside the file's pages (%.2f of its"

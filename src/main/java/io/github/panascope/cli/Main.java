@@ -39,7 +39,8 @@ import picocli.CommandLine.Command;
             CommandLine.HelpCommand.class
         })
 public final class Main {
-    static final int FAILED = 1, BAD_INPUT = 2;
+    static final int FAILED = 1;
+    static final int BAD_INPUT = 2;
 
     /**
      * Held, or the logger would be collected and its level forgotten. It reports at every start that it found no Vector

@@ -9,7 +9,8 @@ import java.util.Locale;
  * quiet.
  */
 final class Progress implements AutoCloseable {
-    private static final long DELAY_NANOS = 1_000_000_000L, REDRAW_NANOS = 100_000_000L;
+    private static final long DELAY_NANOS = 1_000_000_000L;
+    private static final long REDRAW_NANOS = 100_000_000L;
     private static final int WIDTH = 30;
 
     /** What is counted. */
@@ -63,8 +64,8 @@ final class Progress implements AutoCloseable {
         lastDrawn = now;
         drawn = this;
         double seconds = (now - start) / 1e9;
-        String text = what.isEmpty() ? label : label + " " + what,
-                rate = unit.amount(Math.round(done / seconds * 10) / 10.0) + "/s";
+        String text = what.isEmpty() ? label : label + " " + what;
+        String rate = unit.amount(Math.round(done / seconds * 10) / 10.0) + "/s";
         if (total == 0) {
             out.print("\r\033[K" + text + "  " + unit.amount(done) + "  " + rate);
         } else {

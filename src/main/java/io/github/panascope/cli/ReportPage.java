@@ -61,8 +61,8 @@ final class ReportPage {
     }
 
     private static String losses(String of, double original, double reconstructed, double zero) {
-        double score = (zero - reconstructed) / (zero - original),
-                largest = Math.max(zero, Math.max(original, reconstructed));
+        double score = (zero - reconstructed) / (zero - original);
+        double largest = Math.max(zero, Math.max(original, reconstructed));
         return "<tr><th scope=\"row\">" + of + "</th>" + loss("original, " + of, original, largest)
                 + loss("reconstructed, " + of, reconstructed, largest) + loss("zero-ablated, " + of, zero, largest)
                 + "<td>" + (Double.isFinite(score) ? PythonText.fixed(score, 4) : "–") + "</td></tr>";

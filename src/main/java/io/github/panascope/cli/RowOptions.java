@@ -93,8 +93,8 @@ final class RowOptions {
     Rows read(InputOptions input, HookedTransformer model, Sae sae, long limit) {
         int size = context.of(sae, model);
         if (documents == null) documents = dataset.open(input.defaultDataset(), input.hub());
-        String name = !dataset.isNamed() && input.demo() ? "demo" : documents.name(),
-                how = documents.isTokenized() ? "pre-tokenized" : tokenization;
+        String name = !dataset.isNamed() && input.demo() ? "demo" : documents.name();
+        String how = documents.isTokenized() ? "pre-tokenized" : tokenization;
         LongFunction<TokenDataset> again = most -> tokens(input, model, sae, size, most);
         return new Rows(
                 again.apply(limit),

@@ -46,10 +46,10 @@ final class TutorialCommand implements Callable<Integer> {
     /** Rows on which another dtype is compared with float32. */
     private static final int ERROR_ROWS = 4;
 
-    private static final String DASHBOARDS = "demo_feature_dashboards.html",
-            HISTOGRAM = "l0_histogram.html",
-            METRICS = "metrics.json",
-            REPORT = "index.html";
+    private static final String DASHBOARDS = "demo_feature_dashboards.html";
+    private static final String HISTOGRAM = "l0_histogram.html";
+    private static final String METRICS = "metrics.json";
+    private static final String REPORT = "index.html";
 
     @Mixin
     private InputOptions input;

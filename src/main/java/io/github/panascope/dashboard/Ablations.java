@@ -102,7 +102,8 @@ final class Ablations {
     }
 
     private static Piece piece(Sequence sequence, Column column, Corpus corpus) {
-        int context = corpus.context, start = sequence.row() * context;
+        int context = corpus.context;
+        int start = sequence.row() * context;
         float[] activations = new float[context];
         for (int i = 0; i < context; i++) activations[i] = column.at(start + i);
         return new Piece(
@@ -155,7 +156,8 @@ final class Ablations {
      * most, negated, and which. On the model's device, which is not waited for.
      */
     private Tensor run(List<Piece> pieces) {
-        int context = pieces.getFirst().tokens.length, rows = pieces.size();
+        int context = pieces.getFirst().tokens.length;
+        int rows = pieces.size();
         long[] ids = pieces.stream()
                 .flatMapToLong(piece -> Arrays.stream(piece.tokens).asLongStream())
                 .toArray();
@@ -178,8 +180,8 @@ final class Ablations {
                         .toArray(),
                 Shape.of(2L * at.length),
                 device);
-        String out = sae.config().hookNameOut(),
-                last = "blocks." + (model.config().nLayers() - 1) + ".hook_resid_post";
+        String out = sae.config().hookNameOut();
+        String last = "blocks." + (model.config().nLayers() - 1) + ".hook_resid_post";
         Hooks hooks = Hooks.at(out, (x, name) -> {
                     Tensor changed = x.copy();
                     changed.slice(0, rows, 2L * rows).copy_(without(x.slice(0, rows, 2L * rows), pieces, activations));
@@ -197,7 +199,8 @@ final class Ablations {
         Tensor logProbs = run.logits().to(DType.FLOAT32).logSoftmax(-1).select(0, 0);
         Tensor raised = logProbs.slice(0, 0, at.length)
                 .sub(logProbs.slice(0, at.length, 2L * at.length)); // [positions, d_vocab]
-        Tensor[] top = raised.topk(hover), bottom = raised.mul(-1).topk(hover);
+        Tensor[] top = raised.topk(hover);
+        Tensor[] bottom = raised.mul(-1).topk(hover);
         Tensor loss = raised.gather(-1, targets).mul(-1);
         Tensor lens = hasLens()
                 ? lens(pieces, run.cache().get(last), activations, positions)
@@ -237,9 +240,12 @@ final class Ablations {
         for (Piece piece : pieces) {
             int count = piece.count;
             boolean predicted = piece.predicted() > 0;
-            float[] loss = new float[count], lens = new float[hasLens() ? count : 0];
-            int[][] topIds = new int[count][0], bottomIds = new int[count][0];
-            float[][] topValues = new float[count][0], bottomValues = new float[count][0];
+            float[] loss = new float[count];
+            float[] lens = new float[hasLens() ? count : 0];
+            int[][] topIds = new int[count][0];
+            int[][] bottomIds = new int[count][0];
+            float[][] topValues = new float[count][0];
+            float[][] bottomValues = new float[count][0];
             for (int i = piece.unpredicted(); predicted && i < count; i++, at += width()) {
                 loss[i] = values[at];
                 if (lens.length > 0) lens[i] = values[at + 1];

@@ -20,7 +20,9 @@ import java.util.zip.CRC32C;
  * [entries]; at last a CRC-32C of all that.
  */
 final class ActivationShard {
-    private static final int MAGIC = 0x43415350, VERSION = 1, HEADER = 32;
+    private static final int MAGIC = 0x43415350;
+    private static final int VERSION = 1;
+    private static final int HEADER = 32;
 
     final long firstRow;
     final int rows, context;
@@ -31,7 +33,8 @@ final class ActivationShard {
         this.firstRow = firstRow;
         this.rows = rows;
         this.context = context;
-        int positions = rows * context, at = HEADER;
+        int positions = rows * context;
+        int at = HEADER;
         tokens = bytes.slice(at, positions * 4).order(ByteOrder.LITTLE_ENDIAN).asIntBuffer();
         at += positions * 4;
         norms = bytes.slice(at, positions * 4).order(ByteOrder.LITTLE_ENDIAN).asFloatBuffer();
@@ -64,7 +67,8 @@ final class ActivationShard {
     static int write(Path file, long firstRow, int rows, int context, Iterable<Part> parts) throws IOException {
         long entries = 0;
         for (Part part : parts) entries += part.entries;
-        long positions = (long) rows * context, size = HEADER + positions * 12 + 4 + entries * 8;
+        long positions = (long) rows * context;
+        long size = HEADER + positions * 12 + 4 + entries * 8;
         if (size > Integer.MAX_VALUE - 16)
             throw new InputException("a shard of " + rows + " rows has " + entries
                     + " active features, more than a file of 2 GB holds: make shards of fewer rows.");
@@ -148,7 +152,8 @@ final class ActivationShard {
         if (bytes.capacity() < HEADER || bytes.getInt(0) != MAGIC || bytes.getInt(4) != VERSION)
             throw new InputException(file + " is no shard of activations that this version reads.");
         long entries = bytes.getLong(24);
-        int rows = bytes.getInt(16), context = bytes.getInt(20);
+        int rows = bytes.getInt(16);
+        int context = bytes.getInt(20);
         if (rows < 1
                 || context < 1
                 || entries < 0

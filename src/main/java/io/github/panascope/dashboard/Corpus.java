@@ -95,11 +95,12 @@ final class Corpus {
         int[] features = new int[256];
         float[] values = new float[256];
         for (int i = 0; i < column.size; i++) {
-            int s = shard(column.indices[i]), t = column.indices[i] - firstIndex[s];
+            int s = shard(column.indices[i]);
+            int t = column.indices[i] - firstIndex[s];
             ActivationShard shard = shards.get(s);
-            int end = shard.starts.get(t + 1),
-                    start = first(shard.features, shard.starts.get(t), end, first),
-                    size = end - start;
+            int end = shard.starts.get(t + 1);
+            int start = first(shard.features, shard.starts.get(t), end, first);
+            int size = end - start;
             if (size > features.length) {
                 features = new int[2 * size];
                 values = new float[2 * size];
@@ -115,7 +116,8 @@ final class Corpus {
     /** Where the entries of features from {@code first} on begin. */
     private static int first(IntBuffer features, int start, int end, int first) {
         if (first == 0) return start;
-        int low = start, high = end;
+        int low = start;
+        int high = end;
         while (low < high) {
             int middle = low + high >>> 1;
             if (features.get(middle) < first) low = middle + 1;

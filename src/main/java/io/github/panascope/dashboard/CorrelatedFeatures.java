@@ -34,8 +34,10 @@ final class CorrelatedFeatures {
 
     /** The best of every feature, sorted: by falling correlation, of equal ones those that come first. */
     private final class Lists {
-        final int[] size = new int[spreads.length], other = new int[spreads.length * wanted];
-        final double[] pearson = new double[other.length], xy = new double[other.length];
+        final int[] size = new int[spreads.length];
+        final int[] other = new int[spreads.length * wanted];
+        final double[] pearson = new double[other.length];
+        final double[] xy = new double[other.length];
         /** What a correlation has to reach to come in. */
         final double[] least = new double[spreads.length];
 
@@ -45,7 +47,8 @@ final class CorrelatedFeatures {
 
         void offer(int feature, int candidate, double r, double products) {
             if (!(r >= least[feature]) || r == Double.NEGATIVE_INFINITY) return;
-            int first = feature * wanted, at = first + size[feature];
+            int first = feature * wanted;
+            int at = first + size[feature];
             if (size[feature] == wanted) {
                 at--;
                 if (r == pearson[at] && candidate > other[at]) return;
@@ -66,7 +69,8 @@ final class CorrelatedFeatures {
 
     /** What one thread needs for one feature after the other. */
     final class Worker {
-        private final double[] products = new double[spreads.length], pearson = new double[spreads.length];
+        private final double[] products = new double[spreads.length];
+        private final double[] pearson = new double[spreads.length];
         private final Lists lists = new Lists();
 
         /** Of one feature, among some others (null: all). */
@@ -87,7 +91,8 @@ final class CorrelatedFeatures {
         }
 
         private void pairs(Column column) {
-            int feature = column.feature, next = feature + 1;
+            int feature = column.feature;
+            int next = feature + 1;
             if (column.size == 0) return;
             Arrays.fill(products, next, products.length, 0);
             corpus.addProducts(column, products, next);
@@ -103,7 +108,9 @@ final class CorrelatedFeatures {
 
         /** With all from the first one on, as {@link #pearson}: by itself, so that it is done on many at once. */
         private void correlate(int feature, int first) {
-            double n = corpus.positions, x = corpus.sums[feature], spread = spreads[feature];
+            double n = corpus.positions;
+            double x = corpus.sums[feature];
+            double spread = spreads[feature];
             double[] sums = corpus.sums;
             for (int other = first; other < pearson.length; other++)
                 pearson[other] =

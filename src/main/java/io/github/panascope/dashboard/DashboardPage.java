@@ -117,12 +117,11 @@ public final class DashboardPage implements AutoCloseable {
     /** Makes of a dashboard what {@link #add(Packed)} takes; many threads may do so at once. */
     public Packed pack(FeatureDashboard dashboard) {
         FeatureDashboard.Statistics statistics = dashboard.statistics();
-        int[] strongest = first(dashboard.strongestTokenIds()),
-                promoted =
-                        first(
-                                dashboard.logitsTable() == null
-                                        ? new int[0]
-                                        : dashboard.logitsTable().topTokenIds());
+        int[] strongest = first(dashboard.strongestTokenIds());
+        int[] promoted = first(
+                dashboard.logitsTable() == null
+                        ? new int[0]
+                        : dashboard.logitsTable().topTokenIds());
         for (int token : strongest) know(token);
         for (int token : promoted) know(token);
         Object entry = List.of(dashboard.feature(), statistics.density(), statistics.max(), strongest, promoted);
@@ -257,9 +256,9 @@ public final class DashboardPage implements AutoCloseable {
      * @param shown of each token and measure
      */
     public void prompt(PromptDashboard prompt, int shown) {
-        Map<String, Object> content = new LinkedHashMap<>(),
-                metrics = new LinkedHashMap<>(),
-                sequences = new LinkedHashMap<>();
+        Map<String, Object> content = new LinkedHashMap<>();
+        Map<String, Object> metrics = new LinkedHashMap<>();
+        Map<String, Object> sequences = new LinkedHashMap<>();
         for (PromptDashboard.Metric metric : PromptDashboard.Metric.values()) {
             List<Object> positions = new ArrayList<>();
             for (int position = 0; position < prompt.tokens().length; position++) {

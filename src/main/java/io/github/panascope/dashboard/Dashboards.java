@@ -220,7 +220,8 @@ public final class Dashboards {
         }
         List<Future<List<Callable<T>>>> running = new ArrayList<>();
         for (int start = 0, end; start < columns.length; start = end) {
-            int first = start, group = group(columns[start]);
+            int first = start;
+            int group = group(columns[start]);
             end = endOfGroup(columns, start);
             int last = end;
             running.add(pool.submit(() -> with(
@@ -370,14 +371,14 @@ public final class Dashboards {
         List<Callable<T>> found = new ArrayList<>();
         int[] among = config.correlatedFeatures() == DashboardConfig.Among.ALL ? null : chosen;
         try (var _ = TensorScope.open()) {
-            Tensor decoder = directions.decoder(group).to(DType.FLOAT32),
-                    logits = directions.logits(group, memory.logitsOfGroup);
+            Tensor decoder = directions.decoder(group).to(DType.FLOAT32);
+            Tensor logits = directions.logits(group, memory.logitsOfGroup);
             for (Column column : columns) {
                 RunInterruptedException.check(MAKING); // of this thread of the pool, once nobody waits for it
                 try (var _ = TensorScope.open()) {
                     int inGroup = column.feature - group * Directions.GROUP;
-                    float[] direction = decoder.select(0, inGroup).toFloats(),
-                            own = logits == null ? null : memory.logits;
+                    float[] direction = decoder.select(0, inGroup).toFloats();
+                    float[] own = logits == null ? null : memory.logits;
                     if (own != null) logits.select(0, inGroup).toFloats(own);
                     FeatureDashboard dashboard = one(column, memory.correlations.of(column, among), direction, own);
                     if (ablations != null) {
@@ -408,23 +409,26 @@ public final class Dashboards {
     // ------------------------------------------------------------------------------------------------- numbers
 
     private Statistics statistics(Column column) {
-        double n = corpus.positions, sum = 0;
+        double n = corpus.positions;
+        double sum = 0;
         long nonzero = 0;
         for (int i = 0; i < column.size; i++) {
             sum += column.values[i];
             if (column.values[i] > SMALLEST) nonzero++;
         }
-        double mean = sum / n, zeros = n - column.size;
-        double second = zeros * mean * mean,
-                third = -zeros * mean * mean * mean,
-                fourth = zeros * mean * mean * mean * mean;
+        double mean = sum / n;
+        double zeros = n - column.size;
+        double second = zeros * mean * mean;
+        double third = -zeros * mean * mean * mean;
+        double fourth = zeros * mean * mean * mean * mean;
         for (int i = 0; i < column.size; i++) {
             double d = column.values[i] - mean;
             second += d * d;
             third += d * d * d;
             fourth += d * d * d * d;
         }
-        double variance = second / n, std = Math.sqrt(variance);
+        double variance = second / n;
+        double std = Math.sqrt(variance);
         return new Statistics(
                 corpus.positions,
                 excluded.cardinality(),
@@ -443,13 +447,14 @@ public final class Dashboards {
         float[] sorted = Arrays.copyOf(column.values, column.size);
         Arrays.sort(sorted);
         long zeros = (long) corpus.positions - column.size;
-        double[] levels = QUANTILES, data = new double[levels.length];
+        double[] levels = QUANTILES;
+        double[] data = new double[levels.length];
         int leading = 0;
         for (int i = 0; i < levels.length; i++) {
             double rank = levels[i] * (corpus.positions - 1.0);
             long below = (long) rank;
-            double low = valueAt(sorted, zeros, below),
-                    high = valueAt(sorted, zeros, Math.min(below + 1, corpus.positions - 1));
+            double low = valueAt(sorted, zeros, below);
+            double high = valueAt(sorted, zeros, Math.min(below + 1, corpus.positions - 1));
             data[i] = Histogram.rounded(low + (rank - below) * (high - low), 6);
             if (leading == i && Math.abs(data[i]) <= SMALLEST) leading++;
         }
@@ -470,11 +475,16 @@ public final class Dashboards {
     }
 
     private List<Entry> correlatedNeurons(int feature) {
-        int place = neurons.place(feature), count = neurons.dIn();
-        double[] pearson = new double[count], cosine = new double[count];
-        double x = corpus.sums[feature], xx = corpus.squares[feature];
+        int place = neurons.place(feature);
+        int count = neurons.dIn();
+        double[] pearson = new double[count];
+        double[] cosine = new double[count];
+        double x = corpus.sums[feature];
+        double xx = corpus.squares[feature];
         for (int j = 0; j < count; j++) {
-            double xy = neurons.xy(place, j), y = neurons.y(j), yy = neurons.ySquared(j);
+            double xy = neurons.xy(place, j);
+            double y = neurons.y(j);
+            double yy = neurons.ySquared(j);
             pearson[j] = pearson(xy, x, spreads[feature], y, yy);
             cosine[j] = xy / (Math.sqrt(xx * yy) + SMALLEST);
         }
@@ -495,11 +505,12 @@ public final class Dashboards {
     }
 
     private LogitsTable logitsTable(float[] logits) {
-        Largest highest = new Largest(Math.min(config.nLogits(), logits.length)),
-                lowest = new Largest(Math.min(config.nLogits(), logits.length));
+        Largest highest = new Largest(Math.min(config.nLogits(), logits.length));
+        Largest lowest = new Largest(Math.min(config.nLogits(), logits.length));
         for (int start = 0; start < logits.length; start += BLOCK) {
             int end = Math.min(start + BLOCK, logits.length);
-            float most = Float.NEGATIVE_INFINITY, least = Float.POSITIVE_INFINITY;
+            float most = Float.NEGATIVE_INFINITY;
+            float least = Float.POSITIVE_INFINITY;
             for (int i = start; i < end; i++) { // by itself, so that it is done on many at once
                 most = Math.max(most, logits[i]);
                 least = Math.min(least, logits[i]);
@@ -509,7 +520,8 @@ public final class Dashboards {
             if (!(-least <= lowest.least))
                 for (int i = start; i < end; i++) if (-logits[i] > lowest.least) lowest.offer(i, -logits[i]);
         }
-        int[] top = highest.found(), bottom = lowest.found();
+        int[] top = highest.found();
+        int[] bottom = lowest.found();
         return new LogitsTable(top, at(logits, top), bottom, at(logits, bottom));
     }
 

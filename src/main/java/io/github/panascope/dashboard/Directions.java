@@ -20,12 +20,10 @@ final class Directions {
      */
     static final int GROUP = 128;
 
-    private static final Pattern
-            STREAM =
-                    Pattern.compile("hook_(pos_)?embed|"
-                            + "blocks\\.\\d+\\.hook_(resid_(pre|mid|post)|attn_out|mlp_out|mlp_in|attn_in)"),
-            NEURONS = Pattern.compile("blocks\\.(\\d+)\\.mlp\\.hook_(pre|post)"),
-            HEADS = Pattern.compile("blocks\\.(\\d+)\\.attn\\.hook_z");
+    private static final Pattern STREAM = Pattern.compile(
+            "hook_(pos_)?embed|" + "blocks\\.\\d+\\.hook_(resid_(pre|mid|post)|attn_out|mlp_out|mlp_in|attn_in)");
+    private static final Pattern NEURONS = Pattern.compile("blocks\\.(\\d+)\\.mlp\\.hook_(pre|post)");
+    private static final Pattern HEADS = Pattern.compile("blocks\\.(\\d+)\\.attn\\.hook_z");
 
     private static final Op MM = Op.of("aten::mm", "out");
 
@@ -72,7 +70,8 @@ final class Directions {
 
     private Tensor of(Tensor decoder) {
         String out = sae.config().hookNameOut();
-        Matcher neurons = NEURONS.matcher(out), heads = HEADS.matcher(out);
+        Matcher neurons = NEURONS.matcher(out);
+        Matcher heads = HEADS.matcher(out);
         if (neurons.matches())
             return decoder.matmul(
                     model.weight("blocks_" + neurons.group(1) + ".W_out").to(sae.dtype()));

@@ -340,7 +340,8 @@ public final class FeatureCollector {
         for (long block = first / ROWS_IN_BLOCK; block * ROWS_IN_BLOCK < end; block++) {
             long start = block * ROWS_IN_BLOCK;
             blocks.add(() -> {
-                int from = (int) Math.max(0, first - start), to = (int) Math.min(ROWS_IN_BLOCK, end - start);
+                int from = (int) Math.max(0, first - start);
+                int to = (int) Math.min(ROWS_IN_BLOCK, end - start);
                 ActivationShard.Part part = block(row, start, from, to, sums);
                 progress.accept(to - from);
                 return part;
@@ -366,7 +367,8 @@ public final class FeatureCollector {
 
     /** Rows {@code from} to {@code to} of a block, with the others filled in. */
     private ActivationShard.Part block(LongFunction<int[]> row, long start, int from, int to, NeuronSums sums) {
-        int positions = (to - from) * context, offset = from * context;
+        int positions = (to - from) * context;
+        int offset = from * context;
         long[] ids = new long[ROWS_IN_BLOCK * context];
         int[] tokens = new int[positions];
         for (int r = from; r < to; r++) {
@@ -381,7 +383,8 @@ public final class FeatureCollector {
         }
         try (var _ = TensorScope.open()) {
             Tensor activation = activation(Tensor.of(ids, Shape.of(ROWS_IN_BLOCK, context)));
-            float[] y = buffers.get()[0], group = buffers.get()[1];
+            float[] y = buffers.get()[0];
+            float[] group = buffers.get()[1];
             sae.inputRows(activation).slice(0, offset, offset + positions).toFloats(y);
             Entries entries = new Entries(positions);
             sae.encodeInGroups(
@@ -432,7 +435,8 @@ public final class FeatureCollector {
 
     /** Sums over the positions of each row, in double precision and in order; rows are then added exactly. */
     private void addTo(NeuronSums sums, Entries entries, float[] y, int rows) {
-        double[] sum = new double[dIn], squared = new double[dIn];
+        double[] sum = new double[dIn];
+        double[] squared = new double[dIn];
         for (int r = 0; r < rows; r++) {
             Arrays.fill(sum, 0);
             Arrays.fill(squared, 0);
@@ -446,7 +450,9 @@ public final class FeatureCollector {
             sums.addNeurons(sum, squared);
         }
         for (int e = 0; e < entries.size; ) { // by feature, then position: a row's entries of a feature lie together
-            int feature = entries.features[e], place = sums.place(feature), r = entries.positions[e] / context;
+            int feature = entries.features[e];
+            int place = sums.place(feature);
+            int r = entries.positions[e] / context;
             int end = e;
             while (end < entries.size && entries.features[end] == feature && entries.positions[end] / context == r)
                 end++;
@@ -466,7 +472,8 @@ public final class FeatureCollector {
     /** The features of a block that are not zero, by feature and then position. */
     private static final class Entries {
         private final int positionCount;
-        private int[] features = new int[1 << 12], positions = new int[1 << 12];
+        private int[] features = new int[1 << 12];
+        private int[] positions = new int[1 << 12];
         private float[] values = new float[1 << 12];
         private int[] places = new int[1 << 12];
         private int size;
@@ -490,7 +497,8 @@ public final class FeatureCollector {
             for (int f = 0; f < width; f++) next[f + 1] += next[f];
             if (size + found > features.length) grow(size + found);
             for (int e = 0; e < found; e++) {
-                int f = places[e] % width, at = size + next[f]++;
+                int f = places[e] % width;
+                int at = size + next[f]++;
                 features[at] = first + f;
                 positions[at] = places[e] / width;
                 values[at] = group[places[e]];
@@ -507,7 +515,8 @@ public final class FeatureCollector {
 
         /** The same by position and then feature: counted, then placed. */
         ActivationShard.Part byPosition(int[] tokens, float[] norms) {
-            int[] counts = new int[positionCount], next = new int[positionCount];
+            int[] counts = new int[positionCount];
+            int[] next = new int[positionCount];
             for (int e = 0; e < size; e++) counts[positions[e]]++;
             for (int t = 1; t < positionCount; t++) next[t] = next[t - 1] + counts[t - 1];
             int[] sortedFeatures = new int[size];

@@ -21,18 +21,21 @@ public record Histogram(int[] heights, double[] values, double[] ticks) {
     /** Of values in any order; empty without any. */
     static Histogram of(float[] data, int count, int bins) {
         if (count == 0) return EMPTY;
-        float min = Float.POSITIVE_INFINITY, max = Float.NEGATIVE_INFINITY;
+        float min = Float.POSITIVE_INFINITY;
+        float max = Float.NEGATIVE_INFINITY;
         for (int i = 0; i < count; i++) {
             min = Math.min(min, data[i]);
             max = Math.max(max, data[i]);
         }
-        float low = min == max ? min - 1 : min, high = min == max ? max + 1 : max;
-        int[] heights = new int[bins],
-                second = new int[bins],
-                third = new int[bins]; // as neighbours are often in the same bar and would wait for each other
+        float low = min == max ? min - 1 : min;
+        float high = min == max ? max + 1 : max;
+        int[] heights = new int[bins];
+        int[] second = new int[bins];
+        int[] third = new int[bins]; // as neighbours are often in the same bar and would wait for each other
         int[] found = new int[Math.min(count, BLOCK)];
         for (int start = 0; start < count; start += BLOCK) {
-            int size = Math.min(BLOCK, count - start), i = 0;
+            int size = Math.min(BLOCK, count - start);
+            int i = 0;
             for (int j = 0; j < size; j++)
                 found[j] = (int) ((data[start + j] - low)
                         * bins
@@ -62,7 +65,8 @@ public record Histogram(int[] heights, double[] values, double[] ticks) {
 
     /** To so many decimals (6 at most), half to even of the exact value, as Python's round. */
     static double rounded(double value, int decimals) {
-        double scaled = value * POWERS[decimals], whole = Math.rint(scaled);
+        double scaled = value * POWERS[decimals];
+        double whole = Math.rint(scaled);
         // The product is off by half a unit in its last place at most: unless it is that near to the middle between
         // two, the nearest is known, and their quotient is the double next to it.
         if (Math.abs(scaled) < 0x1p40 && Math.abs(Math.abs(scaled - whole) - 0.5) > 0x1p-12)
@@ -80,7 +84,8 @@ public record Histogram(int[] heights, double[] values, double[] ticks) {
      */
     private static double[] ticks(double min, double max) {
         boolean mirrored = max <= -min;
-        double longer = mirrored ? -min : max, shorter = mirrored ? max : -min;
+        double longer = mirrored ? -min : max;
+        double shorter = mirrored ? max : -min;
         if (!(longer > 0)) return new double[] {0};
         double step = 0.1 * (int) (1e-4 + longer / 0.3) + 1e-6;
         int decimals = 1;

@@ -17,7 +17,9 @@ import java.util.zip.CRC32C;
  * features of 768 dimensions. Terms may be added by many threads.
  */
 final class NeuronSums {
-    private static final int MAGIC = 0x534E5350, VERSION = 1, STRIPES = 256;
+    private static final int MAGIC = 0x534E5350;
+    private static final int VERSION = 1;
+    private static final int STRIPES = 256;
 
     private final int[] features;
     private final int dIn;

@@ -121,7 +121,8 @@ public final class NeuronpediaJson {
         activation.put("bin_max", Histogram.rounded(group.high(), DECIMALS));
         activation.put("bin_contains", top ? -1 : Histogram.rounded(group.contains(), 5));
         // The first token of a row, <|endoftext|>, is left out there, and what follows is counted without it.
-        int skipped = sequence.first() == 0 ? 1 : 0, length = sequence.tokenIds().length;
+        int skipped = sequence.first() == 0 ? 1 : 0;
+        int length = sequence.tokenIds().length;
         activation.put("tokens", tokenizer.tokens(Arrays.copyOfRange(sequence.tokenIds(), skipped, length)));
         activation.put("values", rounded(Arrays.copyOfRange(sequence.activations(), skipped, length)));
         activation.put("qualifying_token_index", sequence.position() - sequence.first() - skipped);

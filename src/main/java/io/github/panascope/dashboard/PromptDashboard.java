@@ -88,23 +88,25 @@ public final class PromptDashboard {
         Directions directions = new Directions(model, sae);
         try (var _ = TensorScope.open()) {
             long[] ids = Arrays.stream(tokens).asLongStream().toArray();
-            String hook = sae.config().hookName(),
-                    last = "blocks." + (model.config().nLayers() - 1) + ".hook_resid_post";
+            String hook = sae.config().hookName();
+            String last = "blocks." + (model.config().nLayers() - 1) + ".hook_resid_post";
             Forward run = model.forward(Tensor.of(ids, Shape.of(1, ids.length))).caching(hook, last);
             run.logits();
             RunInterruptedException.check(MAKING);
             Tensor activation = run.cache().get(hook);
             BitSet excluded = excluded(sae, activation, tokens, config);
-            Map<Integer, float[]> all = active(sae, activation), active = counting(all, excluded);
+            Map<Integer, float[]> all = active(sae, activation);
+            Map<Integer, float[]> active = counting(all, excluded);
             int[] features =
                     active.keySet().stream().mapToInt(Integer::intValue).toArray();
-            float[][] logits = new float[features.length][], lens = new float[features.length][];
+            float[][] logits = new float[features.length][];
+            float[][] lens = new float[features.length][];
             Arrays.fill(logits, NONE);
             Arrays.fill(lens, NONE);
             Ablations ablations = new Ablations(model, sae, directions, config.topLogitsHoverdata());
             if (directions.exist() && features.length > 0) {
-                Tensor directed = directions.of(features).to(DType.FLOAT32),
-                        unembed = model.weight("unembed.W_U").to(DType.FLOAT32);
+                Tensor directed = directions.of(features).to(DType.FLOAT32);
+                Tensor unembed = model.weight("unembed.W_U").to(DType.FLOAT32);
                 rows(
                         directed.matmul(unembed.indexSelect(1, Tensor.of(ids, Shape.of(ids.length), model.device()))),
                         logits);
@@ -159,7 +161,8 @@ public final class PromptDashboard {
     private static Map<Integer, float[]> active(Sae sae, Tensor activation) {
         Map<Integer, float[]> active = new TreeMap<>();
         float[] features = sae.encode(sae.inputRows(activation)).toFloats();
-        int dSae = sae.config().dSae(), positions = features.length / dSae;
+        int dSae = sae.config().dSae();
+        int positions = features.length / dSae;
         for (int t = 0; t < positions; t++) {
             for (int f = 0; f < dSae; f++)
                 if (features[t * dSae + f] > 0)
@@ -188,7 +191,8 @@ public final class PromptDashboard {
     /** The linear lens at the positions where features are active, many of them in one product. */
     private static void lens(
             Ablations ablations, Tensor stream, Tensor directions, float[][] activations, long[] ids, float[][] lens) {
-        int positions = ids.length, size = 0;
+        int positions = ids.length;
+        int size = 0;
         for (int f = 0; f < activations.length; f++) lens[f] = new float[positions];
         if (positions < 2) return;
         float[] with = ablations
@@ -199,7 +203,8 @@ public final class PromptDashboard {
                                 .to(stream.device()))
                 .toFloats();
         int pairs = stream.device().isCpu() ? PAIRS_AT_ONCE : PAIRS_ON_DEVICE;
-        int[] features = new int[pairs], at = new int[pairs];
+        int[] features = new int[pairs];
+        int[] at = new int[pairs];
         for (int f = 0; f < activations.length; f++) {
             for (int t = 0; t + 1 < positions; t++) {
                 if (activations[f][t] == 0) continue;
@@ -226,7 +231,9 @@ public final class PromptDashboard {
             float[][] lens) {
         RunInterruptedException.check(MAKING);
         try (var _ = TensorScope.open()) {
-            long[] feature = new long[size], position = new long[size], target = new long[size];
+            long[] feature = new long[size];
+            long[] position = new long[size];
+            long[] target = new long[size];
             float[] value = new float[size];
             for (int i = 0; i < size; i++) {
                 feature[i] = features[i];
@@ -269,9 +276,9 @@ public final class PromptDashboard {
     public void add(FeatureDashboard dashboard) {
         Sequence sequence = sequences.get(dashboard.feature());
         if (sequence == null) return;
-        double[] levels = Dashboards.quantiles(),
-                data = dashboard.statistics().quantileData(),
-                found = new double[tokens.length];
+        double[] levels = Dashboards.quantiles();
+        double[] data = dashboard.statistics().quantileData();
+        double[] found = new double[tokens.length];
         int leading = levels.length - data.length;
         for (int t = 0; t < found.length; t++) {
             // Rounded as the table is, so that the highest activation is found in it.

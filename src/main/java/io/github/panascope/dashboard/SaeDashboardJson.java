@@ -97,7 +97,8 @@ public final class SaeDashboardJson {
         json.writeStartArray();
         for (FeatureDashboard.Statistics each : statistics) numbers(json, each.quantileData());
         json.writeEndArray();
-        double[] levels = Dashboards.quantiles(), all = Arrays.copyOf(levels, levels.length + 1);
+        double[] levels = Dashboards.quantiles();
+        double[] all = Arrays.copyOf(levels, levels.length + 1);
         for (int i = 0; i < levels.length; i++) all[i] = Histogram.rounded(levels[i], 6);
         all[levels.length] = 1;
         array(json, "quantiles", all);

@@ -7,8 +7,12 @@ package io.github.panascope.dashboard;
  * features, change nothing.
  */
 final class SampleOrder {
-    private static final int A = 0x9E3779B1, B = 0x85EBCA6B, C = 0xC2B2AE35;
-    private static final int A_INVERSE = inverse(A), B_INVERSE = inverse(B), C_INVERSE = inverse(C);
+    private static final int A = 0x9E3779B1;
+    private static final int B = 0x85EBCA6B;
+    private static final int C = 0xC2B2AE35;
+    private static final int A_INVERSE = inverse(A);
+    private static final int B_INVERSE = inverse(B);
+    private static final int C_INVERSE = inverse(C);
     private final int before, after;
 
     SampleOrder(long seed, int feature) {

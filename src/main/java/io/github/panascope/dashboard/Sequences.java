@@ -47,8 +47,8 @@ final class Sequences {
                 sequences(top(column), column, logits)));
         SampleOrder order = new SampleOrder(config.seed(), column.feature);
         for (int i = config.nQuantiles() - 1; i >= 0; i--) {
-            float low = Histogram.linspace(0, max, config.nQuantiles() + 1, i),
-                    high = Histogram.linspace(0, max, config.nQuantiles() + 1, i + 1);
+            float low = Histogram.linspace(0, max, config.nQuantiles() + 1, i);
+            float high = Histogram.linspace(0, max, config.nQuantiles() + 1, i + 1);
             long inside = low <= 0 ? corpus.positions - column.size : 0;
             for (int e = 0; e < column.size; e++) if (column.values[e] >= low && column.values[e] <= high) inside++;
             double contains = (double) inside / corpus.positions;
@@ -156,11 +156,13 @@ final class Sequences {
     private List<Sequence> sequences(int[] indices, Column column, float[] logits) {
         List<Sequence> sequences = new ArrayList<>(indices.length);
         for (int index : indices) {
-            int row = index / corpus.context, position = index % corpus.context;
-            int first = config.buffer() < 0 ? 0 : position - config.buffer(),
-                    count = config.buffer() < 0 ? corpus.context : 2 * config.buffer() + 1;
+            int row = index / corpus.context;
+            int position = index % corpus.context;
+            int first = config.buffer() < 0 ? 0 : position - config.buffer();
+            int count = config.buffer() < 0 ? corpus.context : 2 * config.buffer() + 1;
             int[] tokens = corpus.tokens(row * corpus.context + first, count);
-            float[] activations = new float[count], tokenLogits = new float[logits == null ? 0 : count];
+            float[] activations = new float[count];
+            float[] tokenLogits = new float[logits == null ? 0 : count];
             for (int i = 0; i < count; i++) {
                 activations[i] = column.at(row * corpus.context + first + i);
                 if (logits != null) tokenLogits[i] = logits[tokens[i]];

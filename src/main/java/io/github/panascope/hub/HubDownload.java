@@ -32,11 +32,13 @@ import tools.jackson.databind.json.JsonMapper;
  * place. What was cut is resumed.
  */
 final class HubDownload {
-    private static final int SHA256 = 64,
-            GIT_BLOB = 40; // hexadecimal digits: of files in large storage, and of small ones
+    private static final int SHA256 = 64;
+    private static final int GIT_BLOB = 40; // hexadecimal digits: of files in large storage, and of small ones
     private static final Pattern NEXT =
             Pattern.compile("<([^>]*)>[^<]*;\\s*rel\\s*=\\s*\"?next\\b", Pattern.CASE_INSENSITIVE);
-    private static final int MAX_LISTED = 100_000, MAX_PAGES = 1000, MAX_PAGE = 32 << 20;
+    private static final int MAX_LISTED = 100_000;
+    private static final int MAX_PAGES = 1000;
+    private static final int MAX_PAGE = 32 << 20;
 
     private final HubHttp http;
     private final Hub.Progress progress;

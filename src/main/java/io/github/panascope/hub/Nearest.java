@@ -29,7 +29,8 @@ public final class Nearest {
 
     /** Levenshtein distance, letters compared without case. */
     static int edits(String a, String b) {
-        String x = a.toLowerCase(Locale.ROOT), y = b.toLowerCase(Locale.ROOT);
+        String x = a.toLowerCase(Locale.ROOT);
+        String y = b.toLowerCase(Locale.ROOT);
         int[] row = new int[y.length() + 1];
         for (int j = 0; j <= y.length(); j++) row[j] = j;
         for (int i = 1; i <= x.length(); i++) {

@@ -8,11 +8,16 @@ import java.util.zip.GZIPOutputStream;
 /** What a column has in the row group that is being filled: its values, and at which levels they stand. */
 final class ParquetChunk<V extends Comparable<V>> {
     /** As the format numbers them. */
-    private static final int DATA_PAGE = 0, PLAIN = 0, RLE = 3, GZIP = 2;
+    private static final int DATA_PAGE = 0;
+
+    private static final int PLAIN = 0;
+    private static final int RLE = 3;
+    private static final int GZIP = 2;
 
     private final ParquetWriter.Column<?> column;
     private final ParquetWriter.Type<V> type;
-    private final Levels repetitions = new Levels(), definitions = new Levels();
+    private final Levels repetitions = new Levels();
+    private final Levels definitions = new Levels();
     private final ByteArrayOutputStream values = new ByteArrayOutputStream();
     private int count, nulls;
     private boolean ordered;

@@ -19,9 +19,14 @@ import java.util.Set;
  * memory that only the file's word stands for. After the Parquet format's PageHeader, in Thrift's compact protocol.
  */
 final class ParquetPages {
-    private static final int STRUCT = 12, MAX_DEPTH = 16, FIRST_WINDOW = 1 << 10, MAX_WINDOW = 1 << 24;
+    private static final int STRUCT = 12;
+    private static final int MAX_DEPTH = 16;
+    private static final int FIRST_WINDOW = 1 << 10;
+    private static final int MAX_WINDOW = 1 << 24;
     /** What a page may unpack to: no text is that repetitive. */
-    private static final long MAX_RATIO = 4096, ALWAYS = 1 << 20;
+    private static final long MAX_RATIO = 4096;
+
+    private static final long ALWAYS = 1 << 20;
 
     private static final Set<CompressionCodec> CODECS = EnumSet.of(
             CompressionCodec.UNCOMPRESSED, CompressionCodec.SNAPPY, CompressionCodec.GZIP, CompressionCodec.ZSTD);
@@ -54,16 +59,15 @@ final class ParquetPages {
                     + " are supported: write it again with one of these.");
         if (column.numValues() == 0 && group.numRows() == 0) return;
         Long dictionary = column.dictionaryPageOffset();
-        long
-                at =
-                        dictionary != null && dictionary > 0
-                                ? Math.min(dictionary, column.dataPageOffset())
-                                : column.dataPageOffset(),
-                size = channel.size();
+        long at = dictionary != null && dictionary > 0
+                ? Math.min(dictionary, column.dataPageOffset())
+                : column.dataPageOffset();
+        long size = channel.size();
         if (at < 4 || column.totalCompressedSize() < 0 || at > size || column.totalCompressedSize() > size - at)
             throw damaged("a column's pages lie outside it");
         if (group.numRows() < 0 || column.numValues() < 0) throw damaged("it counts less than nothing");
-        long end = at + column.totalCompressedSize(), values = 0;
+        long end = at + column.totalCompressedSize();
+        long values = 0;
         while (at < end && values < column.numValues()) {
             Header header = header(at, end);
             at += header.length;
@@ -88,7 +92,9 @@ final class ParquetPages {
     private static final class Header {
         private int length;
         private boolean hasData;
-        private long unpacked = -1, packed = -1, values;
+        private long unpacked = -1;
+        private long packed = -1;
+        private long values;
     }
 
     /** Headers are short, unless they hold the least and the largest of long texts. */

@@ -19,11 +19,18 @@ import java.util.function.Function;
  * page of version 1 for each column of a row group, values plain, levels in runs, gzip. Same rows, same bytes.
  */
 public final class ParquetWriter<T> {
-    private static final int GROUP_BYTES = 1 << 24, GROUP_ROWS = 1 << 17;
+    private static final int GROUP_BYTES = 1 << 24;
+    private static final int GROUP_ROWS = 1 << 17;
     /**
      * As the format numbers them: repetitions, a converted type, logical types of which LIST is a converted one too.
      */
-    private static final int REQUIRED = 0, OPTIONAL = 1, REPEATED = 2, UTF8 = 0, TEXT = 1, LIST = 3;
+    private static final int REQUIRED = 0;
+
+    private static final int OPTIONAL = 1;
+    private static final int REPEATED = 2;
+    private static final int UTF8 = 0;
+    private static final int TEXT = 1;
+    private static final int LIST = 3;
 
     private static final byte[] MAGIC = utf8("PAR1");
 

@@ -119,7 +119,8 @@ final class Pickle {
                 list(top()).addAll(items);
             }
             case 's' -> {
-                Object value = pop(), key = pop();
+                Object value = pop();
+                Object key = pop();
                 put(top(), key, value);
             }
             case 'u' -> {

@@ -126,7 +126,8 @@ public final class SaeRegistry {
         String where = place + ": release '" + release + "'";
         if (!node.isObject() || !node.path("saes").isArray())
             throw new InputException(where + " should have repo_id, model and a list 'saes'.");
-        String repo = required(where, node, "repo_id"), model = required(where, node, "model");
+        String repo = required(where, node, "repo_id");
+        String model = required(where, node, "model");
         try {
             HubRepo.model(repo);
         } catch (InputException e) {
@@ -137,7 +138,8 @@ public final class SaeRegistry {
         node.path("links").forEachEntry((kind, link) -> links.put(kind, link.asString("")));
         Map<String, Entry> saes = new LinkedHashMap<>();
         for (JsonNode sae : node.get("saes")) {
-            String id = required(where, sae, "id"), path = value(sae, "path").asString(id);
+            String id = required(where, sae, "id");
+            String path = value(sae, "path").asString(id);
             String neuronpedia = value(sae, "neuronpedia").asString(null);
             String overrides = overrides(node, neuronpedia);
             saes.put(

@@ -186,7 +186,9 @@ public final class Safetensors implements StateDict {
     }
 
     private Entry entry(String name, JsonNode node, long dataStart) {
-        JsonNode offsets = node.get("data_offsets"), sizes = node.get("shape"), type = node.get("dtype");
+        JsonNode offsets = node.get("data_offsets");
+        JsonNode sizes = node.get("shape");
+        JsonNode type = node.get("dtype");
         if (offsets == null
                 || sizes == null
                 || type == null
@@ -212,7 +214,8 @@ public final class Safetensors implements StateDict {
         } catch (RuntimeException e) {
             throw new InputException(file + ": tensor '" + name + "' has an impossible shape " + sizes + ".", e);
         }
-        long start = offsets.get(0).asLong(-1), end = offsets.get(1).asLong(-1);
+        long start = offsets.get(0).asLong(-1);
+        long end = offsets.get(1).asLong(-1);
         if (start < 0 || end - start != bytes) {
             throw new InputException(file + ": tensor '" + name + "' of shape " + shape + " and dtype " + dtype
                     + " needs " + bytes + " bytes, but its range is " + start + " to " + end + ".");

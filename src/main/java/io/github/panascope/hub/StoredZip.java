@@ -19,7 +19,11 @@ final class StoredZip {
     /** What files written by torch.jit.save compress is their source code; more than this is none. */
     private static final long MAX_COMPRESSED = 64L << 20;
 
-    private static final int END = 22, END64_LOCATOR = 20, END64 = 56, CENTRAL = 46, LOCAL = 30;
+    private static final int END = 22;
+    private static final int END64_LOCATOR = 20;
+    private static final int END64 = 56;
+    private static final int CENTRAL = 46;
+    private static final int LOCAL = 30;
     private static final long UNSET = 0xffffffffL;
 
     /** An entry's bytes in the file. */
@@ -79,9 +83,9 @@ final class StoredZip {
     private void readDirectory() {
         long end = findEnd();
         ByteBuffer record = at(end, END);
-        long count = record.getShort(10) & 0xffff,
-                length = record.getInt(12) & UNSET,
-                start = record.getInt(16) & UNSET;
+        long count = record.getShort(10) & 0xffff;
+        long length = record.getInt(12) & UNSET;
+        long start = record.getInt(16) & UNSET;
         if (end >= END64_LOCATOR && at(end - END64_LOCATOR, 4).getInt() == 0x07064b50) {
             ByteBuffer zip64 = at(at(end - END64_LOCATOR, END64_LOCATOR).getLong(8), END64);
             if (zip64.getInt(0) != 0x06064b50) throw new IndexOutOfBoundsException();
@@ -118,12 +122,12 @@ final class StoredZip {
         int at = directory.position();
         if (directory.getInt(at) != 0x02014b50) throw new IndexOutOfBoundsException();
         int method = directory.getShort(at + 10);
-        long packed = directory.getInt(at + 20) & UNSET,
-                size = directory.getInt(at + 24) & UNSET,
-                local = directory.getInt(at + 42) & UNSET;
-        int nameLength = directory.getShort(at + 28) & 0xffff,
-                extraLength = directory.getShort(at + 30) & 0xffff,
-                commentLength = directory.getShort(at + 32) & 0xffff;
+        long packed = directory.getInt(at + 20) & UNSET;
+        long size = directory.getInt(at + 24) & UNSET;
+        long local = directory.getInt(at + 42) & UNSET;
+        int nameLength = directory.getShort(at + 28) & 0xffff;
+        int extraLength = directory.getShort(at + 30) & 0xffff;
+        int commentLength = directory.getShort(at + 32) & 0xffff;
         byte[] name = new byte[nameLength];
         directory.get(at + CENTRAL, name);
         for (int extra = at + CENTRAL + nameLength, stop = extra + extraLength;

@@ -9,8 +9,12 @@ import java.util.function.Consumer;
  * type.
  */
 final class ThriftOutput extends ByteArrayOutputStream {
-    static final int I32 = 5, BINARY = 8, STRUCT = 12;
-    private static final int I64 = 6, LIST = 9, LONG_LIST = 15;
+    static final int I32 = 5;
+    static final int BINARY = 8;
+    static final int STRUCT = 12;
+    private static final int I64 = 6;
+    private static final int LIST = 9;
+    private static final int LONG_LIST = 15;
 
     private int last;
 

@@ -205,7 +205,8 @@ public final class ActivationCache {
      * (hook_resid_mid, with those; hook_resid_post of the last).
      */
     public ResidualStack accumulatedResid(int layer, boolean inclMid, boolean mlpInput) {
-        int end = layerOrEnd(layer), layers = model.config().nLayers();
+        int end = layerOrEnd(layer);
+        int layers = model.config().nLayers();
         return stack(null, parts -> {
             for (int l = 0; l <= end; l++) {
                 if (l == layers) {
@@ -281,7 +282,8 @@ public final class ActivationCache {
 
     /** A position counted from the start. */
     private int index(int position) {
-        int positions = (int) get("hook_embed").size(1), index = position < 0 ? position + positions : position;
+        int positions = (int) get("hook_embed").size(1);
+        int index = position < 0 ? position + positions : position;
         if (index < 0 || index >= positions)
             throw new IllegalArgumentException(
                     "position " + position + " is outside the " + positions + " positions of the run");
@@ -295,13 +297,9 @@ public final class ActivationCache {
         if (has(block + "hook_result")) {
             results = at(block + "hook_result", position);
         } else {
-            Tensor z = at(block + "hook_z", position),
-                    weights =
-                            model.weight("blocks_" + layer + ".W_O")
-                                    .reshape(
-                                            heads,
-                                            model.config().dHead(),
-                                            model.config().dModel());
+            Tensor z = at(block + "hook_z", position);
+            Tensor weights = model.weight("blocks_" + layer + ".W_O")
+                    .reshape(heads, model.config().dHead(), model.config().dModel());
             results = z.transpose(1, 2).matmul(weights).transpose(1, 2);
         }
         List<String> labels = new ArrayList<>();

@@ -14,9 +14,9 @@ import io.github.panascope.torch.TensorScope;
  */
 public record FactoredMatrix(Tensor a, Tensor b) {
     private static final class Linalg {
-        static final Op SVD = Op.of("aten::linalg_svd", ""),
-                EIGENVALUES = Op.of("aten::linalg_eigvals", ""),
-                AS_REAL = Op.of("aten::view_as_real", "");
+        static final Op SVD = Op.of("aten::linalg_svd", "");
+        static final Op EIGENVALUES = Op.of("aten::linalg_eigvals", "");
+        static final Op AS_REAL = Op.of("aten::view_as_real", "");
     }
 
     /** Checks that the factors fit. */
@@ -67,10 +67,12 @@ public record FactoredMatrix(Tensor a, Tensor b) {
     /** The singular value decomposition, by those of the factors and of an m×m matrix between them. */
     public Svd svd() {
         try (var _ = TensorScope.open()) {
-            Tensor[] left = Linalg.SVD.tensors(3, a, false), right = Linalg.SVD.tensors(3, b, false); // each U, S, Vᵀ
+            Tensor[] left = Linalg.SVD.tensors(3, a, false);
+            Tensor[] right = Linalg.SVD.tensors(3, b, false); // each U, S, Vᵀ
             Tensor middle = left[1].unsqueeze(-1).mul(left[2]).matmul(right[0]).mul(right[1].unsqueeze(-2));
             Tensor[] inner = Linalg.SVD.tensors(3, middle, false);
-            Tensor u = left[0].matmul(inner[0]), v = right[2].transpose(-2, -1).matmul(inner[2].transpose(-2, -1));
+            Tensor u = left[0].matmul(inner[0]);
+            Tensor v = right[2].transpose(-2, -1).matmul(inner[2].transpose(-2, -1));
             return new Svd(u.promote(), inner[1].promote(), v.promote());
         }
     }

@@ -38,7 +38,8 @@ public final class Forward {
     private final Set<String> cached = new LinkedHashSet<>();
     private ActivationCache cache;
     private long cacheLimit = Long.MAX_VALUE;
-    private long firstKept, endKept = Long.MAX_VALUE;
+    private long firstKept;
+    private long endKept = Long.MAX_VALUE;
     private int checkpointEvery;
     private int endLayer;
     private boolean unembedded = true;
@@ -239,7 +240,8 @@ public final class Forward {
         TensorScope results = TensorScope.current();
         Map<String, Tensor> reached = new LinkedHashMap<>();
         Map<String, List<ActivationHook>> backward = backwardHooks.resolve(points(), model.hookNamesOnRequest());
-        Set<String> wanted = new LinkedHashSet<>(List.of(names)), watched = new LinkedHashSet<>(wanted);
+        Set<String> wanted = new LinkedHashSet<>(List.of(names));
+        Set<String> watched = new LinkedHashSet<>(wanted);
         watched.addAll(backward.keySet());
         Hooks all = hooks;
         try (var scope = TensorScope.open();
@@ -262,7 +264,8 @@ public final class Forward {
             List<String> points = List.copyOf(reached.keySet());
             Tensor[] found = GradMode.gradients(
                     set, number, points.stream().map(reached::get).toArray(Tensor[]::new));
-            ActivationCache activations = new ActivationCache(model), gradients = new ActivationCache(model);
+            ActivationCache activations = new ActivationCache(model);
+            ActivationCache gradients = new ActivationCache(model);
             for (int i = 0; i < found.length; i++) {
                 if (!wanted.contains(points.get(i))) continue;
                 activations.put(
@@ -413,7 +416,8 @@ public final class Forward {
     /** What this run had at a point that was not kept; null if it did not pass there. */
     private Tensor recompute(String name) {
         if (!points().contains(name) && !model.hookNamesOnRequest().contains(name)) return null;
-        int layers = model.config().nLayers(), layer = place(name);
+        int layers = model.config().nLayers();
+        int layer = place(name);
         boolean passed =
                 layer < 0 ? residual == null : layer < layers ? layer >= startLayer && layer < endLayer : unembedded;
         if (!passed) return null;

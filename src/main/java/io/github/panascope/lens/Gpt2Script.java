@@ -46,9 +46,11 @@ final class Gpt2Script {
                 new HashMap<>(); // one for all blocks, unless the scale of attention differs
         for (int layer = 0; layer < config.nLayers(); layer++) {
             Map<String, Tensor> parameters = weights.block(layer, scope);
-            String source = block(config, lnFolded, layer), name = "blocks." + layer + ".";
-            ScriptModule same = compiled.get(source),
-                    block = (same == null ? ScriptModule.create("Block", scope) : same.like(scope)).text("name", name);
+            String source = block(config, lnFolded, layer);
+            String name = "blocks." + layer + ".";
+            ScriptModule same = compiled.get(source);
+            ScriptModule block =
+                    (same == null ? ScriptModule.create("Block", scope) : same.like(scope)).text("name", name);
             parameters.forEach(block::parameter);
             if (same == null) compiled.put(source, block.define(source));
             root.child("blocks_" + layer, block);

@@ -56,17 +56,23 @@ final class Gpt2Weights implements Gpt2Script.Weights {
 
     @Override
     public Map<String, Tensor> block(int layer, TensorScope keep) {
-        int width = config.dModel(), mlp = config.dMlp();
+        int width = config.dModel();
+        int mlp = config.dMlp();
         String block = "h." + layer + ".";
         Map<String, Tensor> weights = new HashMap<>();
         try (var _ = TensorScope.open()) {
-            Tensor ln1Weight = load(block + "ln_1.weight", width), ln1Bias = load(block + "ln_1.bias", width);
-            Tensor ln2Weight = load(block + "ln_2.weight", width), ln2Bias = load(block + "ln_2.bias", width);
-            Tensor wQkv = load(block + "attn.c_attn.weight", width, 3 * width),
-                    bQkv = load(block + "attn.c_attn.bias", 3 * width);
-            Tensor wO = load(block + "attn.c_proj.weight", width, width), bO = load(block + "attn.c_proj.bias", width);
-            Tensor wIn = load(block + "mlp.c_fc.weight", width, mlp), bIn = load(block + "mlp.c_fc.bias", mlp);
-            Tensor wOut = load(block + "mlp.c_proj.weight", mlp, width), bOut = load(block + "mlp.c_proj.bias", width);
+            Tensor ln1Weight = load(block + "ln_1.weight", width);
+            Tensor ln1Bias = load(block + "ln_1.bias", width);
+            Tensor ln2Weight = load(block + "ln_2.weight", width);
+            Tensor ln2Bias = load(block + "ln_2.bias", width);
+            Tensor wQkv = load(block + "attn.c_attn.weight", width, 3 * width);
+            Tensor bQkv = load(block + "attn.c_attn.bias", 3 * width);
+            Tensor wO = load(block + "attn.c_proj.weight", width, width);
+            Tensor bO = load(block + "attn.c_proj.bias", width);
+            Tensor wIn = load(block + "mlp.c_fc.weight", width, mlp);
+            Tensor bIn = load(block + "mlp.c_fc.bias", mlp);
+            Tensor wOut = load(block + "mlp.c_proj.weight", mlp, width);
+            Tensor bOut = load(block + "mlp.c_proj.bias", width);
             if (processing.foldLn()) {
                 bQkv = bQkv.add(ln1Bias.matmul(wQkv)); // with the weights as they were
                 wQkv = folded(wQkv, ln1Weight);
@@ -98,7 +104,8 @@ final class Gpt2Weights implements Gpt2Script.Weights {
     public Map<String, Tensor> unembed(TensorScope keep) {
         Map<String, Tensor> weights = new HashMap<>();
         try (var _ = TensorScope.open()) {
-            Tensor weight = load("ln_f.weight", config.dModel()), bias = load("ln_f.bias", config.dModel());
+            Tensor weight = load("ln_f.weight", config.dModel());
+            Tensor bias = load("ln_f.bias", config.dModel());
             // Kept as the file has it, [d_vocab, d_model], and seen transposed: unprocessed it then shares the file's
             // memory.
             used.add("lm_head.weight");
@@ -159,7 +166,8 @@ final class Gpt2Weights implements Gpt2Script.Weights {
      * takes away.
      */
     private Tensor folded(Tensor tensor, Tensor scale) {
-        Tensor means = scale.mul(-1.0 / scale.size(0)).matmul(tensor), column = scale.unsqueeze(1);
+        Tensor means = scale.mul(-1.0 / scale.size(0)).matmul(tensor);
+        Tensor column = scale.unsqueeze(1);
         return own.contains(tensor)
                 ? tensor.mul_(column).add_(means)
                 : owned(means.addcmul(tensor, column)); // one pass, not three

@@ -395,8 +395,8 @@ public final class HookedTransformer implements AutoCloseable {
         if (dot < 0)
             throw new IllegalArgumentException(
                     "'" + path + "' is no weight of " + name + ": a weight has the form embed.W_E or blocks_0.W_O");
-        String part = path.substring(0, dot),
-                block = part.startsWith("blocks_") ? part.substring("blocks_".length()) : "";
+        String part = path.substring(0, dot);
+        String block = part.startsWith("blocks_") ? part.substring("blocks_".length()) : "";
         ScriptModule module = part.equals("embed")
                 ? embed
                 : part.equals("unembed")
@@ -585,8 +585,10 @@ public final class HookedTransformer implements AutoCloseable {
      * of a row is what was filled in, but, on the left, for the last one where texts begin with it.
      */
     public Tensor attentionMask(Tensor tokens, PaddingSide side, boolean prependBos) {
-        int length = (int) tokens.size(1), count = (int) tokens.size(0);
-        long[] ids = tokens.toLongs(), mask = new long[ids.length];
+        int length = (int) tokens.size(1);
+        int count = (int) tokens.size(0);
+        long[] ids = tokens.toLongs();
+        long[] mask = new long[ids.length];
         Arrays.fill(mask, 1);
         for (int row = 0; row < count; row++) {
             int filled = 0;
@@ -656,7 +658,8 @@ public final class HookedTransformer implements AutoCloseable {
      * @throws IllegalArgumentException if it does not stand there, or is no single token
      */
     public int tokenPosition(String token, Tensor tokens, boolean last) {
-        int wanted = toSingleToken(token), found = -1;
+        int wanted = toSingleToken(token);
+        int found = -1;
         int[] ids = ids(tokens);
         for (int i = 0; i < ids.length && (last || found < 0); i++) if (ids[i] == wanted) found = i;
         if (found < 0) throw new IllegalArgumentException("'" + token + "' does not occur in the tokens");

@@ -28,7 +28,9 @@ import java.util.stream.Stream;
  * @param assumed    why that is not known for certain; null if it is
  */
 record ModelFiles(Path config, Path weights, Map<String, Path> shards, List<Path> vocabulary, String assumed) {
-    private static final String VOCABULARY = "vocab.json", MERGES = "merges.txt", TOKENIZER = "tokenizer.json";
+    private static final String VOCABULARY = "vocab.json";
+    private static final String MERGES = "merges.txt";
+    private static final String TOKENIZER = "tokenizer.json";
     /**
      * What transformers writes, the safest first. The last one is TorchScript, which has no fixed name; this is ours.
      */
@@ -153,7 +155,8 @@ record ModelFiles(Path config, Path weights, Map<String, Path> shards, List<Path
 
     private static String hubId(String name) {
         int at = name.indexOf('@');
-        String id = at < 0 ? name : name.substring(0, at), revision = at < 0 ? "" : name.substring(at);
+        String id = at < 0 ? name : name.substring(0, at);
+        String revision = at < 0 ? "" : name.substring(at);
         if (HUB_IDS.containsKey(id)) return HUB_IDS.get(id) + revision;
         if (id.matches("[^/.][^/]*/[^/]+")) return name;
         throw new InputException("model '" + name + "' is not known, and no file or folder of that name exists."

@@ -82,7 +82,8 @@ public final class Patching {
      */
     public Tensor byPositionAndHead(String point) {
         requireHeads(point);
-        int positions = (int) corrupted.size(1), heads = model.config().nHeads();
+        int positions = (int) corrupted.size(1);
+        int heads = model.config().nHeads();
         List<long[]> pieces = new ArrayList<>();
         for (int position = 0; position < positions; position++)
             for (int head = 0; head < heads; head++) pieces.add(new long[] {position, head});
@@ -159,7 +160,8 @@ public final class Patching {
     private void patch(int layer, String name, List<long[]> pieces, double[] results, int offset) {
         RunInterruptedException.check(PATCHING);
         Tensor wanted = clean.get(name);
-        int batch = (int) corrupted.size(0), together = Math.max(1, ROWS_AT_ONCE / batch);
+        int batch = (int) corrupted.size(0);
+        int together = Math.max(1, ROWS_AT_ONCE / batch);
         try (var _ = TensorScope.open()) {
             Tensor before = layer == 0 || !model.canStartAt(layer)
                     ? null
@@ -190,11 +192,14 @@ public final class Patching {
                     "the clean run's " + name + " is " + wanted.shape() + ", and the corrupted run's "
                             + activation.slice(0, 0, batch).shape() + ": both need the same tokens' shape");
         boolean headsFirst = name.endsWith("hook_pattern") || name.endsWith("hook_attn_scores");
-        int positionDimension = headsFirst ? 2 : 1, headDimension = headsFirst ? 1 : 2;
+        int positionDimension = headsFirst ? 2 : 1;
+        int headDimension = headsFirst ? 1 : 2;
         Tensor changed = activation.copy();
         for (int i = 0; i < pieces.size(); i++) {
-            long position = pieces.get(i)[0], head = pieces.get(i)[1];
-            Tensor to = changed.slice(0, (long) i * batch, (i + 1L) * batch), from = wanted;
+            long position = pieces.get(i)[0];
+            long head = pieces.get(i)[1];
+            Tensor to = changed.slice(0, (long) i * batch, (i + 1L) * batch);
+            Tensor from = wanted;
             if (position >= 0) {
                 to = to.slice(positionDimension, position, position + 1);
                 from = from.slice(positionDimension, position, position + 1);

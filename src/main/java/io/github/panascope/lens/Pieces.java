@@ -10,8 +10,12 @@ import java.util.function.Function;
  * {@code 's|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+}. Thread-safe.
  */
 final class Pieces {
-    private static final int ENTRIES = 1 << 16, LONGEST = 64;
-    private static final byte LETTER = 0, NUMBER = 1, SPACE = 2, OTHER = 3;
+    private static final int ENTRIES = 1 << 16;
+    private static final int LONGEST = 64;
+    private static final byte LETTER = 0;
+    private static final byte NUMBER = 1;
+    private static final byte SPACE = 2;
+    private static final byte OTHER = 3;
     private static final byte[] ASCII = new byte[128];
 
     static {
@@ -59,7 +63,8 @@ final class Pieces {
     /** How many letters after an apostrophe belong to it: s, t, m, d, re, ve or ll. */
     private static int contraction(char[] text, int from, int end) {
         if (from >= end) return 0;
-        char first = text[from], second = from + 1 < end ? text[from + 1] : 0;
+        char first = text[from];
+        char second = from + 1 < end ? text[from + 1] : 0;
         if (first == 's' || first == 't' || first == 'm' || first == 'd') return 1;
         return (first == 'r' || first == 'v') && second == 'e' || first == 'l' && second == 'l' ? 2 : 0;
     }

@@ -115,7 +115,8 @@ public record Sampling(double temperature, int topK, double topP, double frequen
     }
 
     private static double[] softmax(double[] values) {
-        double max = Arrays.stream(values).max().orElseThrow(), sum = 0;
+        double max = Arrays.stream(values).max().orElseThrow();
+        double sum = 0;
         double[] result = new double[values.length];
         for (int i = 0; i < values.length; i++) sum += result[i] = Math.exp(values[i] - max);
         for (int i = 0; i < values.length; i++) result[i] /= sum;

@@ -49,7 +49,8 @@ final class SavedWeights implements Gpt2Script.Weights {
 
     @Override
     public Map<String, Tensor> block(int layer, TensorScope keep) {
-        int width = config.dModel(), mlp = config.dMlp();
+        int width = config.dModel();
+        int mlp = config.dMlp();
         Map<String, Shape> shapes = Map.of(
                 "W_QKV",
                 Shape.of(width, 3L * width),

@@ -57,12 +57,14 @@ public record TestPrompt(List<String> promptTokens, List<List<String>> answerTok
             Tensor logits = model.forward(Tensor.of(ids, Shape.of(answers.size(), length)))
                     .hooks(hooks)
                     .logits(promptIds.length - 1, length - 1);
-            int vocabulary = (int) logits.size(-1), width = answers.size() * vocabulary;
+            int vocabulary = (int) logits.size(-1);
+            int width = answers.size() * vocabulary;
             Tensor byStep = logits.transpose(0, 1).to(DType.FLOAT32); // [step, answer, d_vocab]
             float[] both = Tensor.stack(0, byStep, byStep.softmax(-1))
                     .toFloats(); // read together: each reading waits for the device
             for (int i = 0; i < answerLength; i++) {
-                int step = i, probsOfStep = (answerLength + step) * width;
+                int step = i;
+                int probsOfStep = (answerLength + step) * width;
                 List<Integer> targets =
                         answerIds.stream().map(answer -> answer[step]).toList();
                 positions.add(position(
@@ -87,7 +89,8 @@ public record TestPrompt(List<String> promptTokens, List<List<String>> answerTok
             float[] values, float[] probs, int vocabulary, List<Integer> targets, Tokenizer tokenizer, int topK) {
         List<Candidate> answers = new ArrayList<>();
         for (int row = 0; row < targets.size(); row++) {
-            int at = row * vocabulary, token = targets.get(row);
+            int at = row * vocabulary;
+            int token = targets.get(row);
             answers.add(new Candidate(
                     tokenizer.decode(token),
                     rank(probs, at, vocabulary, token),

@@ -141,14 +141,16 @@ public final class Weights {
      * @return [earlier layer, earlier head, later layer, later head]
      */
     public Tensor allCompositionScores(Composition through) {
-        int layers = model.config().nLayers(), heads = model.config().nHeads();
+        int layers = model.config().nLayers();
+        int heads = model.config().nHeads();
         try (var _ = TensorScope.open()) {
             FactoredMatrix reader = switch (through) {
                 case Q -> qk();
                 case K -> qk().t();
                 case V -> ov();
             };
-            Tensor left = ov().collapsedLeft(), right = reader.collapsedRight();
+            Tensor left = ov().collapsedLeft();
+            Tensor right = reader.collapsedRight();
             Tensor scores = left.zerosLike()
                     .select(3, 0)
                     .select(2, 0)
@@ -159,7 +161,8 @@ public final class Weights {
                 for (int head = 0; head < heads && layer + 1 < layers; head++) {
                     try (var _ =
                             TensorScope.open()) { // one head's pairs at a time: all at once would be heads² matrices
-                        Tensor own = left.select(0, layer).select(0, head), later = right.slice(0, layer + 1, layers);
+                        Tensor own = left.select(0, layer).select(0, head);
+                        Tensor later = right.slice(0, layer + 1, layers);
                         Tensor found = frobenius(own.matmul(later))
                                 .div(frobenius(later))
                                 .div(frobenius(own));
@@ -179,7 +182,8 @@ public final class Weights {
     }
 
     private Tensor projections(int part) {
-        int heads = model.config().nHeads(), dHead = model.config().dHead();
+        int heads = model.config().nHeads();
+        int dHead = model.config().dHead();
         return stacked(layer -> block(layer, "W_QKV")
                 .reshape(model.config().dModel(), 3, heads, dHead)
                 .select(1, part)

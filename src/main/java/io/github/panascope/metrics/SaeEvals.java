@@ -357,11 +357,11 @@ public final class SaeEvals {
     /** All metrics by group and name, in SAELens's order. */
     public Map<String, Map<String, Double>> metrics() {
         Map<String, Map<String, Double>> all = new LinkedHashMap<>();
-        double kl = klSae / klPositions,
-                klZero = klAblation / klPositions,
-                with = ceSae / cePositions,
-                without = ceWithout / cePositions,
-                zero = ceAblation / cePositions;
+        double kl = klSae / klPositions;
+        double klZero = klAblation / klPositions;
+        double with = ceSae / cePositions;
+        double without = ceWithout / cePositions;
+        double zero = ceAblation / cePositions;
         all.put(
                 "model_behavior_preservation",
                 group("kl_div_score", (klZero - kl) / klZero, "kl_div_with_ablation", klZero, "kl_div_with_sae", kl));
@@ -422,8 +422,8 @@ public final class SaeEvals {
         for (int i = 0; i < consistent.length; i++) consistent[i] = firings[i] / rowsFired[i];
         all.put("consistent_activation_heuristic", consistent);
         try (var _ = TensorScope.open()) {
-            Tensor encoder = sae.weight("W_enc").t().to(DType.FLOAT32),
-                    decoder = sae.weight("W_dec").to(DType.FLOAT32);
+            Tensor encoder = sae.weight("W_enc").t().to(DType.FLOAT32);
+            Tensor decoder = sae.weight("W_dec").to(DType.FLOAT32);
             Tensor lengths = squares(encoder).sqrt();
             all.put("encoder_norm", lengths.toDoubles());
             if (sae.config().dIn() == sae.config().dOut())

@@ -20,11 +20,18 @@ import java.util.stream.IntStream;
  * }
  */
 public final class HeatMap {
-    private static final int CELL = 22, FONT = 12, TOP = 52, RIGHT = 110;
+    private static final int CELL = 22;
+    private static final int FONT = 12;
+    private static final int TOP = 52;
+    private static final int RIGHT = 110;
     /** Longer tables get smaller cells, down to this. */
-    private static final int SMALLEST_CELL = 4, LARGEST_SIDE = 1400;
+    private static final int SMALLEST_CELL = 4;
 
-    private static final int[] BELOW = {33, 102, 172}, ZERO = {247, 247, 247}, ABOVE = {178, 24, 43};
+    private static final int LARGEST_SIDE = 1400;
+
+    private static final int[] BELOW = {33, 102, 172};
+    private static final int[] ZERO = {247, 247, 247};
+    private static final int[] ABOVE = {178, 24, 43};
 
     private final double[][] values;
     private final String title, rowName, columnName;
@@ -53,7 +60,8 @@ public final class HeatMap {
     public static HeatMap of(Tensor table) {
         if (table.shape().rank() != 2 || table.shape().elements() == 0)
             throw new IllegalArgumentException("a heat map needs a tensor [rows, columns], not " + table.shape());
-        int rows = (int) table.size(0), columns = (int) table.size(1);
+        int rows = (int) table.size(0);
+        int columns = (int) table.size(1);
         double[] all = table.toDoubles();
         double[][] values = IntStream.range(0, rows)
                 .mapToObj(row -> Arrays.copyOfRange(all, row * columns, (row + 1) * columns))
@@ -91,17 +99,13 @@ public final class HeatMap {
 
     /** The picture. */
     public String svg() {
-        int longest = Math.max(values.length, values[0].length),
-                cell = Math.max(SMALLEST_CELL, Math.min(CELL, LARGEST_SIDE / longest));
-        int left = 30 + 7 * rowLabels.stream().mapToInt(String::length).max().orElse(0),
-                bottom =
-                        34
-                                + 7
-                                        * columnLabels.stream()
-                                                .mapToInt(String::length)
-                                                .max()
-                                                .orElse(0);
-        int width = cell * values[0].length, height = cell * values.length;
+        int longest = Math.max(values.length, values[0].length);
+        int cell = Math.max(SMALLEST_CELL, Math.min(CELL, LARGEST_SIDE / longest));
+        int left = 30 + 7 * rowLabels.stream().mapToInt(String::length).max().orElse(0);
+        int bottom =
+                34 + 7 * columnLabels.stream().mapToInt(String::length).max().orElse(0);
+        int width = cell * values[0].length;
+        int height = cell * values.length;
         double largest = Arrays.stream(values)
                 .flatMapToDouble(Arrays::stream)
                 .filter(Double::isFinite)

@@ -25,7 +25,8 @@ public final class PageTemplate {
 
     private final String template;
     private final Map<String, String> places = new LinkedHashMap<>();
-    private final List<String> scripts = new ArrayList<>(), styles = new ArrayList<>();
+    private final List<String> scripts = new ArrayList<>();
+    private final List<String> styles = new ArrayList<>();
 
     private PageTemplate(String template) {
         this.template = template;
@@ -92,7 +93,8 @@ public final class PageTemplate {
 
     private String filled(String part) {
         return PLACE.matcher(part).replaceAll(found -> {
-            String place = found.group(1), value = place.equals("POLICY") ? policy() : places.get(place);
+            String place = found.group(1);
+            String value = place.equals("POLICY") ? policy() : places.get(place);
             if (value == null) throw new IllegalStateException("nothing was put in at $" + place);
             return Matcher.quoteReplacement(value);
         });

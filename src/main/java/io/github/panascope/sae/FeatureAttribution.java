@@ -67,8 +67,8 @@ public final class FeatureAttribution {
                     model.forward(tokens).attach(sae.attachment(true)).gradients(metric, point);
             Tensor activations = found.activations().get(point);
             int features = (int) activations.size(-1);
-            float[] active = activations.toFloats(),
-                    gradients = found.gradients().get(point).toFloats();
+            float[] active = activations.toFloats();
+            float[] gradients = found.gradients().get(point).toFloats();
             List<Attribution> all = new ArrayList<>();
             for (int i = 0; i < active.length; i++) {
                 if (active[i] != 0)
@@ -122,7 +122,8 @@ public final class FeatureAttribution {
                     Tensor logits = run.logits();
                     for (int i = 0; i < some.size(); i++) {
                         try (var _ = TensorScope.open()) {
-                            int position = some.get(i)[0], feature = some.get(i)[1];
+                            int position = some.get(i)[0];
+                            int feature = some.get(i)[1];
                             all.add(new Attribution(
                                     position,
                                     feature,

@@ -232,12 +232,9 @@ public final class Sae implements AutoCloseable {
     /** The same, without the groups that nobody wants. */
     public void encodeInGroups(Tensor activations, int size, IntPredicate wanted, FeatureGroup consumer) {
         try (var _ = TensorScope.open()) {
-            Tensor
-                    prepared =
-                            prepared(config.normalization()
-                                    .apply(rows(activations))
-                                    .rows()),
-                    all = null;
+            Tensor prepared =
+                    prepared(config.normalization().apply(rows(activations)).rows());
+            Tensor all = null;
             for (int first = 0; first < config.dSae(); first += size) {
                 int end = Math.min(config.dSae(), first + size);
                 if (!wanted.test(first)) continue;
@@ -341,7 +338,8 @@ public final class Sae implements AutoCloseable {
      * one point and writes another, and its hooks serve one run at a time.
      */
     public Hooks asHooks() {
-        String in = config.hookName(), out = config.hookNameOut();
+        String in = config.hookName();
+        String out = config.hookNameOut();
         if (in.equals(out))
             return Hooks.at(in, (activation, hook) -> reconstruct(activation).to(activation.dtype()));
         Tensor[] read = new Tensor[1];
@@ -590,7 +588,8 @@ public final class Sae implements AutoCloseable {
      * @throws InputException if the model has no such hook point, or of another width
      */
     public void requireFits(HookedTransformer model) {
-        String in = config.hookName(), out = config.hookNameOut();
+        String in = config.hookName();
+        String out = config.hookNameOut();
         requireHook(model, in, config.dIn(), "d_in");
         if (!out.equals(in)) requireHook(model, out, config.dOut(), "d_out");
         if (in.matches(".*attn\\.hook_[qkvz]") && !config.reshapeHookZ()) {

@@ -262,7 +262,9 @@ public record SaeConfig(
         boolean transcoder = Architecture.isTranscoder(architecture);
         if (transcoder && file.flag("apply_b_dec_to_input", false))
             throw file.wrong("apply_b_dec_to_input", "false: a transcoder's b_dec has the width of its output");
-        int dIn = file.size("d_in"), dSae = file.size("d_sae"), k = architecture.equals("topk") ? k(file) : 0;
+        int dIn = file.size("d_in");
+        int dSae = file.size("d_sae");
+        int k = architecture.equals("topk") ? k(file) : 0;
         if (k > dSae) throw file.wrong(file.has("k") ? "k" : "activation_fn_kwargs", "at most d_sae, " + dSae);
         if (!architecture.equals("topk") && file.flag("rescale_acts_by_decoder_norm", false)) {
             throw file.wrong(

@@ -39,9 +39,9 @@ record SaeFiles(SaeConfig.Parsed parsed, Path weights, Optional<Path> sparsity, 
         DICTIONARY_LEARNING
     }
 
-    private static final String WEIGHTS = "sae_weights.safetensors",
-            SPARSITY = "sparsity.safetensors",
-            CONFIG = "cfg.json";
+    private static final String WEIGHTS = "sae_weights.safetensors";
+    private static final String SPARSITY = "sparsity.safetensors";
+    private static final String CONFIG = "cfg.json";
     /** SAELens's names of the layouts that are understood. */
     static final List<String> LOADERS = List.of("sae_lens", "connor_rob_hook_z", "dictionary_learning_1");
 

@@ -18,13 +18,13 @@ record SparseFeatures(Tensor rows, Tensor feature, Tensor values, Tensor starts)
     /** Where more than one feature in so many is active, the product is faster. */
     private static final int SPARSE = 50;
 
-    private static final Op NONZERO = Op.of("aten::nonzero", ""),
-            COUNT_NONZERO = Op.of("aten::count_nonzero", ""),
-            MUL = Op.of("aten::mul", "Scalar"),
-            TAKE = Op.of("aten::take", ""),
-            ARANGE = Op.of("aten::arange", ""),
-            SEARCHSORTED = Op.of("aten::searchsorted", "Tensor"),
-            EMBEDDING_BAG = Op.of("aten::embedding_bag", "");
+    private static final Op NONZERO = Op.of("aten::nonzero", "");
+    private static final Op COUNT_NONZERO = Op.of("aten::count_nonzero", "");
+    private static final Op MUL = Op.of("aten::mul", "Scalar");
+    private static final Op TAKE = Op.of("aten::take", "");
+    private static final Op ARANGE = Op.of("aten::arange", "");
+    private static final Op SEARCHSORTED = Op.of("aten::searchsorted", "Tensor");
+    private static final Op EMBEDDING_BAG = Op.of("aten::embedding_bag", "");
 
     /** Null where it does not pay: off the CPU, with gradients flowing, or with many that are not zero. */
     static SparseFeatures of(Tensor features) {
@@ -33,9 +33,9 @@ record SparseFeatures(Tensor rows, Tensor feature, Tensor values, Tensor starts)
                 || GradMode.flowsThrough(features)) return null;
         Tensor count = COUNT_NONZERO.tensor(features);
         if ((long) count.item() > features.shape().elements() / SPARSE) return null;
-        Tensor places = NONZERO.tensor(features),
-                rows = places.select(1, 0).contiguous(),
-                feature = places.select(1, 1).contiguous();
+        Tensor places = NONZERO.tensor(features);
+        Tensor rows = places.select(1, 0).contiguous();
+        Tensor feature = places.select(1, 1).contiguous();
         return new SparseFeatures(
                 rows,
                 feature,
@@ -45,7 +45,8 @@ record SparseFeatures(Tensor rows, Tensor feature, Tensor values, Tensor starts)
 
     /** How many are not zero in each row. */
     long[] counts() {
-        long[] starts = starts().toLongs(), counts = new long[starts.length];
+        long[] starts = starts().toLongs();
+        long[] counts = new long[starts.length];
         for (int i = 0; i < counts.length; i++)
             counts[i] = (i + 1 < counts.length ? starts[i + 1] : rows.size(0)) - starts[i];
         return counts;

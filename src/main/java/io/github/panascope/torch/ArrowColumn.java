@@ -10,11 +10,13 @@ import java.lang.foreign.MemorySegment;
  * out, and closing then releases nothing. The values keep their memory alive by themselves. May be used by any thread.
  */
 public final class ArrowColumn implements AutoCloseable {
-    private static final long SCHEMA_BYTES = 72, ARRAY_BYTES = 80, ALIGNMENT = 8;
+    private static final long SCHEMA_BYTES = 72;
+    private static final long ARRAY_BYTES = 80;
+    private static final long ALIGNMENT = 8;
 
     private final Arena arena = Arena.ofShared();
-    private final MemorySegment schema = arena.allocate(SCHEMA_BYTES, ALIGNMENT),
-            array = arena.allocate(ARRAY_BYTES, ALIGNMENT);
+    private final MemorySegment schema = arena.allocate(SCHEMA_BYTES, ALIGNMENT);
+    private final MemorySegment array = arena.allocate(ARRAY_BYTES, ALIGNMENT);
 
     ArrowColumn(Tensor tensor, String name) {
         try (Scratch scratch = Scratch.open()) {

@@ -87,8 +87,8 @@ public final class GradMode implements AutoCloseable {
     public static Tensor[] gradients(HookSet hooks, Tensor number, Tensor... inputs) {
         TensorScope current = TensorScope.current();
         try (Scratch scratch = Scratch.open()) {
-            MemorySegment handles = scratch.bytes(Math.max(1, inputs.length) * ADDRESS.byteSize()),
-                    out = scratch.bytes(Math.max(1, inputs.length) * ADDRESS.byteSize());
+            MemorySegment handles = scratch.bytes(Math.max(1, inputs.length) * ADDRESS.byteSize());
+            MemorySegment out = scratch.bytes(Math.max(1, inputs.length) * ADDRESS.byteSize());
             for (int i = 0; i < inputs.length; i++) handles.setAtIndex(ADDRESS, i, inputs[i].handle());
             int status = Psc.psc_grad_compute(number.handle(), handles, inputs.length, out);
             if (hooks != null && status == Psc.PSC_ERR_CALLBACK()) hooks.rethrow();

@@ -80,7 +80,8 @@ final class NativeLibrary {
     }
 
     private static NativeLibrary open() throws IOException {
-        String os = System.getProperty("os.name"), arch = System.getProperty("os.arch");
+        String os = System.getProperty("os.name");
+        String arch = System.getProperty("os.arch");
         if (!os.equals("Linux") || !(arch.equals("amd64") || arch.equals("x86_64"))) {
             throw new NativeLibraryException("only Linux on x86_64 is supported so far; this is " + os + " on " + arch);
         }
