@@ -447,6 +447,7 @@ public final class HookedTransformer implements AutoCloseable {
      * Describes a forward pass over token ids.
      *
      * @throws IllegalArgumentException if the ids are not int64 [batch, pos] or [pos], are none, or are more than n_ctx
+     * @throws IndexOutOfBoundsException if an id is outside the vocabulary; only of ids on the CPU
      */
     public Forward forward(Tensor tokens) {
         Tensor batch = tokens.shape().rank() == 1 ? tokens.unsqueeze(0) : tokens;
@@ -464,8 +465,12 @@ public final class HookedTransformer implements AutoCloseable {
         return forward;
     }
 
-    /** On the CPU libtorch says no more than that an index is out of range; on a GPU the whole context is lost. */
+    /**
+     * On the CPU libtorch says no more than that an index is out of range; on a GPU the whole context is lost. Ids that
+     * are on a GPU already are not looked at, as that would wait for it.
+     */
     private void requireInVocabulary(Tensor batch) {
+        if (!batch.device().isCpu()) return;
         long[] ids = batch.toLongs();
         for (int i = 0; i < ids.length; i++) {
             if (ids[i] >= 0 && ids[i] < config.dVocab()) continue;
