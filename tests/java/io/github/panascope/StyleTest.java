@@ -2,16 +2,30 @@ package io.github.panascope;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 
+import com.sun.source.tree.BlockTree;
+import com.sun.source.tree.CompilationUnitTree;
+import com.sun.source.tree.LineMap;
+import com.sun.source.tree.MethodTree;
+import com.sun.source.tree.Tree;
+import com.sun.source.util.JavacTask;
+import com.sun.source.util.SourcePositions;
+import com.sun.source.util.TreeScanner;
+import com.sun.source.util.Trees;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.TreeMap;
+import java.util.TreeSet;
 import java.util.function.Predicate;
 import java.util.regex.Pattern;
 import java.util.stream.Stream;
+import javax.tools.JavaCompiler;
+import javax.tools.StandardJavaFileManager;
+import javax.tools.ToolProvider;
 import org.junit.jupiter.api.Test;
 
 /** Limits of the sources that a formatter does not keep by itself. */
@@ -31,6 +45,23 @@ class StyleTest {
             Map.entry("SaeConfig.java", 490),
             Map.entry("SaeEvals.java", 450),
             Map.entry("Tensor.java", 800));
+
+    private static final int METHOD_LINES = 60;
+    /** Tests that check too many things at once. */
+    private static final Set<String> LONGER_METHODS = Set.of(
+            "FeatureTableTest.aRowHasWhatADashboardSays",
+            "GoldenDashboardTest.compare",
+            "SurfaceTest.hooksOnGradientsSeeAndChangeThemAsInTransformerLens",
+            "OperatorFuzzTest.run",
+            "TokensTest.piecesAreThoseOfThePattern",
+            "CommandLineTest.theTutorialOnTheDemoEqualsThePeersAndIsMeaningful",
+            "PackagedIT.aKilledRunGoesOnToTheSameBytes",
+            "SurfaceTest.textsOfAnyLengthsAreGeneratedTogether",
+            "DashboardPageTest.aPromptShowsWhatMattersAtEachToken",
+            "FeatureStoreTest.aManifestThatDoesNotFitItsFilesIsRefused",
+            "EventsTest.aRecordingHoldsRunsOperatorsHooksCopiesAndAllocations",
+            "CommandLineTest.badModelsAreRefused",
+            "AttachedSaeTest.aViewHasItsHooksAndSaesInEveryRun");
 
     private static final Pattern QUALIFIED =
             Pattern.compile("(?<![.\\w])(java|javax|tools|com|org|io)(\\.[a-z]\\w*)+\\.[A-Z]\\w*");
@@ -93,5 +124,47 @@ class StyleTest {
             }
         }
         assertEquals(List.of(), qualified);
+    }
+
+    @Test
+    void methodsAreShort() throws IOException {
+        JavaCompiler compiler = ToolProvider.getSystemJavaCompiler();
+        Set<String> longer = new TreeSet<>();
+        try (StandardJavaFileManager manager = compiler.getStandardFileManager(null, null, null)) {
+            JavacTask task = (JavacTask)
+                    compiler.getTask(null, manager, null, List.of(), null, manager.getJavaFileObjectsFromPaths(java()));
+            for (CompilationUnitTree file : task.parse()) new LongMethods(file, task, longer).scan(file, null);
+        }
+        assertEquals(new TreeSet<>(LONGER_METHODS), longer);
+    }
+
+    /** Collects the names of methods that are longer than they should be. */
+    private static final class LongMethods extends TreeScanner<Void, Void> {
+        private final CompilationUnitTree file;
+        private final SourcePositions positions;
+        private final Set<String> found;
+
+        LongMethods(CompilationUnitTree file, JavacTask task, Set<String> found) {
+            this.file = file;
+            this.positions = Trees.instance(task).getSourcePositions();
+            this.found = found;
+        }
+
+        @Override
+        public Void visitMethod(MethodTree method, Void nothing) {
+            BlockTree body = method.getBody();
+            if (body != null && positions.getStartPosition(file, body) >= 0 && lines(body) > METHOD_LINES) {
+                String name =
+                        Path.of(file.getSourceFile().getName()).getFileName().toString();
+                found.add(name.replace(".java", ".") + method.getName());
+            }
+            return super.visitMethod(method, nothing);
+        }
+
+        private long lines(Tree tree) {
+            LineMap map = file.getLineMap();
+            return map.getLineNumber(positions.getEndPosition(file, tree))
+                    - map.getLineNumber(positions.getStartPosition(file, tree));
+        }
     }
 }

@@ -110,6 +110,13 @@ final class Pickle {
             case 0x86 -> stack.add(last(2));
             case 0x87 -> stack.add(last(3));
             case 'l' -> stack.add(toMark());
+            default -> change(opcode);
+        }
+    }
+
+    /** What is on the stack goes into something else there. */
+    private void change(int opcode) {
+        switch (opcode) {
             case 'a' -> {
                 Object item = pop();
                 list(top()).add(item);
@@ -135,6 +142,13 @@ final class Pickle {
                 for (int i = 0; i < items.size(); i += 2) put(map, items.get(i), items.get(i + 1));
                 stack.add(map);
             }
+            default -> refer(opcode);
+        }
+    }
+
+    /** What is remembered, what has a name, and what is made of that. */
+    private void refer(int opcode) {
+        switch (opcode) {
             case 'q' -> memo.put((long) (in.get() & 0xff), top());
             case 'r' -> memo.put(in.getInt() & 0xffffffffL, top());
             case 0x94 -> memo.put((long) memo.size(), top());
