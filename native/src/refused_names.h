@@ -10,6 +10,7 @@
 "aten::_embedding_bag_forward_only",
 "aten::_foreach_copy",
 "aten::_logcumsumexp",
+"aten::_masked_softmax",
 "aten::_native_batch_norm_legit",
 "aten::_neg_view_copy",
 "aten::_nested_compute_contiguous_strides_offsets",

@@ -74,7 +74,9 @@ bool fits_enumeration(const psc_value &value, const c10::TypePtr &type) {
     case c10::TypeKind::ScalarTypeType:
       return value.tag != PSC_TAG_INT ||
              (value.as.i >= 0 && value.as.i < static_cast<int64_t>(at::ScalarType::Undefined));
-    case c10::TypeKind::LayoutType: return value.as.i >= 0 && value.as.i < static_cast<int64_t>(at::Layout::NumOptions);
+    case c10::TypeKind::LayoutType:  // a new tensor of MKL-DNN's layout is not looked through by those that fill it
+      return value.as.i >= 0 && value.as.i < static_cast<int64_t>(at::Layout::NumOptions) &&
+             value.as.i != static_cast<int64_t>(at::Layout::Mkldnn);
     case c10::TypeKind::MemoryFormatType:
       return value.as.i >= 0 && value.as.i < static_cast<int64_t>(at::MemoryFormat::NumOptions);
     default: return true;

@@ -209,6 +209,8 @@ class SafetyTest {
                                     Tensor.of(new long[] {0}, Shape.of(1)),
                                     Tensor.zeros(DType.INT64, Shape.of(3, 0, 4))))
                     .contains("argument 'offsets' should have one dimension"));
+            assertTrue(refused(() -> Op.of("aten::new_zeros", "").call(numbers(), new long[] {2, 4}, null, 3L))
+                    .contains("and 3 is none"));
             assertTrue(refused(() -> Op.of("aten::_fft_r2c", "")).contains("cannot be called from here"));
         }
     }
