@@ -1,5 +1,5 @@
-// The row kernels. They are written once (rows_body.h), on the compiler's vectors, and compiled once for each kind of
-// processor: what is inlined into a function with a target attribute is compiled for that target.
+// The row kernels. They are written once (rows_body.h, attention_body.h), on the compiler's vectors, and compiled once
+// for each kind of processor: what is inlined into a function with a target attribute is compiled for that target.
 #include "rows.h"
 
 #include <algorithm>
@@ -81,7 +81,9 @@ namespace any {
 constexpr int64_t LANES = 4;
 namespace body {
 #include "rows_body.h"
-}
+
+#include "attention_body.h"
+}  // namespace body
 KERNELS()
 }  // namespace any
 
@@ -89,7 +91,9 @@ namespace avx2 {
 constexpr int64_t LANES = 8;
 namespace body {
 #include "rows_body.h"
-}
+
+#include "attention_body.h"
+}  // namespace body
 KERNELS(__attribute__((target("avx2,fma"))))
 }  // namespace avx2
 
@@ -97,7 +101,9 @@ namespace avx512 {
 constexpr int64_t LANES = 16;
 namespace body {
 #include "rows_body.h"
-}
+
+#include "attention_body.h"
+}  // namespace body
 KERNELS(__attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma"))))
 }  // namespace avx512
 
