@@ -1,14 +1,12 @@
-package io.github.panascope.lens;
+package io.github.panascope;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import io.github.panascope.Golden;
-import io.github.panascope.LeakCheck;
-import io.github.panascope.OnEachDevice;
-import io.github.panascope.TestDevice;
 import io.github.panascope.dashboard.DashboardPage;
+import io.github.panascope.lens.Forward;
+import io.github.panascope.lens.HookedTransformer;
 import io.github.panascope.torch.Shape;
 import io.github.panascope.torch.Tensor;
 import io.github.panascope.torch.TensorScope;
