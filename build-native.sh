@@ -99,6 +99,15 @@ standin() {
     native/test/standin.cpp -o "$dir/lib/libtorch_cuda.so" -L"$LIB" -ltorch_cpu -lc10
 }
 
+# --- the C test: says how it ended; what libtorch and the sanitizers warn of, which it provokes, is shown if it fails
+c_test() { # what to call it, the kind that was compiled, variables
+  local name=$1 dir=target/native-build/$2 said
+  shift 2
+  echo "build-native: the C test, $name" >&2
+  said=$(env "$@" LD_LIBRARY_PATH="$LIB" "$dir/psc_test" "$dir/test.pt" 2>&1) || { echo "$said" >&2; die "the C test, $name, failed."; }
+  tail -n 1 <<< "$said" >&2
+}
+
 find_libtorch
 # The numbers moved to headeronly/ in later versions.
 TORCH_VERSION=$(cat "$INCLUDE/torch/csrc/api/include/torch/version.h" "$INCLUDE/torch/headeronly/version.h" 2>/dev/null \
@@ -124,14 +133,11 @@ if [ "$TESTS" != no ]; then
     rm -rf target/native-build/standin
   }
   for kind in plain asan; do
-    echo "build-native: the C test, $kind" >&2
-    ASAN_OPTIONS=detect_leaks=1:allocator_may_return_null=1:detect_odr_violation=0 LSAN_OPTIONS=suppressions=native/test/lsan.supp:print_suppressions=0 \
-      LD_LIBRARY_PATH=$LIB "target/native-build/$kind/psc_test" "target/native-build/$kind/test.pt" >&2
+    c_test "$kind" "$kind" \
+      ASAN_OPTIONS=detect_leaks=1:allocator_may_return_null=1:detect_odr_violation=0 LSAN_OPTIONS=suppressions=native/test/lsan.supp:print_suppressions=0
   done
   if [ -d target/native-build/standin ]; then
-    echo "build-native: the C test, with the stand-in for CUDA" >&2
-    LD_PRELOAD=$PWD/target/native-build/standin/lib/libtorch_cuda.so LD_LIBRARY_PATH=$LIB \
-      target/native-build/plain/psc_test target/native-build/plain/test.pt >&2
+    c_test "with the stand-in for CUDA" plain "LD_PRELOAD=$PWD/target/native-build/standin/lib/libtorch_cuda.so"
   fi
 fi
 
