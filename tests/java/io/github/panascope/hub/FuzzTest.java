@@ -116,7 +116,7 @@ class FuzzTest {
     void registries() throws IOException {
         fuzz(
                 "x.yaml",
-                1024, // a bracket is a byte, and an object of the parser's
+                1024, // a bracket is one byte, and 640 of the parser's
                 file -> SaeRegistry.bundled().with(file),
                 Malformed::json,
                 GOLDEN.resolve("saes/registry.yaml"));

@@ -17,7 +17,7 @@ import java.util.regex.Pattern;
  * Documents, read from files one after the other: a column of Parquet files ({@code .parquet}), a field of JSON Lines
  * or of a JSON array of objects ({@code .jsonl}, {@code .ndjson}, {@code .json}, also {@code .gz} and {@code .zst}), or
  * whole plain-text files ({@code .txt}, {@code .md}), each one document. A document is text, or already token ids.
- * Never more than a row group or a line is held in memory.
+ * Never more than a row group, a line or an element of an array is held in memory.
  */
 public final class Dataset {
     /** Columns that hold token ids, by the names that SAELens and Hugging Face give them. */

@@ -26,6 +26,7 @@ final class JsonLines {
     /** A few compressed bytes can unpack to a line without end. */
     private static final int MAX_LINE = 256 << 20;
 
+    /** Blank characters before the one that tells an array from lines. */
     private static final int LOOK_AHEAD = 1024;
 
     /**
