@@ -6,7 +6,11 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import com.github.luben.zstd.ZstdOutputStream;
+import java.io.ByteArrayOutputStream;
 import java.io.IOException;
+import java.io.OutputStream;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -14,6 +18,7 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.zip.GZIPOutputStream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.function.Executable;
 import org.junit.jupiter.api.io.TempDir;
@@ -66,6 +71,65 @@ class DatasetTest {
         assertRefused("is empty: it has no documents", "b.json", "[]");
         Path tokens = Files.writeString(folder.resolve("tokens.json"), "[{\"tokens\":[1,2]},{\"tokens\":[3]}]");
         assertTrue(Dataset.of(tokens.toString(), offline).isTokenized());
+    }
+
+    @Test
+    void jsonThatIsTooDeepSaysHowDeepItMayBe() throws IOException {
+        InputException e = assertThrows(
+                InputException.class, () -> read("deep.jsonl", "{\"text\":" + "[".repeat(600) + "]".repeat(600) + "}"));
+        assertEquals(
+                folder.resolve("deep.jsonl")
+                        + ", line 1: not JSON (Document nesting depth (501) exceeds the maximum allowed (500)).",
+                e.getMessage());
+    }
+
+    /** A few bytes of zstd unpack to as many characters as one likes. */
+    @Test
+    void anElementWithoutEndIsRefused() throws IOException {
+        Path bomb = folder.resolve("bomb.json.zst");
+        try (OutputStream out = new ZstdOutputStream(Files.newOutputStream(bomb))) {
+            out.write("[{\"text\":\"a\"},{\"x\":[".getBytes(StandardCharsets.UTF_8));
+            byte[] many = "[],".repeat(1 << 18).getBytes(StandardCharsets.UTF_8);
+            for (int i = 0; i < 400; i++) out.write(many);
+        }
+        assertTrue(Files.size(bomb) < 100_000, "it has " + Files.size(bomb) + " bytes");
+        assertRefused(
+                "bomb.json.zst: an element is longer than 268435456 characters.",
+                () -> Dataset.of(bomb.toString(), offline).documents());
+    }
+
+    @Test
+    void anArraysFileThatIsNoTextOrCutShortIsToldApartFromBadJson() throws IOException {
+        byte[] bad = "[{\"text\":\"a\"},{\"text\":\"\u00e9\"}]".getBytes(StandardCharsets.ISO_8859_1);
+        Path latin = Files.write(folder.resolve("latin.json"), bad);
+        assertRefused(
+                latin + " is not UTF-8 text.",
+                () -> Dataset.of(latin.toString(), offline).documents());
+        ByteArrayOutputStream packed = new ByteArrayOutputStream();
+        try (OutputStream out = new GZIPOutputStream(packed)) {
+            for (int i = 0; i < 1000; i++)
+                out.write(((i == 0 ? "[" : ",") + "{\"text\":\"" + i * i + "\"}").getBytes(StandardCharsets.UTF_8));
+        }
+        Path cut = Files.write(folder.resolve("cut.json.gz"), Arrays.copyOf(packed.toByteArray(), packed.size() / 2));
+        assertRefused(
+                cut + " cannot be read: ",
+                () -> Dataset.of(cut.toString(), offline).documents());
+    }
+
+    @Test
+    void skippedDocumentsAreToldOfWhereReadingStopsEarly() throws IOException {
+        Path file =
+                Files.writeString(folder.resolve("n.jsonl"), "{\"text\":null}\n{\"text\":\"a\"}\n{\"text\":null}\n");
+        List<Long> counts = new ArrayList<>();
+        assertThrows(
+                IllegalStateException.class,
+                () -> Dataset.of(file.toString(), offline)
+                        .forEach(
+                                document -> {
+                                    throw new IllegalStateException("enough");
+                                },
+                                counts::add));
+        assertEquals(List.of(1L), counts);
     }
 
     @Test

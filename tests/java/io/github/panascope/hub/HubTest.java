@@ -237,6 +237,21 @@ class HubTest {
         assertMessage("too many requests: wait a while, or set HF_TOKEN", () -> hub().file(REPO, "config.json"));
     }
 
+    /** It has answered what the file is: whoever asks for a tokenizer must not think that there may be none. */
+    @Test
+    void aHubThatFailsWhileItSendsIsNotUnreachable() {
+        server.storageMishaps.add(FakeHub.sends(new byte[weights.length]));
+        assertEquals(
+                InputException.class,
+                assertThrows(InputException.class, () -> hub().file(REPO, "big.safetensors"))
+                        .getClass());
+        for (int i = 0; i < 20; i++) server.storageMishaps.add(FakeHub.status(503));
+        assertEquals(
+                InputException.class,
+                assertThrows(InputException.class, () -> hub().file(REPO, "big.safetensors"))
+                        .getClass());
+    }
+
     @Test
     void damageIsNoticedAndLeavesNothing() throws IOException {
         byte[] other = weights.clone();

@@ -370,6 +370,75 @@ class GoldenModelTest {
         }
     }
 
+    /** What is in the cache is taken, though the hub was to be asked for another file first. */
+    @Test
+    void aTokenizerInTheCacheIsTakenWhereTheHubDoesNotAnswer(@TempDir Path folder) throws IOException {
+        Path golden = Golden.of("tokenizers").folder();
+        for (boolean vocabulary : new boolean[] {false, true}) {
+            Path cache = folder.resolve("vocabulary " + vocabulary);
+            Hub hub = withoutTokenizer(cache, "50257", Map.of("HF_ENDPOINT", "http://127.0.0.1:1"));
+            Path snapshot = cache.resolve("models--me--tiny/snapshots/abc");
+            Files.copy(golden.resolve("tokenizers.json"), snapshot.resolve("tokenizer.json"));
+            if (vocabulary) Files.writeString(snapshot.resolve("vocab.json"), "{}");
+            try (HookedTransformer model = HookedTransformer.fromPretrained("me/tiny", TestDevice.OPTIONS, hub)) {
+                assertEquals(List.of(), model.advice());
+                assertEquals(313, model.tokenizer().size());
+            }
+        }
+    }
+
+    @Test
+    void aVocabularyWithoutItsMergesIsNotReplacedByGpt2s(@TempDir Path folder) throws IOException {
+        Map<String, String> unreachable = Map.of("HF_ENDPOINT", "http://127.0.0.1:1");
+        Map<String, String> offline = Map.of("HF_HUB_OFFLINE", "1");
+        for (var each : Map.of("cannot be fetched from", unreachable, "has no file 'merges.txt' in", offline)
+                .entrySet()) {
+            Path cache = folder.resolve("cache " + each.getKey().length());
+            Hub hub = withoutTokenizer(cache, "50257", each.getValue());
+            Path snapshot = cache.resolve("models--me--tiny/snapshots/abc");
+            Files.writeString(snapshot.resolve("vocab.json"), "{}");
+            for (String model : List.of("me/tiny", snapshot.toString())) {
+                String message = assertThrows(
+                                InputException.class,
+                                () -> HookedTransformer.fromPretrained(model, TestDevice.OPTIONS, hub))
+                        .getMessage();
+                String expected = model.equals("me/tiny") ? each.getKey() : "has no merges.txt.";
+                assertTrue(message.contains(expected), message);
+            }
+        }
+    }
+
+    /** A shard that cannot be fetched says nothing about the tokenizer. */
+    @Test
+    void aShardThatIsMissingIsAskedForByName(@TempDir Path folder) throws IOException {
+        Hub hub = withoutTokenizer(folder, "50304", Map.of("HF_ENDPOINT", "http://127.0.0.1:1"));
+        Path snapshot = folder.resolve("models--me--tiny/snapshots/abc");
+        Files.copy(Golden.of("tokenizers").folder().resolve("tokenizers.json"), snapshot.resolve("tokenizer.json"));
+        Files.delete(snapshot.resolve("model.safetensors"));
+        Path known = Files.createDirectories(folder.resolve("models--me--tiny/.no_exist/abc"));
+        for (String name : List.of("vocab.json", "model.safetensors")) Files.createFile(known.resolve(name));
+        Files.writeString(
+                snapshot.resolve("model.safetensors.index.json"),
+                "{\"weight_map\": {\"wte.weight\": \"model-00001-of-00001.safetensors\"}}");
+        String message = assertThrows(
+                        InputException.class,
+                        () -> HookedTransformer.fromPretrained("me/tiny", TestDevice.OPTIONS, hub))
+                .getMessage();
+        assertTrue(message.startsWith("model-00001-of-00001.safetensors of model me/tiny cannot"), message);
+    }
+
+    @Test
+    void aSavedModelWithGpt2sTokenizerIgnoresTheFilesBesideIt(@TempDir Path folder) throws IOException {
+        Path file = folder.resolve("saved.pt");
+        try (HookedTransformer model = load(WeightProcessing.DEFAULT)) {
+            model.save(file);
+        }
+        Files.copy(Golden.of("tokenizers").folder().resolve("tokenizers.json"), folder.resolve("tokenizer.json"));
+        try (HookedTransformer loaded = HookedTransformer.loadTorchScript(file, TestDevice.DEVICE)) {
+            assertSame(Tokenizer.gpt2(), loaded.tokenizer());
+        }
+    }
+
     @Test
     void aSavedModelKnowsItsTokenizer(@TempDir Path folder) throws IOException {
         Path golden = Golden.of("tokenizers").folder();

@@ -114,6 +114,9 @@ class OnRequestHooksTest {
                             }))
                             .logits());
             assertTrue(e.getMessage().contains("more than the limit of 1000") && called[0] == 0, e.getMessage());
+            Forward refused = model.forward(tokens).caching(name -> true).cacheLimit(1000);
+            assertThrows(IllegalStateException.class, refused::logits);
+            refused.cacheLimit(all.cacheBytes()).logits(); // it has not run, so that it still can
         }
     }
 

@@ -158,7 +158,7 @@ class SaeConfigTest {
         assertEquals("gpt2-small@step5", config.modelAtRevision());
         assertEquals(Map.of("center_writing_weights", true), config.processingKwargs());
         assertEquals(
-                "{first_n_layers=3, scale=0.5, nothing=null, list=[1, {a=b}]}",
+                "{first_n_layers=3, scale=0.5, list=[1, {a=b}]}",
                 config.unknownKwargs().toString());
         assertTrue(
                 config.toJson("float32").contains("\"model_from_pretrained_kwargs\":" + kwargs),

@@ -62,12 +62,13 @@ final class CheckSaeCommand implements Callable<Integer> {
             int context = contextOptions.of(sae, model);
             Dataset documents = dataset.open(Demo.find().dataset(), input.hub());
             TokenDataset tokens = TokenDataset.tokenizeAndConcatenate(
-                    documents::forEach,
+                    dataset.texts(documents),
                     model.tokenizer(),
                     Tokenization.CHARACTER_CHUNKS,
                     context,
                     sae.config().prependBos(),
                     rows);
+            dataset.tellSkipped(input);
             SaeEvaluation found = SaeEvaluation.run(model, sae, tokens.batch(0, tokens.rows()));
             return report(sae, found) ? 0 : Main.FAILED;
         }

@@ -2,6 +2,7 @@ package io.github.panascope.cli;
 
 import io.github.panascope.hub.Dataset;
 import io.github.panascope.hub.Hub;
+import io.github.panascope.lens.TokenDataset;
 import picocli.CommandLine.Option;
 
 /** Which documents to read; the same for every command that reads some. */
@@ -30,6 +31,21 @@ final class DatasetOptions {
 
     boolean isNamed() {
         return dataset != null;
+    }
+
+    private long skipped;
+    private boolean told;
+
+    /** The texts of a dataset, to be handed over; those that are null are skipped and counted. */
+    TokenDataset.Documents texts(Dataset documents) {
+        return receiver -> documents.forEach(receiver, count -> skipped = count);
+    }
+
+    /** Says, once, how many texts were skipped. */
+    void tellSkipped(InputOptions input) {
+        if (skipped == 0 || told) return;
+        told = true;
+        input.print("Skipped " + skipped + (skipped == 1 ? " document" : " documents") + " whose text is null");
     }
 
     /** The one that was named, or else a default. */

@@ -103,6 +103,7 @@ final class EvalCommand implements Callable<Integer> {
             int context = contextOptions.of(sae, model);
             Dataset documents = dataset.open(input.defaultDataset(), input.hub());
             TokenDataset tokens = tokens(documents, model, sae, context);
+            dataset.tellSkipped(input);
             SaeEvals evals;
             int rows = tokens.rows();
             try (Progress progress = new Progress("Evaluating rows", input.quiet())) {
@@ -125,7 +126,7 @@ final class EvalCommand implements Callable<Integer> {
         return documents.isTokenized()
                 ? TokenDataset.ofTokens(documents::forEachTokens, model.config().dVocab(), context, rows)
                 : TokenDataset.concatAndBatchSequences(
-                        documents::forEach,
+                        dataset.texts(documents),
                         model.tokenizer(),
                         context,
                         sae.config().prependBos(),

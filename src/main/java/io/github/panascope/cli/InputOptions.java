@@ -192,6 +192,10 @@ final class InputOptions {
             print("This SAE's authors load its model with " + loaded.config().unknownKwargs()
                     + ", which is not supported: its numbers may differ.");
         }
+        if (model != null && !loaded.config().revisionKwargs().isEmpty()) {
+            print("This SAE's authors load its model with " + loaded.config().revisionKwargs() + "; --model " + model
+                    + " is loaded as it is named.");
+        }
         loaded.advice().forEach(this::print);
         showSkipped("SAE cfg.json", loaded.skippedKeys());
         return loaded;

@@ -70,7 +70,6 @@ final class RowOptions {
     }
 
     private Dataset documents;
-    private boolean toldSkipped;
 
     /** Complains about what was asked for before anything takes time. */
     void check(InputOptions input) {
@@ -106,6 +105,12 @@ final class RowOptions {
     }
 
     private TokenDataset tokens(InputOptions input, HookedTransformer model, Sae sae, int size, long limit) {
+        TokenDataset tokens = tokenized(input, model, sae, size, limit);
+        dataset.tellSkipped(input); // now that no progress is drawn
+        return tokens;
+    }
+
+    private TokenDataset tokenized(InputOptions input, HookedTransformer model, Sae sae, int size, long limit) {
         try (Progress progress = new Progress("Tokenizing documents", input.quiet())) {
             long[] done = {0};
             if (documents.isTokenized())
@@ -115,19 +120,13 @@ final class RowOptions {
                         size,
                         limit);
             return TokenDataset.tokenizeAndConcatenate(
-                    consumer -> tellSkipped(input, documents.forEach(counted(consumer, done, progress))),
+                    consumer -> dataset.texts(documents).forEach(counted(consumer, done, progress)),
                     model.tokenizer(),
                     algorithm(),
                     size,
                     sae.config().prependBos(),
                     limit);
         }
-    }
-
-    private void tellSkipped(InputOptions input, long skipped) {
-        if (skipped == 0 || toldSkipped) return;
-        toldSkipped = true;
-        input.print("Skipped " + skipped + (skipped == 1 ? " document" : " documents") + " whose text is null");
     }
 
     private static <T> Consumer<T> counted(Consumer<T> consumer, long[] done, Progress progress) {

@@ -11,6 +11,7 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Set;
 import java.util.function.Consumer;
+import java.util.function.LongConsumer;
 import java.util.regex.Pattern;
 
 /**
@@ -135,12 +136,20 @@ public final class Dataset {
      * @throws InputException if a file is malformed or has no such column, or if there is no document at all
      */
     public long forEach(Consumer<String> documents) {
+        return forEach(documents, _ -> {});
+    }
+
+    /**
+     * The same, telling how many texts were skipped so far whenever one is: a receiver that throws, so as to stop, gets
+     * no result.
+     */
+    public long forEach(Consumer<String> documents, LongConsumer skipping) {
         String wanted = column == null ? TEXT_COLUMN : column;
         long[] count = {0};
         long[] skipped = {0};
         Consumer<String> counting = document -> {
             if (document == null) {
-                skipped[0]++;
+                skipping.accept(++skipped[0]);
                 return;
             }
             count[0]++;

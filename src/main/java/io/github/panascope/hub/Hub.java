@@ -115,6 +115,12 @@ public final class Hub {
         return cached.isKnownMissing(name) ? Optional.empty() : download().fetch(repo, name, cached);
     }
 
+    /** The same without asking the hub: empty if it is not in the cache. */
+    public Optional<Path> cachedFile(HubRepo repo, String name) {
+        requireInside(name);
+        return new HubCache(cache, repo).file(name);
+    }
+
     /**
      * Whether a file that is not in the cache is also known not to be in the repository; it need not be known where the
      * hub may not be asked.

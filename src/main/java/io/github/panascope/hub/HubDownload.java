@@ -67,7 +67,7 @@ final class HubDownload {
     Optional<Path> fetch(HubRepo repo, String name, HubCache cache) {
         HubHttp.Attempts attempts = http.attempts();
         try {
-            Optional<Description> there = describe(repo, name, cache, attempts);
+            Optional<Description> there = asked(repo, name, cache, attempts);
             if (there.isEmpty()) return Optional.empty();
             attempts.answered();
             return Optional.of(store(name, there.get(), cache, attempts));
@@ -83,6 +83,15 @@ final class HubDownload {
                             + "): make room or give access there, or name another folder in HF_HUB_CACHE; what is"
                             + " there already is kept.",
                     e);
+        } catch (IOException e) { // a hub that has answered is there, and has the file
+            throw new InputException(notFetched(name + " of " + repo, e), e);
+        }
+    }
+
+    private Optional<Description> asked(HubRepo repo, String name, HubCache cache, HubHttp.Attempts attempts)
+            throws InterruptedException {
+        try {
+            return describe(repo, name, cache, attempts);
         } catch (IOException e) {
             throw unreachable(name + " of " + repo, e);
         }
@@ -237,10 +246,14 @@ final class HubDownload {
         throw new InputException(repo + " cannot be fetched from " + http + ": " + reason + ".");
     }
 
-    private InputException unreachable(String what, IOException e) {
+    private String notFetched(String what, IOException e) {
         String why = e.getMessage() == null ? e.getClass().getSimpleName() : e.getMessage();
-        String sentence = what + " cannot be fetched from " + http + " (" + why
+        return what + " cannot be fetched from " + http + " (" + why
                 + "): check the network and HF_ENDPOINT, or give a file or folder on this machine.";
+    }
+
+    private InputException unreachable(String what, IOException e) {
+        String sentence = notFetched(what, e);
         return e instanceof HubHttp.FinalException
                 ? new InputException(sentence, e)
                 : new HubUnreachableException(sentence, e);

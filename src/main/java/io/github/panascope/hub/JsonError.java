@@ -20,7 +20,7 @@ final class JsonError {
         String what = e.getOriginalMessage();
         int redacted = what.indexOf(" (start marker at [Source:");
         if (redacted >= 0) what = what.substring(0, redacted);
-        what = what.replaceAll(",? ?\\(?from `StreamReadConstraints[^`]*`\\)*", ""); // no setting of a user's
+        what = what.replaceAll(", from `StreamReadConstraints[^`]*`", ""); // no setting of a user's
         var place = e.getLocation();
         if (isKeyTwice(e)) what = "the key " + what.substring(TWICE.length()) + " is there twice";
         return what.strip().replaceAll("\\s*\\n\\s*", " ")

@@ -2,6 +2,7 @@ package io.github.panascope.hub;
 
 import com.github.luben.zstd.ZstdInputStream;
 import java.io.BufferedReader;
+import java.io.FilterReader;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.InputStreamReader;
@@ -10,16 +11,20 @@ import java.nio.charset.CodingErrorAction;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Locale;
+import java.util.Set;
 import java.util.function.Consumer;
 import java.util.zip.GZIPInputStream;
 import tools.jackson.core.JacksonException;
 import tools.jackson.core.JsonParser;
 import tools.jackson.core.JsonToken;
+import tools.jackson.core.exc.JacksonIOException;
 import tools.jackson.core.json.JsonReadFeature;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.json.JsonMapper;
+import tools.jackson.databind.node.ObjectNode;
 
 /** JSON Lines, a document a line, or one array of documents: plain, gzip or zstd by the file's name. */
 final class JsonLines {
@@ -41,13 +46,13 @@ final class JsonLines {
 
     /** What to do with one document; false to stop. */
     private interface Taker {
-        /** {@code place} names the file, and the line or element. */
+        /** {@code place} names the file, and the line or element; of an object, the fields asked for are there. */
         boolean take(String place, JsonNode node);
     }
 
     /** Hands over a field of each document, null where it is null. One that is nothing but a text is that text. */
     static void texts(Path file, String field, Consumer<String> documents) throws IOException {
-        each(file, (place, node) -> {
+        each(file, Set.of(field), (place, node) -> {
             JsonNode text = node.isString() ? node : node.get(field);
             if (text == null || !(text.isString() || text.isNull()))
                 throw new InputException(place + ": no field '" + field + "' that holds text.");
@@ -62,7 +67,7 @@ final class JsonLines {
 
     /** Hands over the first of these fields of each document that is there. */
     static void tokens(Path file, List<String> fields, Consumer<int[]> documents) throws IOException {
-        each(file, (place, node) -> {
+        each(file, Set.copyOf(fields), (place, node) -> {
             JsonNode list = tokens(node, fields);
             if (list == null)
                 throw new InputException(
@@ -82,7 +87,9 @@ final class JsonLines {
     /** Whether the first document has one of these fields, as a list, and not the text. */
     static boolean firstIsTokenized(Path file, List<String> fields, String textField) throws IOException {
         boolean[] tokenized = {false};
-        each(file, (place, node) -> {
+        Set<String> wanted = new HashSet<>(fields);
+        if (textField != null) wanted.add(textField);
+        each(file, wanted, (place, node) -> {
             tokenized[0] = tokens(node, fields) != null && (textField == null || !node.has(textField));
             return false;
         });
@@ -97,12 +104,12 @@ final class JsonLines {
                 .orElse(null);
     }
 
-    private static void each(Path file, Taker documents) throws IOException {
+    private static void each(Path file, Set<String> fields, Taker documents) throws IOException {
         try (BufferedReader in = new BufferedReader(reader(file))) {
             in.mark(1);
             if (in.read() != '\ufeff') in.reset(); // a byte order mark
-            if (firstCharacter(in) == '[') eachElement(file, in, documents);
-            else eachLine(file, in, documents);
+            if (firstCharacter(in) == '[') eachElement(file, in, fields, documents);
+            else eachLine(file, in, fields, documents);
         }
     }
 
@@ -115,34 +122,72 @@ final class JsonLines {
         return first;
     }
 
-    private static void eachElement(Path file, Reader in, Taker documents) {
+    /** Characters that may still be read of an array's element; the parser reads a buffer ahead. */
+    private static final class Bounded extends FilterReader {
+        private final String place;
+        private long left = MAX_LINE;
+
+        Bounded(Reader in, String place) {
+            super(in);
+            this.place = place;
+        }
+
+        @Override
+        public int read(char[] buffer, int offset, int length) throws IOException {
+            int read = super.read(buffer, offset, length);
+            left -= read;
+            if (left < 0) throw new InputException(place + ": an element is longer than " + MAX_LINE + " characters.");
+            return read;
+        }
+    }
+
+    private static void eachElement(Path file, Reader in, Set<String> fields, Taker documents) throws IOException {
         int number = 0;
-        try (JsonParser parser = JSON.createParser(in)) {
+        Bounded bounded = new Bounded(in, file.toString());
+        try (JsonParser parser = JSON.createParser(bounded)) {
             parser.nextToken();
             while (parser.nextToken() != JsonToken.END_ARRAY) {
                 number++;
-                JsonNode node = parser.readValueAsTree();
+                bounded.left = MAX_LINE;
+                JsonNode node = document(parser, fields);
                 if (!documents.take(file + ", element " + number, node)) return;
             }
             if (parser.nextToken() != null) throw new InputException(file + " holds more than one JSON array.");
+        } catch (JacksonIOException e) {
+            throw e.getCause(); // the file's fault and not its JSON's: cut short, or no text
         } catch (JacksonException | StackOverflowError e) {
             throw notJson(file + ", element " + Math.max(number, 1), e);
         }
     }
 
-    private static void eachLine(Path file, Reader in, Taker documents) throws IOException {
+    private static void eachLine(Path file, Reader in, Set<String> fields, Taker documents) throws IOException {
         int number = 0;
         for (String line; (line = line(file, number + 1, in)) != null; ) {
             number++;
             if (line.isBlank()) continue;
             JsonNode node;
-            try {
-                node = JSON.readTree(line);
+            try (JsonParser parser = JSON.createParser(line)) {
+                parser.nextToken();
+                node = document(parser, fields);
+                if (parser.nextToken() != null)
+                    throw new InputException(file + ", line " + number + " holds more than one JSON value.");
             } catch (JacksonException | StackOverflowError e) {
                 throw notJson(file + ", line " + number, e);
             }
             if (!documents.take(file + ", line " + number, node)) return;
         }
+    }
+
+    /** The value that begins here. Of an object's other fields nothing is kept: they may be larger than what is wanted. */
+    private static JsonNode document(JsonParser parser, Set<String> fields) {
+        if (!parser.isExpectedStartObjectToken()) return parser.readValueAsTree();
+        ObjectNode document = JSON.createObjectNode();
+        for (String name; (name = parser.nextName()) != null; ) {
+            parser.nextToken();
+            if (fields.contains(name)) document.set(name, parser.<JsonNode>readValueAsTree());
+            else parser.skipChildren();
+        }
+        return document;
     }
 
     private static InputException notJson(String place, Throwable e) {

@@ -353,11 +353,11 @@ public final class Forward {
             throw new IllegalStateException(
                     "this Forward has run already, and what it cached would be lost: describe another one with"
                             + " model.forward(tokens)");
-        ran = true;
         if (cacheLimit != Long.MAX_VALUE && cacheBytes() > cacheLimit) {
             throw new IllegalStateException("keeping " + cached.size() + " activations takes " + cacheBytes()
                     + " bytes, more than the limit of " + cacheLimit + ": keep fewer, or run fewer rows at once");
         }
+        ran = true;
         RunEvent event =
                 FlightRecorder.isInitialized() ? RunEvent.started() : null; // whose class would start the recorder
         endLayer = stopLayer;

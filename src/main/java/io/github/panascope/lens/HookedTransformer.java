@@ -270,8 +270,8 @@ public final class HookedTransformer implements AutoCloseable {
     }
 
     /**
-     * Loads what {@link #save} wrote, with the tokenizer whose files lie beside it, or else GPT-2's own. Its weights
-     * alone are read; no code in the file is run.
+     * Loads what {@link #save} wrote, with the tokenizer that it had: GPT-2's own, or else that whose files lie beside
+     * it. Its weights alone are read; no code in the file is run.
      *
      * @throws InputException if the file is missing or was not written by {@link #save}, or if the model had another
      *     tokenizer
@@ -288,8 +288,7 @@ public final class HookedTransformer implements AutoCloseable {
             TransformerConfig config = TransformerConfig.parse(saved.object("config")
                             .orElseThrow(() -> new InputException(file + "!panascope.json has no 'config'.")))
                     .config();
-            Tokenizer tokenizer = ModelFiles.tokenizerIn(file.toAbsolutePath().getParent());
-            requireTokenizer(file, tokenizer, saved, config);
+            Tokenizer tokenizer = tokenizer(file, saved, config);
             SavedWeights weights = new SavedWeights(StateDict.open(file, scope), config, device);
             ScriptModule root;
             try (var _ = TensorScope.open()) {
@@ -304,15 +303,21 @@ public final class HookedTransformer implements AutoCloseable {
         }
     }
 
-    /** Files of an earlier version do not say which tokenizer it was. */
-    private static void requireTokenizer(Path file, Tokenizer tokenizer, ConfigFile saved, TransformerConfig config) {
-        boolean same = saved.has("tokenizer")
-                ? saved.text("tokenizer").equals(tokenizer.fingerprint())
-                : tokenizer.size() <= config.dVocab();
+    /**
+     * The tokenizer that a saved model had: GPT-2's, whatever lies beside the file, or what does. Files of an earlier
+     * version do not say which it was.
+     */
+    private static Tokenizer tokenizer(Path file, ConfigFile saved, TransformerConfig config) {
+        String fingerprint = saved.has("tokenizer") ? saved.text("tokenizer") : null;
+        if (Tokenizer.gpt2().fingerprint().equals(fingerprint)) return Tokenizer.gpt2();
+        Tokenizer tokenizer = ModelFiles.tokenizerIn(file.toAbsolutePath().getParent());
+        boolean same =
+                fingerprint != null ? fingerprint.equals(tokenizer.fingerprint()) : tokenizer.size() == config.dVocab();
         if (!same)
             throw new InputException(file
                     + " was saved with another tokenizer: put its vocab.json and merges.txt, or its"
                     + " tokenizer.json, beside it.");
+        return tokenizer;
     }
 
     /**

@@ -115,30 +115,28 @@ record ModelFiles(Path config, Path weights, Map<String, Path> shards, List<Path
         HubRepo repo = HubRepo.model(hubId(name));
         Path config = hub.files(repo, List.of("config.json")).getFirst();
         Path weights = hub.firstFile(repo, WEIGHTS);
+        List<Path> vocabulary;
+        String why;
         try {
-            List<Path> vocabulary = vocabulary(file -> hub.optionalFile(repo, file));
-            boolean known = !vocabulary.isEmpty() || hub.isMissing(repo, VOCABULARY) && hub.isMissing(repo, TOKENIZER);
-            return of(
-                    config,
-                    weights,
-                    vocabulary,
-                    known ? null : "its tokenizer's files are not in the hub cache, and the hub is not to be asked",
-                    names -> hub.files(repo, names));
+            vocabulary = vocabulary(file -> hub.optionalFile(repo, file), file -> hub.file(repo, file));
+            boolean none = hub.isMissing(repo, VOCABULARY) && hub.isMissing(repo, TOKENIZER);
+            why = none ? null : "the hub is not to be asked";
         } catch (HubUnreachableException e) {
-            return of(
-                    config,
-                    weights,
-                    List.of(),
-                    "its tokenizer's files are not in the hub cache, and the hub does not answer",
-                    names -> hub.files(repo, names));
+            vocabulary = vocabulary(file -> hub.cachedFile(repo, file), _ -> {
+                throw e;
+            });
+            why = "the hub does not answer";
         }
+        String assumed = vocabulary.isEmpty() && why != null
+                ? "its tokenizer's files are not in the hub cache, and " + why
+                : null;
+        return of(config, weights, vocabulary, assumed, names -> hub.files(repo, names));
     }
 
     private static ModelFiles inFolder(Path folder, String weights) {
         Function<String, Optional<Path>> optional =
                 name -> Optional.of(folder.resolve(name)).filter(Files::exists);
-        Function<String, Path> file = name -> optional.apply(name)
-                .orElseThrow(() -> new InputException("model folder " + folder + " has no " + name + "."));
+        Function<String, Path> file = required(folder, optional);
         Supplier<Path> first = () -> WEIGHTS.stream()
                 .map(optional)
                 .flatMap(Optional::stream)
@@ -148,9 +146,14 @@ record ModelFiles(Path config, Path weights, Map<String, Path> shards, List<Path
         return of(
                 file.apply("config.json"),
                 weights == null ? first.get() : file.apply(weights),
-                vocabulary(optional),
+                vocabulary(optional, file),
                 null,
                 names -> names.stream().map(file).toList());
+    }
+
+    private static Function<String, Path> required(Path folder, Function<String, Optional<Path>> optional) {
+        return name -> optional.apply(name)
+                .orElseThrow(() -> new InputException("model folder " + folder + " has no " + name + "."));
     }
 
     private static String hubId(String name) {
@@ -165,12 +168,17 @@ record ModelFiles(Path config, Path weights, Map<String, Path> shards, List<Path
                 + " OWNER/NAME on the hub.");
     }
 
-    private static List<Path> vocabulary(Function<String, Optional<Path>> optional) {
+    /**
+     * The tokenizer's files; none if there are none. A vocabulary of its own without merges is refused: GPT-2's must
+     * not take its place.
+     */
+    private static List<Path> vocabulary(Function<String, Optional<Path>> optional, Function<String, Path> required) {
         Optional<Path> vocab = optional.apply(VOCABULARY);
-        Optional<Path> merges = vocab.flatMap(there -> optional.apply(MERGES));
-        return merges.isPresent()
-                ? List.of(vocab.get(), merges.get())
-                : optional.apply(TOKENIZER).stream().toList();
+        Optional<Path> merges = vocab.flatMap(_ -> optional.apply(MERGES));
+        if (merges.isPresent()) return List.of(vocab.get(), merges.get());
+        Optional<Path> tokenizer = optional.apply(TOKENIZER);
+        if (tokenizer.isPresent()) return List.of(tokenizer.get());
+        return vocab.isEmpty() ? List.of() : List.of(vocab.get(), required.apply(MERGES));
     }
 
     private static ModelFiles of(
@@ -199,7 +207,9 @@ record ModelFiles(Path config, Path weights, Map<String, Path> shards, List<Path
 
     /** The tokenizer whose files lie in a folder; GPT-2's own if there are none. */
     static Tokenizer tokenizerIn(Path folder) {
-        return tokenizer(vocabulary(name -> Optional.of(folder.resolve(name)).filter(Files::exists)));
+        Function<String, Optional<Path>> optional =
+                name -> Optional.of(folder.resolve(name)).filter(Files::exists);
+        return tokenizer(vocabulary(optional, required(folder, optional)));
     }
 
     private static Tokenizer tokenizer(List<Path> vocabulary) {

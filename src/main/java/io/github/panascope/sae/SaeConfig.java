@@ -9,6 +9,7 @@ import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Set;
 import java.util.function.Predicate;
 import tools.jackson.core.json.JsonReadFeature;
@@ -475,14 +476,26 @@ public record SaeConfig(
         return kwargs(PROCESSING::contains);
     }
 
+    /** Those of {@link #modelKwargs} that say which state of the model's training it is. */
+    public Map<String, Object> revisionKwargs() {
+        return said(kwargs(REVISION::contains));
+    }
+
     /** Those of {@link #modelKwargs} that may change the model and have no meaning here. */
     public Map<String, Object> unknownKwargs() {
-        return kwargs(key -> !PROCESSING.contains(key) && !WITHOUT_EFFECT.contains(key) && !REVISION.contains(key));
+        return said(
+                kwargs(key -> !PROCESSING.contains(key) && !WITHOUT_EFFECT.contains(key) && !REVISION.contains(key)));
     }
 
     private Map<String, Object> kwargs(Predicate<String> chosen) {
         Map<String, Object> found = new LinkedHashMap<>(metadata.modelKwargs);
         found.keySet().removeIf(chosen.negate());
         return found;
+    }
+
+    /** Without those that are null, which is TransformerLens's default. */
+    private static Map<String, Object> said(Map<String, Object> kwargs) {
+        kwargs.values().removeIf(Objects::isNull);
+        return kwargs;
     }
 }

@@ -66,6 +66,8 @@ public final class ScriptModule {
                     Psc.psc_module_load(scratch.text(file.toString()), device.code(), device.index(), out, metadata),
                     "loading " + file);
             return new Loaded(new ScriptModule(out.get(ADDRESS, 0), scope), Native.text(metadata.get(ADDRESS, 0)));
+        } catch (TorchOutOfMemoryException e) {
+            throw e;
         } catch (TorchException e) { // what follows the first line is libtorch's own code, or the file's
             throw new TorchException(e.getMessage().lines().findFirst().orElse("loading " + file + " failed"));
         }
