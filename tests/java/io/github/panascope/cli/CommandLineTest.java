@@ -341,6 +341,45 @@ class CommandLineTest {
         assertTrue(Files.readString(folder.resolve("nan.json")).contains("\"l0\" : NaN"));
     }
 
+    /** Also where reading stops before the file ends. */
+    @Test
+    void textsThatAreNullAreSkippedWithALine() throws IOException {
+        StringBuilder lines = new StringBuilder("{\"text\":null}\n");
+        for (int i = 0; i < 3000; i++) lines.append("{\"text\":\"once upon a time there was a number " + i + "\"}\n");
+        Path texts = Files.writeString(folder.resolve("texts.jsonl"), lines.append("{\"text\":null}\n"));
+        List<List<String>> commands = List.of(
+                List.of("check-sae", "--rows", "2"),
+                List.of("eval", "--batch-size-prompts", "2", "--n-eval-reconstruction-batches", "1"),
+                List.of(
+                        "tutorial",
+                        "--rows",
+                        "2",
+                        "--out",
+                        folder.resolve("tutorial").toString()));
+        for (List<String> command : commands) {
+            printed.reset();
+            List<String> all = new ArrayList<>(command);
+            all.addAll(List.of("--dataset", texts.toString(), "--context-size", "16"));
+            Main.run(all.toArray(String[]::new));
+            String how = command.getFirst().equals("eval") ? "Skipped 1 document " : "Skipped 2 documents ";
+            assertTrue(output().contains(how + "whose text is null"), () -> command + output() + complaint());
+        }
+    }
+
+    @Test
+    void aModelThatIsNamedIsLoadedAtItsOwnRevisionWithALine() throws IOException {
+        String sae = changedText(
+                "sae",
+                "cfg.json",
+                "{\"center_writing_weights\": true}",
+                "{\"center_writing_weights\": true, \"checkpoint_value\": 1000, \"revision\": null}");
+        Main.run("check-sae", "--rows", "1", "--model", model(), "--sae", sae);
+        assertTrue(
+                output().contains("This SAE's authors load its model with {checkpoint_value=1000}; --model " + model()
+                        + " is loaded as it is named."),
+                () -> output() + complaint());
+    }
+
     @Test
     void everyMetricIsPrintedAndWrittenAsSaeLensDoes() throws IOException {
         Path csv = folder.resolve("evals.csv");
