@@ -78,6 +78,15 @@ void require_bags(const torch::jit::Stack &arguments) {
                 i == 1 ? "indices" : "offsets", "' should have one dimension");
 }
 
+// Where heads share keys, their number is divided by that of the keys' heads, of which there may be none.
+void require_heads(const torch::jit::Stack &arguments) {
+  bool shared = arguments[7].isBool() && arguments[7].toBool();
+  for (size_t i : {1, 2})
+    TORCH_CHECK(!shared || !arguments[i].isTensor() || arguments[i].toTensor().dim() < 3 ||
+                    arguments[i].toTensor().size(-3) > 0,
+                "argument '", i == 1 ? "key" : "value", "' should have heads");
+}
+
 }  // namespace
 
 void psc::require_safe(const std::string &name, const torch::jit::Stack &arguments) {
@@ -91,6 +100,7 @@ void psc::require_safe(const std::string &name, const torch::jit::Stack &argumen
     if (found) break;
   }
   if (name == "aten::embedding_bag") require_bags(arguments);
+  if (name == "aten::scaled_dot_product_attention") require_heads(arguments);
   TORCH_CHECK(!found || undoing().count(name) != 0, "an argument is a tensor that is ", found);
 }
 

@@ -23,6 +23,7 @@
 "aten::_reshape_alias",
 "aten::_reshape_alias_copy",
 "aten::_saturate_weight_to_fp16",
+"aten::_scaled_dot_product_attention_math",
 "aten::_scaled_dot_product_flash_attention_for_cpu",
 "aten::_stack",
 "aten::_transform_bias_rescale_qkv",

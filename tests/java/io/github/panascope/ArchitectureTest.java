@@ -16,17 +16,34 @@ import org.junit.jupiter.api.Test;
 /** Who may know whom, read from the class files. */
 class ArchitectureTest {
     private static final Path CLASSES = Path.of("target/classes/io/github/panascope");
-    /** What each package may use of the others. */
-    private static final Map<String, Set<String>> MAY_USE = Map.of(
-            "bindings", Set.of(),
-            "torch", Set.of("bindings"),
-            "hub", Set.of("torch"),
-            "lens", Set.of("torch", "hub"),
-            "sae", Set.of("torch", "hub", "lens"),
-            "plot", Set.of("torch", "hub"),
-            "dashboard", Set.of("torch", "hub", "lens", "sae", "plot"),
-            "metrics", Set.of("torch", "hub", "lens", "sae"),
-            "cli", Set.of("torch", "hub", "lens", "sae", "metrics", "dashboard", "plot"));
+    /** What each package may use of the others; all may use the root package, which uses none. */
+    private static final Map<String, Set<String>> MAY_USE = Map.ofEntries(
+            Map.entry("bindings", Set.of()),
+            Map.entry("internal", Set.of()),
+            Map.entry("torch", Set.of("bindings")),
+            Map.entry("hub", Set.of("internal")),
+            Map.entry("weights", Set.of("internal", "torch")),
+            Map.entry("data", Set.of("internal", "hub")),
+            Map.entry("tokens", Set.of("internal", "torch")),
+            Map.entry("lens", Set.of("internal", "torch", "hub", "weights", "tokens")),
+            Map.entry("sae", Set.of("internal", "torch", "hub", "weights", "tokens", "lens")),
+            Map.entry("plot", Set.of("internal", "torch")),
+            Map.entry("dashboard", Set.of("internal", "torch", "data", "tokens", "lens", "sae", "plot")),
+            Map.entry("metrics", Set.of("torch", "tokens", "lens", "sae")),
+            Map.entry(
+                    "cli",
+                    Set.of(
+                            "internal",
+                            "torch",
+                            "hub",
+                            "weights",
+                            "data",
+                            "tokens",
+                            "lens",
+                            "sae",
+                            "metrics",
+                            "dashboard",
+                            "plot")));
 
     private static List<Path> classes(String inPackage) throws IOException {
         try (var walk = Files.walk(CLASSES.resolve(inPackage))) {

@@ -9,17 +9,17 @@ import io.github.panascope.dashboard.Dashboards;
 import io.github.panascope.dashboard.FeatureCollector;
 import io.github.panascope.dashboard.FeatureStore;
 import io.github.panascope.dashboard.PromptDashboard;
-import io.github.panascope.hub.Dataset;
+import io.github.panascope.data.Dataset;
 import io.github.panascope.lens.ActivationCache;
 import io.github.panascope.lens.HookedTransformer;
 import io.github.panascope.lens.Hooks;
 import io.github.panascope.lens.Patching;
-import io.github.panascope.lens.TokenDataset;
-import io.github.panascope.lens.Tokenization;
 import io.github.panascope.metrics.SaeEvals;
-import io.github.panascope.metrics.SaeEvaluation;
+import io.github.panascope.metrics.TutorialMetrics;
 import io.github.panascope.sae.FeatureAttribution;
 import io.github.panascope.sae.Sae;
+import io.github.panascope.tokens.ChunkingStrategy;
+import io.github.panascope.tokens.TokenDataset;
 import io.github.panascope.torch.RunInterruptedException;
 import io.github.panascope.torch.Tensor;
 import io.github.panascope.torch.TensorScope;
@@ -67,7 +67,7 @@ class InterruptionTest {
         tokens = TokenDataset.tokenizeAndConcatenate(
                 Dataset.of(golden.dataset().toString(), golden.hub())::forEach,
                 model.tokenizer(),
-                Tokenization.WHITESPACE_CHUNKS,
+                ChunkingStrategy.WHITESPACE_CHUNKS,
                 CONTEXT);
     }
 
@@ -130,7 +130,7 @@ class InterruptionTest {
     void evaluationsStop() {
         assertStops("evaluating an SAE", 1, step -> {
             try (var _ = TensorScope.open()) {
-                SaeEvaluation.run(model, sae, tokens.batch(0, ROWS), 2, done -> step.run());
+                TutorialMetrics.run(model, sae, tokens.batch(0, ROWS), 2, done -> step.run());
             }
         });
         assertStops("evaluating an SAE", 1, step -> {
@@ -210,7 +210,7 @@ class InterruptionTest {
                             step.run();
                         }),
                         model.tokenizer(),
-                        Tokenization.CHARACTER_CHUNKS,
+                        ChunkingStrategy.CHARACTER_CHUNKS,
                         CONTEXT));
         assertStops(
                 "tokenizing documents",
@@ -242,7 +242,7 @@ class InterruptionTest {
             TokenDataset.tokenizeAndConcatenate(
                     Dataset.of(golden.dataset().toString(), golden.hub())::forEach,
                     model.tokenizer(),
-                    Tokenization.CHARACTER_CHUNKS,
+                    ChunkingStrategy.CHARACTER_CHUNKS,
                     CONTEXT);
         });
     }

@@ -3,12 +3,12 @@ package io.github.panascope;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import io.github.panascope.hub.Dataset;
+import io.github.panascope.data.Dataset;
 import io.github.panascope.lens.HookedTransformer;
-import io.github.panascope.lens.TokenDataset;
-import io.github.panascope.lens.Tokenization;
-import io.github.panascope.metrics.SaeEvaluation;
+import io.github.panascope.metrics.TutorialMetrics;
 import io.github.panascope.sae.Sae;
+import io.github.panascope.tokens.ChunkingStrategy;
+import io.github.panascope.tokens.TokenDataset;
 import io.github.panascope.torch.DType;
 import io.github.panascope.torch.Device;
 import io.github.panascope.torch.TensorScope;
@@ -90,8 +90,8 @@ class ReadmeTest {
                 Sae autoencoder = Sae.fromPretrained(sae, Device.CPU, DType.FLOAT32, golden.hub())) {
             Dataset texts = Dataset.of(dataset, golden.hub());
             var tokens = TokenDataset.tokenizeAndConcatenate(
-                    texts::forEach, loaded.tokenizer(), Tokenization.CHARACTER_CHUNKS, 64);
-            SaeEvaluation expected = SaeEvaluation.run(loaded, autoencoder, tokens.batch(0, 32));
+                    texts::forEach, loaded.tokenizer(), ChunkingStrategy.CHARACTER_CHUNKS, 64);
+            TutorialMetrics expected = TutorialMetrics.run(loaded, autoencoder, tokens.batch(0, 32));
             Matcher numbers =
                     Pattern.compile("average l0 ([0-9.]+), loss ([0-9.]+)\\s*").matcher(printed);
             assertTrue(numbers.matches(), printed);

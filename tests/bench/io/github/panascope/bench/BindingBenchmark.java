@@ -1,7 +1,7 @@
 package io.github.panascope.bench;
 
 import io.github.panascope.torch.DType;
-import io.github.panascope.torch.HookSet;
+import io.github.panascope.torch.RunHooks;
 import io.github.panascope.torch.ScriptModule;
 import io.github.panascope.torch.Shape;
 import io.github.panascope.torch.Tensor;
@@ -42,7 +42,7 @@ public class BindingBenchmark {
     private Tensor large;
     private MemorySegment memory;
     private ScriptModule points;
-    private HookSet hooks;
+    private RunHooks hooks;
 
     /** Makes the operands. */
     @Setup
@@ -55,7 +55,7 @@ public class BindingBenchmark {
         String source = "def forward(self, x: Tensor) -> Tensor:\n    for i in range(" + POINTS
                 + "):\n        x = lens.hook_point(x, \"here\")\n    return x\n";
         points = ScriptModule.create("Points", scope).define(source);
-        hooks = new HookSet(List.of("here"), (activation, name) -> null);
+        hooks = new RunHooks(List.of("here"), (activation, name) -> null);
     }
 
     /** Frees them. */

@@ -10,7 +10,7 @@ import io.github.panascope.LeakCheck;
 import io.github.panascope.OnEachDevice;
 import io.github.panascope.TestDevice;
 import io.github.panascope.lens.HookedTransformer;
-import io.github.panascope.metrics.SaeEvaluation;
+import io.github.panascope.metrics.TutorialMetrics;
 import io.github.panascope.sae.Sae;
 import io.github.panascope.torch.Device;
 import io.github.panascope.torch.Shape;
@@ -58,12 +58,12 @@ class OutOfMemoryTest {
                     .mapToLong(i -> i % CONTEXT == 0 ? 50256 : i * 31L % 50257)
                     .toArray();
             Tensor tokens = Tensor.of(ids, Shape.of(ROWS, CONTEXT));
-            SaeEvaluation whole = SaeEvaluation.run(model, sae, tokens, ROWS, done -> {});
+            TutorialMetrics whole = TutorialMetrics.run(model, sae, tokens, ROWS, done -> {});
             device.trim();
             Device.Memory before = device.memory();
             standin.set("standin_limit", before.allocatedBytes() + (300L << 20));
             TorchOutOfMemoryException e = assertThrows(
-                    TorchOutOfMemoryException.class, () -> SaeEvaluation.run(model, sae, tokens, ROWS, done -> {}));
+                    TorchOutOfMemoryException.class, () -> TutorialMetrics.run(model, sae, tokens, ROWS, done -> {}));
             assertEquals(device, e.device());
             assertTrue(e.requestedBytes() > 300L << 20 && e.usedBytes() >= before.allocatedBytes(), e.getMessage());
             assertTrue(
@@ -71,7 +71,7 @@ class OutOfMemoryTest {
                             && e.getMessage().contains("Fewer rows at once"),
                     e.getMessage());
             assertEquals(before.allocatedBytes(), device.memory().allocatedBytes(), "what the run had is free");
-            SaeEvaluation again = SaeEvaluation.run(model, sae, tokens, 4, done -> {});
+            TutorialMetrics again = TutorialMetrics.run(model, sae, tokens, 4, done -> {});
             assertEquals(whole.loss().original(), again.loss().original(), 1e-5);
             assertEquals(whole.l0().mean(), again.l0().mean(), 0.01);
         }

@@ -10,7 +10,8 @@ import io.github.panascope.hub.Hub;
 import io.github.panascope.lens.HookedTransformer;
 import io.github.panascope.lens.Hooks;
 import io.github.panascope.lens.TestPrompt;
-import io.github.panascope.metrics.SaeEvaluation;
+import io.github.panascope.metrics.L0;
+import io.github.panascope.metrics.TutorialMetrics;
 import io.github.panascope.sae.Sae;
 import io.github.panascope.torch.Shape;
 import io.github.panascope.torch.Tensor;
@@ -85,9 +86,9 @@ final class SmallCase implements AutoCloseable {
     }
 
     /** The tutorial's cell: L0 and three losses. */
-    SaeEvaluation cell(int rows, int rowsAtOnce) {
+    TutorialMetrics cell(int rows, int rowsAtOnce) {
         try (var _ = TensorScope.open()) {
-            return SaeEvaluation.run(model, loaded, tokens(rows), rowsAtOnce, done -> {});
+            return TutorialMetrics.run(model, loaded, tokens(rows), rowsAtOnce, done -> {});
         }
     }
 

@@ -5,7 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertNotEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import com.sun.net.httpserver.HttpServer;
-import io.github.panascope.hub.AtomicFile;
+import io.github.panascope.internal.AtomicFile;
 import java.io.IOException;
 import java.net.Socket;
 import java.nio.charset.StandardCharsets;

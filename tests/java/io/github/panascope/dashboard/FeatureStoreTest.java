@@ -6,7 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import io.github.panascope.hub.InputException;
+import io.github.panascope.InputException;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
@@ -54,7 +54,7 @@ class FeatureStoreTest {
 
     /** Adds rows of which every position has one feature. */
     private static void add(FeatureStore store, int first, int end) {
-        NeuronSums sums = store.begin();
+        NeuronCorrelationSums sums = store.begin();
         int positions = (end - first) * CONTEXT;
         int[] tokens = new int[positions];
         for (int r = first; r < end; r++) {

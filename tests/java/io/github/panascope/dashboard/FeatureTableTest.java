@@ -13,7 +13,7 @@ import io.github.panascope.dashboard.FeatureDashboard.Sequence;
 import io.github.panascope.dashboard.FeatureDashboard.SequenceGroup;
 import io.github.panascope.dashboard.FeatureDashboard.Statistics;
 import io.github.panascope.dashboard.FeatureDashboard.Tables;
-import io.github.panascope.lens.Tokenizer;
+import io.github.panascope.tokens.Tokenizer;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;

@@ -8,11 +8,11 @@ import io.github.panascope.LeakCheck;
 import io.github.panascope.OnEachDevice;
 import io.github.panascope.TestDevice;
 import io.github.panascope.dashboard.FeatureDashboard.Entry;
-import io.github.panascope.hub.Dataset;
+import io.github.panascope.data.Dataset;
 import io.github.panascope.lens.HookedTransformer;
-import io.github.panascope.lens.TokenDataset;
-import io.github.panascope.lens.Tokenization;
 import io.github.panascope.sae.Sae;
+import io.github.panascope.tokens.ChunkingStrategy;
+import io.github.panascope.tokens.TokenDataset;
 import io.github.panascope.torch.DType;
 import io.github.panascope.torch.TensorScope;
 import java.nio.file.Files;
@@ -76,7 +76,7 @@ class GoldenDashboardTest {
             TokenDataset tokens = TokenDataset.tokenizeAndConcatenate(
                     Dataset.of(golden.dataset().toString(), golden.hub())::forEach,
                     model.tokenizer(),
-                    Tokenization.WHITESPACE_CHUNKS,
+                    ChunkingStrategy.WHITESPACE_CHUNKS,
                     context);
             try (FeatureStore store = FeatureStore.open(
                     folder,

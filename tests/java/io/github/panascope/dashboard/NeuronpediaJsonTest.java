@@ -7,11 +7,11 @@ import io.github.panascope.Golden;
 import io.github.panascope.LeakCheck;
 import io.github.panascope.OnEachDevice;
 import io.github.panascope.TestDevice;
-import io.github.panascope.hub.Dataset;
+import io.github.panascope.data.Dataset;
 import io.github.panascope.lens.HookedTransformer;
-import io.github.panascope.lens.TokenDataset;
-import io.github.panascope.lens.Tokenization;
 import io.github.panascope.sae.Sae;
+import io.github.panascope.tokens.ChunkingStrategy;
+import io.github.panascope.tokens.TokenDataset;
 import io.github.panascope.torch.DType;
 import io.github.panascope.torch.TensorScope;
 import java.nio.charset.StandardCharsets;
@@ -63,7 +63,7 @@ class NeuronpediaJsonTest {
             TokenDataset tokens = TokenDataset.tokenizeAndConcatenate(
                     Dataset.of(golden.dataset().toString(), golden.hub())::forEach,
                     model.tokenizer(),
-                    Tokenization.WHITESPACE_CHUNKS,
+                    ChunkingStrategy.WHITESPACE_CHUNKS,
                     context);
             try (FeatureStore store = FeatureStore.open(
                     folder.resolve("features"),

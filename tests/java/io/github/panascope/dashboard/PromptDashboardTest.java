@@ -12,11 +12,11 @@ import io.github.panascope.TestDevice;
 import io.github.panascope.dashboard.FeatureDashboard.Entry;
 import io.github.panascope.dashboard.FeatureDashboard.Sequence;
 import io.github.panascope.dashboard.PromptDashboard.Metric;
-import io.github.panascope.hub.Dataset;
+import io.github.panascope.data.Dataset;
 import io.github.panascope.lens.HookedTransformer;
-import io.github.panascope.lens.TokenDataset;
-import io.github.panascope.lens.Tokenization;
 import io.github.panascope.sae.Sae;
+import io.github.panascope.tokens.ChunkingStrategy;
+import io.github.panascope.tokens.TokenDataset;
 import io.github.panascope.torch.DType;
 import io.github.panascope.torch.TensorScope;
 import java.nio.file.Files;
@@ -68,7 +68,7 @@ class PromptDashboardTest {
             TokenDataset dataset = TokenDataset.tokenizeAndConcatenate(
                     Dataset.of(golden.dataset().toString(), golden.hub())::forEach,
                     model.tokenizer(),
-                    Tokenization.WHITESPACE_CHUNKS,
+                    ChunkingStrategy.WHITESPACE_CHUNKS,
                     context);
             PromptDashboard prompt = PromptDashboard.of(model, sae, tokens, DashboardConfig.DEFAULT);
             assertEquals(

@@ -6,16 +6,16 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.github.panascope.Golden;
+import io.github.panascope.InputException;
 import io.github.panascope.LeakCheck;
 import io.github.panascope.OnEachDevice;
 import io.github.panascope.TestDevice;
-import io.github.panascope.hub.Dataset;
-import io.github.panascope.hub.InputException;
+import io.github.panascope.data.Dataset;
 import io.github.panascope.lens.HookedTransformer;
 import io.github.panascope.lens.Hooks;
-import io.github.panascope.lens.TokenDataset;
-import io.github.panascope.lens.Tokenization;
 import io.github.panascope.sae.Sae;
+import io.github.panascope.tokens.ChunkingStrategy;
+import io.github.panascope.tokens.TokenDataset;
 import io.github.panascope.torch.Tensor;
 import io.github.panascope.torch.TensorScope;
 import java.io.IOException;
@@ -66,7 +66,7 @@ class PropertiesTest {
         tokens = TokenDataset.tokenizeAndConcatenate(
                 Dataset.of(golden.dataset().toString(), golden.hub())::forEach,
                 model.tokenizer(),
-                Tokenization.WHITESPACE_CHUNKS,
+                ChunkingStrategy.WHITESPACE_CHUNKS,
                 CONTEXT);
     }
 

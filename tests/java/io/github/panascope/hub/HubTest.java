@@ -6,6 +6,8 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import io.github.panascope.InputException;
+import io.github.panascope.data.Dataset;
 import io.github.panascope.lens.HookedTransformer;
 import java.io.IOException;
 import java.net.InetAddress;

@@ -112,8 +112,8 @@ class BFloat16Test {
             Tensor expected = wide.forward(tokens()).lossPerToken();
             assertNear(expected, narrow.forward(tokens()).lossPerToken(), "losses");
             assertNear(expected, exact.forward(tokens()).lossPerToken(), "losses, step by step");
-            assertEquals(DType.BFLOAT16, LossMemory.of(narrow, 3).logits().dtype());
-            assertEquals(DType.FLOAT32, LossMemory.of(exact, 3).logits().dtype());
+            assertEquals(DType.BFLOAT16, LossWorkspace.of(narrow, 3).logits().dtype());
+            assertEquals(DType.FLOAT32, LossWorkspace.of(exact, 3).logits().dtype());
         }
     }
 }

@@ -7,17 +7,20 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.github.panascope.Golden;
+import io.github.panascope.InputException;
 import io.github.panascope.LeakCheck;
 import io.github.panascope.OnEachDevice;
 import io.github.panascope.TestDevice;
-import io.github.panascope.hub.Dataset;
+import io.github.panascope.data.Dataset;
 import io.github.panascope.hub.Hub;
-import io.github.panascope.hub.InputException;
-import io.github.panascope.hub.Safetensors;
+import io.github.panascope.tokens.ChunkingStrategy;
+import io.github.panascope.tokens.TokenDataset;
+import io.github.panascope.tokens.Tokenizer;
 import io.github.panascope.torch.DType;
 import io.github.panascope.torch.Shape;
 import io.github.panascope.torch.Tensor;
 import io.github.panascope.torch.TensorScope;
+import io.github.panascope.weights.Safetensors;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -91,7 +94,7 @@ class GoldenModelTest {
     void lossEqualsTransformerLens(String name) {
         try (var _ = TensorScope.open();
                 HookedTransformer model = load(processing(name))) {
-            Tensor batch = tokens(model, Tokenization.WHITESPACE_CHUNKS).batch(0, 32);
+            Tensor batch = tokens(model, ChunkingStrategy.WHITESPACE_CHUNKS).batch(0, 32);
             assertEquals(GOLDEN.number(name + "/loss"), model.forward(batch).loss(), 1e-4);
         }
     }
@@ -120,7 +123,7 @@ class GoldenModelTest {
             Tensor steer = Safetensors.open(GOLDEN.folder().resolve("expected.safetensors"), scope)
                     .tensor("steer_vector")
                     .to(TestDevice.DEVICE);
-            Tensor batch = tokens(model, Tokenization.WHITESPACE_CHUNKS).batch(0, 32);
+            Tensor batch = tokens(model, ChunkingStrategy.WHITESPACE_CHUNKS).batch(0, 32);
             Hooks steered = Hooks.at("blocks.2.hook_resid_pre", (activation, name) -> activation.add(steer));
             assertEquals(
                     GOLDEN.number("ce_steered"),
@@ -203,7 +206,7 @@ class GoldenModelTest {
         }
     }
 
-    private static TokenDataset tokens(HookedTransformer model, Tokenization tokenization) {
+    private static TokenDataset tokens(HookedTransformer model, ChunkingStrategy tokenization) {
         Dataset texts = Dataset.of(GOLDEN.folder().resolve("dataset.parquet").toString(), GOLDEN.hub());
         return TokenDataset.tokenizeAndConcatenate(
                 texts::forEach,
@@ -215,7 +218,7 @@ class GoldenModelTest {
     @Test
     void rowsEqualBothChunkAlgorithms() {
         try (HookedTransformer model = load(WeightProcessing.NONE)) {
-            TokenDataset whitespace = tokens(model, Tokenization.WHITESPACE_CHUNKS);
+            TokenDataset whitespace = tokens(model, ChunkingStrategy.WHITESPACE_CHUNKS);
             JsonNode expected = GOLDEN.expected();
             assertEquals(expected.get("n_rows_total").intValue(), whitespace.rows());
             assertRows(expected.get("tokens_first_rows"), whitespace);
@@ -233,7 +236,7 @@ class GoldenModelTest {
             assertEquals(expected.get("tokens_checksum").get(1).longValue(), weighted);
 
             JsonNode characters = expected.get("tokens_character_chunks");
-            TokenDataset character = tokens(model, Tokenization.CHARACTER_CHUNKS);
+            TokenDataset character = tokens(model, ChunkingStrategy.CHARACTER_CHUNKS);
             assertEquals(characters.get("n_rows").intValue(), character.rows());
             assertRows(characters.get("first_rows"), character);
         }

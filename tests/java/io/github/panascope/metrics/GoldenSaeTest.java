@@ -7,20 +7,20 @@ import io.github.panascope.Golden;
 import io.github.panascope.LeakCheck;
 import io.github.panascope.OnEachDevice;
 import io.github.panascope.TestDevice;
-import io.github.panascope.hub.Dataset;
-import io.github.panascope.hub.Safetensors;
+import io.github.panascope.data.Dataset;
 import io.github.panascope.lens.HookedTransformer;
 import io.github.panascope.lens.Hooks;
 import io.github.panascope.lens.TestPrompt;
-import io.github.panascope.lens.TokenDataset;
-import io.github.panascope.lens.Tokenization;
 import io.github.panascope.sae.Neuronpedia;
 import io.github.panascope.sae.Normalization;
 import io.github.panascope.sae.Sae;
+import io.github.panascope.tokens.ChunkingStrategy;
+import io.github.panascope.tokens.TokenDataset;
 import io.github.panascope.torch.DType;
 import io.github.panascope.torch.Shape;
 import io.github.panascope.torch.Tensor;
 import io.github.panascope.torch.TensorScope;
+import io.github.panascope.weights.Safetensors;
 import java.util.Arrays;
 import java.util.List;
 import java.util.function.ToDoubleFunction;
@@ -50,7 +50,7 @@ class GoldenSaeTest {
     private static TokenDataset tokens(HookedTransformer model) {
         Dataset texts = Dataset.of(GOLDEN.dataset().toString(), GOLDEN.hub());
         return TokenDataset.tokenizeAndConcatenate(
-                texts::forEach, model.tokenizer(), Tokenization.WHITESPACE_CHUNKS, 64);
+                texts::forEach, model.tokenizer(), ChunkingStrategy.WHITESPACE_CHUNKS, 64);
     }
 
     @Test
@@ -103,8 +103,8 @@ class GoldenSaeTest {
             if (sae.config().normalization() == Normalization.NONE)
                 Golden.assertClose(expected.tensor("sae_out_small"), sae.decode(sae.encode(resid)), "decode");
 
-            SaeEvaluation evaluation = SaeEvaluation.run(model, sae, tokens.batch(0, 32));
-            SaeEvaluation exact = SaeEvaluation.run(model.exact(), sae.exact(), tokens.batch(0, 32));
+            TutorialMetrics evaluation = TutorialMetrics.run(model, sae, tokens.batch(0, 32));
+            TutorialMetrics exact = TutorialMetrics.run(model.exact(), sae.exact(), tokens.batch(0, 32));
             assertEquals(exact.l0().mean(), evaluation.l0().mean(), 0.02);
             for (var loss : List.<ToDoubleFunction<DownstreamLoss>>of(
                     DownstreamLoss::original, DownstreamLoss::reconstructed, DownstreamLoss::zero)) {
@@ -144,7 +144,7 @@ class GoldenSaeTest {
                             .map(JsonNode::longValue)
                             .toList(),
                     Arrays.stream(tokens.toLongs()).boxed().toList());
-            DownstreamLoss loss = SaeEvaluation.run(model, sae, tokens).loss();
+            DownstreamLoss loss = TutorialMetrics.run(model, sae, tokens).loss();
             assertEquals(expected.get("ce_orig").doubleValue(), loss.original(), 1e-4);
             assertEquals(expected.get("ce_reconstr").doubleValue(), loss.reconstructed(), 1e-4);
             assertEquals(expected.get("ce_zero").doubleValue(), loss.zero(), 1e-4);

@@ -3,16 +3,16 @@ package io.github.panascope.metrics;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assumptions.abort;
 
-import io.github.panascope.hub.Dataset;
+import io.github.panascope.InputException;
+import io.github.panascope.data.Dataset;
 import io.github.panascope.hub.Hub;
-import io.github.panascope.hub.InputException;
 import io.github.panascope.hub.SaeRegistry;
 import io.github.panascope.lens.HookedTransformer;
 import io.github.panascope.lens.Hooks;
 import io.github.panascope.lens.TestPrompt;
-import io.github.panascope.lens.TokenDataset;
-import io.github.panascope.lens.Tokenization;
 import io.github.panascope.sae.Sae;
+import io.github.panascope.tokens.ChunkingStrategy;
+import io.github.panascope.tokens.TokenDataset;
 import io.github.panascope.torch.TensorScope;
 import java.io.IOException;
 import java.util.List;
@@ -49,11 +49,11 @@ class RealHubTest {
             TokenDataset tokens = TokenDataset.tokenizeAndConcatenate(
                     pile::forEach,
                     model.tokenizer(),
-                    Tokenization.CHARACTER_CHUNKS,
+                    ChunkingStrategy.CHARACTER_CHUNKS,
                     sae.config().contextSize(),
                     true,
                     32);
-            SaeEvaluation evaluation = SaeEvaluation.run(model, sae, tokens.batch(0, 32));
+            TutorialMetrics evaluation = TutorialMetrics.run(model, sae, tokens.batch(0, 32));
             assertEquals(68.78986, evaluation.l0().mean(), 0.02);
             assertEquals(3.5622, evaluation.loss().original(), 1e-3);
             assertEquals(3.7642, evaluation.loss().reconstructed(), 1e-3);

@@ -40,10 +40,11 @@ class SoakTest {
             Tensor tokens = Tensor.ofTokens(
                             IntStream.range(0, 128).map(i -> i * 31 % 50257).toArray())
                     .reshape(2, 64);
-            double first = SaeEvaluation.run(model, sae, tokens).loss().reconstructed();
+            double first = TutorialMetrics.run(model, sae, tokens).loss().reconstructed();
             long before = 0;
             for (int run = 0; run < 200; run++) {
-                assertEquals(first, SaeEvaluation.run(model, sae, tokens).loss().reconstructed());
+                assertEquals(
+                        first, TutorialMetrics.run(model, sae, tokens).loss().reconstructed());
                 if (run == 50) before = residentKb();
             }
             long grown = residentKb() - before;

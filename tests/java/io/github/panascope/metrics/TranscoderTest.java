@@ -7,7 +7,6 @@ import io.github.panascope.Golden;
 import io.github.panascope.LeakCheck;
 import io.github.panascope.OnEachDevice;
 import io.github.panascope.TestDevice;
-import io.github.panascope.hub.Safetensors;
 import io.github.panascope.lens.HookedTransformer;
 import io.github.panascope.lens.Hooks;
 import io.github.panascope.sae.Sae;
@@ -15,6 +14,7 @@ import io.github.panascope.torch.DType;
 import io.github.panascope.torch.Shape;
 import io.github.panascope.torch.Tensor;
 import io.github.panascope.torch.TensorScope;
+import io.github.panascope.weights.Safetensors;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -89,7 +89,7 @@ class TranscoderTest {
             assertNotEquals(model.forward(tokens).loss(), expected, 1e-3);
             assertEquals(
                     expected, model.forward(tokens).hooks(transcoder.asHooks()).loss(), 1e-6);
-            SaeEvaluation evaluation = SaeEvaluation.run(model, transcoder, tokens);
+            TutorialMetrics evaluation = TutorialMetrics.run(model, transcoder, tokens);
             assertEquals(expected, evaluation.loss().reconstructed(), 1e-5);
             assertEquals(model.forward(tokens).loss(), evaluation.loss().original(), 1e-5);
             assertEquals(

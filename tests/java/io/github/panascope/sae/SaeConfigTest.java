@@ -5,9 +5,9 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import io.github.panascope.hub.ConfigFile;
-import io.github.panascope.hub.InputException;
+import io.github.panascope.InputException;
 import io.github.panascope.hub.SaeRegistry;
+import io.github.panascope.internal.ConfigFile;
 import java.util.List;
 import java.util.Map;
 import org.junit.jupiter.api.Test;

@@ -209,6 +209,11 @@ class SafetyTest {
                                     Tensor.of(new long[] {0}, Shape.of(1)),
                                     Tensor.zeros(DType.INT64, Shape.of(3, 0, 4))))
                     .contains("argument 'offsets' should have one dimension"));
+            Tensor queries = Tensor.zeros(DType.FLOAT32, Shape.of(2, 3, 4, 4));
+            Tensor none = Tensor.zeros(DType.FLOAT32, Shape.of(2, 0, 4, 4));
+            assertTrue(refused(() -> Op.of("aten::scaled_dot_product_attention", "")
+                            .call(queries, none, none, null, 0.0, false, null, true))
+                    .contains("argument 'key' should have heads"));
             assertTrue(refused(() -> Op.of("aten::new_zeros", "").call(numbers(), new long[] {2, 4}, null, 3L))
                     .contains("and 3 is none"));
             assertTrue(refused(() -> Op.of("aten::_fft_r2c", "")).contains("cannot be called from here"));

@@ -220,7 +220,7 @@ class TensorTest {
         AtomicReference<Object> result = new AtomicReference<>();
         Thread thread = new Thread(() -> {
             try (var _ = TensorScope.open();
-                    HookSet hooks = new HookSet(List.of("here"), (x, name) -> {
+                    RunHooks hooks = new RunHooks(List.of("here"), (x, name) -> {
                         inside.countDown();
                         goOn.await();
                         return null;

@@ -1,13 +1,13 @@
 package io.github.panascope.cli;
 
-import io.github.panascope.hub.AtomicFile;
-import io.github.panascope.hub.Safetensors;
+import io.github.panascope.internal.AtomicFile;
 import io.github.panascope.torch.DType;
 import io.github.panascope.torch.Op;
 import io.github.panascope.torch.Shape;
 import io.github.panascope.torch.Tensor;
 import io.github.panascope.torch.TensorScope;
 import io.github.panascope.torch.Torch;
+import io.github.panascope.weights.Safetensors;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;

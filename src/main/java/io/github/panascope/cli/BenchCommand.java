@@ -1,23 +1,24 @@
 package io.github.panascope.cli;
 
+import io.github.panascope.InputException;
 import io.github.panascope.dashboard.DashboardConfig;
 import io.github.panascope.dashboard.DashboardPage;
 import io.github.panascope.dashboard.Dashboards;
 import io.github.panascope.dashboard.FeatureCollector;
 import io.github.panascope.dashboard.FeatureStore;
-import io.github.panascope.hub.AtomicFile;
-import io.github.panascope.hub.Dataset;
+import io.github.panascope.data.Dataset;
 import io.github.panascope.hub.Hub;
-import io.github.panascope.hub.InputException;
 import io.github.panascope.hub.SaeRegistry;
+import io.github.panascope.internal.AtomicFile;
 import io.github.panascope.lens.HookedTransformer;
 import io.github.panascope.lens.RowsAtOnce;
-import io.github.panascope.lens.TokenDataset;
-import io.github.panascope.lens.Tokenization;
-import io.github.panascope.lens.Tokenizer;
 import io.github.panascope.lens.WeightProcessing;
-import io.github.panascope.metrics.SaeEvaluation;
+import io.github.panascope.metrics.L0;
+import io.github.panascope.metrics.TutorialMetrics;
 import io.github.panascope.sae.Sae;
+import io.github.panascope.tokens.ChunkingStrategy;
+import io.github.panascope.tokens.TokenDataset;
+import io.github.panascope.tokens.Tokenizer;
 import io.github.panascope.torch.DType;
 import io.github.panascope.torch.Device;
 import io.github.panascope.torch.Op;
@@ -258,15 +259,16 @@ final class BenchCommand implements Callable<Integer> {
     private void cell(HookedTransformer model, Sae sae, Tensor tokens) {
         double[] l0 = new double[1];
         Timing timing =
-                time(() -> l0[0] = SaeEvaluation.run(model, sae, tokens).l0().mean());
+                time(() -> l0[0] = TutorialMetrics.run(model, sae, tokens).l0().mean());
         line("L0 and three losses", timing, String.format(Locale.ROOT, "%d rows, L0 %.1f", rows, l0[0]));
         double[] twice = new double[repeats];
         double[] both = new double[repeats];
         for (int i = 0; i < repeats; i++) {
-            double once = seconds(() -> scoped(() -> SaeEvaluation.run(model, sae, tokens)));
-            twice[i] = seconds(() -> scoped(() -> SaeEvaluation.run(model, sae, Tensor.cat(0, tokens, tokens)))) / once;
-            both[i] =
-                    seconds(() -> concurrently(() -> scoped(() -> SaeEvaluation.run(model, sae, tokens(rows))))) / once;
+            double once = seconds(() -> scoped(() -> TutorialMetrics.run(model, sae, tokens)));
+            twice[i] =
+                    seconds(() -> scoped(() -> TutorialMetrics.run(model, sae, Tensor.cat(0, tokens, tokens)))) / once;
+            both[i] = seconds(() -> concurrently(() -> scoped(() -> TutorialMetrics.run(model, sae, tokens(rows)))))
+                    / once;
         }
         Arrays.sort(twice);
         Arrays.sort(both);
@@ -302,10 +304,10 @@ final class BenchCommand implements Callable<Integer> {
         TokenDataset.Documents source = documents::forEach;
         long characters = documents.stream().mapToLong(String::length).sum();
         long[] count = new long[1];
-        Runnable work = () -> count[0] =
-                TokenDataset.tokenizeAndConcatenate(source, Tokenizer.gpt2(), Tokenization.WHITESPACE_CHUNKS, CONTEXT)
-                                .rowsInAll()
-                        * CONTEXT;
+        Runnable work = () -> count[0] = TokenDataset.tokenizeAndConcatenate(
+                                source, Tokenizer.gpt2(), ChunkingStrategy.WHITESPACE_CHUNKS, CONTEXT)
+                        .rowsInAll()
+                * CONTEXT;
         Tokenizer.gpt2();
         double first = seconds(work);
         Timing timing = time(work);

@@ -1,13 +1,13 @@
 package io.github.panascope.cli;
 
-import io.github.panascope.hub.Dataset;
-import io.github.panascope.hub.InputException;
+import io.github.panascope.InputException;
+import io.github.panascope.data.Dataset;
 import io.github.panascope.hub.SaeRegistry;
 import io.github.panascope.lens.HookedTransformer;
-import io.github.panascope.lens.TokenDataset;
-import io.github.panascope.lens.Tokenization;
-import io.github.panascope.metrics.SaeEvaluation;
+import io.github.panascope.metrics.TutorialMetrics;
 import io.github.panascope.sae.Sae;
+import io.github.panascope.tokens.ChunkingStrategy;
+import io.github.panascope.tokens.TokenDataset;
 import io.github.panascope.torch.Device;
 import io.github.panascope.torch.TensorScope;
 import java.util.Locale;
@@ -60,21 +60,21 @@ final class CheckSaeCommand implements Callable<Integer> {
                 HookedTransformer model = input.loadModel(device, sae)) {
             sae.requireFits(model);
             int context = contextOptions.of(sae, model);
-            Dataset documents = dataset.open(Demo.find().dataset(), input.hub());
+            Dataset documents = dataset.open(DemoBundle.find().dataset(), input.hub());
             TokenDataset tokens = TokenDataset.tokenizeAndConcatenate(
                     dataset.texts(documents),
                     model.tokenizer(),
-                    Tokenization.CHARACTER_CHUNKS,
+                    ChunkingStrategy.CHARACTER_CHUNKS,
                     context,
                     sae.config().prependBos(),
                     rows);
             dataset.tellSkipped(input);
-            SaeEvaluation found = SaeEvaluation.run(model, sae, tokens.batch(0, tokens.rows()));
+            TutorialMetrics found = TutorialMetrics.run(model, sae, tokens.batch(0, tokens.rows()));
             return report(sae, found) ? 0 : Main.FAILED;
         }
     }
 
-    private boolean report(Sae sae, SaeEvaluation found) {
+    private boolean report(Sae sae, TutorialMetrics found) {
         SaeRegistry registry = input.registry();
         SaeRegistry.Entry entry = registry.knows(sae.name()) ? registry.find(sae.name()) : null;
         double l0 = entry != null && !Double.isNaN(entry.l0())

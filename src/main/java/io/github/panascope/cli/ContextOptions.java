@@ -1,6 +1,6 @@
 package io.github.panascope.cli;
 
-import io.github.panascope.hub.InputException;
+import io.github.panascope.InputException;
 import io.github.panascope.lens.HookedTransformer;
 import io.github.panascope.sae.Sae;
 import picocli.CommandLine.Option;

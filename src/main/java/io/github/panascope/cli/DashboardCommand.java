@@ -1,9 +1,9 @@
 package io.github.panascope.cli;
 
+import io.github.panascope.InputException;
 import io.github.panascope.dashboard.DashboardConfig;
 import io.github.panascope.dashboard.FeatureStore;
 import io.github.panascope.dashboard.PromptDashboard;
-import io.github.panascope.hub.InputException;
 import io.github.panascope.lens.HookedTransformer;
 import io.github.panascope.sae.Sae;
 import io.github.panascope.torch.Device;

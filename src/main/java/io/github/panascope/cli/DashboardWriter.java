@@ -1,5 +1,6 @@
 package io.github.panascope.cli;
 
+import io.github.panascope.InputException;
 import io.github.panascope.dashboard.DashboardConfig;
 import io.github.panascope.dashboard.DashboardPage;
 import io.github.panascope.dashboard.Dashboards;
@@ -10,11 +11,10 @@ import io.github.panascope.dashboard.FeatureTable;
 import io.github.panascope.dashboard.NeuronpediaJson;
 import io.github.panascope.dashboard.PromptDashboard;
 import io.github.panascope.dashboard.SaeDashboardJson;
-import io.github.panascope.hub.InputException;
 import io.github.panascope.lens.HookedTransformer;
-import io.github.panascope.lens.TokenDataset;
 import io.github.panascope.sae.Neuronpedia;
 import io.github.panascope.sae.Sae;
+import io.github.panascope.tokens.TokenDataset;
 import io.github.panascope.torch.Device;
 import io.github.panascope.torch.TensorScope;
 import io.github.panascope.torch.Torch;

@@ -1,8 +1,8 @@
 package io.github.panascope.cli;
 
-import io.github.panascope.hub.Dataset;
+import io.github.panascope.data.Dataset;
 import io.github.panascope.hub.Hub;
-import io.github.panascope.lens.TokenDataset;
+import io.github.panascope.tokens.TokenDataset;
 import picocli.CommandLine.Option;
 
 /** Which documents to read; the same for every command that reads some. */

@@ -1,6 +1,6 @@
 package io.github.panascope.cli;
 
-import io.github.panascope.hub.InputException;
+import io.github.panascope.InputException;
 import io.github.panascope.torch.DType;
 import io.github.panascope.torch.Device;
 import io.github.panascope.torch.NativeLibraryException;
@@ -98,7 +98,7 @@ final class DoctorCommand implements Callable<Integer> {
 
     private static void demo() {
         try {
-            line("ok", "demo", Demo.find().folder().toString());
+            line("ok", "demo", DemoBundle.find().folder().toString());
         } catch (InputException e) {
             line("--", "demo", e.getMessage());
         }

@@ -1,12 +1,12 @@
 package io.github.panascope.cli;
 
-import io.github.panascope.hub.AtomicFile;
-import io.github.panascope.hub.Dataset;
-import io.github.panascope.hub.InputException;
+import io.github.panascope.InputException;
+import io.github.panascope.data.Dataset;
+import io.github.panascope.internal.AtomicFile;
 import io.github.panascope.lens.HookedTransformer;
-import io.github.panascope.lens.TokenDataset;
 import io.github.panascope.metrics.SaeEvals;
 import io.github.panascope.sae.Sae;
+import io.github.panascope.tokens.TokenDataset;
 import io.github.panascope.torch.Device;
 import io.github.panascope.torch.TensorScope;
 import java.nio.file.Path;

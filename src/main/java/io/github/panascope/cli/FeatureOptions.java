@@ -1,6 +1,6 @@
 package io.github.panascope.cli;
 
-import io.github.panascope.hub.InputException;
+import io.github.panascope.InputException;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Random;

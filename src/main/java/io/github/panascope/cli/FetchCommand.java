@@ -1,8 +1,8 @@
 package io.github.panascope.cli;
 
-import io.github.panascope.hub.Dataset;
+import io.github.panascope.InputException;
+import io.github.panascope.data.Dataset;
 import io.github.panascope.hub.Hub;
-import io.github.panascope.hub.InputException;
 import io.github.panascope.hub.SaeRegistry;
 import io.github.panascope.lens.HookedTransformer;
 import io.github.panascope.sae.Sae;

@@ -1,7 +1,7 @@
 package io.github.panascope.cli;
 
+import io.github.panascope.InputException;
 import io.github.panascope.hub.Hub;
-import io.github.panascope.hub.InputException;
 import io.github.panascope.hub.SaeRegistry;
 import io.github.panascope.lens.HookedTransformer;
 import io.github.panascope.lens.WeightProcessing;
@@ -161,7 +161,7 @@ final class InputOptions {
     Sae loadSae(Device device) {
         if (sae == null && model != null)
             throw new InputException("--model is given without --sae: name the SAE that belongs to it.");
-        String known = model != null ? model : demo() ? Demo.find().model() : null;
+        String known = model != null ? model : demo() ? DemoBundle.find().model() : null;
         if (known != null && Files.isDirectory(Path.of(known)))
             early = CompletableFuture.supplyAsync(
                     () -> fromPretrained(known, device, dtype()),
@@ -205,7 +205,7 @@ final class InputOptions {
     HookedTransformer loadModel(Device device, Sae sae) {
         String name = model != null
                 ? model
-                : demo() ? Demo.find().model() : sae.config().modelAtRevision();
+                : demo() ? DemoBundle.find().model() : sae.config().modelAtRevision();
         if (name == null)
             throw new InputException("the SAE does not say which model it belongs to: name it with --model.");
         HookedTransformer loaded = early != null ? join(early) : fromPretrained(name, device, dtype());
@@ -218,7 +218,7 @@ final class InputOptions {
 
     /** The same SAE in another dtype, silently. */
     Sae saeIn(DType other, Device device) {
-        return Sae.fromPretrained(demo() ? Demo.find().sae() : sae, device, other, exact, hub(), registry());
+        return Sae.fromPretrained(demo() ? DemoBundle.find().sae() : sae, device, other, exact, hub(), registry());
     }
 
     /** The same model in another dtype, silently. */
@@ -226,7 +226,7 @@ final class InputOptions {
         return fromPretrained(
                 model != null
                         ? model
-                        : demo() ? Demo.find().model() : sae.config().modelAtRevision(),
+                        : demo() ? DemoBundle.find().model() : sae.config().modelAtRevision(),
                 device,
                 other);
     }
@@ -257,7 +257,7 @@ final class InputOptions {
 
     /** The dataset to use if none is named: the demo's with the demo, the tutorial's otherwise. */
     String defaultDataset() {
-        return demo() ? Demo.find().dataset() : TUTORIAL_DATASET;
+        return demo() ? DemoBundle.find().dataset() : TUTORIAL_DATASET;
     }
 
     private void showSkipped(String what, List<String> keys) {

@@ -1,8 +1,8 @@
 package io.github.panascope.cli;
 
-import io.github.panascope.lens.PythonText;
+import io.github.panascope.internal.PageTemplate;
+import io.github.panascope.internal.PythonText;
 import io.github.panascope.metrics.L0;
-import io.github.panascope.plot.PageTemplate;
 import java.util.Arrays;
 
 /** l0_histogram.html: the histogram as one interactive page, drawn by uPlot. */

@@ -1,7 +1,7 @@
 package io.github.panascope.cli;
 
-import io.github.panascope.hub.InputException;
-import io.github.panascope.lens.Tokenizer;
+import io.github.panascope.InputException;
+import io.github.panascope.tokens.Tokenizer;
 import io.github.panascope.torch.Torch;
 import java.io.FileDescriptor;
 import java.io.FileOutputStream;

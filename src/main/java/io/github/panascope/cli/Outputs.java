@@ -1,6 +1,6 @@
 package io.github.panascope.cli;
 
-import io.github.panascope.hub.InputException;
+import io.github.panascope.InputException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.HashSet;

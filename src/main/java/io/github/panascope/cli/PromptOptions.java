@@ -1,8 +1,8 @@
 package io.github.panascope.cli;
 
-import io.github.panascope.hub.InputException;
+import io.github.panascope.InputException;
 import io.github.panascope.lens.HookedTransformer;
-import io.github.panascope.lens.Tokenizer;
+import io.github.panascope.tokens.Tokenizer;
 import picocli.CommandLine.Option;
 
 /** The prompt to test, and what is expected after it. */

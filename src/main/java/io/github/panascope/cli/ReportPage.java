@@ -1,10 +1,10 @@
 package io.github.panascope.cli;
 
-import static io.github.panascope.plot.PageTemplate.escaped;
+import static io.github.panascope.internal.PageTemplate.escaped;
 
-import io.github.panascope.lens.PythonText;
+import io.github.panascope.internal.PageTemplate;
+import io.github.panascope.internal.PythonText;
 import io.github.panascope.metrics.L0;
-import io.github.panascope.plot.PageTemplate;
 import java.util.List;
 import java.util.Map;
 import java.util.stream.Collectors;
@@ -22,7 +22,7 @@ final class ReportPage {
      * @param dashboards the name of the page with dashboards, beside this one; null if there is none
      * @param files      names of other files beside this one
      */
-    static String of(Metrics metrics, L0 l0, Map<String, String> facts, String dashboards, List<String> files) {
+    static String of(MetricsFile metrics, L0 l0, Map<String, String> facts, String dashboards, List<String> files) {
         PageTemplate page = PageTemplate.of(ReportPage.class, "index.html")
                 .text("TITLE", "The SAE " + metrics.sae() + " in " + metrics.model());
         return L0Page.histogram(page, l0)
@@ -51,8 +51,8 @@ final class ReportPage {
                 .page();
     }
 
-    private static String losses(Metrics metrics) {
-        Metrics.Prompt prompt = metrics.prompt();
+    private static String losses(MetricsFile metrics) {
+        MetricsFile.Prompt prompt = metrics.prompt();
         return "<table><thead><tr><th scope=\"col\">tokens of</th><th scope=\"col\">original</th><th"
                 + " scope=\"col\">reconstructed</th><th scope=\"col\">zero-ablated</th><th"
                 + " scope=\"col\">score</th></tr></thead><tbody>"
@@ -77,7 +77,7 @@ final class ReportPage {
                 + "\"></meter>";
     }
 
-    private static String candidates(String title, List<Metrics.Candidate> top) {
+    private static String candidates(String title, List<MetricsFile.Candidate> top) {
         return "<table><caption>" + title
                 + "</caption><thead><tr><th scope=\"col\">next token</th><th scope=\"col\">logit</th><th"
                 + " scope=\"col\">probability</th></tr></thead><tbody>"
@@ -89,12 +89,12 @@ final class ReportPage {
                 + "</tbody></table>";
     }
 
-    private static String features(Metrics metrics, String dashboards) {
+    private static String features(MetricsFile metrics, String dashboards) {
         String list = metrics.neuronpediaQuickList() == null
                 ? ""
                 : "<p>" + link(metrics.neuronpediaQuickList(), "The same features on Neuronpedia") + "</p>";
         if (dashboards == null) return "<p>None were asked for (<code>--dashboard-rows 0</code>).</p>" + list;
-        List<Metrics.Feature> features = metrics.features();
+        List<MetricsFile.Feature> features = metrics.features();
         int more = features.size() - LISTED;
         return "<p>" + link(dashboards, "Dashboards of " + features.size() + " features") + " over "
                 + metrics.dashboardRows() + " rows.</p>" + list
@@ -108,7 +108,7 @@ final class ReportPage {
                 + "</tbody></table></div>" + (more > 0 ? "<p>And " + more + " more.</p>" : "");
     }
 
-    private static String feature(Metrics.Feature feature, String dashboards) {
+    private static String feature(MetricsFile.Feature feature, String dashboards) {
         return "<tr><td>" + link(dashboards + "#feature=" + feature.feature(), Integer.toString(feature.feature()))
                 + "</td>"
                 + (feature.density() == 0

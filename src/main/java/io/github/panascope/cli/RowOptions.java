@@ -1,12 +1,12 @@
 package io.github.panascope.cli;
 
-import io.github.panascope.hub.Dataset;
-import io.github.panascope.hub.InputException;
+import io.github.panascope.InputException;
+import io.github.panascope.data.Dataset;
 import io.github.panascope.lens.HookedTransformer;
 import io.github.panascope.lens.RowsAtOnce;
-import io.github.panascope.lens.TokenDataset;
-import io.github.panascope.lens.Tokenization;
 import io.github.panascope.sae.Sae;
+import io.github.panascope.tokens.ChunkingStrategy;
+import io.github.panascope.tokens.TokenDataset;
 import io.github.panascope.torch.Device;
 import java.util.Arrays;
 import java.util.function.Consumer;
@@ -79,13 +79,14 @@ final class RowOptions {
         if (dataset.isNamed()) documents = dataset.open(null, input.hub());
     }
 
-    private Tokenization algorithm() {
-        for (Tokenization algorithm : Tokenization.values())
+    private ChunkingStrategy algorithm() {
+        for (ChunkingStrategy algorithm : ChunkingStrategy.values())
             if (algorithm.toString().equals(tokenization)) return algorithm;
         throw new InputException("--tokenization should be "
-                + Arrays.stream(Tokenization.values())
-                        .map(Tokenization::toString)
-                        .collect(Collectors.joining(", ")) + ", not '" + tokenization + "'.");
+                + Arrays.stream(ChunkingStrategy.values())
+                        .map(ChunkingStrategy::toString)
+                        .collect(Collectors.joining(", "))
+                + ", not '" + tokenization + "'.");
     }
 
     /** At most so many rows. */

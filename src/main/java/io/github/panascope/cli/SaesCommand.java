@@ -2,9 +2,9 @@ package io.github.panascope.cli;
 
 import com.fasterxml.jackson.annotation.JsonInclude;
 import com.fasterxml.jackson.annotation.JsonProperty;
-import io.github.panascope.hub.InputException;
-import io.github.panascope.hub.Nearest;
+import io.github.panascope.InputException;
 import io.github.panascope.hub.SaeRegistry;
+import io.github.panascope.internal.Suggestions;
 import io.github.panascope.sae.Sae;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -116,7 +116,7 @@ final class SaesCommand implements Callable<Integer> {
                 .toList();
         if (model != null && models.stream().noneMatch(model::equalsIgnoreCase)) {
             return new InputException("the registry has no SAE of model '" + model + "'."
-                    + Nearest.advice(model, models) + " It has SAEs of " + String.join(", ", models) + ".");
+                    + Suggestions.advice(model, models) + " It has SAEs of " + String.join(", ", models) + ".");
         }
         return new InputException("no SAE of the registry matches " + String.join(" ", words)
                 + (model == null ? "." : " for model " + model + "."));

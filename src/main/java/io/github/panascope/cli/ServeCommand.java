@@ -3,7 +3,7 @@ package io.github.panascope.cli;
 import com.sun.net.httpserver.Headers;
 import com.sun.net.httpserver.HttpExchange;
 import com.sun.net.httpserver.HttpServer;
-import io.github.panascope.hub.InputException;
+import io.github.panascope.InputException;
 import java.io.IOException;
 import java.net.BindException;
 import java.net.InetAddress;

@@ -1,19 +1,19 @@
 package io.github.panascope.cli;
 
+import io.github.panascope.InputException;
 import io.github.panascope.dashboard.DashboardConfig;
 import io.github.panascope.dashboard.FeatureStore;
-import io.github.panascope.hub.AtomicFile;
-import io.github.panascope.hub.InputException;
+import io.github.panascope.internal.AtomicFile;
+import io.github.panascope.internal.PythonText;
 import io.github.panascope.lens.HookNames;
 import io.github.panascope.lens.HookedTransformer;
 import io.github.panascope.lens.Hooks;
-import io.github.panascope.lens.PythonText;
 import io.github.panascope.lens.TestPrompt;
-import io.github.panascope.lens.TokenDataset;
 import io.github.panascope.metrics.DownstreamLoss;
-import io.github.panascope.metrics.SaeEvaluation;
+import io.github.panascope.metrics.TutorialMetrics;
 import io.github.panascope.sae.Neuronpedia;
 import io.github.panascope.sae.Sae;
+import io.github.panascope.tokens.TokenDataset;
 import io.github.panascope.torch.DType;
 import io.github.panascope.torch.Device;
 import io.github.panascope.torch.Tensor;
@@ -121,18 +121,18 @@ final class TutorialCommand implements Callable<Integer> {
             input.print("Tokenized " + tokens.documents() + " documents into " + tokens.rowsInAll() + " rows of "
                     + all.context() + " tokens (" + all.how() + ")"
                     + (used < rows ? "; fewer than the " + rows + " rows asked for" : ""));
-            SaeEvaluation evaluation = timed("metrics", () -> evaluate(model, sae, all, used));
-            Metrics.DTypeError error = sae.dtype() == DType.FLOAT32
+            TutorialMetrics evaluation = timed("metrics", () -> evaluate(model, sae, all, used));
+            MetricsFile.DTypeError error = sae.dtype() == DType.FLOAT32
                     ? null
                     : timed("dtype_error", () -> dtypeError(device, model, sae, tokens, Math.min(used, ERROR_ROWS)));
-            Metrics.Prompt result = timed("prompt", () -> prompt(model, sae));
+            MetricsFile.Prompt result = timed("prompt", () -> prompt(model, sae));
             String list = neuronpedia(sae, Arrays.stream(chosen).boxed().toList());
-            List<Metrics.Feature> shown =
+            List<MetricsFile.Feature> shown =
                     dashboardRows == 0 ? List.of() : timed("dashboards", () -> dashboards(model, sae, all, chosen));
             double total = ManagementFactory.getRuntimeMXBean().getUptime() / 1e3;
             seconds.put("startup", total - (System.nanoTime() - begun) / 1e9);
             seconds.put("total", total);
-            Metrics metrics = new Metrics(
+            MetricsFile metrics = new MetricsFile(
                     input.modelName(sae),
                     input.saeName(),
                     sae.config().hookName(),
@@ -162,11 +162,11 @@ final class TutorialCommand implements Callable<Integer> {
 
     // ------------------------------------------------------------------------------------------------- the steps
 
-    private SaeEvaluation evaluate(HookedTransformer model, Sae sae, RowOptions.Rows text, int used) {
-        SaeEvaluation evaluation;
+    private TutorialMetrics evaluate(HookedTransformer model, Sae sae, RowOptions.Rows text, int used) {
+        TutorialMetrics evaluation;
         try (var _ = TensorScope.open();
                 Progress progress = new Progress("L0 and losses, rows", input.quiet())) {
-            evaluation = SaeEvaluation.run(
+            evaluation = TutorialMetrics.run(
                     model, sae, text.tokens().batch(0, used), text.atOnce(), done -> progress.update(done, used));
         }
         input.print("average l0 " + evaluation.l0().mean());
@@ -176,14 +176,14 @@ final class TutorialCommand implements Callable<Integer> {
     }
 
     /** What this dtype changes, on the first few rows: both are run. */
-    private Metrics.DTypeError dtypeError(
+    private MetricsFile.DTypeError dtypeError(
             Device device, HookedTransformer model, Sae sae, TokenDataset tokens, int few) {
         try (var _ = TensorScope.open();
                 Sae exactSae = input.saeIn(DType.FLOAT32, device);
                 HookedTransformer exactModel = input.modelIn(DType.FLOAT32, device, sae)) {
             Tensor batch = tokens.batch(0, few);
-            Metrics.DTypeError error = Metrics.DTypeError.of(
-                    few, SaeEvaluation.run(model, sae, batch), SaeEvaluation.run(exactModel, exactSae, batch));
+            MetricsFile.DTypeError error = MetricsFile.DTypeError.of(
+                    few, TutorialMetrics.run(model, sae, batch), TutorialMetrics.run(exactModel, exactSae, batch));
             input.print(String.format(
                     Locale.ROOT,
                     "%s against float32 on %d rows: average l0 %+.3f, Orig %+.5f, reconstr %+.5f, Zero %+.5f",
@@ -197,13 +197,13 @@ final class TutorialCommand implements Callable<Integer> {
         }
     }
 
-    private Metrics.Prompt prompt(HookedTransformer model, Sae sae) {
+    private MetricsFile.Prompt prompt(HookedTransformer model, Sae sae) {
         List<String> answer = List.of(prompt.answer);
         TestPrompt plain = TestPrompt.run(model, prompt.prompt, answer, Hooks.NONE, TOP_K);
         input.print(plain.format());
         try (var _ = TensorScope.open()) {
             Tensor tokens = model.toTokens(prompt.prompt);
-            DownstreamLoss loss = SaeEvaluation.run(model, sae, tokens).loss();
+            DownstreamLoss loss = TutorialMetrics.run(model, sae, tokens).loss();
             printLosses(loss);
             input.print("");
             TestPrompt reconstructed = TestPrompt.run(
@@ -213,7 +213,7 @@ final class TutorialCommand implements Callable<Integer> {
                     reconstruction(model, sae, tokens, plain.positions().size()),
                     TOP_K);
             input.print(reconstructed.format());
-            return Metrics.Prompt.of(prompt, tokens.toLongs(), plain, loss, reconstructed);
+            return MetricsFile.Prompt.of(prompt, tokens.toLongs(), plain, loss, reconstructed);
         }
     }
 
@@ -246,8 +246,8 @@ final class TutorialCommand implements Callable<Integer> {
         return list;
     }
 
-    private List<Metrics.Feature> dashboards(HookedTransformer model, Sae sae, RowOptions.Rows text, int[] chosen) {
-        List<Metrics.Feature> shown = new ArrayList<>();
+    private List<MetricsFile.Feature> dashboards(HookedTransformer model, Sae sae, RowOptions.Rows text, int[] chosen) {
+        List<MetricsFile.Feature> shown = new ArrayList<>();
         DashboardConfig config = DashboardConfig.DEFAULT.correlatedFeatures(correlated);
         try (DashboardWriter writer = new DashboardWriter(input, model, sae, text, null);
                 FeatureStore store = writer.open(null, out.resolve("features"), chosen, config)) {
@@ -258,12 +258,12 @@ final class TutorialCommand implements Callable<Integer> {
                     chosen,
                     new DashboardWriter.Places(out.resolve(DASHBOARDS), null, null, null),
                     null,
-                    dashboard -> shown.add(Metrics.Feature.of(dashboard, model.tokenizer())));
+                    dashboard -> shown.add(MetricsFile.Feature.of(dashboard, model.tokenizer())));
         }
         return shown;
     }
 
-    private static Map<String, String> facts(Metrics metrics, Sae sae, RowOptions.Rows text) {
+    private static Map<String, String> facts(MetricsFile metrics, Sae sae, RowOptions.Rows text) {
         Map<String, String> facts = new LinkedHashMap<>();
         facts.put("Model", metrics.model());
         facts.put(
@@ -288,7 +288,7 @@ final class TutorialCommand implements Callable<Integer> {
         return facts;
     }
 
-    private void write(Metrics metrics, SaeEvaluation evaluation, Map<String, String> facts) {
+    private void write(MetricsFile metrics, TutorialMetrics evaluation, Map<String, String> facts) {
         AtomicFile.write(out.resolve(METRICS), metrics.toJson());
         AtomicFile.write(out.resolve(HISTOGRAM), L0Page.of(evaluation.l0(), metrics.sae(), metrics.hook()));
         AtomicFile.write(

@@ -33,11 +33,11 @@ final class Ablations {
 
     private final HookedTransformer model;
     private final Sae sae;
-    private final Directions directions;
+    private final DecoderDirections directions;
     private final int hover;
     private final int layer;
 
-    Ablations(HookedTransformer model, Sae sae, Directions directions, int hover) {
+    Ablations(HookedTransformer model, Sae sae, DecoderDirections directions, int hover) {
         this.model = model;
         this.sae = sae;
         this.directions = directions;
@@ -75,7 +75,7 @@ final class Ablations {
     }
 
     /** The dashboard with ablations in its sequences. The column has all activations, those that do not count too. */
-    FeatureDashboard of(FeatureDashboard dashboard, Column column, Corpus corpus) {
+    FeatureDashboard of(FeatureDashboard dashboard, FeatureActivations column, StoredActivations corpus) {
         List<Piece> pieces = dashboard.groups().stream()
                 .flatMap(group -> group.sequences().stream())
                 .map(sequence -> piece(sequence, column, corpus))
@@ -101,7 +101,7 @@ final class Ablations {
                 groups);
     }
 
-    private static Piece piece(Sequence sequence, Column column, Corpus corpus) {
+    private static Piece piece(Sequence sequence, FeatureActivations column, StoredActivations corpus) {
         int context = corpus.context;
         int start = sequence.row() * context;
         float[] activations = new float[context];
@@ -277,8 +277,8 @@ final class Ablations {
 
     private Tensor direction(int feature) {
         return directions
-                .of(feature / Directions.GROUP)
-                .select(0, feature % Directions.GROUP)
+                .of(feature / DecoderDirections.GROUP)
+                .select(0, feature % DecoderDirections.GROUP)
                 .to(DType.FLOAT32);
     }
 

@@ -1,6 +1,6 @@
 package io.github.panascope.dashboard;
 
-import io.github.panascope.hub.InputException;
+import io.github.panascope.InputException;
 import java.io.IOException;
 import java.io.InputStream;
 import java.nio.ByteBuffer;

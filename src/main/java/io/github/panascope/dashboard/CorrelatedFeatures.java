@@ -16,7 +16,7 @@ import java.util.stream.IntStream;
  * positions come in the same order.
  */
 final class CorrelatedFeatures {
-    private final Corpus corpus;
+    private final StoredActivations corpus;
     private final double[] spreads;
     private final int wanted;
     /** Of every feature; null until they are known. */
@@ -26,7 +26,7 @@ final class CorrelatedFeatures {
      * @param spreads of every feature, √(nΣx² − (Σx)²)
      * @param wanted  how many others
      */
-    CorrelatedFeatures(Corpus corpus, double[] spreads, int wanted) {
+    CorrelatedFeatures(StoredActivations corpus, double[] spreads, int wanted) {
         this.corpus = corpus;
         this.spreads = spreads;
         this.wanted = wanted;
@@ -74,7 +74,7 @@ final class CorrelatedFeatures {
         private final Lists lists = new Lists();
 
         /** Of one feature, among some others (null: all). */
-        List<Entry> of(Column column, int[] among) {
+        List<Entry> of(FeatureActivations column, int[] among) {
             if (column.size == 0 || known != null) return known == null ? List.of() : entries(known, column.feature);
             Arrays.fill(products, 0);
             corpus.addProducts(column, products, 0);
@@ -90,7 +90,7 @@ final class CorrelatedFeatures {
             return entries(lists, column.feature);
         }
 
-        private void pairs(Column column) {
+        private void pairs(FeatureActivations column) {
             int feature = column.feature;
             int next = feature + 1;
             if (column.size == 0) return;
@@ -145,7 +145,7 @@ final class CorrelatedFeatures {
         List<Worker> workers =
                 IntStream.range(0, threads).mapToObj(_ -> new Worker()).toList();
         for (int[] batch : batches) {
-            Column[] columns = corpus.columns(batch, spreads.length);
+            FeatureActivations[] columns = corpus.columns(batch, spreads.length);
             AtomicInteger next = new AtomicInteger();
             List<Future<?>> running = new ArrayList<>();
             for (Worker worker : workers) {

@@ -1,13 +1,13 @@
 package io.github.panascope.dashboard;
 
+import io.github.panascope.InputException;
 import io.github.panascope.dashboard.FeatureDashboard.Ablation;
 import io.github.panascope.dashboard.FeatureDashboard.Entry;
 import io.github.panascope.dashboard.FeatureDashboard.Sequence;
 import io.github.panascope.dashboard.FeatureDashboard.SequenceGroup;
-import io.github.panascope.hub.AtomicFile;
-import io.github.panascope.hub.InputException;
-import io.github.panascope.lens.Tokenizer;
-import io.github.panascope.plot.PageTemplate;
+import io.github.panascope.internal.AtomicFile;
+import io.github.panascope.internal.PageTemplate;
+import io.github.panascope.tokens.Tokenizer;
 import java.io.BufferedOutputStream;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
@@ -288,7 +288,7 @@ public final class DashboardPage implements AutoCloseable {
     /**
      * Writes the page; an older one is replaced whole.
      *
-     * @throws io.github.panascope.hub.InputException if the file cannot be written
+     * @throws io.github.panascope.InputException if the file cannot be written
      */
     public void write(Path file) {
         Map<String, Object> about = new LinkedHashMap<>();

@@ -51,11 +51,11 @@ public final class Dashboards {
 
     private final Sae sae;
     private final DashboardConfig config;
-    private final Corpus corpus;
+    private final StoredActivations corpus;
     private final BitSet excluded;
-    private final NeuronSums neurons;
+    private final NeuronCorrelationSums neurons;
     private final Sequences sequences;
-    private final Directions directions;
+    private final DecoderDirections directions;
     private final Ablations ablations;
     private final int dSae;
     /** Of every feature, √(nΣx² − (Σx)²). */
@@ -71,7 +71,7 @@ public final class Dashboards {
         this.sae = sae;
         this.config = config;
         this.dSae = sae.config().dSae();
-        this.corpus = new Corpus(store, dSae);
+        this.corpus = new StoredActivations(store, dSae);
         this.excluded = corpus.excluded(config);
         this.neurons = store.sums();
         this.spreads = new double[dSae];
@@ -79,7 +79,7 @@ public final class Dashboards {
             spreads[feature] = spread(corpus.sums[feature], corpus.squares[feature]);
         this.correlated = new CorrelatedFeatures(corpus, spreads, config.nRows());
         this.sequences = new Sequences(corpus, excluded, config);
-        this.directions = new Directions(model, sae);
+        this.directions = new DecoderDirections(model, sae);
         this.ablations = config.performAblationExperiments()
                 ? new Ablations(model, sae, directions, config.topLogitsHoverdata())
                 : null;
@@ -88,7 +88,7 @@ public final class Dashboards {
     /**
      * Reads a store's shards. The model and the SAE are those that filled it, and live as long as this.
      *
-     * @throws io.github.panascope.hub.InputException if the store lacks rows between its first and its last
+     * @throws io.github.panascope.InputException if the store lacks rows between its first and its last
      */
     public static Dashboards of(HookedTransformer model, Sae sae, FeatureStore store, DashboardConfig config) {
         return new Dashboards(model, sae, store, config);
@@ -213,7 +213,7 @@ public final class Dashboards {
             int[] features,
             Function<FeatureDashboard, T> made,
             Consumer<T> consumer) {
-        Column[] columns = corpus.columns(features, dSae);
+        FeatureActivations[] columns = corpus.columns(features, dSae);
         if (!sae.device().isCpu()) {
             onDevice(pool, idle, chosen, columns, made, consumer);
             return;
@@ -248,7 +248,7 @@ public final class Dashboards {
             ExecutorService pool,
             Queue<Memory> idle,
             int[] chosen,
-            Column[] columns,
+            FeatureActivations[] columns,
             Function<FeatureDashboard, T> made,
             Consumer<T> consumer) {
         int[] among = config.correlatedFeatures() == DashboardConfig.Among.ALL ? null : chosen;
@@ -258,12 +258,13 @@ public final class Dashboards {
                 TensorScope scope = TensorScope.open()) {
             Tensor memory = scope.adopt(directions.logitsMemory());
             for (int start = 0; start < columns.length; start += FEATURES_IN_COPY) {
-                Column[] some = Arrays.copyOfRange(columns, start, Math.min(columns.length, start + FEATURES_IN_COPY));
+                FeatureActivations[] some =
+                        Arrays.copyOfRange(columns, start, Math.min(columns.length, start + FEATURES_IN_COPY));
                 ahead.next(() -> decoderAndLogits(some, memory), found -> {
                     float[] rows = found.toFloats();
                     List<Future<FeatureDashboard>> running = new ArrayList<>();
                     for (int i = 0; i < some.length; i++) {
-                        Column column = some[i];
+                        FeatureActivations column = some[i];
                         int at = i * (dOut + vocabulary);
                         running.add(pool.submit(() -> with(idle, own -> {
                             float[] direction = Arrays.copyOfRange(rows, at, at + dOut);
@@ -292,14 +293,14 @@ public final class Dashboards {
      * Of features, ascending: the row of W_dec and the logits of each, side by side, float32 [features, d_out +
      * d_vocab] on the device.
      */
-    private Tensor decoderAndLogits(Column[] columns, Tensor memory) {
+    private Tensor decoderAndLogits(FeatureActivations[] columns, Tensor memory) {
         List<Tensor> decoders = new ArrayList<>();
         List<Tensor> logits = new ArrayList<>();
         for (int start = 0, end; start < columns.length; start = end) {
             int group = group(columns[start]);
             end = endOfGroup(columns, start);
             long[] inGroup = Arrays.stream(columns, start, end)
-                    .mapToLong(column -> column.feature - (long) group * Directions.GROUP)
+                    .mapToLong(column -> column.feature - (long) group * DecoderDirections.GROUP)
                     .toArray();
             Tensor wanted = Tensor.of(inGroup, Shape.of(inGroup.length), sae.device());
             decoders.add(directions.decoder(group).indexSelect(0, wanted).to(DType.FLOAT32));
@@ -310,12 +311,12 @@ public final class Dashboards {
         return logits.isEmpty() ? all : Tensor.cat(1, all, Tensor.cat(0, logits.toArray(Tensor[]::new)));
     }
 
-    private static int group(Column column) {
-        return column.feature / Directions.GROUP;
+    private static int group(FeatureActivations column) {
+        return column.feature / DecoderDirections.GROUP;
     }
 
     /** Where the features of the group that begins at {@code start} end. */
-    private static int endOfGroup(Column[] columns, int start) {
+    private static int endOfGroup(FeatureActivations[] columns, int start) {
         int end = start;
         while (end < columns.length && group(columns[end]) == group(columns[start])) end++;
         return end;
@@ -367,16 +368,16 @@ public final class Dashboards {
 
     /** What is left to be done with each feature of a group: ablations, which take long, by themselves. */
     private <T> List<Callable<T>> group(
-            Memory memory, int group, int[] chosen, Column[] columns, Function<FeatureDashboard, T> made) {
+            Memory memory, int group, int[] chosen, FeatureActivations[] columns, Function<FeatureDashboard, T> made) {
         List<Callable<T>> found = new ArrayList<>();
         int[] among = config.correlatedFeatures() == DashboardConfig.Among.ALL ? null : chosen;
         try (var _ = TensorScope.open()) {
             Tensor decoder = directions.decoder(group).to(DType.FLOAT32);
             Tensor logits = directions.logits(group, memory.logitsOfGroup);
-            for (Column column : columns) {
+            for (FeatureActivations column : columns) {
                 RunInterruptedException.check(MAKING); // of this thread of the pool, once nobody waits for it
                 try (var _ = TensorScope.open()) {
-                    int inGroup = column.feature - group * Directions.GROUP;
+                    int inGroup = column.feature - group * DecoderDirections.GROUP;
                     float[] direction = decoder.select(0, inGroup).toFloats();
                     float[] own = logits == null ? null : memory.logits;
                     if (own != null) logits.select(0, inGroup).toFloats(own);
@@ -393,9 +394,10 @@ public final class Dashboards {
         return found;
     }
 
-    private FeatureDashboard one(Column column, List<Entry> correlatedFeatures, float[] direction, float[] logits) {
+    private FeatureDashboard one(
+            FeatureActivations column, List<Entry> correlatedFeatures, float[] direction, float[] logits) {
         Tables tables = new Tables(alignment(direction), correlatedNeurons(column.feature), correlatedFeatures);
-        Column counted = column.without(excluded);
+        FeatureActivations counted = column.without(excluded);
         return new FeatureDashboard(
                 column.feature,
                 statistics(counted),
@@ -408,7 +410,7 @@ public final class Dashboards {
 
     // ------------------------------------------------------------------------------------------------- numbers
 
-    private Statistics statistics(Column column) {
+    private Statistics statistics(FeatureActivations column) {
         double n = corpus.positions;
         double sum = 0;
         long nonzero = 0;
@@ -443,7 +445,7 @@ public final class Dashboards {
                 quantileData(column));
     }
 
-    private double[] quantileData(Column column) {
+    private double[] quantileData(FeatureActivations column) {
         float[] sorted = Arrays.copyOf(column.values, column.size);
         Arrays.sort(sorted);
         long zeros = (long) corpus.positions - column.size;

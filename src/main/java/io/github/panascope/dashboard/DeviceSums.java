@@ -8,9 +8,9 @@ import io.github.panascope.torch.Tensor;
 import io.github.panascope.torch.TensorScope;
 
 /**
- * The sums of {@link NeuronSums} over some rows, kept on a device: of each row in float64, and of rows in the
- * fixed-point numbers of {@link ExactSums}, so that they are the same however rows are put together. Two int64 for each
- * number: what is before the point, and what is behind it in 2^-40. Confined to a thread.
+ * The sums of {@link NeuronCorrelationSums} over some rows, kept on a device: of each row in float64, and of rows in
+ * the fixed-point numbers of {@link ExactSums}, so that they are the same however rows are put together. Two int64 for
+ * each number: what is before the point, and what is behind it in 2^-40. Confined to a thread.
  */
 final class DeviceSums implements AutoCloseable {
     /** Bytes of products that are held at once. */
@@ -73,7 +73,7 @@ final class DeviceSums implements AutoCloseable {
 
     /**
      * All of them, int64 [2, 2 + features, d_in], what is before the point first; on the device, in the innermost
-     * scope: for {@link NeuronSums#addAll(long[])}.
+     * scope: for {@link NeuronCorrelationSums#addAll(long[])}.
      */
     Tensor all() {
         return Tensor.stack(0, whole, fraction);

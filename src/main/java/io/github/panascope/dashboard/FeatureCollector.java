@@ -1,6 +1,6 @@
 package io.github.panascope.dashboard;
 
-import io.github.panascope.hub.InputException;
+import io.github.panascope.InputException;
 import io.github.panascope.lens.Forward;
 import io.github.panascope.lens.HookNames;
 import io.github.panascope.lens.HookedTransformer;
@@ -335,7 +335,7 @@ public final class FeatureCollector {
             long first,
             long end,
             IntConsumer progress) {
-        NeuronSums sums = store.begin();
+        NeuronCorrelationSums sums = store.begin();
         List<Callable<ActivationShard.Part>> blocks = new ArrayList<>();
         for (long block = first / ROWS_IN_BLOCK; block * ROWS_IN_BLOCK < end; block++) {
             long start = block * ROWS_IN_BLOCK;
@@ -366,7 +366,8 @@ public final class FeatureCollector {
     }
 
     /** Rows {@code from} to {@code to} of a block, with the others filled in. */
-    private ActivationShard.Part block(LongFunction<int[]> row, long start, int from, int to, NeuronSums sums) {
+    private ActivationShard.Part block(
+            LongFunction<int[]> row, long start, int from, int to, NeuronCorrelationSums sums) {
         int positions = (to - from) * context;
         int offset = from * context;
         long[] ids = new long[ROWS_IN_BLOCK * context];
@@ -434,7 +435,7 @@ public final class FeatureCollector {
     }
 
     /** Sums over the positions of each row, in double precision and in order; rows are then added exactly. */
-    private void addTo(NeuronSums sums, Entries entries, float[] y, int rows) {
+    private void addTo(NeuronCorrelationSums sums, Entries entries, float[] y, int rows) {
         double[] sum = new double[dIn];
         double[] squared = new double[dIn];
         for (int r = 0; r < rows; r++) {

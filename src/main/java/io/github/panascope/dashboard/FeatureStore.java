@@ -1,7 +1,7 @@
 package io.github.panascope.dashboard;
 
-import io.github.panascope.hub.AtomicFile;
-import io.github.panascope.hub.InputException;
+import io.github.panascope.InputException;
+import io.github.panascope.internal.AtomicFile;
 import io.github.panascope.torch.RunInterruptedException;
 import java.io.IOException;
 import java.nio.ByteBuffer;
@@ -81,13 +81,13 @@ public final class FeatureStore implements AutoCloseable {
     }
 
     private final Path folder;
-    private Manifest manifest;
-    private NeuronSums sums;
+    private StoreManifest manifest;
+    private NeuronCorrelationSums sums;
     private boolean begun;
     private final FileChannel lockChannel;
     private final FileLock lock;
 
-    private FeatureStore(Path folder, Manifest manifest, FileChannel lockChannel, FileLock lock) {
+    private FeatureStore(Path folder, StoreManifest manifest, FileChannel lockChannel, FileLock lock) {
         this.folder = folder;
         this.manifest = manifest;
         this.lockChannel = lockChannel;
@@ -121,13 +121,13 @@ public final class FeatureStore implements AutoCloseable {
                 FeatureStore store = new FeatureStore(
                         folder,
                         Files.exists(folder.resolve(MANIFEST))
-                                ? Manifest.read(folder.resolve(MANIFEST))
+                                ? StoreManifest.read(folder.resolve(MANIFEST))
                                 : begun(folder, identity),
                         channel,
                         lock);
                 if (store.manifest.rows().isEmpty()) {
-                    store.sums = new NeuronSums(features, dIn);
-                    store.write(new Manifest(store.manifest.id(), identity, List.of(), null));
+                    store.sums = new NeuronCorrelationSums(features, dIn);
+                    store.write(new StoreManifest(store.manifest.id(), identity, List.of(), null));
                 } else {
                     store.check(identity, features);
                 }
@@ -160,7 +160,7 @@ public final class FeatureStore implements AutoCloseable {
         if (!sums.covers(features))
             throw new InputException(folder + " was made for other features, whose correlations with neurons it holds: "
                     + sums.describe() + ". Use another folder, or delete it.");
-        for (Manifest.Rows range : manifest.rows()) requireThere(shard(range));
+        for (StoreManifest.Rows range : manifest.rows()) requireThere(shard(range));
     }
 
     /**
@@ -176,11 +176,11 @@ public final class FeatureStore implements AutoCloseable {
     /**
      * For a folder without a manifest, which has none of this program's shards: nothing says what these would be of.
      */
-    private static Manifest begun(Path folder, Identity identity) throws IOException {
+    private static StoreManifest begun(Path folder, Identity identity) throws IOException {
         try (DirectoryStream<Path> files = Files.newDirectoryStream(
                 folder, file -> file.getFileName().toString().matches("(rows|sums)-[0-9a-f-]+\\.bin"))) {
             for (Path file : files) {
-                if (ActivationShard.is(file) || NeuronSums.is(file)) {
+                if (ActivationShard.is(file) || NeuronCorrelationSums.is(file)) {
                     throw new InputException(
                             folder + " holds rows, such as " + file.getFileName() + ", but no " + MANIFEST
                                     + ", which says what they are of: put it back, or use another folder, or delete"
@@ -188,7 +188,7 @@ public final class FeatureStore implements AutoCloseable {
                 }
             }
         }
-        return Manifest.empty(identity);
+        return StoreManifest.empty(identity);
     }
 
     /**
@@ -205,15 +205,15 @@ public final class FeatureStore implements AutoCloseable {
             try (DirectoryStream<Path> folders =
                     Files.newDirectoryStream(parent, folder -> Files.exists(folder.resolve(MANIFEST)))) {
                 for (Path folder : folders) {
-                    Manifest found;
+                    StoreManifest found;
                     try {
-                        found = Manifest.read(folder.resolve(MANIFEST));
+                        found = StoreManifest.read(folder.resolve(MANIFEST));
                     } catch (InputException e) {
                         continue; // of another version, or damaged: none of ours
                     }
                     if (found.count() > most
                             && found.identity().equals(identity)
-                            && NeuronSums.covers(folder.resolve(found.sumsFile()), features)) {
+                            && NeuronCorrelationSums.covers(folder.resolve(found.sumsFile()), features)) {
                         best = folder;
                         most = found.count();
                     }
@@ -253,7 +253,7 @@ public final class FeatureStore implements AutoCloseable {
         try {
             if (!Files.exists(folder.resolve(MANIFEST)))
                 throw new InputException(folder + " holds no features: it has no " + MANIFEST + ".");
-            return new FeatureStore(folder, Manifest.read(folder.resolve(MANIFEST)), null, null);
+            return new FeatureStore(folder, StoreManifest.read(folder.resolve(MANIFEST)), null, null);
         } catch (IOException e) {
             throw cannot(folder, e);
         }
@@ -269,7 +269,7 @@ public final class FeatureStore implements AutoCloseable {
             try {
                 lock = tryLock(channel, true);
                 if (lock == null) throw new InputException(folder + " is being written: wait for that to end.");
-                return new FeatureStore(folder, Manifest.read(folder.resolve(MANIFEST)), channel, lock);
+                return new FeatureStore(folder, StoreManifest.read(folder.resolve(MANIFEST)), channel, lock);
             } finally {
                 if (lock == null) channel.close();
             }
@@ -278,11 +278,11 @@ public final class FeatureStore implements AutoCloseable {
         }
     }
 
-    private NeuronSums readSums() throws IOException {
+    private NeuronCorrelationSums readSums() throws IOException {
         if (manifest.sums() == null) throw new InputException(folder + " holds no rows: collect some first.");
         Path file = folder.resolve(manifest.sumsFile());
         requireThere(file);
-        return NeuronSums.read(file, manifest.sums());
+        return NeuronCorrelationSums.read(file, manifest.sums());
     }
 
     private static void requireThere(Path file) {
@@ -292,11 +292,11 @@ public final class FeatureStore implements AutoCloseable {
                     + " collect again.");
     }
 
-    private Path shard(Manifest.Rows range) {
+    private Path shard(StoreManifest.Rows range) {
         return folder.resolve(manifest.shard(range));
     }
 
-    private ActivationShard openShard(Manifest.Rows range) throws IOException {
+    private ActivationShard openShard(StoreManifest.Rows range) throws IOException {
         requireThere(shard(range));
         ActivationShard shard = ActivationShard.open(shard(range), range.checksum());
         if (shard.firstRow != range.first() || shard.rows != range.count()) throw ActivationShard.damaged(shard(range));
@@ -348,7 +348,7 @@ public final class FeatureStore implements AutoCloseable {
     public List<long[]> missing(long first, long end) {
         List<long[]> gaps = new ArrayList<>();
         long at = first;
-        for (Manifest.Rows range : manifest.rows()) { // by first row
+        for (StoreManifest.Rows range : manifest.rows()) { // by first row
             if (range.first() >= end) break;
             if (range.first() > at) gaps.add(new long[] {at, range.first()});
             at = Math.max(at, range.end());
@@ -357,7 +357,7 @@ public final class FeatureStore implements AutoCloseable {
         return gaps;
     }
 
-    NeuronSums sums() {
+    NeuronCorrelationSums sums() {
         return sums;
     }
 
@@ -365,7 +365,7 @@ public final class FeatureStore implements AutoCloseable {
      * The sums, to add rows to that {@link #commit} then makes count. Should it never come to that, this object is of
      * no more use.
      */
-    NeuronSums begin() {
+    NeuronCorrelationSums begin() {
         begun = true;
         return sums;
     }
@@ -382,7 +382,7 @@ public final class FeatureStore implements AutoCloseable {
             throw new InputException(folder + " holds other text: it has rows up to " + (end() - 1)
                     + ", and this text makes " + rows + " rows, from 0 on. Use another folder, or delete it.");
         try {
-            for (Manifest.Rows range : manifest.rows()) {
+            for (StoreManifest.Rows range : manifest.rows()) {
                 ActivationShard shard = openShard(range);
                 for (int r = 0; r < shard.rows; r++)
                     requireSame(range.first() + r, shard.tokensOf(r), row.apply(range.first() + r));
@@ -413,7 +413,7 @@ public final class FeatureStore implements AutoCloseable {
                     + ": collect or merge them first.");
         try {
             List<ActivationShard> shards = new ArrayList<>();
-            for (Manifest.Rows range : manifest.rows()) shards.add(openShard(range));
+            for (StoreManifest.Rows range : manifest.rows()) shards.add(openShard(range));
             return shards;
         } catch (IOException e) {
             throw cannot(folder, e);
@@ -425,12 +425,12 @@ public final class FeatureStore implements AutoCloseable {
         if (missing(first, end).stream().mapToLong(gap -> gap[1] - gap[0]).sum() != end - first)
             throw new IllegalStateException("rows " + first + " to " + end + " are there already");
         try {
-            Path file = folder.resolve(manifest.shard(new Manifest.Rows(first, end, 0)));
+            Path file = folder.resolve(manifest.shard(new StoreManifest.Rows(first, end, 0)));
             Path part = part(file);
             int checksum = ActivationShard.write(part, first, (int) (end - first), context, parts);
             Files.move(part, file, StandardCopyOption.ATOMIC_MOVE);
-            List<Manifest.Rows> more = new ArrayList<>(manifest.rows());
-            more.add(new Manifest.Rows(first, end, checksum));
+            List<StoreManifest.Rows> more = new ArrayList<>(manifest.rows());
+            more.add(new StoreManifest.Rows(first, end, checksum));
             publish(more);
             begun = false;
         } catch (IOException e) {
@@ -443,7 +443,7 @@ public final class FeatureStore implements AutoCloseable {
     }
 
     /** Makes these rows and the present sums what counts. */
-    private void publish(List<Manifest.Rows> more) throws IOException {
+    private void publish(List<StoreManifest.Rows> more) throws IOException {
         Path former = manifest.sums() == null ? null : folder.resolve(manifest.sumsFile());
         Path next = folder.resolve(manifest.with(more, null).sumsFile());
         int checksum = sums.write(part(next));
@@ -454,7 +454,7 @@ public final class FeatureStore implements AutoCloseable {
     }
 
     /** Makes a manifest the one that counts. */
-    private void write(Manifest next) throws IOException {
+    private void write(StoreManifest next) throws IOException {
         byte[] text = next.toJson().getBytes(StandardCharsets.UTF_8);
         try {
             AtomicFile.write(folder.resolve(MANIFEST), out -> {
@@ -493,7 +493,7 @@ public final class FeatureStore implements AutoCloseable {
     }
 
     private void merge(List<Path> others, List<FeatureStore> stores) {
-        List<Manifest.Rows> more = new ArrayList<>(manifest.rows());
+        List<StoreManifest.Rows> more = new ArrayList<>(manifest.rows());
         for (Path path : others) {
             if (stores.stream().anyMatch(before -> sameFolder(before.folder, path)))
                 throw new InputException(path + " is named twice.");
@@ -503,8 +503,8 @@ public final class FeatureStore implements AutoCloseable {
             if (!other.identity().equals(identity()))
                 throw new InputException(
                         other.folder + " cannot be merged: " + identity().difference(other.identity()) + ".");
-            for (Manifest.Rows range : other.manifest.rows()) {
-                for (Manifest.Rows here : more) {
+            for (StoreManifest.Rows range : other.manifest.rows()) {
+                for (StoreManifest.Rows here : more) {
                     if (here.first() < range.end() && range.first() < here.end())
                         throw new InputException(other.folder + " cannot be merged: its rows " + range.first() + " to "
                                 + (range.end() - 1) + " are there already.");
@@ -515,7 +515,7 @@ public final class FeatureStore implements AutoCloseable {
         begun = true;
         try {
             for (FeatureStore other : stores) {
-                for (Manifest.Rows range : other.manifest.rows()) {
+                for (StoreManifest.Rows range : other.manifest.rows()) {
                     RunInterruptedException.check("merging into " + folder);
                     other.openShard(range); // whole, or nothing is merged
                     Path file = shard(range);
@@ -523,7 +523,7 @@ public final class FeatureStore implements AutoCloseable {
                     copy(other.shard(range), part);
                     Files.move(part, file, StandardCopyOption.ATOMIC_MOVE);
                 }
-                NeuronSums added = other.readSums(); // of one folder at a time: they may be large
+                NeuronCorrelationSums added = other.readSums(); // of one folder at a time: they may be large
                 if (!added.sameFeatures(sums))
                     throw new InputException(other.folder + " cannot be merged: it was made for other features, "
                             + added.describe() + " there and " + sums.describe() + " here.");
@@ -559,7 +559,7 @@ public final class FeatureStore implements AutoCloseable {
 
     /** Opens a folder for what another one holds. */
     private static FeatureStore open(Path folder, Path like) {
-        NeuronSums sums;
+        NeuronCorrelationSums sums;
         Identity identity;
         try (FeatureStore first = readLocked(like)) {
             sums = first.readSums();

@@ -1,19 +1,19 @@
 package io.github.panascope.dashboard;
 
-import static io.github.panascope.hub.ParquetWriter.Column.list;
-import static io.github.panascope.hub.ParquetWriter.Column.optional;
-import static io.github.panascope.hub.ParquetWriter.Column.required;
-import static io.github.panascope.hub.ParquetWriter.Type.DOUBLE;
-import static io.github.panascope.hub.ParquetWriter.Type.FLOAT;
-import static io.github.panascope.hub.ParquetWriter.Type.INT32;
-import static io.github.panascope.hub.ParquetWriter.Type.INT64;
-import static io.github.panascope.hub.ParquetWriter.Type.STRING;
+import static io.github.panascope.data.ParquetWriter.FeatureActivations.list;
+import static io.github.panascope.data.ParquetWriter.FeatureActivations.optional;
+import static io.github.panascope.data.ParquetWriter.FeatureActivations.required;
+import static io.github.panascope.data.ParquetWriter.Type.DOUBLE;
+import static io.github.panascope.data.ParquetWriter.Type.FLOAT;
+import static io.github.panascope.data.ParquetWriter.Type.INT32;
+import static io.github.panascope.data.ParquetWriter.Type.INT64;
+import static io.github.panascope.data.ParquetWriter.Type.STRING;
 
 import io.github.panascope.dashboard.FeatureDashboard.Entry;
 import io.github.panascope.dashboard.FeatureDashboard.LogitsTable;
 import io.github.panascope.dashboard.FeatureDashboard.Tables;
-import io.github.panascope.hub.ParquetWriter;
-import io.github.panascope.lens.Tokenizer;
+import io.github.panascope.data.ParquetWriter;
+import io.github.panascope.tokens.Tokenizer;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
@@ -34,14 +34,14 @@ public final class FeatureTable {
      * Writes a file; an older one is replaced whole.
      *
      * @param facts what everything rests on, as name and value; kept in the file's metadata
-     * @throws io.github.panascope.hub.InputException if it cannot be written
+     * @throws io.github.panascope.InputException if it cannot be written
      */
     public static void write(
             Path file, Tokenizer tokenizer, Map<String, String> facts, SaeDashboardJson.Source dashboards) {
         ParquetWriter.write(file, columns(tokenizer), facts, dashboards::forEach);
     }
 
-    private static List<ParquetWriter.Column<FeatureDashboard>> columns(Tokenizer tokenizer) {
+    private static List<ParquetWriter.FeatureActivations<FeatureDashboard>> columns(Tokenizer tokenizer) {
         return List.of(
                 required("feature", INT32, FeatureDashboard::feature),
                 required("density", DOUBLE, dashboard -> dashboard.statistics().density()),

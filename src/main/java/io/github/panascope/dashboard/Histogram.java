@@ -1,6 +1,6 @@
 package io.github.panascope.dashboard;
 
-import io.github.panascope.lens.PythonText;
+import io.github.panascope.internal.PythonText;
 import java.math.BigDecimal;
 import java.math.RoundingMode;
 import java.util.ArrayList;

@@ -3,10 +3,10 @@ package io.github.panascope.dashboard;
 import io.github.panascope.dashboard.FeatureDashboard.Entry;
 import io.github.panascope.dashboard.FeatureDashboard.Sequence;
 import io.github.panascope.dashboard.FeatureDashboard.SequenceGroup;
-import io.github.panascope.hub.AtomicFile;
+import io.github.panascope.internal.AtomicFile;
 import io.github.panascope.lens.HookNames;
-import io.github.panascope.lens.Tokenizer;
 import io.github.panascope.sae.SaeConfig;
+import io.github.panascope.tokens.Tokenizer;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -38,7 +38,7 @@ public final class NeuronpediaJson {
      * @param rows    rows of tokens in all
      * @param context tokens in a row
      * @param dataset its name
-     * @throws io.github.panascope.hub.InputException if the file cannot be written
+     * @throws io.github.panascope.InputException if the file cannot be written
      */
     public static void write(
             Path file,

@@ -85,7 +85,7 @@ public final class PromptDashboard {
     private static PromptDashboard run(HookedTransformer model, Sae sae, int[] tokens, DashboardConfig config) {
         RunInterruptedException.check(MAKING);
         PromptDashboard prompt = new PromptDashboard(tokens.clone());
-        Directions directions = new Directions(model, sae);
+        DecoderDirections directions = new DecoderDirections(model, sae);
         try (var _ = TensorScope.open()) {
             long[] ids = Arrays.stream(tokens).asLongStream().toArray();
             String hook = sae.config().hookName();
@@ -138,7 +138,7 @@ public final class PromptDashboard {
         return prompt;
     }
 
-    /** The same rules as for the rows: {@link Corpus#excluded}. */
+    /** The same rules as for the rows: {@link StoredActivations#excluded}. */
     private static BitSet excluded(Sae sae, Tensor activation, int[] tokens, DashboardConfig config) {
         BitSet excluded = new BitSet();
         double limit = Double.POSITIVE_INFINITY;

@@ -4,7 +4,7 @@ import io.github.panascope.dashboard.FeatureDashboard.Ablation;
 import io.github.panascope.dashboard.FeatureDashboard.Entry;
 import io.github.panascope.dashboard.FeatureDashboard.Sequence;
 import io.github.panascope.dashboard.FeatureDashboard.SequenceGroup;
-import io.github.panascope.hub.AtomicFile;
+import io.github.panascope.internal.AtomicFile;
 import java.io.IOException;
 import java.io.OutputStream;
 import java.io.UncheckedIOException;
@@ -41,7 +41,7 @@ public final class SaeDashboardJson {
     /**
      * Writes a file; an older one is replaced whole.
      *
-     * @throws io.github.panascope.hub.InputException if it cannot be written
+     * @throws io.github.panascope.InputException if it cannot be written
      */
     public static void write(Path file, Source dashboards) {
         AtomicFile.writePath(file, part -> {

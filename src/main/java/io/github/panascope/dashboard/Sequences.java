@@ -2,7 +2,7 @@ package io.github.panascope.dashboard;
 
 import io.github.panascope.dashboard.FeatureDashboard.Sequence;
 import io.github.panascope.dashboard.FeatureDashboard.SequenceGroup;
-import io.github.panascope.lens.PythonText;
+import io.github.panascope.internal.PythonText;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.BitSet;
@@ -13,13 +13,13 @@ import java.util.List;
  * some of each interval, the first in the {@link SampleOrder}.
  */
 final class Sequences {
-    private final Corpus corpus;
+    private final StoredActivations corpus;
     private final BitSet excluded;
     private final DashboardConfig config;
     /** Positions of a row that a sequence may be about. */
     private final int firstCandidate, endCandidate;
 
-    Sequences(Corpus corpus, BitSet excluded, DashboardConfig config) {
+    Sequences(StoredActivations corpus, BitSet excluded, DashboardConfig config) {
         this.corpus = corpus;
         this.excluded = excluded;
         this.config = config;
@@ -35,7 +35,7 @@ final class Sequences {
     }
 
     /** All groups of a feature that fires; none of one that does not. {@code logits} may be null. */
-    List<SequenceGroup> of(Column column, float[] logits) {
+    List<SequenceGroup> of(FeatureActivations column, float[] logits) {
         List<SequenceGroup> groups = new ArrayList<>();
         float max = column.max();
         if (!(max > 0)) return groups;
@@ -61,7 +61,7 @@ final class Sequences {
     }
 
     /** The indices of the highest activations, highest first; earlier ones before equal later ones. */
-    private int[] top(Column column) {
+    private int[] top(FeatureActivations column) {
         int[] best = new int[config.topActsGroupSize()];
         float[] values = new float[best.length];
         int count = 0;
@@ -114,7 +114,7 @@ final class Sequences {
         }
     }
 
-    private int[] sample(Column column, float low, float high, SampleOrder order) {
+    private int[] sample(FeatureActivations column, float low, float high, SampleOrder order) {
         First first = new First(config.quantileGroupSize());
         for (int e = 0; e < column.size; e++) {
             if (column.values[e] >= low && column.values[e] <= high && isCandidate(column.indices[e]))
@@ -127,7 +127,7 @@ final class Sequences {
      * The same for the lowest interval, to which all positions belong where the feature does not fire: in the order of
      * places, or of positions, whichever is shorter.
      */
-    private int[] sampleWithZeros(Column column, float high, SampleOrder order) {
+    private int[] sampleWithZeros(FeatureActivations column, float high, SampleOrder order) {
         int wanted = config.quantileGroupSize();
         if ((double) corpus.positions * corpus.positions < (1L << 32) * (double) wanted) {
             First first = new First(wanted);
@@ -153,7 +153,7 @@ final class Sequences {
         return Arrays.copyOf(sample, count);
     }
 
-    private List<Sequence> sequences(int[] indices, Column column, float[] logits) {
+    private List<Sequence> sequences(int[] indices, FeatureActivations column, float[] logits) {
         List<Sequence> sequences = new ArrayList<>(indices.length);
         for (int index : indices) {
             int row = index / corpus.context;

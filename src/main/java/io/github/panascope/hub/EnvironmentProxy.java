@@ -1,5 +1,6 @@
 package io.github.panascope.hub;
 
+import io.github.panascope.InputException;
 import java.net.InetSocketAddress;
 import java.net.Proxy;
 import java.net.URLDecoder;

@@ -1,5 +1,6 @@
 package io.github.panascope.hub;
 
+import io.github.panascope.InputException;
 import java.nio.file.InvalidPathException;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -218,7 +219,7 @@ public final class Hub {
     /**
      * What to add to a sentence about what a repository has, where only the cache was asked; empty if the hub can be.
      */
-    String offlineNote(HubRepo repo) {
+    public String offlineNote(HubRepo repo) {
         String offline = variables.offline(repo.kind());
         return offline == null ? "" : " in the hub cache " + cache + " (" + offline + " is set)";
     }

@@ -1,5 +1,8 @@
 package io.github.panascope.hub;
 
+import io.github.panascope.InputException;
+import io.github.panascope.internal.AtomicFile;
+import io.github.panascope.internal.TextFile;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.channels.FileChannel;

@@ -1,5 +1,6 @@
 package io.github.panascope.hub;
 
+import io.github.panascope.InputException;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.OutputStream;

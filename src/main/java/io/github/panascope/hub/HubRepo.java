@@ -1,5 +1,6 @@
 package io.github.panascope.hub;
 
+import io.github.panascope.InputException;
 import java.util.Locale;
 
 /**

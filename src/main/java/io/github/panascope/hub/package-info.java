@@ -1,8 +1,10 @@
 /**
- * Where files come from: the Hugging Face cache and hub, safetensors, configuration files, datasets, and the registry
- * of published SAE releases. Nothing here computes; nothing that is read is ever executed.
+ * Files of the Hugging Face hub: {@link io.github.panascope.hub.Hub} finds them in the cache that huggingface_hub
+ * shares, or downloads them into it, and {@link io.github.panascope.hub.SaeRegistry} knows the published SAEs by name.
+ * Nothing that is read is ever executed.
  *
- * <p>What a user gave and cannot be used is an {@link io.github.panascope.hub.InputException}: one sentence with the
- * file, the key and what was expected.
+ * <pre>
+ * HubRepo, file name -&gt; Hub -&gt; cache, else download (resumed, checked) -&gt; Path
+ * </pre>
  */
 package io.github.panascope.hub;

@@ -1,6 +1,6 @@
 package io.github.panascope.lens;
 
-import io.github.panascope.hub.Nearest;
+import io.github.panascope.internal.Suggestions;
 import io.github.panascope.torch.Device;
 import io.github.panascope.torch.Tensor;
 import io.github.panascope.torch.TensorScope;
@@ -59,8 +59,9 @@ public final class ActivationCache {
         Tensor activation = activations.get(name);
         if (activation == null) activation = recompute.apply(name);
         if (activation == null) {
-            throw new IllegalArgumentException("the cache does not hold '" + name + "'."
-                    + Nearest.advice(name, activations.keySet()) + " It holds " + activations.size() + " activations.");
+            throw new IllegalArgumentException(
+                    "the cache does not hold '" + name + "'." + Suggestions.advice(name, activations.keySet())
+                            + " It holds " + activations.size() + " activations.");
         }
         return activation;
     }

@@ -3,7 +3,7 @@ package io.github.panascope.lens;
 import io.github.panascope.torch.ActivationHook;
 import io.github.panascope.torch.DType;
 import io.github.panascope.torch.GradMode;
-import io.github.panascope.torch.HookSet;
+import io.github.panascope.torch.RunHooks;
 import io.github.panascope.torch.Shape;
 import io.github.panascope.torch.Tensor;
 import io.github.panascope.torch.TensorScope;
@@ -45,7 +45,7 @@ public final class Forward {
     private boolean unembedded = true;
     private boolean ran;
     private Tensor mask;
-    private LossMemory lossMemory;
+    private LossWorkspace lossMemory;
     private Hooks backwardHooks = Hooks.NONE;
 
     Forward(HookedTransformer model, Tensor tokens) {
@@ -246,7 +246,7 @@ public final class Forward {
         Hooks all = hooks;
         try (var scope = TensorScope.open();
                 var _ = GradMode.enable();
-                HookSet set = new HookSet(List.of(), (gradient, name) -> chain(backward.get(name), gradient, name))) {
+                RunHooks set = new RunHooks(List.of(), (gradient, name) -> chain(backward.get(name), gradient, name))) {
             for (String name : watched) {
                 all = all.and(name, (activation, point) -> {
                     Tensor kept = GradMode.flowsThrough(activation) ? activation : GradMode.leaf(activation);
@@ -277,7 +277,7 @@ public final class Forward {
     }
 
     /** Uses memory that several runs share, one after the other, for {@link #lossPerToken}. */
-    public Forward lossMemory(LossMemory memory) {
+    public Forward lossMemory(LossWorkspace memory) {
         this.lossMemory = memory;
         return this;
     }
@@ -289,9 +289,9 @@ public final class Forward {
     public Tensor lossPerToken() {
         requireTargets();
         return run(model.config().nLayers(), (resid, set) -> {
-            LossMemory memory = lossMemory != null
+            LossWorkspace memory = lossMemory != null
                     ? lossMemory
-                    : LossMemory.of(model, tokens.shape().elements());
+                    : LossWorkspace.of(model, tokens.shape().elements());
             Tensor losses = model.unembed().call("loss", set, resid, tokens, memory.products(), memory.logits());
             return mask == null ? losses : LmMetrics.masked(losses, LmMetrics.nextTokenMask(mask));
         });
@@ -336,7 +336,7 @@ public final class Forward {
 
     @FunctionalInterface
     private interface Ending {
-        Tensor apply(Tensor resid, HookSet set);
+        Tensor apply(Tensor resid, RunHooks set);
     }
 
     private Tensor run(int stopLayer, Ending ending) {
@@ -369,8 +369,8 @@ public final class Forward {
             if (checkpointEvery > 0) cache.recompute(this::recompute);
             if (model.isExact()) resolved.put(EXACT, List.of());
             if (resolved.isEmpty()) return result(keep, null, detached, stopLayer, ending);
-            try (HookSet set =
-                    new HookSet(resolved.keySet(), (activation, name) -> chain(resolved.get(name), activation, name))) {
+            try (RunHooks set = new RunHooks(
+                    resolved.keySet(), (activation, name) -> chain(resolved.get(name), activation, name))) {
                 return result(keep, set, detached, stopLayer, ending);
             }
         } finally {
@@ -378,7 +378,7 @@ public final class Forward {
         }
     }
 
-    private Tensor result(TensorScope keep, HookSet set, boolean detached, int stopLayer, Ending ending) {
+    private Tensor result(TensorScope keep, RunHooks set, boolean detached, int stopLayer, Ending ending) {
         TensorScope results = TensorScope.current();
         try (var _ = TensorScope.open()) {
             return results.adopt(ending.apply(blocks(keep, set, detached, stopLayer), set));
@@ -386,7 +386,7 @@ public final class Forward {
     }
 
     /** Goes through the blocks, holding no more than the residual streams of two at a time, and checkpoints. */
-    private Tensor blocks(TensorScope keep, HookSet set, boolean detached, int stopLayer) {
+    private Tensor blocks(TensorScope keep, RunHooks set, boolean detached, int stopLayer) {
         Tensor resid = residual != null ? residual.alias() : model.embed().call("forward", set, tokens, mask);
         for (int layer = startLayer; layer < stopLayer; layer++) {
             // A copy where something could write to it: a hook in place, on what comes in.

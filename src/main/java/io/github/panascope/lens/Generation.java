@@ -2,7 +2,7 @@ package io.github.panascope.lens;
 
 import io.github.panascope.torch.ActivationHook;
 import io.github.panascope.torch.DType;
-import io.github.panascope.torch.HookSet;
+import io.github.panascope.torch.RunHooks;
 import io.github.panascope.torch.RunInterruptedException;
 import io.github.panascope.torch.Shape;
 import io.github.panascope.torch.Tensor;
@@ -162,9 +162,9 @@ public final class Generation {
             random[row] = new SplittableRandom(seed + row * 0x9E3779B97F4A7C15L);
         boolean[] finished = new boolean[texts.length];
         try (TensorScope cacheScope = TensorScope.open();
-                HookSet set = resolved.isEmpty()
+                RunHooks set = resolved.isEmpty()
                         ? null
-                        : new HookSet(
+                        : new RunHooks(
                                 resolved.keySet(),
                                 (activation, name) -> Forward.chain(resolved.get(name), activation, name))) {
             Tensor[][] cache = new Tensor[model.config().nLayers()][];
@@ -217,7 +217,7 @@ public final class Generation {
      * {@code end} alone.
      */
     private float[] nextLogits(
-            int[][] texts, int first, int end, Tensor[][] cache, TensorScope cacheScope, HookSet set) {
+            int[][] texts, int first, int end, Tensor[][] cache, TensorScope cacheScope, RunHooks set) {
         long[] ids = Arrays.stream(texts)
                 .flatMapToInt(text -> Arrays.stream(text, first, end))
                 .asLongStream()

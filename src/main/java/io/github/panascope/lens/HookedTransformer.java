@@ -1,16 +1,17 @@
 package io.github.panascope.lens;
 
-import io.github.panascope.hub.AtomicFile;
-import io.github.panascope.hub.ConfigFile;
+import io.github.panascope.InputException;
 import io.github.panascope.hub.Hub;
-import io.github.panascope.hub.InputException;
-import io.github.panascope.hub.StateDict;
+import io.github.panascope.internal.AtomicFile;
+import io.github.panascope.internal.ConfigFile;
+import io.github.panascope.tokens.Tokenizer;
 import io.github.panascope.torch.DType;
 import io.github.panascope.torch.Device;
 import io.github.panascope.torch.ScriptModule;
 import io.github.panascope.torch.Shape;
 import io.github.panascope.torch.Tensor;
 import io.github.panascope.torch.TensorScope;
+import io.github.panascope.weights.StateDict;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;

@@ -1,6 +1,6 @@
 package io.github.panascope.lens;
 
-import io.github.panascope.hub.Nearest;
+import io.github.panascope.internal.Suggestions;
 import io.github.panascope.torch.ActivationHook;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
@@ -62,7 +62,7 @@ public final class Hooks {
     static void requirePoint(String name, List<String> points, List<String> onRequest) {
         if (!points.contains(name) && !onRequest.contains(name))
             throw new IllegalArgumentException(
-                    "the model has no hook point '" + name + "'." + Nearest.advice(name, points));
+                    "the model has no hook point '" + name + "'." + Suggestions.advice(name, points));
     }
 
     /**

@@ -1,11 +1,12 @@
 package io.github.panascope.lens;
 
+import io.github.panascope.InputException;
 import io.github.panascope.hub.Hub;
 import io.github.panascope.hub.HubRepo;
 import io.github.panascope.hub.HubUnreachableException;
-import io.github.panascope.hub.InputException;
-import io.github.panascope.hub.Nearest;
-import io.github.panascope.hub.StateDict;
+import io.github.panascope.internal.Suggestions;
+import io.github.panascope.tokens.Tokenizer;
+import io.github.panascope.weights.StateDict;
 import java.nio.file.Files;
 import java.nio.file.InvalidPathException;
 import java.nio.file.Path;
@@ -163,7 +164,7 @@ record ModelFiles(Path config, Path weights, Map<String, Path> shards, List<Path
         if (HUB_IDS.containsKey(id)) return HUB_IDS.get(id) + revision;
         if (id.matches("[^/.][^/]*/[^/]+")) return name;
         throw new InputException("model '" + name + "' is not known, and no file or folder of that name exists."
-                + Nearest.advice(id, HUB_IDS.keySet())
+                + Suggestions.advice(id, HUB_IDS.keySet())
                 + " Known: gpt2-small, gpt2-medium, gpt2-large, gpt2-xl, distilgpt2, stanford-crfm's, and any"
                 + " OWNER/NAME on the hub.");
     }

@@ -1,12 +1,12 @@
 package io.github.panascope.lens;
 
-import io.github.panascope.hub.InputException;
-import io.github.panascope.hub.StateDict;
+import io.github.panascope.InputException;
 import io.github.panascope.torch.DType;
 import io.github.panascope.torch.Device;
 import io.github.panascope.torch.Shape;
 import io.github.panascope.torch.Tensor;
 import io.github.panascope.torch.TensorScope;
+import io.github.panascope.weights.StateDict;
 import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.Set;

@@ -1,5 +1,7 @@
 package io.github.panascope.lens;
 
+import io.github.panascope.internal.PythonText;
+import io.github.panascope.tokens.Tokenizer;
 import io.github.panascope.torch.DType;
 import io.github.panascope.torch.Shape;
 import io.github.panascope.torch.Tensor;

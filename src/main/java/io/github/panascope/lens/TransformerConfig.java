@@ -1,7 +1,7 @@
 package io.github.panascope.lens;
 
-import io.github.panascope.hub.ConfigFile;
-import io.github.panascope.hub.InputException;
+import io.github.panascope.InputException;
+import io.github.panascope.internal.ConfigFile;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Set;

@@ -1,5 +1,5 @@
 /**
- * GPT-2 with a hook at every point that TransformerLens names: loading, weight processing, tokens, forward passes,
+ * GPT-2 with a hook at every point that TransformerLens names: loading, weight processing, forward passes,
  * hooks, gradients, caches and what the residual stream in them is made of, patching, generation and
  * {@code test_prompt}.
  *

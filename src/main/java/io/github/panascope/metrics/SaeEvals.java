@@ -82,7 +82,7 @@ public final class SaeEvals {
      *     quality and features (one batch with SAELens)
      * @param excludeSpecialTokens whether positions of {@code <|endoftext|>} are left out
      * @param progress             told how many rows are done
-     * @throws io.github.panascope.hub.InputException if the SAE does not fit the model
+     * @throws io.github.panascope.InputException if the SAE does not fit the model
      * @throws io.github.panascope.torch.RunInterruptedException if the thread was interrupted
      */
     public static SaeEvals run(

@@ -1,6 +1,6 @@
 package io.github.panascope.plot;
 
-import io.github.panascope.hub.AtomicFile;
+import io.github.panascope.internal.AtomicFile;
 import io.github.panascope.torch.Tensor;
 import java.nio.file.Path;
 import java.util.Arrays;
@@ -91,7 +91,7 @@ public final class HeatMap {
     /**
      * Writes the SVG; an older file is replaced whole.
      *
-     * @throws io.github.panascope.hub.InputException if the file cannot be written
+     * @throws io.github.panascope.InputException if the file cannot be written
      */
     public void write(Path file) {
         AtomicFile.write(file, svg());

@@ -1,8 +1,8 @@
 package io.github.panascope.sae;
 
-import io.github.panascope.hub.ConfigFile;
-import io.github.panascope.hub.InputException;
-import io.github.panascope.hub.Nearest;
+import io.github.panascope.InputException;
+import io.github.panascope.internal.ConfigFile;
+import io.github.panascope.internal.Suggestions;
 import io.github.panascope.torch.DType;
 import io.github.panascope.torch.Op;
 import io.github.panascope.torch.Shape;
@@ -218,7 +218,7 @@ sealed interface Architecture {
             throw new InputException(
                     file.place() + ": the architecture '" + name + "' is not supported; supported are " + known);
         throw new InputException(file.place() + ": the architecture '" + name + "' is not known."
-                + Nearest.advice(name, SUPPORTED) + " Supported are " + known);
+                + Suggestions.advice(name, SUPPORTED) + " Supported are " + known);
     }
 
     /** Whether an architecture reads one hook point and writes another. */

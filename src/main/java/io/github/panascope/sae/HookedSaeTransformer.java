@@ -40,7 +40,7 @@ public final class HookedSaeTransformer {
      * @param useErrorTerm         whether what it fails to reconstruct is added, so that without an edit nothing
      *     changes
      * @param excludeSpecialTokens whether positions of {@code <|endoftext|>} keep the model's own activation
-     * @throws io.github.panascope.hub.InputException if it does not fit the model
+     * @throws io.github.panascope.InputException if it does not fit the model
      */
     public HookedSaeTransformer addSae(Sae sae, boolean useErrorTerm, boolean excludeSpecialTokens) {
         sae.requireFits(model);

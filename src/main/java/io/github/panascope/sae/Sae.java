@@ -1,12 +1,10 @@
 package io.github.panascope.sae;
 
-import io.github.panascope.hub.AtomicFile;
+import io.github.panascope.InputException;
 import io.github.panascope.hub.Hub;
-import io.github.panascope.hub.InputException;
-import io.github.panascope.hub.Nearest;
 import io.github.panascope.hub.SaeRegistry;
-import io.github.panascope.hub.Safetensors;
-import io.github.panascope.hub.StateDict;
+import io.github.panascope.internal.AtomicFile;
+import io.github.panascope.internal.Suggestions;
 import io.github.panascope.lens.Attachment;
 import io.github.panascope.lens.HookNames;
 import io.github.panascope.lens.HookedTransformer;
@@ -17,6 +15,8 @@ import io.github.panascope.torch.Device;
 import io.github.panascope.torch.Shape;
 import io.github.panascope.torch.Tensor;
 import io.github.panascope.torch.TensorScope;
+import io.github.panascope.weights.Safetensors;
+import io.github.panascope.weights.StateDict;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.Collections;
@@ -608,7 +608,7 @@ public final class Sae implements AutoCloseable {
         }
         if (!model.hookNames().contains(hook) && !HookNames.onRequest(sizes).contains(hook)) {
             throw new InputException("SAE " + name + " belongs at '" + hook + "', which is no hook point of model "
-                    + model.name() + "." + Nearest.advice(hook, model.hookNames()));
+                    + model.name() + "." + Suggestions.advice(hook, model.hookNames()));
         }
         int there = HookNames.width(hook, sizes);
         if (there != width) {

@@ -1,7 +1,7 @@
 package io.github.panascope.sae;
 
-import io.github.panascope.hub.ConfigFile;
-import io.github.panascope.hub.InputException;
+import io.github.panascope.InputException;
+import io.github.panascope.internal.ConfigFile;
 import io.github.panascope.lens.HookedTransformer;
 import java.util.ArrayList;
 import java.util.Collections;

@@ -1,14 +1,14 @@
 package io.github.panascope.sae;
 
-import io.github.panascope.hub.ConfigFile;
+import io.github.panascope.InputException;
 import io.github.panascope.hub.Hub;
 import io.github.panascope.hub.HubRepo;
-import io.github.panascope.hub.InputException;
 import io.github.panascope.hub.SaeRegistry;
-import io.github.panascope.hub.StateDict;
+import io.github.panascope.internal.ConfigFile;
 import io.github.panascope.torch.Shape;
 import io.github.panascope.torch.Tensor;
 import io.github.panascope.torch.TensorScope;
+import io.github.panascope.weights.StateDict;
 import java.nio.file.Files;
 import java.nio.file.InvalidPathException;
 import java.nio.file.Path;

@@ -81,10 +81,10 @@ public final class GradMode implements AutoCloseable {
     }
 
     /**
-     * The same where {@link HookSet#onGradient hooks on gradients} may be called; what one of them throws is thrown
+     * The same where {@link RunHooks#onGradient hooks on gradients} may be called; what one of them throws is thrown
      * here, as itself.
      */
-    public static Tensor[] gradients(HookSet hooks, Tensor number, Tensor... inputs) {
+    public static Tensor[] gradients(RunHooks hooks, Tensor number, Tensor... inputs) {
         TensorScope current = TensorScope.current();
         try (Scratch scratch = Scratch.open()) {
             MemorySegment handles = scratch.bytes(Math.max(1, inputs.length) * ADDRESS.byteSize());

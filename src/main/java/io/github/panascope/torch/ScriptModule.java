@@ -162,12 +162,12 @@ public final class ScriptModule {
      * @param arguments as for {@link Op#call}
      * @throws RuntimeException or any other {@link Throwable} that a hook threw, as itself
      */
-    public Tensor call(String method, HookSet hooks, Object... arguments) {
+    public Tensor call(String method, RunHooks hooks, Object... arguments) {
         return callForAll(method, hooks, arguments)[0];
     }
 
     /** The same for a method that returns several tensors. */
-    public Tensor[] callForAll(String method, HookSet hooks, Object... arguments) {
+    public Tensor[] callForAll(String method, RunHooks hooks, Object... arguments) {
         TensorScope current = TensorScope.current();
         Events.Allocation allocation = Events.allocation();
         Events.Operator event = Events.operator();

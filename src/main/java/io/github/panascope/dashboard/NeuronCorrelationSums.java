@@ -1,0 +1,224 @@
+package io.github.panascope.dashboard;
+
+import io.github.panascope.InputException;
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.nio.channels.FileChannel;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
+import java.util.Arrays;
+import java.util.zip.CRC32C;
+
+/**
+ * The sums behind the correlations of features with the dimensions of the activation ("neurons"): Σy and Σy² of every
+ * dimension, Σxy of every chosen feature with every dimension, over all positions. 16 bytes each: 302 MB for 24,576
+ * features of 768 dimensions. Terms may be added by many threads.
+ */
+final class NeuronCorrelationSums {
+    private static final int MAGIC = 0x534E5350;
+    private static final int VERSION = 1;
+    private static final int STRIPES = 256;
+
+    private final int[] features;
+    private final int dIn;
+    private final ExactSums y, ySquared;
+    private final ExactSums[] xy;
+    private final Object[] locks = new Object[STRIPES];
+
+    NeuronCorrelationSums(int[] features, int dIn) {
+        this.features = features;
+        this.dIn = dIn;
+        y = new ExactSums(dIn);
+        ySquared = new ExactSums(dIn);
+        xy = new ExactSums[features.length];
+        Arrays.setAll(xy, i -> new ExactSums(dIn));
+        Arrays.setAll(locks, i -> new Object());
+    }
+
+    int[] features() {
+        return features;
+    }
+
+    int dIn() {
+        return dIn;
+    }
+
+    boolean covers(int[] wanted) {
+        return covers(features, wanted);
+    }
+
+    private static boolean covers(int[] features, int[] wanted) {
+        return Arrays.stream(wanted).allMatch(feature -> Arrays.binarySearch(features, feature) >= 0);
+    }
+
+    /** Whether a file has some features, without reading its sums. */
+    static boolean covers(Path file, int[] wanted) throws IOException {
+        if (!Files.exists(file)) return false;
+        try (FileChannel channel = FileChannel.open(file, StandardOpenOption.READ)) {
+            return covers(features(file, channel, new CRC32C(), header(file, channel, new CRC32C())), wanted);
+        }
+    }
+
+    boolean sameFeatures(NeuronCorrelationSums other) {
+        return Arrays.equals(features, other.features) && dIn == other.dIn;
+    }
+
+    String describe() {
+        return features.length + " features"
+                + (features.length == 0 ? "" : ", " + features[0] + " to " + features[features.length - 1]);
+    }
+
+    /** The place of a feature among the chosen, negative if it is none. */
+    int place(int feature) {
+        return Arrays.binarySearch(features, feature);
+    }
+
+    /** Adds what one row has: the sums over its positions. */
+    void addNeurons(double[] rowY, double[] rowYSquared) {
+        synchronized (y) {
+            for (int j = 0; j < dIn; j++) {
+                y.add(j, rowY[j]);
+                ySquared.add(j, rowYSquared[j]);
+            }
+        }
+    }
+
+    /** Adds what one row has of a feature. */
+    void addProducts(int place, double[] rowXy) {
+        ExactSums sums = xy[place];
+        synchronized (locks[place % STRIPES]) {
+            for (int j = 0; j < dIn; j++) sums.add(j, rowXy[j]);
+        }
+    }
+
+    double y(int neuron) {
+        return y.get(neuron);
+    }
+
+    double ySquared(int neuron) {
+        return ySquared.get(neuron);
+    }
+
+    double xy(int place, int neuron) {
+        return xy[place].get(neuron);
+    }
+
+    void addAll(NeuronCorrelationSums other) {
+        y.addAll(other.y);
+        ySquared.addAll(other.ySquared);
+        for (int i = 0; i < xy.length; i++) xy[i].addAll(other.xy[i]);
+    }
+
+    /**
+     * Adds sums as {@link DeviceSums} lays them out: [2, 2 + features, d_in], all that is before the point first. Not
+     * while other threads add.
+     */
+    void addAll(long[] found) {
+        ExactSums[] all = all();
+        int fractions = all.length * dIn;
+        for (int line = 0; line < all.length; line++) {
+            for (int j = 0; j < dIn; j++) all[line].add(j, found[line * dIn + j], found[fractions + line * dIn + j]);
+            all[line].carry();
+        }
+    }
+
+    /** Writes them and sees them onto the disk; the caller gives the file its name. Returns its checksum. */
+    int write(Path file) throws IOException {
+        CRC32C crc = new CRC32C();
+        try (FileChannel channel = FileChannel.open(
+                file, StandardOpenOption.CREATE, StandardOpenOption.TRUNCATE_EXISTING, StandardOpenOption.WRITE)) {
+            ByteBuffer header = FeatureStore.little(16 + 4 * features.length)
+                    .putInt(MAGIC)
+                    .putInt(VERSION)
+                    .putInt(features.length)
+                    .putInt(dIn);
+            for (int feature : features) header.putInt(feature);
+            put(channel, crc, header);
+            ByteBuffer line = FeatureStore.little(dIn * ExactSums.BYTES);
+            for (ExactSums sums : all()) {
+                sums.carry();
+                line.clear();
+                for (int j = 0; j < dIn; j++) sums.write(j, line);
+                put(channel, crc, line);
+            }
+            int checksum = (int) crc.getValue();
+            put(channel, crc, FeatureStore.little(4).putInt(checksum));
+            channel.force(true);
+            return checksum;
+        }
+    }
+
+    private static void put(FileChannel channel, CRC32C crc, ByteBuffer bytes) throws IOException {
+        bytes.flip();
+        crc.update(bytes.duplicate());
+        while (bytes.hasRemaining()) channel.write(bytes);
+    }
+
+    private ExactSums[] all() {
+        ExactSums[] all = new ExactSums[xy.length + 2];
+        all[0] = y;
+        all[1] = ySquared;
+        System.arraycopy(xy, 0, all, 2, xy.length);
+        return all;
+    }
+
+    /** Whether a file begins as these do, whole or not. */
+    static boolean is(Path file) throws IOException {
+        return ActivationShard.beginsWith(file, MAGIC);
+    }
+
+    /**
+     * Reads a file.
+     *
+     * @param expected its checksum
+     * @throws InputException if that is another
+     */
+    static NeuronCorrelationSums read(Path file, int expected) throws IOException {
+        CRC32C crc = new CRC32C();
+        try (FileChannel channel = FileChannel.open(file, StandardOpenOption.READ)) {
+            ByteBuffer header = header(file, channel, crc);
+            int[] features = features(file, channel, crc, header);
+            int dIn = header.getInt();
+            if (dIn < 1
+                    || (features.length + 2L) * dIn * ExactSums.BYTES + Integer.BYTES
+                            != channel.size() - channel.position()) throw ActivationShard.damaged(file);
+            NeuronCorrelationSums sums = new NeuronCorrelationSums(features, dIn);
+            for (ExactSums each : sums.all()) {
+                ByteBuffer line = get(file, channel, crc, dIn * ExactSums.BYTES);
+                for (int j = 0; j < dIn; j++) each.read(j, line);
+            }
+            int checksum = (int) crc.getValue();
+            if (checksum != expected || get(file, channel, crc, 4).getInt() != checksum)
+                throw ActivationShard.damaged(file);
+            return sums;
+        }
+    }
+
+    private static ByteBuffer header(Path file, FileChannel channel, CRC32C crc) throws IOException {
+        ByteBuffer header = get(file, channel, crc, 16);
+        if (header.getInt() != MAGIC || header.getInt() != VERSION)
+            throw new InputException(file + " holds no sums that this version reads.");
+        return header;
+    }
+
+    /** The numbers of the features, after their count in the header. */
+    private static int[] features(Path file, FileChannel channel, CRC32C crc, ByteBuffer header) throws IOException {
+        int count = header.getInt();
+        if (count < 0 || count > (channel.size() - channel.position()) / Integer.BYTES)
+            throw ActivationShard.damaged(file);
+        int[] features = new int[count];
+        ByteBuffer ids = get(file, channel, crc, Integer.BYTES * count);
+        for (int i = 0; i < count; i++) features[i] = ids.getInt();
+        return features;
+    }
+
+    private static ByteBuffer get(Path file, FileChannel channel, CRC32C crc, int count) throws IOException {
+        if (count < 0 || count > channel.size() - channel.position()) throw ActivationShard.damaged(file);
+        ByteBuffer bytes = ByteBuffer.allocate(count).order(ByteOrder.LITTLE_ENDIAN);
+        while (bytes.hasRemaining()) if (channel.read(bytes) < 0) throw ActivationShard.damaged(file);
+        crc.update(bytes.flip().duplicate());
+        return bytes;
+    }
+}

@@ -1,0 +1,155 @@
+package io.github.panascope.dashboard;
+
+import io.github.panascope.InputException;
+import io.github.panascope.torch.RunInterruptedException;
+import java.nio.IntBuffer;
+import java.util.Arrays;
+import java.util.BitSet;
+import java.util.List;
+
+/**
+ * All shards of a store as one: positions by index (row * context + position), and sums over all of them for every
+ * feature. Safe for many threads once made.
+ */
+final class StoredActivations {
+    final List<ActivationShard> shards;
+    final int context, positions, rows;
+    /** How often each feature is not zero, and Σx and Σx² of its activations. */
+    final int[] counts;
+
+    final double[] sums, squares;
+    private final int[] firstIndex;
+
+    StoredActivations(FeatureStore store, int dSae) {
+        shards = store.shards();
+        context = shards.getFirst().context;
+        ActivationShard last = shards.getLast();
+        long all = (last.firstRow + last.rows) * context;
+        if (all > Integer.MAX_VALUE)
+            throw new InputException(
+                    "the store holds " + all + " positions; dashboards are made of at most " + Integer.MAX_VALUE + ".");
+        positions = (int) all;
+        rows = positions / context;
+        firstIndex = shards.stream()
+                .mapToInt(shard -> (int) shard.firstRow * context)
+                .toArray();
+        counts = new int[dSae];
+        sums = new double[dSae];
+        squares = new double[dSae];
+        for (ActivationShard shard : shards) {
+            RunInterruptedException.check(Dashboards.MAKING);
+            for (int e = 0, entries = shard.features.capacity(); e < entries; e++) {
+                int feature = shard.features.get(e);
+                double value = shard.values.get(e);
+                counts[feature]++;
+                sums[feature] += value;
+                squares[feature] += value * value;
+            }
+        }
+    }
+
+    /** The columns of some features, in their order. */
+    FeatureActivations[] columns(int[] features, int dSae) {
+        int[] place = new int[dSae];
+        Arrays.fill(place, -1);
+        FeatureActivations[] columns = new FeatureActivations[features.length];
+        for (int i = 0; i < features.length; i++) {
+            place[features[i]] = i;
+            columns[i] = new FeatureActivations(features[i], counts[features[i]]);
+        }
+        for (int s = 0; s < firstIndex.length; s++) {
+            RunInterruptedException.check(Dashboards.MAKING);
+            ActivationShard shard = shards.get(s);
+            for (int t = 0, e = 0; t < shard.positions(); t++) {
+                for (int end = shard.starts.get(t + 1); e < end; e++) {
+                    int at = place[shard.features.get(e)];
+                    if (at >= 0) columns[at].add(firstIndex[s] + t, shard.values.get(e));
+                }
+            }
+        }
+        return columns;
+    }
+
+    /** Which shard holds an index. */
+    private int shard(int index) {
+        int found = Arrays.binarySearch(firstIndex, index);
+        return found >= 0 ? found : -found - 2;
+    }
+
+    int token(int index) {
+        int s = shard(index);
+        return shards.get(s).tokens.get(index - firstIndex[s]);
+    }
+
+    int[] tokens(int index, int count) {
+        int[] tokens = new int[count];
+        int s = shard(index);
+        for (int i = 0; i < count; i++) tokens[i] = shards.get(s).tokens.get(index - firstIndex[s] + i);
+        return tokens;
+    }
+
+    /**
+     * Adds x·v to the sum of every feature, from the first one on, that is active with value v where the column has x.
+     */
+    void addProducts(FeatureActivations column, double[] products, int first) {
+        int[] features = new int[256];
+        float[] values = new float[256];
+        for (int i = 0; i < column.size; i++) {
+            int s = shard(column.indices[i]);
+            int t = column.indices[i] - firstIndex[s];
+            ActivationShard shard = shards.get(s);
+            int end = shard.starts.get(t + 1);
+            int start = first(shard.features, shard.starts.get(t), end, first);
+            int size = end - start;
+            if (size > features.length) {
+                features = new int[2 * size];
+                values = new float[2 * size];
+            }
+            // Copied first: many small reads of a mapped file take longer than the products.
+            shard.features.get(start, features, 0, size);
+            shard.values.get(start, values, 0, size);
+            double x = column.values[i];
+            for (int e = 0; e < size; e++) products[features[e]] += x * values[e];
+        }
+    }
+
+    /** Where the entries of features from {@code first} on begin. */
+    private static int first(IntBuffer features, int start, int end, int first) {
+        if (first == 0) return start;
+        int low = start;
+        int high = end;
+        while (low < high) {
+            int middle = low + high >>> 1;
+            if (features.get(middle) < first) low = middle + 1;
+            else high = middle;
+        }
+        return low;
+    }
+
+    /** The positions at which features count as zero. */
+    BitSet excluded(DashboardConfig config) {
+        BitSet excluded = new BitSet();
+        boolean norms = config.ignoreHighActivationNormMultiple() != Double.POSITIVE_INFINITY;
+        if (config.ignoreTokens().isEmpty() && config.ignorePositions().isEmpty() && !norms) return excluded;
+        float[] row = new float[context];
+        for (int s = 0; s < firstIndex.length; s++) {
+            ActivationShard shard = shards.get(s);
+            for (int r = 0; r < shard.rows; r++) {
+                double limit = Double.POSITIVE_INFINITY;
+                if (norms) {
+                    for (int i = 0; i < context; i++) row[i] = shard.norms.get(r * context + i);
+                    Arrays.sort(row);
+                    limit = config.ignoreHighActivationNormMultiple()
+                            * row[(context - 1) / 2]; // torch.median: the lower of the middle two
+                }
+                for (int i = 0; i < context; i++) {
+                    int t = r * context + i;
+                    if (config.ignorePositions().contains(i)
+                            || config.ignoreTokens().contains(shard.tokens.get(t))
+                            || shard.norms.get(t) > limit) excluded.set(firstIndex[s] + t);
+                }
+            }
+        }
+        return excluded;
+    }
+}

@@ -1,0 +1,234 @@
+package io.github.panascope.data;
+
+import com.github.luben.zstd.ZstdInputStream;
+import io.github.panascope.InputException;
+import io.github.panascope.internal.JsonError;
+import java.io.BufferedReader;
+import java.io.FilterReader;
+import java.io.IOException;
+import java.io.InputStream;
+import java.io.InputStreamReader;
+import java.io.Reader;
+import java.nio.charset.CodingErrorAction;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Locale;
+import java.util.Set;
+import java.util.function.Consumer;
+import java.util.zip.GZIPInputStream;
+import tools.jackson.core.JacksonException;
+import tools.jackson.core.JsonParser;
+import tools.jackson.core.JsonToken;
+import tools.jackson.core.exc.JacksonIOException;
+import tools.jackson.core.json.JsonReadFeature;
+import tools.jackson.databind.JsonNode;
+import tools.jackson.databind.json.JsonMapper;
+import tools.jackson.databind.node.ObjectNode;
+
+/** JSON Lines, a document a line, or one array of documents: plain, gzip or zstd by the file's name. */
+final class JsonLines {
+    /** A few compressed bytes can unpack to a line without end. */
+    private static final int MAX_LINE = 256 << 20;
+
+    /** Blank characters before the one that tells an array from lines. */
+    private static final int LOOK_AHEAD = 1024;
+
+    /**
+     * NaN and Infinity are read, as Python writes them. Of a key that is there twice the last counts, as for Python: a
+     * line is data, and checking costs time.
+     */
+    private static final JsonMapper JSON = JsonMapper.builder()
+            .enable(JsonReadFeature.ALLOW_NON_NUMERIC_NUMBERS)
+            .build();
+
+    private JsonLines() {}
+
+    /** What to do with one document; false to stop. */
+    private interface Taker {
+        /** {@code place} names the file, and the line or element; of an object, the fields asked for are there. */
+        boolean take(String place, JsonNode node);
+    }
+
+    /** Hands over a field of each document, null where it is null. One that is nothing but a text is that text. */
+    static void texts(Path file, String field, Consumer<String> documents) throws IOException {
+        each(file, Set.of(field), (place, node) -> {
+            JsonNode text = node.isString() ? node : node.get(field);
+            if (text == null || !(text.isString() || text.isNull()))
+                throw new InputException(place + ": no field '" + field + "' that holds text.");
+            if (text.isString() && !StandardCharsets.UTF_8.newEncoder().canEncode(text.stringValue())) {
+                throw new InputException(
+                        place + ": field '" + field + "' holds half of a surrogate pair, which is no character.");
+            }
+            documents.accept(text.isNull() ? null : text.stringValue());
+            return true;
+        });
+    }
+
+    /** Hands over the first of these fields of each document that is there. */
+    static void tokens(Path file, List<String> fields, Consumer<int[]> documents) throws IOException {
+        each(file, Set.copyOf(fields), (place, node) -> {
+            JsonNode list = tokens(node, fields);
+            if (list == null)
+                throw new InputException(
+                        place + ": no field '" + String.join("' or '", fields) + "' that holds a list.");
+            int[] ids = new int[list.size()];
+            for (int i = 0; i < ids.length; i++) {
+                JsonNode id = list.get(i);
+                if (!id.isIntegralNumber() || !id.canConvertToInt())
+                    throw new InputException(place + ": " + (id.isNumber() ? id.asString() : id) + " is no token id.");
+                ids[i] = id.intValue();
+            }
+            documents.accept(ids);
+            return true;
+        });
+    }
+
+    /** Whether the first document has one of these fields, as a list, and not the text. */
+    static boolean firstIsTokenized(Path file, List<String> fields, String textField) throws IOException {
+        boolean[] tokenized = {false};
+        Set<String> wanted = new HashSet<>(fields);
+        if (textField != null) wanted.add(textField);
+        each(file, wanted, (place, node) -> {
+            tokenized[0] = tokens(node, fields) != null && (textField == null || !node.has(textField));
+            return false;
+        });
+        return tokenized[0];
+    }
+
+    private static JsonNode tokens(JsonNode node, List<String> fields) {
+        return fields.stream()
+                .map(node::get)
+                .filter(found -> found != null && found.isArray())
+                .findFirst()
+                .orElse(null);
+    }
+
+    private static void each(Path file, Set<String> fields, Taker documents) throws IOException {
+        try (BufferedReader in = new BufferedReader(reader(file))) {
+            in.mark(1);
+            if (in.read() != '\ufeff') in.reset(); // a byte order mark
+            if (firstCharacter(in) == '[') eachElement(file, in, fields, documents);
+            else eachLine(file, in, fields, documents);
+        }
+    }
+
+    /** The first character that is not blank, which is read again with all before it; -1 if none is near. */
+    private static int firstCharacter(BufferedReader in) throws IOException {
+        in.mark(LOOK_AHEAD);
+        int first = -1;
+        for (int i = 0; i < LOOK_AHEAD && Character.isWhitespace(first = in.read()); i++) first = -1;
+        in.reset();
+        return first;
+    }
+
+    /** Characters that may still be read of an array's element; the parser reads a buffer ahead. */
+    private static final class Bounded extends FilterReader {
+        private final String place;
+        private long left = MAX_LINE;
+
+        Bounded(Reader in, String place) {
+            super(in);
+            this.place = place;
+        }
+
+        @Override
+        public int read(char[] buffer, int offset, int length) throws IOException {
+            int read = super.read(buffer, offset, length);
+            left -= read;
+            if (left < 0) throw new InputException(place + ": an element is longer than " + MAX_LINE + " characters.");
+            return read;
+        }
+    }
+
+    private static void eachElement(Path file, Reader in, Set<String> fields, Taker documents) throws IOException {
+        int number = 0;
+        Bounded bounded = new Bounded(in, file.toString());
+        try (JsonParser parser = JSON.createParser(bounded)) {
+            parser.nextToken();
+            while (parser.nextToken() != JsonToken.END_ARRAY) {
+                number++;
+                bounded.left = MAX_LINE;
+                JsonNode node = document(parser, fields);
+                if (!documents.take(file + ", element " + number, node)) return;
+            }
+            if (parser.nextToken() != null) throw new InputException(file + " holds more than one JSON array.");
+        } catch (JacksonIOException e) {
+            throw e.getCause(); // the file's fault and not its JSON's: cut short, or no text
+        } catch (JacksonException | StackOverflowError e) {
+            throw notJson(file + ", element " + Math.max(number, 1), e);
+        }
+    }
+
+    private static void eachLine(Path file, Reader in, Set<String> fields, Taker documents) throws IOException {
+        int number = 0;
+        for (String line; (line = line(file, number + 1, in)) != null; ) {
+            number++;
+            if (line.isBlank()) continue;
+            JsonNode node;
+            try (JsonParser parser = JSON.createParser(line)) {
+                parser.nextToken();
+                node = document(parser, fields);
+                if (parser.nextToken() != null)
+                    throw new InputException(file + ", line " + number + " holds more than one JSON value.");
+            } catch (JacksonException | StackOverflowError e) {
+                throw notJson(file + ", line " + number, e);
+            }
+            if (!documents.take(file + ", line " + number, node)) return;
+        }
+    }
+
+    /** The value that begins here; of an object these fields alone, as the others may be larger than what is wanted. */
+    private static JsonNode document(JsonParser parser, Set<String> fields) {
+        if (!parser.isExpectedStartObjectToken()) return parser.readValueAsTree();
+        ObjectNode document = JSON.createObjectNode();
+        for (String name; (name = parser.nextName()) != null; ) {
+            parser.nextToken();
+            if (fields.contains(name)) document.set(name, parser.<JsonNode>readValueAsTree());
+            else parser.skipChildren();
+        }
+        return document;
+    }
+
+    private static InputException notJson(String place, Throwable e) {
+        return new InputException(
+                place + ": not JSON (" + (e instanceof JacksonException json ? JsonError.of(json) : "nested too deeply")
+                        + ").",
+                e);
+    }
+
+    /** In strict UTF-8. */
+    private static Reader reader(Path file) throws IOException {
+        String name = file.toString().toLowerCase(Locale.ROOT);
+        InputStream in = Files.newInputStream(file);
+        try {
+            InputStream unpacked = name.endsWith(".gz")
+                    ? new GZIPInputStream(in, 1 << 16)
+                    : name.endsWith(".zst") ? new ZstdInputStream(in).setContinuous(false) : in;
+            return new InputStreamReader(
+                    unpacked,
+                    StandardCharsets.UTF_8
+                            .newDecoder()
+                            .onMalformedInput(CodingErrorAction.REPORT)
+                            .onUnmappableCharacter(CodingErrorAction.REPORT));
+        } catch (IOException | RuntimeException e) {
+            in.close();
+            throw e;
+        }
+    }
+
+    /** The next line without its end, or null. */
+    private static String line(Path file, int number, Reader in) throws IOException {
+        StringBuilder line = new StringBuilder();
+        while (true) {
+            int c = in.read();
+            if (c < 0) return line.isEmpty() ? null : line.toString();
+            if (c == '\n') return line.toString();
+            line.append((char) c);
+            if (line.length() > MAX_LINE)
+                throw new InputException(file + ", line " + number + ": longer than " + MAX_LINE + " characters.");
+        }
+    }
+}

@@ -1,0 +1,264 @@
+package io.github.panascope.data;
+
+import io.github.panascope.InputException;
+import io.github.panascope.internal.AtomicFile;
+import java.io.ByteArrayOutputStream;
+import java.io.IOException;
+import java.io.OutputStream;
+import java.io.UncheckedIOException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Map;
+import java.util.function.BiConsumer;
+import java.util.function.Consumer;
+import java.util.function.Function;
+
+/**
+ * Writes tables as Parquet, row by row: columns of values and of lists of values. A row group is held in memory until
+ * it is full, so any number of rows fits. What the format leaves open is the simplest that every reader has: one data
+ * page of version 1 for each column of a row group, values plain, levels in runs, gzip. Same rows, same bytes.
+ */
+public final class ParquetWriter<T> {
+    private static final int GROUP_BYTES = 1 << 24;
+    private static final int GROUP_ROWS = 1 << 17;
+    /**
+     * As the format numbers them: repetitions, a converted type, logical types of which LIST is a converted one too.
+     */
+    private static final int REQUIRED = 0;
+
+    private static final int OPTIONAL = 1;
+    private static final int REPEATED = 2;
+    private static final int UTF8 = 0;
+    private static final int TEXT = 1;
+    private static final int LIST = 3;
+
+    private static final byte[] MAGIC = utf8("PAR1");
+
+    /** What the values of a column are. */
+    public static final class Type<V extends Comparable<V>> {
+        /** Whole numbers of 4 bytes. */
+        public static final Type<Integer> INT32 =
+                new Type<>(1, Integer.class, (out, value) -> little(out, value, Integer.BYTES));
+        /** Whole numbers of 8 bytes. */
+        public static final Type<Long> INT64 =
+                new Type<>(2, Long.class, (out, value) -> little(out, value, Long.BYTES));
+        /** Numbers of 4 bytes. */
+        public static final Type<Float> FLOAT =
+                new Type<>(4, Float.class, (out, value) -> little(out, Float.floatToRawIntBits(value), Float.BYTES));
+        /** Numbers of 8 bytes. */
+        public static final Type<Double> DOUBLE = new Type<>(
+                5, Double.class, (out, value) -> little(out, Double.doubleToRawLongBits(value), Double.BYTES));
+        /** Text, in UTF-8; half a surrogate pair becomes a question mark. */
+        public static final Type<String> STRING = new Type<>(6, String.class, (out, value) -> {
+            byte[] text = utf8(value);
+            little(out, text.length, Integer.BYTES);
+            out.writeBytes(text);
+        });
+
+        final int number;
+        final Class<V> values;
+        final BiConsumer<ByteArrayOutputStream, V> plain;
+
+        private Type(int number, Class<V> values, BiConsumer<ByteArrayOutputStream, V> plain) {
+            this.number = number;
+            this.values = values;
+            this.plain = plain;
+        }
+    }
+
+    /** A column, and what of a row its value is. */
+    public static final class FeatureActivations<T> {
+        final String name;
+        final Type<?> type;
+        /**
+         * The level of its values: 0 if there always is one, 1 if there may be null, 2 in lists, as those may be null
+         * or empty.
+         */
+        final int deepest;
+
+        private final Function<T, ?> value;
+
+        private FeatureActivations(String name, Type<?> type, int deepest, Function<T, ?> value) {
+            this.name = name;
+            this.type = type;
+            this.deepest = deepest;
+            this.value = value;
+        }
+
+        /** Has a value in each row. */
+        public static <T, V extends Comparable<V>> FeatureActivations<T> required(
+                String name, Type<V> type, Function<T, V> value) {
+            return new FeatureActivations<>(name, type, 0, value);
+        }
+
+        /** Has a value or null. */
+        public static <T, V extends Comparable<V>> FeatureActivations<T> optional(
+                String name, Type<V> type, Function<T, V> value) {
+            return new FeatureActivations<>(name, type, 1, value);
+        }
+
+        /** Has a list, which may be empty, or null; no element is null. */
+        public static <T, V extends Comparable<V>> FeatureActivations<T> list(
+                String name, Type<V> type, Function<T, List<V>> value) {
+            return new FeatureActivations<>(name, type, 2, value);
+        }
+
+        List<String> path() {
+            return deepest < 2 ? List.of(name) : List.of(name, "list", "element");
+        }
+    }
+
+    private final List<FeatureActivations<T>> columns;
+    private final List<? extends ParquetChunk<?>> chunks;
+    private final OutputStream out;
+    private final int groupBytes;
+    private final ThriftOutput groups = new ThriftOutput();
+    private int groupCount, rowsInGroup;
+    private long rows, position;
+
+    private ParquetWriter(List<FeatureActivations<T>> columns, OutputStream out, int groupBytes) {
+        this.columns = columns;
+        this.chunks = columns.stream()
+                .map(column -> new ParquetChunk<>(column, column.type))
+                .toList();
+        this.out = out;
+        this.groupBytes = groupBytes;
+    }
+
+    /**
+     * Writes a file; an older one is replaced whole.
+     *
+     * @param facts what is to be known of the table, as name and value
+     * @param rows  calls its consumer with each row
+     * @throws InputException           if the file cannot be written
+     * @throws IllegalArgumentException if there is no column, or two have one name, or there is null where a value
+     *     should be
+     */
+    public static <T> void write(
+            Path file, List<FeatureActivations<T>> columns, Map<String, String> facts, Consumer<Consumer<T>> rows) {
+        write(file, columns, facts, GROUP_BYTES, rows);
+    }
+
+    static <T> void write(
+            Path file,
+            List<FeatureActivations<T>> columns,
+            Map<String, String> facts,
+            int groupBytes,
+            Consumer<Consumer<T>> rows) {
+        if (columns.isEmpty()
+                || columns.stream().map(column -> column.name).distinct().count() < columns.size())
+            throw new IllegalArgumentException("a table should have columns, each with a name of its own");
+        AtomicFile.writePath(file, part -> {
+            try (OutputStream out = Files.newOutputStream(part)) {
+                ParquetWriter<T> writer = new ParquetWriter<>(columns, out, groupBytes);
+                writer.put(MAGIC);
+                rows.accept(writer::add);
+                writer.finish(facts);
+            } catch (UncheckedIOException e) {
+                throw e.getCause();
+            }
+        });
+    }
+
+    private void add(T row) {
+        long size = 0;
+        for (int i = 0; i < chunks.size(); i++) {
+            chunks.get(i).add(columns.get(i).value.apply(row));
+            size += chunks.get(i).size();
+        }
+        rows++;
+        if (++rowsInGroup == GROUP_ROWS || size >= groupBytes) endGroup();
+    }
+
+    private void put(byte[] bytes) throws IOException {
+        out.write(bytes);
+        position += bytes.length;
+    }
+
+    private void endGroup() {
+        long[] unpacked = {0};
+        groups.struct(group -> {
+            group.list(1, ThriftOutput.STRUCT, chunks.size());
+            try {
+                for (ParquetChunk<?> chunk : chunks) put(chunk.page(position, group, unpacked));
+            } catch (IOException e) {
+                throw new UncheckedIOException(e);
+            }
+            group.i64(2, unpacked[0]);
+            group.i64(3, rowsInGroup);
+        });
+        groupCount++;
+        rowsInGroup = 0;
+    }
+
+    private void finish(Map<String, String> facts) throws IOException {
+        if (rowsInGroup > 0) endGroup();
+        ThriftOutput footer = new ThriftOutput();
+        footer.struct(file -> {
+            file.i32(1, 1); // the format's version
+            file.list(
+                    2,
+                    ThriftOutput.STRUCT,
+                    1
+                            + columns.stream()
+                                    .mapToInt(column -> column.path().size())
+                                    .sum());
+            file.struct(root -> {
+                root.text(4, "schema");
+                root.i32(5, columns.size());
+            });
+            for (FeatureActivations<T> column : columns) schema(file, column);
+            file.i64(3, rows);
+            file.list(4, ThriftOutput.STRUCT, groupCount);
+            file.writeBytes(groups.toByteArray());
+            file.list(5, ThriftOutput.STRUCT, facts.size());
+            facts.forEach((key, value) -> file.struct(fact -> {
+                fact.text(1, key);
+                fact.text(2, value);
+            }));
+            file.text(6, "panascope");
+            file.list(
+                    7,
+                    ThriftOutput.STRUCT,
+                    columns.size()); // that each has its type's order: without it, the least and the largest say
+            // nothing
+            for (int i = 0; i < columns.size(); i++) file.struct(order -> order.struct(1, _ -> {}));
+        });
+        ByteArrayOutputStream length = new ByteArrayOutputStream();
+        little(length, footer.size(), Integer.BYTES);
+        for (byte[] bytes : List.of(footer.toByteArray(), length.toByteArray(), MAGIC)) put(bytes);
+    }
+
+    private static void schema(ThriftOutput file, FeatureActivations<?> column) {
+        int logical = column.type == Type.STRING ? TEXT : 0;
+        if (column.deepest < 2) node(file, column.type, column.deepest, column.name, logical);
+        else {
+            node(file, null, OPTIONAL, column.name, LIST);
+            node(file, null, REPEATED, "list", 0);
+            node(file, column.type, REQUIRED, "element", logical);
+        }
+    }
+
+    /** A value, or a group of one node, which comes next. */
+    private static void node(ThriftOutput file, Type<?> type, int repetition, String name, int logical) {
+        file.struct(node -> {
+            if (type != null) node.i32(1, type.number);
+            node.i32(3, repetition);
+            node.text(4, name);
+            if (type == null) node.i32(5, 1);
+            if (logical == 0) return;
+            node.i32(6, logical == LIST ? LIST : UTF8);
+            node.struct(10, kind -> kind.struct(logical, _ -> {}));
+        });
+    }
+
+    static byte[] utf8(String text) {
+        return text.getBytes(StandardCharsets.UTF_8);
+    }
+
+    static void little(ByteArrayOutputStream out, long value, int bytes) {
+        for (int i = 0; i < bytes; i++) out.write((int) (value >> Byte.SIZE * i));
+    }
+}

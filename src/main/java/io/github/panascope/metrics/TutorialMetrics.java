@@ -1,0 +1,216 @@
+package io.github.panascope.metrics;
+
+import io.github.panascope.lens.Forward;
+import io.github.panascope.lens.HookNames;
+import io.github.panascope.lens.HookedTransformer;
+import io.github.panascope.lens.Hooks;
+import io.github.panascope.lens.LossWorkspace;
+import io.github.panascope.lens.RowsAtOnce;
+import io.github.panascope.sae.Sae;
+import io.github.panascope.torch.ActivationHook;
+import io.github.panascope.torch.DType;
+import io.github.panascope.torch.ReadAhead;
+import io.github.panascope.torch.Shape;
+import io.github.panascope.torch.Tensor;
+import io.github.panascope.torch.TensorScope;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.function.IntConsumer;
+
+/**
+ * L0, the explained variance and the three losses of an SAE in a model, over rows of tokens, in one pass: the blocks
+ * before the SAE's run once, and each loss starts from there. Memory does not grow with the number of rows.
+ *
+ * @param l0                over all positions but the first of each row, which is {@code <|endoftext|>}
+ * @param explainedVariance of what the SAE writes, over the same positions
+ * @param loss              over all positions that have a next token
+ */
+public record TutorialMetrics(L0 l0, ExplainedVariance explainedVariance, DownstreamLoss loss) {
+    /**
+     * Positions whose features are held at once: 256 x 24,576 floats are 25 MB, near what stays in a processor's cache.
+     */
+    private static final int ENCODE_CHUNK = 256;
+    /** The same on a GPU: 805 MB, in products that fill it. */
+    private static final int ENCODE_CHUNK_ON_DEVICE = 8192;
+
+    private static final int LOSSES = 3;
+
+    /** The same, reporting no progress, with as many rows at once as suit the device. */
+    public static TutorialMetrics run(HookedTransformer model, Sae sae, Tensor tokens) {
+        return run(model, sae, tokens, RowsAtOnce.on(model.device(), tokens.size(1)), rows -> {});
+    }
+
+    /** The same with as many rows at once as suit the device. */
+    public static TutorialMetrics run(HookedTransformer model, Sae sae, Tensor tokens, IntConsumer progress) {
+        return run(model, sae, tokens, RowsAtOnce.on(model.device(), tokens.size(1)), progress);
+    }
+
+    /**
+     * Runs it. A batch of rows is read back while the next one runs.
+     *
+     * @param tokens     int64 [rows, pos], each row beginning with {@code <|endoftext|>}
+     * @param rowsAtOnce rows that run together; fewer need less memory
+     * @param progress   told how many rows are done
+     * @throws io.github.panascope.InputException if the SAE does not fit the model
+     * @throws io.github.panascope.torch.RunInterruptedException if the thread was interrupted
+     */
+    public static TutorialMetrics run(
+            HookedTransformer model, Sae sae, Tensor tokens, int rowsAtOnce, IntConsumer progress) {
+        if (rowsAtOnce < 1) throw new IllegalArgumentException("rowsAtOnce should be at least 1, not " + rowsAtOnce);
+        sae.requireFits(model);
+        int rows = (int) tokens.size(0);
+        Sums sums = new Sums(tokens.size(1), sae.config().dOut());
+        try (var _ = TensorScope.open()) {
+            LossWorkspace memory = LossWorkspace.of(model, Math.min(rows, rowsAtOnce) * tokens.size(1));
+            try (ReadAhead batches = new ReadAhead("evaluating an SAE")) {
+                for (int start = 0; start < rows; start += rowsAtOnce) {
+                    int first = start;
+                    int end = Math.min(rows, start + rowsAtOnce);
+                    batches.next(
+                            () -> evaluate(
+                                    model, sae, tokens.slice(0, first, end).to(model.device()), memory),
+                            found -> {
+                                sums.add(found.toDoubles());
+                                progress.accept(end);
+                            });
+                }
+            }
+        }
+        return sums.result(rows);
+    }
+
+    /** What batches have found so far. */
+    private static final class Sums {
+        private final long positions;
+        private final int width;
+        private final L0 l0 = new L0();
+        private final ExplainedVariance variance = new ExplainedVariance();
+        private final double[] losses = new double[LOSSES];
+
+        Sums(long positions, int width) {
+            this.positions = positions;
+            this.width = width;
+        }
+
+        /** Adds a batch, as {@link #evaluate} lays it out. */
+        void add(double[] found) {
+            for (int i = 0; i < LOSSES; i++) losses[i] += found[i];
+            long position = 0;
+            for (int at = LOSSES; at < found.length; ) {
+                int count = (int) found[at];
+                variance.add(found, at + 1, width);
+                at += 1 + 3 + width;
+                for (int i = 0; i < count; i++, position++) if (position % positions != 0) l0.add((int) found[at + i]);
+                at += count;
+            }
+        }
+
+        TutorialMetrics result(int rows) {
+            double predictions = (double) rows * (positions - 1);
+            return new TutorialMetrics(
+                    l0,
+                    variance,
+                    new DownstreamLoss(losses[0] / predictions, losses[1] / predictions, losses[2] / predictions));
+        }
+    }
+
+    /**
+     * Of one batch, [rows, pos] on the model's device, float64 on that device: the sums over positions of the three
+     * losses; then for each chunk of positions their number, {@link ExplainedVariance#sums} and the number of active
+     * features at each. Zeros go where the reconstruction goes. The device is not waited for.
+     */
+    private static Tensor evaluate(HookedTransformer model, Sae sae, Tensor batch, LossWorkspace memory) {
+        String in = sae.config().hookName();
+        String out = sae.config().hookNameOut(); // the same but for transcoders
+        int layer = HookNames.layer(in)
+                .orElse(in.startsWith("ln_final") ? model.config().nLayers() : 0);
+        boolean fromStart = layer == 0 || layer == model.config().nLayers(); // nothing to share, or nothing to start at
+        Tensor prefix = fromStart ? null : model.forward(batch).stopAtLayer(layer);
+        Forward plain = begin(model, batch, layer, prefix).lossMemory(memory).caching(in, out);
+        List<Tensor> parts = new ArrayList<>();
+        parts.add(sum(plain.lossPerToken()));
+        List<Tensor> chunks = new ArrayList<>();
+        Tensor reconstruction =
+                reconstruct(sae, plain.cache().get(in), plain.cache().get(out), chunks);
+        Hooks replaced = Hooks.at(out, (activation, name) -> reconstruction);
+        parts.add(sum(begin(model, batch, layer, prefix)
+                .lossMemory(memory)
+                .hooks(replaced)
+                .lossPerToken()));
+        parts.add(zero(model, batch, memory, layer, prefix, out));
+        parts.addAll(chunks);
+        return Tensor.cat(0, parts.toArray(Tensor[]::new));
+    }
+
+    /**
+     * The summed loss with zeros at a hook point. If all that follows comes from there, it is the same at every
+     * position: each looks at equal ones, whose mean is any of them. So one position is enough.
+     */
+    private static Tensor zero(
+            HookedTransformer model, Tensor batch, LossWorkspace memory, int layer, Tensor prefix, String out) {
+        ActivationHook zeros = (activation, name) -> activation.zerosLike();
+        boolean constant = !model.isExact()
+                && model.isPlain()
+                && prefix != null
+                && HookNames.isBottleneck(out)
+                && HookNames.layer(out).isPresent();
+        if (!constant)
+            return sum(begin(model, batch, layer, prefix)
+                    .lossMemory(memory)
+                    .hooks(Hooks.at(out, zeros))
+                    .lossPerToken());
+        Tensor logProbs = begin(
+                        model,
+                        batch.slice(0, 0, 1).slice(1, 0, 1),
+                        layer,
+                        prefix.slice(0, 0, 1).slice(1, 0, 1))
+                .hooks(Hooks.at(out, zeros))
+                .logits()
+                .to(DType.FLOAT32)
+                .logSoftmax(-1)
+                .reshape(-1);
+        Tensor targets = batch.slice(1, 1, batch.size(1)).reshape(-1);
+        return sum(logProbs.indexSelect(0, targets)).mul(-1);
+    }
+
+    private static Forward begin(HookedTransformer model, Tensor batch, int layer, Tensor prefix) {
+        Forward forward = model.forward(batch);
+        return prefix == null ? forward : forward.startAtLayer(layer, prefix);
+    }
+
+    /** [1], float64. */
+    private static Tensor sum(Tensor losses) {
+        return losses.sum(DType.FLOAT64).reshape(1);
+    }
+
+    /**
+     * What the SAE makes of one activation, in the shape and dtype of the other; never holds the features of more than
+     * a chunk of positions.
+     */
+    private static Tensor reconstruct(Sae sae, Tensor activation, Tensor like, List<Tensor> found) {
+        long positions = activation.size(1);
+        long count = activation.size(0) * positions;
+        Tensor rows = activation.reshape(count, -1);
+        Tensor wanted = like.reshape(count, -1);
+        Tensor counted = Tensor.zeros(DType.FLOAT32, Shape.of(activation.size(0), positions, 1), like.device())
+                .add(1);
+        counted.slice(1, 0, 1).zero_();
+        counted = counted.reshape(count, 1);
+        Tensor result = Tensor.empty(like.dtype(), Shape.of(count, sae.config().dOut()), like.device());
+        int chunk = like.device().isCpu() ? ENCODE_CHUNK : ENCODE_CHUNK_ON_DEVICE;
+        for (long start = 0; start < count; start += chunk) {
+            long end = Math.min(count, start + chunk);
+            try (var _ = TensorScope.open()) {
+                Sae.Encoded encoded = sae.encodeAndReconstruct(rows.slice(0, start, end));
+                Tensor size =
+                        Tensor.zeros(DType.FLOAT64, Shape.of(1), like.device()).add(end - start);
+                Tensor variance = ExplainedVariance.sums(
+                        wanted.slice(0, start, end), encoded.reconstruction(), counted.slice(0, start, end));
+                found.add(Tensor.cat(0, size, variance, encoded.active().to(DType.FLOAT64))
+                        .promote());
+                result.slice(0, start, end).copy_(encoded.reconstruction());
+            }
+        }
+        return result.reshape(like.shape().sizes());
+    }
+}

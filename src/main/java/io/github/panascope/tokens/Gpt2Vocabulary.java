@@ -1,0 +1,46 @@
+package io.github.panascope.tokens;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.security.MessageDigest;
+import java.security.NoSuchAlgorithmException;
+import java.util.HexFormat;
+import java.util.Set;
+
+/**
+ * Recognises the files of GPT-2's own vocabulary, which most models of its family carry, so that it need not be built
+ * again from 50,000 merges.
+ */
+final class Gpt2Vocabulary {
+    /** SHA-256 of merges.txt, which is the same file everywhere. */
+    private static final String MERGES = "1ce1664773c50f3e0cc8842619a93edc4624525b728b188a9e0be33b7726adc5";
+    /**
+     * SHA-256 of vocab.json: as OpenAI published it and the hub has it, and as Transformers writes it beside a model.
+     */
+    private static final Set<String> VOCABULARIES = Set.of(
+            "196139668be63f3b5d6574427317ae82f612a97c5d1cdaf36ed2256dbf636783",
+            "3ba3c3109ff33976c4bd966589c11ee14fcaa1f4c9e5e154c2ed7f99d80709e7");
+
+    private Gpt2Vocabulary() {}
+
+    /**
+     * False too for files that say the same in other words, and for unreadable ones: whoever reads them whole says what
+     * is wrong.
+     */
+    static boolean is(Path vocab, Path merges) {
+        try {
+            return sha256(merges).equals(MERGES) && VOCABULARIES.contains(sha256(vocab));
+        } catch (IOException e) {
+            return false;
+        }
+    }
+
+    private static String sha256(Path file) throws IOException {
+        try {
+            return HexFormat.of().formatHex(MessageDigest.getInstance("SHA-256").digest(Files.readAllBytes(file)));
+        } catch (NoSuchAlgorithmException e) {
+            throw new IllegalStateException("every JDK has SHA-256", e);
+        }
+    }
+}

@@ -1,0 +1,122 @@
+package io.github.panascope.tokens;
+
+import io.github.panascope.internal.PythonText;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.function.Consumer;
+
+/**
+ * TransformerLens's {@code tokenize_and_concatenate} in its three forms, on one group of a thousand documents at a
+ * time, as Hugging Face's {@code map} hands them to it: what does not fill a row at a group's end is lost. A group's
+ * pieces are tokenized in parallel.
+ */
+final class TokenizeAndConcatenate {
+    private static final int GROUP = 1000;
+    private static final int PIECES = 20;
+
+    private final Tokenizer tokenizer;
+    private final ChunkingStrategy tokenization;
+    private final int maxLength;
+    /** 1 if rows begin with the end token, else 0. */
+    private final int bos;
+
+    private final Consumer<int[]> rows;
+
+    TokenizeAndConcatenate(
+            Tokenizer tokenizer,
+            ChunkingStrategy tokenization,
+            int maxLength,
+            boolean addBosToken,
+            Consumer<int[]> rows) {
+        this.tokenizer = tokenizer;
+        this.tokenization = tokenization;
+        this.maxLength = maxLength;
+        this.bos = addBosToken ? 1 : 0;
+        if (maxLength <= bos)
+            throw new IllegalArgumentException("rows of " + maxLength + " tokens have no room for text");
+        this.rows = rows;
+    }
+
+    /** Goes through all documents; how many they are. */
+    long all(TokenDataset.Documents source) {
+        List<String> group = new ArrayList<>(GROUP);
+        long[] count = {0};
+        source.forEach(document -> {
+            count[0]++;
+            group.add(document);
+            if (group.size() == GROUP) addGroup(group);
+        });
+        if (!group.isEmpty()) addGroup(group);
+        return count[0];
+    }
+
+    private void addGroup(List<String> group) {
+        int[] ids = switch (tokenization) {
+            case CHARACTER_CHUNKS, WHITESPACE_CHUNKS -> chunked(String.join(Tokenizer.END_OF_TEXT, group));
+            case PER_DOCUMENT -> perDocument(group);
+        };
+        group.clear();
+        if (ids == null) return;
+        int payload = maxLength - bos;
+        if (ids.length < payload) { // too little for one row: filled up with the end token
+            int from = ids.length;
+            ids = Arrays.copyOf(ids, payload);
+            Arrays.fill(ids, from, payload, tokenizer.endOfText());
+        }
+        for (int start = 0; start + payload <= ids.length; start += payload) {
+            int[] row = new int[maxLength];
+            row[0] = tokenizer.endOfText();
+            System.arraycopy(ids, start, row, bos, payload);
+            rows.accept(row);
+        }
+    }
+
+    /** Null if the text is blank. */
+    private int[] chunked(String text) {
+        if (text.codePoints().allMatch(PythonText::isSpace)) return null;
+        List<String> pieces = pieces(text);
+        int[][] encoded = pieces.parallelStream().map(tokenizer::encode).toArray(int[][]::new);
+        int[] all = new int[Arrays.stream(encoded).mapToInt(ids -> ids.length).sum()];
+        int size = 0;
+        // The separator is also the padding that the peers drop, so separators, and the literal in texts, disappear.
+        for (int[] ids : encoded) for (int id : ids) if (id != tokenizer.endOfText()) all[size++] = id;
+        return Arrays.copyOf(all, size);
+    }
+
+    /** Lengths count code points; each piece begins where the one before it ended. */
+    private List<String> pieces(String text) {
+        int length = text.codePointCount(0, text.length());
+        int pieceLength = (length - 1) / PIECES + 1;
+        int lookahead = tokenization == ChunkingStrategy.WHITESPACE_CHUNKS ? pieceLength / 10 : 0;
+        List<String> pieces = new ArrayList<>(PIECES);
+        int start = 0;
+        for (int i = 0, done = 0; i < PIECES; i++) {
+            int take = Math.min(pieceLength, length - done);
+            int end = text.offsetByCodePoints(start, take);
+            for (int extra = 0;
+                    extra < lookahead && end < text.length() && !PythonText.isSpace(text.codePointAt(end));
+                    extra++) {
+                end = text.offsetByCodePoints(end, 1);
+                take++;
+            }
+            pieces.add(text.substring(start, end));
+            start = end;
+            done += take;
+        }
+        return pieces;
+    }
+
+    private int[] perDocument(List<String> group) {
+        int[][] encoded = group.parallelStream().map(tokenizer::encode).toArray(int[][]::new);
+        int[] all =
+                new int[Arrays.stream(encoded).mapToInt(ids -> ids.length + 1).sum() - 1];
+        int size = 0;
+        for (int i = 0; i < encoded.length; i++) {
+            if (i > 0) all[size++] = tokenizer.endOfText();
+            System.arraycopy(encoded[i], 0, all, size, encoded[i].length);
+            size += encoded[i].length;
+        }
+        return all;
+    }
+}

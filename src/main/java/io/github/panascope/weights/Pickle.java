@@ -1,0 +1,273 @@
+package io.github.panascope.weights;
+
+import io.github.panascope.InputException;
+import java.math.BigInteger;
+import java.nio.BufferUnderflowException;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.nio.charset.StandardCharsets;
+import java.util.ArrayList;
+import java.util.Collections;
+import java.util.HashMap;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.function.BiFunction;
+import java.util.function.Function;
+
+/**
+ * Python's pickle format, as far as files of tensors need it. The opcodes are pickletools' (protocols 2 to 5). Nothing
+ * is imported and nothing is called: a name of a Python function is a {@link Global}, and what applying one means is
+ * asked of the caller, who refuses all but a few.
+ *
+ * <p>Gives null, Boolean, Long, BigInteger, Double, String, {@code byte[]}, List (lists and tuples), Map (dictionaries)
+ * and whatever the caller makes. Memory is bounded by the length of the input: each opcode makes at most one object.
+ */
+final class Pickle {
+    /** The name of a Python class or function. */
+    record Global(String module, String name) {
+        @Override
+        public String toString() {
+            return module + "." + name;
+        }
+    }
+
+    private static final Object MARK = new Object();
+
+    private final String place;
+    private final ByteBuffer in;
+    private final Function<Object, Object> persistent;
+    private final BiFunction<Global, List<?>, Object> reduce;
+    private final ArrayList<Object> stack = new ArrayList<>();
+    private long copied;
+    private final Map<Long, Object> memo = new HashMap<>();
+
+    /**
+     * @param place      what to name in complaints
+     * @param in         from the pickle's first byte on; left behind its last one
+     * @param persistent what a persistent id stands for
+     * @param reduce     what applying a name to arguments gives
+     */
+    Pickle(
+            String place,
+            ByteBuffer in,
+            Function<Object, Object> persistent,
+            BiFunction<Global, List<?>, Object> reduce) {
+        this.place = place;
+        this.in = in.order(ByteOrder.LITTLE_ENDIAN);
+        this.persistent = persistent;
+        this.reduce = reduce;
+    }
+
+    /**
+     * Reads one pickle.
+     *
+     * @throws InputException if it is damaged, or uses an opcode that files of tensors have no need of
+     */
+    Object load() {
+        try {
+            while (true) {
+                int opcode = in.get() & 0xff;
+                if (opcode == '.') return pop();
+                step(opcode);
+            }
+        } catch (InputException e) {
+            throw e;
+        } catch (BufferUnderflowException e) {
+            throw new InputException(place + " is truncated: its pickle has no end.", e);
+        } catch (RuntimeException e) { // a stack that is empty or holds something else than the opcode needs
+            throw new InputException(
+                    place + " is damaged: its pickle makes no sense at byte " + in.position() + ".", e);
+        }
+    }
+
+    private void step(int opcode) {
+        switch (opcode) {
+            case 0x80 -> in.get(); // PROTO
+            case 0x95 -> in.getLong(); // FRAME
+            case 'N' -> stack.add(null);
+            case 0x88 -> stack.add(true);
+            case 0x89 -> stack.add(false);
+            case 'J' -> stack.add((long) in.getInt());
+            case 'K' -> stack.add((long) (in.get() & 0xff));
+            case 'M' -> stack.add((long) (in.getShort() & 0xffff));
+            case 0x8a -> stack.add(integer(in.get() & 0xff));
+            case 0x8b -> stack.add(integer(in.getInt()));
+            case 'G' -> stack.add(Double.longBitsToDouble(Long.reverseBytes(in.getLong())));
+            case 'X' -> stack.add(text(in.getInt() & 0xffffffffL));
+            case 0x8c -> stack.add(text(in.get() & 0xff));
+            case 0x8d -> stack.add(text(in.getLong()));
+            case 'U' -> stack.add(text(in.get() & 0xff)); // Python 2's byte strings hold names
+            case 'T' -> stack.add(text(in.getInt() & 0xffffffffL));
+            case 'B' -> stack.add(bytes(in.getInt() & 0xffffffffL));
+            case 'C' -> stack.add(bytes(in.get() & 0xff));
+            case ')' -> stack.add(List.of());
+            case ']' -> stack.add(new ArrayList<>());
+            case '}' -> stack.add(new LinkedHashMap<>());
+            case '(' -> stack.add(MARK);
+            case '0' -> pop();
+            case 't' -> stack.add(Collections.unmodifiableList(toMark()));
+            case 0x85 -> stack.add(last(1));
+            case 0x86 -> stack.add(last(2));
+            case 0x87 -> stack.add(last(3));
+            case 'l' -> stack.add(toMark());
+            default -> change(opcode);
+        }
+    }
+
+    /** What is on the stack goes into something else there. */
+    private void change(int opcode) {
+        switch (opcode) {
+            case 'a' -> {
+                Object item = pop();
+                list(top()).add(item);
+            }
+            case 'e' -> {
+                List<Object> items = toMark();
+                list(top()).addAll(items);
+            }
+            case 's' -> {
+                Object value = pop();
+                Object key = pop();
+                put(top(), key, value);
+            }
+            case 'u' -> {
+                List<Object> items = toMark();
+                if (items.size() % 2 != 0) throw new IllegalArgumentException();
+                for (int i = 0; i < items.size(); i += 2) put(top(), items.get(i), items.get(i + 1));
+            }
+            case 'd' -> {
+                List<Object> items = toMark();
+                Map<Object, Object> map = new LinkedHashMap<>();
+                if (items.size() % 2 != 0) throw new IllegalArgumentException();
+                for (int i = 0; i < items.size(); i += 2) put(map, items.get(i), items.get(i + 1));
+                stack.add(map);
+            }
+            default -> refer(opcode);
+        }
+    }
+
+    /** What is remembered, what has a name, and what is made of that. */
+    private void refer(int opcode) {
+        switch (opcode) {
+            case 'q' -> memo.put((long) (in.get() & 0xff), top());
+            case 'r' -> memo.put(in.getInt() & 0xffffffffL, top());
+            case 0x94 -> memo.put((long) memo.size(), top());
+            case 'h' -> recall(in.get() & 0xff);
+            case 'j' -> recall(in.getInt() & 0xffffffffL);
+            case 'c' -> stack.add(new Global(line(), line()));
+            case 0x93 -> {
+                String name = (String) pop();
+                stack.add(new Global((String) pop(), name));
+            }
+            case 'Q' -> stack.add(persistent.apply(pop()));
+            case 'R', 0x81 -> { // REDUCE, NEWOBJ
+                List<?> arguments = (List<?>) pop();
+                stack.add(reduce.apply((Global) pop(), arguments));
+            }
+            case 'b' -> { // BUILD: a plain object takes its attributes; the state of a dictionary (its _metadata) is of
+                // no use here
+                Object state = pop();
+                if (top() instanceof PlainObject object) object.attributes.putAll(spent(attributes(state)));
+                else if (!(top() instanceof Map))
+                    throw new InputException(
+                            place + " sets the state of something that is not a plain object; refused.");
+            }
+            default ->
+                throw new InputException(place + " uses the pickle opcode 0x" + Integer.toHexString(opcode) + " (byte "
+                        + (in.position() - 1) + "), which files of tensors have no need of; refused.");
+        }
+    }
+
+    /** An object of a class that nobody here knows, with its attributes. */
+    static final class PlainObject {
+        final Map<Object, Object> attributes = new LinkedHashMap<>();
+    }
+
+    /** One dictionary can be the state of many objects, each of which copies it. */
+    private Map<Object, Object> spent(Map<Object, Object> state) {
+        copied += state.size();
+        if (copied > in.capacity())
+            throw new InputException(place + " is damaged: its objects would be larger than the file.");
+        return state;
+    }
+
+    @SuppressWarnings("unchecked")
+    private static Map<Object, Object> attributes(Object state) {
+        return (Map<Object, Object>) state;
+    }
+
+    private Object integer(int length) {
+        byte[] little = bytes(length);
+        if (length == 0) return 0L;
+        byte[] big = new byte[length];
+        for (int i = 0; i < length; i++) big[i] = little[length - 1 - i];
+        BigInteger value = new BigInteger(big);
+        return value.bitLength() < 64 ? (Object) value.longValue() : value;
+    }
+
+    private byte[] bytes(long length) {
+        if (length < 0 || length > in.remaining()) throw new BufferUnderflowException();
+        byte[] bytes = new byte[(int) length];
+        in.get(bytes);
+        return bytes;
+    }
+
+    private String text(long length) {
+        return new String(bytes(length), StandardCharsets.UTF_8);
+    }
+
+    private String line() {
+        int start = in.position();
+        while (in.get() != '\n') { // to the end of the line
+        }
+        byte[] bytes = new byte[in.position() - 1 - start];
+        in.get(start, bytes);
+        return new String(bytes, StandardCharsets.UTF_8);
+    }
+
+    private Object top() {
+        Object top = stack.getLast();
+        if (top == MARK) throw new IllegalArgumentException();
+        return top;
+    }
+
+    private Object pop() {
+        if (stack.isEmpty()) throw new IllegalArgumentException();
+        return stack.removeLast();
+    }
+
+    private List<Object> last(int count) {
+        List<Object> part = stack.subList(stack.size() - count, stack.size());
+        List<Object> items = Collections.unmodifiableList(new ArrayList<>(part));
+        part.clear();
+        return items;
+    }
+
+    private List<Object> toMark() {
+        int mark = stack.lastIndexOf(MARK);
+        if (mark < 0) throw new IllegalArgumentException();
+        List<Object> part = stack.subList(mark, stack.size());
+        List<Object> items = new ArrayList<>(part.subList(1, part.size()));
+        part.clear();
+        return items;
+    }
+
+    private void recall(long index) {
+        if (!memo.containsKey(index)) throw new IllegalArgumentException();
+        stack.add(memo.get(index));
+    }
+
+    @SuppressWarnings("unchecked")
+    private static List<Object> list(Object target) {
+        return (List<Object>) target;
+    }
+
+    @SuppressWarnings("unchecked")
+    private static void put(Object target, Object key, Object value) {
+        // A collection as key would be hashed, and one that holds itself never ends.
+        if (!(key instanceof String || key instanceof Long || key instanceof Boolean))
+            throw new IllegalArgumentException();
+        ((Map<Object, Object>) target).put(key, value);
+    }
+}

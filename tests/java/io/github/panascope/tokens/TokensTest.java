@@ -1,0 +1,285 @@
+package io.github.panascope.tokens;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import com.knuddels.jtokkit.Encodings;
+import com.knuddels.jtokkit.api.Encoding;
+import com.knuddels.jtokkit.api.EncodingType;
+import io.github.panascope.InputException;
+import io.github.panascope.internal.PythonText;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.Collections;
+import java.util.List;
+import java.util.Random;
+import java.util.concurrent.ForkJoinPool;
+import java.util.regex.MatchResult;
+import java.util.regex.Pattern;
+import java.util.stream.Collectors;
+import java.util.stream.IntStream;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+/** Tokens, rows and Python's text, where the golden case does not reach. */
+class TokensTest {
+    private static final Tokenizer GPT2 = Tokenizer.gpt2();
+
+    private static TokenDataset rows(List<String> documents, ChunkingStrategy tokenization, int length) {
+        return TokenDataset.tokenizeAndConcatenate(documents::forEach, GPT2, tokenization, length);
+    }
+
+    @Test
+    void spaceIsPythons() {
+        for (int c : new int[] {' ', '\t', '\n', 0x1c, 0x1f, 0x85, 0xa0, 0x2007, 0x202f, 0x2028, 0x3000})
+            assertTrue(PythonText.isSpace(c), Integer.toHexString(c));
+        for (int c : new int[] {0x200b, 'a', 0, 0xfeff, 0x180e, 0x1b})
+            assertFalse(PythonText.isSpace(c), Integer.toHexString(c));
+    }
+
+    @Test
+    void numbersRoundHalfToEvenOnTheBinaryValue() {
+        assertEquals("2.67", PythonText.fixed(2.675, 2));
+        assertEquals("0.12", PythonText.fixed(0.125, 2));
+        assertEquals("0.38", PythonText.fixed(0.375, 2));
+        assertEquals("-0.00", PythonText.fixed(-0.001, 2));
+        assertEquals("69.93%", PythonText.percent(0.6993, 2));
+        assertEquals("inf", PythonText.fixed(Double.POSITIVE_INFINITY, 2));
+    }
+
+    @Test
+    void reprIsPythons() {
+        assertEquals(
+                "['a', \"it's\", '\\n\\t', '\\x00\\xa0', '\\u200b', 'é', '\\\\', 'both \\' and \"', '\\ufffd'.]"
+                        .replace("'\\ufffd'.", "'\ufffd'"),
+                PythonText.repr(
+                        List.of("a", "it's", "\n\t", "\u0000\u00a0", "\u200b", "é", "\\", "both ' and \"", "\ufffd")));
+        assertEquals("'\\U000e0001🤖'", PythonText.repr("\udb40\udc01🤖"));
+    }
+
+    /** What takes the tokenizer's own texts apart finds the pieces of its pattern, on whatever comes together. */
+    @Test
+    void piecesAreThoseOfThePattern() {
+        Pattern pattern = Pattern.compile(
+                "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+",
+                Pattern.UNICODE_CHARACTER_CLASS);
+        String[] parts = {
+            " ",
+            "  ",
+            "\n",
+            "\r\n",
+            "\t",
+            "\u00a0",
+            "\u3000",
+            "\u0085",
+            "\u200b",
+            "\u001c",
+            "'",
+            "'s",
+            "'ll",
+            "'re",
+            "'v",
+            "'LL",
+            "a",
+            "Zq",
+            "é",
+            "ǅ",
+            "ʰ",
+            "中",
+            "𝒜",
+            "7",
+            "½",
+            "Ⅷ",
+            "𝟘",
+            "٣",
+            ".",
+            "!?",
+            "-",
+            "🤖",
+            "\ud83e",
+            "\udd16",
+            "\u0301",
+            "_",
+            "\ue000",
+            "\u0378",
+            "<|endoftext|"
+        };
+        Encoding library = Encodings.newLazyEncodingRegistry().getEncoding(EncodingType.R50K_BASE);
+        Random random = new Random(5);
+        for (int i = 0; i < 20_000; i++) {
+            String text = IntStream.range(0, 1 + random.nextInt(12))
+                    .mapToObj(_ -> parts[random.nextInt(parts.length)])
+                    .collect(Collectors.joining());
+            List<String> expected =
+                    pattern.matcher(text).results().map(MatchResult::group).toList();
+            List<String> found = new ArrayList<>();
+            char[] chars = text.toCharArray();
+            for (int start = 0, end; start < chars.length; start = end)
+                found.add(text.substring(start, end = Gpt2PreTokenizer.end(chars, start, chars.length)));
+            assertEquals(expected, found);
+            if (!text.contains(Tokenizer.END_OF_TEXT))
+                assertArrayEquals(library.encodeOrdinary(text).toArray(), GPT2.encode(text), text);
+        }
+        for (int c = 0; c <= Character.MAX_CODE_POINT; c++) {
+            char[] text = ("a" + Character.toString(c) + "1").toCharArray();
+            String whole = new String(text);
+            var match = pattern.matcher(whole);
+            assertTrue(match.find());
+            assertEquals(match.end(), Gpt2PreTokenizer.end(text, 0, text.length), Integer.toHexString(c));
+            if (match.end() < text.length) {
+                assertTrue(match.find());
+                assertEquals(
+                        match.end(), Gpt2PreTokenizer.end(text, match.start(), text.length), Integer.toHexString(c));
+            }
+        }
+    }
+
+    @Test
+    void aTextTooShortForARowIsFilledUp() {
+        // Cut into single characters first, as the peers do with a text shorter than 20 characters.
+        assertArrayEquals(
+                new int[] {50256, 23307, 1790, 13, 50256, 50256, 50256, 50256},
+                rows(List.of("Too short."), ChunkingStrategy.PER_DOCUMENT, 8).row(0));
+        int[] cut = rows(List.of("Too short."), ChunkingStrategy.CHARACTER_CHUNKS, 16)
+                .row(0);
+        assertArrayEquals(
+                new int[] {50256, 51, 78, 78, 220, 82, 71, 78, 81, 83, 13, 50256, 50256, 50256, 50256, 50256}, cut);
+    }
+
+    @Test
+    void separatorsVanishInChunksAndStayBetweenDocuments() {
+        List<String> documents = List.of("one two three four", "five<|endoftext|>six seven");
+        assertTrue(Arrays.stream(
+                        rows(documents, ChunkingStrategy.WHITESPACE_CHUNKS, 4).row(0))
+                .skip(1)
+                .noneMatch(id -> id == 50256));
+        TokenDataset perDocument = rows(documents, ChunkingStrategy.PER_DOCUMENT, 5);
+        assertArrayEquals(new int[] {50256, 505, 734, 1115, 1440}, perDocument.row(0));
+        assertArrayEquals(new int[] {50256, 50256, 13261, 50256, 19412}, perDocument.row(1));
+    }
+
+    @Test
+    void eachThousandDocumentsAreAGroup() {
+        TokenDataset rows = rows(Collections.nCopies(2500, "word"), ChunkingStrategy.PER_DOCUMENT, 11);
+        assertEquals(2500, rows.documents());
+        assertEquals((1000 + 999) / 10 * 2 + (500 + 499) / 10, rows.rows());
+    }
+
+    @Test
+    void rowsBeginWithTextWhereNoBosIsAskedFor() {
+        List<String> documents = List.of("one two three four", "five six seven");
+        TokenDataset rows = TokenDataset.tokenizeAndConcatenate(
+                documents::forEach, GPT2, ChunkingStrategy.PER_DOCUMENT, 4, false, 1);
+        assertArrayEquals(new int[] {505, 734, 1115, 1440}, rows.row(0));
+        assertEquals(1, rows.rows());
+        assertEquals(2, rows.rowsInAll()); // eight tokens with the one between, of which one row is kept
+    }
+
+    /** Pieces are tokenized in parallel, and which thread takes which must not show. */
+    @Test
+    void anyNumberOfThreadsMakesTheSameRows() throws Exception {
+        List<String> documents = IntStream.range(0, 2300)
+                .mapToObj(i -> "The " + i + "th story of Zoë and 🤖, " + "again ".repeat(i % 9))
+                .toList();
+        for (ChunkingStrategy tokenization : ChunkingStrategy.values()) {
+            List<List<Integer>> rows = null;
+            for (int threads : new int[] {1, 3, 8}) {
+                List<List<Integer>> found = new ArrayList<>();
+                try (ForkJoinPool pool = new ForkJoinPool(threads)) {
+                    pool.submit(() -> TokenDataset.forEachRow(
+                                    documents::forEach,
+                                    GPT2,
+                                    tokenization,
+                                    32,
+                                    true,
+                                    row -> found.add(Arrays.stream(row).boxed().toList())))
+                            .get();
+                }
+                if (rows != null) assertEquals(rows, found);
+                rows = found;
+            }
+        }
+    }
+
+    @Test
+    void tokenizedRowsAreCutAndChecked() {
+        List<int[]> documents = List.of(new int[] {1, 2, 3, 4}, new int[] {5, 6, 7});
+        TokenDataset rows = TokenDataset.ofTokens(documents::forEach, 8, 3, 10);
+        assertArrayEquals(new int[] {1, 2, 3}, rows.row(0));
+        assertArrayEquals(new int[] {5, 6, 7}, rows.row(1));
+        assertThrows(
+                InputException.class,
+                () -> TokenDataset.ofTokens(documents::forEach, 8, 4, 10)); // the second is too short
+        assertThrows(InputException.class, () -> TokenDataset.ofTokens(documents::forEach, 7, 3, 10)); // 7 is unknown
+    }
+
+    @Test
+    void vocabulariesWithHolesAreRefused(@TempDir Path folder) throws IOException {
+        Path merges = Files.writeString(folder.resolve("merges.txt"), "#version: 0.2\n");
+        for (String vocabulary : List.of(
+                "{\"a\": 0, \"<|endoftext|>\": 1}",
+                "{\"a\": 0, \"<|endoftext|>\": 2}",
+                "{\"a\": 0, \"b\": 0, \"<|endoftext|>\": 1}",
+                "{\"a\": 0, \"<|endoftext|>\": 2147483647}")) {
+            Path vocab = Files.writeString(folder.resolve("vocab.json"), vocabulary);
+            assertTrue(assertThrows(InputException.class, () -> Tokenizer.ofVocabulary(vocab, merges))
+                    .getMessage()
+                    .startsWith(vocab.toString()));
+        }
+    }
+
+    @Test
+    void idsThatAreNoWholeNumbersAreRefused(@TempDir Path folder) throws IOException {
+        Path merges = Files.writeString(folder.resolve("merges.txt"), "");
+        for (String id : List.of("0.7", "\"0\"", "null", "true", "[0]", "4294967296")) {
+            Path vocab = Files.writeString(folder.resolve("vocab.json"), "{\"a\": " + id + ", \"<|endoftext|>\": 1}");
+            Path json = Files.writeString(
+                    folder.resolve("tokenizer.json"),
+                    "{\"pre_tokenizer\": {\"type\": \"ByteLevel\", \"add_prefix_space\": false}, \"model\":"
+                            + " {\"vocab\": {\"a\": "
+                            + id + ", \"<|endoftext|>\": 1}, \"merges\": []}}");
+            String expected = ": the id of token 'a' should be a whole number, not " + id + ".";
+            assertEquals(
+                    vocab + expected,
+                    assertThrows(InputException.class, () -> Tokenizer.ofVocabulary(vocab, merges))
+                            .getMessage());
+            assertEquals(
+                    json + expected,
+                    assertThrows(InputException.class, () -> Tokenizer.ofTokenizerJson(json))
+                            .getMessage());
+        }
+    }
+
+    @Test
+    void documentsOfNothingMakeNoRows() {
+        for (ChunkingStrategy tokenization :
+                List.of(ChunkingStrategy.CHARACTER_CHUNKS, ChunkingStrategy.WHITESPACE_CHUNKS)) {
+            assertThrows(InputException.class, () -> rows(List.of(" \n "), tokenization, 8));
+        }
+    }
+
+    @Test
+    void codePointsCountAndNotSurrogates() {
+        String robots = "🤖".repeat(45);
+        TokenDataset rows = rows(List.of(robots), ChunkingStrategy.CHARACTER_CHUNKS, 46);
+        assertEquals(50256, rows.row(0)[0]);
+        // A piece that began with half a character would hold U+FFFD.
+        assertEquals(
+                robots.substring(0, 30),
+                GPT2.decode(Arrays.copyOfRange(rows.row(0), 1, 46)).substring(0, 30));
+    }
+
+    @Test
+    void partialCharactersDecodeToTheReplacementCharacter() {
+        int[] ids = GPT2.encode("🤖");
+        assertEquals("🤖", GPT2.decode(ids));
+        assertTrue(GPT2.tokens(ids).get(0).contains("\ufffd"));
+        assertThrows(IllegalArgumentException.class, () -> GPT2.decode(50257));
+    }
+}
