@@ -2,7 +2,7 @@ package io.github.panascope;
 
 import io.github.panascope.hub.Hub;
 import io.github.panascope.lens.HookedTransformer;
-import io.github.panascope.lens.WeightProcessing;
+import io.github.panascope.model.WeightProcessing;
 import io.github.panascope.sae.Sae;
 import io.github.panascope.torch.DType;
 import io.github.panascope.torch.Device;

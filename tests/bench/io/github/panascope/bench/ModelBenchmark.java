@@ -3,7 +3,7 @@ package io.github.panascope.bench;
 import io.github.panascope.cli.BenchCase;
 import io.github.panascope.hub.Hub;
 import io.github.panascope.lens.HookedTransformer;
-import io.github.panascope.lens.WeightProcessing;
+import io.github.panascope.model.WeightProcessing;
 import io.github.panascope.sae.Sae;
 import io.github.panascope.tokens.Tokenizer;
 import io.github.panascope.torch.DType;

@@ -114,7 +114,7 @@ class NeighboursTest {
                         Golden.standardA().hub());
                 OrtEnvironment environment = OrtEnvironment.getEnvironment();
                 var threads = Executors.newFixedThreadPool(2)) {
-            Tensor weights = model.weight("blocks_0.W_in").contiguous();
+            Tensor weights = model.weight("blocks.0.mlp.W_in").contiguous();
             Tensor resid = model.forward(model.toTokens("The harbour was quiet"))
                     .stopAtLayer(1)
                     .select(0, 0)

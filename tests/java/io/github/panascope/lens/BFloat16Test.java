@@ -5,6 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.github.panascope.Golden;
 import io.github.panascope.LeakCheck;
+import io.github.panascope.model.WeightProcessing;
 import io.github.panascope.torch.DType;
 import io.github.panascope.torch.Device;
 import io.github.panascope.torch.Tensor;

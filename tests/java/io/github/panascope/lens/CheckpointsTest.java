@@ -9,6 +9,7 @@ import io.github.panascope.Golden;
 import io.github.panascope.LeakCheck;
 import io.github.panascope.OnEachDevice;
 import io.github.panascope.TestDevice;
+import io.github.panascope.model.WeightProcessing;
 import io.github.panascope.sae.Sae;
 import io.github.panascope.torch.DType;
 import io.github.panascope.torch.GradMode;
@@ -176,7 +177,7 @@ class CheckpointsTest {
                 }
             }
             assertEquals(before, Torch.liveHandles());
-            assertThrows(IllegalArgumentException.class, () -> model.weight("blocks_9.W_O"));
+            assertThrows(IllegalArgumentException.class, () -> model.weight("blocks.9.attn.W_O"));
         }
     }
 

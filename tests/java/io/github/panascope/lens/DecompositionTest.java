@@ -8,6 +8,7 @@ import io.github.panascope.LeakCheck;
 import io.github.panascope.OnEachDevice;
 import io.github.panascope.TestDevice;
 import io.github.panascope.lens.ActivationCache.Mode;
+import io.github.panascope.model.WeightProcessing;
 import io.github.panascope.torch.Device;
 import io.github.panascope.torch.Shape;
 import io.github.panascope.torch.Tensor;

@@ -13,6 +13,7 @@ import io.github.panascope.OnEachDevice;
 import io.github.panascope.TestDevice;
 import io.github.panascope.data.Dataset;
 import io.github.panascope.hub.Hub;
+import io.github.panascope.model.WeightProcessing;
 import io.github.panascope.tokens.ChunkingStrategy;
 import io.github.panascope.tokens.TokenDataset;
 import io.github.panascope.tokens.Tokenizer;

@@ -10,6 +10,8 @@ import io.github.panascope.Golden;
 import io.github.panascope.LeakCheck;
 import io.github.panascope.OnEachDevice;
 import io.github.panascope.TestDevice;
+import io.github.panascope.model.TransformerConfig;
+import io.github.panascope.model.WeightProcessing;
 import io.github.panascope.torch.ActivationHook;
 import io.github.panascope.torch.DType;
 import io.github.panascope.torch.Shape;

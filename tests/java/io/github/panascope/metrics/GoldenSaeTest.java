@@ -64,13 +64,13 @@ class GoldenSaeTest {
                             legacy.config().dSae(),
                             legacy.config().hookName(),
                             legacy.config().normalization(),
-                            legacy.config().modelKwargs(),
+                            legacy.config().modelKwargs().all(),
                             legacy.config().neuronpediaId()),
                     List.of(
                             present.config().dSae(),
                             present.config().hookName(),
                             present.config().normalization(),
-                            present.config().modelKwargs(),
+                            present.config().modelKwargs().all(),
                             present.config().neuronpediaId()));
             Tensor x = Tensor.zeros(DType.FLOAT32, Shape.of(2, 3, 48), TestDevice.DEVICE)
                     .add(0.3);

@@ -147,7 +147,9 @@ class GoldenArchitectureTest {
     void theRegistrysWordStandsAboveTheFiles() {
         try (Sae sae = load("gpt2-small-mlp-tm/blocks.1.hook_mlp_out")) {
             assertEquals(Normalization.NONE, sae.config().normalization(), "folded");
-            assertEquals(Map.of("center_writing_weights", true), sae.config().modelKwargs());
+            assertEquals(
+                    Map.of("center_writing_weights", true),
+                    sae.config().modelKwargs().all());
             assertEquals(
                     "\"Skylion007/openwebtext\"",
                     sae.config().metadata().other().get("dataset_path"));

@@ -12,7 +12,7 @@ import io.github.panascope.TestDevice;
 import io.github.panascope.lens.Forward;
 import io.github.panascope.lens.HookedTransformer;
 import io.github.panascope.lens.Hooks;
-import io.github.panascope.lens.WeightProcessing;
+import io.github.panascope.model.WeightProcessing;
 import io.github.panascope.torch.DType;
 import io.github.panascope.torch.GradMode;
 import io.github.panascope.torch.Shape;

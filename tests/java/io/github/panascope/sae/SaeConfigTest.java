@@ -44,7 +44,7 @@ class SaeConfigTest {
                                 0,
                                 true,
                                 null,
-                                Map.of(),
+                                ModelKwargs.NONE,
                                 Map.of())),
                 parsed.config());
         assertEquals(List.of("hook_point_layer", "lr", "something_new"), parsed.skippedKeys());
@@ -156,10 +156,11 @@ class SaeConfigTest {
                 + "\"first_n_layers\":3,\"scale\":0.5,\"nothing\":null,\"list\":[1,{\"a\":\"b\"}]}";
         SaeConfig config = withKwargs("gpt2-small", kwargs);
         assertEquals("gpt2-small@step5", config.modelAtRevision());
-        assertEquals(Map.of("center_writing_weights", true), config.processingKwargs());
+        assertEquals(
+                Map.of("center_writing_weights", true), config.modelKwargs().processing());
         assertEquals(
                 "{first_n_layers=3, scale=0.5, list=[1, {a=b}]}",
-                config.unknownKwargs().toString());
+                config.modelKwargs().unknown().toString());
         assertTrue(
                 config.toJson("float32").contains("\"model_from_pretrained_kwargs\":" + kwargs),
                 config.toJson("float32"));

@@ -4,7 +4,7 @@ import io.github.panascope.InputException;
 import io.github.panascope.hub.Hub;
 import io.github.panascope.hub.SaeRegistry;
 import io.github.panascope.lens.HookedTransformer;
-import io.github.panascope.lens.WeightProcessing;
+import io.github.panascope.model.WeightProcessing;
 import io.github.panascope.sae.Sae;
 import io.github.panascope.torch.DType;
 import io.github.panascope.torch.Device;
@@ -183,18 +183,18 @@ final class InputOptions {
                         ? ""
                         : " to " + loaded.config().hookNameOut())
                 + ")");
-        if (!loaded.config().processingKwargs().isEmpty() && processing != Processing.CENTERED) {
+        if (!loaded.config().modelKwargs().processing().isEmpty() && processing != Processing.CENTERED) {
             print("This SAE has non-empty model_from_pretrained_kwargs "
-                    + loaded.config().processingKwargs()
+                    + loaded.config().modelKwargs().processing()
                     + ". For optimal performance, load the model without other processing: --processing centered");
         }
-        if (!loaded.config().unknownKwargs().isEmpty()) {
-            print("This SAE's authors load its model with " + loaded.config().unknownKwargs()
-                    + ", which is not supported: its numbers may differ.");
+        if (!loaded.config().modelKwargs().unknown().isEmpty()) {
+            print("This SAE's authors load its model with "
+                    + loaded.config().modelKwargs().unknown() + ", which is not supported: its numbers may differ.");
         }
-        if (model != null && !loaded.config().revisionKwargs().isEmpty()) {
-            print("This SAE's authors load its model with " + loaded.config().revisionKwargs() + "; --model " + model
-                    + " is loaded as it is named.");
+        if (model != null && !loaded.config().modelKwargs().revision().isEmpty()) {
+            print("This SAE's authors load its model with "
+                    + loaded.config().modelKwargs().revision() + "; --model " + model + " is loaded as it is named.");
         }
         loaded.advice().forEach(this::print);
         showSkipped("SAE cfg.json", loaded.skippedKeys());

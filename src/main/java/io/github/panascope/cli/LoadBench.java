@@ -3,7 +3,7 @@ package io.github.panascope.cli;
 import io.github.panascope.InputException;
 import io.github.panascope.hub.Hub;
 import io.github.panascope.lens.HookedTransformer;
-import io.github.panascope.lens.WeightProcessing;
+import io.github.panascope.model.WeightProcessing;
 import io.github.panascope.sae.Sae;
 import io.github.panascope.torch.DType;
 import io.github.panascope.torch.Device;

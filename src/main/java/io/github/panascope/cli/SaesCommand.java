@@ -116,7 +116,7 @@ final class SaesCommand implements Callable<Integer> {
                 .toList();
         if (model != null && models.stream().noneMatch(model::equalsIgnoreCase)) {
             return new InputException("the registry has no SAE of model '" + model + "'."
-                    + Suggestions.advice(model, models) + " It has SAEs of " + String.join(", ", models) + ".");
+                    + Suggestions.didYouMean(model, models) + " It has SAEs of " + String.join(", ", models) + ".");
         }
         return new InputException("no SAE of the registry matches " + String.join(" ", words)
                 + (model == null ? "." : " for model " + model + "."));

@@ -74,10 +74,11 @@ final class DecoderDirections {
         Matcher heads = HEADS.matcher(out);
         if (neurons.matches())
             return decoder.matmul(
-                    model.weight("blocks_" + neurons.group(1) + ".W_out").to(sae.dtype()));
+                    model.weight("blocks." + neurons.group(1) + ".mlp.W_out").to(sae.dtype()));
         if (heads.matches())
-            return decoder.matmul(
-                    model.weight("blocks_" + heads.group(1) + ".W_O").to(sae.dtype()));
+            return decoder.matmul(model.weight("blocks." + heads.group(1) + ".attn.W_O")
+                    .reshape(-1, model.config().dModel())
+                    .to(sae.dtype()));
         return STREAM.matcher(out).matches() ? decoder : null;
     }
 

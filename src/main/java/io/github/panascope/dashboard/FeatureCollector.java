@@ -203,7 +203,8 @@ public final class FeatureCollector {
             MessageDigest digest = MessageDigest.getInstance("SHA-256");
             Map<String, Tensor> weights = new LinkedHashMap<>();
             for (String name : model.weightNames())
-                if (!AFTER_HOOKS.contains(name)) weights.put("model " + name, model.weight(name));
+                if (!AFTER_HOOKS.contains(name))
+                    weights.put("model " + name, model.weight(name).contiguous());
             for (String name : sae.weightNames()) weights.put("sae " + name, sae.weight(name));
             Tensor factors = Tensor.of(
                     new SplittableRandom(0)

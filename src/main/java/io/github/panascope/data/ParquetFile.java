@@ -137,7 +137,7 @@ final class ParquetFile {
                 .map(ParquetFile::top)
                 .collect(Collectors.toCollection(LinkedHashSet::new));
         return new InputException(file + " has no column '" + String.join("' or '", names) + "'; its columns are "
-                + there + "." + Suggestions.advice(names.getFirst(), there));
+                + there + "." + Suggestions.didYouMean(names.getFirst(), there));
     }
 
     private interface Action<T> {

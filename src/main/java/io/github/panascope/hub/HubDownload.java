@@ -2,19 +2,10 @@ package io.github.panascope.hub;
 
 import io.github.panascope.InputException;
 import java.io.IOException;
-import java.io.InputStream;
-import java.io.OutputStream;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.FileSystemException;
 import java.nio.file.Files;
-import java.nio.file.LinkOption;
 import java.nio.file.Path;
-import java.nio.file.StandardCopyOption;
-import java.nio.file.StandardOpenOption;
-import java.security.MessageDigest;
-import java.security.NoSuchAlgorithmException;
 import java.util.HashSet;
-import java.util.HexFormat;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
@@ -28,13 +19,10 @@ import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.json.JsonMapper;
 
 /**
- * Downloads from the hub into its cache: asks what a file is (a HEAD request that follows no redirect to other hosts),
- * fetches what is missing of it from wherever the hub points to, and checks length and checksum before it takes its
- * place. What was cut is resumed.
+ * Downloads from the hub into its cache: asks what a file is (a HEAD request that follows no redirect to other hosts)
+ * and has its bytes fetched ({@link BlobDownload}). Lists the files of a repository too.
  */
 final class HubDownload {
-    private static final int SHA256 = 64;
-    private static final int GIT_BLOB = 40; // hexadecimal digits: of files in large storage, and of small ones
     private static final Pattern NEXT =
             Pattern.compile("<([^>]*)>[^<]*;\\s*rel\\s*=\\s*\"?next\\b", Pattern.CASE_INSENSITIVE);
     private static final int MAX_LISTED = 100_000;
@@ -43,26 +31,16 @@ final class HubDownload {
 
     private final HubHttp http;
     private final Hub.Progress progress;
+    private final BlobDownload bytes;
 
     HubDownload(HubHttp http, Hub.Progress progress) {
         this.http = http;
         this.progress = progress;
+        this.bytes = new BlobDownload(http, progress);
     }
-
-    /** The cache's disk is at fault, not the network. */
-    private static final class CacheException extends IOException {
-        private static final long serialVersionUID = 1L;
-
-        CacheException(IOException cause) {
-            super(InputException.reason(cause), cause);
-        }
-    }
-
-    // ------------------------------------------------------------------------------------------------- what can be
-    // asked
 
     /** What the hub says of a file before it is fetched; size is -1 if it does not say. */
-    private record Description(String commit, String etag, long size, HttpUrl address) {}
+    record Description(String commit, String etag, long size, HttpUrl address) {}
 
     /** Fetches one file into a repository's cache; empty if the repository has none of that name. */
     Optional<Path> fetch(HubRepo repo, String name, HubCache cache) {
@@ -78,7 +56,7 @@ final class HubDownload {
                     "fetching " + name + " of " + repo
                             + " was interrupted; what is here is kept, and the next run goes on from there.",
                     e);
-        } catch (CacheException e) {
+        } catch (BlobDownload.CacheException e) {
             throw new InputException(
                     name + " of " + repo + " cannot be stored in the hub cache " + cache.root() + " (" + e.getMessage()
                             + "): make room or give access there, or name another folder in HF_HUB_CACHE; what is"
@@ -104,19 +82,21 @@ final class HubDownload {
             Path blob = cache.blob(file.etag);
             if (!Files.exists(blob))
                 cache.locked(
-                        file.etag, () -> tell(name, part(blob), file.size), () -> fetched(name, file, blob, attempts));
+                        file.etag,
+                        () -> tell(name, BlobDownload.part(blob), file.size),
+                        () -> fetched(name, file, blob, attempts));
             Path linked = cache.link(file.commit, name, blob);
             cache.refer(file.commit);
             return linked;
         } catch (FileSystemException e) {
-            throw new CacheException(e);
+            throw new BlobDownload.CacheException(e);
         }
     }
 
     /** Perhaps another process was faster. */
     private Path fetched(String name, Description file, Path blob, HubHttp.Attempts attempts)
             throws IOException, InterruptedException {
-        if (!Files.exists(blob)) return download(name, file, blob, attempts);
+        if (!Files.exists(blob)) return bytes.to(name, file, blob, attempts);
         tell(name, blob, Files.size(blob));
         return blob;
     }
@@ -127,10 +107,6 @@ final class HubDownload {
         } catch (IOException e) {
             // just moved to its place
         }
-    }
-
-    private static Path part(Path blob) {
-        return blob.resolveSibling(blob.getFileName() + ".panascope.incomplete");
     }
 
     /** The names of a repository's files, and how many bytes each has; -1 where the hub does not say. */
@@ -258,145 +234,5 @@ final class HubDownload {
         return e instanceof HubHttp.FinalException
                 ? new InputException(sentence, e)
                 : new HubUnreachableException(sentence, e);
-    }
-
-    // ------------------------------------------------------------------------------------------------- the bytes
-
-    /** Fetches a file's bytes, going on from where an earlier attempt was cut, and moves them into their place. */
-    private Path download(String name, Description file, Path blob, HubHttp.Attempts attempts)
-            throws IOException, InterruptedException {
-        Path part = part(blob);
-        if (Files.exists(part, LinkOption.NOFOLLOW_LINKS) && !Files.isRegularFile(part, LinkOption.NOFOLLOW_LINKS)) {
-            throw new CacheException(new IOException(
-                    part.getFileName() + " there is a link or a folder, and should be a file: remove it"));
-        }
-        boolean resumed = Files.exists(part);
-        fetchAll(name, file, part, attempts);
-        String wrong = wrong(file, part);
-        if (wrong != null && resumed) { // the older part may be to blame
-            Files.delete(part);
-            fetchAll(name, file, part, attempts);
-            wrong = wrong(file, part);
-        }
-        if (wrong != null) {
-            Files.delete(part);
-            throw new IOException("the download is damaged: " + wrong);
-        }
-        return Files.move(part, blob, StandardCopyOption.ATOMIC_MOVE);
-    }
-
-    private void fetchAll(String name, Description file, Path part, HubHttp.Attempts attempts)
-            throws IOException, InterruptedException {
-        while (true) {
-            long have = Files.exists(part) ? Files.size(part) : 0;
-            if (file.size >= 0 && have > file.size) {
-                Files.delete(part);
-                have = 0;
-            }
-            progress.update(name, have, file.size);
-            if (have == file.size && have > 0) return;
-            IOException cut;
-            try {
-                if (fetchRest(name, file, part, have, attempts)) {
-                    progress.update(name, Files.size(part), Files.size(part));
-                    return;
-                }
-                cut = new IOException("the server ended the download early");
-            } catch (CacheException | FileSystemException e) {
-                throw e; // not the network's fault
-            } catch (IOException e) {
-                cut = e;
-            }
-            long kept = Files.exists(part) ? Files.size(part) : 0;
-            attempts.gained(kept - have);
-            try {
-                attempts.failed(cut, null);
-            } catch (IOException e) {
-                if (kept == 0) throw e;
-                throw new IOException(
-                        (e.getMessage() == null ? e.toString() : e.getMessage()) + "; " + kept
-                                + " bytes are kept, and the next run goes on from there",
-                        e);
-            }
-        }
-    }
-
-    /** One request for what is missing; whether the file is whole now. */
-    private boolean fetchRest(String name, Description file, Path part, long have, HubHttp.Attempts attempts)
-            throws IOException, InterruptedException {
-        try (Response response = http.ask("GET", file.address, have, name, attempts)) {
-            int status = response.code();
-            if (status == 416) { // nothing after what is here: the part is whole, or not of this file
-                if (have == file.size || file.size < 0) return true;
-                Files.deleteIfExists(part);
-                return false;
-            }
-            if (status / 100 == 4) throw new HubHttp.FinalException("the server answered with status " + status);
-            if (status != 200 && status != 206) throw new IOException("the server answered with status " + status);
-            boolean append =
-                    status == 206 && response.header("Content-Range", "").startsWith("bytes " + have + "-");
-            if (status == 206
-                    && HubHttp.isEncoded(
-                            response)) { // a part of something else than the file: from the beginning, then
-                Files.deleteIfExists(part);
-                return false;
-            }
-            if (status == 206 && !append) throw new IOException("the server sent another range than it was asked for");
-            long expected = HubHttp.isEncoded(response) ? -1 : HubHttp.length(response, "Content-Length");
-            long end = file.size >= 0 ? file.size : expected >= 0 ? expected + (append ? have : 0) : Long.MAX_VALUE;
-            try (OutputStream out = open(part, append)) {
-                long done = copy(name, http.body(response), out, append ? have : 0, end, file.size);
-                return end == Long.MAX_VALUE || done == end;
-            }
-        }
-    }
-
-    /** A link would lead to somebody else's file. */
-    private static OutputStream open(Path part, boolean append) throws IOException {
-        StandardOpenOption where = append ? StandardOpenOption.APPEND : StandardOpenOption.TRUNCATE_EXISTING;
-        return Files.newOutputStream(
-                part, StandardOpenOption.CREATE, StandardOpenOption.WRITE, LinkOption.NOFOLLOW_LINKS, where);
-    }
-
-    /** Copies until the end; never more than what was announced. */
-    private long copy(String name, InputStream body, OutputStream out, long start, long end, long total)
-            throws IOException {
-        byte[] buffer = new byte[1 << 16];
-        long done = start;
-        for (int read; (read = body.read(buffer)) >= 0; ) {
-            if (done + read > end)
-                throw new HubHttp.FinalException("the server sent more than the " + end + " bytes that it announced");
-            try {
-                out.write(buffer, 0, read);
-            } catch (IOException e) {
-                throw new CacheException(e); // a full disk, which asking again does not mend
-            }
-            done += read;
-            progress.update(name, done, total);
-        }
-        return done;
-    }
-
-    /**
-     * What is wrong with a finished download, or null. An ETag of 64 digits is a SHA-256, one of 40 git's name of a
-     * blob.
-     */
-    private static String wrong(Description file, Path part) throws IOException {
-        long size = Files.size(part);
-        if (file.size >= 0 && size != file.size) return "it has " + size + " bytes and should have " + file.size;
-        if (!file.etag.matches("[0-9a-fA-F]{" + GIT_BLOB + "}|[0-9a-fA-F]{" + SHA256 + "}")) return null;
-        boolean sha256 = file.etag.length() == SHA256;
-        try (InputStream in = Files.newInputStream(part)) {
-            MessageDigest digest = MessageDigest.getInstance(sha256 ? "SHA-256" : "SHA-1");
-            if (!sha256) digest.update(("blob " + size + "\0").getBytes(StandardCharsets.US_ASCII));
-            byte[] buffer = new byte[1 << 16];
-            for (int read; (read = in.read(buffer)) >= 0; ) digest.update(buffer, 0, read);
-            String found = HexFormat.of().formatHex(digest.digest());
-            return found.equalsIgnoreCase(file.etag)
-                    ? null
-                    : "its " + (sha256 ? "SHA-256" : "git checksum") + " is " + found + " and should be " + file.etag;
-        } catch (NoSuchAlgorithmException e) {
-            throw new IllegalStateException("every JDK has SHA-256 and SHA-1", e);
-        }
     }
 }

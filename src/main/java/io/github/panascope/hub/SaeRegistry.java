@@ -214,7 +214,7 @@ public final class SaeRegistry {
         Map<String, Entry> saes = byRelease().get(release);
         if (saes == null) {
             throw new InputException("SAE release '" + release + "' is not known, and no folder of that name exists."
-                    + Suggestions.advice(release, byRelease().keySet())
+                    + Suggestions.didYouMean(release, byRelease().keySet())
                     + " `panascope saes` lists all; OWNER/REPO/PATH names any folder on the hub.");
         }
         String id = slash < 0 ? "" : name.substring(slash + 1);
@@ -224,7 +224,7 @@ public final class SaeRegistry {
             throw new InputException((id.isEmpty()
                             ? "'" + name + "' names a release of SAEs, and not one of them (" + name + "/SAE_ID)."
                             : "release '" + release + "' has no SAE '" + id + "'.")
-                    + Suggestions.advice(id, saes.keySet()) + " It has " + String.join(", ", first)
+                    + Suggestions.didYouMean(id, saes.keySet()) + " It has " + String.join(", ", first)
                     + (saes.size() > first.size() ? ", ... (" + saes.size() + " in all)." : "."));
         }
         return entry;

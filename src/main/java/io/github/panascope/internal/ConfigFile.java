@@ -180,7 +180,7 @@ public final class ConfigFile {
     private void require(String key, String expected) {
         if (has(key)) return;
         String meant = keys().stream()
-                .filter(found -> Suggestions.to(found, List.of(key)).isPresent())
+                .filter(found -> Suggestions.closest(found, List.of(key)).isPresent())
                 .findFirst()
                 .map(found -> " It has '" + found + "': did you mean '" + key + "'?")
                 .orElse("");
@@ -200,7 +200,7 @@ public final class ConfigFile {
         for (String key : keys()) {
             if (understood.contains(key)) continue;
             if (!harmless.contains(key)) {
-                Suggestions.to(key, understood).ifPresent(near -> {
+                Suggestions.closest(key, understood).ifPresent(near -> {
                     throw new InputException(place + ": unknown key '" + key + "'. Did you mean '" + near + "'?");
                 });
             }

@@ -10,7 +10,7 @@ public final class Suggestions {
     private Suggestions() {}
 
     /** The candidate with the fewest edits from a word, if that is few for its length. */
-    public static Optional<String> to(String word, Collection<String> candidates) {
+    public static Optional<String> closest(String word, Collection<String> candidates) {
         return candidates.stream()
                 .filter(candidate -> edits(word, candidate) <= allowed(candidate))
                 .min(Comparator.<String>comparingInt(candidate -> edits(word, candidate))
@@ -18,8 +18,10 @@ public final class Suggestions {
     }
 
     /** " Did you mean 'x'?", or nothing if no candidate is near. */
-    public static String advice(String word, Collection<String> candidates) {
-        return to(word, candidates).map(name -> " Did you mean '" + name + "'?").orElse("");
+    public static String didYouMean(String word, Collection<String> candidates) {
+        return closest(word, candidates)
+                .map(name -> " Did you mean '" + name + "'?")
+                .orElse("");
     }
 
     /** Short names differ by an edit from too many others to be guessed at. */

@@ -60,7 +60,7 @@ public final class ActivationCache {
         if (activation == null) activation = recompute.apply(name);
         if (activation == null) {
             throw new IllegalArgumentException(
-                    "the cache does not hold '" + name + "'." + Suggestions.advice(name, activations.keySet())
+                    "the cache does not hold '" + name + "'." + Suggestions.didYouMean(name, activations.keySet())
                             + " It holds " + activations.size() + " activations.");
         }
         return activation;
@@ -299,8 +299,7 @@ public final class ActivationCache {
             results = at(block + "hook_result", position);
         } else {
             Tensor z = at(block + "hook_z", position);
-            Tensor weights = model.weight("blocks_" + layer + ".W_O")
-                    .reshape(heads, model.config().dHead(), model.config().dModel());
+            Tensor weights = model.weight(block + "W_O");
             results = z.transpose(1, 2).matmul(weights).transpose(1, 2);
         }
         List<String> labels = new ArrayList<>();
@@ -311,7 +310,7 @@ public final class ActivationCache {
     private void addNeurons(Parts parts, int layer, int position) {
         Tensor post = at("blocks." + layer + ".mlp.hook_post", position); // [batch, 1, d_mlp]
         Tensor results =
-                post.unsqueeze(-1).mul(model.weight("blocks_" + layer + ".W_out")); // [batch, 1, d_mlp, d_model]
+                post.unsqueeze(-1).mul(model.weight("blocks." + layer + ".mlp.W_out")); // [batch, 1, d_mlp, d_model]
         List<String> labels = new ArrayList<>();
         for (int neuron = 0; neuron < model.config().dMlp(); neuron++) labels.add("L" + layer + "N" + neuron);
         parts.addAll(labels, results.transpose(1, 2).transpose(0, 1));

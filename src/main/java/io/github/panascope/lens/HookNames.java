@@ -1,5 +1,6 @@
 package io.github.panascope.lens;
 
+import io.github.panascope.model.TransformerConfig;
 import io.github.panascope.torch.Shape;
 import java.util.ArrayList;
 import java.util.List;

@@ -2,8 +2,8 @@ package io.github.panascope.lens;
 
 import io.github.panascope.InputException;
 import io.github.panascope.hub.Hub;
-import io.github.panascope.internal.AtomicFile;
-import io.github.panascope.internal.ConfigFile;
+import io.github.panascope.model.TransformerConfig;
+import io.github.panascope.model.WeightProcessing;
 import io.github.panascope.tokens.Tokenizer;
 import io.github.panascope.torch.DType;
 import io.github.panascope.torch.Device;
@@ -11,15 +11,12 @@ import io.github.panascope.torch.ScriptModule;
 import io.github.panascope.torch.Shape;
 import io.github.panascope.torch.Tensor;
 import io.github.panascope.torch.TensorScope;
-import io.github.panascope.weights.StateDict;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.function.Predicate;
 import java.util.stream.LongStream;
-import tools.jackson.databind.json.JsonMapper;
 
 /**
  * A GPT-2 with a hook at every point that TransformerLens names. Immutable, and safe to run from many threads at once.
@@ -53,50 +50,19 @@ public final class HookedTransformer implements AutoCloseable {
         }
     }
 
-    /** The text in a saved model that says what it is. */
-    private static final String SAVED = "panascope.json";
-
-    private final String name;
-    private final TransformerConfig config;
-    private final Tokenizer tokenizer;
-    private final Device device;
-    private final List<String> skippedKeys;
-    private final List<String> advice;
-    private final TensorScope scope;
-    private final ScriptModule root;
-    private final ScriptModule embed;
-    private final List<ScriptModule> blocks = new ArrayList<>();
-    private final ScriptModule unembed;
-    private final List<String> hookNames, hookNamesOnRequest;
+    private final LoadedModel loaded;
+    private final List<String> hookNames;
+    private final List<String> hookNamesOnRequest;
     private final Hooks hooks;
     private final List<Attachment> attachments;
     private final boolean exact;
     /** Whether this is another model seen with hooks, which owns nothing. */
     private final boolean view;
 
-    HookedTransformer(
-            String name,
-            TransformerConfig config,
-            Tokenizer tokenizer,
-            Device device,
-            List<String> skippedKeys,
-            List<String> advice,
-            boolean exact,
-            ScriptModule root,
-            TensorScope scope) {
-        this.name = name;
-        this.config = config;
-        this.tokenizer = tokenizer;
-        this.device = device;
-        this.skippedKeys = List.copyOf(skippedKeys);
-        this.advice = List.copyOf(advice);
-        this.scope = scope;
-        this.root = root;
-        this.embed = root.child("embed");
-        for (int layer = 0; layer < config.nLayers(); layer++) blocks.add(root.child("blocks_" + layer));
-        this.unembed = root.child("unembed");
-        this.hookNames = HookNames.all(config);
-        this.hookNamesOnRequest = HookNames.onRequest(config);
+    HookedTransformer(LoadedModel loaded, boolean exact) {
+        this.loaded = loaded;
+        this.hookNames = HookNames.all(loaded.config());
+        this.hookNamesOnRequest = HookNames.onRequest(loaded.config());
         this.hooks = Hooks.NONE;
         this.attachments = List.of();
         this.exact = exact;
@@ -104,17 +70,7 @@ public final class HookedTransformer implements AutoCloseable {
     }
 
     private HookedTransformer(HookedTransformer model, Hooks hooks, List<Attachment> attachments, boolean exact) {
-        this.name = model.name;
-        this.config = model.config;
-        this.tokenizer = model.tokenizer;
-        this.device = model.device;
-        this.skippedKeys = model.skippedKeys;
-        this.advice = model.advice;
-        this.scope = model.scope;
-        this.root = model.root;
-        this.embed = model.embed;
-        this.blocks.addAll(model.blocks);
-        this.unembed = model.unembed;
+        this.loaded = model.loaded;
         this.hookNames = model.hookNames;
         this.hookNamesOnRequest = model.hookNamesOnRequest;
         this.hooks = hooks;
@@ -169,10 +125,10 @@ public final class HookedTransformer implements AutoCloseable {
     public boolean canStartAt(int layer) {
         return attachments.stream()
                 .noneMatch(each -> HookNames.layer(each.readsAt())
-                                        .orElse(each.readsAt().startsWith("ln_final") ? config.nLayers() : -1)
+                                        .orElse(each.readsAt().startsWith("ln_final") ? config().nLayers() : -1)
                                 < layer
                         && HookNames.layer(each.writesAt())
-                                        .orElse(each.writesAt().startsWith("ln_final") ? config.nLayers() : -1)
+                                        .orElse(each.writesAt().startsWith("ln_final") ? config().nLayers() : -1)
                                 >= layer);
     }
 
@@ -195,17 +151,7 @@ public final class HookedTransformer implements AutoCloseable {
      * @throws InputException if there is no such model, or its files cannot be used
      */
     public static HookedTransformer fromPretrained(String nameOrFolder, Options options, Hub hub) {
-        if (nameOrFolder.endsWith(".pt")
-                && Files.isRegularFile(Path.of(nameOrFolder))
-                && StateDict.extraFile(Path.of(nameOrFolder), SAVED).isPresent()) {
-            if (options.processing() != WeightProcessing.DEFAULT || options.dtype() != DType.FLOAT32) {
-                throw new InputException(nameOrFolder
-                        + " holds weights as they were processed when it was saved: load it with the default"
-                        + " processing and dtype.");
-            }
-            return loadTorchScript(Path.of(nameOrFolder), options.device());
-        }
-        return load(nameOrFolder, ModelFiles.find(nameOrFolder, hub), options);
+        return ModelLoader.fromPretrained(nameOrFolder, options, hub);
     }
 
     /** The same with the default options, and the hub as the environment describes it. */
@@ -236,40 +182,6 @@ public final class HookedTransformer implements AutoCloseable {
         return ModelFiles.hasCheckpoints(name);
     }
 
-    private static HookedTransformer load(String name, ModelFiles files, Options options) {
-        TransformerConfig.Parsed parsed = TransformerConfig.parse(ConfigFile.read(files.config()));
-        TransformerConfig config = parsed.config();
-        Tokenizer tokenizer = files.tokenizer();
-        if (tokenizer.size() > config.dVocab()) {
-            throw new InputException(files.config() + ": 'vocab_size' is " + config.dVocab()
-                    + ", but the tokenizer has " + tokenizer.size() + " tokens.");
-        }
-        List<String> advice = new ArrayList<>();
-        if (files.assumed() != null) {
-            if (tokenizer.size() != config.dVocab())
-                throw new InputException("model " + name + ": " + files.assumed() + ", and its vocabulary of "
-                        + config.dVocab() + " tokens is not GPT-2's.");
-            advice.add("Model " + name + ": " + files.assumed()
-                    + "; GPT-2's own vocabulary is taken, which has as many tokens.");
-        }
-        Device device = options.device().requireUsable();
-        TensorScope scope = TensorScope.shared("the model " + name);
-        try {
-            StateDict file = StateDict.open(files.weights(), scope, files.shards()::get);
-            Gpt2Weights weights = new Gpt2Weights(file, config, options.processing(), device, options.dtype());
-            ScriptModule root;
-            try (var _ = TensorScope.open()) {
-                root = Gpt2Script.build(config, options.processing().foldLn(), weights, scope);
-            }
-            weights.requireAllUsed();
-            return new HookedTransformer(
-                    name, config, tokenizer, device, parsed.skippedKeys(), advice, options.exact(), root, scope);
-        } catch (RuntimeException | Error e) {
-            scope.close();
-            throw e;
-        }
-    }
-
     /**
      * Loads what {@link #save} wrote, with the tokenizer that it had: GPT-2's own, or else that whose files lie beside
      * it. Its weights alone are read; no code in the file is run.
@@ -278,47 +190,7 @@ public final class HookedTransformer implements AutoCloseable {
      *     tokenizer
      */
     public static HookedTransformer loadTorchScript(Path file, Device device) {
-        if (!Files.isRegularFile(file)) throw new InputException(file + " does not exist.");
-        device.requireUsable();
-        TensorScope scope = TensorScope.shared("the model " + file);
-        try {
-            String metadata = StateDict.extraFile(file, SAVED)
-                    .orElseThrow(() ->
-                            new InputException(file + " was not saved by Panascope: it has no " + SAVED + " inside."));
-            ConfigFile saved = ConfigFile.parse(file + "!" + SAVED, metadata);
-            TransformerConfig config = TransformerConfig.parse(saved.object("config")
-                            .orElseThrow(() -> new InputException(file + "!panascope.json has no 'config'.")))
-                    .config();
-            Tokenizer tokenizer = tokenizer(file, saved, config);
-            SavedWeights weights = new SavedWeights(StateDict.open(file, scope), config, device);
-            ScriptModule root;
-            try (var _ = TensorScope.open()) {
-                root = Gpt2Script.build(config, weights.lnFolded(), weights, scope);
-            }
-            weights.requireAllUsed();
-            return new HookedTransformer(
-                    saved.text("name"), config, tokenizer, device, List.of(), List.of(), false, root, scope);
-        } catch (RuntimeException | Error e) {
-            scope.close();
-            throw e;
-        }
-    }
-
-    /**
-     * The tokenizer that a saved model had: GPT-2's, whatever lies beside the file, or what does. Files of an earlier
-     * version do not say which it was.
-     */
-    private static Tokenizer tokenizer(Path file, ConfigFile saved, TransformerConfig config) {
-        String fingerprint = saved.has("tokenizer") ? saved.text("tokenizer") : null;
-        if (Tokenizer.gpt2().fingerprint().equals(fingerprint)) return Tokenizer.gpt2();
-        Tokenizer tokenizer = ModelFiles.tokenizerIn(file.toAbsolutePath().getParent());
-        boolean same =
-                fingerprint != null ? fingerprint.equals(tokenizer.fingerprint()) : tokenizer.size() == config.dVocab();
-        if (!same)
-            throw new InputException(file
-                    + " was saved with another tokenizer: put its vocab.json and merges.txt, or its"
-                    + " tokenizer.json, beside it.");
-        return tokenizer;
+        return ModelLoader.loadTorchScript(file, device);
     }
 
     /**
@@ -327,45 +199,29 @@ public final class HookedTransformer implements AutoCloseable {
      * @throws InputException if the file cannot be written; an older one is then as it was
      */
     public void save(Path file) {
-        String json = """
-            {"name": %s, "tokenizer": "%s", "config": {"model_type": "gpt2", "n_layer": %d, "n_embd": %d, "n_head": %d,
-             "n_inner": %d, "vocab_size": %d, "n_positions": %d, "layer_norm_epsilon": %s,
-             "scale_attn_by_inverse_layer_idx": %b, "tie_word_embeddings": %b}}\
-            """.formatted(
-                        JsonMapper.shared().writeValueAsString(name),
-                        tokenizer.fingerprint(),
-                        config.nLayers(),
-                        config.dModel(),
-                        config.nHeads(),
-                        config.dMlp(),
-                        config.dVocab(),
-                        config.nCtx(),
-                        config.eps(),
-                        config.inverseLayerAttnScale(),
-                        config.tieWordEmbeddings());
-        AtomicFile.writePath(file, part -> root.save(part, json));
+        ModelLoader.save(loaded, file);
     }
 
     // ------------------------------------------------------------------------------------------------- what it is
 
     /** What it was loaded as. */
     public String name() {
-        return name;
+        return loaded.name();
     }
 
     /** Its sizes. */
     public TransformerConfig config() {
-        return config;
+        return loaded.config();
     }
 
-    /** Its tokenizer. */
+    /** Its tokenizer(). */
     public Tokenizer tokenizer() {
-        return tokenizer;
+        return loaded.tokenizer();
     }
 
     /** Where its weights lie. */
     public Device device() {
-        return device;
+        return loaded.device();
     }
 
     /** The names of all its hook points, in the order in which a run reaches them. */
@@ -379,12 +235,12 @@ public final class HookedTransformer implements AutoCloseable {
 
     /** Sentences for a user who loads it: nothing is wrong, but something could be. */
     public List<String> advice() {
-        return advice;
+        return loaded.advice();
     }
 
-    /** Keys of its config.json that were not needed. */
+    /** Keys of its config().json that were not needed. */
     public List<String> skippedKeys() {
-        return skippedKeys;
+        return loaded.skippedKeys();
     }
 
     /** Its weights under TransformerLens's names, those of all blocks together, and what is made of them. */
@@ -393,40 +249,27 @@ public final class HookedTransformer implements AutoCloseable {
     }
 
     /**
-     * A processed weight by its name, such as {@code embed.W_E} or {@code blocks_0.W_O}, in the innermost scope; not to
-     * be written to.
+     * A processed weight by TransformerLens's name and in its shape, in the innermost scope: {@code embed.W_E}
+     * [d_vocab, d_model], {@code pos_embed.W_pos} [n_ctx, d_model], {@code blocks.0.attn.W_Q} (and {@code W_K},
+     * {@code W_V}) [head, d_model, d_head] with {@code b_Q} [head, d_head], {@code blocks.0.attn.W_O} [head, d_head,
+     * d_model] and {@code b_O} [d_model], {@code blocks.0.mlp.W_in} [d_model, d_mlp], {@code b_in}, {@code W_out} and
+     * {@code b_out}, {@code blocks.0.ln1.w}, {@code ln_final.w} and so on where they are not folded away,
+     * {@code unembed.W_U} [d_model, d_vocab] and {@code unembed.b_U}. The model's own memory, not to be written to.
+     *
+     * @throws IllegalArgumentException if the model has no weight of that name
      */
-    public Tensor weight(String path) {
-        int dot = path.indexOf('.');
-        if (dot < 0)
-            throw new IllegalArgumentException(
-                    "'" + path + "' is no weight of " + name + ": a weight has the form embed.W_E or blocks_0.W_O");
-        String part = path.substring(0, dot);
-        String block = part.startsWith("blocks_") ? part.substring("blocks_".length()) : "";
-        ScriptModule module = part.equals("embed")
-                ? embed
-                : part.equals("unembed")
-                        ? unembed
-                        : block.matches("\\d{1,6}") && Integer.parseInt(block) < blocks.size()
-                                ? blocks.get(Integer.parseInt(block))
-                                : null;
-        if (module == null)
-            throw new IllegalArgumentException("'" + path + "' is no weight of " + name
-                    + ": its parts are embed, blocks_0 to blocks_" + (blocks.size() - 1) + " and unembed");
-        return module.parameter(path.substring(dot + 1));
+    public Tensor weight(String name) {
+        return loaded.weight(name);
     }
 
-    /**
-     * The names of the processed weights, as {@link #weight} takes them, sorted: the order in which they were built is
-     * another in each process.
-     */
+    /** The names of the processed weights, as {@link #weight} takes them, in the order in which a run uses them. */
     public List<String> weightNames() {
-        return root.parameterNames().stream().sorted().toList();
+        return loaded.weightNames();
     }
 
     /** Whether there is a weight of this name; LayerNorm's are folded away by the default processing. */
-    public boolean hasWeight(String path) {
-        return root.parameterNames().contains(path);
+    public boolean hasWeight(String name) {
+        return loaded.weightNames().contains(name);
     }
 
     /**
@@ -437,12 +280,12 @@ public final class HookedTransformer implements AutoCloseable {
      */
     public Tensor accumulatedBias(int layer, boolean mlpInput, boolean includeMlpBiases) {
         try (var _ = TensorScope.open()) {
-            Tensor sum = weight("blocks_0.b_O").zerosLike();
+            Tensor sum = weight("blocks.0.attn.b_O").zerosLike();
             for (int l = 0; l < layer; l++) {
-                sum = sum.add(weight("blocks_" + l + ".b_O"));
-                if (includeMlpBiases) sum = sum.add(weight("blocks_" + l + ".b_out"));
+                sum = sum.add(weight("blocks." + l + ".attn.b_O"));
+                if (includeMlpBiases) sum = sum.add(weight("blocks." + l + ".mlp.b_out"));
             }
-            if (mlpInput) sum = sum.add(weight("blocks_" + layer + ".b_O"));
+            if (mlpInput) sum = sum.add(weight("blocks." + layer + ".attn.b_O"));
             return sum.promote();
         }
     }
@@ -459,14 +302,14 @@ public final class HookedTransformer implements AutoCloseable {
         Tensor batch = tokens.shape().rank() == 1 ? tokens.unsqueeze(0) : tokens;
         if (batch.dtype() != DType.INT64 || batch.shape().rank() != 2)
             throw new IllegalArgumentException("tokens should be int64 [batch, pos], not " + tokens);
-        if (batch.size(1) > config.nCtx()) {
+        if (batch.size(1) > config().nCtx()) {
             throw new IllegalArgumentException(
-                    "a context of " + batch.size(1) + " tokens is longer than the model's n_ctx of " + config.nCtx());
+                    "a context of " + batch.size(1) + " tokens is longer than the model's n_ctx of " + config().nCtx());
         }
-        if (!scope.isOpen()) throw new IllegalStateException("the model " + name + " was closed");
+        if (!loaded.scope().isOpen()) throw new IllegalStateException("the model " + name() + " was closed");
         if (batch.shape().elements() == 0) throw new IllegalArgumentException("tokens should not be empty: " + tokens);
         requireInVocabulary(batch);
-        Forward forward = new Forward(this, batch.device().equals(device) ? batch : batch.to(device));
+        Forward forward = new Forward(this, batch.device().equals(device()) ? batch : batch.to(device()));
         attachments.forEach(forward::attach);
         return forward;
     }
@@ -479,10 +322,10 @@ public final class HookedTransformer implements AutoCloseable {
         if (!batch.device().isCpu()) return;
         long[] ids = batch.toLongs();
         for (int i = 0; i < ids.length; i++) {
-            if (ids[i] >= 0 && ids[i] < config.dVocab()) continue;
+            if (ids[i] >= 0 && ids[i] < config().dVocab()) continue;
             long length = batch.size(1);
             throw new IndexOutOfBoundsException("token id " + ids[i] + " in row " + i / length + " at position "
-                    + i % length + " is outside the vocabulary of " + config.dVocab() + " tokens");
+                    + i % length + " is outside the vocabulary of " + config().dVocab() + " tokens");
         }
     }
 
@@ -543,7 +386,7 @@ public final class HookedTransformer implements AutoCloseable {
         return new Generation(
                 this,
                 prompts.stream()
-                        .map(prompt -> tokenizer.encode(Tokenizer.END_OF_TEXT + prompt))
+                        .map(prompt -> tokenizer().encode(Tokenizer.END_OF_TEXT + prompt))
                         .toArray(int[][]::new));
     }
 
@@ -582,7 +425,7 @@ public final class HookedTransformer implements AutoCloseable {
         List<int[]> rows = texts.stream().map(text -> encode(text, prependBos)).toList();
         int length = rows.stream().mapToInt(row -> row.length).max().orElseThrow();
         long[] ids = new long[rows.size() * length];
-        Arrays.fill(ids, tokenizer.endOfText());
+        Arrays.fill(ids, tokenizer().endOfText());
         for (int row = 0; row < rows.size(); row++) {
             int start = side == PaddingSide.LEFT ? length - rows.get(row).length : 0;
             for (int i = 0; i < rows.get(row).length; i++) ids[row * length + start + i] = rows.get(row)[i];
@@ -605,7 +448,7 @@ public final class HookedTransformer implements AutoCloseable {
             int filled = 0;
             while (filled < length
                     && ids[row * length + (side == PaddingSide.LEFT ? filled : length - 1 - filled)]
-                            == tokenizer.endOfText()) filled++;
+                            == tokenizer().endOfText()) filled++;
             if (side == PaddingSide.LEFT && prependBos) filled = Math.max(0, filled - 1);
             int from = row * length + (side == PaddingSide.LEFT ? 0 : length - filled);
             Arrays.fill(mask, from, from + filled, 0);
@@ -614,14 +457,14 @@ public final class HookedTransformer implements AutoCloseable {
     }
 
     private int[] encode(String text, boolean prependBos) {
-        int[] ids = tokenizer.encode(prependBos ? Tokenizer.END_OF_TEXT + text : text);
-        int longest = prependBos ? config.nCtx() : config.nCtx() - 1;
+        int[] ids = tokenizer().encode(prependBos ? Tokenizer.END_OF_TEXT + text : text);
+        int longest = prependBos ? config().nCtx() : config().nCtx() - 1;
         return ids.length > longest ? Arrays.copyOf(ids, longest) : ids;
     }
 
     /** The text of ids [pos] or [1, pos]; bytes that are no whole character become U+FFFD. */
     public String toString(Tensor tokens) {
-        return tokenizer.decode(ids(tokens));
+        return tokenizer().decode(ids(tokens));
     }
 
     /** The text of each row of ids [batch, pos]. */
@@ -637,12 +480,12 @@ public final class HookedTransformer implements AutoCloseable {
 
     /** The text of each token of a text. */
     public List<String> toStrTokens(String text, boolean prependBos) {
-        return tokenizer.tokens(encode(text, prependBos));
+        return tokenizer().tokens(encode(text, prependBos));
     }
 
     /** The text of each of some ids, [pos] or [1, pos]. */
     public List<String> toStrTokens(Tensor tokens) {
-        return tokenizer.tokens(ids(tokens));
+        return tokenizer().tokens(ids(tokens));
     }
 
     /**
@@ -651,15 +494,16 @@ public final class HookedTransformer implements AutoCloseable {
      * @throws IllegalArgumentException if it is not one
      */
     public int toSingleToken(String text) {
-        int[] ids = tokenizer.encode(text);
+        int[] ids = tokenizer().encode(text);
         if (ids.length != 1)
-            throw new IllegalArgumentException("'" + text + "' is not a single token, but " + tokenizer.tokens(ids));
+            throw new IllegalArgumentException(
+                    "'" + text + "' is not a single token, but " + tokenizer().tokens(ids));
         return ids[0];
     }
 
     /** The text of an id. */
     public String toSingleStrToken(int token) {
-        return tokenizer.decode(token);
+        return tokenizer().decode(token);
     }
 
     /**
@@ -681,10 +525,10 @@ public final class HookedTransformer implements AutoCloseable {
     public Tensor tokensToResidualDirections(Tensor tokens) {
         try (var _ = TensorScope.open()) {
             long[] sizes = Arrays.copyOf(tokens.shape().sizes(), tokens.shape().rank() + 1);
-            sizes[sizes.length - 1] = config.dModel();
+            sizes[sizes.length - 1] = config().dModel();
             return weight("unembed.W_U")
                     .t()
-                    .indexSelect(0, tokens.reshape(-1).to(device))
+                    .indexSelect(0, tokens.reshape(-1).to(device()))
                     .reshape(sizes)
                     .promote();
         }
@@ -699,36 +543,36 @@ public final class HookedTransformer implements AutoCloseable {
     // ------------------------------------------------------------------------------------------------- parts
 
     int layerIndex(int layer) {
-        int index = layer < 0 ? layer + config.nLayers() : layer;
-        if (index < 0 || index >= config.nLayers())
+        int index = layer < 0 ? layer + config().nLayers() : layer;
+        if (index < 0 || index >= config().nLayers())
             throw new IllegalArgumentException(
-                    "layer " + layer + " is outside the model's " + config.nLayers() + " layers");
+                    "layer " + layer + " is outside the model's " + config().nLayers() + " layers");
         return index;
     }
 
     ScriptModule embed() {
-        return embed;
+        return loaded.embed();
     }
 
     ScriptModule block(int layer) {
-        return blocks.get(layer);
+        return loaded.block(layer);
     }
 
     ScriptModule unembed() {
-        return unembed;
+        return loaded.unembed();
     }
 
     /** Frees the weights; a view has none, and does nothing. */
     @Override
     public void close() {
-        if (!view) scope.close();
+        if (!view) loaded.scope().close();
     }
 
     /** Its name, size and where it runs. */
     @Override
     public String toString() {
         String with = isPlain() ? "" : ", with hooks or attachments";
-        return "HookedTransformer(" + name + ", " + config.nLayers() + " layers of " + config.dModel() + ", " + device
-                + with + (scope.isOpen() ? "" : ", closed") + ")";
+        return "HookedTransformer(" + name() + ", " + config().nLayers() + " layers of " + config().dModel() + ", "
+                + device() + with + (loaded.scope().isOpen() ? "" : ", closed") + ")";
     }
 }

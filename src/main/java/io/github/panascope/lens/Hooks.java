@@ -62,7 +62,7 @@ public final class Hooks {
     static void requirePoint(String name, List<String> points, List<String> onRequest) {
         if (!points.contains(name) && !onRequest.contains(name))
             throw new IllegalArgumentException(
-                    "the model has no hook point '" + name + "'." + Suggestions.advice(name, points));
+                    "the model has no hook point '" + name + "'." + Suggestions.didYouMean(name, points));
     }
 
     /**

@@ -1,9 +1,12 @@
 package io.github.panascope.lens;
 
 import io.github.panascope.InputException;
+import io.github.panascope.families.ModelFamily;
+import io.github.panascope.families.gpt2.Gpt2;
 import io.github.panascope.hub.Hub;
 import io.github.panascope.hub.HubRepo;
 import io.github.panascope.hub.HubUnreachableException;
+import io.github.panascope.internal.ConfigFile;
 import io.github.panascope.internal.Suggestions;
 import io.github.panascope.tokens.Tokenizer;
 import io.github.panascope.weights.StateDict;
@@ -11,12 +14,14 @@ import java.nio.file.Files;
 import java.nio.file.InvalidPathException;
 import java.nio.file.Path;
 import java.util.Collection;
+import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.function.Function;
 import java.util.function.Supplier;
+import java.util.stream.Collectors;
 import java.util.stream.Stream;
 
 /**
@@ -42,50 +47,33 @@ record ModelFiles(Path config, Path weights, Map<String, Path> shards, List<Path
             "pytorch_model.bin.index.json",
             "model.pt");
 
-    private static final Map<String, String> HUB_IDS = hubIds();
+    /** The families of models that can be loaded. */
+    static final List<ModelFamily> FAMILIES = List.of(new Gpt2());
 
     /** The hub's id of each of TransformerLens's names and aliases. */
+    private static final Map<String, String> HUB_IDS = hubIds();
+
     private static Map<String, String> hubIds() {
         Map<String, String> ids = new LinkedHashMap<>();
-        for (String name : List.of("gpt2", "gpt2-medium", "gpt2-large", "gpt2-xl", "distilgpt2")) ids.put(name, name);
-        ids.put("gpt2-small", "gpt2");
-        for (String alias : List.of("distillgpt2", "distill-gpt2", "distil-gpt2", "gpt2-xs"))
-            ids.put(alias, "distilgpt2");
-        crfm(
-                ids,
-                "small",
-                List.of(
-                        "alias-gpt2-small-x21",
-                        "battlestar-gpt2-small-x49",
-                        "caprica-gpt2-small-x81",
-                        "darkmatter-gpt2-small-x343",
-                        "expanse-gpt2-small-x777"),
-                "gpt2-mistral-small-");
-        crfm(
-                ids,
-                "medium",
-                List.of(
-                        "arwen-gpt2-medium-x21",
-                        "beren-gpt2-medium-x49",
-                        "celebrimbor-gpt2-medium-x81",
-                        "durin-gpt2-medium-x343",
-                        "eowyn-gpt2-medium-x777"),
-                "gpt2-medium-small-");
-        return ids;
+        FAMILIES.forEach(family -> ids.putAll(family.hubIds()));
+        return Collections.unmodifiableMap(ids);
     }
 
-    /** Stanford's five models of a size, which are also called by letters. */
-    private static void crfm(Map<String, String> ids, String size, List<String> names, String third) {
-        for (int i = 0; i < names.size(); i++) {
-            String id = "stanford-crfm/" + names.get(i);
-            char letter = (char) ('a' + i);
-            for (String alias : List.of(
-                    id,
-                    names.get(i),
-                    "stanford-gpt2-" + size + "-" + letter,
-                    third + letter,
-                    "gpt2-stanford-" + size + "-" + letter)) ids.put(alias, id);
-        }
+    /**
+     * The family that a {@code config.json} is of.
+     *
+     * @throws InputException if no family here is
+     */
+    static ModelFamily family(ConfigFile config) {
+        String type = config.text("model_type", FAMILIES.getFirst().modelType());
+        return FAMILIES.stream()
+                .filter(family -> family.modelType().equals(type))
+                .findFirst()
+                .orElseThrow(() -> config.wrong(
+                        "model_type",
+                        FAMILIES.stream()
+                                .map(family -> "'" + family.modelType() + "'")
+                                .collect(Collectors.joining(" or "))));
     }
 
     /** Whether the hub has checkpoints of its training, as revisions checkpoint-N. */
@@ -164,7 +152,7 @@ record ModelFiles(Path config, Path weights, Map<String, Path> shards, List<Path
         if (HUB_IDS.containsKey(id)) return HUB_IDS.get(id) + revision;
         if (id.matches("[^/.][^/]*/[^/]+")) return name;
         throw new InputException("model '" + name + "' is not known, and no file or folder of that name exists."
-                + Suggestions.advice(id, HUB_IDS.keySet())
+                + Suggestions.didYouMean(id, HUB_IDS.keySet())
                 + " Known: gpt2-small, gpt2-medium, gpt2-large, gpt2-xl, distilgpt2, stanford-crfm's, and any"
                 + " OWNER/NAME on the hub.");
     }

@@ -64,8 +64,8 @@ public record ResidualStack(ActivationCache cache, Tensor values, List<String> l
                     .mean(-1, true)
                     .add(model.config().eps())
                     .sqrt());
-            if (model.hasWeight("unembed.ln_final_w"))
-                result = result.mul(model.weight("unembed.ln_final_w")).add(model.weight("unembed.ln_final_b"));
+            if (model.hasWeight("ln_final.w"))
+                result = result.mul(model.weight("ln_final.w")).add(model.weight("ln_final.b"));
             return with(result.to(values.dtype()).promote());
         }
     }

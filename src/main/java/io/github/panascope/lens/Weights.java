@@ -4,7 +4,6 @@ import io.github.panascope.torch.Tensor;
 import io.github.panascope.torch.TensorScope;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.function.IntFunction;
 
 /**
  * A model's processed weights under TransformerLens's names: those of all blocks in one tensor, [layer, ...], which is
@@ -31,7 +30,7 @@ public final class Weights {
 
     /** W_pos [n_ctx, d_model]; the model's own memory. */
     public Tensor wPos() {
-        return model.weight("embed.W_pos");
+        return model.weight("pos_embed.W_pos");
     }
 
     /** W_E and W_pos, one below the other: all that can begin a residual stream. */
@@ -53,66 +52,62 @@ public final class Weights {
 
     /** W_Q [layer, head, d_model, d_head]. */
     public Tensor wQ() {
-        return projections(0);
+        return stacked("attn.W_Q");
     }
 
     /** W_K [layer, head, d_model, d_head]. */
     public Tensor wK() {
-        return projections(1);
+        return stacked("attn.W_K");
     }
 
     /** W_V [layer, head, d_model, d_head]. */
     public Tensor wV() {
-        return projections(2);
+        return stacked("attn.W_V");
     }
 
     /** W_O [layer, head, d_head, d_model]. */
     public Tensor wO() {
-        return stacked(layer -> block(layer, "W_O")
-                .reshape(
-                        model.config().nHeads(),
-                        model.config().dHead(),
-                        model.config().dModel()));
+        return stacked("attn.W_O");
     }
 
     /** b_Q [layer, head, d_head]. */
     public Tensor bQ() {
-        return biases(0);
+        return stacked("attn.b_Q");
     }
 
     /** b_K [layer, head, d_head]. */
     public Tensor bK() {
-        return biases(1);
+        return stacked("attn.b_K");
     }
 
     /** b_V [layer, head, d_head]; zero once folded into b_O. */
     public Tensor bV() {
-        return biases(2);
+        return stacked("attn.b_V");
     }
 
     /** b_O [layer, d_model]. */
     public Tensor bO() {
-        return stacked(layer -> block(layer, "b_O"));
+        return stacked("attn.b_O");
     }
 
     /** W_in [layer, d_model, d_mlp]. */
     public Tensor wIn() {
-        return stacked(layer -> block(layer, "W_in"));
+        return stacked("mlp.W_in");
     }
 
     /** b_in [layer, d_mlp]. */
     public Tensor bIn() {
-        return stacked(layer -> block(layer, "b_in"));
+        return stacked("mlp.b_in");
     }
 
     /** W_out [layer, d_mlp, d_model]. */
     public Tensor wOut() {
-        return stacked(layer -> block(layer, "W_out"));
+        return stacked("mlp.W_out");
     }
 
     /** b_out [layer, d_model]. */
     public Tensor bOut() {
-        return stacked(layer -> block(layer, "b_out"));
+        return stacked("mlp.b_out");
     }
 
     /** W_Q·W_Kᵀ of every head, [layer, head, d_model, d_model] as factors: what a head looks for, and where. */
@@ -181,29 +176,10 @@ public final class Weights {
         return matrices.mul(matrices).sum(-1, false).sum(-1, false).sqrt();
     }
 
-    private Tensor projections(int part) {
-        int heads = model.config().nHeads();
-        int dHead = model.config().dHead();
-        return stacked(layer -> block(layer, "W_QKV")
-                .reshape(model.config().dModel(), 3, heads, dHead)
-                .select(1, part)
-                .transpose(0, 1));
-    }
-
-    private Tensor biases(int part) {
-        return stacked(layer -> block(layer, "b_QKV")
-                .reshape(3, model.config().nHeads(), model.config().dHead())
-                .select(0, part));
-    }
-
-    private Tensor block(int layer, String name) {
-        return model.weight("blocks_" + layer + "." + name);
-    }
-
-    private Tensor stacked(IntFunction<Tensor> each) {
+    private Tensor stacked(String name) {
         try (var _ = TensorScope.open()) {
             Tensor[] all = new Tensor[model.config().nLayers()];
-            for (int layer = 0; layer < all.length; layer++) all[layer] = each.apply(layer);
+            for (int layer = 0; layer < all.length; layer++) all[layer] = model.weight("blocks." + layer + "." + name);
             return Tensor.stack(0, all).promote();
         }
     }

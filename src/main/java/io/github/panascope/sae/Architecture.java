@@ -218,7 +218,7 @@ sealed interface Architecture {
             throw new InputException(
                     file.place() + ": the architecture '" + name + "' is not supported; supported are " + known);
         throw new InputException(file.place() + ": the architecture '" + name + "' is not known."
-                + Suggestions.advice(name, SUPPORTED) + " Supported are " + known);
+                + Suggestions.didYouMean(name, SUPPORTED) + " Supported are " + known);
     }
 
     /** Whether an architecture reads one hook point and writes another. */

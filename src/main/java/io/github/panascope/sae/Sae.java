@@ -9,7 +9,7 @@ import io.github.panascope.lens.Attachment;
 import io.github.panascope.lens.HookNames;
 import io.github.panascope.lens.HookedTransformer;
 import io.github.panascope.lens.Hooks;
-import io.github.panascope.lens.TransformerConfig;
+import io.github.panascope.model.TransformerConfig;
 import io.github.panascope.torch.DType;
 import io.github.panascope.torch.Device;
 import io.github.panascope.torch.Shape;
@@ -608,7 +608,7 @@ public final class Sae implements AutoCloseable {
         }
         if (!model.hookNames().contains(hook) && !HookNames.onRequest(sizes).contains(hook)) {
             throw new InputException("SAE " + name + " belongs at '" + hook + "', which is no hook point of model "
-                    + model.name() + "." + Suggestions.advice(hook, model.hookNames()));
+                    + model.name() + "." + Suggestions.didYouMean(hook, model.hookNames()));
         }
         int there = HookNames.width(hook, sizes);
         if (there != width) {

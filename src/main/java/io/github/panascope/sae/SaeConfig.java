@@ -2,16 +2,12 @@ package io.github.panascope.sae;
 
 import io.github.panascope.InputException;
 import io.github.panascope.internal.ConfigFile;
-import io.github.panascope.lens.HookedTransformer;
 import java.util.ArrayList;
-import java.util.Collections;
 import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.Objects;
 import java.util.Set;
-import java.util.function.Predicate;
 import tools.jackson.core.json.JsonReadFeature;
 import tools.jackson.core.json.JsonWriteFeature;
 import tools.jackson.databind.JsonNode;
@@ -52,8 +48,7 @@ public record SaeConfig(
      * @param contextSize   tokens in a row of its training; 0 if unknown
      * @param prependBos    whether rows began with {@code <|endoftext|>}
      * @param neuronpediaId such as {@code gpt2-small/8-res-jb}; null if it has no page
-     * @param modelKwargs   arguments of TransformerLens's from_pretrained that its authors ask for, in their order, as
-     *     Boolean, Number, String, List, Map or null; empty if none
+     * @param modelKwargs   arguments of TransformerLens's from_pretrained that its authors ask for
      * @param other         what else SAELens keeps of it, as JSON texts by key; nothing here depends on it
      */
     public record Metadata(
@@ -63,11 +58,10 @@ public record SaeConfig(
             int contextSize,
             boolean prependBos,
             String neuronpediaId,
-            Map<String, Object> modelKwargs,
+            ModelKwargs modelKwargs,
             Map<String, String> other) {
-        /** Copies the maps. */
+        /** Copies the map. */
         public Metadata {
-            modelKwargs = Collections.unmodifiableMap(new LinkedHashMap<>(modelKwargs));
             other = Map.copyOf(other);
         }
     }
@@ -189,32 +183,6 @@ public record SaeConfig(
             "use_sparse_activations",
             "jumprelu_init_threshold",
             "jumprelu_bandwidth");
-
-    /**
-     * Arguments of TransformerLens's from_pretrained: how it processes weights, which ones it takes, and what changes
-     * no number.
-     */
-    private static final Set<String> PROCESSING = Set.of(
-            "fold_ln",
-            "center_writing_weights",
-            "center_unembed",
-            "refactor_factored_attn_matrices",
-            "fold_value_biases");
-
-    private static final Set<String> REVISION =
-            Set.of("revision", "checkpoint_value", "checkpoint_index", "checkpoint_label");
-    private static final Set<String> WITHOUT_EFFECT = Set.of(
-            "device",
-            "dtype",
-            "torch_dtype",
-            "n_devices",
-            "move_to_device",
-            "trust_remote_code",
-            "default_padding_side",
-            "default_prepend_bos",
-            "local_files_only",
-            "cache_dir",
-            "token");
 
     /** Checks the sizes. */
     public SaeConfig {
@@ -358,7 +326,7 @@ public record SaeConfig(
                 place.size("context_size", 0),
                 place.flag("prepend_bos", !whole),
                 place.text("neuronpedia_id", null),
-                kwargs,
+                new ModelKwargs(kwargs),
                 other);
     }
 
@@ -379,8 +347,8 @@ public record SaeConfig(
                 .put("prepend_bos", metadata.prependBos)
                 .put("neuronpedia_id", metadata.neuronpediaId);
         if (metadata.contextSize > 0) where.put("context_size", metadata.contextSize);
-        if (!metadata.modelKwargs.isEmpty())
-            where.set("model_from_pretrained_kwargs", JSON.valueToTree(metadata.modelKwargs));
+        if (!metadata.modelKwargs.all().isEmpty())
+            where.set("model_from_pretrained_kwargs", JSON.valueToTree(metadata.modelKwargs.all()));
         json.put("architecture", architecture);
         if (architecture.equals("topk")) json.put("k", k).put("rescale_acts_by_decoder_norm", rescaleActsByDecoderNorm);
         if (Architecture.isTranscoder(architecture)) {
@@ -442,7 +410,7 @@ public record SaeConfig(
     }
 
     /** {@link Metadata#modelKwargs}. */
-    public Map<String, Object> modelKwargs() {
+    public ModelKwargs modelKwargs() {
         return metadata.modelKwargs;
     }
 
@@ -453,49 +421,6 @@ public record SaeConfig(
      * @throws InputException if they ask for a checkpoint that has no revision here
      */
     public String modelAtRevision() {
-        Object revision = metadata.modelKwargs.get("revision");
-        Object checkpoint = metadata.modelKwargs.get("checkpoint_value");
-        if (metadata.modelName == null) return null;
-        if (checkpoint instanceof Number value && HookedTransformer.hasCheckpoints(metadata.modelName))
-            return metadata.modelName + "@checkpoint-" + value;
-        for (String key : List.of("checkpoint_value", "checkpoint_index", "checkpoint_label")) {
-            if (metadata.modelKwargs.get(key) == null) continue;
-            throw new InputException(
-                    "the SAE belongs to " + metadata.modelName + " at " + key + " " + metadata.modelKwargs.get(key)
-                            + ", and which revision of the model that is, is not known: load the model by its name or"
-                            + " folder and revision (NAME@REVISION).");
-        }
-        if (revision == null) return metadata.modelName;
-        if (revision instanceof String text && !text.isBlank()) return metadata.modelName + "@" + text;
-        throw new InputException(
-                "the SAE's model_from_pretrained_kwargs should have a text as 'revision', not " + revision + ".");
-    }
-
-    /** Those of {@link #modelKwargs} that say how TransformerLens should process the weights. */
-    public Map<String, Object> processingKwargs() {
-        return kwargs(PROCESSING::contains);
-    }
-
-    /** Those of {@link #modelKwargs} that say which state of the model's training it is. */
-    public Map<String, Object> revisionKwargs() {
-        return said(kwargs(REVISION::contains));
-    }
-
-    /** Those of {@link #modelKwargs} that may change the model and have no meaning here. */
-    public Map<String, Object> unknownKwargs() {
-        return said(
-                kwargs(key -> !PROCESSING.contains(key) && !WITHOUT_EFFECT.contains(key) && !REVISION.contains(key)));
-    }
-
-    private Map<String, Object> kwargs(Predicate<String> chosen) {
-        Map<String, Object> found = new LinkedHashMap<>(metadata.modelKwargs);
-        found.keySet().removeIf(chosen.negate());
-        return found;
-    }
-
-    /** Without those that are null, which is TransformerLens's default. */
-    private static Map<String, Object> said(Map<String, Object> kwargs) {
-        kwargs.values().removeIf(Objects::isNull);
-        return kwargs;
+        return metadata.modelName == null ? null : metadata.modelKwargs.at(metadata.modelName);
     }
 }

@@ -114,6 +114,6 @@ public sealed interface StateDict permits Safetensors, TorchFile, ShardedStateDi
 
     /** The complaint that a tensor is not there. */
     default InputException missing(String name) {
-        return new InputException(file() + " has no tensor '" + name + "'." + Suggestions.advice(name, names()));
+        return new InputException(file() + " has no tensor '" + name + "'." + Suggestions.didYouMean(name, names()));
     }
 }

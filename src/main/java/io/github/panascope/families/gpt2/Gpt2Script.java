@@ -1,5 +1,7 @@
-package io.github.panascope.lens;
+package io.github.panascope.families.gpt2;
 
+import io.github.panascope.families.ModelWeights;
+import io.github.panascope.model.TransformerConfig;
 import io.github.panascope.torch.ScriptModule;
 import io.github.panascope.torch.Tensor;
 import io.github.panascope.torch.TensorScope;
@@ -11,8 +13,8 @@ import java.util.HashMap;
 import java.util.Map;
 
 /**
- * Builds GPT-2 as TorchScript from the three sources beside this class. Together with {@link ScriptModule} this is all
- * that knows of TorchScript; another executor could take its place.
+ * Builds GPT-2 as TorchScript from the three sources among the resources. Together with {@link ScriptModule} this is
+ * all that knows of TorchScript; another executor could take its place.
  */
 final class Gpt2Script {
     /**
@@ -23,21 +25,8 @@ final class Gpt2Script {
 
     private Gpt2Script() {}
 
-    /** Where the weights of each part come from, under TransformerLens's names; they belong to {@code keep}. */
-    interface Weights {
-        /** W_E [d_vocab, d_model] and W_pos [n_ctx, d_model]. */
-        Map<String, Tensor> embed(TensorScope keep);
-
-        /**
-         * W_QKV, b_QKV, W_O, b_O, W_in, b_in, W_out, b_out of a block, and ln1_w, ln1_b, ln2_w, ln2_b unless folded.
-         */
-        Map<String, Tensor> block(int layer, TensorScope keep);
-
-        /** W_U [d_model, d_vocab], b_U [d_vocab], and ln_final_w, ln_final_b unless folded. */
-        Map<String, Tensor> unembed(TensorScope keep);
-    }
-
-    static ScriptModule build(TransformerConfig config, boolean lnFolded, Weights weights, TensorScope scope) {
+    static ScriptModule build(TransformerConfig config, ModelWeights weights, TensorScope scope) {
+        boolean lnFolded = weights.lnFolded();
         ScriptModule root = ScriptModule.create("HookedGpt2", scope);
         StringBuilder forward = new StringBuilder(
                 "def forward(self, tokens: Tensor) -> Tensor:\n    resid = self.embed.forward(tokens)\n");
@@ -85,7 +74,7 @@ final class Gpt2Script {
     }
 
     private static String source(String name) {
-        try (InputStream in = Gpt2Script.class.getResourceAsStream("gpt2/" + name + ".py")) {
+        try (InputStream in = Gpt2Script.class.getResourceAsStream(name + ".py")) {
             return new String(in.readAllBytes(), StandardCharsets.UTF_8);
         } catch (IOException e) {
             throw new UncheckedIOException(e);

@@ -1,6 +1,8 @@
-package io.github.panascope.lens;
+package io.github.panascope.families.gpt2;
 
 import io.github.panascope.InputException;
+import io.github.panascope.families.ModelWeights;
+import io.github.panascope.model.TransformerConfig;
 import io.github.panascope.torch.DType;
 import io.github.panascope.torch.Device;
 import io.github.panascope.torch.Shape;
@@ -13,24 +15,24 @@ import java.util.Set;
 import java.util.TreeSet;
 
 /**
- * Weights as {@link HookedTransformer#save} wrote them, processed already, under their own names. The TorchScript
+ * Weights as {@code HookedTransformer.save} wrote them, processed already, under their own names. The TorchScript
  * beside them in the file is not read: loading it would run it.
  */
-final class SavedWeights implements Gpt2Script.Weights {
+final class SavedGpt2Weights implements ModelWeights {
     private final StateDict file;
     private final TransformerConfig config;
     private final Device device;
     private final Set<String> left;
 
-    SavedWeights(StateDict file, TransformerConfig config, Device device) {
+    SavedGpt2Weights(StateDict file, TransformerConfig config, Device device) {
         this.file = file;
         this.config = config;
         this.device = device;
         this.left = new TreeSet<>(file.names());
     }
 
-    /** Whether LayerNorm's weights are folded into those that follow, and so are not there. */
-    boolean lnFolded() {
+    @Override
+    public boolean lnFolded() {
         return !file.has("unembed.ln_final_w");
     }
 
@@ -99,8 +101,8 @@ final class SavedWeights implements Gpt2Script.Weights {
         return tensors;
     }
 
-    /** Complains about tensors that nothing asked for. */
-    void requireAllUsed() {
+    @Override
+    public void requireAllUsed() {
         if (!left.isEmpty())
             throw new InputException(file.file() + " holds tensors that its model does not have: "
                     + String.join(", ", left.stream().limit(5).toList()) + ".");

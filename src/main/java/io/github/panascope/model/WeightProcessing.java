@@ -1,4 +1,4 @@
-package io.github.panascope.lens;
+package io.github.panascope.model;
 
 /**
  * Which of TransformerLens's weight-processing steps are applied when a model is loaded. They change what flows inside,

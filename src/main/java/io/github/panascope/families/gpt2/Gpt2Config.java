@@ -1,34 +1,15 @@
-package io.github.panascope.lens;
+package io.github.panascope.families.gpt2;
 
 import io.github.panascope.InputException;
+import io.github.panascope.families.ModelFamily.Parsed;
 import io.github.panascope.internal.ConfigFile;
+import io.github.panascope.model.TransformerConfig;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Set;
 
-/**
- * The shape of a GPT-2, from its Hugging Face {@code config.json}.
- *
- * @param nLayers                 number of blocks
- * @param dModel                  width of the residual stream
- * @param nHeads                  attention heads of a block; divides dModel
- * @param dMlp                    neurons of a block
- * @param dVocab                  number of tokens
- * @param nCtx                    longest context, in tokens
- * @param eps                     added to the variance in LayerNorm
- * @param inverseLayerAttnScale   whether block l divides its attention scores by l+1 too (the stanford-crfm models)
- * @param tieWordEmbeddings       whether the unembedding is the embedding, even where a file holds another
- */
-public record TransformerConfig(
-        int nLayers,
-        int dModel,
-        int nHeads,
-        int dMlp,
-        int dVocab,
-        int nCtx,
-        double eps,
-        boolean inverseLayerAttnScale,
-        boolean tieWordEmbeddings) {
+/** GPT-2's {@code config.json}. */
+final class Gpt2Config {
     /** A thousand times GPT-2 XL's, and four of it still an int. */
     private static final int MAX_WIDTH = 1 << 21;
 
@@ -75,16 +56,7 @@ public record TransformerConfig(
             "gradient_checkpointing",
             "output_past");
 
-    /** Checks that the heads share the width evenly. */
-    public TransformerConfig {
-        if (nLayers < 1 || dModel < 1 || nHeads < 1 || dMlp < 1 || dVocab < 1 || nCtx < 1 || !(eps > 0))
-            throw new IllegalArgumentException("sizes and eps must be positive");
-        if (dModel % nHeads != 0)
-            throw new IllegalArgumentException("n_embd " + dModel + " is not a multiple of n_head " + nHeads);
-    }
-
-    /** A configuration, and the keys of its file that were not needed. */
-    public record Parsed(TransformerConfig config, List<String> skippedKeys) {}
+    private Gpt2Config() {}
 
     /**
      * Reads a {@code config.json}.
@@ -92,7 +64,7 @@ public record TransformerConfig(
      * @throws InputException if it is not a GPT-2's, or asks for something that changes the mathematics and is not
      *     understood
      */
-    public static Parsed parse(ConfigFile file) {
+    static Parsed parse(ConfigFile file) {
         List<String> skipped = new ArrayList<>(file.skipped(UNDERSTOOD, HARMLESS));
         expect(file, "model_type", "gpt2", "gpt2");
         expect(file, "activation_function", "gelu_new", "gelu_new");
@@ -125,8 +97,21 @@ public record TransformerConfig(
         if (!file.text(key, ifAbsent).equals(only)) throw file.wrong(key, "'" + only + "'");
     }
 
-    /** Width of one attention head. */
-    public int dHead() {
-        return dModel / nHeads;
+    /** What {@link #parse} reads as this configuration. */
+    static String toJson(TransformerConfig config) {
+        return """
+            {"model_type": "gpt2", "n_layer": %d, "n_embd": %d, "n_head": %d,
+             "n_inner": %d, "vocab_size": %d, "n_positions": %d, "layer_norm_epsilon": %s,
+             "scale_attn_by_inverse_layer_idx": %b, "tie_word_embeddings": %b}\
+            """.formatted(
+                        config.nLayers(),
+                        config.dModel(),
+                        config.nHeads(),
+                        config.dMlp(),
+                        config.dVocab(),
+                        config.nCtx(),
+                        config.eps(),
+                        config.inverseLayerAttnScale(),
+                        config.tieWordEmbeddings());
     }
 }

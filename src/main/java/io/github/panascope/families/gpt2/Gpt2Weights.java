@@ -1,6 +1,9 @@
-package io.github.panascope.lens;
+package io.github.panascope.families.gpt2;
 
 import io.github.panascope.InputException;
+import io.github.panascope.families.ModelWeights;
+import io.github.panascope.model.TransformerConfig;
+import io.github.panascope.model.WeightProcessing;
 import io.github.panascope.torch.DType;
 import io.github.panascope.torch.Device;
 import io.github.panascope.torch.Shape;
@@ -20,7 +23,7 @@ import java.util.TreeSet;
  *
  * <p>Each step is followed by its formula in TransformerLens 2.18's {@code weight_processing}; the order matters.
  */
-final class Gpt2Weights implements Gpt2Script.Weights {
+final class Gpt2Weights implements ModelWeights {
     private final StateDict file;
     private final TransformerConfig config;
     private final WeightProcessing processing;
@@ -39,6 +42,11 @@ final class Gpt2Weights implements Gpt2Script.Weights {
         this.dtype = dtype;
         // As saved by GPT2LMHeadModel, or as in the file of the `gpt2` repository.
         this.prefix = file.has("transformer.wte.weight") ? "transformer." : "";
+    }
+
+    @Override
+    public boolean lnFolded() {
+        return processing.foldLn();
     }
 
     @Override
@@ -131,8 +139,8 @@ final class Gpt2Weights implements Gpt2Script.Weights {
         }
     }
 
-    /** Complains about tensors that nothing asked for: they would be part of another model. */
-    void requireAllUsed() {
+    @Override
+    public void requireAllUsed() {
         Set<String> left = new TreeSet<>(file.names());
         left.removeAll(used);
         left.removeIf(name -> name.matches(".*h\\.\\d+\\.attn\\.(masked_)?bias")); // the causal mask, as a buffer

@@ -1,0 +1,124 @@
+package io.github.panascope.lens;
+
+import io.github.panascope.families.ModelFamily;
+import io.github.panascope.internal.Suggestions;
+import io.github.panascope.model.TransformerConfig;
+import io.github.panascope.tokens.Tokenizer;
+import io.github.panascope.torch.Device;
+import io.github.panascope.torch.ScriptModule;
+import io.github.panascope.torch.Tensor;
+import io.github.panascope.torch.TensorScope;
+import java.util.ArrayList;
+import java.util.List;
+
+/** What the files of a model have become, shared by a {@link HookedTransformer} and its views. Owns the weights. */
+final class LoadedModel {
+    private final String name;
+    private final ModelFamily family;
+    private final TransformerConfig config;
+    private final Tokenizer tokenizer;
+    private final Device device;
+    private final List<String> skippedKeys;
+    private final List<String> advice;
+    private final TensorScope scope;
+    private final ScriptModule root;
+    private final ScriptModule embed;
+    private final List<ScriptModule> blocks = new ArrayList<>();
+    private final ScriptModule unembed;
+    private final List<String> weightNames;
+
+    LoadedModel(
+            String name,
+            ModelFamily family,
+            ModelFamily.Parsed parsed,
+            boolean lnFolded,
+            Tokenizer tokenizer,
+            Device device,
+            List<String> advice,
+            ScriptModule root,
+            TensorScope scope) {
+        this.name = name;
+        this.family = family;
+        this.config = parsed.config();
+        this.tokenizer = tokenizer;
+        this.device = device;
+        this.skippedKeys = List.copyOf(parsed.skippedKeys());
+        this.advice = List.copyOf(advice);
+        this.scope = scope;
+        this.root = root;
+        this.embed = root.child("embed");
+        for (int layer = 0; layer < config.nLayers(); layer++) blocks.add(root.child("blocks_" + layer));
+        this.unembed = root.child("unembed");
+        this.weightNames = family.weightNames(config, lnFolded);
+    }
+
+    String name() {
+        return name;
+    }
+
+    ModelFamily family() {
+        return family;
+    }
+
+    TransformerConfig config() {
+        return config;
+    }
+
+    Tokenizer tokenizer() {
+        return tokenizer;
+    }
+
+    Device device() {
+        return device;
+    }
+
+    List<String> skippedKeys() {
+        return skippedKeys;
+    }
+
+    List<String> advice() {
+        return advice;
+    }
+
+    TensorScope scope() {
+        return scope;
+    }
+
+    ScriptModule root() {
+        return root;
+    }
+
+    ScriptModule embed() {
+        return embed;
+    }
+
+    ScriptModule block(int layer) {
+        return blocks.get(layer);
+    }
+
+    ScriptModule unembed() {
+        return unembed;
+    }
+
+    List<String> weightNames() {
+        return weightNames;
+    }
+
+    /** {@link HookedTransformer#weight}. */
+    Tensor weight(String weight) {
+        if (!weightNames.contains(weight))
+            throw new IllegalArgumentException("'" + weight + "' is no weight of " + name + "."
+                    + Suggestions.closest(weight, weightNames)
+                            .map(near -> " Did you mean '" + near + "'?")
+                            .orElse(" It should have the form embed.W_E or blocks.0.attn.W_O."));
+        return family.weight(weight, config, this::part);
+    }
+
+    private ScriptModule part(String part) {
+        return switch (part) {
+            case "embed" -> embed;
+            case "unembed" -> unembed;
+            default -> blocks.get(Integer.parseInt(part.substring("blocks_".length())));
+        };
+    }
+}

@@ -1,0 +1,99 @@
+package io.github.panascope.sae;
+
+import io.github.panascope.InputException;
+import io.github.panascope.lens.HookedTransformer;
+import java.util.Collections;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Objects;
+import java.util.Set;
+import java.util.function.Predicate;
+
+/**
+ * The {@code model_from_pretrained_kwargs} of an SAE: arguments of TransformerLens's {@code from_pretrained} that its
+ * authors ask for.
+ *
+ * @param all by name, in their order, as Boolean, Number, String, List, Map or null; empty if none
+ */
+public record ModelKwargs(Map<String, Object> all) {
+    /** No arguments. */
+    public static final ModelKwargs NONE = new ModelKwargs(Map.of());
+
+    /**
+     * Arguments of TransformerLens's from_pretrained: how it processes weights, which ones it takes, and what changes
+     * no number.
+     */
+    private static final Set<String> PROCESSING = Set.of(
+            "fold_ln",
+            "center_writing_weights",
+            "center_unembed",
+            "refactor_factored_attn_matrices",
+            "fold_value_biases");
+
+    private static final Set<String> REVISION =
+            Set.of("revision", "checkpoint_value", "checkpoint_index", "checkpoint_label");
+    private static final Set<String> WITHOUT_EFFECT = Set.of(
+            "device",
+            "dtype",
+            "torch_dtype",
+            "n_devices",
+            "move_to_device",
+            "trust_remote_code",
+            "default_padding_side",
+            "default_prepend_bos",
+            "local_files_only",
+            "cache_dir",
+            "token");
+
+    /** Copies the map. */
+    public ModelKwargs {
+        all = Collections.unmodifiableMap(new LinkedHashMap<>(all));
+    }
+
+    /** Those that say how TransformerLens should process the weights. */
+    public Map<String, Object> processing() {
+        return chosen(PROCESSING::contains);
+    }
+
+    /** Those that say which state of the model's training it is, without nulls. */
+    public Map<String, Object> revision() {
+        return given(chosen(REVISION::contains));
+    }
+
+    /** Those that may change the model and have no meaning here, without nulls. */
+    public Map<String, Object> unknown() {
+        return given(
+                chosen(key -> !PROCESSING.contains(key) && !WITHOUT_EFFECT.contains(key) && !REVISION.contains(key)));
+    }
+
+    /** {@link SaeConfig#modelAtRevision}. */
+    String at(String modelName) {
+        Object revision = all.get("revision");
+        Object checkpoint = all.get("checkpoint_value");
+        if (checkpoint instanceof Number value && HookedTransformer.hasCheckpoints(modelName))
+            return modelName + "@checkpoint-" + value;
+        for (String key : List.of("checkpoint_value", "checkpoint_index", "checkpoint_label")) {
+            if (all.get(key) == null) continue;
+            throw new InputException("the SAE belongs to " + modelName + " at " + key + " " + all.get(key)
+                    + ", and which revision of the model that is, is not known: load the model by its name or"
+                    + " folder and revision (NAME@REVISION).");
+        }
+        if (revision == null) return modelName;
+        if (revision instanceof String text && !text.isBlank()) return modelName + "@" + text;
+        throw new InputException(
+                "the SAE's model_from_pretrained_kwargs should have a text as 'revision', not " + revision + ".");
+    }
+
+    private Map<String, Object> chosen(Predicate<String> wanted) {
+        Map<String, Object> found = new LinkedHashMap<>(all);
+        found.keySet().removeIf(wanted.negate());
+        return found;
+    }
+
+    /** Without those that are null, which is TransformerLens's default. */
+    private static Map<String, Object> given(Map<String, Object> kwargs) {
+        kwargs.values().removeIf(Objects::isNull);
+        return kwargs;
+    }
+}
