@@ -57,14 +57,23 @@ public final class Torch {
      * Sets how many threads one operator may use, for the whole process. While a {@link #singleThreaded} is open, this
      * is kept for the time after it.
      *
-     * @throws TorchException if that is not at least 1
+     * @param threads from 1 to {@link #maxThreads}
+     * @throws IllegalArgumentException if it is not
      */
     public static void setThreads(int threads) {
+        if (threads < 1 || threads > maxThreads())
+            throw new IllegalArgumentException(
+                    "the number of threads should lie between 1 and " + maxThreads() + ", not at " + threads);
         NativeLibrary.load();
         synchronized (SingleThreaded.LOCK) {
-            if (SingleThreaded.open > 0 && threads > 0) SingleThreaded.afterwards = threads;
+            if (SingleThreaded.open > 0) SingleThreaded.afterwards = threads;
             else set(threads);
         }
+    }
+
+    /** The most threads that {@link #setThreads} takes: four for each processor, and 64 in any case. */
+    public static int maxThreads() {
+        return Math.max(64, 4 * Runtime.getRuntime().availableProcessors());
     }
 
     private static void set(int threads) {
