@@ -22,6 +22,7 @@ struct psc_hooks final : psc::Counted<PSC_KIND_HOOKS> {
 namespace {
 
 thread_local const psc_hooks *active = nullptr;
+thread_local psc::Unchanged *active_kept = nullptr;
 
 // What a call out to Java needs of the stack: the JVM keeps some 100 KB at its end free, and ends the process if it
 // meets them on the way in, where nobody can catch it.
@@ -60,7 +61,9 @@ void report(c10::IValue &value, const std::string &name) {
   require_stack();
   psc_tensor activation{value.toTensor()};
   psc_tensor *replacement = nullptr;
+  size_t holders = activation.tensor.use_count();
   int32_t status = hooks->callback(hooks->run, name.c_str(), &activation, &replacement);
+  if (activation.tensor.use_count() > holders) active_kept->remember(activation.tensor);
   std::unique_ptr<psc::OwnedTensor> taken(static_cast<psc::OwnedTensor *>(replacement));
   if (status != PSC_OK) throw psc::HookFailed{};
   if (taken) value = taken->tensor;
@@ -109,8 +112,14 @@ void register_hook_point() {
               &hooked_in);
 }
 
-ActiveHooks::ActiveHooks(const psc_hooks *hooks) : former_(active) { active = hooks; }
-ActiveHooks::~ActiveHooks() { active = former_; }
+ActiveHooks::ActiveHooks(const psc_hooks *hooks, Unchanged &kept) : former_(active), former_kept_(active_kept) {
+  active = hooks;
+  active_kept = &kept;
+}
+ActiveHooks::~ActiveHooks() {
+  active = former_;
+  active_kept = former_kept_;
+}
 
 }  // namespace psc
 

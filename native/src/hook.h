@@ -2,6 +2,7 @@
 #pragma once
 
 #include "psc.h"
+#include "unchanged.h"
 
 namespace psc {
 
@@ -12,13 +13,15 @@ void register_hook_point();
 // Makes these hooks (or none, if null) the thread's own until the end of the scope, then puts the former ones back.
 class ActiveHooks {
  public:
-  explicit ActiveHooks(const psc_hooks *hooks);
+  // What a hook keeps of an activation is remembered: the method that goes on could change it.
+  ActiveHooks(const psc_hooks *hooks, Unchanged &kept);
   ~ActiveHooks();
   ActiveHooks(const ActiveHooks &) = delete;
   ActiveHooks &operator=(const ActiveHooks &) = delete;
 
  private:
   const psc_hooks *former_;
+  Unchanged *former_kept_;
 };
 
 }  // namespace psc

@@ -111,13 +111,14 @@ int32_t psc_module_call(const psc_module *module, const char *method, const psc_
   return psc::guard([&] {
     psc::CallState state(call);
     PlainExecution plain;
-    psc::ActiveHooks active(hooks);
     auto found = module->module.get_method(method);
     torch::jit::Stack stack;
     stack.push_back(module->module._ivalue());
     psc::push_arguments(found.function().getSchema(), 1, args, count, stack);
     psc::Unchanged unchanged;
     for (size_t i = 1; i < stack.size(); i++) unchanged.remember(stack[i]);
+    unchanged.remember(stack.front().toObjectRef());
+    psc::ActiveHooks active(hooks, unchanged);
     found.function().run(stack);
     unchanged.require(method);
     psc::pop_results(stack, results, capacity, result_count);

@@ -32,6 +32,15 @@ void require_values_only(const c10::OperatorHandle &handle) {
               "operator that gives a new tensor");
 }
 
+// Tensors of zeros without memory are only known to some operators; others read at address 0. Those that are written
+// to are left as they are, for libtorch to refuse.
+void give_memory(torch::jit::Stack &stack, const std::vector<size_t> &written) {
+  for (size_t i = 0; i < stack.size(); i++) {
+    if (!stack[i].isTensor() || !stack[i].toTensor().defined() || !stack[i].toTensor()._is_zerotensor()) continue;
+    if (std::find(written.begin(), written.end(), i) == written.end()) stack[i] = stack[i].toTensor().clone();
+  }
+}
+
 }  // namespace
 
 int32_t psc_op_find(const char *name, const char *overload, const psc_op **out) {
@@ -77,6 +86,7 @@ int32_t psc_op_call(const psc_op *op, psc_call *call, const psc_value *args, int
     psc::CallState state(call);
     torch::jit::Stack stack;
     psc::push_arguments(op->handle.schema(), 0, args, count, stack);
+    give_memory(stack, op->written);
     psc::require_safe(op->handle.schema().name(), stack);
     psc::Unchanged unchanged;
     if (!op->written.empty()) {

@@ -115,6 +115,9 @@ const char *psc::refusal(const std::string &name) {
     return "is a derivative, which does not look at what it is given: ask for gradients instead";
   for (std::string_view prefix : INSIDE_ATEN)
     if (std::string_view(name).substr(0, prefix.size()) == prefix) return INSIDE_ONLY;
+  constexpr std::string_view UNSAFE = "_unsafe";
+  if (name.size() > UNSAFE.size() && name.compare(name.size() - UNSAFE.size(), UNSAFE.size(), UNSAFE) == 0)
+    return INSIDE_ONLY;
   if (trusting().count(name) != 0) return "does not look at all that it is given, and may end the process";
   return nullptr;
 }

@@ -46,6 +46,8 @@ int32_t psc_runtime_init(void) {
       // The profiling executor would recompile the model for every new shape.
       torch::jit::getProfilingMode() = false;
       torch::jit::getExecutorMode() = false;
+      // Or indices of a sparse tensor are believed, and what is done with it reads where they point.
+      at::globalContext().setCheckSparseTensorInvariants(true);
     });
   });
 }

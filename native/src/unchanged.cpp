@@ -1,6 +1,8 @@
 // Noticing that a call has changed a tensor underneath those who know it.
 #include "unchanged.h"
 
+#include <ATen/core/ivalue_inl.h>
+
 namespace psc {
 
 void Unchanged::remember(const c10::IValue &value) {
@@ -14,7 +16,17 @@ void Unchanged::remember(const c10::IValue &value) {
   formers_.push_back({tensor, tensor.sizes().vec(), tensor.strides().vec(), tensor.storage_offset(), tensor.storage()});
 }
 
-void Unchanged::require(const std::string &who) const {
+void Unchanged::remember(const c10::ivalue::Object &module) {
+  for (const c10::IValue &slot : module.slots()) {
+    if (slot.isObject())
+      remember(slot.toObjectRef());
+    else
+      remember(slot);
+  }
+}
+
+// Setting sizes that a tensor has had allocates nothing that it did not have before.
+const Unchanged::Former *Unchanged::put_back() const noexcept {
   const Former *changed = nullptr;
   for (const Former &former : formers_) {
     const at::Tensor &now = former.tensor;
@@ -26,6 +38,11 @@ void Unchanged::require(const std::string &who) const {
     now.unsafeGetTensorImpl()->set_storage_keep_dtype(former.storage);
     now.unsafeGetTensorImpl()->set_sizes_and_strides(former.sizes, former.strides, former.offset);
   }
+  return changed;
+}
+
+void Unchanged::require(const std::string &who) const {
+  const Former *changed = put_back();
   TORCH_CHECK(!changed, who, " would change the shape or the memory of a tensor of shape ",
               at::IntArrayRef(changed->sizes),
               " in place: call the operator that gives a new one, and give `out` the result's shape");

@@ -1,12 +1,17 @@
 package io.github.panascope;
 
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.github.panascope.dashboard.DashboardPage;
+import io.github.panascope.lens.ActivationCache;
 import io.github.panascope.lens.Forward;
 import io.github.panascope.lens.HookedTransformer;
+import io.github.panascope.lens.Hooks;
+import io.github.panascope.lens.ResidualStack;
+import io.github.panascope.torch.RunInterruptedException;
 import io.github.panascope.torch.Shape;
 import io.github.panascope.torch.Tensor;
 import io.github.panascope.torch.TensorScope;
@@ -73,6 +78,104 @@ class MistakesTest {
             Forward plain = model.forward("Hello there");
             plain.logits();
             assertTrue(message(IllegalStateException.class, plain::cache).startsWith("nothing was cached"));
+        }
+    }
+
+    @Test
+    void aStreamThatDoesNotFitTheTokensIsRefused() {
+        try (var _ = TensorScope.open()) {
+            Tensor tokens = model.toTokens("Hello there");
+            int width = model.config().dModel();
+            Tensor shorter = Tensor.zeros(model.dtype(), Shape.of(1, 1, width)).to(model.device());
+            assertEquals(
+                    "the residual stream should be [1, 3, " + width + "] of float32 for these tokens, not " + shorter,
+                    message(
+                            IllegalArgumentException.class,
+                            () -> model.forward(tokens).startAtLayer(1, shorter)));
+            assertEquals(
+                    "startAtLayer needs the residual stream that comes into the block",
+                    message(
+                            NullPointerException.class,
+                            () -> model.forward(tokens).startAtLayer(1, null)));
+            Tensor stream = model.forward(tokens).stopAtLayer(2);
+            assertEquals(
+                    "a run that starts at layer 2 cannot stop before layer 1",
+                    message(
+                            IllegalArgumentException.class,
+                            () -> model.forward(tokens).startAtLayer(2, stream).stopAtLayer(1)));
+            assertEquals(
+                    "positions from -1 to 99 are outside the 3 positions of the run",
+                    message(
+                            IndexOutOfBoundsException.class,
+                            () -> model.forward(tokens).logits(-1, 99)));
+        }
+    }
+
+    @Test
+    void aHookCannotChangeTheNumberOfRows() {
+        try (var _ = TensorScope.open()) {
+            Tensor tokens = model.toTokens("Hello there");
+            String message = message(
+                    IllegalArgumentException.class,
+                    () -> model.runWithHooks(
+                            tokens,
+                            Hooks.at(
+                                    "blocks.1.hook_resid_pre",
+                                    (activation, name) -> Tensor.cat(0, activation, activation))));
+            assertTrue(message.endsWith("the number of rows must stay"), message);
+        }
+    }
+
+    @Test
+    void hooksOfARunAddUp() {
+        try (var _ = TensorScope.open()) {
+            int[] called = new int[2];
+            model.forward("Hello there")
+                    .hooks(Hooks.at("hook_embed", (activation, name) -> {
+                        called[0]++;
+                        return null;
+                    }))
+                    .hooks(Hooks.at("hook_embed", (activation, name) -> {
+                        called[1]++;
+                        return null;
+                    }))
+                    .logits();
+            assertArrayEquals(new int[] {1, 1}, called);
+        }
+    }
+
+    @Test
+    void anInterruptEndsARunBetweenBlocks() {
+        try (var _ = TensorScope.open()) {
+            Tensor tokens = model.toTokens("Hello there");
+            Thread.currentThread().interrupt();
+            assertThrows(RunInterruptedException.class, () -> model.run(tokens));
+            assertTrue(Thread.interrupted());
+        }
+    }
+
+    @Test
+    void logitAttributionsTakeATokenForEachRow() {
+        try (var _ = TensorScope.open()) {
+            Tensor tokens =
+                    Tensor.of(new long[] {50256, 11, 50256, 13}, Shape.of(2, 2)).to(model.device());
+            ActivationCache cache = model.runWithCache(tokens, name -> true).cache();
+            ResidualStack parts = cache.decomposeResid(-1, false, ActivationCache.Mode.ALL, true);
+            Tensor forRows = Tensor.of(new long[] {5, 6}, Shape.of(2));
+            Tensor everywhere = Tensor.of(new long[] {5, 5, 6, 6}, Shape.of(2, 2));
+            assertTrue(parts.logitAttrs(forRows).sameElements(parts.logitAttrs(everywhere)));
+            Tensor three = Tensor.of(new long[] {5, 6, 7}, Shape.of(3));
+            assertTrue(message(IllegalArgumentException.class, () -> parts.logitAttrs(three))
+                    .endsWith("and [3] does not fit " + parts.values().shape()));
+            assertEquals(
+                    "position 99 is outside the 2 positions of the run",
+                    message(IndexOutOfBoundsException.class, () -> parts.at(99)));
+            assertThrows(
+                    IllegalArgumentException.class,
+                    () -> model.runWithCache(model.toTokens("Hello"), name -> true)
+                            .cache()
+                            .removeBatchDim()
+                            .decomposeResid(-1, false, ActivationCache.Mode.ALL, true));
         }
     }
 

@@ -163,6 +163,132 @@ class SafetyTest {
         }
     }
 
+    /** Operators give {@code out} its new shape before they find that its memory cannot grow. */
+    @Test
+    void aCallThatFailsLeavesItsTensorsAsTheyWere() {
+        try (var _ = TensorScope.open()) {
+            Tensor wide = Op.of("aten::expand", "")
+                    .tensor(Tensor.zeros(DType.FLOAT32, Shape.of(1)), new long[] {10_000, 10_000}, false);
+            for (String name : List.of("aten::add.out", "aten::mul.out", "aten::exp.out")) {
+                Tensor out = numbers();
+                Shape before = Tensor.zeros(DType.FLOAT32, Shape.of(3)).shape();
+                Op op = Op.of(name.substring(0, name.indexOf('.')), "out");
+                refused(() -> {
+                    if (name.contains("add")) op.call(wide, wide, 1L, out);
+                    else if (name.contains("mul")) op.call(wide, wide, out);
+                    else op.call(wide, out);
+                });
+                assertEquals(before, out.shape(), name);
+                assertEquals(3, out.toFloats().length, name);
+            }
+        }
+    }
+
+    @Test
+    void aMethodCannotChangeTheShapeOfWhatTheModuleOrAHookHolds() {
+        try (var scope = TensorScope.open()) {
+            Tensor weight = Tensor.zeros(DType.FLOAT32, Shape.of(2, 3));
+            ScriptModule module = ScriptModule.create("M", scope)
+                    .parameter("w", weight)
+                    .define("def turn(self) -> Tensor:\n    return self.w.t_()\n"
+                            + "def fail(self, x: Tensor) -> Tensor:\n    x.t_()\n    assert x.size(0) == 99, 'no'\n"
+                            + "    return x\n"
+                            + "def later(self, x: Tensor) -> Tensor:\n    y = x + 1\n"
+                            + "    y = lens.hook_point(y, 'here')\n    y.t_()\n    return y\n");
+            refused(() -> module.call("turn", null));
+            assertEquals(Shape.of(2, 3), weight.alias().shape());
+            Tensor argument = Tensor.zeros(DType.FLOAT32, Shape.of(2, 3));
+            refused(() -> module.call("fail", null, argument));
+            assertEquals(Shape.of(2, 3), argument.shape());
+            Tensor[] kept = new Tensor[1];
+            try (RunHooks hooks = new RunHooks(List.of("here"), (activation, name) -> {
+                kept[0] = scope.adopt(activation);
+                return null;
+            })) {
+                refused(() -> module.call("later", hooks, argument));
+            }
+            assertEquals(Shape.of(2, 3), kept[0].alias().shape());
+        }
+    }
+
+    @Test
+    void threadsAreNotAskedForWithoutEnd() {
+        assertTrue(Torch.maxThreads() >= 64);
+        for (int threads : new int[] {0, -1, Torch.maxThreads() + 1, Integer.MAX_VALUE})
+            assertThrows(IllegalArgumentException.class, () -> Torch.setThreads(threads));
+    }
+
+    @Test
+    void hooksBelongToTheirThreadUntilTheyAreClosed() throws Exception {
+        try (var scope = TensorScope.open()) {
+            ScriptModule module =
+                    ScriptModule.create("M", scope).define("def one(self, x: Tensor) -> Tensor:\n    return x + 1\n");
+            RunHooks hooks = new RunHooks(List.of("a"), (activation, name) -> null);
+            Throwable[] thrown = new Throwable[1];
+            Thread other = Thread.ofPlatform().start(() -> {
+                try {
+                    hooks.handle();
+                } catch (Throwable t) {
+                    thrown[0] = t;
+                }
+            });
+            other.join();
+            assertEquals("a set of hooks is used by the thread that made it", thrown[0].getMessage());
+            hooks.close();
+            assertEquals(
+                    "this set of hooks is closed",
+                    assertThrows(IllegalStateException.class, () -> module.call("one", hooks, numbers()))
+                            .getMessage());
+        }
+    }
+
+    @Test
+    void numbersThatDoNotFitAreNotCutShort() {
+        try (var _ = TensorScope.open()) {
+            Tensor large = Tensor.of(new long[] {1L << 40}, Shape.of(1));
+            assertThrows(ArithmeticException.class, large::toInts);
+            for (float number : new float[] {Float.NaN, Float.POSITIVE_INFINITY, 1e30f})
+                assertThrows(ArithmeticException.class, Tensor.of(new float[] {number}, Shape.of(1))::toLongs);
+            assertArrayEquals(
+                    new long[] {-2, 3},
+                    Tensor.of(new float[] {-2.7f, 3.7f}, Shape.of(2)).toLongs());
+            assertArrayEquals(
+                    new int[] {Integer.MIN_VALUE, Integer.MAX_VALUE},
+                    Tensor.of(new long[] {Integer.MIN_VALUE, Integer.MAX_VALUE}, Shape.of(2))
+                            .toInts());
+            assertThrows(ArithmeticException.class, Tensor.of(new long[] {(1L << 53) + 1}, Shape.of(1))::item);
+            assertEquals(0x1p53, Tensor.of(new long[] {1L << 53}, Shape.of(1)).item());
+        }
+    }
+
+    @Test
+    void operatorsThatBelieveIndicesAreRefused() {
+        for (String name : List.of(
+                "ctc_loss.IntList", "segment_reduce", "linalg_ldl_solve", "sspaddmm", "_sparse_coo_tensor_unsafe"))
+            assertTrue(
+                    refused(() -> Op.of("aten::" + name.split("\\.")[0], name.contains(".") ? "IntList" : ""))
+                            .contains("cannot be called from here"),
+                    name);
+        try (var _ = TensorScope.open()) {
+            Tensor rows = Tensor.of(new long[] {0, 1L << 34, 1L << 35, 2}, Shape.of(4));
+            Tensor columns = Tensor.of(new long[] {0, 1}, Shape.of(2));
+            refused(() -> Op.of("aten::sparse_csr_tensor", "crow_col_value_size")
+                    .call(rows, columns, Tensor.zeros(DType.FLOAT32, Shape.of(2)), new long[] {3, 3}));
+        }
+    }
+
+    @Test
+    void resultsThatAreNoTensorsAreNamed() {
+        try (var _ = TensorScope.open()) {
+            assertEquals(
+                    "aten::size.int gives a Long as its result 0, not a tensor: use call()",
+                    refused(() -> Op.of("aten::size", "int").tensor(numbers(), 0L)));
+            assertEquals(
+                    "aten::relu gives 1 results, not 3",
+                    refused(() -> Op.of("aten::relu", "").tensors(3, numbers())));
+        }
+    }
+
     @Test
     void gradientsBelongToTheThreadThatAskedEvenToAVirtualOne() throws Exception {
         try (ExecutorService threads = Executors.newVirtualThreadPerTaskExecutor()) {

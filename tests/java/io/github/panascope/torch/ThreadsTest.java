@@ -40,7 +40,7 @@ class ThreadsTest {
             assertEquals(5, Torch.threads());
             assertEquals(5, threadsOfANewThread());
         }
-        assertThrows(TorchException.class, () -> Torch.setThreads(0));
+        assertThrows(IllegalArgumentException.class, () -> Torch.setThreads(0));
         assertEquals(5, Torch.threads());
     }
 
@@ -74,7 +74,7 @@ class ThreadsTest {
                 var _ = Torch.singleThreaded()) {
             Torch.setThreads(2);
             assertEquals(1, Torch.threads());
-            assertThrows(TorchException.class, () -> Torch.setThreads(-1));
+            assertThrows(IllegalArgumentException.class, () -> Torch.setThreads(-1));
             assertEquals(1, threadsOfANewThread());
         }
         assertEquals(2, Torch.threads());

@@ -17,7 +17,6 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.BitSet;
 import java.util.List;
-import java.util.Objects;
 import java.util.Queue;
 import java.util.concurrent.Callable;
 import java.util.concurrent.CompletableFuture;
@@ -147,9 +146,12 @@ public final class Dashboards {
      * @param made what becomes of a dashboard
      */
     public <T> void forEach(int[] features, int threads, Function<FeatureDashboard, T> made, Consumer<T> consumer) {
+        if (threads < 1) throw new IllegalArgumentException("there should be at least 1 thread, not " + threads);
         int[] wanted = Arrays.stream(features).distinct().sorted().toArray();
         for (int feature : wanted) {
-            Objects.checkIndex(feature, dSae);
+            if (feature < 0 || feature >= dSae)
+                throw new IndexOutOfBoundsException(
+                        "feature " + feature + " is outside the SAE's features 0 to " + (dSae - 1));
             if (neurons.place(feature) < 0)
                 throw new IllegalArgumentException("the store was not opened for feature " + feature);
         }
@@ -580,5 +582,11 @@ public final class Dashboards {
         int[] found() {
             return Arrays.copyOf(places, size);
         }
+    }
+
+    /** What they are made of. */
+    @Override
+    public String toString() {
+        return "Dashboards(" + rows() + " rows of " + context() + " tokens, " + dSae + " features)";
     }
 }

@@ -283,6 +283,12 @@ public final class FeatureCollector {
         if (shardRows < 1 || threads < 1)
             throw new IllegalArgumentException(
                     "shards need at least one row and one thread, not " + shardRows + " and " + threads);
+        if (first < 0 || end < first)
+            throw new IllegalArgumentException("rows from " + first + " to " + end + " are none");
+        String contextOfStore = store.identity().entries().get("context");
+        if (!Integer.toString(context).equals(contextOfStore))
+            throw new IllegalArgumentException(
+                    "the store is for rows of " + contextOfStore + " tokens, not of " + context);
         if (!store.missing(first, end).isEmpty()) store.requireWritable();
         BitSet kept = keepsAll(store) ? null : new BitSet();
         if (kept != null) for (int feature : store.sums().features()) kept.set(feature);

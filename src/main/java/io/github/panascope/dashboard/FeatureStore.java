@@ -80,6 +80,7 @@ public final class FeatureStore implements AutoCloseable {
         }
     }
 
+    private boolean closed;
     private final Path folder;
     private StoreManifest manifest;
     private NeuronCorrelationSums sums;
@@ -103,6 +104,11 @@ public final class FeatureStore implements AutoCloseable {
      *     to it, or nothing can be written there and it holds no rows
      */
     public static FeatureStore open(Path folder, Identity identity, int[] features, int dIn) {
+        if (dIn < 1) throw new IllegalArgumentException("an activation has at least 1 dimension, not " + dIn);
+        for (int i = 0; i < features.length; i++)
+            if (features[i] < 0 || i > 0 && features[i] <= features[i - 1])
+                throw new IllegalArgumentException(
+                        "features should be ascending from 0, and feature " + features[i] + " is not");
         try {
             Files.createDirectories(folder);
             FileChannel channel;
@@ -163,12 +169,17 @@ public final class FeatureStore implements AutoCloseable {
         for (StoreManifest.Rows range : manifest.rows()) requireThere(shard(range));
     }
 
+    private void requireOpen() {
+        if (closed) throw new IllegalStateException("the store " + folder + " was closed");
+    }
+
     /**
      * Refuses, before anything is computed, to add rows to a folder that cannot be written.
      *
      * @throws InputException if it cannot
      */
     void requireWritable() {
+        requireOpen();
         if (lock == null)
             throw new InputException(folder + " cannot be written: collect into another folder, and merge the two.");
     }
@@ -570,8 +581,14 @@ public final class FeatureStore implements AutoCloseable {
         return open(folder, identity, sums.features(), sums.dIn());
     }
 
-    /** Makes a folder of the rows of others, at least one; merging them in any order gives the same. */
+    /**
+     * Makes a folder of the rows of others, at least one; merging them in any order gives the same. All of them are
+     * read before the folder is made.
+     */
     public static FeatureStore merged(Path folder, List<Path> others) {
+        for (Path other : others) {
+            readLocked(other).close();
+        }
         FeatureStore store = open(folder, others.getFirst());
         try {
             store.merge(others);
@@ -585,6 +602,7 @@ public final class FeatureStore implements AutoCloseable {
     /** Lets another process write. */
     @Override
     public void close() {
+        closed = true;
         try {
             if (lock != null && lock.isValid()) lock.release();
             if (lockChannel != null) lockChannel.close();
@@ -595,5 +613,11 @@ public final class FeatureStore implements AutoCloseable {
 
     static ByteBuffer little(int bytes) {
         return ByteBuffer.allocate(bytes).order(ByteOrder.LITTLE_ENDIAN);
+    }
+
+    /** Where it is, and how many rows it holds. */
+    @Override
+    public String toString() {
+        return "FeatureStore(" + folder + ", " + rows() + " rows" + (closed ? ", closed" : "") + ")";
     }
 }

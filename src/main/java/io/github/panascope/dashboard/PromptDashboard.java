@@ -17,7 +17,6 @@ import java.util.BitSet;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
-import java.util.Objects;
 import java.util.TreeMap;
 
 /**
@@ -297,7 +296,10 @@ public final class PromptDashboard {
      * LOSS_EFFECT the first token has none.
      */
     public List<Entry> top(Metric metric, int position, int count) {
-        Objects.checkIndex(position, tokens.length);
+        if (position < 0 || position >= tokens.length)
+            throw new IndexOutOfBoundsException(
+                    "position " + position + " is outside the prompt's " + tokens.length + " tokens");
+        if (count < 0) throw new IllegalArgumentException("there cannot be " + count + " features");
         int at = metric == Metric.LOSS_EFFECT ? position - 1 : position;
         if (at < 0) return List.of();
         List<Entry> entries = quantiles.keySet().stream()
@@ -331,5 +333,11 @@ public final class PromptDashboard {
                 yield effects.length == 0 ? Double.NaN : effects[position];
             }
         };
+    }
+
+    /** How many tokens the prompt has, and how many features are active. */
+    @Override
+    public String toString() {
+        return "PromptDashboard(" + tokens.length + " tokens, " + sequences.size() + " features)";
     }
 }

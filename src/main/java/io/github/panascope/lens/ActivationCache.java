@@ -111,6 +111,8 @@ public final class ActivationCache {
      * innermost scope.
      */
     public ActivationCache slicePositions(long start, long end) {
+        if (start < 0 || end <= start)
+            throw new IllegalArgumentException("positions from " + start + " to " + end + " are none");
         return map((name, activation) ->
                 activation.slice(activation.shape().rank() + positionDimension(name), start, end));
     }
@@ -187,7 +189,7 @@ public final class ActivationCache {
      * @param mlpInput what comes into the block's MLP instead, with its attention
      */
     public ResidualStack decomposeResid(int layer, boolean mlpInput, Mode mode, boolean inclEmbeds) {
-        int end = layerOrEnd(layer);
+        int end = mlpOrEnd(layer, mlpInput);
         return stack(null, parts -> {
             if (inclEmbeds) {
                 parts.add("embed", get("hook_embed"));
@@ -206,7 +208,7 @@ public final class ActivationCache {
      * (hook_resid_mid, with those; hook_resid_post of the last).
      */
     public ResidualStack accumulatedResid(int layer, boolean inclMid, boolean mlpInput) {
-        int end = layerOrEnd(layer);
+        int end = mlpOrEnd(layer, mlpInput);
         int layers = model.config().nLayers();
         return stack(null, parts -> {
             for (int l = 0; l <= end; l++) {
@@ -256,7 +258,7 @@ public final class ActivationCache {
      * @param mlpInput what comes into the block's MLP instead
      */
     public ResidualStack fullResidDecomposition(int layer, boolean mlpInput) {
-        return full(layerOrEnd(layer), mlpInput, false, null);
+        return full(mlpOrEnd(layer, mlpInput), mlpInput, false, null);
     }
 
     /**
@@ -264,7 +266,7 @@ public final class ActivationCache {
      * instead of hook_mlp_out.
      */
     public ResidualStack fullResidDecompositionWithNeurons(int layer, boolean mlpInput, int position) {
-        return full(layerOrEnd(layer), mlpInput, true, index(position));
+        return full(mlpOrEnd(layer, mlpInput), mlpInput, true, index(position));
     }
 
     private ResidualStack full(int end, boolean mlpInput, boolean neurons, Integer position) {
@@ -279,6 +281,14 @@ public final class ActivationCache {
             parts.add("pos_embed", at("hook_pos_embed", position));
             parts.add("bias", embed.zerosLike().add(model.accumulatedBias(end, mlpInput, neurons)));
         });
+    }
+
+    /** The MLP of a block, which the end of the model has none of. */
+    private int mlpOrEnd(int layer, boolean mlpInput) {
+        int end = layerOrEnd(layer);
+        if (mlpInput && end == model.config().nLayers())
+            throw new IllegalArgumentException("there is no MLP after the last block");
+        return end;
     }
 
     /** A position counted from the start. */
@@ -317,6 +327,7 @@ public final class ActivationCache {
     }
 
     private void addRemainder(Parts parts, int end, Integer position) {
+        if (end == 0) throw new IllegalArgumentException("before the first block no head and no neuron has written");
         Tensor whole = at("blocks." + (end - 1) + ".hook_resid_post", position);
         for (Tensor some : List.copyOf(parts.tensors)) whole = whole.sub(some.sum(0, false));
         parts.add("remainder", whole);

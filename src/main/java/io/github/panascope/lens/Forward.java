@@ -4,6 +4,7 @@ import io.github.panascope.torch.ActivationHook;
 import io.github.panascope.torch.DType;
 import io.github.panascope.torch.GradMode;
 import io.github.panascope.torch.RunHooks;
+import io.github.panascope.torch.RunInterruptedException;
 import io.github.panascope.torch.Shape;
 import io.github.panascope.torch.Tensor;
 import io.github.panascope.torch.TensorScope;
@@ -54,9 +55,9 @@ public final class Forward {
         this.hooks = model.hooks();
     }
 
-    /** Calls these hooks during the run, after those of the model's view. */
+    /** Calls these hooks during the run, after those of the model's view and those given before. */
     public Forward hooks(Hooks hooks) {
-        this.hooks = model.hooks().and(hooks);
+        this.hooks = this.hooks.and(Objects.requireNonNull(hooks, "hooks should not be null: Hooks.NONE has none"));
         return this;
     }
 
@@ -135,6 +136,7 @@ public final class Forward {
      * @param mask [batch, pos] of numbers or bool, as {@link HookedTransformer#attentionMask} makes it
      */
     public Forward attentionMask(Tensor mask) {
+        Objects.requireNonNull(mask, "an attention mask should not be null: a run without one needs no call");
         if (!mask.shape().equals(tokens.shape()))
             throw new IllegalArgumentException(
                     "the attention mask should have the tokens' shape " + tokens.shape() + ", not " + mask.shape());
@@ -172,13 +174,24 @@ public final class Forward {
     }
 
     /**
-     * Begins at a block, with this residual stream [batch, pos, d_model] coming into it. A negative layer counts from
-     * the end.
+     * Begins at a block, with this residual stream coming into it. A negative layer counts from the end.
+     *
+     * @param residual [batch, pos, d_model] in the model's dtype, for the tokens of this run
+     * @throws IllegalArgumentException if it has another shape or dtype
      */
     public Forward startAtLayer(int layer, Tensor residual) {
-        this.startLayer = model.layerIndex(layer);
-        this.residual = residual;
+        Objects.requireNonNull(residual, "startAtLayer needs the residual stream that comes into the block");
+        Shape expected = Shape.of(tokens.size(0), tokens.size(1), model.config().dModel());
+        if (!residual.shape().equals(expected) || residual.dtype() != model.dtype())
+            throw new IllegalArgumentException("the residual stream should be " + expected + " of " + model.dtype()
+                    + " for these tokens, not " + residual);
+        startFrom(model.layerIndex(layer), residual);
         return this;
+    }
+
+    private void startFrom(int layer, Tensor stream) {
+        this.startLayer = layer;
+        this.residual = stream;
     }
 
     /**
@@ -205,7 +218,9 @@ public final class Forward {
      */
     public Tensor logits(long first, long end) {
         return run(model.config().nLayers(), (resid, set) -> {
-            Objects.checkFromToIndex(first, end, resid.size(1));
+            if (first < 0 || end < first || end > resid.size(1))
+                throw new IndexOutOfBoundsException("positions from " + first + " to " + end + " are outside the "
+                        + resid.size(1) + " positions of the run");
             return model.isExact()
                     ? model.unembed().call("forward", set, resid).slice(1, first, end)
                     : model.unembed().call("forward", set, resid, first, end);
@@ -326,7 +341,11 @@ public final class Forward {
      */
     public Tensor stopAtLayer(int layer) {
         unembedded = false;
-        return run(layer == model.config().nLayers() ? layer : model.layerIndex(layer), (resid, set) -> resid);
+        int stop = layer == model.config().nLayers() ? layer : model.layerIndex(layer);
+        if (stop < startLayer)
+            throw new IllegalArgumentException(
+                    "a run that starts at layer " + startLayer + " cannot stop before layer " + stop);
+        return run(stop, (resid, set) -> resid);
     }
 
     private void requireTargets() {
@@ -393,6 +412,7 @@ public final class Forward {
             if (checkpointEvery > 0 && (layer - startLayer) % checkpointEvery == 0)
                 checkpoints.put(
                         layer, keep.adopt(detached ? resid.detach().copy() : set == null ? resid : resid.copy()));
+            RunInterruptedException.check("running the model");
             Tensor next = model.block(layer).call("forward", set, resid, mask);
             resid.free();
             resid = next;
@@ -431,8 +451,9 @@ public final class Forward {
         again.caching(name);
         try (var _ = TensorScope.open()) {
             int from = checkpointBefore(Math.min(layer, layers - 1));
-            if (from >= 0) again.startAtLayer(from, checkpoints.get(from).copy()); // a hook may write to it
-            else if (residual != null) again.startAtLayer(startLayer, residual.copy());
+            // Copies, as a hook may write to them; hooks may have changed the number of positions too.
+            if (from >= 0) again.startFrom(from, checkpoints.get(from).copy());
+            else if (residual != null) again.startFrom(startLayer, residual.copy());
             again.run(
                     TensorScope.current(),
                     hooks,
@@ -464,8 +485,24 @@ public final class Forward {
         Tensor current = activation;
         for (ActivationHook hook : hooks) {
             Tensor next = hook.apply(current, name);
-            if (next != null) current = next;
+            if (next == null) continue;
+            // What is unembedded may be any selection of positions.
+            if (!name.equals("ln_final.hook_normalized")) requireSameRows(name, activation, next);
+            current = next;
         }
         return current;
+    }
+
+    private static void requireSameRows(String name, Tensor before, Tensor after) {
+        int rank = Math.min(before.shape().rank(), after.shape().rank());
+        if (rank > 0 && after.size(0) != before.size(0))
+            throw new IllegalArgumentException("the hook at " + name + " returned " + after + " in the place of "
+                    + before + ": the number of rows must stay");
+    }
+
+    /** The model, the shape of the tokens, and whether it has run. */
+    @Override
+    public String toString() {
+        return "Forward(" + model.name() + ", tokens " + tokens.shape() + (ran ? ", has run" : "") + ")";
     }
 }

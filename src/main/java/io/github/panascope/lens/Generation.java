@@ -10,6 +10,7 @@ import io.github.panascope.torch.TensorScope;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.SplittableRandom;
 import java.util.function.Consumer;
 import java.util.stream.Stream;
@@ -68,7 +69,7 @@ public final class Generation {
 
     /** How each is chosen. */
     public Generation sampling(Sampling how) {
-        this.sampling = how;
+        this.sampling = Objects.requireNonNull(how, "sampling should not be null: Sampling.GREEDY takes the likeliest");
         return this;
     }
 
@@ -101,13 +102,13 @@ public final class Generation {
      * alone. What is attached to the model, such as SAEs, sees the same, after them.
      */
     public Generation hooks(Hooks others) {
-        this.hooks = model.hooks().and(others);
+        this.hooks = hooks.and(Objects.requireNonNull(others, "hooks should not be null: Hooks.NONE has none"));
         return this;
     }
 
     /** Hears of the new token of each row, step by step. What it throws ends the generation. */
     public Generation onToken(Consumer<int[]> hears) {
-        this.listener = hears;
+        this.listener = Objects.requireNonNull(hears, "onToken needs something to call with the tokens");
         return this;
     }
 
@@ -121,7 +122,7 @@ public final class Generation {
      */
     public Tensor run() {
         int length = rows[0].length;
-        if (length + maxNewTokens > model.config().nCtx()) {
+        if ((long) length + maxNewTokens > model.config().nCtx()) {
             throw new IllegalArgumentException("a prompt of " + length + " tokens and " + maxNewTokens
                     + " more do not fit the model's n_ctx of " + model.config().nCtx());
         }
@@ -239,5 +240,11 @@ public final class Generation {
             Tensor last = resid.slice(1, resid.size(1) - 1, resid.size(1));
             return model.unembed().call("forward", set, last).to(DType.FLOAT32).toFloats();
         }
+    }
+
+    /** The model, and how much it is to write. */
+    @Override
+    public String toString() {
+        return "Generation(" + model.name() + ", " + rows.length + " prompts, at most " + maxNewTokens + " new tokens)";
     }
 }

@@ -219,6 +219,11 @@ public final class HookedTransformer implements AutoCloseable {
         return loaded.tokenizer();
     }
 
+    /** The dtype of its weights and of the residual stream: float32 or bfloat16. */
+    public DType dtype() {
+        return loaded.dtype();
+    }
+
     /** Where its weights lie. */
     public Device device() {
         return loaded.device();
@@ -279,6 +284,9 @@ public final class HookedTransformer implements AutoCloseable {
      * @param mlpInput with the bias of that block's attention
      */
     public Tensor accumulatedBias(int layer, boolean mlpInput, boolean includeMlpBiases) {
+        if (layer < 0 || layer > config().nLayers() || mlpInput && layer == config().nLayers())
+            throw new IllegalArgumentException("layer " + layer + (mlpInput ? ", whose MLP is meant," : "")
+                    + " is outside the model's " + config().nLayers() + " layers");
         try (var _ = TensorScope.open()) {
             Tensor sum = weight("blocks.0.attn.b_O").zerosLike();
             for (int l = 0; l < layer; l++) {
@@ -365,6 +373,7 @@ public final class HookedTransformer implements AutoCloseable {
                 || batch.shape().rank() != 2
                 || batch.shape().elements() == 0)
             throw new IllegalArgumentException("tokens should be int64 [batch, pos], not " + tokens);
+        requireInVocabulary(batch.to(Device.CPU));
         int length = (int) batch.size(1);
         int[] ids = Arrays.stream(batch.toLongs()).mapToInt(Math::toIntExact).toArray();
         int[][] rows = new int[(int) batch.size(0)][];
@@ -524,6 +533,7 @@ public final class HookedTransformer implements AutoCloseable {
     /** The directions of the residual stream that raise the logits of ids [...]: columns of W_U, [..., d_model]. */
     public Tensor tokensToResidualDirections(Tensor tokens) {
         try (var _ = TensorScope.open()) {
+            requireInVocabulary(tokens.reshape(1, -1));
             long[] sizes = Arrays.copyOf(tokens.shape().sizes(), tokens.shape().rank() + 1);
             sizes[sizes.length - 1] = config().dModel();
             return weight("unembed.W_U")
@@ -537,6 +547,8 @@ public final class HookedTransformer implements AutoCloseable {
     private static int[] ids(Tensor tokens) {
         if (tokens.shape().rank() > 2 || tokens.shape().rank() == 2 && tokens.size(0) != 1)
             throw new IllegalArgumentException("ids should be [pos] or [1, pos], not " + tokens);
+        if (tokens.dtype() != DType.INT64 && tokens.dtype() != DType.INT32)
+            throw new IllegalArgumentException("ids should be whole numbers, not " + tokens.dtype());
         return Arrays.stream(tokens.toLongs()).mapToInt(Math::toIntExact).toArray();
     }
 

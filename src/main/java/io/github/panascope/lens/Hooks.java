@@ -6,6 +6,7 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.function.Predicate;
 
 /**
@@ -27,17 +28,19 @@ public final class Hooks {
 
     /** A hook at one point. That the point exists is checked when a model runs. */
     public static Hooks at(String name, ActivationHook hook) {
+        Objects.requireNonNull(name, "a hook needs the name of its hook point");
         return NONE.and(name, hook);
     }
 
     /** A hook at every point whose name passes. */
     public static Hooks where(Predicate<String> names, ActivationHook hook) {
+        Objects.requireNonNull(names, "a hook needs to know at which points");
         return NONE.andWhere(names, hook);
     }
 
     /** These hooks, and one more at a point. */
     public Hooks and(String name, ActivationHook hook) {
-        return with(new Entry(name, null, hook));
+        return with(new Entry(name, null, Objects.requireNonNull(hook, "a hook should not be null")));
     }
 
     /** These hooks, and then others. */
@@ -49,7 +52,7 @@ public final class Hooks {
 
     /** These hooks, and one more at every point whose name passes. */
     public Hooks andWhere(Predicate<String> names, ActivationHook hook) {
-        return with(new Entry(null, names, hook));
+        return with(new Entry(null, names, Objects.requireNonNull(hook, "a hook should not be null")));
     }
 
     private Hooks with(Entry entry) {
@@ -83,5 +86,11 @@ public final class Hooks {
             }
         }
         return resolved;
+    }
+
+    /** How many there are. */
+    @Override
+    public String toString() {
+        return "Hooks(" + entries.size() + ")";
     }
 }

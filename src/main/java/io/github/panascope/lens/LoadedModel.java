@@ -4,6 +4,7 @@ import io.github.panascope.families.ModelFamily;
 import io.github.panascope.internal.Suggestions;
 import io.github.panascope.model.TransformerConfig;
 import io.github.panascope.tokens.Tokenizer;
+import io.github.panascope.torch.DType;
 import io.github.panascope.torch.Device;
 import io.github.panascope.torch.ScriptModule;
 import io.github.panascope.torch.Tensor;
@@ -18,6 +19,7 @@ final class LoadedModel {
     private final TransformerConfig config;
     private final Tokenizer tokenizer;
     private final Device device;
+    private final DType dtype;
     private final List<String> skippedKeys;
     private final List<String> advice;
     private final TensorScope scope;
@@ -50,6 +52,9 @@ final class LoadedModel {
         for (int layer = 0; layer < config.nLayers(); layer++) blocks.add(root.child("blocks_" + layer));
         this.unembed = root.child("unembed");
         this.weightNames = family.weightNames(config, lnFolded);
+        try (var _ = TensorScope.open()) {
+            this.dtype = unembed.parameter("W_U").dtype();
+        }
     }
 
     String name() {
@@ -66,6 +71,10 @@ final class LoadedModel {
 
     Tokenizer tokenizer() {
         return tokenizer;
+    }
+
+    DType dtype() {
+        return dtype;
     }
 
     Device device() {

@@ -6,6 +6,7 @@ import io.github.panascope.torch.Tensor;
 import io.github.panascope.torch.TensorScope;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Objects;
 import java.util.function.Function;
 import java.util.function.ToDoubleFunction;
 
@@ -51,7 +52,9 @@ public final class Patching {
             Tensor corruptedTokens,
             ActivationCache cleanCache,
             ToDoubleFunction<Tensor> metric) {
-        if (corruptedTokens.shape().rank() != 2)
+        Objects.requireNonNull(cleanCache, "patching needs the cache of a clean run");
+        Objects.requireNonNull(metric, "patching needs a metric of the logits");
+        if (corruptedTokens.shape().rank() != 2 || corruptedTokens.size(0) == 0)
             throw new IllegalArgumentException("tokens should be [batch, pos], not " + corruptedTokens);
         return new Patching(model, corruptedTokens, cleanCache, metric);
     }
@@ -211,5 +214,11 @@ public final class Patching {
             to.copy_(from);
         }
         return changed;
+    }
+
+    /** The model and the shape of the tokens. */
+    @Override
+    public String toString() {
+        return "Patching(" + model.name() + ", tokens " + corrupted.shape() + ")";
     }
 }

@@ -18,14 +18,21 @@ public record ResidualStack(ActivationCache cache, Tensor values, List<String> l
     /** Copies the labels. */
     public ResidualStack {
         labels = List.copyOf(labels);
-        if (labels.size() != values.size(0))
-            throw new IllegalArgumentException(labels.size() + " labels for " + values);
+        int rank = position == null ? 4 : 3;
+        if (values.shape().rank() != rank || labels.size() != values.size(0))
+            throw new IllegalArgumentException(labels.size() + " labels for " + values
+                    + ": parts of the stream should be [component, batch, pos, d_model], or [component, batch, d_model]"
+                    + " at one position");
     }
 
     /** The same at one position, counted from the end if negative. */
     public ResidualStack at(int wanted) {
         if (position != null) throw new IllegalStateException("these are at position " + position + " already");
-        int index = wanted < 0 ? wanted + (int) values.size(2) : wanted;
+        int positions = (int) values.size(2);
+        int index = wanted < 0 ? wanted + positions : wanted;
+        if (index < 0 || index >= positions)
+            throw new IndexOutOfBoundsException(
+                    "position " + wanted + " is outside the " + positions + " positions of the run");
         return new ResidualStack(cache, values.select(2, index), labels, index);
     }
 
@@ -87,10 +94,18 @@ public record ResidualStack(ActivationCache cache, Tensor values, List<String> l
             throw new IllegalArgumentException("tokens and incorrect tokens should have one shape, not "
                     + tokens.shape() + " and " + incorrectTokens.shape());
         }
+        int rank = tokens.shape().rank();
+        boolean fits = rank == 0
+                || tokens.size(0) == values.size(1)
+                        && (rank == 1 || rank == 2 && position == null && tokens.size(1) == values.size(2));
+        if (!fits)
+            throw new IllegalArgumentException("tokens should be one, [], or [batch], or [batch, pos] where all"
+                    + " positions are there, and " + tokens.shape() + " does not fit " + values.shape());
         HookedTransformer model = cache.model();
         try (var _ = TensorScope.open()) {
             Tensor directions = model.tokensToResidualDirections(tokens);
             if (incorrectTokens != null) directions = directions.sub(model.tokensToResidualDirections(incorrectTokens));
+            if (rank == 1 && position == null) directions = directions.unsqueeze(1); // for each position of a row
             return applyLn(model.config().nLayers(), false)
                     .values()
                     .mul(directions)

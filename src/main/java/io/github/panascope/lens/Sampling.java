@@ -59,6 +59,11 @@ public record Sampling(double temperature, int topK, double topP, double frequen
      * @param before the tokens so far
      */
     public double[] probabilities(float[] logits, int[] before) {
+        if (logits.length == 0) throw new IllegalArgumentException("there are no logits to choose from");
+        for (int token : before)
+            if (token < 0 || token >= logits.length)
+                throw new IndexOutOfBoundsException(
+                        "token id " + token + " is outside the vocabulary of " + logits.length + " tokens");
         double[] values = new double[logits.length];
         if (temperature == 0) {
             values[largest(logits)] = 1;

@@ -1,5 +1,6 @@
 package io.github.panascope.lens;
 
+import io.github.panascope.torch.RunInterruptedException;
 import io.github.panascope.torch.Tensor;
 import io.github.panascope.torch.TensorScope;
 import java.util.ArrayList;
@@ -154,6 +155,7 @@ public final class Weights {
                     .mul(right.zerosLike().select(3, 0).select(2, 0));
             for (int layer = 0; layer < layers; layer++) {
                 for (int head = 0; head < heads && layer + 1 < layers; head++) {
+                    RunInterruptedException.check("comparing heads");
                     try (var _ =
                             TensorScope.open()) { // one head's pairs at a time: all at once would be heads² matrices
                         Tensor own = left.select(0, layer).select(0, head);
@@ -182,5 +184,11 @@ public final class Weights {
             for (int layer = 0; layer < all.length; layer++) all[layer] = model.weight("blocks." + layer + "." + name);
             return Tensor.stack(0, all).promote();
         }
+    }
+
+    /** Whose they are. */
+    @Override
+    public String toString() {
+        return "Weights(" + model.name() + ")";
     }
 }

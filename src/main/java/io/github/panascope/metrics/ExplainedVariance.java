@@ -73,4 +73,10 @@ public final class ExplainedVariance {
         if (sums != null) for (double sum : sums) mean += sum / rows * (sum / rows);
         return 1 - error / rows / (squares / rows - mean);
     }
+
+    /** The value so far. */
+    @Override
+    public String toString() {
+        return "ExplainedVariance(" + value() + ")";
+    }
 }

@@ -38,4 +38,10 @@ public final class L0 {
     public long[] histogram() {
         return Arrays.copyOf(histogram, max + 1);
     }
+
+    /** How many positions were counted, and the mean. */
+    @Override
+    public String toString() {
+        return "L0(" + positions() + " positions, mean " + mean() + ")";
+    }
 }

@@ -93,6 +93,10 @@ public final class FeatureAttribution {
         requireOneRow(tokens);
         sae.requireFits(model);
         String point = point(sae);
+        for (int position : positions)
+            if (position < 0 || position >= tokens.size(-1))
+                throw new IndexOutOfBoundsException(
+                        "position " + position + " is outside the " + tokens.size(-1) + " positions of the tokens");
         try (var _ = TensorScope.open()) {
             Forward whole = model.forward(tokens).attach(sae.attachment(true)).caching(point);
             double before = metric.applyAsDouble(whole.logits());

@@ -12,6 +12,7 @@ import io.github.panascope.lens.Hooks;
 import io.github.panascope.model.TransformerConfig;
 import io.github.panascope.torch.DType;
 import io.github.panascope.torch.Device;
+import io.github.panascope.torch.RunInterruptedException;
 import io.github.panascope.torch.Shape;
 import io.github.panascope.torch.Tensor;
 import io.github.panascope.torch.TensorScope;
@@ -231,6 +232,8 @@ public final class Sae implements AutoCloseable {
 
     /** The same, without the groups that nobody wants. */
     public void encodeInGroups(Tensor activations, int size, IntPredicate wanted, FeatureGroup consumer) {
+        if (size < 1) throw new IllegalArgumentException("a group should have at least 1 feature, not " + size);
+        Objects.requireNonNull(consumer, "encodeInGroups needs a consumer of the groups");
         try (var _ = TensorScope.open()) {
             Tensor prepared =
                     prepared(config.normalization().apply(rows(activations)).rows());
@@ -238,6 +241,7 @@ public final class Sae implements AutoCloseable {
             for (int first = 0; first < config.dSae(); first += size) {
                 int end = Math.min(config.dSae(), first + size);
                 if (!wanted.test(first)) continue;
+                RunInterruptedException.check("encoding");
                 try (var _ = TensorScope.open()) {
                     Tensor group = all == null ? architecture.encode(prepared, first, end) : all.slice(1, first, end);
                     if (group != null) {
@@ -265,6 +269,8 @@ public final class Sae implements AutoCloseable {
         if (features.shape().rank() == 0 || features.size(-1) != config.dSae())
             throw new IllegalArgumentException(
                     "the SAE has " + config.dSae() + " features, but " + features + " was given");
+        if (features.dtype() != dtype && !features.dtype().isFloatingPoint())
+            throw new IllegalArgumentException("features should be " + dtype + ", not " + features.dtype());
         try (var _ = TensorScope.open()) {
             long[] leading =
                     Arrays.copyOf(features.shape().sizes(), features.shape().rank() - 1);
@@ -436,7 +442,7 @@ public final class Sae implements AutoCloseable {
      * Hooks that set features to zero at every position, for a run to which this SAE is {@link #attachment attached}.
      */
     public Hooks ablation(int... features) {
-        for (int feature : features) Objects.checkIndex(feature, config.dSae());
+        requireFeatures(features);
         long[] indices = Arrays.stream(features).asLongStream().toArray();
         return Hooks.at(
                 config.hookNameOut() + ".hook_sae_acts_post",
@@ -450,7 +456,7 @@ public final class Sae implements AutoCloseable {
      * @throws IndexOutOfBoundsException if there is no such feature
      */
     public Hooks steering(int feature, double coefficient) {
-        Objects.checkIndex(feature, config.dSae());
+        requireFeatures(feature);
         return Hooks.at(config.hookNameOut(), (activation, hook) -> {
             Tensor direction = weights.get("W_dec").select(0, feature).mul(coefficient);
             if (activation.size(-1) != config.dOut())
@@ -463,8 +469,11 @@ public final class Sae implements AutoCloseable {
     /**
      * The logit lens of features: what each one's direction adds to the logits, W_dec[features] · W_U, [features,
      * d_vocab]. Meaningful where this SAE writes to the residual stream.
+     *
+     * @throws IndexOutOfBoundsException if there is no such feature
      */
     public Tensor logitLens(HookedTransformer model, int... features) {
+        requireFeatures(features);
         try (var _ = TensorScope.open()) {
             Tensor chosen = Tensor.of(Arrays.stream(features).asLongStream().toArray(), Shape.of(features.length))
                     .to(device);
@@ -652,6 +661,13 @@ public final class Sae implements AutoCloseable {
         return device;
     }
 
+    private void requireFeatures(int... features) {
+        for (int feature : features)
+            if (feature < 0 || feature >= config.dSae())
+                throw new IndexOutOfBoundsException(
+                        "feature " + feature + " is outside the SAE's features 0 to " + (config.dSae() - 1));
+    }
+
     /** Frees the weights. */
     @Override
     public void close() {
@@ -662,6 +678,6 @@ public final class Sae implements AutoCloseable {
     @Override
     public String toString() {
         return "Sae(" + name + ", " + config.architecture() + ", " + config.dIn() + " to " + config.dSae()
-                + " features, " + dtype + ", " + device + ")";
+                + " features, " + dtype + ", " + device + (scope.isOpen() ? "" : ", closed") + ")";
     }
 }

@@ -46,4 +46,10 @@ public final class ArrowColumn implements AutoCloseable {
         Psc.psc_arrow_release(schema, array);
         arena.close();
     }
+
+    /** Whether it is still open. */
+    @Override
+    public String toString() {
+        return "ArrowColumn(" + (arena.scope().isAlive() ? "open)" : "closed)");
+    }
 }

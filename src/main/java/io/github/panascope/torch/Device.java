@@ -8,6 +8,7 @@ import io.github.panascope.bindings.Psc;
 import java.lang.foreign.MemorySegment;
 import java.util.List;
 import java.util.Locale;
+import java.util.Objects;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import java.util.stream.Collectors;
@@ -38,6 +39,7 @@ public record Device(Type type, int index) {
 
     /** Checks that the index is not negative. */
     public Device {
+        Objects.requireNonNull(type, "a device has a type: CPU, CUDA or MPS");
         if (index < 0) throw new IllegalArgumentException("a device index must not be negative: " + index);
     }
 

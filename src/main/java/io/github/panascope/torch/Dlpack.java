@@ -44,4 +44,11 @@ public final class Dlpack implements AutoCloseable {
     public synchronized void close() {
         if (managed != null) Psc.psc_dlpack_free(give());
     }
+
+    /** Where the exchanged tensor is described, while this still owns it. */
+    @Override
+    public String toString() {
+        return "Dlpack("
+                + (managed == null ? "given away or closed)" : "0x" + Long.toHexString(managed.address()) + ")");
+    }
 }

@@ -101,4 +101,10 @@ public final class GradMode implements AutoCloseable {
             return gradients;
         }
     }
+
+    /** The thread that computes gradients. */
+    @Override
+    public String toString() {
+        return "GradMode(" + owner.getName() + (closed ? ", closed)" : ")");
+    }
 }

@@ -85,14 +85,27 @@ public final class Op {
 
     /** Calls it for its first result, a tensor. */
     public Tensor tensor(Object... arguments) {
-        return (Tensor) call(arguments)[0];
+        return tensors(1, arguments)[0];
     }
 
     /** Calls it for its first {@code count} results, all tensors. */
     public Tensor[] tensors(int count, Object... arguments) {
-        Object[] results = call(arguments);
+        return tensors(count, call(arguments), name);
+    }
+
+    static Tensor[] tensors(int count, Object[] results, String name) {
+        if (count < 0 || results.length < count)
+            throw new IllegalStateException(name + " gives " + results.length + " results, not " + count);
         Tensor[] tensors = new Tensor[count];
-        for (int i = 0; i < count; i++) tensors[i] = (Tensor) results[i];
+        for (int i = 0; i < count; i++) {
+            if (!(results[i] instanceof Tensor tensor))
+                throw new IllegalStateException(name + " gives "
+                        + (results[i] == null
+                                ? "None"
+                                : "a " + results[i].getClass().getSimpleName())
+                        + " as its result " + i + ", not a tensor: use call()");
+            tensors[i] = tensor;
+        }
         return tensors;
     }
 

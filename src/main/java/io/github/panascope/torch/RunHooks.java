@@ -47,7 +47,14 @@ public final class RunHooks implements AutoCloseable {
     }
 
     MemorySegment handle() {
+        requireUsable();
         return handle;
+    }
+
+    private void requireUsable() {
+        if (!arena.scope().isAlive()) throw new IllegalStateException("this set of hooks is closed");
+        if (!handle.isAccessibleBy(Thread.currentThread()))
+            throw new WrongThreadException("a set of hooks is used by the thread that made it");
     }
 
     /** Rethrows what a hook threw, as itself and on the thread of the run. */
@@ -65,7 +72,12 @@ public final class RunHooks implements AutoCloseable {
     @Override
     public void close() {
         if (!arena.scope().isAlive()) return;
-        arena.close();
+        requireUsable();
+        try {
+            arena.close();
+        } catch (IllegalStateException e) {
+            throw new IllegalStateException("this set of hooks is in use: close it after the run", e);
+        }
         ACTIVE.remove(id);
         Psc.psc_hooks_free(MemorySegment.ofAddress(handle.address()));
     }
@@ -89,7 +101,6 @@ public final class RunHooks implements AutoCloseable {
      * {@link GradMode#gradients(RunHooks, Tensor, Tensor...)}.
      */
     public void onGradient(String name, Tensor activation) {
-        if (!arena.scope().isAlive()) throw new IllegalStateException("this set of hooks is closed");
         try (Scratch scratch = Scratch.open()) {
             Native.check(
                     Psc.psc_hooks_on_gradient(handle(), scratch.text(name), activation.handle()),
@@ -135,5 +146,11 @@ public final class RunHooks implements AutoCloseable {
     /** Attention scores and patterns end in a dimension of positions, not of features. */
     private static boolean endsInPositions(String name) {
         return name.endsWith("hook_attn_scores") || name.endsWith("hook_pattern");
+    }
+
+    /** Its number. */
+    @Override
+    public String toString() {
+        return "RunHooks(" + id + (arena.scope().isAlive() ? ")" : ", closed)");
     }
 }

@@ -5,7 +5,6 @@ import static java.lang.foreign.ValueLayout.ADDRESS;
 import io.github.panascope.bindings.Psc;
 import java.lang.foreign.MemorySegment;
 import java.nio.file.Path;
-import java.util.Arrays;
 import java.util.List;
 
 /**
@@ -59,6 +58,7 @@ public final class ScriptModule {
      * @throws TorchException if the file is missing or is not TorchScript
      */
     public static Loaded load(Path file, Device device, TensorScope scope) {
+        device.requireUsable();
         try (Scratch scratch = Scratch.open()) {
             MemorySegment out = scratch.pointer();
             MemorySegment metadata = scratch.pointer();
@@ -163,7 +163,8 @@ public final class ScriptModule {
      * @throws RuntimeException or any other {@link Throwable} that a hook threw, as itself
      */
     public Tensor call(String method, RunHooks hooks, Object... arguments) {
-        return callForAll(method, hooks, arguments)[0];
+        Tensor[] results = callForAll(method, hooks, arguments);
+        return Op.tensors(1, results, "the method " + method)[0];
     }
 
     /** The same for a method that returns several tensors. */
@@ -176,16 +177,23 @@ public final class ScriptModule {
             MemorySegment results = values.results();
             MemorySegment count = scratch.ints(1);
             MemorySegment call = Native.call(scratch, allocation != null);
-            int status = Psc.psc_module_call(
-                    handle(),
-                    scratch.text(method),
-                    hooks == null ? MemorySegment.NULL : hooks.handle(),
-                    call,
-                    values.segment(),
-                    arguments.length,
-                    results,
-                    Values.MAX_RESULTS,
-                    count);
+            MemorySegment listening = hooks == null ? MemorySegment.NULL : hooks.handle();
+            int status;
+            scope.acquire(); // or another thread could close it between the look at it and the call
+            try {
+                status = Psc.psc_module_call(
+                        handle,
+                        scratch.text(method),
+                        listening,
+                        call,
+                        values.segment(),
+                        arguments.length,
+                        results,
+                        Values.MAX_RESULTS,
+                        count);
+            } finally {
+                scope.release();
+            }
             if (allocation != null) allocation.watched(call);
             if (status == Psc.PSC_ERR_CALLBACK() && hooks != null) {
                 hooks.rethrow();
@@ -193,12 +201,17 @@ public final class ScriptModule {
                         Native.text(Psc.psc_last_error())); // no hook was called: there was too little stack to do so
             }
             Native.check(status, () -> method + Values.describe(arguments));
-            return Arrays.stream(Values.read(results, count, current))
-                    .map(Tensor.class::cast)
-                    .toArray(Tensor[]::new);
+            Object[] found = Values.read(results, count, current);
+            return Op.tensors(found.length, found, "the method " + method);
         } finally {
             if (allocation != null) allocation.finish("TorchScript " + method);
             if (event != null) event.finish("TorchScript " + method, arguments);
         }
+    }
+
+    /** The scope that owns it. */
+    @Override
+    public String toString() {
+        return "ScriptModule(" + scope + ")";
     }
 }

@@ -58,6 +58,7 @@ public final class Tensor {
 
     /** A tensor of uninitialised memory. */
     public static Tensor empty(DType dtype, Shape shape, Device device) {
+        if (!device.isCpu()) device.requireUsable();
         TensorScope scope = TensorScope.current();
         try (Scratch scratch = Scratch.open()) {
             MemorySegment out = scratch.pointer();
@@ -203,6 +204,8 @@ public final class Tensor {
         if (!pointer.isNative() || pointer.address() == 0)
             throw new IllegalArgumentException("a pointer into native memory is needed, not " + pointer);
         if (!pointer.scope().isAlive()) throw new IllegalArgumentException("the memory's arena is closed");
+        if (!pointer.isAccessibleBy(Thread.currentThread()))
+            throw new WrongThreadException("the memory belongs to the arena of another thread");
     }
 
     private static void requireElements(int count, Shape shape) {
@@ -341,14 +344,36 @@ public final class Tensor {
         return (int) elements;
     }
 
-    /** A copy of the elements as longs, row by row; floating-point elements lose their fraction. */
+    /**
+     * A copy of the elements as longs, row by row; floating-point elements lose their fraction.
+     *
+     * @throws ArithmeticException if one is no number, or outside what a long can hold
+     */
     public long[] toLongs() {
+        if (dtype().isFloatingPoint())
+            return Arrays.stream(toDoubles())
+                    .mapToLong(number -> whole(number, Long.MIN_VALUE, -(double) Long.MIN_VALUE))
+                    .toArray();
         return onHeap(DType.INT64, memory -> memory.toArray(ValueLayout.JAVA_LONG));
     }
 
-    /** A copy of the elements as ints, row by row; floating-point elements lose their fraction. */
+    /**
+     * A copy of the elements as ints, row by row; floating-point elements lose their fraction.
+     *
+     * @throws ArithmeticException if one is no number, or outside what an int can hold
+     */
     public int[] toInts() {
+        if (dtype() == DType.INT64 || dtype().isFloatingPoint())
+            return Arrays.stream(toLongs())
+                    .mapToInt(number -> (int) whole(number, Integer.MIN_VALUE, 1L << 31))
+                    .toArray();
         return onHeap(DType.INT32, memory -> memory.toArray(ValueLayout.JAVA_INT));
+    }
+
+    private static long whole(double number, double least, double end) {
+        if (number > least - 1 && number < end) return (long) number;
+        throw new ArithmeticException("an element is " + number + ", which is no whole number from " + least + " to "
+                + end + ": use toDoubles()");
     }
 
     /** A copy of the elements as doubles, row by row. */
@@ -380,11 +405,15 @@ public final class Tensor {
      * The only element, as a double.
      *
      * @throws IllegalStateException if there is not exactly one
+     * @throws ArithmeticException if it is a whole number that no double is
      */
     public double item() {
         if (shape().elements() != 1)
             throw new IllegalStateException("item() needs one element; this tensor has shape " + shape);
-        return toDoubles()[0];
+        double item = toDoubles()[0];
+        if (dtype() == DType.INT64 && Math.abs(item) >= 1L << 53 && toLongs()[0] != (long) item)
+            throw new ArithmeticException("the element " + toLongs()[0] + " is no double: use toLongs()");
+        return item;
     }
 
     /**
@@ -708,6 +737,7 @@ public final class Tensor {
 
     /** This tensor so many times over along its first dimension, copied. */
     public Tensor repeatRows(int times) {
+        if (times < 1) throw new IllegalArgumentException("rows should be repeated at least once, not " + times);
         Tensor[] parts = new Tensor[times];
         Arrays.fill(parts, this);
         return cat(0, parts);
@@ -741,6 +771,7 @@ public final class Tensor {
      * does not.
      */
     public Tensor to(Device target) {
+        if (!target.isCpu()) target.requireUsable();
         Events.Copy event = target.equals(device()) ? null : Events.copy();
         // A copy out of page-locked memory would read it later, when its owner may have written to it; any other is
         // read before the call returns.

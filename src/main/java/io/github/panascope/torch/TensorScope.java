@@ -94,9 +94,10 @@ public final class TensorScope implements AutoCloseable {
     public synchronized void close() {
         if (!isOpen()) return;
         if (owner == null) {
-            if (!uses.compareAndSet(0, CLOSED))
-                throw new IllegalStateException("this scope is in use by a running call");
-        } else if (owner == Thread.currentThread() && INNERMOST.get() != this) {
+            if (!uses.compareAndSet(0, CLOSED)) throw inUse(null);
+        } else if (owner != Thread.currentThread()) {
+            throw new WrongThreadException("this scope belongs to thread '" + owner.getName() + "', which closes it");
+        } else if (INNERMOST.get() != this) {
             throw new IllegalStateException(
                     "scopes close in the order opposite to their opening, and an inner one is still open");
         }
@@ -104,7 +105,7 @@ public final class TensorScope implements AutoCloseable {
             arena.close();
         } catch (IllegalStateException e) {
             if (owner == null) uses.set(0);
-            throw e;
+            throw inUse(e);
         }
         if (owner != null) {
             if (outer == null) INNERMOST.remove();
@@ -197,6 +198,12 @@ public final class TensorScope implements AutoCloseable {
     public String toString() {
         String whose = name != null ? "of " + name : owner == null ? "shared" : "of thread '" + owner.getName() + "'";
         return "TensorScope(" + whose + ", " + (isOpen() ? tensorCount + " tensors" : "closed") + ")";
+    }
+
+    private IllegalStateException inUse(Throwable cause) {
+        return new IllegalStateException(
+                (name == null ? "this scope" : name) + " is in use by a running call: close it when that has ended",
+                cause);
     }
 
     private IllegalStateException closed() {

@@ -36,6 +36,7 @@ public final class Transfer implements AutoCloseable {
      */
     public Tensor await() {
         if (!arena.scope().isAlive()) throw new IllegalStateException("this transfer is closed");
+        requireThread();
         TensorScope scope = TensorScope.current();
         Events.Copy event = from.isCpu() ? null : Events.copy();
         try (Scratch scratch = Scratch.open()) {
@@ -46,10 +47,22 @@ public final class Transfer implements AutoCloseable {
         }
     }
 
+    private void requireThread() {
+        if (!handle.isAccessibleBy(Thread.currentThread()))
+            throw new WrongThreadException("a transfer is waited for and closed by the thread that began it");
+    }
+
     @Override
     public void close() {
         if (!arena.scope().isAlive()) return;
+        requireThread();
         arena.close();
         Psc.psc_transfer_free(MemorySegment.ofAddress(handle.address()));
+    }
+
+    /** How much is copied, and from where. */
+    @Override
+    public String toString() {
+        return "Transfer(" + bytes + " bytes from " + from + (arena.scope().isAlive() ? ")" : ", closed)");
     }
 }
