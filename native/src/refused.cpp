@@ -87,6 +87,36 @@ void require_heads(const torch::jit::Stack &arguments) {
                 "argument '", i == 1 ? "key" : "value", "' should have heads");
 }
 
+// Those that divide whole numbers, in which the smallest by -1 is more than the largest and ends the process.
+bool divides(const std::string &name) {
+  static const std::unordered_set<std::string> names{
+      "aten::div",           "aten::div_", "aten::divide", "aten::divide_",   "aten::floor_divide",
+      "aten::floor_divide_", "aten::fmod", "aten::fmod_",  "aten::remainder", "aten::remainder_"};
+  return names.count(name) != 0;
+}
+
+bool is_whole(const c10::IValue &value) {
+  return value.isInt() || (value.isTensor() && value.toTensor().defined() && value.toTensor().is_cpu() &&
+                           value.toTensor().layout() == at::kStrided && !value.toTensor().is_quantized() &&
+                           at::isIntegralType(value.toTensor().scalar_type(), false));
+}
+
+bool holds(const c10::IValue &value, int64_t number) {
+  if (value.isInt()) return value.toInt() == number;
+  return value.toTensor().to(at::kLong).eq(number).any().item<bool>();
+}
+
+void require_quotients(const torch::jit::Stack &arguments) {
+  const c10::IValue &dividend = arguments[0], &divisor = arguments[1];
+  if (!is_whole(dividend) || !is_whole(divisor) || !holds(divisor, -1)) return;
+  const auto is_long = [](const c10::IValue &value) {
+    return value.isTensor() && value.toTensor().scalar_type() == at::kLong;
+  };
+  bool wide = is_long(dividend) || is_long(divisor) || (dividend.isInt() && divisor.isInt());
+  TORCH_CHECK(!holds(dividend, wide ? INT64_MIN : INT32_MIN),
+              "the smallest whole number is to be divided by -1, which gives one that is too large");
+}
+
 }  // namespace
 
 void psc::require_safe(const std::string &name, const torch::jit::Stack &arguments) {
@@ -101,6 +131,7 @@ void psc::require_safe(const std::string &name, const torch::jit::Stack &argumen
   }
   if (name == "aten::embedding_bag") require_bags(arguments);
   if (name == "aten::scaled_dot_product_attention") require_heads(arguments);
+  if (divides(name)) require_quotients(arguments);
   TORCH_CHECK(!found || undoing().count(name) != 0, "an argument is a tensor that is ", found);
 }
 

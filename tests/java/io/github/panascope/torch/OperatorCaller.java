@@ -270,7 +270,8 @@ final class OperatorCaller {
                 : random.nextInt(3) == 0 ? DType.INT64 : DType.FLOAT32;
         long elements = Arrays.stream(sizes).reduce(1, (a, b) -> a * b);
         double[] values = random.doubles(elements, -3, 6).toArray();
-        if (elements > 0 && random.nextInt(10) == 0)
+        // Indices and lengths are whole numbers, and it is theirs that are believed.
+        if (elements > 0 && random.nextInt(dtype == DType.INT64 || dtype == DType.INT32 ? 4 : 10) == 0)
             values[random.nextInt((int) elements)] = ODD_NUMBERS[random.nextInt(ODD_NUMBERS.length)];
         Tensor plain = Tensor.of(values, Shape.of(sizes)).to(dtype);
         try {

@@ -277,6 +277,31 @@ class SafetyTest {
         }
     }
 
+    /** The processor traps where a quotient is too large for its kind. */
+    @Test
+    void theSmallestWholeNumberIsNotDividedByMinusOne() {
+        try (var _ = TensorScope.open()) {
+            Tensor least = Tensor.of(new long[] {3, Long.MIN_VALUE}, Shape.of(2));
+            Tensor ones = Tensor.of(new long[] {-1, 1}, Shape.of(2));
+            for (String name : List.of("remainder", "fmod", "div"))
+                assertTrue(
+                        refused(() -> Op.of("aten::" + name, name.equals("div") ? "Tensor_mode" : "Tensor")
+                                        .call(
+                                                name.equals("div")
+                                                        ? new Object[] {least, ones, "floor"}
+                                                        : new Object[] {least, ones}))
+                                .contains("divided by -1"),
+                        name);
+            assertTrue(refused(() -> Op.of("aten::remainder", "Scalar_Tensor").call(Long.MIN_VALUE, ones))
+                    .contains("divided by -1"));
+            assertArrayEquals(
+                    new long[] {-1, 1},
+                    Op.of("aten::remainder", "Tensor")
+                            .tensor(ones, ones.mul(2).to(DType.INT64))
+                            .toLongs());
+        }
+    }
+
     @Test
     void resultsThatAreNoTensorsAreNamed() {
         try (var _ = TensorScope.open()) {
