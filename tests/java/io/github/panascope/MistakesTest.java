@@ -123,6 +123,12 @@ class MistakesTest {
                                     "blocks.1.hook_resid_pre",
                                     (activation, name) -> Tensor.cat(0, activation, activation))));
             assertTrue(message.endsWith("the number of rows must stay"), message);
+            String narrower = message(
+                    IllegalArgumentException.class,
+                    () -> model.runWithHooks(
+                            tokens,
+                            Hooks.at("blocks.1.hook_resid_pre", (activation, point) -> activation.slice(2, 0, 5))));
+            assertTrue(narrower.endsWith("the last dimension must stay"), narrower);
         }
     }
 

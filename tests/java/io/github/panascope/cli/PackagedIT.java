@@ -247,7 +247,7 @@ class PackagedIT {
         Class<?> models = loader.loadClass("io.github.panascope.lens.HookedTransformer");
         Class<?> hooks = loader.loadClass("io.github.panascope.lens.Hooks");
         Class<?> edits = loader.loadClass("io.github.panascope.lens.Edits");
-        Class<?> hook = loader.loadClass("io.github.panascope.torch.ActivationHook");
+        Class<?> hook = loader.loadClass("io.github.panascope.lens.Hook");
         try (AutoCloseable _ = (AutoCloseable) scopes.getMethod("open").invoke(null);
                 AutoCloseable model = (AutoCloseable) models.getMethod("fromPretrained", String.class)
                         .invoke(null, Path.of("src/demo/bundle/model").toString())) {

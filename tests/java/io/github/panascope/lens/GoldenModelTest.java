@@ -482,7 +482,7 @@ class GoldenModelTest {
                 assertEquals(model.config(), loaded.config());
                 List<String> seen = new ArrayList<>();
                 Tensor logits = loaded.exact().runWithHooks(tokens, Hooks.where(name -> true, (activation, name) -> {
-                    seen.add(name);
+                    seen.add(name.name());
                     return null;
                 }));
                 assertTrue(expected.sameElements(logits));

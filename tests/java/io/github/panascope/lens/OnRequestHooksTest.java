@@ -10,9 +10,9 @@ import io.github.panascope.Golden;
 import io.github.panascope.LeakCheck;
 import io.github.panascope.OnEachDevice;
 import io.github.panascope.TestDevice;
+import io.github.panascope.model.HookPoint;
 import io.github.panascope.model.TransformerConfig;
 import io.github.panascope.model.WeightProcessing;
-import io.github.panascope.torch.ActivationHook;
 import io.github.panascope.torch.DType;
 import io.github.panascope.torch.Shape;
 import io.github.panascope.torch.Tensor;
@@ -48,12 +48,13 @@ class OnRequestHooksTest {
     @Test
     void allOfTransformerLensAreThere() {
         TransformerConfig small = new TransformerConfig(12, 768, 12, 3072, 50257, 1024, 1e-5, false, true);
-        assertEquals(208, HookNames.all(small).size());
+        assertEquals(208, HookPoint.all(small).size());
         // Without hook_tokens and SAELens's mlp.hook_in, which TransformerLens's count leaves out.
         assertEquals(
                 280,
                 208
-                        + HookNames.onRequest(small).stream()
+                        + HookPoint.onRequest(small).stream()
+                                .map(HookPoint::name)
                                 .filter(name -> !name.equals("hook_tokens") && !name.endsWith("mlp.hook_in"))
                                 .count());
     }
@@ -74,7 +75,7 @@ class OnRequestHooksTest {
             Golden.assertClose(
                     model.forward(tokens(scope)).lossPerToken(), untouched, "the loss with " + name + " looked at");
             Tensor second = Tensor.of(new long[] {1}, Shape.of(1), TestDevice.DEVICE);
-            ActivationHook halved = (x, hook) -> point.equals("hook_mlp_in")
+            Hook halved = (x, hook) -> point.equals("hook_mlp_in")
                     ? x.mul(0.5)
                     : x.sub(x.sub(x.indexFill(2, second, 0)).mul(0.5));
             Golden.assertClose(
@@ -91,14 +92,18 @@ class OnRequestHooksTest {
             Tensor tokens = tokens(scope);
             Forward all = model.forward(tokens)
                     .caching(name -> true)
-                    .caching(HookNames.onRequest(model.config()).stream()
+                    .caching(HookPoint.onRequest(model.config()).stream()
+                            .map(HookPoint::name)
                             .filter(name -> !name.endsWith("_input"))
                             .toArray(String[]::new));
             all.logits();
             long bytes = 0;
             for (String name : all.cache().names()) {
                 Tensor kept = all.cache().get(name);
-                assertEquals(HookNames.shape(name, model.config(), tokens.size(0), tokens.size(1)), kept.shape(), name);
+                assertEquals(
+                        HookPoint.of(name).orElseThrow().shape(model.config(), tokens.size(0), tokens.size(1)),
+                        kept.shape(),
+                        name);
                 bytes += kept.shape().elements() * kept.dtype().bytes();
             }
             // With hook_attn_in asked for, ln1's own points report nothing: they are counted and not kept.

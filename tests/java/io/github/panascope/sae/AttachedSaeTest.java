@@ -10,9 +10,9 @@ import io.github.panascope.LeakCheck;
 import io.github.panascope.OnEachDevice;
 import io.github.panascope.TestDevice;
 import io.github.panascope.lens.Forward;
+import io.github.panascope.lens.Hook;
 import io.github.panascope.lens.HookedTransformer;
 import io.github.panascope.lens.Hooks;
-import io.github.panascope.torch.ActivationHook;
 import io.github.panascope.torch.DType;
 import io.github.panascope.torch.Shape;
 import io.github.panascope.torch.Tensor;
@@ -69,7 +69,7 @@ class AttachedSaeTest {
             String point = sae.config().hookNameOut() + ".hook_sae_acts_";
             long[] even = LongStream.iterate(0, i -> i < 96, i -> i + 2).toArray();
             Tensor some = Tensor.of(even, Shape.of(even.length), TestDevice.DEVICE);
-            ActivationHook ablate = (acts, hook) -> acts.indexFill(acts.shape().rank() - 1, some, 0);
+            Hook ablate = (acts, hook) -> acts.indexFill(acts.shape().rank() - 1, some, 0);
             compare(expected, name, model.forward(tokens).attach(sae.attachment(false)), model);
             compare(expected, name + "+error", model.forward(tokens).attach(sae.attachment(true)), model);
             compare(
@@ -187,7 +187,7 @@ class AttachedSaeTest {
             attached.generate(prompt)
                     .maxNewTokens(2)
                     .hooks(Hooks.at("blocks.2.hook_resid_pre.hook_sae_error", (_, name) -> {
-                        seen.add(name);
+                        seen.add(name.name());
                         return null;
                     }))
                     .text();
@@ -242,7 +242,7 @@ class AttachedSaeTest {
                     .attach(sae.attachment(true))
                     .hooks(Hooks.where(
                             name -> name.contains("hook_sae") || name.equals("blocks.2.hook_resid_pre"), (x, name) -> {
-                                seen.add(name.substring(name.lastIndexOf('.') + 1));
+                                seen.add(name.name().substring(name.name().lastIndexOf('.') + 1));
                                 return null;
                             }))
                     .logits();

@@ -11,12 +11,13 @@ import io.github.panascope.TestDevice;
 import io.github.panascope.lens.ActivationCache;
 import io.github.panascope.lens.Attachment;
 import io.github.panascope.lens.Forward;
-import io.github.panascope.lens.HookNames;
 import io.github.panascope.lens.HookedTransformer;
 import io.github.panascope.lens.Hooks;
 import io.github.panascope.lens.LmMetrics;
 import io.github.panascope.lens.Sampling;
 import io.github.panascope.lens.Weights;
+import io.github.panascope.model.ActName;
+import io.github.panascope.model.HookPoint;
 import io.github.panascope.torch.DType;
 import io.github.panascope.torch.Tensor;
 import io.github.panascope.torch.TensorScope;
@@ -214,8 +215,8 @@ class SurfaceTest {
             assertEquals(
                     pair.get(1).stringValue(),
                     asked.get(1).isNull()
-                            ? HookNames.actName(name)
-                            : HookNames.actName(name, asked.get(1).intValue(), type),
+                            ? ActName.of(name)
+                            : ActName.of(name, asked.get(1).intValue(), type),
                     asked.toString());
         }
         try (var _ = TensorScope.open();
@@ -291,11 +292,11 @@ class SurfaceTest {
             Hooks keep = Hooks.where(
                     name -> name.equals("blocks.1.hook_mlp_out") || name.equals("blocks.0.attn.hook_z"),
                     (gradient, name) -> {
-                        seen.put(name, scope.adopt(gradient));
+                        seen.put(name.name(), scope.adopt(gradient));
                         return null;
                     });
             Hooks triple = Hooks.at("blocks.2.hook_resid_pre", (gradient, name) -> {
-                seen.put(name, scope.adopt(gradient));
+                seen.put(name.name(), scope.adopt(gradient));
                 return gradient.mul(3);
             });
             Forward.Gradients found = model.forward(prompt)
@@ -313,7 +314,7 @@ class SurfaceTest {
                         return null;
                     })
                     .and("blocks.1.hook_resid_mid", (gradient, name) -> {
-                        sums.put(name, gradient.abs().sum(DType.FLOAT64).item());
+                        sums.put(name.name(), gradient.abs().sum(DType.FLOAT64).item());
                         return null;
                     });
             Forward.Gradients zeroed = model.forward(prompt)
@@ -360,7 +361,7 @@ class SurfaceTest {
         }
     }
 
-    private static Tensor endless(Tensor gradient, String name) throws Exception {
+    private static Tensor endless(Tensor gradient, HookPoint name) throws Exception {
         return endless(gradient, name);
     }
 

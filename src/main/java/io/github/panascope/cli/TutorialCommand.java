@@ -5,12 +5,12 @@ import io.github.panascope.dashboard.DashboardConfig;
 import io.github.panascope.dashboard.FeatureStore;
 import io.github.panascope.internal.AtomicFile;
 import io.github.panascope.internal.PythonText;
-import io.github.panascope.lens.HookNames;
 import io.github.panascope.lens.HookedTransformer;
 import io.github.panascope.lens.Hooks;
 import io.github.panascope.lens.TestPrompt;
 import io.github.panascope.metrics.DownstreamLoss;
 import io.github.panascope.metrics.TutorialMetrics;
+import io.github.panascope.model.HookPoint;
 import io.github.panascope.sae.Neuronpedia;
 import io.github.panascope.sae.Sae;
 import io.github.panascope.tokens.TokenDataset;
@@ -224,7 +224,9 @@ final class TutorialCommand implements Callable<Integer> {
      */
     private Hooks reconstruction(HookedTransformer model, Sae sae, Tensor tokens, int answerTokens) {
         String hook = sae.config().hookName();
-        if (!HookNames.isBottleneck(hook) || !hook.equals(sae.config().hookNameOut()) || answerTokens > 1) {
+        if (!HookPoint.of(hook).orElseThrow().isBottleneck()
+                || !hook.equals(sae.config().hookNameOut())
+                || answerTokens > 1) {
             input.print("Reconstructing prompt and answer: the notebook's way, the prompt alone, fits a residual stream"
                     + " and an answer of one token.");
             return sae.asHooks();

@@ -4,10 +4,11 @@ import io.github.panascope.dashboard.FeatureDashboard.Ablation;
 import io.github.panascope.dashboard.FeatureDashboard.Sequence;
 import io.github.panascope.dashboard.FeatureDashboard.SequenceGroup;
 import io.github.panascope.lens.Forward;
-import io.github.panascope.lens.HookNames;
 import io.github.panascope.lens.HookedTransformer;
 import io.github.panascope.lens.Hooks;
 import io.github.panascope.lens.RowsAtOnce;
+import io.github.panascope.lens.SharedPrefix;
+import io.github.panascope.model.HookPoint;
 import io.github.panascope.sae.Normalization;
 import io.github.panascope.sae.Sae;
 import io.github.panascope.torch.DType;
@@ -35,14 +36,14 @@ final class Ablations {
     private final Sae sae;
     private final DecoderDirections directions;
     private final int hover;
-    private final int layer;
+    private final int block;
 
     Ablations(HookedTransformer model, Sae sae, DecoderDirections directions, int hover) {
         this.model = model;
         this.sae = sae;
         this.directions = directions;
         this.hover = hover;
-        this.layer = HookNames.layer(sae.config().hookName()).orElse(0);
+        this.block = HookPoint.of(sae.config().hookName()).orElseThrow().block();
     }
 
     /**
@@ -191,11 +192,7 @@ final class Ablations {
                         "ln_final.hook_normalized",
                         (x, name) ->
                                 x.reshape(-1, x.size(2)).indexSelect(0, inBoth).unsqueeze(0));
-        Forward run = model.forward(Tensor.cat(0, row, row)).hooks(hooks).caching(last);
-        if (layer > 0) {
-            Tensor prefix = model.forward(row).stopAtLayer(layer);
-            run.startAtLayer(layer, Tensor.cat(0, prefix, prefix));
-        }
+        Forward run = SharedPrefix.of(model, row, block).forward(2).hooks(hooks).caching(last);
         Tensor logProbs = run.logits().to(DType.FLOAT32).logSoftmax(-1).select(0, 0);
         Tensor raised = logProbs.slice(0, 0, at.length)
                 .sub(logProbs.slice(0, at.length, 2L * at.length)); // [positions, d_vocab]

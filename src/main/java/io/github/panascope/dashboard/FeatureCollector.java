@@ -2,9 +2,9 @@ package io.github.panascope.dashboard;
 
 import io.github.panascope.InputException;
 import io.github.panascope.lens.Forward;
-import io.github.panascope.lens.HookNames;
 import io.github.panascope.lens.HookedTransformer;
 import io.github.panascope.lens.RowsAtOnce;
+import io.github.panascope.model.HookPoint;
 import io.github.panascope.sae.Sae;
 import io.github.panascope.torch.DType;
 import io.github.panascope.torch.Device;
@@ -27,7 +27,6 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
-import java.util.OptionalInt;
 import java.util.Set;
 import java.util.SplittableRandom;
 import java.util.TreeMap;
@@ -91,10 +90,11 @@ public final class FeatureCollector {
         this.buffers = ThreadLocal.withInitial(() -> new float[][] {
             new float[ROWS_IN_BLOCK * context * dIn], new float[ROWS_IN_BLOCK * context * FEATURES_IN_GROUP]
         });
-        OptionalInt layer = HookNames.layer(hook);
-        this.residualIsIt = layer.isPresent() && hook.equals("blocks." + layer.getAsInt() + ".hook_resid_pre");
-        this.stopLayer =
-                layer.isPresent() ? layer.getAsInt() + (residualIsIt ? 0 : 1) : hook.startsWith("ln_final") ? -1 : 0;
+        HookPoint point = HookPoint.of(hook).orElseThrow();
+        this.residualIsIt = point.isInBlock() && point.part().equals("hook_resid_pre");
+        this.stopLayer = point.isInBlock()
+                ? point.block() + (residualIsIt ? 0 : 1)
+                : point.block() == HookPoint.AFTER_BLOCKS ? -1 : 0;
     }
 
     /**

@@ -4,7 +4,7 @@ import io.github.panascope.dashboard.FeatureDashboard.Entry;
 import io.github.panascope.dashboard.FeatureDashboard.Sequence;
 import io.github.panascope.dashboard.FeatureDashboard.SequenceGroup;
 import io.github.panascope.internal.AtomicFile;
-import io.github.panascope.lens.HookNames;
+import io.github.panascope.model.HookPoint;
 import io.github.panascope.sae.SaeConfig;
 import io.github.panascope.tokens.Tokenizer;
 import java.nio.file.Path;
@@ -58,7 +58,10 @@ public final class NeuronpediaJson {
                 "layer",
                 layerAndSet[0].matches("\\d{1,6}")
                         ? Integer.parseInt(layerAndSet[0])
-                        : HookNames.layer(sae.hookName()).orElse(0));
+                        : HookPoint.of(sae.hookName())
+                                .filter(HookPoint::isInBlock)
+                                .map(HookPoint::block)
+                                .orElse(0));
         batch.put("sae_set", layerAndSet[1].isEmpty() ? "" : layerAndSet[1].substring(0, layerAndSet[1].length() - 1));
         batch.put("sae_id_suffix", null);
         batch.put(

@@ -1,6 +1,8 @@
 package io.github.panascope.lens;
 
 import io.github.panascope.internal.Suggestions;
+import io.github.panascope.model.ActName;
+import io.github.panascope.model.HookPoint;
 import io.github.panascope.torch.Device;
 import io.github.panascope.torch.Tensor;
 import io.github.panascope.torch.TensorScope;
@@ -55,7 +57,7 @@ public final class ActivationCache {
      * @throws IllegalArgumentException if the run did not keep it
      */
     public Tensor get(String point) {
-        String name = activations.containsKey(point) ? point : HookNames.actName(point);
+        String name = activations.containsKey(point) ? point : ActName.of(point);
         Tensor activation = activations.get(name);
         if (activation == null) activation = recompute.apply(name);
         if (activation == null) {
@@ -71,7 +73,7 @@ public final class ActivationCache {
      * {@code get("q", 3)}.
      */
     public Tensor get(String shortName, int layer) {
-        return get(HookNames.actName(shortName, model.layerIndex(layer)));
+        return get(ActName.of(shortName, model.layerIndex(layer)));
     }
 
     /** Whether it was kept. */
@@ -114,14 +116,7 @@ public final class ActivationCache {
         if (start < 0 || end <= start)
             throw new IllegalArgumentException("positions from " + start + " to " + end + " are none");
         return map((name, activation) ->
-                activation.slice(activation.shape().rank() + positionDimension(name), start, end));
-    }
-
-    /** Counted from the end: heads come after the positions. */
-    static int positionDimension(String name) {
-        return name.matches(".*(attn\\.hook_(q|k|v|z|result)|hook_(q|k|v|attn)_(input|in))")
-                ? -3
-                : name.equals("hook_tokens") ? -1 : -2;
+                activation.slice(HookPoint.of(name).orElseThrow().dimension(HookPoint.Axis.POS), start, end));
     }
 
     private interface Change {

@@ -1,11 +1,7 @@
 package io.github.panascope.lens;
 
-import io.github.panascope.torch.ActivationHook;
 import io.github.panascope.torch.Tensor;
-import java.util.ArrayList;
-import java.util.HashMap;
 import java.util.List;
-import java.util.Map;
 import java.util.function.Supplier;
 
 /**
@@ -16,9 +12,9 @@ import java.util.function.Supplier;
  * @param readsAt  the hook point whose activation it reads
  * @param writesAt the hook point whose activation it replaces; the same, or a later one
  * @param points   the whole names of its own hook points, in the order in which it reaches them
- * @param run      what it does
+ * @param transform what it does
  */
-public record Attachment(String readsAt, String writesAt, List<String> points, Run run) {
+public record Attachment(String readsAt, String writesAt, List<String> points, Transform transform) {
     /** Copies the points. */
     public Attachment {
         points = List.copyOf(points);
@@ -26,7 +22,7 @@ public record Attachment(String readsAt, String writesAt, List<String> points, R
 
     /** What an attachment does with activations. */
     @FunctionalInterface
-    public interface Run {
+    public interface Transform {
         /**
          * Works out what takes the activation's place.
          *
@@ -36,7 +32,7 @@ public record Attachment(String readsAt, String writesAt, List<String> points, R
          * @param points to be asked at each point of its own
          * @return of the shape, dtype and device of {@code there}
          */
-        Tensor run(Tensor read, Tensor there, Tensor tokens, Points points) throws Exception;
+        Tensor apply(Tensor read, Tensor there, Tensor tokens, PointHooks points) throws Exception;
     }
 
     /**
@@ -45,31 +41,26 @@ public record Attachment(String readsAt, String writesAt, List<String> points, R
      *
      * @param tokens gives the ids of what is run
      */
-    void addTo(Map<String, List<ActivationHook>> resolved, Supplier<Tensor> tokens) {
-        Map<String, List<ActivationHook>> own = new HashMap<>();
-        for (String point : points) {
-            List<ActivationHook> there = resolved.remove(point);
-            if (there != null) own.put(point, there);
-        }
-        Points hooks = (name, value) -> own.containsKey(name) ? Forward.chain(own.get(name), value, name) : value;
+    void addTo(HookTable table, Supplier<Tensor> tokens) {
+        HookTable own = table.takeOut(points);
         Tensor[] read = new Tensor[1];
         if (!readsAt.equals(writesAt)) {
-            resolved.computeIfAbsent(readsAt, _ -> new ArrayList<>()).add((activation, name) -> {
+            table.add(readsAt, (activation, _) -> {
                 read[0] = activation.promote();
                 return null;
             });
         }
-        resolved.computeIfAbsent(writesAt, _ -> new ArrayList<>()).add((activation, name) -> {
+        table.add(writesAt, (activation, point) -> {
             Tensor input = readsAt.equals(writesAt) ? activation : read[0];
             if (input == null)
-                throw new IllegalStateException("this run reached " + name + " without passing " + readsAt);
-            return run.run(input, activation, tokens.get(), hooks);
+                throw new IllegalStateException("this run reached " + point + " without passing " + readsAt);
+            return transform.apply(input, activation, tokens.get(), own::call);
         });
     }
 
     /** The hooks at an attachment's own points. */
     @FunctionalInterface
-    public interface Points {
+    public interface PointHooks {
         /** What the hooks at a point make of a value; the value itself, if there are none. */
         Tensor at(String name, Tensor value) throws Exception;
     }

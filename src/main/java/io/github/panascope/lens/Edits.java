@@ -1,6 +1,6 @@
 package io.github.panascope.lens;
 
-import io.github.panascope.torch.ActivationHook;
+import io.github.panascope.model.HookPoint;
 import io.github.panascope.torch.Tensor;
 
 /**
@@ -14,63 +14,60 @@ public final class Edits {
     private Edits() {}
 
     /** Adds a tensor that broadcasts to the activation, such as a direction [d_model]. */
-    public static ActivationHook add(Tensor direction) {
-        return (activation, name) -> activation.add(direction.to(activation.dtype()));
+    public static Hook add(Tensor direction) {
+        return (activation, point) -> activation.add(direction.to(activation.dtype()));
     }
 
     /** Multiplies with a number. */
-    public static ActivationHook scale(double factor) {
-        return (activation, name) -> activation.mul(factor);
+    public static Hook scale(double factor) {
+        return (activation, point) -> activation.mul(factor);
     }
 
     /** Puts a tensor that broadcasts to the activation in its place. */
-    public static ActivationHook replace(Tensor replacement) {
-        return (activation, name) -> activation.zerosLike().add(replacement.to(activation.dtype()));
+    public static Hook replace(Tensor replacement) {
+        return (activation, point) -> activation.zerosLike().add(replacement.to(activation.dtype()));
     }
 
     /** Zero ablation. */
-    public static ActivationHook zero() {
-        return (activation, name) -> activation.zerosLike();
+    public static Hook zero() {
+        return (activation, point) -> activation.zerosLike();
     }
 
     /** Mean ablation over the batch: each row gets the mean of all rows. */
-    public static ActivationHook mean() {
-        return (activation, name) -> activation.zerosLike().add(activation.mean(0, true));
+    public static Hook mean() {
+        return (activation, point) -> activation.zerosLike().add(activation.mean(0, true));
     }
 
     /**
      * An edit at one position alone, counted from the end if negative; of queries, where there are two. The edit sees
      * the activation without that dimension.
      */
-    public static ActivationHook atPosition(int position, ActivationHook edit) {
-        return (activation, name) -> at(
-                activation, activation.shape().rank() + ActivationCache.positionDimension(name), position, edit, name);
+    public static Hook atPosition(int position, Hook edit) {
+        return (activation, point) -> at(activation, point.dimension(HookPoint.Axis.POS), position, edit, point);
     }
 
     /** An edit at one head alone, where heads have a dimension. The edit sees the activation without that dimension. */
-    public static ActivationHook atHead(int head, ActivationHook edit) {
-        return (activation, name) -> {
-            if (activation.shape().rank() != 4)
-                throw new IllegalArgumentException(name + " has no heads: its activation is " + activation);
-            return at(
-                    activation,
-                    name.endsWith("hook_pattern") || name.endsWith("hook_attn_scores") ? 1 : 2,
-                    head,
-                    edit,
-                    name);
+    public static Hook atHead(int head, Hook edit) {
+        return (activation, point) -> {
+            if (!point.hasHeads())
+                throw new IllegalArgumentException(point + " has no heads: its activation is " + activation);
+            return at(activation, point.dimension(HookPoint.Axis.HEAD), head, edit, point);
         };
     }
 
-    private static Tensor at(Tensor activation, int dimension, int index, ActivationHook edit, String name)
-            throws Exception {
+    private static Tensor at(Tensor activation, int dimension, int index, Hook edit, HookPoint point) throws Exception {
         long size = activation.size(dimension);
         if (index >= size || index < -size)
-            throw new IndexOutOfBoundsException(
-                    "index " + index + " is outside the " + size + " of dimension " + dimension + " at " + name);
+            throw new IndexOutOfBoundsException("index " + index + " is outside the " + size + " of dimension "
+                    + index(activation, dimension) + " at " + point);
         Tensor changed = activation.copy();
         Tensor part = changed.select(dimension, index);
-        Tensor result = edit.apply(part.copy(), name);
+        Tensor result = edit.apply(part.copy(), point);
         if (result != null) part.copy_(result);
         return changed;
+    }
+
+    private static int index(Tensor activation, int dimension) {
+        return activation.shape().rank() + dimension;
     }
 }

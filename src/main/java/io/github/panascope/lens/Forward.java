@@ -1,6 +1,6 @@
 package io.github.panascope.lens;
 
-import io.github.panascope.torch.ActivationHook;
+import io.github.panascope.model.HookPoint;
 import io.github.panascope.torch.DType;
 import io.github.panascope.torch.GradMode;
 import io.github.panascope.torch.RunHooks;
@@ -84,7 +84,7 @@ public final class Forward {
 
     /**
      * Keeps the activations at the hook points whose names pass, as the other hooks leave them; {@link #cache} has them
-     * afterwards. Points that are reached on request only ({@link HookNames#onRequest}) have to be named.
+     * afterwards. Points that are reached on request only ({@link HookPoint#onRequest}) have to be named.
      */
     public Forward caching(Predicate<String> names) {
         points().stream().filter(names).forEach(cached::add);
@@ -161,7 +161,7 @@ public final class Forward {
     }
 
     private long bytes(String name) {
-        Shape whole = HookNames.shape(name, model.config(), tokens.size(0), tokens.size(1));
+        Shape whole = point(name).shape(model.config(), tokens.size(0), tokens.size(1));
         long kept = Math.min(endKept, tokens.size(1)) - Math.min(firstKept, tokens.size(1));
         return Math.multiplyExact(whole.elements() / tokens.size(1) * kept, (long)
                 (name.equals("hook_tokens") ? DType.INT64 : DType.FLOAT32).bytes());
@@ -254,19 +254,19 @@ public final class Forward {
         for (String name : names) Hooks.requirePoint(name, points(), model.hookNamesOnRequest());
         TensorScope results = TensorScope.current();
         Map<String, Tensor> reached = new LinkedHashMap<>();
-        Map<String, List<ActivationHook>> backward = backwardHooks.resolve(points(), model.hookNamesOnRequest());
+        HookTable backward = backwardHooks.resolve(points(), model.hookNamesOnRequest());
         Set<String> wanted = new LinkedHashSet<>(List.of(names));
         Set<String> watched = new LinkedHashSet<>(wanted);
-        watched.addAll(backward.keySet());
+        watched.addAll(backward.names());
         Hooks all = hooks;
         try (var scope = TensorScope.open();
                 var _ = GradMode.enable();
-                RunHooks set = new RunHooks(List.of(), (gradient, name) -> chain(backward.get(name), gradient, name))) {
+                RunHooks set = new RunHooks(List.of(), (gradient, name) -> backward.call(name, gradient))) {
             for (String name : watched) {
                 all = all.and(name, (activation, point) -> {
                     Tensor kept = GradMode.flowsThrough(activation) ? activation : GradMode.leaf(activation);
-                    reached.put(point, scope.adopt(kept));
-                    if (backward.containsKey(point)) set.onGradient(point, kept);
+                    reached.put(name, scope.adopt(kept));
+                    if (backward.has(name)) set.onGradient(name, kept);
                     return kept;
                 });
             }
@@ -381,15 +381,13 @@ public final class Forward {
                 FlightRecorder.isInitialized() ? RunEvent.started() : null; // whose class would start the recorder
         endLayer = stopLayer;
         try {
-            Map<String, List<ActivationHook>> resolved = under.resolve(points(), model.hookNamesOnRequest());
-            for (String point : cached)
-                resolved.computeIfAbsent(point, p -> new ArrayList<>()).add(keepIn(keep, detached));
+            HookTable resolved = under.resolve(points(), model.hookNamesOnRequest());
+            for (String point : cached) resolved.add(point, keepIn(keep, detached));
             for (Attachment attachment : attached) attachment.addTo(resolved, () -> tokens);
             if (checkpointEvery > 0) cache.recompute(this::recompute);
-            if (model.isExact()) resolved.put(EXACT, List.of());
+            if (model.isExact()) resolved.listen(EXACT);
             if (resolved.isEmpty()) return result(keep, null, detached, stopLayer, ending);
-            try (RunHooks set = new RunHooks(
-                    resolved.keySet(), (activation, name) -> chain(resolved.get(name), activation, name))) {
+            try (RunHooks set = resolved.open()) {
                 return result(keep, set, detached, stopLayer, ending);
             }
         } finally {
@@ -420,15 +418,15 @@ public final class Forward {
         return resid;
     }
 
-    private ActivationHook keepIn(TensorScope keep, boolean detached) {
-        return (activation, name) -> {
+    private Hook keepIn(TensorScope keep, boolean detached) {
+        return (activation, point) -> {
             Tensor kept = detached ? activation.detach() : activation;
             if (endKept != Long.MAX_VALUE) {
-                int dimension = activation.shape().rank() + ActivationCache.positionDimension(name);
+                int dimension = point.dimension(HookPoint.Axis.POS);
                 kept = kept.slice(dimension, firstKept, Math.min(endKept, activation.size(dimension)))
                         .copy();
             }
-            cache.put(name, keep.adopt(kept));
+            cache.put(point.name(), keep.adopt(kept));
             return null;
         };
     }
@@ -437,7 +435,7 @@ public final class Forward {
     private Tensor recompute(String name) {
         if (!points().contains(name) && !model.hookNamesOnRequest().contains(name)) return null;
         int layers = model.config().nLayers();
-        int layer = place(name);
+        int layer = Math.min(point(name).block(), layers);
         boolean passed =
                 layer < 0 ? residual == null : layer < layers ? layer >= startLayer && layer < endLayer : unembedded;
         if (!passed) return null;
@@ -464,10 +462,9 @@ public final class Forward {
         }
     }
 
-    /** The block of a point; -1 for those before the first, the number of blocks for those after the last. */
-    private int place(String name) {
-        return HookNames.layer(name)
-                .orElse(name.startsWith("ln_final") ? model.config().nLayers() : -1);
+    /** One of the points of the model, or of what is attached. */
+    private static HookPoint point(String name) {
+        return HookPoint.of(name).orElseThrow();
     }
 
     /** The last checkpoint at or before a block from which no attachment is cut in two; -1 if there is none. */
@@ -475,29 +472,11 @@ public final class Forward {
         return checkpoints.keySet().stream()
                 .filter(at -> at <= layer
                         && attached.stream()
-                                .noneMatch(each -> place(each.readsAt()) < at && place(each.writesAt()) >= at))
+                                .noneMatch(each -> point(each.readsAt()).block() < at
+                                        && point(each.writesAt()).block() >= at))
                 .mapToInt(Integer::intValue)
                 .max()
                 .orElse(-1);
-    }
-
-    static Tensor chain(List<ActivationHook> hooks, Tensor activation, String name) throws Exception {
-        Tensor current = activation;
-        for (ActivationHook hook : hooks) {
-            Tensor next = hook.apply(current, name);
-            if (next == null) continue;
-            // What is unembedded may be any selection of positions.
-            if (!name.equals("ln_final.hook_normalized")) requireSameRows(name, activation, next);
-            current = next;
-        }
-        return current;
-    }
-
-    private static void requireSameRows(String name, Tensor before, Tensor after) {
-        int rank = Math.min(before.shape().rank(), after.shape().rank());
-        if (rank > 0 && after.size(0) != before.size(0))
-            throw new IllegalArgumentException("the hook at " + name + " returned " + after + " in the place of "
-                    + before + ": the number of rows must stay");
     }
 
     /** The model, the shape of the tokens, and whether it has run. */

@@ -1,6 +1,5 @@
 package io.github.panascope.lens;
 
-import io.github.panascope.torch.ActivationHook;
 import io.github.panascope.torch.DType;
 import io.github.panascope.torch.RunHooks;
 import io.github.panascope.torch.RunInterruptedException;
@@ -9,7 +8,6 @@ import io.github.panascope.torch.Tensor;
 import io.github.panascope.torch.TensorScope;
 import java.util.Arrays;
 import java.util.List;
-import java.util.Map;
 import java.util.Objects;
 import java.util.SplittableRandom;
 import java.util.function.Consumer;
@@ -154,20 +152,16 @@ public final class Generation {
                         model.hookNames().stream(),
                         model.attachments().stream().flatMap(each -> each.points().stream()))
                 .toList();
-        Map<String, List<ActivationHook>> resolved = hooks.resolve(points, model.hookNamesOnRequest());
+        HookTable resolved = hooks.resolve(points, model.hookNamesOnRequest());
         for (Attachment attachment : model.attachments()) attachment.addTo(resolved, () -> running);
-        if (model.isExact()) resolved.put(Forward.EXACT, List.of());
+        if (model.isExact()) resolved.listen(Forward.EXACT);
         SplittableRandom[] random =
                 new SplittableRandom[texts.length]; // one for each row, so that none depends on the others
         for (int row = 0; row < random.length; row++)
             random[row] = new SplittableRandom(seed + row * 0x9E3779B97F4A7C15L);
         boolean[] finished = new boolean[texts.length];
         try (TensorScope cacheScope = TensorScope.open();
-                RunHooks set = resolved.isEmpty()
-                        ? null
-                        : new RunHooks(
-                                resolved.keySet(),
-                                (activation, name) -> Forward.chain(resolved.get(name), activation, name))) {
+                RunHooks set = resolved.isEmpty() ? null : resolved.open()) {
             Tensor[][] cache = new Tensor[model.config().nLayers()][];
             for (int added = 0; added < maxNewTokens; added++) {
                 RunInterruptedException.check("generating text");

@@ -2,6 +2,7 @@ package io.github.panascope.lens;
 
 import io.github.panascope.InputException;
 import io.github.panascope.hub.Hub;
+import io.github.panascope.model.HookPoint;
 import io.github.panascope.model.TransformerConfig;
 import io.github.panascope.model.WeightProcessing;
 import io.github.panascope.tokens.Tokenizer;
@@ -61,8 +62,8 @@ public final class HookedTransformer implements AutoCloseable {
 
     HookedTransformer(LoadedModel loaded, boolean exact) {
         this.loaded = loaded;
-        this.hookNames = HookNames.all(loaded.config());
-        this.hookNamesOnRequest = HookNames.onRequest(loaded.config());
+        this.hookNames = names(HookPoint.all(loaded.config()));
+        this.hookNamesOnRequest = names(HookPoint.onRequest(loaded.config()));
         this.hooks = Hooks.NONE;
         this.attachments = List.of();
         this.exact = exact;
@@ -77,6 +78,10 @@ public final class HookedTransformer implements AutoCloseable {
         this.attachments = List.copyOf(attachments);
         this.exact = exact;
         this.view = true;
+    }
+
+    private static List<String> names(List<HookPoint> points) {
+        return points.stream().map(HookPoint::name).toList();
     }
 
     /**
@@ -122,14 +127,10 @@ public final class HookedTransformer implements AutoCloseable {
      * Whether a run of this view may start at a block: whether nothing that is attached reads before it and writes
      * there or later.
      */
-    public boolean canStartAt(int layer) {
+    public boolean canStartAt(int block) {
         return attachments.stream()
-                .noneMatch(each -> HookNames.layer(each.readsAt())
-                                        .orElse(each.readsAt().startsWith("ln_final") ? config().nLayers() : -1)
-                                < layer
-                        && HookNames.layer(each.writesAt())
-                                        .orElse(each.writesAt().startsWith("ln_final") ? config().nLayers() : -1)
-                                >= layer);
+                .noneMatch(each -> HookPoint.of(each.readsAt()).orElseThrow().block() < block
+                        && HookPoint.of(each.writesAt()).orElseThrow().block() >= block);
     }
 
     /** What every run of this view has. */
@@ -227,6 +228,11 @@ public final class HookedTransformer implements AutoCloseable {
     /** Where its weights lie. */
     public Device device() {
         return loaded.device();
+    }
+
+    /** All its hook points that a run always reaches, in its order. */
+    public List<HookPoint> hookPoints() {
+        return HookPoint.all(config());
     }
 
     /** The names of all its hook points, in the order in which a run reaches them. */

@@ -1,11 +1,8 @@
 package io.github.panascope.lens;
 
 import io.github.panascope.internal.Suggestions;
-import io.github.panascope.torch.ActivationHook;
 import java.util.ArrayList;
-import java.util.LinkedHashMap;
 import java.util.List;
-import java.util.Map;
 import java.util.Objects;
 import java.util.function.Predicate;
 
@@ -18,7 +15,7 @@ public final class Hooks {
     public static final Hooks NONE = new Hooks(List.of());
 
     /** Either a name or a predicate. */
-    private record Entry(String name, Predicate<String> matches, ActivationHook hook) {}
+    private record Entry(String name, Predicate<String> matches, Hook hook) {}
 
     private final List<Entry> entries;
 
@@ -27,19 +24,19 @@ public final class Hooks {
     }
 
     /** A hook at one point. That the point exists is checked when a model runs. */
-    public static Hooks at(String name, ActivationHook hook) {
+    public static Hooks at(String name, Hook hook) {
         Objects.requireNonNull(name, "a hook needs the name of its hook point");
         return NONE.and(name, hook);
     }
 
     /** A hook at every point whose name passes. */
-    public static Hooks where(Predicate<String> names, ActivationHook hook) {
+    public static Hooks where(Predicate<String> names, Hook hook) {
         Objects.requireNonNull(names, "a hook needs to know at which points");
         return NONE.andWhere(names, hook);
     }
 
     /** These hooks, and one more at a point. */
-    public Hooks and(String name, ActivationHook hook) {
+    public Hooks and(String name, Hook hook) {
         return with(new Entry(name, null, Objects.requireNonNull(hook, "a hook should not be null")));
     }
 
@@ -51,7 +48,7 @@ public final class Hooks {
     }
 
     /** These hooks, and one more at every point whose name passes. */
-    public Hooks andWhere(Predicate<String> names, ActivationHook hook) {
+    public Hooks andWhere(Predicate<String> names, Hook hook) {
         return with(new Entry(null, names, Objects.requireNonNull(hook, "a hook should not be null")));
     }
 
@@ -72,18 +69,15 @@ public final class Hooks {
      * For each of a model's points that has hooks, those hooks in order. Predicates choose among those that are always
      * there.
      */
-    Map<String, List<ActivationHook>> resolve(List<String> points, List<String> onRequest) {
-        Map<String, List<ActivationHook>> resolved = new LinkedHashMap<>();
+    HookTable resolve(List<String> points, List<String> onRequest) {
+        HookTable resolved = new HookTable();
         for (Entry entry : entries) {
             if (entry.name != null) {
                 requirePoint(entry.name, points, onRequest);
-                resolved.computeIfAbsent(entry.name, p -> new ArrayList<>()).add(entry.hook);
+                resolved.add(entry.name, entry.hook);
                 continue;
             }
-            for (String point : points) {
-                if (entry.matches.test(point))
-                    resolved.computeIfAbsent(point, p -> new ArrayList<>()).add(entry.hook);
-            }
+            for (String point : points) if (entry.matches.test(point)) resolved.add(point, entry.hook);
         }
         return resolved;
     }

@@ -1,5 +1,6 @@
 package io.github.panascope.lens;
 
+import io.github.panascope.model.HookPoint;
 import io.github.panascope.torch.RunInterruptedException;
 import io.github.panascope.torch.Shape;
 import io.github.panascope.torch.Tensor;
@@ -141,9 +142,11 @@ public final class Patching {
         return results;
     }
 
-    private static void requireHeads(String point) {
-        if (!point.matches("attn\\.hook_(q|k|v|z|result|attn_scores|pattern)"))
-            throw new IllegalArgumentException("'" + point
+    private static void requireHeads(String part) {
+        boolean heads =
+                HookPoint.of("blocks.0." + part).filter(HookPoint::hasHeads).isPresent();
+        if (!part.startsWith("attn.") || !heads)
+            throw new IllegalArgumentException("'" + part
                     + "' has no heads; points with heads are attn.hook_q, hook_k, hook_v, hook_z, hook_result,"
                     + " hook_attn_scores and hook_pattern");
     }
@@ -166,17 +169,14 @@ public final class Patching {
         int batch = (int) corrupted.size(0);
         int together = Math.max(1, ROWS_AT_ONCE / batch);
         try (var _ = TensorScope.open()) {
-            Tensor before = layer == 0 || !model.canStartAt(layer)
-                    ? null
-                    : model.forward(corrupted).stopAtLayer(layer);
+            SharedPrefix shared = SharedPrefix.of(model, corrupted, layer);
             for (int start = 0; start < pieces.size(); start += together) {
                 RunInterruptedException.check(PATCHING);
                 List<long[]> some = pieces.subList(start, Math.min(pieces.size(), start + together));
                 try (var _ = TensorScope.open()) {
-                    Forward run = model.forward(corrupted.repeatRows(some.size()));
-                    if (before != null) run.startAtLayer(layer, before.repeatRows(some.size()));
-                    Tensor logits = run.hooks(Hooks.at(
-                                    name, (activation, point) -> patched(activation, wanted, name, some, batch)))
+                    Tensor logits = shared.forward(some.size())
+                            .hooks(Hooks.at(
+                                    name, (activation, point) -> patched(activation, wanted, point, some, batch)))
                             .logits();
                     for (int i = 0; i < some.size(); i++) {
                         try (var _ = TensorScope.open()) {
@@ -189,14 +189,12 @@ public final class Patching {
         }
     }
 
-    private static Tensor patched(Tensor activation, Tensor wanted, String name, List<long[]> pieces, int batch) {
+    private static Tensor patched(Tensor activation, Tensor wanted, HookPoint point, List<long[]> pieces, int batch) {
         if (!wanted.shape().equals(activation.slice(0, 0, batch).shape()))
             throw new IllegalArgumentException(
-                    "the clean run's " + name + " is " + wanted.shape() + ", and the corrupted run's "
+                    "the clean run's " + point + " is " + wanted.shape() + ", and the corrupted run's "
                             + activation.slice(0, 0, batch).shape() + ": both need the same tokens' shape");
-        boolean headsFirst = name.endsWith("hook_pattern") || name.endsWith("hook_attn_scores");
-        int positionDimension = headsFirst ? 2 : 1;
-        int headDimension = headsFirst ? 1 : 2;
+        int positions = point.dimension(HookPoint.Axis.POS);
         Tensor changed = activation.copy();
         for (int i = 0; i < pieces.size(); i++) {
             long position = pieces.get(i)[0];
@@ -204,12 +202,12 @@ public final class Patching {
             Tensor to = changed.slice(0, (long) i * batch, (i + 1L) * batch);
             Tensor from = wanted;
             if (position >= 0) {
-                to = to.slice(positionDimension, position, position + 1);
-                from = from.slice(positionDimension, position, position + 1);
+                to = to.slice(positions, position, position + 1);
+                from = from.slice(positions, position, position + 1);
             }
             if (head >= 0) {
-                to = to.slice(headDimension, head, head + 1);
-                from = from.slice(headDimension, head, head + 1);
+                to = to.slice(point.dimension(HookPoint.Axis.HEAD), head, head + 1);
+                from = from.slice(point.dimension(HookPoint.Axis.HEAD), head, head + 1);
             }
             to.copy_(from);
         }

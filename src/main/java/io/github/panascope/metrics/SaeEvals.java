@@ -1,10 +1,10 @@
 package io.github.panascope.metrics;
 
 import io.github.panascope.lens.Forward;
+import io.github.panascope.lens.Hook;
 import io.github.panascope.lens.HookedTransformer;
 import io.github.panascope.lens.Hooks;
 import io.github.panascope.sae.Sae;
-import io.github.panascope.torch.ActivationHook;
 import io.github.panascope.torch.DType;
 import io.github.panascope.torch.Device;
 import io.github.panascope.torch.ReadAhead;
@@ -215,13 +215,7 @@ public final class SaeEvals {
 
     /** The sums of KL divergences and of log-probabilities over the positions that count: [2]. */
     private Tensor changed(
-            Tensor tokens,
-            String point,
-            ActivationHook hook,
-            Tensor original,
-            Tensor targets,
-            Tensor sources,
-            Tensor mask) {
+            Tensor tokens, String point, Hook hook, Tensor original, Tensor targets, Tensor sources, Tensor mask) {
         try (var _ = TensorScope.open()) {
             Tensor changed = model.runWithHooks(tokens, Hooks.at(point, hook))
                     .to(DType.FLOAT32)

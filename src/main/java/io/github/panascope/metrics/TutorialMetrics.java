@@ -1,13 +1,14 @@
 package io.github.panascope.metrics;
 
+import io.github.panascope.lens.Edits;
 import io.github.panascope.lens.Forward;
-import io.github.panascope.lens.HookNames;
 import io.github.panascope.lens.HookedTransformer;
 import io.github.panascope.lens.Hooks;
 import io.github.panascope.lens.LossWorkspace;
 import io.github.panascope.lens.RowsAtOnce;
+import io.github.panascope.lens.SharedPrefix;
+import io.github.panascope.model.HookPoint;
 import io.github.panascope.sae.Sae;
-import io.github.panascope.torch.ActivationHook;
 import io.github.panascope.torch.DType;
 import io.github.panascope.torch.ReadAhead;
 import io.github.panascope.torch.Shape;
@@ -122,22 +123,17 @@ public record TutorialMetrics(L0 l0, ExplainedVariance explainedVariance, Downst
     private static Tensor evaluate(HookedTransformer model, Sae sae, Tensor batch, LossWorkspace memory) {
         String in = sae.config().hookName();
         String out = sae.config().hookNameOut(); // the same but for transcoders
-        int layer = HookNames.layer(in)
-                .orElse(in.startsWith("ln_final") ? model.config().nLayers() : 0);
-        boolean fromStart = layer == 0 || layer == model.config().nLayers(); // nothing to share, or nothing to start at
-        Tensor prefix = fromStart ? null : model.forward(batch).stopAtLayer(layer);
-        Forward plain = begin(model, batch, layer, prefix).lossMemory(memory).caching(in, out);
+        SharedPrefix shared =
+                SharedPrefix.of(model, batch, HookPoint.of(in).orElseThrow().block());
+        Forward plain = shared.forward(1).lossMemory(memory).caching(in, out);
         List<Tensor> parts = new ArrayList<>();
         parts.add(sum(plain.lossPerToken()));
         List<Tensor> chunks = new ArrayList<>();
         Tensor reconstruction =
                 reconstruct(sae, plain.cache().get(in), plain.cache().get(out), chunks);
         Hooks replaced = Hooks.at(out, (activation, name) -> reconstruction);
-        parts.add(sum(begin(model, batch, layer, prefix)
-                .lossMemory(memory)
-                .hooks(replaced)
-                .lossPerToken()));
-        parts.add(zero(model, batch, memory, layer, prefix, out));
+        parts.add(sum(shared.forward(1).lossMemory(memory).hooks(replaced).lossPerToken()));
+        parts.add(zero(model, batch, memory, shared, out));
         parts.addAll(chunks);
         return Tensor.cat(0, parts.toArray(Tensor[]::new));
     }
@@ -147,35 +143,21 @@ public record TutorialMetrics(L0 l0, ExplainedVariance explainedVariance, Downst
      * position: each looks at equal ones, whose mean is any of them. So one position is enough.
      */
     private static Tensor zero(
-            HookedTransformer model, Tensor batch, LossWorkspace memory, int layer, Tensor prefix, String out) {
-        ActivationHook zeros = (activation, name) -> activation.zerosLike();
-        boolean constant = !model.isExact()
-                && model.isPlain()
-                && prefix != null
-                && HookNames.isBottleneck(out)
-                && HookNames.layer(out).isPresent();
+            HookedTransformer model, Tensor batch, LossWorkspace memory, SharedPrefix shared, String out) {
+        Hooks zeros = Hooks.at(out, Edits.zero());
+        HookPoint point = HookPoint.of(out).orElseThrow();
+        boolean constant =
+                !model.isExact() && model.isPlain() && shared.isShared() && point.isBottleneck() && point.isInBlock();
         if (!constant)
-            return sum(begin(model, batch, layer, prefix)
-                    .lossMemory(memory)
-                    .hooks(Hooks.at(out, zeros))
-                    .lossPerToken());
-        Tensor logProbs = begin(
-                        model,
-                        batch.slice(0, 0, 1).slice(1, 0, 1),
-                        layer,
-                        prefix.slice(0, 0, 1).slice(1, 0, 1))
-                .hooks(Hooks.at(out, zeros))
+            return sum(shared.forward(1).lossMemory(memory).hooks(zeros).lossPerToken());
+        Tensor logProbs = shared.forwardOfOnePosition()
+                .hooks(zeros)
                 .logits()
                 .to(DType.FLOAT32)
                 .logSoftmax(-1)
                 .reshape(-1);
         Tensor targets = batch.slice(1, 1, batch.size(1)).reshape(-1);
         return sum(logProbs.indexSelect(0, targets)).mul(-1);
-    }
-
-    private static Forward begin(HookedTransformer model, Tensor batch, int layer, Tensor prefix) {
-        Forward forward = model.forward(batch);
-        return prefix == null ? forward : forward.startAtLayer(layer, prefix);
     }
 
     /** [1], float64. */

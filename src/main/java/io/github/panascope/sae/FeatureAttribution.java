@@ -1,9 +1,10 @@
 package io.github.panascope.sae;
 
 import io.github.panascope.lens.Forward;
-import io.github.panascope.lens.HookNames;
 import io.github.panascope.lens.HookedTransformer;
 import io.github.panascope.lens.Hooks;
+import io.github.panascope.lens.SharedPrefix;
+import io.github.panascope.model.HookPoint;
 import io.github.panascope.torch.RunInterruptedException;
 import io.github.panascope.torch.Tensor;
 import io.github.panascope.torch.TensorScope;
@@ -11,7 +12,6 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Comparator;
 import java.util.List;
-import java.util.OptionalInt;
 import java.util.function.Function;
 import java.util.function.ToDoubleFunction;
 
@@ -110,20 +110,17 @@ public final class FeatureAttribution {
                         && (positions.length == 0 || Arrays.stream(positions).anyMatch(p -> p == position)))
                     pieces.add(new int[] {position, i % features});
             }
-            OptionalInt layer = HookNames.layer(sae.config().hookName());
-            Tensor prefix = layer.isPresent() && layer.getAsInt() > 0 && model.canStartAt(layer.getAsInt())
-                    ? model.forward(tokens).stopAtLayer(layer.getAsInt())
-                    : null;
+            int block = HookPoint.of(sae.config().hookName()).orElseThrow().block();
+            SharedPrefix shared = SharedPrefix.of(model, tokens, block);
             List<Attribution> all = new ArrayList<>();
             for (int start = 0; start < pieces.size(); start += ROWS_AT_ONCE) {
                 RunInterruptedException.check("taking features away");
                 List<int[]> some = pieces.subList(start, Math.min(pieces.size(), start + ROWS_AT_ONCE));
                 try (var _ = TensorScope.open()) {
-                    Forward run = model.forward(tokens.repeatRows(some.size()))
+                    Tensor logits = shared.forward(some.size())
                             .attach(sae.attachment(true))
-                            .hooks(without(point, some));
-                    if (prefix != null) run.startAtLayer(layer.getAsInt(), prefix.repeatRows(some.size()));
-                    Tensor logits = run.logits();
+                            .hooks(without(point, some))
+                            .logits();
                     for (int i = 0; i < some.size(); i++) {
                         try (var _ = TensorScope.open()) {
                             int position = some.get(i)[0];

@@ -6,9 +6,9 @@ import io.github.panascope.hub.SaeRegistry;
 import io.github.panascope.internal.AtomicFile;
 import io.github.panascope.internal.Suggestions;
 import io.github.panascope.lens.Attachment;
-import io.github.panascope.lens.HookNames;
 import io.github.panascope.lens.HookedTransformer;
 import io.github.panascope.lens.Hooks;
+import io.github.panascope.model.HookPoint;
 import io.github.panascope.model.TransformerConfig;
 import io.github.panascope.torch.DType;
 import io.github.panascope.torch.Device;
@@ -610,16 +610,15 @@ public final class Sae implements AutoCloseable {
 
     private void requireHook(HookedTransformer model, String hook, int width, String what) {
         TransformerConfig sizes = model.config();
-        var layer = HookNames.layer(hook);
-        if (layer.isPresent() && layer.getAsInt() >= sizes.nLayers()) {
+        HookPoint point = HookPoint.of(hook)
+                .orElseThrow(() -> new InputException("SAE " + name + " belongs at '" + hook
+                        + "', which is no hook point of model " + model.name() + "."
+                        + Suggestions.didYouMean(hook, model.hookNames())));
+        if (point.isInBlock() && point.block() >= sizes.nLayers()) {
             throw new InputException("SAE " + name + " belongs at " + hook + ", but model " + model.name()
                     + " has only " + sizes.nLayers() + " layers.");
         }
-        if (!model.hookNames().contains(hook) && !HookNames.onRequest(sizes).contains(hook)) {
-            throw new InputException("SAE " + name + " belongs at '" + hook + "', which is no hook point of model "
-                    + model.name() + "." + Suggestions.didYouMean(hook, model.hookNames()));
-        }
-        int there = HookNames.width(hook, sizes);
+        int there = point.width(sizes);
         if (there != width) {
             throw new InputException("SAE " + name + " has " + what + " " + width + ", but model " + model.name()
                     + " has " + (there < 0 ? "no feature dimension" : "width " + there) + " at " + hook + ".");

@@ -7,10 +7,10 @@ public interface ActivationHook {
      * Called when a run reaches a hook point, on the thread of that run.
      *
      * @param activation what flows there; borrowed: it must not be used after this call, keeping it takes
-     * {@link Tensor#promote} or {@link TensorScope#adopt}. What the hook makes itself lands in a scope that closes
-     * after it.
+     *     {@link Tensor#promote} or {@link TensorScope#adopt}. What the hook makes itself lands in a scope that closes
+     *     after it.
      * @param name       the hook point's name, such as {@code blocks.8.hook_resid_pre}
-     * @return what flows on in its place: of the same dtype, device, rank and last dimension; or the same tensor or
+     * @return what flows on in its place: of the same dtype, device and rank; or the same tensor or
      *     null to leave it as it is
      * @throws Exception whatever is thrown ends the run, and reaches the caller of the run as itself
      */
