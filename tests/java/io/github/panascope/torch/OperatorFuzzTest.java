@@ -39,6 +39,7 @@ class OperatorFuzzTest {
     private long returned;
     private long refused;
     private long hanging;
+    private int slowStarts;
     private final List<String> deaths = new ArrayList<>();
 
     @Test
