@@ -1,7 +1,7 @@
 package io.github.panascope.tokens;
 
 import io.github.panascope.InputException;
-import io.github.panascope.torch.RunInterruptedException;
+import io.github.panascope.RunInterruptedException;
 import io.github.panascope.torch.Shape;
 import io.github.panascope.torch.Tensor;
 import java.util.Arrays;
