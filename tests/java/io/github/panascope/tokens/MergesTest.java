@@ -1,0 +1,90 @@
+package io.github.panascope.tokens;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertSame;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+
+import io.github.panascope.Golden;
+import io.github.panascope.InputException;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import tools.jackson.databind.json.JsonMapper;
+import tools.jackson.databind.node.ObjectNode;
+
+/** Vocabularies whose merges say otherwise than their tokens; what they make in tokenizers 0.23. */
+class MergesTest {
+    private static final int BYTES = 256;
+
+    private static Tokenizer build(String... merges) {
+        Map<String, Integer> ids = new LinkedHashMap<>();
+        for (String letter : Tokenizer.letters()) ids.put(letter, ids.size());
+        for (String merge : merges) ids.put(merge.replace(" ", ""), ids.size());
+        ids.put(Tokenizer.END_OF_TEXT, ids.size());
+        return Tokenizer.build("here", ids, List.of(merges));
+    }
+
+    private static void assertRefused(String message, String... merges) {
+        assertEquals(
+                "here: " + message,
+                assertThrows(InputException.class, () -> build(merges)).getMessage());
+    }
+
+    /** tokenizers gives 'a' and 'bc', as "b c" comes first; joining what is a token would give 'abc'. */
+    @Test
+    void aTokenThatItsMergesDoNotMakeIsRefused() {
+        assertRefused(
+                "the merges do not make the token 'abc' (id " + (BYTES + 2)
+                        + ") of its own bytes, as those of a lower rank leave others: such a vocabulary is not"
+                        + " supported.",
+                "b c",
+                "a b",
+                "ab c");
+        Tokenizer other = build("a b", "ab c", "b c");
+        assertArrayEquals(new int[] {BYTES + 1}, other.encode("abc"));
+        assertArrayEquals(new int[] {BYTES, BYTES + 2}, other.encode("abbc"));
+    }
+
+    @Test
+    void aMergeOfWhatIsNoTokenIsRefused() {
+        assertRefused("the merge 'ab cd' joins 'cd', which the vocabulary does not have.", "a b", "ab cd");
+        assertRefused("the merge 'cd ab' joins 'cd', which the vocabulary does not have.", "a b", "cd ab");
+    }
+
+    /** A token many times as long as any of GPT-2's. */
+    @Test
+    void longTokensAreMadeStepByStep() {
+        String[] merges = new String[12];
+        for (int i = 0; i < merges.length; i++) merges[i] = "x".repeat(1 << i) + " " + "x".repeat(1 << i);
+        assertArrayEquals(
+                new int[] {BYTES + 11, BYTES + 11, 'x' - '!'}, build(merges).encode("x".repeat(8193)));
+    }
+
+    @Test
+    void gpt2sOwnIsRecognisedInATokenizerJson(@TempDir Path folder) throws IOException {
+        Path model = Golden.standardA().model();
+        JsonMapper mapper = JsonMapper.shared();
+        ObjectNode json = (ObjectNode) mapper.readTree(
+                Files.readString(Golden.of("tokenizers").folder().resolve("transformers.json")));
+        ObjectNode bpe = (ObjectNode) json.get("model");
+        json.remove("added_tokens");
+        bpe.set("vocab", mapper.readTree(Files.readString(model.resolve("vocab.json"))));
+        bpe.putArray("merges");
+        Files.readAllLines(model.resolve("merges.txt")).stream().skip(1).forEach(bpe.withArray("merges")::add);
+        Path file = folder.resolve("tokenizer.json");
+        Files.writeString(file, json.toString());
+        assertSame(Tokenizer.gpt2(), Tokenizer.ofTokenizerJson(file));
+        ObjectNode vocabulary = (ObjectNode) bpe.get("vocab");
+        vocabulary.put("!", 1).put("\"", 0);
+        Files.writeString(file, json.toString());
+        Tokenizer other = Tokenizer.ofTokenizerJson(file);
+        assertArrayEquals(new int[] {1}, other.encode("!"));
+        assertArrayEquals(new int[] {0}, other.encode("\""));
+    }
+}
