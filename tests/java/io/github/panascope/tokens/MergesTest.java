@@ -2,8 +2,10 @@ package io.github.panascope.tokens;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertSame;
 import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.github.panascope.Golden;
 import io.github.panascope.InputException;
@@ -13,6 +15,7 @@ import java.nio.file.Path;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.TreeMap;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import tools.jackson.databind.json.JsonMapper;
@@ -64,6 +67,35 @@ class MergesTest {
         for (int i = 0; i < merges.length; i++) merges[i] = "x".repeat(1 << i) + " " + "x".repeat(1 << i);
         assertArrayEquals(
                 new int[] {BYTES + 11, BYTES + 11, 'x' - '!'}, build(merges).encode("x".repeat(8193)));
+    }
+
+    /** The file of the hub, whose bytes follow from the vocabulary's. */
+    @Test
+    void gpt2sTokenizerJsonIsRecognisedByItsChecksum(@TempDir Path folder) throws IOException {
+        Path model = Golden.standardA().model();
+        JsonMapper mapper = JsonMapper.shared();
+        Map<Integer, String> vocabulary = new TreeMap<>();
+        mapper.readTree(Files.readString(model.resolve("vocab.json")))
+                .forEachEntry((token, id) -> vocabulary.put(id.intValue(), token));
+        ObjectNode ids = mapper.createObjectNode();
+        vocabulary.forEach((id, token) -> ids.put(token, id));
+        List<String> merges =
+                Files.readAllLines(model.resolve("merges.txt")).stream().skip(1).toList();
+        String byteLevel = "\"type\":\"ByteLevel\",\"add_prefix_space\":";
+        String json = "{\"version\":\"1.0\",\"truncation\":null,\"padding\":null,\"added_tokens\":[{\"id\":50256,"
+                + "\"special\":true,\"content\":\"<|endoftext|>\",\"single_word\":false,\"lstrip\":false,"
+                + "\"rstrip\":false,\"normalized\":true}],\"normalizer\":null,"
+                + "\"pre_tokenizer\":{" + byteLevel + "false,\"trim_offsets\":true},"
+                + "\"post_processor\":{" + byteLevel + "true,\"trim_offsets\":false},"
+                + "\"decoder\":{" + byteLevel + "true,\"trim_offsets\":true},"
+                + "\"model\":{\"dropout\":null,\"unk_token\":null,\"continuing_subword_prefix\":\"\","
+                + "\"end_of_word_suffix\":\"\",\"fuse_unk\":false,\"vocab\":" + ids + ",\"merges\":"
+                + mapper.writeValueAsString(merges) + "}}";
+        Path file = Files.writeString(folder.resolve("tokenizer.json"), json);
+        assertTrue(Gpt2Vocabulary.is(file), Files.size(file) + " bytes");
+        assertSame(Tokenizer.gpt2(), Tokenizer.ofTokenizerJson(file));
+        Files.writeString(file, json.replace("\"!\":0,\"\\\"\":1", "\"!\":1,\"\\\"\":0"));
+        assertFalse(Gpt2Vocabulary.is(file));
     }
 
     @Test

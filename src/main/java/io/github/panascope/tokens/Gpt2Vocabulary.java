@@ -26,12 +26,29 @@ final class Gpt2Vocabulary {
             "196139668be63f3b5d6574427317ae82f612a97c5d1cdaf36ed2256dbf636783",
             "3ba3c3109ff33976c4bd966589c11ee14fcaa1f4c9e5e154c2ed7f99d80709e7");
 
+    /** SHA-256 of tokenizer.json by its length: as the hub has it, and as Transformers 5 writes it beside a model. */
+    private static final Map<Long, String> TOKENIZERS = Map.of(
+            1_355_256L,
+            "8414cab924d8b9b33013f0d221c5862f365ee9be39c5c2bfae8a5a9e970478a6",
+            3_557_956L,
+            "b11d992d46b2bcec1b754e8993bb3a22f90d8f10d1c1e5133458591eb4ddc53a");
+
     private static final int BYTES = 256;
     private static final int SIZE = 50257;
 
     private Gpt2Vocabulary() {}
 
-    /** The same of a vocabulary and merges that were read from another file. */
+    /** Whether a {@code tokenizer.json} is one of GPT-2's; false too for those that say the same in other words. */
+    static boolean is(Path tokenizer) {
+        try {
+            String known = Files.isRegularFile(tokenizer) ? TOKENIZERS.get(Files.size(tokenizer)) : null;
+            return known != null && sha256(Files.readAllBytes(tokenizer)).equals(known);
+        } catch (IOException e) {
+            return false;
+        }
+    }
+
+    /** Whether a vocabulary and merges that were read are GPT-2's. */
     static boolean is(Map<String, Integer> ids, List<String> merges) {
         if (ids.size() != SIZE || merges.size() != SIZE - BYTES - 1) return false;
         String file = String.join("\n", merges);

@@ -85,7 +85,7 @@ public final class Tokenizer {
      * @throws InputException if it is malformed, or asks for anything that would make other tokens and is not supported
      */
     public static Tokenizer ofTokenizerJson(Path path) {
-        return TokenizerJson.read(path);
+        return Gpt2Vocabulary.is(path) ? gpt2() : TokenizerJson.read(path);
     }
 
     /** The tokens of the 256 bytes, in the order of GPT-2's ids. */
