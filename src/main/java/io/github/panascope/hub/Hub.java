@@ -150,8 +150,7 @@ public final class Hub {
     /**
      * Several files of a repository on this machine, up to four being fetched at once.
      *
-     * @throws InputException          if one is neither in the cache nor to be had; what the others brought stays in the
-     *                                 cache
+     * @throws InputException          if one is neither in the cache nor to be had; the others stay in the cache
      * @throws RunInterruptedException if the thread is interrupted; the next download goes on from what is here
      */
     public List<Path> files(HubRepo repo, List<String> names) {
