@@ -108,14 +108,20 @@ class ParquetFormsTest {
 
     @Test
     void aJavaThatAllowsNoNativeCodeIsToldHowToStart() {
-        RuntimeException thrown = ParquetFault.of(
-                Path.of("a.parquet"),
-                new ExceptionInInitializerError(new IllegalCallerException("Illegal native access from module x")));
-        assertEquals(
-                "a.parquet cannot be read, as Parquet is unpacked by native code, which this Java does not allow: start"
-                        + " it with --enable-native-access=dev.hardwood.core,org.xerial.snappy.",
-                thrown.getMessage());
-        assertEquals(InputException.class, thrown.getClass());
+        Throwable denied = new IllegalCallerException("Illegal native access from module x");
+        for (Throwable each : List.of(
+                new ExceptionInInitializerError(denied),
+                new NoClassDefFoundError("Could not initialize class x").initCause(denied),
+                new Error("[FAILED_TO_LOAD_NATIVE_LIBRARY] " + denied.getMessage()))) {
+            RuntimeException thrown = ParquetFault.of(Path.of("a.parquet"), each);
+            assertEquals(
+                    "a.parquet cannot be read, as it is unpacked by native code, which this Java does not allow: start"
+                            + " it with " + NativeAccess.OPTION + ".",
+                    thrown.getMessage());
+            assertEquals(InputException.class, thrown.getClass());
+        }
+        assertTrue(NativeAccess.OPTION.startsWith("--enable-native-access="));
+        assertThrows(OutOfMemoryError.class, () -> ParquetFault.of(Path.of("a"), new OutOfMemoryError("heap")));
     }
 
     @Test

@@ -12,10 +12,14 @@ import io.github.panascope.InputException;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Random;
 import java.util.TreeMap;
+import java.util.stream.Collectors;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import tools.jackson.databind.json.JsonMapper;
@@ -52,6 +56,56 @@ class MergesTest {
         Tokenizer other = build("a b", "ab c", "b c");
         assertArrayEquals(new int[] {BYTES + 1}, other.encode("abc"));
         assertArrayEquals(new int[] {BYTES, BYTES + 2}, other.encode("abbc"));
+    }
+
+    /** Of small alphabets, so that merges get in each other's way. */
+    @Test
+    void aVocabularyThatIsTakenMakesTheIdsOfItsMerges() {
+        Random random = new Random(3);
+        int taken = 0;
+        for (int i = 0; i < 600; i++) {
+            List<String> tokens = new ArrayList<>(List.of("a", "b", "c"));
+            List<String> merges = new ArrayList<>();
+            while (merges.size() < 8) {
+                String left = tokens.get(random.nextInt(tokens.size()));
+                String right = tokens.get(random.nextInt(tokens.size()));
+                if (tokens.contains(left + right)) continue;
+                tokens.add(left + right);
+                merges.add(left + " " + right);
+            }
+            if (random.nextBoolean()) Collections.swap(merges, random.nextInt(8), random.nextInt(8));
+            Tokenizer tokenizer;
+            try {
+                tokenizer = build(merges.toArray(String[]::new));
+            } catch (InputException e) {
+                continue;
+            }
+            taken++;
+            for (int j = 0; j < 20; j++) {
+                String text = random.ints(1 + random.nextInt(30), 'a', 'd')
+                        .mapToObj(Character::toString)
+                        .collect(Collectors.joining());
+                assertEquals(merged(text, merges), tokenizer.tokens(tokenizer.encode(text)), merges + " on " + text);
+            }
+        }
+        assertTrue(taken > 50 && taken < 590, taken + " of 600 were taken");
+    }
+
+    /** Joins the two neighbours whose merge has the lowest rank, the first of them, as long as there are any. */
+    private static List<String> merged(String text, List<String> merges) {
+        List<String> parts = new ArrayList<>(List.of(text.split("")));
+        while (true) {
+            int best = -1;
+            int lowest = merges.size();
+            for (int i = 0; i + 1 < parts.size(); i++) {
+                int rank = merges.indexOf(parts.get(i) + " " + parts.get(i + 1));
+                if (rank < 0 || rank >= lowest) continue;
+                best = i;
+                lowest = rank;
+            }
+            if (best < 0) return parts;
+            parts.set(best, parts.get(best) + parts.remove(best + 1));
+        }
     }
 
     @Test

@@ -214,8 +214,10 @@ final class JsonLines {
                             .newDecoder()
                             .onMalformedInput(CodingErrorAction.REPORT)
                             .onUnmappableCharacter(CodingErrorAction.REPORT));
-        } catch (IOException | RuntimeException e) {
+        } catch (IOException | RuntimeException | Error e) {
             in.close();
+            Optional<InputException> denied = NativeAccess.refused(file, e);
+            if (denied.isPresent()) throw denied.get();
             throw e;
         }
     }

@@ -3,6 +3,7 @@ package io.github.panascope.data;
 import io.github.panascope.InputException;
 import io.github.panascope.RunInterruptedException;
 import java.nio.file.Path;
+import java.util.Optional;
 
 /** Why a Parquet file could not be read, in a sentence, of what the library threw that reads it. */
 final class ParquetFault {
@@ -11,20 +12,15 @@ final class ParquetFault {
     private ParquetFault() {}
 
     /**
-     * The complaint to throw.
+     * The complaint to throw; an error that is none of the file's is thrown here.
      *
      * @throws RunInterruptedException if the thread was interrupted, which closes the file
      */
     static RuntimeException of(Path file, Throwable thrown) {
+        Optional<InputException> denied = NativeAccess.refused(file, thrown);
+        if (denied.isPresent()) return denied.get();
+        if (thrown instanceof Error error) throw error;
         RunInterruptedException.check("reading " + file, thrown);
-        for (Throwable each = thrown; each != null; each = each.getCause())
-            if (each instanceof IllegalCallerException)
-                return new InputException(
-                        file + " cannot be read, as Parquet is unpacked by native code, which this Java does not"
-                                + " allow: start it with"
-                                + " --enable-native-access=dev.hardwood.core,org.xerial.snappy.",
-                        thrown);
-        if (thrown instanceof LinkageError error) throw error;
         return new InputException(file + " is not a Parquet file that can be read: " + reason(thrown) + ".", thrown);
     }
 

@@ -201,7 +201,7 @@ final class ParquetFile {
         InputFile input = InputFile.of(file);
         try {
             reader = ParquetFileReader.open(input);
-        } catch (RuntimeException | IOException | LinkageError e) {
+        } catch (RuntimeException | IOException | Error e) {
             input.close();
             throw ParquetFault.of(file, e);
         }
@@ -210,7 +210,7 @@ final class ParquetFile {
             return action.run(reader);
         } catch (Dataset.ConsumerException | InputException | RunInterruptedException e) {
             throw e;
-        } catch (RuntimeException | LinkageError e) { // the reader's own complaints about a damaged file
+        } catch (RuntimeException | Error e) { // the reader's own complaints about a damaged file
             throw ParquetFault.of(file, e);
         }
     }
