@@ -136,18 +136,20 @@ class OutputsTest {
     }
 
     @Test
-    void namesThatAreEmptyAreRefused() {
+    void namesThatAreEmptyOrTheSameAreRefused() {
         for (String option : List.of("--state", "--out", "--json", "--table", "--neuronpedia"))
             assertRefused(option + " should not be empty.", "dashboard", option, "");
         for (String option : List.of("--json", "--csv"))
             assertRefused(option + " should not be empty.", "eval", option, "");
+        assertRefused(
+                at("a") + " is named for two outputs: one would be lost.", "eval", "--json", at("a"), "--csv", at("a"));
         assertRefused("--out should not be empty.", "tutorial", "--out", "");
         assertRefused("TO should not be empty.", "merge", "", at("part"));
         assertRefused("FROM should not be empty.", "merge", at("whole"), "");
     }
 
     @Test
-    void numbersThatHelpNobodyAreRefused() {
+    void valuesWithoutAUseAreRefused() {
         int most = Math.max(64, 4 * Runtime.getRuntime().availableProcessors());
         assertRefused(
                 "--threads should be at most " + most + " here, not " + (most + 1) + ".",

@@ -3,6 +3,7 @@ package io.github.panascope.hub;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertInstanceOf;
+import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.github.panascope.RunInterruptedException;
@@ -114,6 +115,21 @@ class HubInterruptionTest {
     void aListWithoutAnEndEnds() throws Exception {
         server.hubMishaps.add(FakeHub.drips(20));
         assertEnds("listing model owner/name", Thread.ofPlatform(), () -> hub().names(REPO, names -> names));
+    }
+
+    @Test
+    void aThreadThatIsInterruptedAlreadyGetsWhatIsHere() {
+        Hub hub = hub();
+        Path file = hub.file(REPO, "config.json");
+        RunInterruptedException e;
+        Thread.currentThread().interrupt();
+        try {
+            assertEquals(file, hub.file(REPO, "config.json"));
+            e = assertThrows(RunInterruptedException.class, () -> hub.file(REPO, "other.json"));
+        } finally {
+            assertTrue(Thread.interrupted(), "the interrupt status is kept");
+        }
+        assertEquals("interrupted while fetching other.json of model owner/name", e.getMessage());
     }
 
     private static void sleep() {

@@ -72,7 +72,7 @@ final class Outputs {
             }
             return found;
         } catch (InvalidPathException | IOException e) {
-            return List.of(); // which whoever reads it complains of
+            return List.of(); // the command that reads it complains of that
         }
     }
 
