@@ -20,7 +20,6 @@ import io.github.panascope.sae.FeatureAttribution;
 import io.github.panascope.sae.Sae;
 import io.github.panascope.tokens.ChunkingStrategy;
 import io.github.panascope.tokens.TokenDataset;
-import io.github.panascope.torch.RunInterruptedException;
 import io.github.panascope.torch.Tensor;
 import io.github.panascope.torch.TensorScope;
 import io.github.panascope.torch.Torch;
@@ -240,7 +239,7 @@ class InterruptionTest {
                         1000));
         // A file that is read by an interrupted thread closes, whoever looks first.
         Golden golden = Golden.standardA();
-        assertStops("tokenizing documents", 0, step -> {
+        assertStops("reading", 0, step -> {
             step.run();
             TokenDataset.tokenizeAndConcatenate(
                     Dataset.of(golden.dataset().toString(), golden.hub())::forEach,

@@ -111,6 +111,26 @@ class ServeCommandTest {
     }
 
     @Test
+    void dotsLeadToTheFolderThatTheyName() throws IOException {
+        Files.writeString(folder.resolve("index.html"), "outer");
+        Files.writeString(Files.createDirectories(folder.resolve("a/b")).resolve("index.html"), "inner");
+        HttpServer server = ServeCommand.start(folder, 0);
+        try {
+            for (String path : new String[] {"/.", "/a/..", "/%2e", "/a/b/../.."}) {
+                String moved = ask(server, "GET " + path, "localhost");
+                assertTrue(
+                        moved.startsWith("HTTP/1.1 302") && moved.toLowerCase().contains("location: /\r\n"),
+                        path + ": " + moved);
+            }
+            String moved = ask(server, "GET /a/b/.", "localhost");
+            assertTrue(moved.toLowerCase().contains("location: /a/b/\r\n"), moved);
+            assertEquals(404, status(server, "GET /..", "localhost"));
+        } finally {
+            server.stop(0);
+        }
+    }
+
+    @Test
     void anAddressIsEscaped() {
         assertEquals("/a%20b%23c%3Fd%25%22%C3%A9.html", ServeCommand.escaped("a b#c?d%\"é.html"));
         assertEquals("/a:b//c", ServeCommand.escaped("a:b//c"));

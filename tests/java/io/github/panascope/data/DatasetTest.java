@@ -240,6 +240,47 @@ class DatasetTest {
     }
 
     @Test
+    void hiddenFilesAndFoldersAreNoneOfADataset() throws IOException {
+        Path hidden = Files.createDirectories(folder.resolve(".set/.cache"));
+        Files.writeString(hidden.resolve("a.jsonl"), "{\"text\":\"cached\"}\n");
+        Files.writeString(hidden.resolveSibling("._a.jsonl"), "no JSON");
+        Files.writeString(hidden.resolveSibling("b.jsonl"), "{\"text\":\"one\"}\n");
+        assertEquals(
+                List.of("one"),
+                Dataset.of(folder.resolve(".set").toString(), offline).documents());
+    }
+
+    @Test
+    void theFirstFileWithADocumentSaysWhetherTheyAreTokenized() throws IOException {
+        Files.writeString(folder.resolve("a.jsonl"), "\n");
+        Files.writeString(folder.resolve("b.json"), "[]");
+        Files.writeString(folder.resolve("c.jsonl"), "{\"tokens\":[1,2]}\n");
+        Dataset dataset = Dataset.of(folder.toString(), offline);
+        assertTrue(dataset.isTokenized());
+        List<int[]> rows = new ArrayList<>();
+        dataset.forEachTokens(rows::add);
+        assertArrayEquals(new int[] {1, 2}, rows.getFirst());
+    }
+
+    @Test
+    void anArrayMayBeginAfterManyBlanks() throws IOException {
+        assertEquals(List.of("a"), read("a.json", " \n".repeat(20_000) + "[{\"text\":\"a\"}]"));
+    }
+
+    @Test
+    void aGzipFileWithSomethingElseAfterItIsRefused() throws IOException {
+        byte[] lines = Files.readAllBytes(FORMS.resolve("texts.jsonl.gz"));
+        byte[] both = Arrays.copyOf(lines, lines.length + 4);
+        Path file = Files.write(folder.resolve("a.jsonl.gz"), both);
+        assertEquals(100, Dataset.of(file.toString(), offline).documents().size());
+        both[lines.length] = 'x';
+        Files.write(file, both);
+        assertRefused(
+                file + " cannot be read: it is not gzip after byte " + lines.length + ".",
+                () -> Dataset.of(file.toString(), offline).documents());
+    }
+
+    @Test
     void anIdIsFoundInTheHubsLayout() throws IOException {
         try (FakeHub hub = new FakeHub()) {
             hub.small("/datasets/a/b/resolve/main/data/train.jsonl", "{\"text\":\"one\"}\n")

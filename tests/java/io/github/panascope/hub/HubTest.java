@@ -948,6 +948,61 @@ class HubTest {
                 () -> hub(variables).file(REPO, "config.json"));
     }
 
+    @Test
+    void aBundleIsWholeAndAFolderMayHoldOtherFiles() throws Exception {
+        SSLContext tls = certificate();
+        String whole = Files.readString(cache.resolve("certificate.pem"));
+        Path folder = Files.createDirectories(cache.resolve("authorities"));
+        Path bundle = folder.resolve("bundle.pem");
+        try (FakeHub secure = new FakeHub(tls).small(PATH + "config.json", "{}").small(PATH + "other.json", "[]")) {
+            String[] variables = {
+                "HF_ENDPOINT", "https://localhost:" + secure.port(), "REQUESTS_CA_BUNDLE", bundle.toString()
+            };
+            Files.writeString(bundle, whole + whole.substring(0, whole.length() / 2));
+            assertMessage(
+                    "which is no file of certificates in PEM form",
+                    () -> hub(variables).file(REPO, "config.json"));
+            Files.writeString(bundle, "The first:\n" + whole + "The second:\n" + whole);
+            assertEquals("{}", Files.readString(hub(variables).patient(CALM).file(REPO, "config.json")));
+            variables[3] = folder.toString();
+            Files.writeString(folder.resolve("a note"), "-----BEGIN CERTIFICATE-----\nno more\n");
+            assertEquals("[]", Files.readString(hub(variables).patient(CALM).file(REPO, "other.json")));
+            Files.delete(bundle);
+            assertMessage("which holds no certificate", () -> hub(variables).file(REPO, "third.json"));
+        }
+    }
+
+    @Test
+    void aProxyThatIsNotThereIsNamedWithItsVariable() {
+        for (String variable : List.of("http_proxy", "ALL_PROXY"))
+            assertMessage(
+                    "(the proxy http://127.0.0.1:1 of " + variable.toLowerCase(Locale.ROOT)
+                            + " does not accept connections)",
+                    () -> hub(variable, "http://us:secret-token@127.0.0.1:1").file(REPO, "config.json"));
+    }
+
+    @Test
+    void aBranchThatIsNamedAsACommitIsItself() throws IOException {
+        Path repo = cache.resolve("models--owner--name");
+        HubRepo named = HubRepo.model("owner/name@abc");
+        for (String commit : List.of("abc", "def")) {
+            Path snapshot = Files.createDirectories(repo.resolve("snapshots").resolve(commit));
+            Files.writeString(snapshot.resolve("config.json"), commit);
+        }
+        assertEquals("abc", Files.readString(hub().file(named, "config.json")));
+        Files.writeString(Files.createDirectories(repo.resolve("refs")).resolve("abc"), "def");
+        assertEquals("def", Files.readString(hub().file(named, "config.json")));
+    }
+
+    @Test
+    void whatTheyAreIsSaidInALine() {
+        assertEquals("Hub " + server.endpoint() + " with the cache " + cache, hub().toString());
+        assertEquals(
+                "Hub https://hub.example with the cache " + cache,
+                hub("HF_ENDPOINT", "https://us:secret-token@hub.example").toString());
+        assertTrue(SaeRegistry.bundled().toString().startsWith("SaeRegistry"));
+    }
+
     @ParameterizedTest
     @ValueSource(strings = {"https://hub.example", "http://hub.example"})
     void aProxyThatWantsAnotherPasswordIsOneSentence(String endpoint) throws IOException {

@@ -25,6 +25,7 @@ import java.util.regex.Pattern;
 import java.util.stream.Collectors;
 import java.util.stream.IntStream;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.function.Executable;
 import org.junit.jupiter.api.io.TempDir;
 
 /** Tokens, rows and Python's text, where the golden case does not reach. */
@@ -217,6 +218,57 @@ class TokensTest {
                 InputException.class,
                 () -> TokenDataset.ofTokens(documents::forEach, 8, 4, 10)); // the second is too short
         assertThrows(InputException.class, () -> TokenDataset.ofTokens(documents::forEach, 7, 3, 10)); // 7 is unknown
+    }
+
+    private static void assertSays(Class<? extends RuntimeException> type, String message, Executable call) {
+        assertEquals(message, assertThrows(type, call).getMessage());
+    }
+
+    @Test
+    void callersMistakesAreToldInASentence() {
+        TokenDataset rows = TokenDataset.ofTokens(List.of(new int[] {1, 2, 3})::forEach, 8, 3, 10);
+        String none = "a document is null: leave it out";
+        List<String> withNull = Arrays.asList("a", null);
+        for (ChunkingStrategy tokenization : ChunkingStrategy.values())
+            assertSays(
+                    NullPointerException.class,
+                    none,
+                    () -> TokenDataset.tokenizeAndConcatenate(withNull::forEach, GPT2, tokenization, 8));
+        assertSays(
+                NullPointerException.class,
+                none,
+                () -> TokenDataset.concatAndBatchSequences(withNull::forEach, GPT2, 8, true, 3));
+        List<int[]> idsWithNull = Arrays.asList((int[]) null);
+        assertSays(NullPointerException.class, none, () -> TokenDataset.ofTokens(idsWithNull::forEach, 8, 3, 10));
+        for (int count : new int[] {0, -1})
+            assertSays(
+                    IllegalArgumentException.class,
+                    "rows should be at least 1, not " + count,
+                    () -> TokenDataset.concatAndBatchSequences(List.of("a")::forEach, GPT2, 8, true, count));
+        String tooLong = "rows should be at most 16777216 tokens long, to fit into memory: 700000000";
+        assertSays(
+                IllegalArgumentException.class,
+                tooLong,
+                () -> TokenDataset.tokenizeAndConcatenate(
+                        List.of("a")::forEach, GPT2, ChunkingStrategy.PER_DOCUMENT, 700_000_000));
+        assertSays(
+                IllegalArgumentException.class,
+                tooLong,
+                () -> TokenDataset.forEachRow(
+                        List.of("a")::forEach, GPT2, ChunkingStrategy.PER_DOCUMENT, 700_000_000, true, row -> {}));
+        assertSays(IndexOutOfBoundsException.class, "row 1 is none of the 1 rows, from 0", () -> rows.row(1));
+        assertSays(IndexOutOfBoundsException.class, "row -1 is none of the 1 rows, from 0", () -> rows.row(-1));
+        assertSays(
+                IndexOutOfBoundsException.class,
+                "a batch from row 0 to row 2 is not within the 1 rows, from 0",
+                () -> rows.batch(0, 2));
+    }
+
+    @Test
+    void whatTheyHoldIsSaidInALine() {
+        assertEquals("Tokenizer of 50257 tokens, GPT-2's own", GPT2.toString());
+        TokenDataset rows = TokenDataset.ofTokens(List.of(new int[] {1, 2, 3}, new int[] {4, 5, 6})::forEach, 8, 3, 1);
+        assertEquals("TokenDataset of 1 rows of 3 tokens, of 2 in all, from 2 documents", rows.toString());
     }
 
     @Test

@@ -122,6 +122,23 @@ class StateDictTest {
     }
 
     @Test
+    void whatIsNoFileIsCalledWhatItIs(@TempDir Path folder) throws Exception {
+        Path file = Files.createDirectory(folder.resolve("model.safetensors"));
+        Path pipe = folder.resolve("pipe.safetensors");
+        assertEquals(0, new ProcessBuilder("mkfifo", pipe.toString()).start().waitFor());
+        try (var scope = TensorScope.open()) {
+            assertEquals(
+                    file + " is a folder, and should be a file.",
+                    assertThrows(InputException.class, () -> StateDict.open(file, scope))
+                            .getMessage());
+            assertEquals(
+                    pipe + " is not a regular file.",
+                    assertThrows(InputException.class, () -> StateDict.open(pipe, scope))
+                            .getMessage());
+        }
+    }
+
+    @Test
     void whatIsWrittenIsReadAgain(@TempDir Path folder) {
         Path file = folder.resolve("deep/er/x.safetensors");
         try (var scope = TensorScope.open()) {

@@ -30,6 +30,8 @@ final class DashboardCommand implements Callable<Integer> {
     private static final int DEFAULT_CONTEXT = 128;
     private static final int BATCH = 128;
     private static final int MOST = 10_000;
+    /** Where there are not many processors: more threads than that only take memory. */
+    private static final int MOST_THREADS = 64;
 
     @Mixin
     private InputOptions input;
@@ -187,14 +189,18 @@ final class DashboardCommand implements Callable<Integer> {
             throw new InputException("--shard-rows should be at least 1, not " + shardRows + ".");
         if (threads != null && threads < 1)
             throw new InputException("--threads should be at least 1, not " + threads + ".");
+        int most = Math.max(MOST_THREADS, 4 * Runtime.getRuntime().availableProcessors());
+        if (threads != null && threads > most)
+            throw new InputException("--threads should be at most " + most + " here, not " + threads + ".");
         if (prompt != null && prompt.isEmpty()) throw new InputException("--prompt should not be empty.");
         if (numTopFeatures < 1)
             throw new InputException("--num-top-features should be at least 1, not " + numTopFeatures + ".");
         DashboardWriter.Places files = new DashboardWriter.Places(out, json, neuronpedia, table);
         files.require();
+        Outputs.requireNamed("--state", state);
         if (state == null || !Files.isDirectory(state))
             Outputs.requireFolder("--state", state); // what is there may be read alone
-        text.check(input);
+        files.requireUnread(text.check(input), state);
         Device device = input.chooseDevice();
         try (var _ = TensorScope.open();
                 Sae sae = input.loadSae(device);

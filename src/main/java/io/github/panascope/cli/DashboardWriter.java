@@ -53,6 +53,13 @@ final class DashboardWriter implements AutoCloseable {
             Outputs.requireDifferent(page, json, table);
         }
 
+        /** That none of them is read: files of the model, the SAE and the dataset, and of the folder of features. */
+        void requireUnread(List<Path> read, Path state) {
+            Outputs.requireUnread("--out", page, read, state);
+            Outputs.requireUnread("--json", json, read, state);
+            Outputs.requireUnread("--table", table, read, state);
+        }
+
         private String list() {
             return Stream.of(page, json, neuronpedia, table)
                     .filter(Objects::nonNull)
@@ -82,7 +89,8 @@ final class DashboardWriter implements AutoCloseable {
                             + " the k largest.");
         this.folded = folds ? sae.foldWDecNorm() : null;
         this.sae = folds ? folded : sae;
-        this.text = rows.name() + ", " + rows.how() + (sae.config().prependBos() ? "" : ", without <|endoftext|>");
+        this.text = rows.name() + ", " + rows.how() + rows.selection()
+                + (sae.config().prependBos() ? "" : ", without <|endoftext|>");
     }
 
     @Override

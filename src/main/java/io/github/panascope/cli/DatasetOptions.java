@@ -3,6 +3,8 @@ package io.github.panascope.cli;
 import io.github.panascope.data.Dataset;
 import io.github.panascope.hub.Hub;
 import io.github.panascope.tokens.TokenDataset;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import picocli.CommandLine.Option;
 
 /** Which documents to read; the same for every command that reads some. */
@@ -46,6 +48,15 @@ final class DatasetOptions {
         if (skipped == 0 || told) return;
         told = true;
         input.print("Skipped " + skipped + (skipped == 1 ? " document" : " documents") + " whose text is null");
+    }
+
+    /**
+     * Its column and split, where they are not the usual ones, each after a comma. A file that is named by itself has
+     * no splits.
+     */
+    String selection(Dataset documents) {
+        boolean split = !this.split.equals("train") && !Files.isRegularFile(Path.of(documents.name()));
+        return (column == null ? "" : ", column " + column) + (split ? ", split " + this.split : "");
     }
 
     /** The one that was named, or else a default. */

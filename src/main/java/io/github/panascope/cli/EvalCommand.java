@@ -13,6 +13,7 @@ import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.Collection;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.concurrent.Callable;
@@ -95,13 +96,19 @@ final class EvalCommand implements Callable<Integer> {
                     + " should be at most --n-eval-reconstruction-batches " + reconstructionBatches + ".");
         Outputs.requireFile("--json", json);
         Outputs.requireFile("--csv", csv);
+        Outputs.requireDifferent(json, csv);
+        Dataset named = dataset.isNamed() || input.demo() ? dataset.open(input.defaultDataset(), input.hub()) : null;
+        List<Path> read = input.files();
+        if (named != null) read.addAll(named.files());
+        Outputs.requireUnread("--json", json, read, null);
+        Outputs.requireUnread("--csv", csv, read, null);
         Device device = input.chooseDevice();
         try (var _ = TensorScope.open();
                 Sae sae = input.loadSae(device);
                 HookedTransformer model = input.loadModel(device, sae)) {
             sae.requireFits(model);
             int context = contextOptions.of(sae, model);
-            Dataset documents = dataset.open(input.defaultDataset(), input.hub());
+            Dataset documents = named != null ? named : dataset.open(input.defaultDataset(), input.hub());
             TokenDataset tokens = tokens(documents, model, sae, context);
             dataset.tellSkipped(input);
             SaeEvals evals;

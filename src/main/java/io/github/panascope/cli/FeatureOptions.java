@@ -32,7 +32,9 @@ final class FeatureOptions {
                     .distinct()
                     .toArray();
         if (features.strip().equals("all")) return IntStream.range(0, dSae).toArray();
-        return Arrays.stream(features.split(","))
+        String[] parts = features.split(",");
+        if (parts.length == 0) throw new InputException("--features " + features + " names no feature.");
+        return Arrays.stream(parts)
                 .flatMapToInt(part -> range(part.strip(), dSae))
                 .distinct()
                 .toArray();

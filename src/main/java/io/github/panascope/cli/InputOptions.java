@@ -10,6 +10,7 @@ import io.github.panascope.torch.DType;
 import io.github.panascope.torch.Device;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
 import java.util.concurrent.CompletableFuture;
@@ -112,6 +113,19 @@ final class InputOptions {
 
     boolean demo() {
         return model == null && sae == null;
+    }
+
+    /** Files on this machine that the model, the SAE and the registry may be read from. */
+    List<Path> files() {
+        List<Path> files = new ArrayList<>();
+        if (demo()) {
+            files.addAll(Outputs.readFrom(DemoBundle.find().model()));
+            files.addAll(Outputs.readFrom(DemoBundle.find().sae()));
+        }
+        if (model != null) files.addAll(Outputs.readFrom(model));
+        if (sae != null) files.addAll(Outputs.readFrom(sae));
+        if (registry != null) files.add(registry);
+        return files;
     }
 
     void print(String text) {

@@ -28,6 +28,8 @@ final class MergeCommand implements Callable<Integer> {
 
     @Override
     public Integer call() {
+        Outputs.requireNamed("TO", to);
+        for (Path each : from) Outputs.requireNamed("FROM", each);
         try (FeatureStore merged = FeatureStore.merged(to, from)) {
             System.out.println(to + " holds " + merged.rows() + " rows"
                     + (debug ? " of " + merged.identity().entries() : ""));

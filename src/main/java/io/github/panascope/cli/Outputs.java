@@ -1,18 +1,36 @@
 package io.github.panascope.cli;
 
 import io.github.panascope.InputException;
+import java.io.IOException;
 import java.nio.file.Files;
+import java.nio.file.InvalidPathException;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.HashSet;
+import java.util.List;
 import java.util.Set;
+import java.util.regex.Pattern;
+import java.util.stream.Stream;
 
 /** Complains about places that cannot be written to before anything takes time. */
 final class Outputs {
+    /** Names of files that readers of models, tokenizers and SAEs look for in a folder. */
+    private static final Pattern READ = Pattern.compile(".*\\.(safetensors|pt|bin|npz|index\\.json)"
+            + "|(cfg|config|vocab|added_tokens|special_tokens_map|tokenizer.*)\\.json|merges\\.txt");
+    /** Names of files in a folder of features. */
+    private static final Pattern STORED = Pattern.compile("manifest\\.json|lock|rows-.*\\.bin");
+
     private Outputs() {}
+
+    /** An empty text is no name, though Java takes it for the current folder; null is no place. */
+    static void requireNamed(String option, Path place) {
+        if (place != null && place.toString().isEmpty()) throw new InputException(option + " should not be empty.");
+    }
 
     /** Null is no place, and no complaint. */
     static void requireFile(String option, Path file) {
         if (file == null) return;
+        requireNamed(option, file);
         if (Files.isDirectory(file)) throw new InputException(option + " " + file + " is a folder, not a file.");
         requireMakeable(option, file, file.toAbsolutePath().getParent());
     }
@@ -20,6 +38,7 @@ final class Outputs {
     /** The same of a folder. */
     static void requireFolder(String option, Path folder) {
         if (folder == null) return;
+        requireNamed(option, folder);
         if (Files.exists(folder) && !Files.isDirectory(folder))
             throw new InputException(option + " " + folder + " is a file, not a folder.");
         requireMakeable(option, folder, folder.toAbsolutePath());
@@ -31,6 +50,59 @@ final class Outputs {
         for (Path file : files) {
             if (file != null && !seen.add(file.toAbsolutePath().normalize()))
                 throw new InputException(file + " is named for two outputs: one would be lost.");
+        }
+    }
+
+    /**
+     * The files that may be read where a model or an SAE is named: the file itself, and what a reader would look for in
+     * its folder; none if it is not on this machine.
+     */
+    static List<Path> readFrom(String modelOrSae) {
+        try {
+            Path place = Path.of(modelOrSae);
+            if (!Files.exists(place)) return List.of();
+            boolean isFolder = Files.isDirectory(place);
+            List<Path> found = new ArrayList<>();
+            if (!isFolder) found.add(place);
+            try (Stream<Path> beside =
+                    Files.list(isFolder ? place : place.toAbsolutePath().getParent())) {
+                beside.filter(file ->
+                                READ.matcher(file.getFileName().toString()).matches())
+                        .forEach(found::add);
+            }
+            return found;
+        } catch (InvalidPathException | IOException e) {
+            return List.of(); // the command that reads it complains of that
+        }
+    }
+
+    /**
+     * That a file to be written is none that is read.
+     *
+     * @param read  files of the model, the SAE and the dataset
+     * @param state a folder of features, or null
+     */
+    static void requireUnread(String option, Path file, List<Path> read, Path state) {
+        if (file == null) return;
+        for (Path each : read)
+            if (isSame(file, each))
+                throw new InputException(option + " " + file + " is a file that this run reads, and would be lost:"
+                        + " name another one.");
+        Path folder = file.toAbsolutePath().normalize().getParent();
+        boolean stored = state != null
+                && folder != null
+                && isSame(folder, state)
+                && STORED.matcher(file.getFileName().toString()).matches();
+        if (stored)
+            throw new InputException(
+                    option + " " + file + " has the name of a file of --state: name another one, or another folder.");
+    }
+
+    private static boolean isSame(Path a, Path b) {
+        try {
+            return Files.isSameFile(a, b);
+        } catch (IOException e) { // one of them is not there
+            return a.toAbsolutePath().normalize().equals(b.toAbsolutePath().normalize());
         }
     }
 

@@ -8,7 +8,9 @@ import io.github.panascope.sae.Sae;
 import io.github.panascope.tokens.ChunkingStrategy;
 import io.github.panascope.tokens.TokenDataset;
 import io.github.panascope.torch.Device;
+import java.nio.file.Path;
 import java.util.Arrays;
+import java.util.List;
 import java.util.function.Consumer;
 import java.util.function.LongFunction;
 import java.util.stream.Collectors;
@@ -50,11 +52,18 @@ final class RowOptions {
      * @param context tokens in a row
      * @param name    of the dataset, for people
      * @param how     they were made
+     * @param selection of the dataset, for people: its column and split where they are not the usual ones
      * @param atOnce  how many run together
      * @param again   reads them anew, so many at most
      */
     record Rows(
-            TokenDataset tokens, int context, String name, String how, int atOnce, LongFunction<TokenDataset> again) {
+            TokenDataset tokens,
+            int context,
+            String name,
+            String how,
+            String selection,
+            int atOnce,
+            LongFunction<TokenDataset> again) {
         /**
          * Rows after which what was collected is kept on the disk, if nobody says otherwise: off the CPU that takes
          * longer than to collect a batch.
@@ -71,12 +80,19 @@ final class RowOptions {
 
     private Dataset documents;
 
-    /** Complains about what was asked for before anything takes time. */
-    void check(InputOptions input) {
+    /**
+     * Complains about what was asked for before anything takes time.
+     *
+     * @return the files on this machine that are read, as far as they are known before that
+     */
+    List<Path> check(InputOptions input) {
         if (rowsAtOnce != null && rowsAtOnce < 1)
             throw new InputException("--rows-at-once should be at least 1, not " + rowsAtOnce + ".");
         algorithm();
-        if (dataset.isNamed()) documents = dataset.open(null, input.hub());
+        if (dataset.isNamed() || input.demo()) documents = dataset.open(input.defaultDataset(), input.hub());
+        List<Path> files = input.files();
+        if (documents != null) files.addAll(documents.files());
+        return files;
     }
 
     private ChunkingStrategy algorithm() {
@@ -101,6 +117,7 @@ final class RowOptions {
                 size,
                 name,
                 how,
+                dataset.selection(documents),
                 rowsAtOnce == null ? RowsAtOnce.on(model.device(), size) : rowsAtOnce,
                 again);
     }

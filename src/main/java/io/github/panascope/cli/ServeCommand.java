@@ -132,11 +132,12 @@ final class ServeCommand implements Callable<Integer> {
             refuse(exchange, 404);
         } else if (only == null && !path.endsWith("/") && Files.isDirectory(named(folder, path))) {
             String query = exchange.getRequestURI().getRawQuery();
+            String relative = folder.relativize(named(folder, path)).toString();
             // Or its page's links would lead beside it.
             exchange.getResponseHeaders()
                     .set(
                             "Location",
-                            escaped(folder.relativize(named(folder, path)) + "/") + (query == null ? "" : "?" + query));
+                            (relative.isEmpty() ? "/" : escaped(relative + "/")) + (query == null ? "" : "?" + query));
             refuse(exchange, 302);
         } else {
             send(exchange, file, get);

@@ -104,7 +104,7 @@ final class TutorialCommand implements Callable<Integer> {
     @Override
     public Integer call() {
         checkOptions();
-        text.check(input);
+        Outputs.requireUnread("--json", json, text.check(input), null);
         Torch.version(); // loads libtorch, which is part of starting up
         long begun = System.nanoTime();
         seconds.put("startup", 0.0); // known at the end, but stands first

@@ -1,5 +1,6 @@
 package io.github.panascope.dashboard;
 
+import io.github.panascope.RunInterruptedException;
 import io.github.panascope.dashboard.FeatureDashboard.Entry;
 import io.github.panascope.dashboard.FeatureDashboard.LogitsTable;
 import io.github.panascope.dashboard.FeatureDashboard.Statistics;
@@ -8,7 +9,6 @@ import io.github.panascope.lens.HookedTransformer;
 import io.github.panascope.sae.Sae;
 import io.github.panascope.torch.DType;
 import io.github.panascope.torch.ReadAhead;
-import io.github.panascope.torch.RunInterruptedException;
 import io.github.panascope.torch.Shape;
 import io.github.panascope.torch.Tensor;
 import io.github.panascope.torch.TensorScope;
@@ -134,7 +134,7 @@ public final class Dashboards {
      * @param features those wanted; each must be among those that the store was opened for
      * @param threads  features that are worked on at once
      * @param consumer gets them one by one, on the calling thread
-     * @throws io.github.panascope.torch.RunInterruptedException if the thread was interrupted
+     * @throws io.github.panascope.RunInterruptedException if the thread was interrupted
      */
     public void forEach(int[] features, int threads, Consumer<FeatureDashboard> consumer) {
         forEach(features, threads, dashboard -> dashboard, consumer);

@@ -1,6 +1,7 @@
 package io.github.panascope.dashboard;
 
 import io.github.panascope.InputException;
+import io.github.panascope.RunInterruptedException;
 import io.github.panascope.lens.Forward;
 import io.github.panascope.lens.HookedTransformer;
 import io.github.panascope.lens.RowsAtOnce;
@@ -9,7 +10,6 @@ import io.github.panascope.sae.Sae;
 import io.github.panascope.torch.DType;
 import io.github.panascope.torch.Device;
 import io.github.panascope.torch.Op;
-import io.github.panascope.torch.RunInterruptedException;
 import io.github.panascope.torch.Shape;
 import io.github.panascope.torch.Tensor;
 import io.github.panascope.torch.TensorScope;
@@ -266,7 +266,7 @@ public final class FeatureCollector {
      * @param shardRows rows in a shard at most
      * @param threads   blocks that run at once on the CPU
      * @param progress  told how many rows were collected, now and then
-     * @throws io.github.panascope.torch.RunInterruptedException if the thread was interrupted; complete shards are on
+     * @throws io.github.panascope.RunInterruptedException if the thread was interrupted; complete shards are on
      *     the disk
      */
     public static void collect(

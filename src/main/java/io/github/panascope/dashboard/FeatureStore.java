@@ -1,8 +1,8 @@
 package io.github.panascope.dashboard;
 
 import io.github.panascope.InputException;
+import io.github.panascope.RunInterruptedException;
 import io.github.panascope.internal.AtomicFile;
-import io.github.panascope.torch.RunInterruptedException;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;

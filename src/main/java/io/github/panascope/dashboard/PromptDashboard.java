@@ -1,5 +1,6 @@
 package io.github.panascope.dashboard;
 
+import io.github.panascope.RunInterruptedException;
 import io.github.panascope.dashboard.FeatureDashboard.Ablation;
 import io.github.panascope.dashboard.FeatureDashboard.Entry;
 import io.github.panascope.dashboard.FeatureDashboard.Sequence;
@@ -7,7 +8,6 @@ import io.github.panascope.lens.Forward;
 import io.github.panascope.lens.HookedTransformer;
 import io.github.panascope.sae.Sae;
 import io.github.panascope.torch.DType;
-import io.github.panascope.torch.RunInterruptedException;
 import io.github.panascope.torch.Shape;
 import io.github.panascope.torch.Tensor;
 import io.github.panascope.torch.TensorScope;
@@ -72,7 +72,7 @@ public final class PromptDashboard {
      * @param tokens of the prompt, {@code <|endoftext|>} first where the SAE was trained so
      * @param config says where features count as zero, and whether ablation experiments are made
      * @throws IllegalArgumentException if there are no tokens
-     * @throws io.github.panascope.torch.RunInterruptedException if the thread was interrupted
+     * @throws io.github.panascope.RunInterruptedException if the thread was interrupted
      */
     public static PromptDashboard of(HookedTransformer model, Sae sae, int[] tokens, DashboardConfig config) {
         if (tokens.length == 0) throw new IllegalArgumentException("a prompt needs at least one token");

@@ -1,7 +1,7 @@
 package io.github.panascope.dashboard;
 
 import io.github.panascope.InputException;
-import io.github.panascope.torch.RunInterruptedException;
+import io.github.panascope.RunInterruptedException;
 import java.nio.IntBuffer;
 import java.util.Arrays;
 import java.util.BitSet;

@@ -1,6 +1,7 @@
 package io.github.panascope.data;
 
 import io.github.panascope.InputException;
+import io.github.panascope.RunInterruptedException;
 import io.github.panascope.hub.Hub;
 import io.github.panascope.hub.HubRepo;
 import io.github.panascope.internal.TextFile;
@@ -13,6 +14,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
+import java.util.Optional;
 import java.util.Set;
 import java.util.function.Consumer;
 import java.util.function.LongConsumer;
@@ -115,21 +117,34 @@ public final class Dataset {
         return files;
     }
 
-    /** Whether its documents are token ids rather than text: whether its first file has such a column and no text. */
+    /**
+     * Whether its documents are token ids rather than text: whether its first file that holds a document has such a
+     * column and no text.
+     */
     public boolean isTokenized() {
-        Path first = files.getFirst();
+        for (Path file : files) {
+            Optional<Boolean> tokenized = isTokenized(file);
+            if (tokenized.isPresent()) return tokenized.get();
+        }
+        return false;
+    }
+
+    /** Empty if the file holds no document. */
+    private Optional<Boolean> isTokenized(Path first) {
         return read(first, file -> switch (kind(file.toString())) {
             case PARQUET -> {
                 ParquetFile.Columns columns = ParquetFile.columns(file);
-                yield column != null
-                        ? columns.lists().contains(column)
-                        : !columns.all().contains(TEXT_COLUMN)
-                                && TOKEN_COLUMNS.stream().anyMatch(columns.lists()::contains);
+                if (columns.rows() == 0) yield Optional.empty();
+                yield Optional.of(
+                        column != null
+                                ? columns.lists().contains(column)
+                                : !columns.all().contains(TEXT_COLUMN)
+                                        && TOKEN_COLUMNS.stream().anyMatch(columns.lists()::contains));
             }
             case JSON_LINES ->
                 JsonLines.firstIsTokenized(
                         file, column == null ? TOKEN_COLUMNS : List.of(column), column == null ? TEXT_COLUMN : null);
-            case PLAIN -> false;
+            case PLAIN -> Files.size(file) == 0 ? Optional.empty() : Optional.of(false);
         });
     }
 
@@ -138,6 +153,7 @@ public final class Dataset {
      *
      * @return how many were skipped
      * @throws InputException if a file is malformed or has no such column, or if there is no document at all
+     * @throws RunInterruptedException if the thread is interrupted
      */
     public long forEach(Consumer<String> documents) {
         return forEach(documents, _ -> {});
@@ -151,7 +167,9 @@ public final class Dataset {
         String wanted = column == null ? TEXT_COLUMN : column;
         long[] count = {0};
         long[] skipped = {0};
+        String reading = "reading " + name;
         Consumer<String> counting = document -> {
+            RunInterruptedException.check(reading);
             if (document == null) {
                 skipping.accept(++skipped[0]);
                 return;
@@ -181,11 +199,14 @@ public final class Dataset {
      * Hands over each document's token ids in order.
      *
      * @throws InputException if a file is malformed or has no such column, or if there is no document at all
+     * @throws RunInterruptedException if the thread is interrupted
      */
     public void forEachTokens(Consumer<int[]> documents) {
         List<String> wanted = column == null ? TOKEN_COLUMNS : List.of(column);
         long[] count = {0};
+        String reading = "reading " + name;
         Consumer<int[]> counting = document -> {
+            RunInterruptedException.check(reading);
             count[0]++;
             hand(documents, document);
         };
@@ -225,7 +246,9 @@ public final class Dataset {
     private static List<Path> filesIn(Path folder, String split) {
         try (var entries = Files.walk(folder, 3)) {
             List<String> names = entries.filter(file -> kind(file.toString()) != null && Files.isRegularFile(file))
-                    .map(file -> folder.relativize(file).toString())
+                    .map(folder::relativize)
+                    .filter(Dataset::isShown)
+                    .map(Path::toString)
                     .sorted()
                     .toList();
             List<String> structured =
@@ -234,8 +257,14 @@ public final class Dataset {
             if (found.isEmpty()) throw noFiles("folder " + folder, split, names);
             return found.stream().map(folder::resolve).toList();
         } catch (IOException | UncheckedIOException e) {
-            throw new InputException(folder + " cannot be read: " + InputException.reason(e), e);
+            throw new InputException(folder + " cannot be read: " + InputException.reason(e) + ".", e);
         }
+    }
+
+    /** Tools keep copies and notes of their own in files and folders whose names begin with a dot. */
+    private static boolean isShown(Path inFolder) {
+        for (Path part : inFolder) if (part.toString().startsWith(".")) return false;
+        return true;
     }
 
     /** What is not split is all for training. */
@@ -286,6 +315,7 @@ public final class Dataset {
     }
 
     private static <T> T read(Path file, Reader<T> reader) {
+        RunInterruptedException.check("reading " + file);
         try {
             TextFile.requireRegular(file);
             return reader.read(file);
@@ -294,7 +324,8 @@ public final class Dataset {
         } catch (CharacterCodingException e) {
             throw new InputException(file + " is not UTF-8 text.", e);
         } catch (IOException | UncheckedIOException e) {
-            throw new InputException(file + " cannot be read: " + InputException.reason(e), e);
+            RunInterruptedException.check("reading " + file, e); // which closes the file
+            throw new InputException(file + " cannot be read: " + InputException.reason(e) + ".", e);
         }
     }
 

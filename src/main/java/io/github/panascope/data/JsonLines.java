@@ -13,12 +13,13 @@ import java.nio.charset.CodingErrorAction;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Locale;
+import java.util.Optional;
 import java.util.Set;
 import java.util.function.Consumer;
-import java.util.zip.GZIPInputStream;
 import tools.jackson.core.JacksonException;
 import tools.jackson.core.JsonParser;
 import tools.jackson.core.JsonToken;
@@ -34,7 +35,7 @@ final class JsonLines {
     private static final int MAX_LINE = 256 << 20;
 
     /** Blank characters before the one that tells an array from lines. */
-    private static final int LOOK_AHEAD = 1024;
+    private static final int LOOK_AHEAD = 1 << 16;
 
     /**
      * NaN and Infinity are read, as Python writes them. Of a key that is there twice the last counts, as for Python: a
@@ -86,16 +87,16 @@ final class JsonLines {
         });
     }
 
-    /** Whether the first document has one of these fields, as a list, and not the text. */
-    static boolean firstIsTokenized(Path file, List<String> fields, String textField) throws IOException {
-        boolean[] tokenized = {false};
+    /** Whether the first document has one of these fields, as a list, and not the text; empty if there is none. */
+    static Optional<Boolean> firstIsTokenized(Path file, List<String> fields, String textField) throws IOException {
+        List<Boolean> tokenized = new ArrayList<>(1);
         Set<String> wanted = new HashSet<>(fields);
         if (textField != null) wanted.add(textField);
         each(file, wanted, (place, node) -> {
-            tokenized[0] = tokens(node, fields) != null && (textField == null || !node.has(textField));
+            tokenized.add(tokens(node, fields) != null && (textField == null || !node.has(textField)));
             return false;
         });
-        return tokenized[0];
+        return tokenized.stream().findFirst();
     }
 
     private static JsonNode tokens(JsonNode node, List<String> fields) {
@@ -205,7 +206,7 @@ final class JsonLines {
         InputStream in = Files.newInputStream(file);
         try {
             InputStream unpacked = name.endsWith(".gz")
-                    ? new GZIPInputStream(in, 1 << 16)
+                    ? new GzipMembers(in, 1 << 16)
                     : name.endsWith(".zst") ? new ZstdInputStream(in).setContinuous(false) : in;
             return new InputStreamReader(
                     unpacked,
@@ -213,8 +214,10 @@ final class JsonLines {
                             .newDecoder()
                             .onMalformedInput(CodingErrorAction.REPORT)
                             .onUnmappableCharacter(CodingErrorAction.REPORT));
-        } catch (IOException | RuntimeException e) {
+        } catch (IOException | RuntimeException | Error e) {
             in.close();
+            Optional<InputException> denied = NativeAccess.refused(file, e);
+            if (denied.isPresent()) throw denied.get();
             throw e;
         }
     }

@@ -1,6 +1,7 @@
 package io.github.panascope.data;
 
 import dev.hardwood.InputFile;
+import dev.hardwood.metadata.LogicalType;
 import dev.hardwood.metadata.PhysicalType;
 import dev.hardwood.reader.ColumnReader;
 import dev.hardwood.reader.ParquetFileReader;
@@ -8,8 +9,12 @@ import dev.hardwood.reader.RowReader;
 import dev.hardwood.reader.Validity;
 import dev.hardwood.schema.ColumnSchema;
 import io.github.panascope.InputException;
+import io.github.panascope.RunInterruptedException;
 import io.github.panascope.internal.Suggestions;
 import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.charset.CharacterCodingException;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.LinkedHashSet;
@@ -22,8 +27,8 @@ import java.util.stream.Collectors;
 final class ParquetFile {
     private ParquetFile() {}
 
-    /** Names of the top-level columns, and of those that are lists of whole numbers. */
-    record Columns(Set<String> all, Set<String> lists) {}
+    /** Names of the top-level columns, and of those that are lists of whole numbers; how many rows there are. */
+    record Columns(Set<String> all, Set<String> lists, long rows) {}
 
     static Columns columns(Path file) throws IOException {
         return open(
@@ -35,16 +40,14 @@ final class ParquetFile {
                         reader.getFileSchema().getColumns().stream()
                                 .filter(ParquetFile::isTokens)
                                 .map(ParquetFile::top)
-                                .collect(Collectors.toSet())));
+                                .collect(Collectors.toSet()),
+                        reader.getFileMetaData().numRows()));
     }
 
     /** Hands over each value of a text column, null where it is null. */
     static void texts(Path file, String name, Consumer<String> documents) throws IOException {
         open(file, reader -> {
-            ColumnSchema column = reader.getFileSchema().getColumns().stream()
-                    .filter(each -> top(each).equals(name))
-                    .findFirst()
-                    .orElseThrow(() -> missing(file, reader, List.of(name)));
+            ColumnSchema column = column(file, reader, List.of(name));
             boolean nested = column.fieldPath().elements().size() > 1 || column.maxRepetitionLevel() > 0;
             if (nested || column.type() != PhysicalType.BYTE_ARRAY)
                 throw new InputException(file + ": column '" + name + "' should hold text, not "
@@ -55,34 +58,69 @@ final class ParquetFile {
             if (reader.getFileSchema().getColumns().stream()
                             .filter(each -> each.name().equals(name))
                             .count()
-                    > 1) return byRow(reader, name, documents);
+                    > 1) return byRow(file, reader, name, documents);
             try (ColumnReader values = reader.columnReader(column.columnIndex())) {
-                while (values.nextBatch()) {
+                for (long row = 0; values.nextBatch(); row += values.getRecordCount()) {
                     String[] batch = values.getStrings();
-                    for (int i = 0; i < values.getRecordCount(); i++) documents.accept(batch[i]);
+                    for (int i = 0; i < values.getRecordCount(); i++) {
+                        if (isDoubtful(batch[i])) requireText(file, name, row + i, values.getBinaries()[i]);
+                        documents.accept(batch[i]);
+                    }
                 }
             }
             return null;
         });
     }
 
-    private static Void byRow(ParquetFileReader reader, String name, Consumer<String> documents) {
+    private static Void byRow(Path file, ParquetFileReader reader, String name, Consumer<String> documents) {
         try (RowReader rows = reader.rowReader()) {
-            while (rows.hasNext()) {
+            for (long row = 0; rows.hasNext(); row++) {
                 rows.next();
-                documents.accept(rows.getString(name));
+                String text = rows.getString(name);
+                if (isDoubtful(text)) requireText(file, name, row, rows.getBinary(name));
+                documents.accept(text);
             }
         }
         return null;
     }
 
+    /** Whether bytes may have been replaced that are no text: looking at all bytes twice would take longer. */
+    private static boolean isDoubtful(String text) {
+        return text != null && text.indexOf('\ufffd') >= 0;
+    }
+
+    private static void requireText(Path file, String name, long row, byte[] bytes) {
+        try {
+            StandardCharsets.UTF_8
+                    .newDecoder() // which reports what is malformed
+                    .decode(ByteBuffer.wrap(bytes));
+        } catch (CharacterCodingException e) {
+            throw new InputException(file + ": row " + (row + 1) + " of column '" + name + "' is not UTF-8 text.", e);
+        }
+    }
+
+    /** The first leaf of the first of these columns that is there. */
+    private static ColumnSchema column(Path file, ParquetFileReader reader, List<String> names) {
+        ColumnSchema column = reader.getFileSchema().getColumns().stream()
+                .filter(each -> names.contains(top(each)))
+                .findFirst()
+                .orElseThrow(() -> missing(file, reader, names));
+        if (top(column).contains("."))
+            throw new InputException(file + ": column '" + top(column)
+                    + "' has a dot in its name, which cannot be read: write it again under another name.");
+        long sameName = reader.getFileSchema().getRootNode().children().stream()
+                .filter(each -> each.name().equals(top(column)))
+                .count();
+        if (sameName > 1)
+            throw new InputException(file + " has " + sameName + " columns of the name '" + top(column)
+                    + "': write it again with the one that is meant.");
+        return column;
+    }
+
     /** Hands over each list of the first of these columns that is there. */
     static void tokens(Path file, List<String> names, Consumer<int[]> documents) throws IOException {
         open(file, reader -> {
-            ColumnSchema column = reader.getFileSchema().getColumns().stream()
-                    .filter(each -> names.contains(top(each)))
-                    .findFirst()
-                    .orElseThrow(() -> missing(file, reader, names));
+            ColumnSchema column = column(file, reader, names);
             boolean several = reader.getFileSchema().getColumns().stream()
                             .filter(each -> top(each).equals(top(column)))
                             .count()
@@ -91,11 +129,16 @@ final class ParquetFile {
                 throw new InputException(file + ": column '" + top(column) + "' should hold lists of whole numbers.");
             ParquetPages.check(file, reader.getFileMetaData().rowGroups(), column.columnIndex());
             try (ColumnReader values = reader.columnReader(column.columnIndex())) {
-                while (values.nextBatch()) {
+                for (long row = 0; values.nextBatch(); row += values.getRecordCount()) {
                     int[] ids = ids(file, values, column);
                     int[] offsets = values.getLayerOffsets(values.getLayerCount() - 1);
-                    for (int i = 0; i < values.getRecordCount(); i++)
+                    Validity lists = values.getLayerValidity(values.getLayerCount() - 1);
+                    for (int i = 0; i < values.getRecordCount(); i++) {
+                        if (lists.isNull(i))
+                            throw new InputException(file + ": row " + (row + i + 1) + " of column '" + top(column)
+                                    + "' is null, and should be a list of token ids.");
                         documents.accept(Arrays.copyOfRange(ids, offsets[i], offsets[i + 1]));
+                    }
                 }
             }
             return null;
@@ -110,16 +153,25 @@ final class ParquetFile {
                 if (valid.isNull(i))
                     throw new InputException(
                             file + ": a list in column '" + top(column) + "' holds a null where a token id should be.");
-        if (column.type() == PhysicalType.INT32) return values.getInts();
+        boolean unsigned = column.logicalType() instanceof LogicalType.IntType whole && !whole.isSigned();
+        if (column.type() == PhysicalType.INT32) {
+            int[] ids = values.getInts();
+            for (int i = 0; unsigned && i < count; i++)
+                if (ids[i] < 0) throw noToken(file, column, Integer.toUnsignedString(ids[i]));
+            return ids;
+        }
         long[] wide = values.getLongs();
         int[] ids = new int[count];
         for (int i = 0; i < count; i++) {
-            if (wide[i] != (int) wide[i])
-                throw new InputException(
-                        file + ": column '" + top(column) + "' holds " + wide[i] + ", which is no token id.");
             ids[i] = (int) wide[i];
+            if (wide[i] != ids[i] || unsigned && ids[i] < 0)
+                throw noToken(file, column, unsigned ? Long.toUnsignedString(wide[i]) : Long.toString(wide[i]));
         }
         return ids;
+    }
+
+    private static InputException noToken(Path file, ColumnSchema column, String id) {
+        return new InputException(file + ": column '" + top(column) + "' holds " + id + ", which is no token id.");
     }
 
     /** The column's name; leaves of lists have others. */
@@ -149,27 +201,17 @@ final class ParquetFile {
         InputFile input = InputFile.of(file);
         try {
             reader = ParquetFileReader.open(input);
-        } catch (RuntimeException | IOException e) {
+        } catch (RuntimeException | IOException | Error e) {
             input.close();
-            throw damaged(file, e);
+            throw ParquetFault.of(file, e);
         }
         try (input;
                 reader) {
             return action.run(reader);
-        } catch (Dataset.ConsumerException | InputException e) {
+        } catch (Dataset.ConsumerException | InputException | RunInterruptedException e) {
             throw e;
-        } catch (RuntimeException e) { // the reader's own complaints about a damaged file
-            throw damaged(file, e);
+        } catch (RuntimeException | Error e) { // the reader's own complaints about a damaged file
+            throw ParquetFault.of(file, e);
         }
-    }
-
-    private static InputException damaged(Path file, Exception e) {
-        return new InputException(
-                file + " is not a Parquet file that can be read: "
-                        + (e.getMessage() == null
-                                ? e.getClass().getSimpleName()
-                                : e.getMessage().lines().findFirst().orElse(""))
-                        + ".",
-                e);
     }
 }

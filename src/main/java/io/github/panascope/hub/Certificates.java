@@ -1,8 +1,9 @@
 package io.github.panascope.hub;
 
 import io.github.panascope.InputException;
+import java.io.ByteArrayInputStream;
 import java.io.IOException;
-import java.io.InputStream;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.security.GeneralSecurityException;
@@ -11,6 +12,7 @@ import java.security.cert.Certificate;
 import java.security.cert.CertificateException;
 import java.security.cert.CertificateFactory;
 import java.util.List;
+import java.util.regex.Pattern;
 import java.util.stream.Stream;
 import javax.net.ssl.SSLContext;
 import javax.net.ssl.TrustManager;
@@ -20,6 +22,8 @@ import okhttp3.OkHttpClient;
 
 /** Certificates of authorities in PEM form, as companies hand them out whose proxies look into what is encrypted. */
 final class Certificates {
+    private static final Pattern BEGIN = Pattern.compile("-----BEGIN [A-Z0-9 ]*CERTIFICATE-----");
+
     private Certificates() {}
 
     /**
@@ -32,7 +36,8 @@ final class Certificates {
         try {
             KeyStore store = KeyStore.getInstance(KeyStore.getDefaultType());
             store.load(null, null);
-            for (Path file : files(bundle)) add(file, store);
+            if (Files.isDirectory(bundle)) addAll(bundle, store);
+            else add(bundle, store);
             if (store.size() == 0)
                 throw new InputException("REQUESTS_CA_BUNDLE names " + bundle + ", which holds no certificate.");
             TrustManagerFactory factory = TrustManagerFactory.getInstance(TrustManagerFactory.getDefaultAlgorithm());
@@ -54,17 +59,28 @@ final class Certificates {
         }
     }
 
-    private static List<Path> files(Path bundle) throws IOException {
-        if (!Files.isDirectory(bundle)) return List.of(bundle);
-        try (Stream<Path> files = Files.list(bundle)) {
-            return files.filter(Files::isRegularFile).sorted().toList();
+    /** Of a folder, what holds no certificates is passed over, as OpenSSL does: a note, or a list. */
+    private static void addAll(Path folder, KeyStore store) throws IOException, GeneralSecurityException {
+        List<Path> files;
+        try (Stream<Path> all = Files.list(folder)) {
+            files = all.filter(Files::isRegularFile).sorted().toList();
+        }
+        for (Path file : files) {
+            try {
+                add(file, store);
+            } catch (CertificateException e) {
+                // another file may hold some; that one has to is looked at in the end
+            }
         }
     }
 
     private static void add(Path file, KeyStore store) throws IOException, GeneralSecurityException {
-        try (InputStream in = Files.newInputStream(file)) {
-            for (Certificate each : CertificateFactory.getInstance("X.509").generateCertificates(in))
-                store.setCertificateEntry(String.valueOf(store.size()), each);
-        }
+        byte[] content = Files.readAllBytes(file);
+        var found = CertificateFactory.getInstance("X.509").generateCertificates(new ByteArrayInputStream(content));
+        long begun = BEGIN.matcher(new String(content, StandardCharsets.ISO_8859_1))
+                .results()
+                .count();
+        if (found.size() < begun) throw new CertificateException("a certificate is cut short");
+        for (Certificate each : found) store.setCertificateEntry(String.valueOf(store.size()), each);
     }
 }

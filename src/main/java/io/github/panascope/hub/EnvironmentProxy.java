@@ -34,12 +34,13 @@ final class EnvironmentProxy {
     /**
      * A proxy.
      *
+     * @param variable that names it, such as {@code http_proxy}
      * @param scheme   http, https, or one that begins with socks
      * @param host     its name or address, without brackets
      * @param user     null if none is given
      * @param password null if none is given
      */
-    record Server(String scheme, String host, int port, String user, String password) {
+    record Server(String variable, String scheme, String host, int port, String user, String password) {
         boolean isSocks() {
             return scheme.startsWith("socks");
         }
@@ -142,6 +143,7 @@ final class EnvironmentProxy {
         String[] user = parts.group(2) == null ? new String[0] : parts.group(2).split(":", 2);
         String host = parts.group(3).replaceAll("[\\[\\]]", "");
         Server server = new Server(
+                key + "_proxy",
                 scheme,
                 host,
                 port,

@@ -1,6 +1,7 @@
 package io.github.panascope.hub;
 
 import io.github.panascope.InputException;
+import io.github.panascope.RunInterruptedException;
 import java.nio.file.InvalidPathException;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -8,7 +9,6 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
-import java.util.concurrent.ExecutionException;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
@@ -97,7 +97,8 @@ public final class Hub {
      * A file of a repository on this machine.
      *
      * @param name its path in the repository
-     * @throws InputException if it is neither in the cache nor to be had
+     * @throws InputException          if it is neither in the cache nor to be had
+     * @throws RunInterruptedException if the thread is interrupted; the next download goes on from what is here
      */
     public Path file(HubRepo repo, String name) {
         return optionalFile(repo, name).orElseThrow(() -> missing(repo, "no file '" + name + "'"));
@@ -113,7 +114,9 @@ public final class Hub {
             if (cached.hasSnapshot()) return Optional.empty();
             throw notCached(repo);
         }
-        return cached.isKnownMissing(name) ? Optional.empty() : download().fetch(repo, name, cached);
+        if (cached.isKnownMissing(name)) return Optional.empty();
+        return Interruptibly.call(
+                "fetching " + name + " of " + repo, () -> download().fetch(repo, name, cached));
     }
 
     /** The same without asking the hub: empty if it is not in the cache. */
@@ -147,32 +150,23 @@ public final class Hub {
     /**
      * Several files of a repository on this machine, up to four being fetched at once.
      *
-     * @throws InputException if one is neither in the cache nor to be had; what the others brought stays in the cache
+     * @throws InputException          if one is neither in the cache nor to be had; the others stay in the cache
+     * @throws RunInterruptedException if the thread is interrupted; the next download goes on from what is here
      */
     public List<Path> files(HubRepo repo, List<String> names) {
-        try (ExecutorService workers = Executors.newFixedThreadPool(
-                DOWNLOADS_AT_ONCE, Thread.ofVirtual().factory())) {
+        ExecutorService workers = Executors.newFixedThreadPool(
+                DOWNLOADS_AT_ONCE, Thread.ofVirtual().factory());
+        try {
             List<Future<Path>> futures = names.stream()
                     .map(name -> workers.submit(() -> file(repo, name)))
                     .toList();
             List<Path> files = new ArrayList<>();
-            for (Future<Path> future : futures) {
-                try {
-                    files.add(future.get());
-                } catch (ExecutionException e) {
-                    workers.shutdownNow();
-                    // A new one, whose frames are the caller's and not the worker's.
-                    if (e.getCause() instanceof HubUnreachableException unreachable)
-                        throw new HubUnreachableException(unreachable.getMessage(), unreachable);
-                    if (e.getCause() instanceof InputException refused)
-                        throw new InputException(refused.getMessage(), refused);
-                    throw new IllegalStateException(e.getCause());
-                }
-            }
+            for (Future<Path> future : futures) files.add(Interruptibly.get(future));
             return files;
         } catch (InterruptedException e) {
-            Thread.currentThread().interrupt();
-            throw new InputException("fetching " + repo + " was interrupted.", e);
+            throw RunInterruptedException.of("fetching " + repo, e);
+        } finally {
+            Interruptibly.end(workers);
         }
     }
 
@@ -197,7 +191,8 @@ public final class Hub {
     }
 
     private List<String> listed(HubRepo repo, UnaryOperator<List<String>> choice, HubCache cached) {
-        Map<String, Long> listed = download().list(repo);
+        Map<String, Long> listed =
+                Interruptibly.call("listing " + repo, () -> download().list(repo));
         List<String> chosen = choice.apply(List.copyOf(listed.keySet()));
         chosen.forEach(Hub::requireInside);
         List<String> absent =
@@ -250,6 +245,13 @@ public final class Hub {
 
     private static String goOnline(String variable) {
         return variable + " is set: unset it, or run `panascope fetch` where there is a network.";
+    }
+
+    /** Where it asks, and where it keeps what it gets, for people. */
+    @Override
+    public String toString() {
+        // A user and a password there are refused when it is asked, and are not to be shown before.
+        return "Hub " + variables.endpoint().replaceFirst("//[^/]*@", "//") + " with the cache " + cache;
     }
 
     /** A file's name becomes part of a path here and of an address there. */

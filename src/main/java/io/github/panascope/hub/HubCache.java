@@ -42,10 +42,11 @@ final class HubCache {
 
     /** The commit that the cache knows for the revision. */
     Optional<String> commit() {
-        if (Files.isDirectory(folder.resolve("snapshots").resolve(repo.revision())))
-            return Optional.of(repo.revision());
         Path ref = folder.resolve("refs").resolve(repo.revision());
-        if (!Files.isReadable(ref) || Files.isDirectory(ref)) return Optional.empty();
+        if (!Files.isReadable(ref) || Files.isDirectory(ref)) { // perhaps it is a commit itself
+            boolean commit = Files.isDirectory(folder.resolve("snapshots").resolve(repo.revision()));
+            return Optional.of(repo.revision()).filter(_ -> commit);
+        }
         String commit = TextFile.read(ref).strip();
         if (!isCommit(commit))
             throw new InputException(ref + " should hold a commit, not '"

@@ -1,6 +1,7 @@
 package io.github.panascope.hub;
 
 import io.github.panascope.InputException;
+import io.github.panascope.RunInterruptedException;
 import java.io.IOException;
 import java.nio.file.FileSystemException;
 import java.nio.file.Files;
@@ -45,24 +46,23 @@ final class HubDownload {
     /** Fetches one file into a repository's cache; empty if the repository has none of that name. */
     Optional<Path> fetch(HubRepo repo, String name, HubCache cache) {
         HubHttp.Attempts attempts = http.attempts();
+        String fetching = "fetching " + name + " of " + repo;
         try {
             Optional<Description> there = asked(repo, name, cache, attempts);
             if (there.isEmpty()) return Optional.empty();
             attempts.answered();
             return Optional.of(store(name, there.get(), cache, attempts));
         } catch (InterruptedException e) {
-            Thread.currentThread().interrupt();
-            throw new InputException(
-                    "fetching " + name + " of " + repo
-                            + " was interrupted; what is here is kept, and the next run goes on from there.",
-                    e);
+            throw RunInterruptedException.of(fetching, e);
         } catch (BlobDownload.CacheException e) {
+            RunInterruptedException.check(fetching, e);
             throw new InputException(
                     name + " of " + repo + " cannot be stored in the hub cache " + cache.root() + " (" + e.getMessage()
                             + "): make room or give access there, or name another folder in HF_HUB_CACHE; what is"
                             + " there already is kept.",
                     e);
         } catch (IOException e) { // a hub that has answered is there, and has the file
+            RunInterruptedException.check(fetching, e);
             throw new InputException(notFetched(name + " of " + repo, e), e);
         }
     }
@@ -135,8 +135,7 @@ final class HubDownload {
         } catch (JacksonException e) {
             throw new InputException("the hub's list of the files of " + repo + " is not what a hub sends.", e);
         } catch (InterruptedException e) {
-            Thread.currentThread().interrupt();
-            throw new InputException("listing " + repo + " was interrupted.", e);
+            throw RunInterruptedException.of("listing " + repo, e);
         } catch (IOException e) {
             throw unreachable(repo.toString(), e);
         }
@@ -230,6 +229,7 @@ final class HubDownload {
     }
 
     private InputException unreachable(String what, IOException e) {
+        RunInterruptedException.check("asking for " + what, e);
         String sentence = notFetched(what, e);
         return e instanceof HubHttp.FinalException
                 ? new InputException(sentence, e)

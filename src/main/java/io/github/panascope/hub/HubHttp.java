@@ -270,6 +270,10 @@ final class HubHttp {
                             + proxy.map(server -> "the proxy " + server).orElse(address.host()) + " within "
                             + seconds(patience.timeout(method)),
                     e);
+        } catch (ConnectException e) {
+            if (proxy.isEmpty()) throw e;
+            throw new ConnectException(
+                    "the proxy " + proxy.get() + " of " + proxy.get().variable() + " does not accept connections");
         } catch (UnknownHostException e) {
             throw new UnknownHostException("no host of the name "
                     + proxy.map(EnvironmentProxy.Server::host).orElse(address.host()) + " is known");

@@ -188,6 +188,12 @@ public final class SaeRegistry {
         return value(sae, key).asDouble(Double.NaN);
     }
 
+    /** What it holds, for people; the bundled one is not read for that. */
+    @Override
+    public synchronized String toString() {
+        return unread ? "SaeRegistry, bundled and not read yet" : "SaeRegistry of " + releases.size() + " releases";
+    }
+
     /** The names of all releases. */
     public Collection<String> releases() {
         return Collections.unmodifiableSet(byRelease().keySet());

@@ -1,7 +1,9 @@
 package io.github.panascope.internal;
 
 import io.github.panascope.InputException;
+import io.github.panascope.RunInterruptedException;
 import java.io.IOException;
+import java.nio.channels.ClosedByInterruptException;
 import java.nio.channels.FileChannel;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.DirectoryIteratorException;
@@ -39,7 +41,8 @@ public final class AtomicFile {
     /**
      * Writes a file and the folders it lies in; an older one of that name is replaced.
      *
-     * @throws InputException if that is not possible; the older one is then as it was
+     * @throws InputException          if that is not possible; the older one is then as it was
+     * @throws RunInterruptedException if the thread is interrupted; likewise
      */
     public static void write(Path file, Content content) {
         writePath(file, part -> {
@@ -56,6 +59,7 @@ public final class AtomicFile {
             if (Files.exists(file) && !Files.isRegularFile(file)) writer.write(file);
             else replace(Files.exists(file) ? file.toRealPath() : file.toAbsolutePath(), writer);
         } catch (IOException e) {
+            if (e instanceof ClosedByInterruptException) RunInterruptedException.check("writing " + file, e);
             throw new InputException(file + " cannot be written: " + InputException.reason(e) + ".", e);
         }
     }

@@ -33,6 +33,7 @@ public final class TextFile {
     /** Complains of a pipe or a device, which could keep one waiting for ever, and of what is not there. */
     public static void requireRegular(Path file) {
         if (!Files.exists(file)) throw new InputException(file + " does not exist.");
+        if (Files.isDirectory(file)) throw new InputException(file + " is a folder, and should be a file.");
         if (!Files.isRegularFile(file)) throw new InputException(file + " is not a regular file.");
     }
 }

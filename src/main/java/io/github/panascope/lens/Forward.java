@@ -1,10 +1,10 @@
 package io.github.panascope.lens;
 
+import io.github.panascope.RunInterruptedException;
 import io.github.panascope.model.HookPoint;
 import io.github.panascope.torch.DType;
 import io.github.panascope.torch.GradMode;
 import io.github.panascope.torch.RunHooks;
-import io.github.panascope.torch.RunInterruptedException;
 import io.github.panascope.torch.Shape;
 import io.github.panascope.torch.Tensor;
 import io.github.panascope.torch.TensorScope;

@@ -9,6 +9,7 @@ import io.github.panascope.hub.HubUnreachableException;
 import io.github.panascope.internal.ConfigFile;
 import io.github.panascope.internal.Suggestions;
 import io.github.panascope.tokens.Tokenizer;
+import io.github.panascope.tokens.TokenizerSettings;
 import io.github.panascope.weights.StateDict;
 import java.nio.file.Files;
 import java.nio.file.InvalidPathException;
@@ -30,10 +31,17 @@ import java.util.stream.Stream;
  * @param config     config.json
  * @param weights    the tensors, or the index of the files that hold them
  * @param shards     the files that the index names, by name; none without an index
- * @param vocabulary vocab.json and merges.txt, or tokenizer.json; none if GPT-2's own tokenizer applies
- * @param assumed    why that is not known for certain; null if it is
+ * @param vocabulary tokenizer.json, or vocab.json and merges.txt; none if GPT-2's own tokenizer applies
+ * @param settings   what else says how texts are tokenized
+ * @param assumed    why the vocabulary is not known for certain; null if it is
  */
-record ModelFiles(Path config, Path weights, Map<String, Path> shards, List<Path> vocabulary, String assumed) {
+record ModelFiles(
+        Path config,
+        Path weights,
+        Map<String, Path> shards,
+        List<Path> vocabulary,
+        List<Path> settings,
+        String assumed) {
     private static final String VOCABULARY = "vocab.json";
     private static final String MERGES = "merges.txt";
     private static final String TOKENIZER = "tokenizer.json";
@@ -105,21 +113,40 @@ record ModelFiles(Path config, Path weights, Map<String, Path> shards, List<Path
         Path config = hub.files(repo, List.of("config.json")).getFirst();
         Path weights = hub.firstFile(repo, WEIGHTS);
         List<Path> vocabulary;
+        List<Path> settings;
         String why;
         try {
             vocabulary = vocabulary(file -> hub.optionalFile(repo, file), file -> hub.file(repo, file));
             boolean none = hub.isMissing(repo, VOCABULARY) && hub.isMissing(repo, TOKENIZER);
             why = none ? null : "the hub is not to be asked";
+            settings = settings(repo, hub);
         } catch (HubUnreachableException e) {
             vocabulary = vocabulary(file -> hub.cachedFile(repo, file), _ -> {
                 throw e;
             });
+            settings = settings(file -> hub.cachedFile(repo, file));
             why = "the hub does not answer";
         }
         String assumed = vocabulary.isEmpty() && why != null
                 ? "its tokenizer's files are not in the hub cache, and " + why
                 : null;
-        return of(config, weights, vocabulary, assumed, names -> hub.files(repo, names));
+        return of(config, weights, vocabulary, settings, assumed, names -> hub.files(repo, names));
+    }
+
+    /** Where the vocabulary is in the cache and these are not, a hub that does not answer is no reason to stop. */
+    private static List<Path> settings(HubRepo repo, Hub hub) {
+        try {
+            return settings(file -> hub.optionalFile(repo, file));
+        } catch (HubUnreachableException e) {
+            return settings(file -> hub.cachedFile(repo, file));
+        }
+    }
+
+    private static List<Path> settings(Function<String, Optional<Path>> optional) {
+        return TokenizerSettings.FILES.stream()
+                .map(optional)
+                .flatMap(Optional::stream)
+                .toList();
     }
 
     private static ModelFiles inFolder(Path folder, String weights) {
@@ -136,6 +163,7 @@ record ModelFiles(Path config, Path weights, Map<String, Path> shards, List<Path
                 file.apply("config.json"),
                 weights == null ? first.get() : file.apply(weights),
                 vocabulary(optional, file),
+                settings(optional),
                 null,
                 names -> names.stream().map(file).toList());
     }
@@ -158,47 +186,53 @@ record ModelFiles(Path config, Path weights, Map<String, Path> shards, List<Path
     }
 
     /**
-     * The tokenizer's files; none if there are none. A vocabulary of its own without merges is refused: GPT-2's must
-     * not take its place.
+     * The tokenizer's files; none if there are none. Of tokenizer.json and vocab.json the first counts, as it does for
+     * Transformers. A vocabulary of its own without merges is refused: GPT-2's must not take its place.
      */
     private static List<Path> vocabulary(Function<String, Optional<Path>> optional, Function<String, Path> required) {
-        Optional<Path> vocab = optional.apply(VOCABULARY);
-        Optional<Path> merges = vocab.flatMap(_ -> optional.apply(MERGES));
-        if (merges.isPresent()) return List.of(vocab.get(), merges.get());
         Optional<Path> tokenizer = optional.apply(TOKENIZER);
         if (tokenizer.isPresent()) return List.of(tokenizer.get());
-        return vocab.isEmpty() ? List.of() : List.of(vocab.get(), required.apply(MERGES));
+        Optional<Path> vocab = optional.apply(VOCABULARY);
+        if (vocab.isEmpty()) return List.of();
+        return List.of(vocab.get(), optional.apply(MERGES).orElseGet(() -> required.apply(MERGES)));
     }
 
     private static ModelFiles of(
             Path config,
             Path weights,
             List<Path> vocabulary,
+            List<Path> settings,
             String assumed,
             Function<List<String>, List<Path>> required) {
         List<String> names = StateDict.shards(weights);
         List<Path> files = required.apply(names);
         Map<String, Path> shards = new LinkedHashMap<>();
         for (int i = 0; i < names.size(); i++) shards.put(names.get(i), files.get(i));
-        return new ModelFiles(config, weights, shards, vocabulary, assumed);
+        return new ModelFiles(config, weights, shards, vocabulary, settings, assumed);
     }
 
     /** Every file. */
     List<Path> all() {
-        return Stream.of(List.of(config), vocabulary, List.of(weights), shards.values())
+        return Stream.of(List.of(config), vocabulary, settings, List.of(weights), shards.values())
                 .flatMap(Collection::stream)
                 .toList();
     }
 
     Tokenizer tokenizer() {
-        return tokenizer(vocabulary);
+        return tokenizer(vocabulary, settings);
     }
 
     /** The tokenizer whose files lie in a folder; GPT-2's own if there are none. */
     static Tokenizer tokenizerIn(Path folder) {
         Function<String, Optional<Path>> optional =
                 name -> Optional.of(folder.resolve(name)).filter(Files::exists);
-        return tokenizer(vocabulary(optional, required(folder, optional)));
+        return tokenizer(vocabulary(optional, required(folder, optional)), settings(optional));
+    }
+
+    private static Tokenizer tokenizer(List<Path> vocabulary, List<Path> settings) {
+        Tokenizer tokenizer = tokenizer(vocabulary);
+        settings.forEach(file -> TokenizerSettings.require(file, tokenizer));
+        return tokenizer;
     }
 
     private static Tokenizer tokenizer(List<Path> vocabulary) {

@@ -1,7 +1,7 @@
 package io.github.panascope.lens;
 
+import io.github.panascope.RunInterruptedException;
 import io.github.panascope.model.HookPoint;
-import io.github.panascope.torch.RunInterruptedException;
 import io.github.panascope.torch.Shape;
 import io.github.panascope.torch.Tensor;
 import io.github.panascope.torch.TensorScope;

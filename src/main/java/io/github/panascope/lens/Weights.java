@@ -1,6 +1,6 @@
 package io.github.panascope.lens;
 
-import io.github.panascope.torch.RunInterruptedException;
+import io.github.panascope.RunInterruptedException;
 import io.github.panascope.torch.Tensor;
 import io.github.panascope.torch.TensorScope;
 import java.util.ArrayList;

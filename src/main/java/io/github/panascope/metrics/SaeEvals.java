@@ -83,7 +83,7 @@ public final class SaeEvals {
      * @param excludeSpecialTokens whether positions of {@code <|endoftext|>} are left out
      * @param progress             told how many rows are done
      * @throws io.github.panascope.InputException if the SAE does not fit the model
-     * @throws io.github.panascope.torch.RunInterruptedException if the thread was interrupted
+     * @throws io.github.panascope.RunInterruptedException if the thread was interrupted
      */
     public static SaeEvals run(
             HookedTransformer model,

@@ -53,7 +53,7 @@ public record TutorialMetrics(L0 l0, ExplainedVariance explainedVariance, Downst
      * @param rowsAtOnce rows that run together; fewer need less memory
      * @param progress   told how many rows are done
      * @throws io.github.panascope.InputException if the SAE does not fit the model
-     * @throws io.github.panascope.torch.RunInterruptedException if the thread was interrupted
+     * @throws io.github.panascope.RunInterruptedException if the thread was interrupted
      */
     public static TutorialMetrics run(
             HookedTransformer model, Sae sae, Tensor tokens, int rowsAtOnce, IntConsumer progress) {

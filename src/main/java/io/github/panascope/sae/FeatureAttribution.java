@@ -1,11 +1,11 @@
 package io.github.panascope.sae;
 
+import io.github.panascope.RunInterruptedException;
 import io.github.panascope.lens.Forward;
 import io.github.panascope.lens.HookedTransformer;
 import io.github.panascope.lens.Hooks;
 import io.github.panascope.lens.SharedPrefix;
 import io.github.panascope.model.HookPoint;
-import io.github.panascope.torch.RunInterruptedException;
 import io.github.panascope.torch.Tensor;
 import io.github.panascope.torch.TensorScope;
 import java.util.ArrayList;

@@ -1,6 +1,7 @@
 package io.github.panascope.sae;
 
 import io.github.panascope.InputException;
+import io.github.panascope.RunInterruptedException;
 import io.github.panascope.hub.Hub;
 import io.github.panascope.hub.SaeRegistry;
 import io.github.panascope.internal.AtomicFile;
@@ -12,7 +13,6 @@ import io.github.panascope.model.HookPoint;
 import io.github.panascope.model.TransformerConfig;
 import io.github.panascope.torch.DType;
 import io.github.panascope.torch.Device;
-import io.github.panascope.torch.RunInterruptedException;
 import io.github.panascope.torch.Shape;
 import io.github.panascope.torch.Tensor;
 import io.github.panascope.torch.TensorScope;

@@ -1,11 +1,15 @@
 package io.github.panascope.tokens;
 
 import java.io.IOException;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
+import java.util.ArrayList;
 import java.util.HexFormat;
+import java.util.List;
+import java.util.Map;
 import java.util.Set;
 
 /**
@@ -22,7 +26,40 @@ final class Gpt2Vocabulary {
             "196139668be63f3b5d6574427317ae82f612a97c5d1cdaf36ed2256dbf636783",
             "3ba3c3109ff33976c4bd966589c11ee14fcaa1f4c9e5e154c2ed7f99d80709e7");
 
+    /** SHA-256 of tokenizer.json by its length: as the hub has it, and as Transformers 5 writes it beside a model. */
+    private static final Map<Long, String> TOKENIZERS = Map.of(
+            1_355_256L,
+            "8414cab924d8b9b33013f0d221c5862f365ee9be39c5c2bfae8a5a9e970478a6",
+            3_557_956L,
+            "b11d992d46b2bcec1b754e8993bb3a22f90d8f10d1c1e5133458591eb4ddc53a");
+
+    private static final int BYTES = 256;
+    private static final int SIZE = 50257;
+
     private Gpt2Vocabulary() {}
+
+    /** Whether a {@code tokenizer.json} is one of GPT-2's; false too for those that say the same in other words. */
+    static boolean is(Path tokenizer) {
+        try {
+            String known = Files.isRegularFile(tokenizer) ? TOKENIZERS.get(Files.size(tokenizer)) : null;
+            return known != null && sha256(Files.readAllBytes(tokenizer)).equals(known);
+        } catch (IOException e) {
+            return false;
+        }
+    }
+
+    /** Whether a vocabulary and merges that were read are GPT-2's. */
+    static boolean is(Map<String, Integer> ids, List<String> merges) {
+        if (ids.size() != SIZE || merges.size() != SIZE - BYTES - 1) return false;
+        String file = String.join("\n", merges);
+        if (!sha256(("#version: 0.2\n" + file + "\n").getBytes(StandardCharsets.UTF_8))
+                .equals(MERGES)) return false;
+        List<String> ordered = new ArrayList<>(Tokenizer.letters());
+        for (String merge : merges) ordered.add(merge.replace(" ", ""));
+        ordered.add(Tokenizer.END_OF_TEXT);
+        for (int id = 0; id < SIZE; id++) if (!Integer.valueOf(id).equals(ids.get(ordered.get(id)))) return false;
+        return true;
+    }
 
     /**
      * False too for files that say the same in other words, and for unreadable ones: whoever reads them whole says what
@@ -30,15 +67,16 @@ final class Gpt2Vocabulary {
      */
     static boolean is(Path vocab, Path merges) {
         try {
-            return sha256(merges).equals(MERGES) && VOCABULARIES.contains(sha256(vocab));
+            return sha256(Files.readAllBytes(merges)).equals(MERGES)
+                    && VOCABULARIES.contains(sha256(Files.readAllBytes(vocab)));
         } catch (IOException e) {
             return false;
         }
     }
 
-    private static String sha256(Path file) throws IOException {
+    private static String sha256(byte[] content) {
         try {
-            return HexFormat.of().formatHex(MessageDigest.getInstance("SHA-256").digest(Files.readAllBytes(file)));
+            return HexFormat.of().formatHex(MessageDigest.getInstance("SHA-256").digest(content));
         } catch (NoSuchAlgorithmException e) {
             throw new IllegalStateException("every JDK has SHA-256", e);
         }

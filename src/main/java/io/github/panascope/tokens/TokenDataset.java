@@ -1,7 +1,7 @@
 package io.github.panascope.tokens;
 
 import io.github.panascope.InputException;
-import io.github.panascope.torch.RunInterruptedException;
+import io.github.panascope.RunInterruptedException;
 import io.github.panascope.torch.Shape;
 import io.github.panascope.torch.Tensor;
 import java.util.Arrays;
@@ -15,6 +15,8 @@ import java.util.function.Consumer;
  */
 public final class TokenDataset {
     private static final String TOKENIZING = "tokenizing documents";
+    /** Far beyond any model's context; a few rows of it fit into memory. */
+    private static final int MAX_LENGTH = 1 << 24;
 
     private final int rowLength;
     private int[] tokens = new int[1 << 12];
@@ -26,7 +28,14 @@ public final class TokenDataset {
         if (rowLength < 2)
             throw new IllegalArgumentException(
                     "rows should be at least 2 tokens long, for one to predict the next: " + rowLength);
+        requireFits(rowLength);
         this.rowLength = rowLength;
+    }
+
+    static void requireFits(int rowLength) {
+        if (rowLength > MAX_LENGTH)
+            throw new IllegalArgumentException(
+                    "rows should be at most " + MAX_LENGTH + " tokens long, to fit into memory: " + rowLength);
     }
 
     /** Something that hands over documents in order, such as {@code Dataset::forEach}. */
@@ -72,6 +81,7 @@ public final class TokenDataset {
     /**
      * Hands over the rows one after the other and keeps none.
      *
+     * @param maxLength   tokens in a row, at least 2 with {@code addBosToken}, else 1
      * @param addBosToken whether rows begin with {@code <|endoftext|>}
      * @param rows        gets an array that is its own
      * @return how many documents were read
@@ -92,7 +102,7 @@ public final class TokenDataset {
         try {
             documents.accept(document -> {
                 RunInterruptedException.check(TOKENIZING);
-                consumer.accept(document);
+                consumer.accept(Objects.requireNonNull(document, "a document is null: leave it out"));
             });
         } catch (InputException e) {
             RunInterruptedException.check(TOKENIZING, e); // which closes a file that is being read
@@ -106,11 +116,12 @@ public final class TokenDataset {
      * the next one, so that no token is lost.
      *
      * @param prependBos whether rows begin with {@code <|endoftext|>}; none is put before one that is there
-     * @param rows       how many rows to make at most
+     * @param rows       how many rows to make at most, at least 1
      * @throws InputException if the documents do not fill one row
      */
     public static TokenDataset concatAndBatchSequences(
             Documents documents, Tokenizer tokenizer, int contextSize, boolean prependBos, int rows) {
+        if (rows < 1) throw new IllegalArgumentException("rows should be at least 1, not " + rows);
         TokenDataset dataset = new TokenDataset(contextSize);
         SequencePacker batches =
                 new SequencePacker(tokenizer.endOfText(), contextSize, prependBos, row -> dataset.add(row, rows));
@@ -192,16 +203,35 @@ public final class TokenDataset {
         return documents;
     }
 
-    /** A copy of one row. */
+    /**
+     * A copy of one row.
+     *
+     * @throws IndexOutOfBoundsException if there is no such row
+     */
     public int[] row(int index) {
-        return Arrays.copyOfRange(tokens, Objects.checkIndex(index, rows()) * rowLength, (index + 1) * rowLength);
+        if (index < 0 || index >= rows())
+            throw new IndexOutOfBoundsException("row " + index + " is none of the " + rows() + " rows, from 0");
+        return Arrays.copyOfRange(tokens, index * rowLength, (index + 1) * rowLength);
     }
 
-    /** Rows from start (inclusive) to end (exclusive) as an int64 CPU tensor [end - start, rowLength]. */
+    /**
+     * Rows from start (inclusive) to end (exclusive) as an int64 CPU tensor [end - start, rowLength].
+     *
+     * @throws IndexOutOfBoundsException if there are no such rows
+     */
     public Tensor batch(int start, int end) {
-        Objects.checkFromToIndex(start, end, rows());
+        if (start < 0 || end < start || end > rows())
+            throw new IndexOutOfBoundsException(
+                    "a batch from row " + start + " to row " + end + " is not within the " + rows() + " rows, from 0");
         long[] ids = new long[(end - start) * rowLength];
         for (int i = 0; i < ids.length; i++) ids[i] = tokens[start * rowLength + i];
         return Tensor.of(ids, Shape.of(end - start, rowLength));
+    }
+
+    /** Its size, for people. */
+    @Override
+    public String toString() {
+        return "TokenDataset of " + rows() + " rows of " + rowLength + " tokens"
+                + (rowsInAll > rows() ? ", of " + rowsInAll + " in all" : "") + ", from " + documents + " documents";
     }
 }

@@ -35,6 +35,7 @@ final class TokenizeAndConcatenate {
         this.bos = addBosToken ? 1 : 0;
         if (maxLength <= bos)
             throw new IllegalArgumentException("rows of " + maxLength + " tokens have no room for text");
+        TokenDataset.requireFits(maxLength);
         this.rows = rows;
     }
 

@@ -18,14 +18,12 @@ import java.security.NoSuchAlgorithmException;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.BitSet;
-import java.util.Comparator;
 import java.util.HashMap;
-import java.util.HashSet;
 import java.util.HexFormat;
 import java.util.List;
 import java.util.Map;
-import java.util.Set;
 import java.util.regex.Pattern;
+import java.util.stream.IntStream;
 import tools.jackson.databind.JsonNode;
 
 /**
@@ -87,7 +85,12 @@ public final class Tokenizer {
      * @throws InputException if it is malformed, or asks for anything that would make other tokens and is not supported
      */
     public static Tokenizer ofTokenizerJson(Path path) {
-        return TokenizerJson.read(path);
+        return Gpt2Vocabulary.is(path) ? gpt2() : TokenizerJson.read(path);
+    }
+
+    /** The tokens of the 256 bytes, in the order of GPT-2's ids. */
+    static List<String> letters() {
+        return ByteLetters.ALL;
     }
 
     static int id(String place, String token, JsonNode id) {
@@ -100,9 +103,9 @@ public final class Tokenizer {
     static Tokenizer build(String place, Map<String, Integer> ids, List<String> merges) {
         Integer end = ids.get(END_OF_TEXT);
         if (end == null) throw new InputException(place + ": the vocabulary has no " + END_OF_TEXT + ".");
-        requireMergeOrder(place, ids, merges);
+        Merges ranked = new Merges(place, ids, merges);
         requireComplete(place, ids);
-        requireAllMade(place, ids, merges);
+        ranked.requireAllMade(letters());
         Map<byte[], Integer> encoder = new HashMap<>(ids.size() * 2);
         ids.forEach((token, id) -> {
             if (id != end.intValue()) encoder.put(bytes(place, token), id);
@@ -136,44 +139,6 @@ public final class Tokenizer {
         }
     }
 
-    /**
-     * The encoder merges the pair with the lowest id first, which is right only if ids follow the order of the merges.
-     */
-    private static void requireMergeOrder(String place, Map<String, Integer> ids, List<String> merges) {
-        int previous = -1;
-        for (String merge : merges) {
-            int space = merge.indexOf(' ', 1);
-            Integer id = space < 0 ? null : ids.get(merge.substring(0, space) + merge.substring(space + 1));
-            if (id == null)
-                throw new InputException(
-                        place + ": the merge '" + merge + "' makes a token that the vocabulary does not have.");
-            if (id <= previous)
-                throw new InputException(place
-                        + ": the vocabulary numbers its tokens in another order than its merges, which is not"
-                        + " supported.");
-            previous = id;
-        }
-    }
-
-    /**
-     * A token that is none of the bytes, and that no merge makes, does not come out of a text: merges are missing, or
-     * it stands for something that is not supported.
-     */
-    private static void requireAllMade(String place, Map<String, Integer> ids, List<String> merges) {
-        Set<String> unmade = new HashSet<>(ids.keySet());
-        unmade.remove(END_OF_TEXT);
-        unmade.removeIf(token -> token.length() == 1
-                && token.charAt(0) < ByteLetters.BYTE_OF.length
-                && ByteLetters.BYTE_OF[token.charAt(0)] >= 0);
-        for (String merge : merges) unmade.remove(merge.replace(" ", ""));
-        unmade.stream().min(Comparator.comparing(ids::get)).ifPresent(token -> {
-            throw new InputException(place + ": no merge makes the token '" + token + "' (id " + ids.get(token) + ")"
-                    + (unmade.size() == 1 ? "" : " nor " + (unmade.size() - 1) + " others") + ": the " + merges.size()
-                    + " merges are cut short, or it is a special token, of which only " + END_OF_TEXT
-                    + " is supported.");
-        });
-    }
-
     /** GPT-2 writes bytes as characters: printable ones as themselves, the others from U+0100 on. */
     private static byte[] bytes(String place, String token) {
         ByteArrayOutputStream out = new ByteArrayOutputStream(token.length());
@@ -187,8 +152,12 @@ public final class Tokenizer {
         return out.toByteArray();
     }
 
+    /** After the last of the characters that stand for bytes. */
+    static final int LETTERS_END = 0x144;
+
     private static final class ByteLetters {
-        static final int[] BYTE_OF = new int[0x144];
+        static final int[] BYTE_OF = new int[LETTERS_END];
+        static final List<String> ALL;
 
         static {
             Arrays.fill(BYTE_OF, -1);
@@ -197,6 +166,10 @@ public final class Tokenizer {
                 boolean printable = b >= '!' && b <= '~' || b >= 0xa1 && b <= 0xac || b >= 0xae;
                 BYTE_OF[printable ? b : next++] = b;
             }
+            ALL = IntStream.range(0, BYTE_OF.length)
+                    .filter(letter -> BYTE_OF[letter] >= 0)
+                    .mapToObj(letter -> String.valueOf((char) letter))
+                    .toList();
         }
     }
 
@@ -229,6 +202,12 @@ public final class Tokenizer {
         } catch (NoSuchAlgorithmException e) {
             throw new IllegalStateException("every JDK has SHA-256", e);
         }
+    }
+
+    /** Its size, for people. */
+    @Override
+    public String toString() {
+        return "Tokenizer of " + size + " tokens" + (this == Gpt2.INSTANCE ? ", GPT-2's own" : "");
     }
 
     /** The ids of a text. Nothing is put before or after it. */

@@ -61,7 +61,9 @@ final class TokenizerJson {
         json.requireSteps();
         Map<String, Integer> ids = json.ids(path.toString());
         json.requireAddedTokens(path.toString(), ids);
-        return Tokenizer.build(path.toString(), ids, json.merges());
+        List<String> merges = json.merges();
+        if (Gpt2Vocabulary.is(ids, merges)) return Tokenizer.gpt2();
+        return Tokenizer.build(path.toString(), ids, merges);
     }
 
     private void requireModel() {

@@ -1,5 +1,6 @@
 package io.github.panascope.torch;
 
+import io.github.panascope.RunInterruptedException;
 import java.util.function.Consumer;
 import java.util.function.Supplier;
 

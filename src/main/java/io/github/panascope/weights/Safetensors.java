@@ -3,6 +3,7 @@ package io.github.panascope.weights;
 import io.github.panascope.InputException;
 import io.github.panascope.internal.AtomicFile;
 import io.github.panascope.internal.JsonError;
+import io.github.panascope.internal.TextFile;
 import io.github.panascope.torch.DType;
 import io.github.panascope.torch.MappedFile;
 import io.github.panascope.torch.Shape;
@@ -11,7 +12,6 @@ import io.github.panascope.torch.TensorScope;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.Collections;
@@ -80,7 +80,7 @@ public final class Safetensors implements StateDict {
      * @throws InputException if it is missing, truncated or malformed
      */
     public static Safetensors open(Path file, TensorScope scope) {
-        if (!Files.isRegularFile(file)) throw new InputException(file + " does not exist.");
+        TextFile.requireRegular(file);
         try {
             return open(file, MappedFile.open(file, scope));
         } catch (IOException e) {

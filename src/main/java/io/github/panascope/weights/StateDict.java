@@ -2,6 +2,7 @@ package io.github.panascope.weights;
 
 import io.github.panascope.InputException;
 import io.github.panascope.internal.Suggestions;
+import io.github.panascope.internal.TextFile;
 import io.github.panascope.torch.DType;
 import io.github.panascope.torch.MappedFile;
 import io.github.panascope.torch.Shape;
@@ -9,7 +10,6 @@ import io.github.panascope.torch.Tensor;
 import io.github.panascope.torch.TensorScope;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Optional;
@@ -36,7 +36,7 @@ public sealed interface StateDict permits Safetensors, TorchFile, ShardedStateDi
     /** The same; an index finds its files where {@code files} says. */
     static StateDict open(Path file, TensorScope scope, Function<String, Path> files) {
         if (isIndex(file)) return ShardedStateDict.open(file, scope, files);
-        if (!Files.isRegularFile(file)) throw new InputException(file + " does not exist.");
+        TextFile.requireRegular(file);
         try {
             MappedFile mapping = MappedFile.open(file, scope);
             byte[] start = mapping.bytes(0, (int) Math.min(4, mapping.size()));

@@ -6,6 +6,7 @@ import io.github.panascope.internal.ConfigFile;
 import io.github.panascope.model.TransformerConfig;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 import java.util.Set;
 
 /** GPT-2's {@code config.json}. */
@@ -27,7 +28,21 @@ final class Gpt2Config {
             "scale_attn_weights",
             "scale_attn_by_inverse_layer_idx",
             "add_cross_attention",
-            "tie_word_embeddings");
+            "tie_word_embeddings",
+            "hidden_size",
+            "max_position_embeddings",
+            "num_attention_heads",
+            "num_hidden_layers");
+    /** Names that all models of Transformers have for what GPT2Config calls otherwise: its attribute_map. */
+    private static final Map<String, String> OTHER_NAMES = Map.of(
+            "n_embd",
+            "hidden_size",
+            "n_positions",
+            "max_position_embeddings",
+            "n_head",
+            "num_attention_heads",
+            "n_layer",
+            "num_hidden_layers");
     /** Keys of GPT2Config and PretrainedConfig that say nothing of the forward pass. */
     private static final Set<String> HARMLESS = Set.of(
             "architectures",
@@ -70,18 +85,18 @@ final class Gpt2Config {
         expect(file, "activation_function", "gelu_new", "gelu_new");
         if (!file.flag("scale_attn_weights", true)) throw file.wrong("scale_attn_weights", "true");
         if (file.flag("add_cross_attention", false)) throw file.wrong("add_cross_attention", "false");
-        int width = file.size("n_embd");
-        if (width > MAX_WIDTH) throw file.wrong("n_embd", "at most " + MAX_WIDTH);
-        int context = file.has("n_positions") ? file.size("n_positions") : file.size("n_ctx");
+        int width = size(file, "n_embd");
+        if (width > MAX_WIDTH) throw file.wrong(name(file, "n_embd"), "at most " + MAX_WIDTH);
+        int context = file.has(name(file, "n_positions")) ? size(file, "n_positions") : file.size("n_ctx");
         double eps = file.number("layer_norm_epsilon", 1e-5);
         if (!(eps > 0) || Double.isInfinite(eps)) throw file.wrong("layer_norm_epsilon", "a positive number");
-        int heads = file.size("n_head");
+        int heads = size(file, "n_head");
         if (width % heads != 0)
             throw new InputException(
                     file.place() + ": 'n_embd' " + width + " should be a multiple of 'n_head' " + heads + ".");
         return new Parsed(
                 new TransformerConfig(
-                        file.size("n_layer"),
+                        size(file, "n_layer"),
                         width,
                         heads,
                         file.size("n_inner", 4 * width),
@@ -91,6 +106,21 @@ final class Gpt2Config {
                         file.flag("scale_attn_by_inverse_layer_idx", false),
                         file.flag("tie_word_embeddings", true)),
                 skipped);
+    }
+
+    /** The name under which the file has a number: its own unless only the other one is there. */
+    private static String name(ConfigFile file, String own) {
+        String other = OTHER_NAMES.get(own);
+        return !file.has(own) && file.has(other) ? other : own;
+    }
+
+    private static int size(ConfigFile file, String own) {
+        String other = OTHER_NAMES.get(own);
+        int size = file.size(name(file, own));
+        if (file.has(other) && file.size(other) != size)
+            throw new InputException(file.place() + ": '" + own + "' is " + size + " and '" + other
+                    + "', another name for it, is " + file.size(other) + ": remove the one that is wrong.");
+        return size;
     }
 
     private static void expect(ConfigFile file, String key, String only, String ifAbsent) {

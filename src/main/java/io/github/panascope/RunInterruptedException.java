@@ -1,9 +1,10 @@
-package io.github.panascope.torch;
+package io.github.panascope;
 
 /**
- * The thread was interrupted while it computed something that takes long. What takes long looks between its batches,
- * stops there, frees what it holds and throws this. The thread's interrupt status is set, and what was on the disk
- * before is there.
+ * The thread was interrupted while it did something that takes long: computing, downloading from the hub, reading a
+ * dataset, or writing a file. What computes looks between its batches, what reads between documents, and a download
+ * stops waiting; each frees what it holds and throws this. The thread's interrupt status is set, and what was on the
+ * disk before is there: a download goes on from what it has, and a file that was to be replaced is as it was.
  */
 public final class RunInterruptedException extends RuntimeException {
     private static final long serialVersionUID = 1L;

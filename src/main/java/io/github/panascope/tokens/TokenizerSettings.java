@@ -1,0 +1,84 @@
+package io.github.panascope.tokens;
+
+import io.github.panascope.InputException;
+import io.github.panascope.internal.ConfigFile;
+import java.nio.file.Path;
+import java.util.List;
+import tools.jackson.databind.JsonNode;
+
+/**
+ * The files that Transformers keeps beside a vocabulary. They can put a space before texts and add tokens that the
+ * vocabulary does not have, so that a tokenizer made without them would make other ids. Whatever would do that is
+ * refused by its name.
+ */
+public final class TokenizerSettings {
+    private static final String CONFIG = "tokenizer_config.json";
+    private static final String ADDED = "added_tokens.json";
+    private static final String SPECIAL = "special_tokens_map.json";
+    /** Their names; a model may lack each of them. */
+    public static final List<String> FILES = List.of(CONFIG, ADDED, SPECIAL);
+
+    private static final List<String> SPECIAL_TOKENS =
+            List.of("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token");
+    /** The second is Transformers 5's name for the first. */
+    private static final List<String> MORE_TOKENS = List.of("additional_special_tokens", "extra_special_tokens");
+
+    private TokenizerSettings() {}
+
+    /**
+     * Requires that a tokenizer makes the ids that one of the {@link #FILES} asks for.
+     *
+     * @throws InputException if it asks for anything else, or is malformed
+     */
+    public static void require(Path file, Tokenizer tokenizer) {
+        ConfigFile settings = ConfigFile.read(file);
+        if (file.getFileName().toString().equals(ADDED)) {
+            for (String token : settings.keys()) {
+                requireEndOfText(settings.place() + ": the added token", token);
+                requireId(settings.place(), Tokenizer.id(settings.place(), token, settings.value(token)), tokenizer);
+            }
+            return;
+        }
+        if (settings.flag("add_prefix_space", false)) throw settings.wrong("add_prefix_space", "false");
+        for (String key : SPECIAL_TOKENS) requireToken(settings.place() + ": " + key, settings.value(key));
+        for (String key : MORE_TOKENS) {
+            JsonNode more = settings.value(key);
+            if (more == null || more.isNull()) continue;
+            if (!more.isContainer()) throw settings.wrong(key, "a list of tokens");
+            for (JsonNode token : more) requireToken(settings.place() + ": " + key, token);
+        }
+        settings.object("added_tokens_decoder")
+                .ifPresent(added -> added.keys().forEach(id -> {
+                    requireToken(added.place() + ": " + id, added.value(id));
+                    if (!id.equals(String.valueOf(tokenizer.endOfText()))) throw otherId(added.place(), id, tokenizer);
+                }));
+    }
+
+    /** A token is a text, or an object with that as its content; null is none. */
+    private static void requireToken(String place, JsonNode token) {
+        if (token == null || token.isNull()) return;
+        if (token.isString()) {
+            requireEndOfText(place, token.stringValue());
+            return;
+        }
+        ConfigFile described = ConfigFile.of(place, token);
+        requireEndOfText(place, described.text("content"));
+        for (String key : List.of("single_word", "lstrip", "rstrip"))
+            if (described.flag(key, false)) throw described.wrong(key, "false");
+    }
+
+    private static void requireEndOfText(String place, String token) {
+        if (!token.equals(Tokenizer.END_OF_TEXT))
+            throw new InputException(place + " should be '" + Tokenizer.END_OF_TEXT
+                    + "', the only special token that is supported, not '" + token + "'.");
+    }
+
+    private static void requireId(String place, int id, Tokenizer tokenizer) {
+        if (id != tokenizer.endOfText()) throw otherId(place, String.valueOf(id), tokenizer);
+    }
+
+    private static InputException otherId(String place, String id, Tokenizer tokenizer) {
+        return new InputException(place + ": the id of " + Tokenizer.END_OF_TEXT + " is " + id + " here, and "
+                + tokenizer.endOfText() + " in the vocabulary.");
+    }
+}
