@@ -61,7 +61,7 @@ class InterruptionTest {
     void load() {
         Golden golden = Golden.standardA();
         scope = TensorScope.open();
-        model = HookedTransformer.fromPretrained(golden.model().toString(), TestDevice.OPTIONS, golden.hub());
+        model = HookedTransformer.fromPretrained(golden.model().toString(), TestDevice.OPTIONS.hub(golden.hub()));
         sae = TestDevice.sae(golden.folder().resolve("sae"));
         tokens = TokenDataset.tokenizeAndConcatenate(
                 Dataset.of(golden.dataset().toString(), golden.hub())::forEach,

@@ -33,8 +33,7 @@ class MistakesTest {
     }
 
     private static HookedTransformer load(String name) {
-        return HookedTransformer.fromPretrained(
-                name, TestDevice.OPTIONS, Golden.standardA().hub());
+        return HookedTransformer.fromPretrained(name, TestDevice.OPTIONS.hub(Golden.standardA().hub()));
     }
 
     @AfterAll

@@ -87,7 +87,7 @@ class ReadmeTest {
         String printed = run("TutorialL0", model, sae, dataset);
         try (var _ = TensorScope.open();
                 var loaded = HookedTransformer.fromPretrained(model);
-                Sae autoencoder = Sae.fromPretrained(sae, Device.CPU, DType.FLOAT32, golden.hub())) {
+                Sae autoencoder = Sae.fromPretrained(sae, Sae.Options.DEFAULT.hub(golden.hub()))) {
             Dataset texts = Dataset.of(dataset, golden.hub());
             var tokens = TokenDataset.tokenizeAndConcatenate(
                     texts::forEach, loaded.tokenizer(), ChunkingStrategy.CHARACTER_CHUNKS, 64);

@@ -23,12 +23,12 @@ public final class TestDevice {
     private TestDevice() {}
 
     public static HookedTransformer.Options options(WeightProcessing processing) {
-        return new HookedTransformer.Options(processing, DEVICE, DType.FLOAT32);
+        return HookedTransformer.Options.DEFAULT.processing(processing).device(DEVICE);
     }
 
     /** An SAE of a folder, in float32. */
     public static Sae sae(Path folder) {
-        return Sae.fromPretrained(folder.toString(), DEVICE, DType.FLOAT32, Hub.fromEnvironment());
+        return Sae.fromPretrained(folder.toString(), Sae.Options.DEFAULT.device(DEVICE));
     }
 
     public static Tensor on(Tensor tensor) {

@@ -57,9 +57,8 @@ public class ModelBenchmark {
         BenchCase.writeModel(folder, LAYERS, WIDTH);
         BenchCase.writeSae(folder, WIDTH, -5); // a threshold at which few are active
         scope = TensorScope.open();
-        model = HookedTransformer.fromPretrained(
-                folder.toString(), HookedTransformer.Options.DEFAULT, Hub.fromEnvironment());
-        sae = Sae.fromPretrained(folder.toString(), Device.CPU, DType.FLOAT32, Hub.fromEnvironment());
+        model = HookedTransformer.fromPretrained(folder.toString(), HookedTransformer.Options.DEFAULT);
+        sae = Sae.fromPretrained(folder.toString());
         tokens = Tensor.of(
                 new Random(1)
                         .longs((long) ROWS * CONTEXT, 0, BenchCase.VOCABULARY)
@@ -92,17 +91,14 @@ public class ModelBenchmark {
     /** Mapped, as the file has them. */
     @Benchmark
     public void loadModel() {
-        HookedTransformer.fromPretrained(
-                        folder.toString(),
-                        new HookedTransformer.Options(WeightProcessing.NONE, Device.CPU, DType.FLOAT32),
-                        Hub.fromEnvironment())
+        HookedTransformer.fromPretrained(folder.toString(), HookedTransformer.Options.DEFAULT.processing(WeightProcessing.NONE))
                 .close();
     }
 
     /** Mapped. */
     @Benchmark
     public void loadSae() {
-        Sae.fromPretrained(folder.toString(), Device.CPU, DType.FLOAT32, Hub.fromEnvironment())
+        Sae.fromPretrained(folder.toString())
                 .close();
     }
 

@@ -52,7 +52,7 @@ class OutOfMemoryTest {
         Device device = TestDevice.DEVICE;
         try (var _ = TensorScope.open();
                 HookedTransformer model =
-                        HookedTransformer.fromPretrained("gpt2-small", TestDevice.OPTIONS, golden.hub());
+                        HookedTransformer.fromPretrained("gpt2-small", TestDevice.OPTIONS.hub(golden.hub()));
                 Sae sae = TestDevice.sae(golden.folder().resolve("sae"))) {
             long[] ids = IntStream.range(0, ROWS * CONTEXT)
                     .mapToLong(i -> i % CONTEXT == 0 ? 50256 : i * 31L % 50257)

@@ -43,7 +43,7 @@ final class SmallCase implements AutoCloseable {
 
     SmallCase(Path folder) {
         BenchCase.writeModel(folder, LAYERS, WIDTH);
-        model = HookedTransformer.fromPretrained(folder.toString(), TestDevice.OPTIONS, Hub.fromEnvironment());
+        model = HookedTransformer.fromPretrained(folder.toString(), TestDevice.OPTIONS);
         BenchCase.writeSae(folder, WIDTH, 0);
         double threshold;
         try (var _ = TensorScope.open();

@@ -254,10 +254,8 @@ class DashboardPageTest {
         int[] features = {0, 3, 8, 57};
         Path file = folder.resolve("prompt.html");
         try (var _ = TensorScope.open();
-                HookedTransformer model = HookedTransformer.fromPretrained(
-                        golden.model().toString(), HookedTransformer.Options.DEFAULT, golden.hub());
-                Sae sae = Sae.fromPretrained(
-                        golden.folder().resolve("sae").toString(), Device.CPU, DType.FLOAT32, golden.hub());
+                HookedTransformer model = HookedTransformer.fromPretrained(golden.model().toString(), HookedTransformer.Options.DEFAULT.hub(golden.hub()));
+                Sae sae = Sae.fromPretrained(golden.folder().resolve("sae").toString(), Sae.Options.DEFAULT.hub(golden.hub()));
                 DashboardPage page = new DashboardPage(new DashboardPage.Header("Prompt", Map.of(), null), TOKENIZER)) {
             int[] tokens = Arrays.stream(model.toTokens("When John & <b>Mary</b> went to the shops", true)
                             .toLongs())

@@ -69,9 +69,8 @@ class GoldenDashboardTest {
         int context = golden.expected().get("args").get("context_size").intValue();
         try (var _ = TensorScope.open();
                 HookedTransformer model =
-                        HookedTransformer.fromPretrained(golden.model().toString(), TestDevice.OPTIONS, golden.hub());
-                Sae loaded = Sae.fromPretrained(
-                        golden.folder().resolve("sae").toString(), TestDevice.DEVICE, DType.FLOAT32, golden.hub());
+                        HookedTransformer.fromPretrained(golden.model().toString(), TestDevice.OPTIONS.hub(golden.hub()));
+                Sae loaded = Sae.fromPretrained(golden.folder().resolve("sae").toString(), Sae.Options.DEFAULT.device(TestDevice.DEVICE).hub(golden.hub()));
                 Sae sae = loaded.foldWDecNorm()) {
             TokenDataset tokens = TokenDataset.tokenizeAndConcatenate(
                     Dataset.of(golden.dataset().toString(), golden.hub())::forEach,

@@ -56,9 +56,8 @@ class NeuronpediaJsonTest {
         Path file = folder.resolve("batch-0.json");
         try (var _ = TensorScope.open();
                 HookedTransformer model =
-                        HookedTransformer.fromPretrained(golden.model().toString(), TestDevice.OPTIONS, golden.hub());
-                Sae loaded = Sae.fromPretrained(
-                        golden.folder().resolve("sae").toString(), TestDevice.DEVICE, DType.FLOAT32, golden.hub());
+                        HookedTransformer.fromPretrained(golden.model().toString(), TestDevice.OPTIONS.hub(golden.hub()));
+                Sae loaded = Sae.fromPretrained(golden.folder().resolve("sae").toString(), Sae.Options.DEFAULT.device(TestDevice.DEVICE).hub(golden.hub()));
                 Sae sae = loaded.foldWDecNorm()) {
             TokenDataset tokens = TokenDataset.tokenizeAndConcatenate(
                     Dataset.of(golden.dataset().toString(), golden.hub())::forEach,

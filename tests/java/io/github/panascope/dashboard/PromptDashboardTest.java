@@ -61,9 +61,8 @@ class PromptDashboardTest {
         int context = golden.expected().get("args").get("context_size").intValue();
         try (var _ = TensorScope.open();
                 HookedTransformer model =
-                        HookedTransformer.fromPretrained(golden.model().toString(), TestDevice.OPTIONS, golden.hub());
-                Sae loaded = Sae.fromPretrained(
-                        golden.folder().resolve("sae").toString(), TestDevice.DEVICE, DType.FLOAT32, golden.hub());
+                        HookedTransformer.fromPretrained(golden.model().toString(), TestDevice.OPTIONS.hub(golden.hub()));
+                Sae loaded = Sae.fromPretrained(golden.folder().resolve("sae").toString(), Sae.Options.DEFAULT.device(TestDevice.DEVICE).hub(golden.hub()));
                 Sae sae = loaded.foldWDecNorm()) {
             TokenDataset dataset = TokenDataset.tokenizeAndConcatenate(
                     Dataset.of(golden.dataset().toString(), golden.hub())::forEach,
@@ -168,9 +167,8 @@ class PromptDashboardTest {
         Golden golden = Golden.of("topk_d"); // layer_norm
         try (var _ = TensorScope.open();
                 HookedTransformer model =
-                        HookedTransformer.fromPretrained(golden.model().toString(), TestDevice.OPTIONS, golden.hub());
-                Sae sae = Sae.fromPretrained(
-                        golden.folder().resolve("sae").toString(), TestDevice.DEVICE, DType.FLOAT32, golden.hub())) {
+                        HookedTransformer.fromPretrained(golden.model().toString(), TestDevice.OPTIONS.hub(golden.hub()));
+                Sae sae = Sae.fromPretrained(golden.folder().resolve("sae").toString(), Sae.Options.DEFAULT.device(TestDevice.DEVICE).hub(golden.hub()))) {
             int[] tokens = Arrays.stream(model.toTokens("When John and Mary went to the shops", true)
                             .toLongs())
                     .mapToInt(token -> (int) token)

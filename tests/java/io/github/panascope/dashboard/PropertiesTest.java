@@ -60,7 +60,7 @@ class PropertiesTest {
     void load() {
         Golden golden = Golden.standardA();
         scope = TensorScope.open();
-        model = HookedTransformer.fromPretrained(golden.model().toString(), TestDevice.OPTIONS, golden.hub());
+        model = HookedTransformer.fromPretrained(golden.model().toString(), TestDevice.OPTIONS.hub(golden.hub()));
         loaded = TestDevice.sae(golden.folder().resolve("sae"));
         sae = loaded.foldWDecNorm();
         tokens = TokenDataset.tokenizeAndConcatenate(

@@ -36,9 +36,8 @@ class BFloat16Test {
     }
 
     private static HookedTransformer model(DType dtype, boolean exact) {
-        var options = new HookedTransformer.Options(WeightProcessing.DEFAULT, Device.CPU, dtype, exact);
-        return HookedTransformer.fromPretrained(
-                "gpt2-small", options, Golden.standardA().hub());
+        var options = HookedTransformer.Options.DEFAULT.dtype(dtype).exact(exact);
+        return HookedTransformer.fromPretrained("gpt2-small", options.hub(Golden.standardA().hub()));
     }
 
     @AfterAll

@@ -27,10 +27,7 @@ import org.junit.jupiter.api.extension.ExtendWith;
 class CheckpointsTest {
     /** Step by step: what is kept beside it does not change a run's last bits. */
     private static HookedTransformer model() {
-        return HookedTransformer.fromPretrained(
-                "gpt2-small",
-                new HookedTransformer.Options(WeightProcessing.DEFAULT, TestDevice.DEVICE, DType.FLOAT32, true),
-                Golden.standardA().hub());
+        return HookedTransformer.fromPretrained("gpt2-small", HookedTransformer.Options.DEFAULT.device(TestDevice.DEVICE).exact(true).hub(Golden.standardA().hub()));
     }
 
     @Test

@@ -34,8 +34,7 @@ class ConcurrencyTest {
     private static final int RUNS = 1000;
 
     private static HookedTransformer model() {
-        return HookedTransformer.fromPretrained(
-                "gpt2-small", TestDevice.OPTIONS, Golden.standardA().hub());
+        return HookedTransformer.fromPretrained("gpt2-small", TestDevice.OPTIONS.hub(Golden.standardA().hub()));
     }
 
     /**

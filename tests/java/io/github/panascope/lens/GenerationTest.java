@@ -30,7 +30,7 @@ class GenerationTest {
     private static final Golden CASE = Golden.standardA();
 
     private static HookedTransformer model() {
-        return HookedTransformer.fromPretrained("gpt2-small", TestDevice.OPTIONS, CASE.hub());
+        return HookedTransformer.fromPretrained("gpt2-small", TestDevice.OPTIONS.hub(CASE.hub()));
     }
 
     private static long[] ids(JsonNode rows) {

@@ -45,7 +45,7 @@ class GoldenModelTest {
     private static final Golden GOLDEN = Golden.standardA();
 
     private static HookedTransformer load(WeightProcessing processing) {
-        return HookedTransformer.fromPretrained("gpt2-small", TestDevice.options(processing), GOLDEN.hub());
+        return HookedTransformer.fromPretrained("gpt2-small", TestDevice.options(processing).hub(GOLDEN.hub()));
     }
 
     static WeightProcessing processing(String name) {
@@ -355,7 +355,7 @@ class GoldenModelTest {
                 Map.of("HF_HUB_OFFLINE", "1"));
         for (var each : cases.entrySet()) {
             Hub hub = withoutTokenizer(folder.resolve("right " + each.getKey().length()), "50257", each.getValue());
-            try (HookedTransformer model = HookedTransformer.fromPretrained("me/tiny", TestDevice.OPTIONS, hub)) {
+            try (HookedTransformer model = HookedTransformer.fromPretrained("me/tiny", TestDevice.OPTIONS.hub(hub))) {
                 assertEquals(
                         List.of("Model me/tiny: its tokenizer's files are not in the hub cache, and " + each.getKey()
                                 + "; GPT-2's own vocabulary is taken, which has as many tokens."),
@@ -365,7 +365,7 @@ class GoldenModelTest {
             Hub other = withoutTokenizer(folder.resolve("other " + each.getKey().length()), "50304", each.getValue());
             String message = assertThrows(
                             InputException.class,
-                            () -> HookedTransformer.fromPretrained("me/tiny", TestDevice.OPTIONS, other))
+                            () -> HookedTransformer.fromPretrained("me/tiny", TestDevice.OPTIONS.hub(other)))
                     .getMessage();
             assertEquals(
                     "model me/tiny: its tokenizer's files are not in the hub cache, and " + each.getKey()
@@ -384,7 +384,7 @@ class GoldenModelTest {
             Path snapshot = cache.resolve("models--me--tiny/snapshots/abc");
             Files.copy(golden.resolve("tokenizers.json"), snapshot.resolve("tokenizer.json"));
             if (vocabulary) Files.writeString(snapshot.resolve("vocab.json"), "{}");
-            try (HookedTransformer model = HookedTransformer.fromPretrained("me/tiny", TestDevice.OPTIONS, hub)) {
+            try (HookedTransformer model = HookedTransformer.fromPretrained("me/tiny", TestDevice.OPTIONS.hub(hub))) {
                 assertEquals(List.of(), model.advice());
                 assertEquals(313, model.tokenizer().size());
             }
@@ -404,7 +404,7 @@ class GoldenModelTest {
             for (String model : List.of("me/tiny", snapshot.toString())) {
                 String message = assertThrows(
                                 InputException.class,
-                                () -> HookedTransformer.fromPretrained(model, TestDevice.OPTIONS, hub))
+                                () -> HookedTransformer.fromPretrained(model, TestDevice.OPTIONS.hub(hub)))
                         .getMessage();
                 String expected = model.equals("me/tiny") ? each.getKey() : "has no merges.txt.";
                 assertTrue(message.contains(expected), message);
@@ -426,7 +426,7 @@ class GoldenModelTest {
                 "{\"weight_map\": {\"wte.weight\": \"model-00001-of-00001.safetensors\"}}");
         String message = assertThrows(
                         InputException.class,
-                        () -> HookedTransformer.fromPretrained("me/tiny", TestDevice.OPTIONS, hub))
+                        () -> HookedTransformer.fromPretrained("me/tiny", TestDevice.OPTIONS.hub(hub)))
                 .getMessage();
         assertTrue(message.startsWith("model-00001-of-00001.safetensors of model me/tiny cannot"), message);
     }
@@ -451,8 +451,7 @@ class GoldenModelTest {
             Files.copy(Golden.standardA().model().resolve(name), model.resolve(name));
         Files.copy(golden.resolve("tokenizers.json"), model.resolve("tokenizer.json"));
         Path file = folder.resolve("saved.pt");
-        try (HookedTransformer loaded = HookedTransformer.fromPretrained(
-                model.toString(), TestDevice.OPTIONS, Golden.standardA().hub())) {
+        try (HookedTransformer loaded = HookedTransformer.fromPretrained(model.toString(), TestDevice.OPTIONS.hub(Golden.standardA().hub()))) {
             assertEquals(313, loaded.tokenizer().size());
             loaded.save(file);
         }

@@ -40,11 +40,11 @@ class GoldenSaeTest {
     private static final String PROMPT = "When John and Mary went to the shops, John gave the bag to";
 
     private static HookedTransformer model(Golden golden) {
-        return HookedTransformer.fromPretrained("gpt2-small", TestDevice.OPTIONS, golden.hub());
+        return HookedTransformer.fromPretrained("gpt2-small", TestDevice.OPTIONS.hub(golden.hub()));
     }
 
     private static Sae sae() {
-        return Sae.fromPretrained(RELEASE, TestDevice.DEVICE, DType.FLOAT32, GOLDEN.hub());
+        return Sae.fromPretrained(RELEASE, Sae.Options.DEFAULT.device(TestDevice.DEVICE).hub(GOLDEN.hub()));
     }
 
     private static TokenDataset tokens(HookedTransformer model) {
@@ -57,8 +57,7 @@ class GoldenSaeTest {
     void legacyAndPresentLayoutsAreTheSameSae() {
         try (var _ = TensorScope.open();
                 Sae legacy = sae();
-                Sae present = Sae.fromPretrained(
-                        GOLDEN.folder().resolve("sae").toString(), TestDevice.DEVICE, DType.FLOAT32, GOLDEN.hub())) {
+                Sae present = Sae.fromPretrained(GOLDEN.folder().resolve("sae").toString(), Sae.Options.DEFAULT.device(TestDevice.DEVICE).hub(GOLDEN.hub()))) {
             assertEquals(
                     List.of(
                             legacy.config().dSae(),
@@ -88,8 +87,7 @@ class GoldenSaeTest {
         Golden golden = Golden.of(name);
         try (var scope = TensorScope.open();
                 HookedTransformer model = model(golden);
-                Sae sae = Sae.fromPretrained(
-                        golden.folder().resolve("sae").toString(), TestDevice.DEVICE, DType.FLOAT32, golden.hub())) {
+                Sae sae = Sae.fromPretrained(golden.folder().resolve("sae").toString(), Sae.Options.DEFAULT.device(TestDevice.DEVICE).hub(golden.hub()))) {
             TokenDataset tokens = tokens(model);
             assertEquals(golden.number("n_rows_total"), tokens.rows());
             Safetensors expected = Safetensors.open(golden.folder().resolve("expected.safetensors"), scope);

@@ -34,9 +34,8 @@ class SoakTest {
         Golden golden = Golden.standardA();
         try (var _ = TensorScope.open();
                 HookedTransformer model =
-                        HookedTransformer.fromPretrained("gpt2-small", TestDevice.OPTIONS, golden.hub());
-                Sae sae = Sae.fromPretrained(
-                        golden.folder().resolve("sae").toString(), TestDevice.DEVICE, DType.FLOAT32, golden.hub())) {
+                        HookedTransformer.fromPretrained("gpt2-small", TestDevice.OPTIONS.hub(golden.hub()));
+                Sae sae = Sae.fromPretrained(golden.folder().resolve("sae").toString(), Sae.Options.DEFAULT.device(TestDevice.DEVICE).hub(golden.hub()))) {
             Tensor tokens = Tensor.ofTokens(
                             IntStream.range(0, 128).map(i -> i * 31 % 50257).toArray())
                     .reshape(2, 64);

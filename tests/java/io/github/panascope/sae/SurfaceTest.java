@@ -45,7 +45,7 @@ class SurfaceTest {
     private static final Golden CASE = Golden.standardA();
 
     private static HookedTransformer model() {
-        return HookedTransformer.fromPretrained("gpt2-small", TestDevice.OPTIONS, CASE.hub());
+        return HookedTransformer.fromPretrained("gpt2-small", TestDevice.OPTIONS.hub(CASE.hub()));
     }
 
     private static Safetensors tensors(TensorScope scope) {

@@ -26,8 +26,7 @@ class GoldenTokensTest {
     private static final Golden GOLDEN = Golden.of("tokens");
 
     private static HookedTransformer model() {
-        return HookedTransformer.fromPretrained(
-                "gpt2-small", TestDevice.OPTIONS, Golden.standardA().hub());
+        return HookedTransformer.fromPretrained("gpt2-small", TestDevice.OPTIONS.hub(Golden.standardA().hub()));
     }
 
     private static List<String> strings(JsonNode list) {

@@ -211,15 +211,11 @@ final class BenchCommand implements Callable<Integer> {
     }
 
     private HookedTransformer model(Path folder) {
-        return HookedTransformer.fromPretrained(
-                folder.toString(),
-                new HookedTransformer.Options(WeightProcessing.DEFAULT, device, dtype, exact),
-                Hub.fromEnvironment());
+        return HookedTransformer.fromPretrained(folder.toString(), HookedTransformer.Options.DEFAULT.device(device).dtype(dtype).exact(exact));
     }
 
     private Sae sae(Path folder) {
-        return Sae.fromPretrained(
-                folder.toString(), device, dtype, exact, Hub.fromEnvironment(), SaeRegistry.bundled());
+        return Sae.fromPretrained(folder.toString(), Sae.Options.DEFAULT.device(device).dtype(dtype).exact(exact));
     }
 
     /**
@@ -230,7 +226,7 @@ final class BenchCommand implements Callable<Integer> {
         double threshold;
         try (var _ = TensorScope.open();
                 HookedTransformer model = model(folder);
-                Sae sae = Sae.fromPretrained(folder.toString(), device, DType.FLOAT32, Hub.fromEnvironment())) {
+                Sae sae = Sae.fromPretrained(folder.toString(), Sae.Options.DEFAULT.device(device))) {
             Tensor activation = model.forward(tokens(2))
                     .stopAtLayer(BenchCase.LAYER)
                     .to(DType.FLOAT32)

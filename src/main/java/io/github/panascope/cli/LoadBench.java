@@ -59,12 +59,12 @@ final class LoadBench {
             System.out.printf(
                     Locale.ROOT, "%n%s-sized weights, %.0f MB in float32; medians of %d%n", model, bytes / MB, ROUNDS);
             for (WeightProcessing processing : List.of(WeightProcessing.NONE, WeightProcessing.DEFAULT)) {
-                var options = new HookedTransformer.Options(processing, Device.CPU, DType.FLOAT32);
+                var options = HookedTransformer.Options.DEFAULT.processing(processing);
                 compare(
                         processing == WeightProcessing.NONE ? "mapped, as they are" : "processed",
                         folder.resolve("model.safetensors"),
                         bytes,
-                        () -> HookedTransformer.fromPretrained(path, options, Hub.fromEnvironment()));
+                        () -> HookedTransformer.fromPretrained(path, options));
             }
             bytes = BenchCase.writeSae(folder, size[1], 0);
             System.out.printf(Locale.ROOT, "an SAE of %d features on it, %.0f MB%n", BenchCase.FEATURES, bytes / MB);

@@ -28,26 +28,54 @@ import java.util.stream.LongStream;
  */
 public final class HookedTransformer implements AutoCloseable {
     /**
-     * How a model is loaded.
+     * How a model is loaded: the defaults, and what should be otherwise, as in
+     * {@code Options.DEFAULT.device(Device.CUDA).dtype(DType.BFLOAT16)}.
      *
      * @param processing which weight-processing steps to apply
      * @param device     where the weights go
      * @param dtype      float32 or bfloat16; LayerNorm and losses are float32 in both
      * @param exact      whether it goes step by step, see {@link HookedTransformer#exact}
+     * @param hub        where files come from that are not on this machine; null for the hub as the environment
+     *     describes it
      */
-    public record Options(WeightProcessing processing, Device device, DType dtype, boolean exact) {
+    public record Options(WeightProcessing processing, Device device, DType dtype, boolean exact, Hub hub) {
         /** What {@code HookedTransformer.from_pretrained} does, on the CPU in float32. */
-        public static final Options DEFAULT = new Options(WeightProcessing.DEFAULT, Device.CPU, DType.FLOAT32);
-
-        /** With fused operators where nobody looks. */
-        public Options(WeightProcessing processing, Device device, DType dtype) {
-            this(processing, device, dtype, false);
-        }
+        public static final Options DEFAULT =
+                new Options(WeightProcessing.DEFAULT, Device.CPU, DType.FLOAT32, false, null);
 
         /** Checks the dtype. */
         public Options {
             if (dtype != DType.FLOAT32 && dtype != DType.BFLOAT16)
                 throw new IllegalArgumentException("a model runs in float32 or bfloat16, not " + dtype);
+        }
+
+        /** These options with other weight-processing steps. */
+        public Options processing(WeightProcessing other) {
+            return new Options(other, device, dtype, exact, hub);
+        }
+
+        /** These options with the weights on another device. */
+        public Options device(Device other) {
+            return new Options(processing, other, dtype, exact, hub);
+        }
+
+        /** These options with weights of another dtype, float32 or bfloat16. */
+        public Options dtype(DType other) {
+            return new Options(processing, device, other, exact, hub);
+        }
+
+        /** These options for a model that goes step by step, or does not. */
+        public Options exact(boolean other) {
+            return new Options(processing, device, dtype, other, hub);
+        }
+
+        /** These options with another hub. */
+        public Options hub(Hub other) {
+            return new Options(processing, device, dtype, exact, other);
+        }
+
+        Hub hubOrDefault() {
+            return hub == null ? Hub.fromEnvironment() : hub;
         }
     }
 
@@ -151,13 +179,13 @@ public final class HookedTransformer implements AutoCloseable {
      *
      * @throws InputException if there is no such model, or its files cannot be used
      */
-    public static HookedTransformer fromPretrained(String nameOrFolder, Options options, Hub hub) {
-        return ModelLoader.fromPretrained(nameOrFolder, options, hub);
+    public static HookedTransformer fromPretrained(String nameOrFolder, Options options) {
+        return ModelLoader.fromPretrained(nameOrFolder, options);
     }
 
-    /** The same with the default options, and the hub as the environment describes it. */
+    /** Loads a model with {@link Options#DEFAULT}; see {@link #fromPretrained(String, Options)}. */
     public static HookedTransformer fromPretrained(String nameOrFolder) {
-        return fromPretrained(nameOrFolder, Options.DEFAULT, Hub.fromEnvironment());
+        return fromPretrained(nameOrFolder, Options.DEFAULT);
     }
 
     /**

@@ -3,7 +3,6 @@ package io.github.panascope.lens;
 import io.github.panascope.InputException;
 import io.github.panascope.families.ModelFamily;
 import io.github.panascope.families.ModelWeights;
-import io.github.panascope.hub.Hub;
 import io.github.panascope.internal.AtomicFile;
 import io.github.panascope.internal.ConfigFile;
 import io.github.panascope.model.TransformerConfig;
@@ -28,7 +27,7 @@ final class ModelLoader {
     private ModelLoader() {}
 
     /** {@link HookedTransformer#fromPretrained}. */
-    static HookedTransformer fromPretrained(String nameOrFolder, HookedTransformer.Options options, Hub hub) {
+    static HookedTransformer fromPretrained(String nameOrFolder, HookedTransformer.Options options) {
         if (nameOrFolder.endsWith(".pt")
                 && Files.isRegularFile(Path.of(nameOrFolder))
                 && StateDict.extraFile(Path.of(nameOrFolder), SAVED).isPresent()) {
@@ -39,7 +38,7 @@ final class ModelLoader {
             }
             return loadTorchScript(Path.of(nameOrFolder), options.device());
         }
-        return load(nameOrFolder, ModelFiles.find(nameOrFolder, hub), options);
+        return load(nameOrFolder, ModelFiles.find(nameOrFolder, options.hubOrDefault()), options);
     }
 
     private static HookedTransformer load(String name, ModelFiles files, HookedTransformer.Options options) {

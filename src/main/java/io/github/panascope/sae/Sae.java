@@ -39,6 +39,47 @@ import java.util.stream.Stream;
  */
 public final class Sae implements AutoCloseable {
     /** GPT-2's only special token. */
+    /**
+     * How an SAE is loaded: the defaults, and what should be otherwise, as in
+     * {@code Options.DEFAULT.device(Device.CUDA).dtype(DType.BFLOAT16)}.
+     *
+     * @param device   where the weights go
+     * @param dtype    float32 or bfloat16
+     * @param exact    whether it decodes as {@link Sae#exact} does
+     * @param hub      where files come from that are not on this machine; null for the hub as the environment describes
+     *     it
+     * @param registry the releases that are known by name; null for those that the jar carries
+     */
+    public record Options(Device device, DType dtype, boolean exact, Hub hub, SaeRegistry registry) {
+        /** On the CPU in float32. */
+        public static final Options DEFAULT = new Options(Device.CPU, DType.FLOAT32, false, null, null);
+
+        /** These options with the weights on another device. */
+        public Options device(Device other) {
+            return new Options(other, dtype, exact, hub, registry);
+        }
+
+        /** These options with weights of another dtype, float32 or bfloat16. */
+        public Options dtype(DType other) {
+            return new Options(device, other, exact, hub, registry);
+        }
+
+        /** These options for an SAE that decodes by the whole product, or does not. */
+        public Options exact(boolean other) {
+            return new Options(device, dtype, other, hub, registry);
+        }
+
+        /** These options with another hub. */
+        public Options hub(Hub other) {
+            return new Options(device, dtype, exact, other, registry);
+        }
+
+        /** These options with other releases. */
+        public Options registry(SaeRegistry other) {
+            return new Options(device, dtype, exact, hub, other);
+        }
+    }
+
     private final String name;
 
     private final SaeConfig config;
@@ -126,18 +167,18 @@ public final class Sae implements AutoCloseable {
      * of a folder on the hub, or a folder here that holds {@code cfg.json} and {@code sae_weights.safetensors}. Weights
      * are mapped from their file, without a copy where dtype and device allow it.
      *
-     * @param dtype float32 or bfloat16
      * @throws InputException if there is no such SAE, or its files cannot be used
      */
-    public static Sae fromPretrained(String name, Device device, DType dtype, Hub hub, SaeRegistry registry) {
-        return fromPretrained(name, device, dtype, false, hub, registry);
+    public static Sae fromPretrained(String name, Options options) {
+        SaeRegistry registry = options.registry == null ? SaeRegistry.bundled() : options.registry;
+        Hub hub = options.hub == null ? Hub.fromEnvironment() : options.hub;
+        Sae loaded = load(name, SaeFiles.find(name, hub, registry), options.device, options.dtype);
+        return options.exact ? new Sae(loaded, true, false) : loaded;
     }
 
-    /** The same, decoding as {@link #exact} does if that is wanted; closing it frees the weights. */
-    public static Sae fromPretrained(
-            String name, Device device, DType dtype, boolean exact, Hub hub, SaeRegistry registry) {
-        Sae loaded = load(name, SaeFiles.find(name, hub, registry), device, dtype);
-        return exact ? new Sae(loaded, true, false) : loaded;
+    /** Loads an SAE with {@link Options#DEFAULT}; see {@link #fromPretrained(String, Options)}. */
+    public static Sae fromPretrained(String name) {
+        return fromPretrained(name, Options.DEFAULT);
     }
 
     /**
@@ -156,16 +197,6 @@ public final class Sae implements AutoCloseable {
     /** Whether an SAE of the registry belongs to a GPT-2 and is published in a layout that is understood here. */
     public static boolean supports(SaeRegistry.Entry sae) {
         return HookedTransformer.isKnown(sae.model()) && SaeFiles.LOADERS.contains(sae.loader());
-    }
-
-    /** The same with the registry that the jar carries. */
-    public static Sae fromPretrained(String name, Device device, DType dtype, Hub hub) {
-        return fromPretrained(name, device, dtype, hub, SaeRegistry.bundled());
-    }
-
-    /** The same on the CPU in float32, with the hub as the environment describes it. */
-    public static Sae fromPretrained(String name) {
-        return fromPretrained(name, Device.CPU, DType.FLOAT32, Hub.fromEnvironment());
     }
 
     private static Sae load(String name, SaeFiles files, Device device, DType dtype) {
