@@ -34,6 +34,10 @@ def main():
     for bits, id in ((32, 2**31 + 5), (64, 2**63 + 5)):
         unsigned = pa.array([[1, id]], pa.list_({32: pa.uint32(), 64: pa.uint64()}[bits]))
         pq.write_table(pa.table({"tokens": unsigned}), OUT / f"unsigned_{bits}.parquet")
+    some = [None if i % 3 == 0 else f"{i % 50}" if i % 3 == 1 else "é🤖" * (i % 5) for i in range(200)]
+    for dictionary in (True, False):
+        form = "dictionary" if dictionary else "plain"
+        pq.write_table(pa.table({"text": pa.array(some)}), OUT / f"nulls_{form}.parquet", row_group_size=90, use_dictionary=dictionary)
     latin = pa.array(["\ufffd".encode(), "naïve".encode(), "naïve".encode("latin-1")], pa.binary())
     pq.write_table(pa.table({"text": latin}), OUT / "latin.parquet")
     pq.write_table(pa.table({"meta": structure, "text": latin}), OUT / "latin_beside_structure.parquet")

@@ -56,6 +56,21 @@ class ParquetFormsTest {
     }
 
     @Test
+    void textsBetweenNullsAreReadInBothEncodings() {
+        List<String> expected = new ArrayList<>();
+        for (int i = 0; i < 200; i++) {
+            if (i % 3 == 1) expected.add(String.valueOf(i % 50));
+            if (i % 3 == 2) expected.add("é🤖".repeat(i % 5));
+        }
+        for (String form : List.of("dictionary", "plain")) {
+            List<String> texts = new ArrayList<>();
+            assertEquals(
+                    67, dataset(FORMS.resolve("nulls_" + form + ".parquet")).forEach(texts::add));
+            assertEquals(expected, texts);
+        }
+    }
+
+    @Test
     void twoColumnsOfTheNameAreRefused() {
         assertTextRefused(
                 "twice.parquet", " has 2 columns of the name 'text': write it again with the one that is meant.");

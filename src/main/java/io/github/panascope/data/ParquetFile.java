@@ -61,10 +61,19 @@ final class ParquetFile {
                     > 1) return byRow(file, reader, name, documents);
             try (ColumnReader values = reader.columnReader(column.columnIndex())) {
                 for (long row = 0; values.nextBatch(); row += values.getRecordCount()) {
-                    String[] batch = values.getStrings();
+                    byte[] bytes = values.getBinaryValues();
+                    int[] offsets = values.getBinaryOffsets();
+                    Validity valid = values.getLeafValidity();
                     for (int i = 0; i < values.getRecordCount(); i++) {
-                        if (isDoubtful(batch[i])) requireText(file, name, row + i, values.getBinaries()[i]);
-                        documents.accept(batch[i]);
+                        if (valid.isNull(i)) {
+                            documents.accept(null);
+                            continue;
+                        }
+                        int length = offsets[i + 1] - offsets[i];
+                        String text = new String(bytes, offsets[i], length, StandardCharsets.UTF_8);
+                        if (isDoubtful(text))
+                            requireText(file, name, row + i, Arrays.copyOfRange(bytes, offsets[i], offsets[i + 1]));
+                        documents.accept(text);
                     }
                 }
             }
