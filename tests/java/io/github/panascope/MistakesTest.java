@@ -33,7 +33,8 @@ class MistakesTest {
     }
 
     private static HookedTransformer load(String name) {
-        return HookedTransformer.fromPretrained(name, TestDevice.OPTIONS.hub(Golden.standardA().hub()));
+        return HookedTransformer.fromPretrained(
+                name, TestDevice.OPTIONS.hub(Golden.standardA().hub()));
     }
 
     @AfterAll

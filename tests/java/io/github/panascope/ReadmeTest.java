@@ -9,8 +9,6 @@ import io.github.panascope.metrics.TutorialMetrics;
 import io.github.panascope.sae.Sae;
 import io.github.panascope.tokens.ChunkingStrategy;
 import io.github.panascope.tokens.TokenDataset;
-import io.github.panascope.torch.DType;
-import io.github.panascope.torch.Device;
 import io.github.panascope.torch.TensorScope;
 import java.io.ByteArrayOutputStream;
 import java.io.PrintStream;

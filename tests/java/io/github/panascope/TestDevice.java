@@ -1,10 +1,8 @@
 package io.github.panascope;
 
-import io.github.panascope.hub.Hub;
 import io.github.panascope.lens.HookedTransformer;
 import io.github.panascope.model.WeightProcessing;
 import io.github.panascope.sae.Sae;
-import io.github.panascope.torch.DType;
 import io.github.panascope.torch.Device;
 import io.github.panascope.torch.Tensor;
 import java.nio.file.Files;

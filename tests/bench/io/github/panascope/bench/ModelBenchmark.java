@@ -1,13 +1,10 @@
 package io.github.panascope.bench;
 
 import io.github.panascope.cli.BenchCase;
-import io.github.panascope.hub.Hub;
 import io.github.panascope.lens.HookedTransformer;
 import io.github.panascope.model.WeightProcessing;
 import io.github.panascope.sae.Sae;
 import io.github.panascope.tokens.Tokenizer;
-import io.github.panascope.torch.DType;
-import io.github.panascope.torch.Device;
 import io.github.panascope.torch.Shape;
 import io.github.panascope.torch.Tensor;
 import io.github.panascope.torch.TensorScope;
@@ -91,15 +88,15 @@ public class ModelBenchmark {
     /** Mapped, as the file has them. */
     @Benchmark
     public void loadModel() {
-        HookedTransformer.fromPretrained(folder.toString(), HookedTransformer.Options.DEFAULT.processing(WeightProcessing.NONE))
+        HookedTransformer.fromPretrained(
+                        folder.toString(), HookedTransformer.Options.DEFAULT.processing(WeightProcessing.NONE))
                 .close();
     }
 
     /** Mapped. */
     @Benchmark
     public void loadSae() {
-        Sae.fromPretrained(folder.toString())
-                .close();
+        Sae.fromPretrained(folder.toString()).close();
     }
 
     /** 8 x 128 positions through one block. */

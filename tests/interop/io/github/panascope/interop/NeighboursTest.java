@@ -108,7 +108,9 @@ class NeighboursTest {
     @Test
     void onnxRuntimeWorksBesideItAndOnItsMemory() throws Exception {
         try (var _ = TensorScope.open();
-                HookedTransformer model = HookedTransformer.fromPretrained("gpt2-small", HookedTransformer.Options.DEFAULT.hub(Golden.standardA().hub()));
+                HookedTransformer model = HookedTransformer.fromPretrained(
+                        "gpt2-small",
+                        HookedTransformer.Options.DEFAULT.hub(Golden.standardA().hub()));
                 OrtEnvironment environment = OrtEnvironment.getEnvironment();
                 var threads = Executors.newFixedThreadPool(2)) {
             Tensor weights = model.weight("blocks.0.mlp.W_in").contiguous();

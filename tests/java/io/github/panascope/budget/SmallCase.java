@@ -6,7 +6,6 @@ import io.github.panascope.dashboard.DashboardConfig;
 import io.github.panascope.dashboard.Dashboards;
 import io.github.panascope.dashboard.FeatureCollector;
 import io.github.panascope.dashboard.FeatureStore;
-import io.github.panascope.hub.Hub;
 import io.github.panascope.lens.HookedTransformer;
 import io.github.panascope.lens.Hooks;
 import io.github.panascope.lens.TestPrompt;

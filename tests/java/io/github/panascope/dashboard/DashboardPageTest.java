@@ -13,8 +13,6 @@ import io.github.panascope.dashboard.FeatureDashboard.SequenceGroup;
 import io.github.panascope.lens.HookedTransformer;
 import io.github.panascope.sae.Sae;
 import io.github.panascope.tokens.Tokenizer;
-import io.github.panascope.torch.DType;
-import io.github.panascope.torch.Device;
 import io.github.panascope.torch.TensorScope;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -254,8 +252,10 @@ class DashboardPageTest {
         int[] features = {0, 3, 8, 57};
         Path file = folder.resolve("prompt.html");
         try (var _ = TensorScope.open();
-                HookedTransformer model = HookedTransformer.fromPretrained(golden.model().toString(), HookedTransformer.Options.DEFAULT.hub(golden.hub()));
-                Sae sae = Sae.fromPretrained(golden.folder().resolve("sae").toString(), Sae.Options.DEFAULT.hub(golden.hub()));
+                HookedTransformer model = HookedTransformer.fromPretrained(
+                        golden.model().toString(), HookedTransformer.Options.DEFAULT.hub(golden.hub()));
+                Sae sae = Sae.fromPretrained(
+                        golden.folder().resolve("sae").toString(), Sae.Options.DEFAULT.hub(golden.hub()));
                 DashboardPage page = new DashboardPage(new DashboardPage.Header("Prompt", Map.of(), null), TOKENIZER)) {
             int[] tokens = Arrays.stream(model.toTokens("When John & <b>Mary</b> went to the shops", true)
                             .toLongs())

@@ -12,7 +12,6 @@ import io.github.panascope.lens.HookedTransformer;
 import io.github.panascope.sae.Sae;
 import io.github.panascope.tokens.ChunkingStrategy;
 import io.github.panascope.tokens.TokenDataset;
-import io.github.panascope.torch.DType;
 import io.github.panascope.torch.TensorScope;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
@@ -55,9 +54,11 @@ class NeuronpediaJsonTest {
         int context = first.get("n_tokens_in_prompt").intValue();
         Path file = folder.resolve("batch-0.json");
         try (var _ = TensorScope.open();
-                HookedTransformer model =
-                        HookedTransformer.fromPretrained(golden.model().toString(), TestDevice.OPTIONS.hub(golden.hub()));
-                Sae loaded = Sae.fromPretrained(golden.folder().resolve("sae").toString(), Sae.Options.DEFAULT.device(TestDevice.DEVICE).hub(golden.hub()));
+                HookedTransformer model = HookedTransformer.fromPretrained(
+                        golden.model().toString(), TestDevice.OPTIONS.hub(golden.hub()));
+                Sae loaded = Sae.fromPretrained(
+                        golden.folder().resolve("sae").toString(),
+                        Sae.Options.DEFAULT.device(TestDevice.DEVICE).hub(golden.hub()));
                 Sae sae = loaded.foldWDecNorm()) {
             TokenDataset tokens = TokenDataset.tokenizeAndConcatenate(
                     Dataset.of(golden.dataset().toString(), golden.hub())::forEach,

@@ -17,7 +17,6 @@ import io.github.panascope.lens.HookedTransformer;
 import io.github.panascope.sae.Sae;
 import io.github.panascope.tokens.ChunkingStrategy;
 import io.github.panascope.tokens.TokenDataset;
-import io.github.panascope.torch.DType;
 import io.github.panascope.torch.TensorScope;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -60,9 +59,11 @@ class PromptDashboardTest {
         int rows = summary.get("rows").intValue();
         int context = golden.expected().get("args").get("context_size").intValue();
         try (var _ = TensorScope.open();
-                HookedTransformer model =
-                        HookedTransformer.fromPretrained(golden.model().toString(), TestDevice.OPTIONS.hub(golden.hub()));
-                Sae loaded = Sae.fromPretrained(golden.folder().resolve("sae").toString(), Sae.Options.DEFAULT.device(TestDevice.DEVICE).hub(golden.hub()));
+                HookedTransformer model = HookedTransformer.fromPretrained(
+                        golden.model().toString(), TestDevice.OPTIONS.hub(golden.hub()));
+                Sae loaded = Sae.fromPretrained(
+                        golden.folder().resolve("sae").toString(),
+                        Sae.Options.DEFAULT.device(TestDevice.DEVICE).hub(golden.hub()));
                 Sae sae = loaded.foldWDecNorm()) {
             TokenDataset dataset = TokenDataset.tokenizeAndConcatenate(
                     Dataset.of(golden.dataset().toString(), golden.hub())::forEach,
@@ -166,9 +167,11 @@ class PromptDashboardTest {
     void anSaeThatPutsAScaleBackHasNoLens() {
         Golden golden = Golden.of("topk_d"); // layer_norm
         try (var _ = TensorScope.open();
-                HookedTransformer model =
-                        HookedTransformer.fromPretrained(golden.model().toString(), TestDevice.OPTIONS.hub(golden.hub()));
-                Sae sae = Sae.fromPretrained(golden.folder().resolve("sae").toString(), Sae.Options.DEFAULT.device(TestDevice.DEVICE).hub(golden.hub()))) {
+                HookedTransformer model = HookedTransformer.fromPretrained(
+                        golden.model().toString(), TestDevice.OPTIONS.hub(golden.hub()));
+                Sae sae = Sae.fromPretrained(
+                        golden.folder().resolve("sae").toString(),
+                        Sae.Options.DEFAULT.device(TestDevice.DEVICE).hub(golden.hub()))) {
             int[] tokens = Arrays.stream(model.toTokens("When John and Mary went to the shops", true)
                             .toLongs())
                     .mapToInt(token -> (int) token)

@@ -5,9 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.github.panascope.Golden;
 import io.github.panascope.LeakCheck;
-import io.github.panascope.model.WeightProcessing;
 import io.github.panascope.torch.DType;
-import io.github.panascope.torch.Device;
 import io.github.panascope.torch.Tensor;
 import io.github.panascope.torch.TensorScope;
 import java.util.ArrayList;
@@ -37,7 +35,8 @@ class BFloat16Test {
 
     private static HookedTransformer model(DType dtype, boolean exact) {
         var options = HookedTransformer.Options.DEFAULT.dtype(dtype).exact(exact);
-        return HookedTransformer.fromPretrained("gpt2-small", options.hub(Golden.standardA().hub()));
+        return HookedTransformer.fromPretrained(
+                "gpt2-small", options.hub(Golden.standardA().hub()));
     }
 
     @AfterAll

@@ -9,7 +9,6 @@ import io.github.panascope.Golden;
 import io.github.panascope.LeakCheck;
 import io.github.panascope.OnEachDevice;
 import io.github.panascope.TestDevice;
-import io.github.panascope.model.WeightProcessing;
 import io.github.panascope.sae.Sae;
 import io.github.panascope.torch.DType;
 import io.github.panascope.torch.GradMode;
@@ -27,7 +26,12 @@ import org.junit.jupiter.api.extension.ExtendWith;
 class CheckpointsTest {
     /** Step by step: what is kept beside it does not change a run's last bits. */
     private static HookedTransformer model() {
-        return HookedTransformer.fromPretrained("gpt2-small", HookedTransformer.Options.DEFAULT.device(TestDevice.DEVICE).exact(true).hub(Golden.standardA().hub()));
+        return HookedTransformer.fromPretrained(
+                "gpt2-small",
+                HookedTransformer.Options.DEFAULT
+                        .device(TestDevice.DEVICE)
+                        .exact(true)
+                        .hub(Golden.standardA().hub()));
     }
 
     @Test

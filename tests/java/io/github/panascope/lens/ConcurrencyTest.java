@@ -34,7 +34,8 @@ class ConcurrencyTest {
     private static final int RUNS = 1000;
 
     private static HookedTransformer model() {
-        return HookedTransformer.fromPretrained("gpt2-small", TestDevice.OPTIONS.hub(Golden.standardA().hub()));
+        return HookedTransformer.fromPretrained(
+                "gpt2-small", TestDevice.OPTIONS.hub(Golden.standardA().hub()));
     }
 
     /**
@@ -102,7 +103,7 @@ class ConcurrencyTest {
                                     try (var _ = TensorScope.open()) {
                                         model.runWithHooks(
                                                 Tensor.ofTokens(1, 2, 3), Hooks.where(name -> true, (x, name) -> {
-                                                    if (name.equals("blocks.2.hook_resid_mid"))
+                                                    if (name.name().equals("blocks.2.hook_resid_mid"))
                                                         throw new CancellationException("enough");
                                                     return null;
                                                 }));

@@ -29,7 +29,8 @@ class DecompositionTest {
 
     private static HookedTransformer model(String kind) {
         WeightProcessing processing = kind.equals("processed") ? WeightProcessing.DEFAULT : WeightProcessing.NONE;
-        return HookedTransformer.fromPretrained("gpt2-small", TestDevice.options(processing).hub(CASE.hub()));
+        return HookedTransformer.fromPretrained(
+                "gpt2-small", TestDevice.options(processing).hub(CASE.hub()));
     }
 
     private static Tensor tokens(TensorScope scope) {

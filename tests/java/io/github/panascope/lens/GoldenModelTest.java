@@ -45,7 +45,8 @@ class GoldenModelTest {
     private static final Golden GOLDEN = Golden.standardA();
 
     private static HookedTransformer load(WeightProcessing processing) {
-        return HookedTransformer.fromPretrained("gpt2-small", TestDevice.options(processing).hub(GOLDEN.hub()));
+        return HookedTransformer.fromPretrained(
+                "gpt2-small", TestDevice.options(processing).hub(GOLDEN.hub()));
     }
 
     static WeightProcessing processing(String name) {
@@ -451,7 +452,8 @@ class GoldenModelTest {
             Files.copy(Golden.standardA().model().resolve(name), model.resolve(name));
         Files.copy(golden.resolve("tokenizers.json"), model.resolve("tokenizer.json"));
         Path file = folder.resolve("saved.pt");
-        try (HookedTransformer loaded = HookedTransformer.fromPretrained(model.toString(), TestDevice.OPTIONS.hub(Golden.standardA().hub()))) {
+        try (HookedTransformer loaded = HookedTransformer.fromPretrained(
+                model.toString(), TestDevice.OPTIONS.hub(Golden.standardA().hub()))) {
             assertEquals(313, loaded.tokenizer().size());
             loaded.save(file);
         }

@@ -31,7 +31,8 @@ class HooksTest {
 
     @BeforeAll
     static void load() {
-        model = HookedTransformer.fromPretrained("gpt2-small", TestDevice.OPTIONS.hub(Golden.standardA().hub()));
+        model = HookedTransformer.fromPretrained(
+                "gpt2-small", TestDevice.OPTIONS.hub(Golden.standardA().hub()));
     }
 
     @AfterAll

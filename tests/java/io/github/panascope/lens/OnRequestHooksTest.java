@@ -36,7 +36,8 @@ class OnRequestHooksTest {
     private static final Path EXPECTED = Path.of("tests/resources/golden/hooks/expected.safetensors");
 
     private static HookedTransformer model() {
-        return HookedTransformer.fromPretrained("gpt2-small", TestDevice.options(WeightProcessing.DEFAULT).hub(GOLDEN.hub()));
+        return HookedTransformer.fromPretrained(
+                "gpt2-small", TestDevice.options(WeightProcessing.DEFAULT).hub(GOLDEN.hub()));
     }
 
     private static Tensor tokens(TensorScope scope) {

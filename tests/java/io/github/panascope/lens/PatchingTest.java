@@ -23,7 +23,8 @@ class PatchingTest {
     private static final Path EXPECTED = Path.of("tests/resources/golden/patching/expected.safetensors");
 
     private static HookedTransformer model() {
-        return HookedTransformer.fromPretrained("gpt2-small", TestDevice.OPTIONS.hub(Golden.standardA().hub()));
+        return HookedTransformer.fromPretrained(
+                "gpt2-small", TestDevice.OPTIONS.hub(Golden.standardA().hub()));
     }
 
     private static double difference(Tensor logits) {

@@ -44,7 +44,8 @@ class GoldenSaeTest {
     }
 
     private static Sae sae() {
-        return Sae.fromPretrained(RELEASE, Sae.Options.DEFAULT.device(TestDevice.DEVICE).hub(GOLDEN.hub()));
+        return Sae.fromPretrained(
+                RELEASE, Sae.Options.DEFAULT.device(TestDevice.DEVICE).hub(GOLDEN.hub()));
     }
 
     private static TokenDataset tokens(HookedTransformer model) {
@@ -57,7 +58,9 @@ class GoldenSaeTest {
     void legacyAndPresentLayoutsAreTheSameSae() {
         try (var _ = TensorScope.open();
                 Sae legacy = sae();
-                Sae present = Sae.fromPretrained(GOLDEN.folder().resolve("sae").toString(), Sae.Options.DEFAULT.device(TestDevice.DEVICE).hub(GOLDEN.hub()))) {
+                Sae present = Sae.fromPretrained(
+                        GOLDEN.folder().resolve("sae").toString(),
+                        Sae.Options.DEFAULT.device(TestDevice.DEVICE).hub(GOLDEN.hub()))) {
             assertEquals(
                     List.of(
                             legacy.config().dSae(),
@@ -87,7 +90,9 @@ class GoldenSaeTest {
         Golden golden = Golden.of(name);
         try (var scope = TensorScope.open();
                 HookedTransformer model = model(golden);
-                Sae sae = Sae.fromPretrained(golden.folder().resolve("sae").toString(), Sae.Options.DEFAULT.device(TestDevice.DEVICE).hub(golden.hub()))) {
+                Sae sae = Sae.fromPretrained(
+                        golden.folder().resolve("sae").toString(),
+                        Sae.Options.DEFAULT.device(TestDevice.DEVICE).hub(golden.hub()))) {
             TokenDataset tokens = tokens(model);
             assertEquals(golden.number("n_rows_total"), tokens.rows());
             Safetensors expected = Safetensors.open(golden.folder().resolve("expected.safetensors"), scope);

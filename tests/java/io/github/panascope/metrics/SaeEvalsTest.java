@@ -40,7 +40,8 @@ class SaeEvalsTest {
     @Test
     void partsMergeToTheWhole() {
         try (var _ = TensorScope.open();
-                HookedTransformer model = HookedTransformer.fromPretrained("gpt2-small", TestDevice.OPTIONS.hub(Golden.standardA().hub()));
+                HookedTransformer model = HookedTransformer.fromPretrained(
+                        "gpt2-small", TestDevice.OPTIONS.hub(Golden.standardA().hub()));
                 Sae sae = TestDevice.sae(Path.of("tests/resources/golden/standard_a/sae"))) {
             JsonNode rows = GOLDEN.expected().get("standard").get("tokens");
             Tensor tokens = Tensor.of(
@@ -74,7 +75,8 @@ class SaeEvalsTest {
     void everyMetricEqualsSaeLens(String name, String hub, String sae) {
         JsonNode expected = GOLDEN.expected().get(name);
         try (var _ = TensorScope.open();
-                HookedTransformer model = HookedTransformer.fromPretrained("gpt2-small", TestDevice.OPTIONS.hub(Golden.of(hub).hub()));
+                HookedTransformer model = HookedTransformer.fromPretrained(
+                        "gpt2-small", TestDevice.OPTIONS.hub(Golden.of(hub).hub()));
                 Sae loaded = TestDevice.sae(Path.of("tests/resources/golden/" + sae))) {
             JsonNode rows = expected.get("tokens");
             Tensor tokens = Tensor.of(

@@ -9,7 +9,6 @@ import io.github.panascope.OnEachDevice;
 import io.github.panascope.TestDevice;
 import io.github.panascope.lens.HookedTransformer;
 import io.github.panascope.sae.Sae;
-import io.github.panascope.torch.DType;
 import io.github.panascope.torch.Tensor;
 import io.github.panascope.torch.TensorScope;
 import java.io.IOException;
@@ -35,7 +34,9 @@ class SoakTest {
         try (var _ = TensorScope.open();
                 HookedTransformer model =
                         HookedTransformer.fromPretrained("gpt2-small", TestDevice.OPTIONS.hub(golden.hub()));
-                Sae sae = Sae.fromPretrained(golden.folder().resolve("sae").toString(), Sae.Options.DEFAULT.device(TestDevice.DEVICE).hub(golden.hub()))) {
+                Sae sae = Sae.fromPretrained(
+                        golden.folder().resolve("sae").toString(),
+                        Sae.Options.DEFAULT.device(TestDevice.DEVICE).hub(golden.hub()))) {
             Tensor tokens = Tensor.ofTokens(
                             IntStream.range(0, 128).map(i -> i * 31 % 50257).toArray())
                     .reshape(2, 64);

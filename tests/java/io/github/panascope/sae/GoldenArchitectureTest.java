@@ -48,7 +48,8 @@ class GoldenArchitectureTest {
     }
 
     private static Sae load(String name) {
-        return Sae.fromPretrained(name, Sae.Options.DEFAULT.device(TestDevice.DEVICE).hub(HUB).registry(REGISTRY));
+        return Sae.fromPretrained(
+                name, Sae.Options.DEFAULT.device(TestDevice.DEVICE).hub(HUB).registry(REGISTRY));
     }
 
     private static void compare(Safetensors expected, Sae sae, String what) {

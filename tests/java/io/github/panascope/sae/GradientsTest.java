@@ -40,7 +40,9 @@ class GradientsTest {
     };
 
     private static HookedTransformer model(WeightProcessing processing) {
-        return HookedTransformer.fromPretrained("gpt2-small", TestDevice.options(processing).hub(Golden.standardA().hub()));
+        return HookedTransformer.fromPretrained(
+                "gpt2-small",
+                TestDevice.options(processing).hub(Golden.standardA().hub()));
     }
 
     private static void compare(Safetensors expected, String kind, Forward forward) {

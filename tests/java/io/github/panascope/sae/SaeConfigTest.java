@@ -28,7 +28,7 @@ class SaeConfigTest {
                         + " 0.1, \"something_new\": 7}");
         assertEquals(
                 new SaeConfig(
-                        "standard",
+                        Architecture.STANDARD,
                         48,
                         96,
                         48,

@@ -26,7 +26,8 @@ class GoldenTokensTest {
     private static final Golden GOLDEN = Golden.of("tokens");
 
     private static HookedTransformer model() {
-        return HookedTransformer.fromPretrained("gpt2-small", TestDevice.OPTIONS.hub(Golden.standardA().hub()));
+        return HookedTransformer.fromPretrained(
+                "gpt2-small", TestDevice.OPTIONS.hub(Golden.standardA().hub()));
     }
 
     private static List<String> strings(JsonNode list) {

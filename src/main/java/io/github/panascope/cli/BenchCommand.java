@@ -8,13 +8,11 @@ import io.github.panascope.dashboard.FeatureCollector;
 import io.github.panascope.dashboard.FeatureStore;
 import io.github.panascope.data.Dataset;
 import io.github.panascope.hub.Hub;
-import io.github.panascope.hub.SaeRegistry;
 import io.github.panascope.internal.AtomicFile;
 import io.github.panascope.lens.HookedTransformer;
 import io.github.panascope.lens.RowsAtOnce;
 import io.github.panascope.metrics.L0;
 import io.github.panascope.metrics.TutorialMetrics;
-import io.github.panascope.model.WeightProcessing;
 import io.github.panascope.sae.Sae;
 import io.github.panascope.tokens.ChunkingStrategy;
 import io.github.panascope.tokens.TokenDataset;
@@ -211,11 +209,15 @@ final class BenchCommand implements Callable<Integer> {
     }
 
     private HookedTransformer model(Path folder) {
-        return HookedTransformer.fromPretrained(folder.toString(), HookedTransformer.Options.DEFAULT.device(device).dtype(dtype).exact(exact));
+        return HookedTransformer.fromPretrained(
+                folder.toString(),
+                HookedTransformer.Options.DEFAULT.device(device).dtype(dtype).exact(exact));
     }
 
     private Sae sae(Path folder) {
-        return Sae.fromPretrained(folder.toString(), Sae.Options.DEFAULT.device(device).dtype(dtype).exact(exact));
+        return Sae.fromPretrained(
+                folder.toString(),
+                Sae.Options.DEFAULT.device(device).dtype(dtype).exact(exact));
     }
 
     /**

@@ -12,6 +12,7 @@ import io.github.panascope.dashboard.NeuronpediaJson;
 import io.github.panascope.dashboard.PromptDashboard;
 import io.github.panascope.dashboard.SaeDashboardJson;
 import io.github.panascope.lens.HookedTransformer;
+import io.github.panascope.sae.Architecture;
 import io.github.panascope.sae.Neuronpedia;
 import io.github.panascope.sae.Sae;
 import io.github.panascope.tokens.TokenDataset;
@@ -82,7 +83,7 @@ final class DashboardWriter implements AutoCloseable {
         this.rows = rows;
         this.threads = threads != null ? threads : Torch.threads();
         boolean folds =
-                !sae.config().architecture().equals("topk") || sae.config().rescaleActsByDecoderNorm();
+                sae.config().architecture() != Architecture.TOPK || sae.config().rescaleActsByDecoderNorm();
         if (!folds)
             input.print(
                     "A topk SAE's features are shown as they are: scaling them by decoder norms would change which are"

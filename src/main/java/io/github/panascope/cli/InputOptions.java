@@ -232,7 +232,14 @@ final class InputOptions {
 
     /** The same SAE in another dtype, silently. */
     Sae saeIn(DType other, Device device) {
-        return Sae.fromPretrained(demo() ? DemoBundle.find().sae() : sae, Sae.Options.DEFAULT.device(device).dtype(other).exact(exact).hub(hub()).registry(registry()));
+        return Sae.fromPretrained(
+                demo() ? DemoBundle.find().sae() : sae,
+                Sae.Options.DEFAULT
+                        .device(device)
+                        .dtype(other)
+                        .exact(exact)
+                        .hub(hub())
+                        .registry(registry()));
     }
 
     /** The same model in another dtype, silently. */
@@ -246,7 +253,14 @@ final class InputOptions {
     }
 
     private HookedTransformer fromPretrained(String name, Device device, DType as) {
-        return HookedTransformer.fromPretrained(name, HookedTransformer.Options.DEFAULT.processing(processing.steps).device(device).dtype(as).exact(exact).hub(hub()));
+        return HookedTransformer.fromPretrained(
+                name,
+                HookedTransformer.Options.DEFAULT
+                        .processing(processing.steps)
+                        .device(device)
+                        .dtype(as)
+                        .exact(exact)
+                        .hub(hub()));
     }
 
     private static <T> T join(CompletableFuture<T> future) {

@@ -1,7 +1,6 @@
 package io.github.panascope.cli;
 
 import io.github.panascope.InputException;
-import io.github.panascope.hub.Hub;
 import io.github.panascope.lens.HookedTransformer;
 import io.github.panascope.model.WeightProcessing;
 import io.github.panascope.sae.Sae;

@@ -4,6 +4,7 @@ import io.github.panascope.lens.Forward;
 import io.github.panascope.lens.Hook;
 import io.github.panascope.lens.HookedTransformer;
 import io.github.panascope.lens.Hooks;
+import io.github.panascope.sae.Architecture;
 import io.github.panascope.sae.Sae;
 import io.github.panascope.torch.DType;
 import io.github.panascope.torch.Device;
@@ -427,7 +428,7 @@ public final class SaeEvals {
                                 .sum(-1, true)
                                 .div(lengths.mul(squares(decoder).sqrt()))
                                 .toDoubles());
-            if (!sae.config().architecture().equals("gated"))
+            if (sae.config().architecture() != Architecture.GATED)
                 all.put("encoder_bias", sae.weight("b_enc").to(DType.FLOAT32).toDoubles());
         }
         return all;

@@ -17,7 +17,6 @@ import io.github.panascope.torch.Shape;
 import io.github.panascope.torch.Tensor;
 import io.github.panascope.torch.TensorScope;
 import io.github.panascope.weights.Safetensors;
-import io.github.panascope.weights.StateDict;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.Collections;
@@ -38,7 +37,6 @@ import java.util.stream.Stream;
  * dtype and on its device. The formulas are those of SAELens 6.
  */
 public final class Sae implements AutoCloseable {
-    /** GPT-2's only special token. */
     /**
      * How an SAE is loaded: the defaults, and what should be otherwise, as in
      * {@code Options.DEFAULT.device(Device.CUDA).dtype(DType.BFLOAT16)}.
@@ -86,7 +84,7 @@ public final class Sae implements AutoCloseable {
     private final List<String> skippedKeys;
     private final List<String> advice;
     private final Map<String, Tensor> weights;
-    private final Architecture architecture;
+    private final SaeFunction function;
     private final Tensor logSparsity;
     private final DType dtype;
     private final Device device;
@@ -97,7 +95,7 @@ public final class Sae implements AutoCloseable {
     private final TensorScope scope;
 
     /** Takes the weights, of any scope, into its own. */
-    private Sae(
+    Sae(
             String name,
             SaeConfig config,
             List<String> skippedKeys,
@@ -114,7 +112,7 @@ public final class Sae implements AutoCloseable {
         Map<String, Tensor> kept = new LinkedHashMap<>();
         weights.forEach((key, tensor) -> kept.put(key, scope.adopt(tensor.to(device))));
         this.weights = Collections.unmodifiableMap(kept);
-        this.architecture = Architecture.of(config, kept, scope::adopt);
+        this.function = SaeFunction.of(config, kept, scope::adopt);
         this.logSparsity = logSparsity;
         this.dtype = dtype;
         this.device = device;
@@ -124,13 +122,13 @@ public final class Sae implements AutoCloseable {
     }
 
     /** Another way to see an SAE: a view, or what takes its place and frees its weights. */
-    private Sae(Sae other, boolean exact, boolean view) {
+    Sae(Sae other, boolean exact, boolean view) {
         this.name = other.name;
         this.config = other.config;
         this.skippedKeys = other.skippedKeys;
         this.advice = other.advice;
         this.weights = other.weights;
-        this.architecture = exact ? other.architecture.exact() : other.architecture;
+        this.function = exact ? other.function.exact() : other.function;
         this.logSparsity = other.logSparsity;
         this.dtype = other.dtype;
         this.device = other.device;
@@ -159,7 +157,7 @@ public final class Sae implements AutoCloseable {
     }
 
     private Tensor decoded(Tensor features) {
-        return architecture.decode(features, sparse(features));
+        return function.decode(features, sparse(features));
     }
 
     /**
@@ -170,10 +168,7 @@ public final class Sae implements AutoCloseable {
      * @throws InputException if there is no such SAE, or its files cannot be used
      */
     public static Sae fromPretrained(String name, Options options) {
-        SaeRegistry registry = options.registry == null ? SaeRegistry.bundled() : options.registry;
-        Hub hub = options.hub == null ? Hub.fromEnvironment() : options.hub;
-        Sae loaded = load(name, SaeFiles.find(name, hub, registry), options.device, options.dtype);
-        return options.exact ? new Sae(loaded, true, false) : loaded;
+        return SaeLoader.fromPretrained(name, options);
     }
 
     /** Loads an SAE with {@link Options#DEFAULT}; see {@link #fromPretrained(String, Options)}. */
@@ -199,36 +194,6 @@ public final class Sae implements AutoCloseable {
         return HookedTransformer.isKnown(sae.model()) && SaeFiles.LOADERS.contains(sae.loader());
     }
 
-    private static Sae load(String name, SaeFiles files, Device device, DType dtype) {
-        device.requireUsable();
-        TensorScope scope = TensorScope.shared("the SAE " + name);
-        try (var _ = TensorScope.open()) {
-            SaeConfig config = files.parsed().config();
-            Map<String, Tensor> weights = files.tensors(StateDict.open(files.weights(), scope));
-            if (config.normalization() == Normalization.EXPECTED_AVERAGE_ONLY_IN && !Double.isNaN(files.scaling())) {
-                weights = Architecture.foldNormScaling(weights, files.scaling());
-                config = config.with(Normalization.NONE);
-            }
-            Tensor logSparsity = null;
-            if (files.sparsity().isPresent())
-                logSparsity = scope.adopt(
-                        Safetensors.open(files.sparsity().get(), scope).weight("sparsity", Shape.of(config.dSae())));
-            return new Sae(
-                    name,
-                    config,
-                    files.parsed().skippedKeys(),
-                    files.advice(),
-                    Architecture.inDType(weights, dtype),
-                    logSparsity,
-                    dtype,
-                    device,
-                    scope);
-        } catch (RuntimeException | Error e) {
-            scope.close();
-            throw e;
-        }
-    }
-
     /**
      * Features [..., d_sae] of activations, before any exclusion; a feature is active where it is greater than 0.
      *
@@ -237,13 +202,13 @@ public final class Sae implements AutoCloseable {
     public Tensor encode(Tensor activations) {
         try (var _ = TensorScope.open()) {
             Tensor rows = rows(activations);
-            Tensor features = architecture.encode(
-                    prepared(config.normalization().apply(rows).rows()));
+            Tensor features =
+                    function.encode(prepared(config.normalization().apply(rows).rows()));
             return reshape(features, leading(activations), config.dSae()).promote();
         }
     }
 
-    /** Somebody who takes the features group by group. */
+    /** Receives the features of one group after the other. */
     @FunctionalInterface
     public interface FeatureGroup {
         /** Features from {@code first} on of all rows, [n, group]; they end with the call. */
@@ -274,13 +239,13 @@ public final class Sae implements AutoCloseable {
                 if (!wanted.test(first)) continue;
                 RunInterruptedException.check("encoding");
                 try (var _ = TensorScope.open()) {
-                    Tensor group = all == null ? architecture.encode(prepared, first, end) : all.slice(1, first, end);
+                    Tensor group = all == null ? function.encode(prepared, first, end) : all.slice(1, first, end);
                     if (group != null) {
                         consumer.accept(first, group);
                         continue;
                     }
                 }
-                all = architecture.encode(prepared);
+                all = function.encode(prepared);
                 first -= size; // again, from all
             }
         }
@@ -334,14 +299,14 @@ public final class Sae implements AutoCloseable {
         try (var _ = TensorScope.open()) {
             Tensor rows = rows(activations);
             Normalization.Normalized normalized = config.normalization().apply(rows);
-            Tensor features = architecture.encode(prepared(normalized.rows()));
+            Tensor features = function.encode(prepared(normalized.rows()));
             SparseFeatures sparse = sparse(features);
             Tensor active = sparse != null
                     ? Tensor.of(sparse.counts(), Shape.of(rows.size(0)))
                     : features.gt(0).sum(-1, false);
             return new Encoded(
                     features.promote(),
-                    output(architecture.decode(features, sparse), rows, normalized, activations)
+                    output(function.decode(features, sparse), rows, normalized, activations)
                             .promote(),
                     active.promote());
         }
@@ -356,13 +321,13 @@ public final class Sae implements AutoCloseable {
      * @throws IllegalStateException for a transcoder, whose output is no reconstruction of its input
      */
     public Tensor reconstructWithErrorTerm(Tensor activations, UnaryOperator<Tensor> edit) {
-        if (Architecture.isTranscoder(config.architecture()))
+        if (config.architecture().isTranscoder())
             throw new IllegalStateException(
                     "SAE " + name + " is a transcoder: the difference of its output and its input is no error");
         try (var _ = TensorScope.open()) {
             Tensor rows = rows(activations);
             Normalization.Normalized normalized = config.normalization().apply(rows);
-            Tensor features = architecture.encode(prepared(normalized.rows()));
+            Tensor features = function.encode(prepared(normalized.rows()));
             Tensor error = activations.to(dtype).sub(output(decoded(features), rows, normalized, activations));
             return output(decoded(edit.apply(features.copy())), rows, normalized, activations)
                     .add(error)
@@ -428,7 +393,7 @@ public final class Sae implements AutoCloseable {
             Tensor rows = input.reshape(-1, config.dIn());
             long[] leading = Arrays.copyOf(input.shape().sizes(), input.shape().rank() - 1);
             Normalization.Normalized normalized = config.normalization().apply(rows);
-            Tensor features = architecture.encode(
+            Tensor features = function.encode(
                     prepared(normalized.rows()),
                     pre -> hooks.at(prefix + "hook_sae_acts_pre", reshape(pre, leading, config.dSae()))
                             .reshape(-1, config.dSae()));
@@ -520,15 +485,14 @@ public final class Sae implements AutoCloseable {
      */
     private Tensor output(Tensor decoded, Tensor rows, Normalization.Normalized normalized, Tensor activations) {
         Tensor output = finished(decoded, rows, normalized);
-        return Architecture.isTranscoder(config.architecture())
+        return config.architecture().isTranscoder()
                 ? reshape(output, leading(activations), config.dOut())
                 : output.reshape(activations.shape().sizes());
     }
 
     /** Decoded rows on the scale of what was read; a transcoder's with its skip connection. */
     private Tensor finished(Tensor decoded, Tensor rows, Normalization.Normalized normalized) {
-        if (!Architecture.isTranscoder(config.architecture()))
-            return config.normalization().undo(decoded, normalized);
+        if (!config.architecture().isTranscoder()) return config.normalization().undo(decoded, normalized);
         return weights.containsKey("W_skip")
                 ? decoded.add(rows.matmul(weights.get("W_skip").t()))
                 : decoded;
@@ -545,7 +509,7 @@ public final class Sae implements AutoCloseable {
      *     largest
      */
     public Sae foldWDecNorm() {
-        if (config.architecture().equals("topk") && !config.rescaleActsByDecoderNorm()) {
+        if (config.architecture() == Architecture.TOPK && !config.rescaleActsByDecoderNorm()) {
             throw new IllegalStateException("SAE " + name
                     + " keeps the k largest activations; scaling them by decoder norms would change which those are");
         }
@@ -553,7 +517,7 @@ public final class Sae implements AutoCloseable {
         try (var _ = TensorScope.open()) {
             Tensor sparsity = logSparsity == null ? null : own.adopt(logSparsity.copy());
             Map<String, Tensor> folded = new LinkedHashMap<>();
-            Architecture.foldDecoderNorm(weights)
+            SaeFunction.foldDecoderNorm(weights)
                     .forEach(
                             (key, tensor) -> folded.put(key, tensor.equals(weights.get(key)) ? tensor.copy() : tensor));
             Sae result = new Sae(name, config, skippedKeys, advice, folded, sparsity, dtype, device, own);
@@ -607,7 +571,7 @@ public final class Sae implements AutoCloseable {
     }
 
     private Tensor prepared(Tensor rows) {
-        return config.applyBDecToInput() ? rows.sub(architecture.bDec()) : rows;
+        return config.applyBDecToInput() ? rows.sub(function.bDec()) : rows;
     }
 
     private long[] leading(Tensor activations) {

@@ -17,7 +17,7 @@ import tools.jackson.databind.node.ObjectNode;
 /**
  * What an SAE is, from the {@code cfg.json} of SAELens 2 to 6.
  *
- * @param architecture             SAELens's name, such as {@code standard}
+ * @param architecture             which formulas it follows
  * @param dIn                      width of what it reads
  * @param dSae                     number of features
  * @param dOut                     width of what it writes: d_in, but for transcoders
@@ -29,7 +29,7 @@ import tools.jackson.databind.node.ObjectNode;
  * @param metadata                 where it belongs
  */
 public record SaeConfig(
-        String architecture,
+        Architecture architecture,
         int dIn,
         int dSae,
         int dOut,
@@ -188,7 +188,7 @@ public record SaeConfig(
     public SaeConfig {
         if (dIn < 1 || dSae < 1 || dOut < 1)
             throw new IllegalArgumentException("d_in, d_sae and d_out must be positive");
-        if (architecture.equals("topk") && (k < 1 || k > dSae))
+        if (architecture == Architecture.TOPK && (k < 1 || k > dSae))
             throw new IllegalArgumentException("k should lie between 1 and d_sae, not at " + k);
     }
 
@@ -214,11 +214,11 @@ public record SaeConfig(
         List<String> skipped = new ArrayList<>(skipped(file, metadata));
         ConfigFile place = metadata == null ? file : metadata;
 
-        String architecture = file.text("architecture", "standard");
-        Architecture.requireSupported(file, architecture);
+        Architecture architecture = Architecture.of(file, file.text("architecture", "standard"));
         if (file.text("activation_fn", file.text("activation_fn_str", "relu")).equals("topk")
-                && architecture.equals("standard")) architecture = "topk"; // as it was written before SAELens 6
-        String expected = architecture.equals("topk") ? "topk" : "relu";
+                && architecture == Architecture.STANDARD)
+            architecture = Architecture.TOPK; // as it was written before SAELens 6
+        String expected = architecture == Architecture.TOPK ? "topk" : "relu";
         for (String key : List.of("activation_fn", "activation_fn_str")) {
             if (!file.text(key, expected).equals(expected))
                 throw file.wrong(key, "'" + expected + "' for the architecture '" + architecture + "'");
@@ -228,14 +228,14 @@ public record SaeConfig(
         for (String key : List.of("hook_head_index", "hook_point_head_index"))
             if (place.has(key)) throw place.wrong(key, "null; SAEs of a single head are not supported");
 
-        boolean transcoder = Architecture.isTranscoder(architecture);
+        boolean transcoder = architecture.isTranscoder();
         if (transcoder && file.flag("apply_b_dec_to_input", false))
             throw file.wrong("apply_b_dec_to_input", "false: a transcoder's b_dec has the width of its output");
         int dIn = file.size("d_in");
         int dSae = file.size("d_sae");
-        int k = architecture.equals("topk") ? k(file) : 0;
+        int k = architecture == Architecture.TOPK ? k(file) : 0;
         if (k > dSae) throw file.wrong(file.has("k") ? "k" : "activation_fn_kwargs", "at most d_sae, " + dSae);
-        if (!architecture.equals("topk") && file.flag("rescale_acts_by_decoder_norm", false)) {
+        if (architecture != Architecture.TOPK && file.flag("rescale_acts_by_decoder_norm", false)) {
             throw file.wrong(
                     "rescale_acts_by_decoder_norm",
                     "false for the architecture '" + architecture + "': SAELens folds it away when it saves");
@@ -349,9 +349,10 @@ public record SaeConfig(
         if (metadata.contextSize > 0) where.put("context_size", metadata.contextSize);
         if (!metadata.modelKwargs.all().isEmpty())
             where.set("model_from_pretrained_kwargs", JSON.valueToTree(metadata.modelKwargs.all()));
-        json.put("architecture", architecture);
-        if (architecture.equals("topk")) json.put("k", k).put("rescale_acts_by_decoder_norm", rescaleActsByDecoderNorm);
-        if (Architecture.isTranscoder(architecture)) {
+        json.put("architecture", architecture.toString());
+        if (architecture == Architecture.TOPK)
+            json.put("k", k).put("rescale_acts_by_decoder_norm", rescaleActsByDecoderNorm);
+        if (architecture.isTranscoder()) {
             json.put("d_out", dOut);
             where.put("hook_name_out", metadata.hookNameOut);
         }

@@ -182,7 +182,7 @@ record SaeFiles(SaeConfig.Parsed parsed, Path weights, Optional<Path> sparsity, 
      * @throws InputException if some are missing, left over, or of another shape
      */
     Map<String, Tensor> tensors(StateDict file) {
-        Map<String, Shape> shapes = Architecture.shapes(parsed.config());
+        Map<String, Shape> shapes = SaeFunction.shapes(parsed.config());
         return switch (layout) {
             case SAE_LENS -> {
                 requireOnly(file, shapes.keySet());

@@ -1,0 +1,273 @@
+package io.github.panascope.sae;
+
+import io.github.panascope.torch.DType;
+import io.github.panascope.torch.Op;
+import io.github.panascope.torch.Shape;
+import io.github.panascope.torch.Tensor;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.function.UnaryOperator;
+
+/**
+ * How an SAE turns its input into features and features into its output: the formulas of SAELens 6. One case for each
+ * architecture, over its weights: W_enc [d_in, d_sae], b_enc [d_sae], W_dec [d_sae, d_out], b_dec [d_out].
+ *
+ * <p>Rows are prepared: normalised, and without b_dec where that applies.
+ */
+sealed interface SaeFunction {
+    /** relu(x W_enc + b_enc). */
+    record Standard(Tensor wEnc, Tensor bEnc, Tensor wDec, Tensor bDec, boolean isExact) implements SaeFunction {
+        @Override
+        public Tensor encode(Tensor rows, PreActivationHook pre) throws Exception {
+            if (pre == PreActivationHook.NONE && hasKernels(rows)) return Kernels.biasRelu(rows.matmul(wEnc), bEnc);
+            Tensor products = bEnc.addmm(rows, wEnc);
+            return pre == PreActivationHook.NONE
+                    ? products.relu_()
+                    : pre.of(products).relu();
+        }
+
+        @Override
+        public Tensor encode(Tensor rows, long from, long to) {
+            Tensor w = wEnc.slice(1, from, to);
+            Tensor b = bEnc.slice(0, from, to);
+            return hasKernels(rows)
+                    ? Kernels.biasRelu(rows.matmul(w), b)
+                    : b.addmm(rows, w).relu_();
+        }
+
+        @Override
+        public SaeFunction exact() {
+            return new Standard(wEnc, bEnc, wDec, bDec, true);
+        }
+    }
+
+    /** 1[x W_enc + b_gate &gt; 0] · relu(x (W_enc · exp(r_mag)) + b_mag), with b_gate, r_mag and b_mag [d_sae]. */
+    record Gated(Tensor wEnc, Tensor bGate, Tensor rMag, Tensor bMag, Tensor wDec, Tensor bDec) implements SaeFunction {
+        @Override
+        public Tensor encode(Tensor rows, PreActivationHook pre) throws Exception {
+            Tensor products = rows.matmul(wEnc); // one product serves both: x (W_enc · exp(r)) = (x W_enc) · exp(r)
+            Tensor open = products.add(bGate).gt(0);
+            return pre.of(products.mul(rMag.exp()).add(bMag)).relu().mul(open);
+        }
+
+        @Override
+        public Tensor encode(Tensor rows, long from, long to) {
+            Tensor products = rows.matmul(wEnc.slice(1, from, to));
+            Tensor open = products.add(bGate.slice(0, from, to)).gt(0);
+            return products.mul(rMag.slice(0, from, to).exp())
+                    .add(bMag.slice(0, from, to))
+                    .relu()
+                    .mul(open);
+        }
+    }
+
+    /** h = x W_enc + b_enc; relu(h) · 1[h &gt; threshold], with threshold [d_sae]. */
+    record JumpRelu(Tensor wEnc, Tensor bEnc, Tensor threshold, Tensor wDec, Tensor bDec, boolean isExact)
+            implements SaeFunction {
+        @Override
+        public Tensor encode(Tensor rows, PreActivationHook pre) throws Exception {
+            if (pre == PreActivationHook.NONE && hasKernels(rows))
+                return Kernels.biasThreshold(rows.matmul(wEnc), bEnc, threshold);
+            Tensor h = pre.of(bEnc.addmm(rows, wEnc));
+            return h.relu().mul(h.gt(threshold));
+        }
+
+        @Override
+        public Tensor encode(Tensor rows, long from, long to) {
+            Tensor w = wEnc.slice(1, from, to);
+            Tensor b = bEnc.slice(0, from, to);
+            Tensor above = threshold.slice(0, from, to);
+            if (hasKernels(rows)) return Kernels.biasThreshold(rows.matmul(w), b, above);
+            Tensor h = b.addmm(rows, w);
+            return h.relu().mul(h.gt(above));
+        }
+
+        @Override
+        public SaeFunction exact() {
+            return new JumpRelu(wEnc, bEnc, threshold, wDec, bDec, true);
+        }
+    }
+
+    /**
+     * h = x W_enc + b_enc; relu of the k largest of each row, zero elsewhere.
+     *
+     * @param norms ‖W_dec‖ of each feature [d_sae], by which h is multiplied and features are divided again; null
+     *     without rescaling
+     */
+    record TopK(Tensor wEnc, Tensor bEnc, Tensor wDec, Tensor bDec, Tensor norms, int k) implements SaeFunction {
+        @Override
+        public Tensor encode(Tensor rows, PreActivationHook pre) throws Exception {
+            Tensor h = pre.of(bEnc.addmm(rows, wEnc));
+            if (norms != null) h = h.mul(norms);
+            Tensor[] top = h.topk(k);
+            return h.zerosLike().scatter(-1, top[1], top[0].relu());
+        }
+
+        @Override
+        public Tensor decode(Tensor features, SparseFeatures sparse) {
+            if (norms == null) return sparse != null ? sparse.decode(wDec, bDec) : bDec.addmm(features, wDec);
+            return sparse != null ? sparse.dividedBy(norms).decode(wDec, bDec) : bDec.addmm(features.div(norms), wDec);
+        }
+    }
+
+    /**
+     * Somebody who may change what a feature's activation is made of, [n, d_sae], before the activation function:
+     * SAELens's hook_sae_acts_pre.
+     */
+    @FunctionalInterface
+    interface PreActivationHook {
+        PreActivationHook NONE = activations -> activations;
+
+        Tensor of(Tensor activations) throws Exception;
+    }
+
+    /**
+     * Operators of the shim's own: what comes after a product, in one pass over bfloat16, to the product. Gradients are
+     * kept as they would be without.
+     */
+    final class Kernels {
+        private static final Op BIAS_RELU = Op.of("lens::bias_relu_", "");
+        private static final Op BIAS_THRESHOLD = Op.of("lens::bias_threshold_", "");
+
+        private Kernels() {}
+
+        private static Tensor biasRelu(Tensor products, Tensor bias) {
+            BIAS_RELU.tensor(products, bias).free();
+            return products;
+        }
+
+        private static Tensor biasThreshold(Tensor products, Tensor bias, Tensor threshold) {
+            BIAS_THRESHOLD.tensor(products, bias, threshold).free();
+            return products;
+        }
+    }
+
+    /** Features [n, d_sae] of prepared rows [n, d_in]. */
+    Tensor encode(Tensor rows, PreActivationHook pre) throws Exception;
+
+    /** Whether this one goes step by step, with libtorch's operators alone. */
+    default boolean isExact() {
+        return false;
+    }
+
+    /** The same, going step by step. */
+    default SaeFunction exact() {
+        return this;
+    }
+
+    /** Whether {@link Kernels} are made for these rows. */
+    default boolean hasKernels(Tensor rows) {
+        return !isExact() && rows.dtype() == DType.BFLOAT16 && rows.device().isCpu();
+    }
+
+    /** Features from (inclusive) to (exclusive) alone, [n, to - from]; null where all are needed to know any. */
+    default Tensor encode(Tensor rows, long from, long to) {
+        return null;
+    }
+
+    /** The same, with nobody between. */
+    default Tensor encode(Tensor rows) {
+        try {
+            return encode(rows, PreActivationHook.NONE);
+        } catch (RuntimeException e) {
+            throw e;
+        } catch (Exception e) {
+            throw new IllegalStateException(e);
+        }
+    }
+
+    /** Rows [n, d_out] of features [n, d_sae]: a W_dec + b_dec; of their sparse form, if one is given. */
+    default Tensor decode(Tensor features, SparseFeatures sparse) {
+        return sparse != null ? sparse.decode(wDec(), bDec()) : bDec().addmm(features, wDec());
+    }
+
+    /** [d_sae, d_out]. */
+    Tensor wDec();
+
+    /** [d_out]. */
+    Tensor bDec();
+
+    // ------------------------------------------------------------------------------------------------- by name
+
+    /** The tensors that a configuration calls for, under SAELens's names. */
+    static Map<String, Shape> shapes(SaeConfig config) {
+        Shape features = Shape.of(config.dSae());
+        Map<String, Shape> shapes = new LinkedHashMap<>();
+        shapes.put("W_enc", Shape.of(config.dIn(), config.dSae()));
+        shapes.put("W_dec", Shape.of(config.dSae(), config.dOut()));
+        shapes.put("b_dec", Shape.of(config.dOut()));
+        if (config.architecture() == Architecture.GATED) {
+            for (String name : List.of("b_gate", "r_mag", "b_mag")) shapes.put(name, features);
+        } else {
+            shapes.put("b_enc", features);
+        }
+        if (config.architecture().hasThreshold()) shapes.put("threshold", features);
+        if (config.architecture().hasSkipConnection()) shapes.put("W_skip", Shape.of(config.dOut(), config.dIn()));
+        return shapes;
+    }
+
+    /** The architecture over weights of these names; {@code keep} gets what it works out for itself. */
+    static SaeFunction of(SaeConfig config, Map<String, Tensor> w, UnaryOperator<Tensor> keep) {
+        return switch (config.architecture()) {
+            case STANDARD, TRANSCODER, SKIP_TRANSCODER ->
+                new Standard(w.get("W_enc"), w.get("b_enc"), w.get("W_dec"), w.get("b_dec"), false);
+            case GATED ->
+                new Gated(
+                        w.get("W_enc"),
+                        w.get("b_gate"),
+                        w.get("r_mag"),
+                        w.get("b_mag"),
+                        w.get("W_dec"),
+                        w.get("b_dec"));
+            case JUMPRELU, JUMPRELU_TRANSCODER, JUMPRELU_SKIP_TRANSCODER ->
+                new JumpRelu(w.get("W_enc"), w.get("b_enc"), w.get("threshold"), w.get("W_dec"), w.get("b_dec"), false);
+            case TOPK ->
+                new TopK(
+                        w.get("W_enc"),
+                        w.get("b_enc"),
+                        w.get("W_dec"),
+                        w.get("b_dec"),
+                        config.rescaleActsByDecoderNorm() ? keep.apply(norms(w.get("W_dec"))) : null,
+                        config.k());
+        };
+    }
+
+    /** ‖W_dec‖ of each feature, [d_sae]. */
+    private static Tensor norms(Tensor wDec) {
+        return wDec.norm().reshape(-1);
+    }
+
+    // ------------------------------------------------------------------------------------------------- folding
+
+    /**
+     * Weights of the same function with decoder rows of norm 1: with n = max(‖W_dec‖, 1e-8), W_dec / n, and W_enc,
+     * b_enc, b_gate, b_mag and threshold times n (r_mag, an exponent, stays). Features come out times n.
+     */
+    static Map<String, Tensor> foldDecoderNorm(Map<String, Tensor> weights) {
+        Tensor n = norms(weights.get("W_dec")).clampMin(1e-8);
+        Map<String, Tensor> folded = new LinkedHashMap<>(weights);
+        folded.computeIfPresent("W_dec", (name, tensor) -> tensor.div(n.unsqueeze(1)));
+        for (String name : List.of("W_enc", "b_enc", "b_gate", "b_mag", "threshold"))
+            folded.computeIfPresent(name, (key, tensor) -> tensor.mul(n));
+        return folded;
+    }
+
+    /**
+     * Weights for activations as they are, of an SAE that was trained on activations times s: W_enc · s, W_dec / s,
+     * b_dec / s.
+     */
+    static Map<String, Tensor> foldNormScaling(Map<String, Tensor> weights, double s) {
+        Map<String, Tensor> folded = new LinkedHashMap<>(weights);
+        folded.computeIfPresent("W_enc", (name, tensor) -> tensor.mul(s));
+        for (String name : List.of("W_dec", "b_dec")) folded.computeIfPresent(name, (key, tensor) -> tensor.mul(1 / s));
+        return folded;
+    }
+
+    /** Weights in another dtype, for messages and loading alike: nothing is copied that has it already. */
+    static Map<String, Tensor> inDType(Map<String, Tensor> weights, DType dtype) {
+        Map<String, Tensor> converted = new LinkedHashMap<>();
+        weights.forEach((name, tensor) -> converted.put(name, tensor.to(dtype)));
+        return converted;
+    }
+}
