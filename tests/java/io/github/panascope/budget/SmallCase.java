@@ -53,7 +53,8 @@ final class SmallCase implements AutoCloseable {
                     activation.reshape(-1, WIDTH).sub(first.weight("b_dec")).matmul(first.weight("W_enc"));
             long wanted = products.size(0) * L0;
             threshold = products.reshape(-1)
-                    .topk(wanted)[0]
+                    .topk(wanted)
+                    .values()
                     .slice(0, wanted - 1, wanted)
                     .item();
         }
@@ -64,7 +65,9 @@ final class SmallCase implements AutoCloseable {
             Tensor activation =
                     model.forward(tokens(4)).stopAtLayer(BenchCase.LAYER).slice(1, 1, CONTEXT);
             Tensor often = sae.encode(activation.reshape(-1, WIDTH)).gt(0).sum(0, false);
-            features = Arrays.stream(often.topk(CHOSEN)[1].toInts()).sorted().toArray();
+            features = Arrays.stream(often.topk(CHOSEN).indices().toInts())
+                    .sorted()
+                    .toArray();
         }
     }
 

@@ -418,7 +418,7 @@ class HubTest {
                 .collect(Collectors.joining(",", "[", "]"));
         server.hubMishaps.add((exchange, _) -> FakeHub.send(exchange, many.getBytes()));
         assertMessage(
-                "would be 1001 files (5.0 GB), and at most 1000 are fetched: take another --split",
+                "would be 1001 files (5.0 GB), and at most 1000 are fetched: take another split",
                 () -> hub().names(REPO, HubTest::parquet));
         assertEquals(1, server.requests.size());
         server.hubMishaps.add((exchange, _) -> FakeHub.send(
@@ -741,7 +741,7 @@ class HubTest {
                 "has none of model.safetensors, ",
                 () -> HookedTransformer.fetch("owner/name", hub("HF_HUB_OFFLINE", "1")));
         assertMessage(
-                "and HF_HUB_OFFLINE is set: unset it, or run `panascope fetch`",
+                "and HF_HUB_OFFLINE is set: unset it, or fetch the files",
                 () -> HookedTransformer.fetch("owner/name", hub("HF_HUB_OFFLINE", "1")));
         server.small("/datasets/o/t/resolve/main/README.md", "x");
         hub().file(HubRepo.dataset("o/t"), "README.md");
@@ -813,7 +813,7 @@ class HubTest {
                 "HF_TOKEN holds characters that no token has",
                 () -> hub("HF_TOKEN", "a b").file(REPO, "config.json"));
         assertMessage(
-                "HF_HUB_OFFLINE is set: unset it, or run `panascope fetch`",
+                "HF_HUB_OFFLINE is set: unset it, or fetch the files",
                 () -> hub("HF_HUB_OFFLINE", "true").file(HubRepo.model("never/seen"), "config.json"));
         assertMessage(
                 "HF_ENDPOINT is not an address",

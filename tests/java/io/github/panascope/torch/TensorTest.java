@@ -33,14 +33,16 @@ class TensorTest {
                     new float[] {-1, 0, 1, 1, 2, 3},
                     x.sub(Tensor.of(new float[] {2, 3}, Shape.of(2, 1))).toFloats());
             assertArrayEquals(new long[] {1, 3}, x.gt(2).sum(-1, false).toLongs());
-            assertArrayEquals(new float[] {3, 2}, x.select(0, 0).topk(2)[0].toFloats());
+            assertArrayEquals(
+                    new float[] {3, 2}, x.select(0, 0).topk(2).values().toFloats());
             assertArrayEquals(
                     new float[] {1, 0, 3, 4, 0, 6},
                     x.indexFill(1, Tensor.of(new long[] {1}, Shape.of(1)), 0).toFloats());
             assertEquals(21, x.sum(DType.FLOAT64).item());
             assertEquals(DType.FLOAT64, x.sum(DType.FLOAT64).dtype());
-            assertEquals(Math.sqrt(14), x.norm().toDoubles()[0], 1e-6);
-            assertEquals(1, x.std(1).toDoubles()[0], 1e-6);
+            assertEquals(Math.sqrt(14), x.norm(-1, true).toDoubles()[0], 1e-6);
+            assertEquals(x.norm(-1, true).norm().item(), x.norm().item(), 1e-6);
+            assertEquals(1, x.std(-1, 1, true).toDoubles()[0], 1e-6);
             assertArrayEquals(
                     new float[] {1, 2, 3, 4, 5, 6, 1, 2, 3, 4, 5, 6},
                     Tensor.cat(0, x, x).toFloats());

@@ -236,7 +236,8 @@ final class BenchCommand implements Callable<Integer> {
             Tensor products =
                     activation.reshape(-1, WIDTH).sub(sae.weight("b_dec")).matmul(sae.weight("W_enc"));
             threshold = products.reshape(-1)
-                    .topk(products.size(0) * L0)[0]
+                    .topk(products.size(0) * L0)
+                    .values()
                     .slice(0, products.size(0) * L0 - 1, products.size(0) * L0)
                     .item();
         }

@@ -196,15 +196,22 @@ final class Ablations {
         Tensor logProbs = run.logits().to(DType.FLOAT32).logSoftmax(-1).select(0, 0);
         Tensor raised = logProbs.slice(0, 0, at.length)
                 .sub(logProbs.slice(0, at.length, 2L * at.length)); // [positions, d_vocab]
-        Tensor[] top = raised.topk(hover);
-        Tensor[] bottom = raised.mul(-1).topk(hover);
+        Tensor.Sorted top = raised.topk(hover);
+        Tensor.Sorted bottom = raised.mul(-1).topk(hover);
         Tensor loss = raised.gather(-1, targets).mul(-1);
         Tensor lens = hasLens()
                 ? lens(pieces, run.cache().get(last), activations, positions)
                         .gather(-1, targets)
                         .mul(-1)
                 : loss.zerosLike();
-        return Tensor.cat(1, loss, lens, top[0], top[1].to(DType.FLOAT32), bottom[0], bottom[1].to(DType.FLOAT32));
+        return Tensor.cat(
+                1,
+                loss,
+                lens,
+                top.values(),
+                top.indices().to(DType.FLOAT32),
+                bottom.values(),
+                bottom.indices().to(DType.FLOAT32));
     }
 
     /** How much the features' direct path raises log-probabilities: [positions, d_vocab]. */
@@ -267,7 +274,7 @@ final class Ablations {
 
     /** Log-probabilities [n, d_vocab] of the last residual stream [n, d_model] by the linear lens. */
     Tensor lensLogProbs(Tensor stream) {
-        return stream.div(stream.std(1))
+        return stream.div(stream.std(-1, 1, true))
                 .matmul(model.weight("unembed.W_U").to(DType.FLOAT32))
                 .logSoftmax(-1);
     }

@@ -204,7 +204,7 @@ public final class Hub {
             String size = bytes < 0 ? "" : String.format(Locale.ROOT, " (%.1f GB)", bytes / 1e9);
             throw new InputException(
                     repo + " would be " + absent.size() + " files" + size + ", and at most " + MAX_FILES
-                            + " are fetched: take another --split, which may be any word that sets files apart by"
+                            + " are fetched: take another split, which may be any word that sets files apart by"
                             + " their names, or download some by other means and give the folder that they are in.");
         }
         if (!absent.isEmpty()) progress.begin(repo.toString(), absent.size(), bytes);
@@ -244,7 +244,7 @@ public final class Hub {
     }
 
     private static String goOnline(String variable) {
-        return variable + " is set: unset it, or run `panascope fetch` where there is a network.";
+        return variable + " is set: unset it, or fetch the files where there is a network.";
     }
 
     /** Where it asks, and where it keeps what it gets, for people. */

@@ -221,7 +221,7 @@ public final class SaeRegistry {
         if (saes == null) {
             throw new InputException("SAE release '" + release + "' is not known, and no folder of that name exists."
                     + Suggestions.didYouMean(release, byRelease().keySet())
-                    + " `panascope saes` lists all; OWNER/REPO/PATH names any folder on the hub.");
+                    + " OWNER/REPO/PATH names any folder on the hub.");
         }
         String id = slash < 0 ? "" : name.substring(slash + 1);
         Entry entry = saes.get(id);

@@ -37,11 +37,11 @@ public enum Normalization {
             case LAYER_NORM -> {
                 Tensor mean = rows.mean(-1, true);
                 Tensor centred = rows.sub(mean);
-                Tensor deviation = centred.std(1);
+                Tensor deviation = centred.std(-1, 1, true);
                 yield new Normalized(centred.div(deviation.add(EPS)), mean, deviation);
             }
             case CONSTANT_NORM_RESCALE -> {
-                Tensor scale = rows.norm().mul(1 / Math.sqrt(rows.size(-1)));
+                Tensor scale = rows.norm(-1, true).mul(1 / Math.sqrt(rows.size(-1)));
                 yield new Normalized(rows.div(scale), null, scale);
             }
         };

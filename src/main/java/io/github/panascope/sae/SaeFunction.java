@@ -100,8 +100,8 @@ sealed interface SaeFunction {
         public Tensor encode(Tensor rows, PreActivationHook pre) throws Exception {
             Tensor h = pre.of(bEnc.addmm(rows, wEnc));
             if (norms != null) h = h.mul(norms);
-            Tensor[] top = h.topk(k);
-            return h.zerosLike().scatter(-1, top[1], top[0].relu());
+            Tensor.Sorted top = h.topk(k);
+            return h.zerosLike().scatter(-1, top.indices(), top.values().relu());
         }
 
         @Override
@@ -235,7 +235,7 @@ sealed interface SaeFunction {
 
     /** ‖W_dec‖ of each feature, [d_sae]. */
     private static Tensor norms(Tensor wDec) {
-        return wDec.norm().reshape(-1);
+        return wDec.norm(-1, true).reshape(-1);
     }
 
     // ------------------------------------------------------------------------------------------------- folding

@@ -634,14 +634,28 @@ public final class Tensor {
         return Ops.SUM_ALL.tensor(this, accumulator);
     }
 
-    /** Euclidean norm over the last dimension, kept with size 1. */
+    /** Euclidean norm of all elements, as a scalar. */
     public Tensor norm() {
-        return Ops.NORM.tensor(this, 2.0, new long[] {-1}, true);
+        return Ops.NORM.tensor(this, 2.0, new long[0], false);
     }
 
-    /** Standard deviation over the last dimension, kept with size 1; {@code correction} 1 divides by n-1. */
-    public Tensor std(int correction) {
-        return Ops.STD.tensor(this, new long[] {-1}, correction, true);
+    /**
+     * Euclidean norm over one dimension.
+     *
+     * @param keep whether the dimension stays, with size 1
+     */
+    public Tensor norm(int dimension, boolean keep) {
+        return Ops.NORM.tensor(this, 2.0, new long[] {dimension}, keep);
+    }
+
+    /**
+     * Standard deviation over one dimension.
+     *
+     * @param correction what is taken off the number of elements before the division by it: 1 as in PyTorch, or 0
+     * @param keep       whether the dimension stays, with size 1
+     */
+    public Tensor std(int dimension, int correction, boolean keep) {
+        return Ops.STD.tensor(this, new long[] {dimension}, correction, keep);
     }
 
     /** Softmax over one dimension. */
@@ -665,15 +679,25 @@ public final class Tensor {
     }
 
     /**
-     * Elements in descending order over the last dimension: values, then their indices (int64). Ties keep their order.
+     * Elements in an order, and where they were.
+     *
+     * @param values  the elements
+     * @param indices their places along the dimension, int64
      */
-    public Tensor[] sortDescending() {
-        return Ops.SORT.tensors(2, this, true, -1, true);
+    public record Sorted(Tensor values, Tensor indices) {
+        private static Sorted of(Tensor[] results) {
+            return new Sorted(results[0], results[1]);
+        }
     }
 
-    /** The k largest over the last dimension, largest first: values, then their indices (int64). */
-    public Tensor[] topk(long k) {
-        return Ops.TOPK.tensors(2, this, k);
+    /** Elements in descending order over the last dimension. Ties keep their order. */
+    public Sorted sortDescending() {
+        return Sorted.of(Ops.SORT.tensors(2, this, true, -1, true));
+    }
+
+    /** The k largest over the last dimension, largest first. */
+    public Sorted topk(long k) {
+        return Sorted.of(Ops.TOPK.tensors(2, this, k));
     }
 
     /** A view of the elements from start (inclusive) to end (exclusive) of one dimension. */
