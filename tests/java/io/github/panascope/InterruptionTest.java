@@ -9,6 +9,7 @@ import io.github.panascope.dashboard.Dashboards;
 import io.github.panascope.dashboard.FeatureCollector;
 import io.github.panascope.dashboard.FeatureStore;
 import io.github.panascope.dashboard.PromptDashboard;
+import io.github.panascope.dashboard.StoreIdentity;
 import io.github.panascope.data.Dataset;
 import io.github.panascope.lens.ActivationCache;
 import io.github.panascope.lens.HookedTransformer;
@@ -149,37 +150,39 @@ class InterruptionTest {
         Path state = folder.resolve("state");
         try (FeatureStore store = FeatureStore.open(
                 state,
-                FeatureCollector.identity(model, sae, "test", CONTEXT, 4),
+                StoreIdentity.of(model, sae, "test", CONTEXT, 4),
                 features,
                 sae.config().dIn())) {
-            FeatureCollector.collect(model, sae, store, row -> tokens.row((int) row), 0, 4, CONTEXT, 4, 2, done -> {});
+            FeatureCollector.into(store, model, sae)
+                    .shardRows(4)
+                    .threads(2)
+                    .collect(row -> tokens.row((int) row), 0, 4);
             assertStops(
                     "",
                     4,
-                    step -> FeatureCollector.collect(
-                            model,
-                            sae,
-                            store,
-                            row -> tokens.row((int) row),
-                            0,
-                            ROWS,
-                            CONTEXT,
-                            4,
-                            2,
-                            done -> step.run()));
+                    step -> FeatureCollector.into(store, model, sae)
+                            .shardRows(4)
+                            .threads(2)
+                            .progress(done -> step.run())
+                            .collect(row -> tokens.row((int) row), 0, ROWS));
         }
         try (FeatureStore store = FeatureStore.open(
                 state,
-                FeatureCollector.identity(model, sae, "test", CONTEXT, 4),
+                StoreIdentity.of(model, sae, "test", CONTEXT, 4),
                 features,
                 sae.config().dIn())) {
             assertTrue(store.rows() >= 4 && store.rows() < ROWS, store.rows() + " rows");
-            FeatureCollector.collect(
-                    model, sae, store, row -> tokens.row((int) row), 0, ROWS, CONTEXT, 4, 2, done -> {});
+            FeatureCollector.into(store, model, sae)
+                    .shardRows(4)
+                    .threads(2)
+                    .collect(row -> tokens.row((int) row), 0, ROWS);
             for (boolean ablation : new boolean[] {false, true}) {
-                DashboardConfig config = DashboardConfig.DEFAULT
+                DashboardConfig config = DashboardConfig.builder()
                         .performAblationExperiments(ablation)
-                        .groups(1, 2, 1);
+                        .nQuantiles(1)
+                        .topActsGroupSize(2)
+                        .quantileGroupSize(1)
+                        .build();
                 assertStops(
                         ablation ? "" : "making dashboards",
                         0,

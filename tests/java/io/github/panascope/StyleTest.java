@@ -36,15 +36,14 @@ class StyleTest {
     private static final Map<String, Integer> LONGER = Map.ofEntries(
             Map.entry("BenchCommand.java", 580),
             Map.entry("Dashboards.java", 600),
-            Map.entry("FeatureCollector.java", 540),
-            Map.entry("FeatureStore.java", 630),
+            Map.entry("FeatureStore.java", 600),
             Map.entry("Forward.java", 510),
             Map.entry("HookedTransformer.java", 730),
             Map.entry("HubHttp.java", 420),
             Map.entry("Sae.java", 690),
             Map.entry("SaeConfig.java", 490),
             Map.entry("SaeEvals.java", 450),
-            Map.entry("Tensor.java", 820));
+            Map.entry("Tensor.java", 800));
 
     private static final int METHOD_LINES = 60;
     /** Tests that check too many things at once. */

@@ -86,7 +86,12 @@ class CpuBudgetTest {
                 counted(() -> small.dashboards(
                         folder.resolve("ablation" + round[0]++),
                         8,
-                        DashboardConfig.DEFAULT.performAblationExperiments(true).groups(2, 3, 2))));
+                        DashboardConfig.builder()
+                                .performAblationExperiments(true)
+                                .nQuantiles(2)
+                                .topActsGroupSize(3)
+                                .quantileGroupSize(2)
+                                .build())));
         found.put("prompt", counted(() -> small.prompt()));
         if ("write".equals(System.getProperty("panascope.budgets"))) {
             Map<String, Object> recorded = new LinkedHashMap<>();

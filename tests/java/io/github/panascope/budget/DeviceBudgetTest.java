@@ -85,7 +85,12 @@ class DeviceBudgetTest {
         Map<String, Long> counts = counted(() -> shown[0] = small.dashboards(
                 folder,
                 64,
-                DashboardConfig.DEFAULT.performAblationExperiments(true).groups(4, 6, 3)));
+                DashboardConfig.builder()
+                        .performAblationExperiments(true)
+                        .nQuantiles(4)
+                        .topActsGroupSize(6)
+                        .quantileGroupSize(3)
+                        .build()));
         assertTrue(shown[0] > 10 * small.features.length, shown[0] + " sequences");
         assertAtMost(4 + 2 * small.features.length, "waits", counts);
     }

@@ -6,6 +6,7 @@ import io.github.panascope.dashboard.DashboardConfig;
 import io.github.panascope.dashboard.Dashboards;
 import io.github.panascope.dashboard.FeatureCollector;
 import io.github.panascope.dashboard.FeatureStore;
+import io.github.panascope.dashboard.StoreIdentity;
 import io.github.panascope.lens.HookedTransformer;
 import io.github.panascope.lens.Hooks;
 import io.github.panascope.lens.TestPrompt;
@@ -100,10 +101,10 @@ final class SmallCase implements AutoCloseable {
         try (var _ = TensorScope.open();
                 FeatureStore store = FeatureStore.open(
                         folder,
-                        FeatureCollector.identity(model, sae, "random", CONTEXT),
+                        StoreIdentity.of(model, sae, "random", CONTEXT),
                         features,
                         sae.config().dIn())) {
-            FeatureCollector.collect(model, sae, store, SmallCase::row, 0, rows, CONTEXT, rows, 2, done -> {});
+            FeatureCollector.into(store, model, sae).shardRows(rows).threads(2).collect(SmallCase::row, 0, rows);
             Dashboards.of(model, sae, store, config)
                     .forEach(
                             features,

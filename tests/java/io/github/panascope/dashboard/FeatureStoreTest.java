@@ -35,8 +35,7 @@ import tools.jackson.databind.node.ObjectNode;
  * a model.
  */
 class FeatureStoreTest {
-    private static final FeatureStore.Identity IDENTITY =
-            new FeatureStore.Identity(Map.of("hook", "here", "model", "one"));
+    private static final StoreIdentity IDENTITY = new StoreIdentity(Map.of("hook", "here", "model", "one"));
     private static final int[] FEATURES = {1, 4};
     private static final int CONTEXT = 3;
     private static final int D_IN = 2;
@@ -187,7 +186,7 @@ class FeatureStoreTest {
                 .path("id")
                 .asString();
         Files.copy(files(filled("other"), "rows-*").getFirst(), begun.resolve("rows-00000000-00000004-" + id + ".bin"));
-        FeatureStore.Identity another = new FeatureStore.Identity(Map.of("hook", "there"));
+        StoreIdentity another = new StoreIdentity(Map.of("hook", "there"));
         try (FeatureStore store = FeatureStore.open(begun, another, new int[] {7}, D_IN)) {
             assertEquals(0, store.rows());
             assertEquals(another, store.identity());
@@ -373,10 +372,7 @@ class FeatureStoreTest {
     void partsOfSomethingElseAreNotMerged() throws IOException {
         Path one = filled("one");
         try (FeatureStore store = FeatureStore.open(
-                folder.resolve("other"),
-                new FeatureStore.Identity(Map.of("hook", "here", "model", "two")),
-                FEATURES,
-                D_IN)) {
+                folder.resolve("other"), new StoreIdentity(Map.of("hook", "here", "model", "two")), FEATURES, D_IN)) {
             add(store, 6, 8);
         }
         assertRefused(
@@ -417,7 +413,7 @@ class FeatureStoreTest {
         assertRefused(
                 "model is one there and two here",
                 () -> FeatureStore.open(
-                        filled, new FeatureStore.Identity(Map.of("hook", "here", "model", "two")), FEATURES, D_IN));
+                        filled, new StoreIdentity(Map.of("hook", "here", "model", "two")), FEATURES, D_IN));
         Files.createDirectories(folder.resolve("empty/lock"));
         assertRefused("empty cannot be used", () -> open("empty"));
     }

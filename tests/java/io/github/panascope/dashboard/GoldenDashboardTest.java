@@ -80,17 +80,21 @@ class GoldenDashboardTest {
                     context);
             try (FeatureStore store = FeatureStore.open(
                     folder,
-                    FeatureCollector.identity(model, sae, name, context),
+                    StoreIdentity.of(model, sae, name, context),
                     features,
                     sae.config().dIn())) {
-                FeatureCollector.collect(
-                        model, sae, store, row -> tokens.row((int) row), 0, rows, context, 50, 2, done -> {});
+                FeatureCollector.into(store, model, sae)
+                        .shardRows(50)
+                        .threads(2)
+                        .collect(row -> tokens.row((int) row), 0, rows);
                 List<FeatureDashboard> found = new ArrayList<>();
                 Dashboards.of(
                                 model,
                                 sae,
                                 store,
-                                DashboardConfig.DEFAULT.correlatedFeatures(DashboardConfig.Among.CHOSEN))
+                                DashboardConfig.builder()
+                                        .correlatedFeatures(DashboardConfig.CorrelationScope.CHOSEN)
+                                        .build())
                         .forEach(features, 2, found::add);
                 assertEquals(features.length, found.size());
                 for (FeatureDashboard dashboard : found)

@@ -67,16 +67,20 @@ class NeuronpediaJsonTest {
                     context);
             try (FeatureStore store = FeatureStore.open(
                     folder.resolve("features"),
-                    FeatureCollector.identity(model, sae, name, context),
+                    StoreIdentity.of(model, sae, name, context),
                     features,
                     sae.config().dIn())) {
-                FeatureCollector.collect(
-                        model, sae, store, row -> tokens.row((int) row), 0, rows, context, 64, 2, done -> {});
-                DashboardConfig config = DashboardConfig.DEFAULT
-                        .correlatedFeatures(DashboardConfig.Among.CHOSEN)
+                collect(model, sae, store, tokens, rows);
+                DashboardConfig config = DashboardConfig.builder()
+                        .correlatedFeatures(DashboardConfig.CorrelationScope.CHOSEN)
                         .buffer(-1)
-                        .groups(5, 20, 5)
-                        .ignoring(Set.of(END_OF_TEXT), Set.of(), Double.POSITIVE_INFINITY);
+                        .nQuantiles(5)
+                        .topActsGroupSize(20)
+                        .quantileGroupSize(5)
+                        .ignoreTokens(Set.of(END_OF_TEXT))
+                        .ignorePositions(Set.of())
+                        .ignoreHighActivationNormMultiple(Double.POSITIVE_INFINITY)
+                        .build();
                 List<FeatureDashboard> found = new ArrayList<>();
                 Dashboards.of(model, sae, store, config).forEach(features, 2, found::add);
                 NeuronpediaJson.write(
@@ -229,5 +233,12 @@ class NeuronpediaJsonTest {
                 .get("values")
                 .path(activation.get("qualifying_token_index").intValue())
                 .doubleValue(0); // they may point behind the last
+    }
+
+    private static void collect(HookedTransformer model, Sae sae, FeatureStore store, TokenDataset tokens, int rows) {
+        FeatureCollector.into(store, model, sae)
+                .shardRows(64)
+                .threads(2)
+                .collect(row -> tokens.row((int) row), 0, rows);
     }
 }

@@ -77,11 +77,10 @@ class PromptDashboardTest {
                     "nothing is known of features before their dashboards are");
             try (FeatureStore store = FeatureStore.open(
                     folder,
-                    FeatureCollector.identity(model, sae, name, context),
+                    StoreIdentity.of(model, sae, name, context),
                     features,
                     sae.config().dIn())) {
-                FeatureCollector.collect(
-                        model, sae, store, row -> dataset.row((int) row), 0, rows, context, 50, 2, done -> {});
+                collect(model, sae, store, dataset, rows);
                 Dashboards.of(model, sae, store, DashboardConfig.DEFAULT).forEach(features, 2, prompt::add);
             }
             List<String> text =
@@ -177,8 +176,11 @@ class PromptDashboardTest {
                     .mapToInt(token -> (int) token)
                     .toArray();
             Sequence plain = first(PromptDashboard.of(model, sae, tokens, DashboardConfig.DEFAULT));
-            Sequence exact = first(
-                    PromptDashboard.of(model, sae, tokens, DashboardConfig.DEFAULT.performAblationExperiments(true)));
+            Sequence exact = first(PromptDashboard.of(
+                    model,
+                    sae,
+                    tokens,
+                    DashboardConfig.builder().performAblationExperiments(true).build()));
             assertEquals(0, plain.ablation().lensLossEffect().length);
             assertEquals(0, exact.ablation().lensLossEffect().length);
             assertEquals(tokens.length, exact.ablation().lossEffect().length);
@@ -191,8 +193,11 @@ class PromptDashboardTest {
 
     /** With ablations, the lens beside the exact effects is the same. */
     private static void ablations(HookedTransformer model, Sae sae, PromptDashboard prompt, int[] tokens) {
-        PromptDashboard again =
-                PromptDashboard.of(model, sae, tokens, DashboardConfig.DEFAULT.performAblationExperiments(true));
+        PromptDashboard again = PromptDashboard.of(
+                model,
+                sae,
+                tokens,
+                DashboardConfig.builder().performAblationExperiments(true).build());
         assertArrayEquals(prompt.features(), again.features());
         for (int feature : Arrays.stream(again.features()).limit(20).toArray()) {
             assertArrayEquals(
@@ -218,18 +223,37 @@ class PromptDashboardTest {
                 model,
                 sae,
                 tokens,
-                DashboardConfig.DEFAULT.ignoring(Set.of(50256), Set.of(2), Double.POSITIVE_INFINITY));
+                DashboardConfig.builder()
+                        .ignoreTokens(Set.of(50256))
+                        .ignorePositions(Set.of(2))
+                        .ignoreHighActivationNormMultiple(Double.POSITIVE_INFINITY)
+                        .build());
         for (int feature : without.features()) {
             assertEquals(0, without.sequence(feature).activations()[0]);
             assertEquals(0, without.sequence(feature).activations()[2]);
         }
         assertEquals(
                 0,
-                PromptDashboard.of(model, sae, tokens, DashboardConfig.DEFAULT.ignoring(Set.of(), Set.of(), 1e-9))
+                PromptDashboard.of(
+                                model,
+                                sae,
+                                tokens,
+                                DashboardConfig.builder()
+                                        .ignoreTokens(Set.of())
+                                        .ignorePositions(Set.of())
+                                        .ignoreHighActivationNormMultiple(1e-9)
+                                        .build())
                         .features()
                         .length);
         assertThrows(
                 IllegalArgumentException.class,
                 () -> PromptDashboard.of(model, sae, new int[0], DashboardConfig.DEFAULT));
+    }
+
+    private static void collect(HookedTransformer model, Sae sae, FeatureStore store, TokenDataset tokens, int rows) {
+        FeatureCollector.into(store, model, sae)
+                .shardRows(50)
+                .threads(2)
+                .collect(row -> tokens.row((int) row), 0, rows);
     }
 }

@@ -81,7 +81,7 @@ class PropertiesTest {
     private FeatureStore open(String name, int... features) {
         return FeatureStore.open(
                 folder.resolve(name),
-                FeatureCollector.identity(model, sae, "test", CONTEXT),
+                StoreIdentity.of(model, sae, "test", CONTEXT),
                 features,
                 sae.config().dIn());
     }
@@ -91,7 +91,10 @@ class PropertiesTest {
     }
 
     private void collect(FeatureStore store, int first, int end, int shardRows, int threads) {
-        FeatureCollector.collect(model, sae, store, rows(), first, end, CONTEXT, shardRows, threads, done -> {});
+        FeatureCollector.into(store, model, sae)
+                .shardRows(shardRows)
+                .threads(threads)
+                .collect(rows(), first, end);
     }
 
     /** Each feature's own bytes, as SAEDashboard's JSON has them. */
@@ -194,8 +197,11 @@ class PropertiesTest {
         try (FeatureStore store = open("grown", FEATURES)) {
             collect(store, 0, 20, 8, 2);
             int[] ran = {0};
-            FeatureCollector.collect(
-                    model, sae, store, rows(), 0, ROWS, CONTEXT, 8, 2, done -> ran[0] = Math.max(ran[0], done));
+            FeatureCollector.into(store, model, sae)
+                    .shardRows(8)
+                    .threads(2)
+                    .progress(done -> ran[0] = Math.max(ran[0], done))
+                    .collect(rows(), 0, ROWS);
             assertEquals(ROWS - 20, ran[0], "only the new rows run");
             assertSame(whole(), dashboards(store, 2, DashboardConfig.DEFAULT, FEATURES), "grown");
         }
@@ -212,7 +218,7 @@ class PropertiesTest {
         assertTrue(assertThrows(InputException.class, () -> open("one", 0, 1))
                 .getMessage()
                 .contains("other features"));
-        FeatureStore.Identity other = FeatureCollector.identity(model, loaded, "another text", CONTEXT);
+        StoreIdentity other = StoreIdentity.of(model, loaded, "another text", CONTEXT);
         String message = assertThrows(
                         InputException.class,
                         () -> FeatureStore.open(
@@ -256,7 +262,7 @@ class PropertiesTest {
     @Test
     void anIdentityHasEveryFieldOfBothConfigurations() throws Exception {
         Map<String, String> entries =
-                FeatureCollector.identity(model, sae, "test", CONTEXT).entries();
+                StoreIdentity.of(model, sae, "test", CONTEXT).entries();
         assertHasFields("model", model.config(), entries);
         assertHasFields("sae", sae.config(), entries);
         assertTrue(
@@ -279,7 +285,7 @@ class PropertiesTest {
                                 "text")),
                 entries::toString);
         Map<String, String> found = new HashMap<>();
-        FeatureCollector.putFields("x", new Later(1, 1e-12, new Later.Inner("y", Map.of("b", 2, "a", 1))), found);
+        StoreIdentity.putFields("x", new Later(1, 1e-12, new Later.Inner("y", Map.of("b", 2, "a", 1))), found);
         assertEquals(
                 Map.of("x.number", "1", "x.small", "1.0E-12", "x.inner.text", "y", "x.inner.map", "{a=1, b=2}"), found);
     }
@@ -302,16 +308,16 @@ class PropertiesTest {
     /** One number of any weight, exactness, and hooks, which nothing could name. */
     @Test
     void anIdentityTellsModelsAndSaesApart() {
-        FeatureStore.Identity identity = FeatureCollector.identity(model, sae, "test", CONTEXT);
-        assertEquals(identity, FeatureCollector.identity(model, sae, "test", CONTEXT), "the same again");
+        StoreIdentity identity = StoreIdentity.of(model, sae, "test", CONTEXT);
+        assertEquals(identity, StoreIdentity.of(model, sae, "test", CONTEXT), "the same again");
         assertEquals(sae.weightNames().stream().sorted().toList(), sae.weightNames(), "in another process too");
-        List<FeatureStore.Identity> others = new ArrayList<>(List.of(
-                FeatureCollector.identity(model.exact(), sae, "test", CONTEXT),
-                FeatureCollector.identity(model, sae.exact(), "test", CONTEXT),
-                FeatureCollector.identity(model, loaded, "test", CONTEXT),
-                FeatureCollector.identity(model, sae, "test", CONTEXT + 1),
-                FeatureCollector.identityOfChosen(identity, new int[] {3, 5}),
-                FeatureCollector.identityOfChosen(identity, new int[] {3, 6})));
+        List<StoreIdentity> others = new ArrayList<>(List.of(
+                StoreIdentity.of(model.exact(), sae, "test", CONTEXT),
+                StoreIdentity.of(model, sae.exact(), "test", CONTEXT),
+                StoreIdentity.of(model, loaded, "test", CONTEXT),
+                StoreIdentity.of(model, sae, "test", CONTEXT + 1),
+                identity.ofChosen(new int[] {3, 5}),
+                identity.ofChosen(new int[] {3, 6})));
         for (String name : List.of("embed.W_E", "blocks.1.mlp.W_in", "blocks.1.attn.b_O", "blocks.1.attn.W_K"))
             others.add(changed(name, model.weight(name)));
         for (String name : sae.weightNames()) others.add(changed(name, sae.weight(name)));
@@ -320,12 +326,12 @@ class PropertiesTest {
             assertEquals(i, others.indexOf(others.get(i)), "number " + i + " is as one before");
         assertThrows(
                 IllegalArgumentException.class,
-                () -> FeatureCollector.identity(
+                () -> StoreIdentity.of(
                         model.with(Hooks.at("blocks.0.hook_resid_pre", (x, name) -> null)), sae, "test", CONTEXT));
     }
 
     /** The identity with another number somewhere in the middle of a weight, which is then as before. */
-    private FeatureStore.Identity changed(String name, Tensor weight) {
+    private StoreIdentity changed(String name, Tensor weight) {
         try (var _ = TensorScope.open()) {
             var one = weight;
             for (int dimension = 0; dimension < weight.shape().rank(); dimension++)
@@ -333,7 +339,7 @@ class PropertiesTest {
             var before = one.copy();
             one.copy_(before.add(1e-3));
             try {
-                return FeatureCollector.identity(model, sae, "test", CONTEXT);
+                return StoreIdentity.of(model, sae, "test", CONTEXT);
             } finally {
                 one.copy_(before);
             }
@@ -344,7 +350,11 @@ class PropertiesTest {
     void excludedPositionsCountAsZero() {
         try (FeatureStore store = open("excluded", FEATURES)) {
             collect(store, 0, ROWS, 16, 2);
-            DashboardConfig config = DashboardConfig.DEFAULT.ignoring(Set.of(50256), Set.of(1, 10), 3);
+            DashboardConfig config = DashboardConfig.builder()
+                    .ignoreTokens(Set.of(50256))
+                    .ignorePositions(Set.of(1, 10))
+                    .ignoreHighActivationNormMultiple(3)
+                    .build();
             Dashboards all = Dashboards.of(model, sae, store, DashboardConfig.DEFAULT);
             Dashboards some = Dashboards.of(model, sae, store, config);
             assertTrue(some.excluded() >= 3 * ROWS && all.excluded() == 0, some.excluded() + " positions");
@@ -367,8 +377,12 @@ class PropertiesTest {
     void ablationsAreWhatTakingTheFeatureAwayDoes() {
         try (FeatureStore store = open("ablated", FEATURES)) {
             collect(store, 0, 16, 16, 2);
-            DashboardConfig config =
-                    DashboardConfig.DEFAULT.performAblationExperiments(true).groups(2, 4, 2);
+            DashboardConfig config = DashboardConfig.builder()
+                    .performAblationExperiments(true)
+                    .nQuantiles(2)
+                    .topActsGroupSize(4)
+                    .quantileGroupSize(2)
+                    .build();
             int[] compared = {0};
             Dashboards.of(model, sae, store, config).forEach(new int[] {3, 57}, 2, dashboard -> {
                 for (var group : dashboard.groups())

@@ -6,6 +6,7 @@ import io.github.panascope.dashboard.DashboardPage;
 import io.github.panascope.dashboard.Dashboards;
 import io.github.panascope.dashboard.FeatureCollector;
 import io.github.panascope.dashboard.FeatureStore;
+import io.github.panascope.dashboard.StoreIdentity;
 import io.github.panascope.data.Dataset;
 import io.github.panascope.hub.Hub;
 import io.github.panascope.internal.AtomicFile;
@@ -406,22 +407,15 @@ final class BenchCommand implements Callable<Integer> {
         Path state = folder.resolve("features");
         try (FeatureStore store = FeatureStore.open(
                         state,
-                        FeatureCollector.identity(model, sae, "random", CONTEXT),
+                        StoreIdentity.of(model, sae, "random", CONTEXT),
                         features,
                         sae.config().dIn());
                 DashboardPage page =
                         new DashboardPage(new DashboardPage.Header("bench", Map.of(), null), model.tokenizer())) {
-            FeatureCollector.collect(
-                    model,
-                    sae,
-                    store,
-                    row -> rows[(int) row],
-                    0,
-                    rows.length,
-                    CONTEXT,
-                    model.device().isCpu() ? 256 : 8 * RowsAtOnce.on(model.device(), CONTEXT),
-                    Torch.threads(),
-                    done -> {});
+            FeatureCollector.into(store, model, sae)
+                    .shardRows(model.device().isCpu() ? 256 : 8 * RowsAtOnce.on(model.device(), CONTEXT))
+                    .threads(Torch.threads())
+                    .collect(row -> rows[(int) row], 0, rows.length);
             Dashboards.of(model, sae, store, DashboardConfig.DEFAULT)
                     .forEach(features, Torch.threads(), page::pack, page::add);
             page.write(folder.resolve("page.html"));

@@ -107,7 +107,7 @@ final class DashboardCommand implements Callable<Integer> {
             description =
                     "among which correlated features are looked for (default: ${DEFAULT-VALUE}; SAEDashboard: chosen,"
                             + " which need not encode the others)")
-    private DashboardConfig.Among correlated;
+    private DashboardConfig.CorrelationScope correlated;
 
     @Option(names = "--ignore-bos", description = "features count as zero at <|endoftext|>")
     private boolean ignoreBos;
@@ -278,15 +278,17 @@ final class DashboardCommand implements Callable<Integer> {
         Set<Integer> ignored = FeatureOptions.numbers(
                 "--ignore-tokens", ignoreTokens, model.config().dVocab());
         if (ignoreBos) ignored.add(model.tokenizer().endOfText());
-        return DashboardConfig.DEFAULT
-                .ignoring(
-                        ignored,
-                        FeatureOptions.numbers("--ignore-positions", ignorePositions, context),
-                        normMultiple == null ? Double.POSITIVE_INFINITY : normMultiple)
+        return DashboardConfig.builder()
+                .ignoreTokens(ignored)
+                .ignorePositions(FeatureOptions.numbers("--ignore-positions", ignorePositions, context))
+                .ignoreHighActivationNormMultiple(normMultiple == null ? Double.POSITIVE_INFINITY : normMultiple)
                 .correlatedFeatures(correlated)
                 .performAblationExperiments(ablation)
                 .buffer(buffer)
-                .groups(nQuantiles, topActsGroupSize, quantileGroupSize)
-                .seed(seed);
+                .nQuantiles(nQuantiles)
+                .topActsGroupSize(topActsGroupSize)
+                .quantileGroupSize(quantileGroupSize)
+                .seed(seed)
+                .build();
     }
 }

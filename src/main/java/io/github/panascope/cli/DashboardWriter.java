@@ -11,6 +11,7 @@ import io.github.panascope.dashboard.FeatureTable;
 import io.github.panascope.dashboard.NeuronpediaJson;
 import io.github.panascope.dashboard.PromptDashboard;
 import io.github.panascope.dashboard.SaeDashboardJson;
+import io.github.panascope.dashboard.StoreIdentity;
 import io.github.panascope.lens.HookedTransformer;
 import io.github.panascope.sae.Architecture;
 import io.github.panascope.sae.Neuronpedia;
@@ -144,10 +145,9 @@ final class DashboardWriter implements AutoCloseable {
     FeatureStore open(Path named, Path parent, int[] features, DashboardConfig config) {
         int[] sorted = Arrays.stream(features).sorted().toArray();
         // What nobody will look into need not be encoded.
-        FeatureStore.Identity all = FeatureCollector.identity(model, sae, text, rows.context(), rows.atOnce());
-        FeatureStore.Identity identity = config.correlatedFeatures() == DashboardConfig.Among.ALL
-                ? all
-                : FeatureCollector.identityOfChosen(all, sorted);
+        StoreIdentity all = StoreIdentity.of(model, sae, text, rows.context(), rows.atOnce());
+        StoreIdentity identity =
+                config.correlatedFeatures() == DashboardConfig.CorrelationScope.ALL ? all : all.ofChosen(sorted);
         return named != null
                 ? FeatureStore.open(named, identity, sorted, sae.config().dIn())
                 : FeatureStore.openWithin(parent, identity, sorted, sae.config().dIn());
@@ -167,17 +167,11 @@ final class DashboardWriter implements AutoCloseable {
             input.print("That folder holds " + store.rows()
                     + " rows: the dashboards are of all of them. Another --state would have " + end + ".");
         try (Progress progress = new Progress("Collecting features, rows", input.quiet())) {
-            FeatureCollector.collect(
-                    model,
-                    sae,
-                    store,
-                    row -> rows.tokens().row((int) row),
-                    first,
-                    end,
-                    rows.context(),
-                    shardRows,
-                    threads,
-                    done -> progress.update(done, missing));
+            FeatureCollector.into(store, model, sae)
+                    .shardRows(shardRows)
+                    .threads(threads)
+                    .progress(done -> progress.update(done, missing))
+                    .collect(row -> rows.tokens().row((int) row), first, end);
         }
     }
 
@@ -300,7 +294,7 @@ final class DashboardWriter implements AutoCloseable {
                         : "after folding decoder norms into the encoder (fold_W_dec_norm)");
         facts.put(
                 "Correlated features",
-                config.correlatedFeatures() == DashboardConfig.Among.ALL
+                config.correlatedFeatures() == DashboardConfig.CorrelationScope.ALL
                         ? "among all features of the SAE"
                         : "among the features shown");
         facts.put(

@@ -94,7 +94,7 @@ final class TutorialCommand implements Callable<Integer> {
             defaultValue = "all",
             description = "among which correlated features are looked for in the dashboards (default: ${DEFAULT-VALUE};"
                     + " SAEDashboard: chosen, which need not encode the others)")
-    private DashboardConfig.Among correlated;
+    private DashboardConfig.CorrelationScope correlated;
 
     @Option(names = "--open", description = "opens index.html in a browser")
     private boolean open;
@@ -250,7 +250,8 @@ final class TutorialCommand implements Callable<Integer> {
 
     private List<MetricsFile.Feature> dashboards(HookedTransformer model, Sae sae, RowOptions.Rows text, int[] chosen) {
         List<MetricsFile.Feature> shown = new ArrayList<>();
-        DashboardConfig config = DashboardConfig.DEFAULT.correlatedFeatures(correlated);
+        DashboardConfig config =
+                DashboardConfig.builder().correlatedFeatures(correlated).build();
         try (DashboardWriter writer = new DashboardWriter(input, model, sae, text, null);
                 FeatureStore store = writer.open(null, out.resolve("features"), chosen, config)) {
             writer.collect(store, 0, Math.min(dashboardRows, text.tokens().rows()), text.inShard(model.device()));

@@ -36,18 +36,18 @@ public record DashboardConfig(
         Set<Integer> ignoreTokens,
         Set<Integer> ignorePositions,
         double ignoreHighActivationNormMultiple,
-        Among correlatedFeatures,
+        CorrelationScope correlatedFeatures,
         boolean performAblationExperiments,
         long seed) {
-    /** Among which features correlated ones are looked for. */
-    public enum Among {
+    /** CorrelationScope which features correlated ones are looked for. */
+    public enum CorrelationScope {
         ALL,
         CHOSEN
     }
 
     /** SAEDashboard's defaults, but with correlated features among all. */
     public static final DashboardConfig DEFAULT = new DashboardConfig(
-            5, 10, 20, 5, 5, 50, 10, 3, Set.of(), Set.of(), Double.POSITIVE_INFINITY, Among.ALL, false, 0);
+            5, 10, 20, 5, 5, 50, 10, 3, Set.of(), Set.of(), Double.POSITIVE_INFINITY, CorrelationScope.ALL, false, 0);
 
     /** Checks the numbers and copies the sets. */
     public DashboardConfig {
@@ -66,117 +66,155 @@ public record DashboardConfig(
         ignorePositions = Set.copyOf(ignorePositions);
     }
 
-    /** The same with positions at which features count as zero. */
-    public DashboardConfig ignoring(Set<Integer> tokens, Set<Integer> positions, double highActivationNormMultiple) {
-        return new DashboardConfig(
-                buffer,
-                nQuantiles,
-                topActsGroupSize,
-                quantileGroupSize,
-                topLogitsHoverdata,
-                nBins,
-                nLogits,
-                nRows,
-                tokens,
-                positions,
-                highActivationNormMultiple,
-                correlatedFeatures,
-                performAblationExperiments,
-                seed);
+    /** A builder that begins with the defaults. */
+    public static Builder builder() {
+        return DEFAULT.toBuilder();
     }
 
-    /** The same with correlated features among others. */
-    public DashboardConfig correlatedFeatures(Among among) {
-        return new DashboardConfig(
-                buffer,
-                nQuantiles,
-                topActsGroupSize,
-                quantileGroupSize,
-                topLogitsHoverdata,
-                nBins,
-                nLogits,
-                nRows,
-                ignoreTokens,
-                ignorePositions,
-                ignoreHighActivationNormMultiple,
-                among,
-                performAblationExperiments,
-                seed);
+    /** A builder that begins with these settings. */
+    public Builder toBuilder() {
+        return new Builder(this);
     }
 
-    /** The same with or without ablations. */
-    public DashboardConfig performAblationExperiments(boolean perform) {
-        return new DashboardConfig(
-                buffer,
-                nQuantiles,
-                topActsGroupSize,
-                quantileGroupSize,
-                topLogitsHoverdata,
-                nBins,
-                nLogits,
-                nRows,
-                ignoreTokens,
-                ignorePositions,
-                ignoreHighActivationNormMultiple,
-                correlatedFeatures,
-                perform,
-                seed);
-    }
+    /** Settings that are chosen one by one; each is described at the component of its name. */
+    public static final class Builder {
+        private int buffer;
+        private int nQuantiles;
+        private int topActsGroupSize;
+        private int quantileGroupSize;
+        private int topLogitsHoverdata;
+        private int nBins;
+        private int nLogits;
+        private int nRows;
+        private Set<Integer> ignoreTokens;
+        private Set<Integer> ignorePositions;
+        private double ignoreHighActivationNormMultiple;
+        private CorrelationScope correlatedFeatures;
+        private boolean performAblationExperiments;
+        private long seed;
 
-    /** The same with whole rows, or other numbers of tokens around. */
-    public DashboardConfig buffer(int tokens) {
-        return new DashboardConfig(
-                tokens,
-                nQuantiles,
-                topActsGroupSize,
-                quantileGroupSize,
-                topLogitsHoverdata,
-                nBins,
-                nLogits,
-                nRows,
-                ignoreTokens,
-                ignorePositions,
-                ignoreHighActivationNormMultiple,
-                correlatedFeatures,
-                performAblationExperiments,
-                seed);
-    }
+        private Builder(DashboardConfig config) {
+            buffer = config.buffer;
+            nQuantiles = config.nQuantiles;
+            topActsGroupSize = config.topActsGroupSize;
+            quantileGroupSize = config.quantileGroupSize;
+            topLogitsHoverdata = config.topLogitsHoverdata;
+            nBins = config.nBins;
+            nLogits = config.nLogits;
+            nRows = config.nRows;
+            ignoreTokens = config.ignoreTokens;
+            ignorePositions = config.ignorePositions;
+            ignoreHighActivationNormMultiple = config.ignoreHighActivationNormMultiple;
+            correlatedFeatures = config.correlatedFeatures;
+            performAblationExperiments = config.performAblationExperiments;
+            seed = config.seed;
+        }
 
-    /** The same with other groups of sequences. */
-    public DashboardConfig groups(int quantiles, int top, int each) {
-        return new DashboardConfig(
-                buffer,
-                quantiles,
-                top,
-                each,
-                topLogitsHoverdata,
-                nBins,
-                nLogits,
-                nRows,
-                ignoreTokens,
-                ignorePositions,
-                ignoreHighActivationNormMultiple,
-                correlatedFeatures,
-                performAblationExperiments,
-                seed);
-    }
+        /** Sets {@link DashboardConfig#buffer}. */
+        public Builder buffer(int value) {
+            buffer = value;
+            return this;
+        }
 
-    /** The same with another draw. */
-    public DashboardConfig seed(long other) {
-        return new DashboardConfig(
-                buffer,
-                nQuantiles,
-                topActsGroupSize,
-                quantileGroupSize,
-                topLogitsHoverdata,
-                nBins,
-                nLogits,
-                nRows,
-                ignoreTokens,
-                ignorePositions,
-                ignoreHighActivationNormMultiple,
-                correlatedFeatures,
-                performAblationExperiments,
-                other);
+        /** Sets {@link DashboardConfig#nQuantiles}. */
+        public Builder nQuantiles(int value) {
+            nQuantiles = value;
+            return this;
+        }
+
+        /** Sets {@link DashboardConfig#topActsGroupSize}. */
+        public Builder topActsGroupSize(int value) {
+            topActsGroupSize = value;
+            return this;
+        }
+
+        /** Sets {@link DashboardConfig#quantileGroupSize}. */
+        public Builder quantileGroupSize(int value) {
+            quantileGroupSize = value;
+            return this;
+        }
+
+        /** Sets {@link DashboardConfig#topLogitsHoverdata}. */
+        public Builder topLogitsHoverdata(int value) {
+            topLogitsHoverdata = value;
+            return this;
+        }
+
+        /** Sets {@link DashboardConfig#nBins}. */
+        public Builder nBins(int value) {
+            nBins = value;
+            return this;
+        }
+
+        /** Sets {@link DashboardConfig#nLogits}. */
+        public Builder nLogits(int value) {
+            nLogits = value;
+            return this;
+        }
+
+        /** Sets {@link DashboardConfig#nRows}. */
+        public Builder nRows(int value) {
+            nRows = value;
+            return this;
+        }
+
+        /** Sets {@link DashboardConfig#ignoreTokens}. */
+        public Builder ignoreTokens(Set<Integer> value) {
+            ignoreTokens = value;
+            return this;
+        }
+
+        /** Sets {@link DashboardConfig#ignorePositions}. */
+        public Builder ignorePositions(Set<Integer> value) {
+            ignorePositions = value;
+            return this;
+        }
+
+        /** Sets {@link DashboardConfig#ignoreHighActivationNormMultiple}. */
+        public Builder ignoreHighActivationNormMultiple(double value) {
+            ignoreHighActivationNormMultiple = value;
+            return this;
+        }
+
+        /** Sets {@link DashboardConfig#correlatedFeatures}. */
+        public Builder correlatedFeatures(CorrelationScope value) {
+            correlatedFeatures = value;
+            return this;
+        }
+
+        /** Sets {@link DashboardConfig#performAblationExperiments}. */
+        public Builder performAblationExperiments(boolean value) {
+            performAblationExperiments = value;
+            return this;
+        }
+
+        /** Sets {@link DashboardConfig#seed}. */
+        public Builder seed(long value) {
+            seed = value;
+            return this;
+        }
+
+        /**
+         * The settings.
+         *
+         * @throws IllegalArgumentException if a number is negative, or there are no bars
+         */
+        public DashboardConfig build() {
+            return new DashboardConfig(
+                    buffer,
+                    nQuantiles,
+                    topActsGroupSize,
+                    quantileGroupSize,
+                    topLogitsHoverdata,
+                    nBins,
+                    nLogits,
+                    nRows,
+                    ignoreTokens,
+                    ignorePositions,
+                    ignoreHighActivationNormMultiple,
+                    correlatedFeatures,
+                    performAblationExperiments,
+                    seed);
+        }
     }
 }

@@ -32,7 +32,7 @@ import java.util.stream.IntStream;
 /**
  * Makes dashboards of features from a {@link FeatureStore}, one after the other, with SAEDashboard's statistics. What
  * comes out for a feature does not depend on the others that are asked for (but with
- * {@link DashboardConfig.Among#CHOSEN}), nor on the number of threads.
+ * {@link DashboardConfig.CorrelationScope#CHOSEN}), nor on the number of threads.
  */
 public final class Dashboards {
     /** Activations that are held at once, of as many features as that is: 8 bytes each. */
@@ -63,7 +63,8 @@ public final class Dashboards {
     private final CorrelatedFeatures correlated;
 
     private Dashboards(HookedTransformer model, Sae sae, FeatureStore store, DashboardConfig config) {
-        if (config.correlatedFeatures() == DashboardConfig.Among.ALL && !FeatureCollector.keepsAll(store)) {
+        if (config.correlatedFeatures() == DashboardConfig.CorrelationScope.ALL
+                && !store.identity().keepsAll()) {
             throw new IllegalArgumentException(
                     "the folder keeps the chosen features alone: correlated ones can be looked for among these");
         }
@@ -165,7 +166,7 @@ public final class Dashboards {
                                 .factory())) {
             try {
                 // Pairs of all with all, each once, are half the work of all with those wanted, where these are most.
-                if (config.correlatedFeatures() == DashboardConfig.Among.ALL && wanted.length > dSae / 2)
+                if (config.correlatedFeatures() == DashboardConfig.CorrelationScope.ALL && wanted.length > dSae / 2)
                     finished(() -> correlated.findAll(
                             pool, threads, batches(IntStream.range(0, dSae).toArray())));
                 Queue<Memory> idle = new ConcurrentLinkedQueue<>();
@@ -253,7 +254,7 @@ public final class Dashboards {
             FeatureActivations[] columns,
             Function<FeatureDashboard, T> made,
             Consumer<T> consumer) {
-        int[] among = config.correlatedFeatures() == DashboardConfig.Among.ALL ? null : chosen;
+        int[] among = config.correlatedFeatures() == DashboardConfig.CorrelationScope.ALL ? null : chosen;
         int dOut = sae.config().dOut();
         int vocabulary = directions.exist() ? directions.vocabulary() : 0;
         try (ReadAhead ahead = new ReadAhead(MAKING);
@@ -372,7 +373,7 @@ public final class Dashboards {
     private <T> List<Callable<T>> group(
             Memory memory, int group, int[] chosen, FeatureActivations[] columns, Function<FeatureDashboard, T> made) {
         List<Callable<T>> found = new ArrayList<>();
-        int[] among = config.correlatedFeatures() == DashboardConfig.Among.ALL ? null : chosen;
+        int[] among = config.correlatedFeatures() == DashboardConfig.CorrelationScope.ALL ? null : chosen;
         try (var _ = TensorScope.open()) {
             Tensor decoder = directions.decoder(group).to(DType.FLOAT32);
             Tensor logits = directions.logits(group, memory.logitsOfGroup);

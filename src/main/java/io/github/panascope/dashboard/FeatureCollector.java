@@ -4,32 +4,17 @@ import io.github.panascope.InputException;
 import io.github.panascope.RunInterruptedException;
 import io.github.panascope.lens.Forward;
 import io.github.panascope.lens.HookedTransformer;
-import io.github.panascope.lens.RowsAtOnce;
 import io.github.panascope.model.HookPoint;
 import io.github.panascope.sae.Sae;
-import io.github.panascope.torch.DType;
-import io.github.panascope.torch.Device;
-import io.github.panascope.torch.Op;
 import io.github.panascope.torch.Shape;
 import io.github.panascope.torch.Tensor;
 import io.github.panascope.torch.TensorScope;
 import io.github.panascope.torch.Torch;
-import java.lang.reflect.RecordComponent;
-import java.nio.ByteBuffer;
-import java.nio.charset.StandardCharsets;
-import java.security.MessageDigest;
-import java.security.NoSuchAlgorithmException;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.BitSet;
-import java.util.HexFormat;
-import java.util.LinkedHashMap;
 import java.util.List;
-import java.util.Locale;
-import java.util.Map;
-import java.util.Set;
-import java.util.SplittableRandom;
-import java.util.TreeMap;
+import java.util.Objects;
 import java.util.concurrent.Callable;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.ExecutorService;
@@ -38,7 +23,6 @@ import java.util.concurrent.Future;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.function.IntConsumer;
 import java.util.function.LongFunction;
-import java.util.stream.Collectors;
 
 /**
  * Runs a model over rows of tokens up to an SAE's hook point, encodes, and puts the features into a
@@ -50,22 +34,11 @@ import java.util.stream.Collectors;
  * each.
  */
 public final class FeatureCollector {
-    private static final int ROWS_IN_BLOCK = 8;
+    static final int ROWS_IN_BLOCK = 8;
     /** Features that are encoded together: a block's are then 2 MB, where all would be 100 MB. */
     private static final int FEATURES_IN_GROUP = 512;
-    /** To be counted up when the same rows of the same model would come out otherwise, be it in the last bit. */
-    private static final int ARITHMETIC = 1;
 
-    private static final String KEPT = "features";
-    private static final String ROWS_AT_ONCE = "rows at once";
     static final String COLLECTING = "collecting features";
-    private static final Set<String> AFTER_HOOKS = Set.of("unembed.W_U", "unembed.b_U");
-    /** Numbers of a weight that one sum of its fingerprint has. */
-    private static final int SUMMED = 1 << 12;
-    /** How many of a weight are taken at once: 2 MB as int64, which stay in a processor's cache. */
-    private static final int AT_ONCE = 1 << 18;
-
-    private static final Op VIEW_AS = Op.of("aten::view", "dtype");
 
     private final HookedTransformer model;
     private final Sae sae;
@@ -97,204 +70,74 @@ public final class FeatureCollector {
                 : point.block() == HookPoint.AFTER_BLOCKS ? -1 : 0;
     }
 
-    /**
-     * What rows of this model and SAE are: for {@link FeatureStore#open}.
-     *
-     * @param sae  as it is run; dashboards show features after {@link Sae#foldWDecNorm}
-     * @param text what the rows are made of, in words: dataset, tokenization
-     */
-    public static FeatureStore.Identity identity(HookedTransformer model, Sae sae, String text, int context) {
-        return identity(model, sae, text, context, RowsAtOnce.on(model.device(), context));
-    }
+    /** How rows are collected into a store: the defaults, and what should be otherwise. */
+    public static final class Run {
+        private final HookedTransformer model;
+        private final Sae sae;
+        private final FeatureStore store;
+        private int shardRows = 256;
+        private int threads = 1;
+        private IntConsumer progress = _ -> {};
 
-    /**
-     * The same for rows that {@link #collect} runs so many at once off the CPU. It has all that the numbers depend on:
-     * every field of both configurations, every weight up to the last hook point, the tokenizer, how and on what the
-     * rows run, and the versions of the arithmetic.
-     *
-     * @throws IllegalArgumentException if the model has hooks, which nothing here could tell from others
-     */
-    public static FeatureStore.Identity identity(
-            HookedTransformer model, Sae sae, String text, int context, int rowsAtOnce) {
-        if (!model.isPlain())
-            throw new IllegalArgumentException(
-                    "features of a model with hooks cannot be kept: nothing tells these hooks from others");
-        Map<String, String> entries = new LinkedHashMap<>();
-        entries.put(FeatureStore.HOOK, sae.config().hookName());
-        entries.put("text", text);
-        entries.put("context", Integer.toString(context));
-        entries.put("tokenizer", model.tokenizer().fingerprint());
-        entries.put("model", model.name());
-        putFields("model", model.config(), entries);
-        entries.put("model.operators", operators(model.isExact()));
-        entries.put("sae", sae.name());
-        putFields("sae", sae.config(), entries);
-        entries.put("sae.dtype", sae.dtype().toString());
-        entries.put("sae.operators", operators(sae.isExact()));
-        entries.put("weights", fingerprint(model, sae));
-        Device device = model.device();
-        entries.put(
-                "device",
-                device.type().toString().toLowerCase(Locale.ROOT) + " "
-                        + (device.isCpu()
-                                ? Torch.cpuCapability()
-                                : device.describe().name()));
-        // Products round as their shape has it.
-        entries.put(ROWS_AT_ONCE, Integer.toString(device.isCpu() ? ROWS_IN_BLOCK : rowsAtOnce));
-        entries.put("arithmetic", ARITHMETIC + ", libtorch " + Torch.version());
-        return new FeatureStore.Identity(entries);
-    }
+        private Run(HookedTransformer model, Sae sae, FeatureStore store) {
+            this.model = model;
+            this.sae = sae;
+            this.store = store;
+        }
 
-    /** Whose last bits differ. */
-    private static String operators(boolean exact) {
-        return exact ? "exact" : "fused";
-    }
+        /** Rows in a shard at most, of which each is on the disk before the next begins; 256 unless it is said. */
+        public Run shardRows(int rows) {
+            if (rows < 1) throw new IllegalArgumentException("shards need at least one row, not " + rows);
+            shardRows = rows;
+            return this;
+        }
 
-    /** Puts every component of a record, and of the records in it, under its name: a new one cannot be forgotten. */
-    static void putFields(String prefix, Record fields, Map<String, String> entries) {
-        for (RecordComponent component : fields.getClass().getRecordComponents()) {
-            String name = prefix + "." + component.getName();
-            Object value;
-            try {
-                value = component.getAccessor().invoke(fields);
-            } catch (ReflectiveOperationException e) {
-                throw new IllegalStateException("the fields of public records can be read", e);
-            }
-            if (value instanceof Record inner) putFields(name, inner, entries);
-            else
-                entries.put(
-                        name,
-                        value instanceof Map<?, ?> map
-                                ? new TreeMap<>(map).toString()
-                                : String.valueOf(value)); // a Map's own order is another each time
+        /** Blocks of rows that run at once on the CPU; 1 unless it is said. The bytes in the store are the same. */
+        public Run threads(int count) {
+            if (count < 1) throw new IllegalArgumentException("there should be at least one thread, not " + count);
+            threads = count;
+            return this;
+        }
+
+        /** What is told how many rows were collected, now and then, from any thread. */
+        public Run progress(IntConsumer listener) {
+            progress = Objects.requireNonNull(listener, "progress needs something to call");
+            return this;
+        }
+
+        /**
+         * Collects the rows from first (inclusive) to end (exclusive) that the store lacks, shard by shard.
+         *
+         * @param row the token ids of a row, as many as the store's rows have
+         * @throws io.github.panascope.RunInterruptedException if the thread was interrupted; complete shards are on the
+         *     disk
+         */
+        public void collect(LongFunction<int[]> row, long first, long end) {
+            if (first < 0 || end < first)
+                throw new IllegalArgumentException("rows from " + first + " to " + end + " are none");
+            if (!store.missing(first, end).isEmpty()) store.requireWritable();
+            FeatureCollector.collect(this, row, first, end);
         }
     }
 
-    /**
-     * What rows are in a folder that keeps the chosen features alone, not all of the SAE: quicker to fill, as only
-     * these are encoded, but correlated features can then be looked for among the chosen alone.
-     *
-     * @param all      as {@link #identity(HookedTransformer, Sae, String, int)} has it
-     * @param features those that the folder is opened for
-     */
-    public static FeatureStore.Identity identityOfChosen(FeatureStore.Identity all, int[] features) {
-        Map<String, String> entries = new LinkedHashMap<>(all.entries());
-        entries.put(
-                KEPT,
-                Arrays.stream(features)
-                        .distinct()
-                        .sorted()
-                        .mapToObj(Integer::toString)
-                        .collect(Collectors.joining(",")));
-        return new FeatureStore.Identity(entries);
+    /** Collects features of a model and an SAE into a store that was opened for their {@link StoreIdentity}. */
+    public static Run into(FeatureStore store, HookedTransformer model, Sae sae) {
+        return new Run(model, sae, store);
     }
 
-    /** Whether a folder keeps all features, not the chosen alone. */
-    static boolean keepsAll(FeatureStore store) {
-        return !store.identity().entries().containsKey(KEPT);
-    }
-
-    /**
-     * SHA-256 of all weights but those that come after every hook point: of their names, shapes and dtypes, and of sums
-     * that are made where they lie, so that little has to be read.
-     */
-    private static String fingerprint(HookedTransformer model, Sae sae) {
-        try (var _ = TensorScope.open()) {
-            MessageDigest digest = MessageDigest.getInstance("SHA-256");
-            Map<String, Tensor> weights = new LinkedHashMap<>();
-            for (String name : model.weightNames())
-                if (!AFTER_HOOKS.contains(name))
-                    weights.put("model " + name, model.weight(name).contiguous());
-            for (String name : sae.weightNames()) weights.put("sae " + name, sae.weight(name));
-            Tensor factors = Tensor.of(
-                    new SplittableRandom(0)
-                            .longs(SUMMED)
-                            .map(factor -> factor | 1)
-                            .toArray(),
-                    Shape.of(SUMMED),
-                    model.device());
-            List<Tensor> sums = new ArrayList<>();
-            weights.forEach((name, weight) -> {
-                digest.update(
-                        (name + " " + weight.shape() + " " + weight.dtype() + "\n").getBytes(StandardCharsets.UTF_8));
-                sums.add(sums(weight, factors));
-            });
-            // Copied together: each copy waits for the device.
-            long[] all = Tensor.cat(0, sums.toArray(Tensor[]::new)).toLongs();
-            ByteBuffer bytes = ByteBuffer.allocate(all.length * Long.BYTES);
-            bytes.asLongBuffer().put(all);
-            digest.update(bytes);
-            return HexFormat.of().formatHex(digest.digest(), 0, 16);
-        } catch (NoSuchAlgorithmException e) {
-            throw new IllegalStateException("every JDK has SHA-256", e);
-        }
-    }
-
-    /**
-     * Sums of the bits of a weight, each number's times a factor of its own, modulo 2^64: int64, one of {@link #SUMMED}
-     * numbers, on the weight's device. Factors are odd, so that a number that differs is seen for certain.
-     */
-    private static Tensor sums(Tensor weight, Tensor factors) {
-        try (var _ = TensorScope.open()) {
-            Tensor bits = VIEW_AS.tensor(
-                    weight.contiguous().reshape(-1), weight.dtype() == DType.BFLOAT16 ? DType.INT16 : DType.INT32);
-            List<Tensor> sums = new ArrayList<>();
-            long elements = bits.shape().elements();
-            long whole = elements / SUMMED * SUMMED;
-            for (long start = 0; start < whole; start += AT_ONCE) {
-                sums.add(products(
-                        bits.slice(0, start, Math.min(whole, start + AT_ONCE)).reshape(-1, SUMMED), factors));
-            }
-            if (whole < elements)
-                sums.add(
-                        products(bits.slice(0, whole, elements).reshape(1, -1), factors.slice(0, 0, elements - whole)));
-            return Tensor.cat(0, sums.toArray(Tensor[]::new)).promote();
-        }
-    }
-
-    private static Tensor products(Tensor bits, Tensor factors) {
-        try (var _ = TensorScope.open()) {
-            return bits.to(DType.INT64).mul_(factors).sum(-1, false).promote();
-        }
-    }
-
-    /**
-     * Collects the rows from first (inclusive) to end (exclusive) that a store lacks, shard by shard; each is on the
-     * disk when the next begins.
-     *
-     * @param row       the token ids of a row, {@code context} of them
-     * @param shardRows rows in a shard at most
-     * @param threads   blocks that run at once on the CPU
-     * @param progress  told how many rows were collected, now and then
-     * @throws io.github.panascope.RunInterruptedException if the thread was interrupted; complete shards are on
-     *     the disk
-     */
-    public static void collect(
-            HookedTransformer model,
-            Sae sae,
-            FeatureStore store,
-            LongFunction<int[]> row,
-            long first,
-            long end,
-            int context,
-            int shardRows,
-            int threads,
-            IntConsumer progress) {
-        if (shardRows < 1 || threads < 1)
-            throw new IllegalArgumentException(
-                    "shards need at least one row and one thread, not " + shardRows + " and " + threads);
-        if (first < 0 || end < first)
-            throw new IllegalArgumentException("rows from " + first + " to " + end + " are none");
-        String contextOfStore = store.identity().entries().get("context");
-        if (!Integer.toString(context).equals(contextOfStore))
-            throw new IllegalArgumentException(
-                    "the store is for rows of " + contextOfStore + " tokens, not of " + context);
-        if (!store.missing(first, end).isEmpty()) store.requireWritable();
-        BitSet kept = keepsAll(store) ? null : new BitSet();
+    private static void collect(Run run, LongFunction<int[]> row, long first, long end) {
+        HookedTransformer model = run.model;
+        Sae sae = run.sae;
+        FeatureStore store = run.store;
+        int context = store.identity().context();
+        int shardRows = run.shardRows;
+        int threads = run.threads;
+        IntConsumer progress = run.progress;
+        BitSet kept = store.identity().keepsAll() ? null : new BitSet();
         if (kept != null) for (int feature : store.sums().features()) kept.set(feature);
         FeatureCollector collector = new FeatureCollector(model, sae, context, kept);
         if (!model.device().isCpu()) {
-            int rowsInBlock = Integer.parseInt(store.identity().entries().get(ROWS_AT_ONCE));
+            int rowsInBlock = store.identity().rowsAtOnce();
             AtomicInteger collected = new AtomicInteger();
             DeviceCollector.collect(
                     collector,

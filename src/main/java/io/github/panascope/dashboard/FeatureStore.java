@@ -16,19 +16,11 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.nio.file.StandardOpenOption;
-import java.security.MessageDigest;
-import java.security.NoSuchAlgorithmException;
 import java.util.ArrayList;
 import java.util.Arrays;
-import java.util.Collections;
 import java.util.HashSet;
-import java.util.HexFormat;
-import java.util.LinkedHashMap;
 import java.util.List;
-import java.util.Map;
-import java.util.Objects;
 import java.util.Set;
-import java.util.TreeSet;
 import java.util.function.LongFunction;
 import java.util.stream.Collectors;
 
@@ -45,41 +37,6 @@ import java.util.stream.Collectors;
 public final class FeatureStore implements AutoCloseable {
     private static final String MANIFEST = "manifest.json";
     private static final String LOCK = "lock";
-    /** The entry of an identity that folders are named by. */
-    static final String HOOK = "hook";
-
-    /**
-     * What must be equal for rows to belong together, made by {@link FeatureCollector#identity}: model, SAE, weights,
-     * text and how they were run.
-     */
-    public record Identity(Map<String, String> entries) {
-        /** Copies the entries, and keeps their order. */
-        public Identity {
-            entries = Collections.unmodifiableMap(new LinkedHashMap<>(entries));
-        }
-
-        /** For a folder: the hook, and a few digits of a hash of all. */
-        private String shortName(int[] features) {
-            try {
-                byte[] hash = MessageDigest.getInstance("SHA-256")
-                        .digest((entries + Arrays.toString(features)).getBytes(StandardCharsets.UTF_8));
-                return entries.getOrDefault(HOOK, "features").replaceAll("[^A-Za-z0-9._]", "_") + "-"
-                        + HexFormat.of().formatHex(hash, 0, 4);
-            } catch (NoSuchAlgorithmException e) {
-                throw new IllegalStateException("every JDK has SHA-256", e);
-            }
-        }
-
-        private String difference(Identity other) {
-            Set<String> keys = new TreeSet<>(entries.keySet());
-            keys.addAll(other.entries.keySet());
-            return keys.stream()
-                    .filter(key -> !Objects.equals(entries.get(key), other.entries.get(key)))
-                    .map(key -> key + " is " + other.entries.get(key) + " there and " + entries.get(key) + " here")
-                    .collect(Collectors.joining(", "));
-        }
-    }
-
     private boolean closed;
     private final Path folder;
     private StoreManifest manifest;
@@ -103,7 +60,7 @@ public final class FeatureStore implements AutoCloseable {
      * @throws InputException if the folder holds something else, or rows of another identity, or another process writes
      *     to it, or nothing can be written there and it holds no rows
      */
-    public static FeatureStore open(Path folder, Identity identity, int[] features, int dIn) {
+    public static FeatureStore open(Path folder, StoreIdentity identity, int[] features, int dIn) {
         if (dIn < 1) throw new IllegalArgumentException("an activation has at least 1 dimension, not " + dIn);
         for (int i = 0; i < features.length; i++)
             if (features[i] < 0 || i > 0 && features[i] <= features[i - 1])
@@ -149,7 +106,7 @@ public final class FeatureStore implements AutoCloseable {
     }
 
     /** A folder that cannot be written may still be shown, if it holds what is asked for. */
-    private static FeatureStore openToShow(Path folder, Identity identity, int[] features, IOException why)
+    private static FeatureStore openToShow(Path folder, StoreIdentity identity, int[] features, IOException why)
             throws IOException {
         if (!Files.exists(folder.resolve(MANIFEST))) throw why;
         FeatureStore store = readManifest(folder);
@@ -158,7 +115,7 @@ public final class FeatureStore implements AutoCloseable {
     }
 
     /** Refuses what does not belong to this folder, and a folder that is not whole; reads the sums. */
-    private void check(Identity identity, int[] features) throws IOException {
+    private void check(StoreIdentity identity, int[] features) throws IOException {
         if (!identity().equals(identity))
             throw new InputException(folder + " holds features of something else: " + identity.difference(identity())
                     + ". Use another folder, or delete it.");
@@ -187,7 +144,7 @@ public final class FeatureStore implements AutoCloseable {
     /**
      * For a folder without a manifest, which has none of this program's shards: nothing says what these would be of.
      */
-    private static StoreManifest begun(Path folder, Identity identity) throws IOException {
+    private static StoreManifest begun(Path folder, StoreIdentity identity) throws IOException {
         try (DirectoryStream<Path> files = Files.newDirectoryStream(
                 folder, file -> file.getFileName().toString().matches("(rows|sums)-[0-9a-f-]+\\.bin"))) {
             for (Path file : files) {
@@ -208,7 +165,7 @@ public final class FeatureStore implements AutoCloseable {
      *
      * @throws InputException as {@link #open} does
      */
-    public static FeatureStore openWithin(Path parent, Identity identity, int[] features, int dIn) {
+    public static FeatureStore openWithin(Path parent, StoreIdentity identity, int[] features, int dIn) {
         Path best = null;
         long most = -1;
         try {
@@ -341,7 +298,7 @@ public final class FeatureStore implements AutoCloseable {
     }
 
     /** What the rows belong to. */
-    public Identity identity() {
+    public StoreIdentity identity() {
         return manifest.identity();
     }
 
@@ -571,7 +528,7 @@ public final class FeatureStore implements AutoCloseable {
     /** Opens a folder for what another one holds. */
     private static FeatureStore open(Path folder, Path like) {
         NeuronCorrelationSums sums;
-        Identity identity;
+        StoreIdentity identity;
         try (FeatureStore first = readLocked(like)) {
             sums = first.readSums();
             identity = first.identity();

@@ -27,7 +27,7 @@ import tools.jackson.databind.node.ObjectNode;
  * @param rows by first row, none twice
  * @param sums the CRC-32C of the file of sums; null as long as there are no rows
  */
-record StoreManifest(String id, FeatureStore.Identity identity, List<Rows> rows, Integer sums) {
+record StoreManifest(String id, StoreIdentity identity, List<Rows> rows, Integer sums) {
     private static final String FORMAT_NAME = "panascope features ";
     private static final String FORMAT = FORMAT_NAME + 2;
     private static final int ID_BYTES = 8;
@@ -66,7 +66,7 @@ record StoreManifest(String id, FeatureStore.Identity identity, List<Rows> rows,
                 sumsOfMore);
     }
 
-    static StoreManifest empty(FeatureStore.Identity identity) {
+    static StoreManifest empty(StoreIdentity identity) {
         byte[] id = new byte[ID_BYTES];
         new SecureRandom().nextBytes(id);
         return new StoreManifest(HexFormat.of().formatHex(id), identity, List.of(), null);
@@ -131,7 +131,7 @@ record StoreManifest(String id, FeatureStore.Identity identity, List<Rows> rows,
             throw damaged(file, "its rows and its sums do not belong together", null);
         return new StoreManifest(
                 id,
-                new FeatureStore.Identity(entries),
+                new StoreIdentity(entries),
                 List.copyOf(rows),
                 rows.isEmpty() ? null : HexFormat.fromHexDigits(text(file, json.path("sums"), "[0-9a-f]{8}")));
     }

@@ -4,7 +4,6 @@ import static java.lang.foreign.ValueLayout.ADDRESS;
 
 import io.github.panascope.bindings.Psc;
 import io.github.panascope.bindings.psc_tensor_info;
-import java.io.EOFException;
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
@@ -12,7 +11,6 @@ import java.nio.channels.ReadableByteChannel;
 import java.nio.channels.WritableByteChannel;
 import java.util.Arrays;
 import java.util.Objects;
-import java.util.function.Function;
 
 /**
  * A handle to a tensor of libtorch, owned by a {@link TensorScope}.
@@ -323,7 +321,7 @@ public final class Tensor {
 
     /** A copy of the elements as floats, row by row, whatever the dtype and device. */
     public float[] toFloats() {
-        return onHeap(DType.FLOAT32, memory -> memory.toArray(ValueLayout.JAVA_FLOAT));
+        return Elements.floats(this);
     }
 
     /**
@@ -333,15 +331,7 @@ public final class Tensor {
      * @throws IllegalArgumentException if the array is too short
      */
     public int toFloats(float[] into) {
-        long elements = shape().elements();
-        if (elements > into.length)
-            throw new IllegalArgumentException("an array of " + into.length + " is too short for " + this);
-        Events.Copy event = Events.copy();
-        try (var _ = TensorScope.open()) {
-            MemorySegment.copy(host(DType.FLOAT32).memory(), ValueLayout.JAVA_FLOAT, 0, into, 0, (int) elements);
-        }
-        if (event != null) event.finish(device(), "heap", elements * Float.BYTES);
-        return (int) elements;
+        return Elements.floats(this, into);
     }
 
     /**
@@ -350,11 +340,7 @@ public final class Tensor {
      * @throws ArithmeticException if one is no number, or outside what a long can hold
      */
     public long[] toLongs() {
-        if (dtype().isFloatingPoint())
-            return Arrays.stream(toDoubles())
-                    .mapToLong(number -> whole(number, Long.MIN_VALUE, -(double) Long.MIN_VALUE))
-                    .toArray();
-        return onHeap(DType.INT64, memory -> memory.toArray(ValueLayout.JAVA_LONG));
+        return Elements.longs(this);
     }
 
     /**
@@ -363,42 +349,12 @@ public final class Tensor {
      * @throws ArithmeticException if one is no number, or outside what an int can hold
      */
     public int[] toInts() {
-        if (dtype() == DType.INT64 || dtype().isFloatingPoint())
-            return Arrays.stream(toLongs())
-                    .mapToInt(number -> (int) whole(number, Integer.MIN_VALUE, 1L << 31))
-                    .toArray();
-        return onHeap(DType.INT32, memory -> memory.toArray(ValueLayout.JAVA_INT));
-    }
-
-    private static long whole(double number, double least, double end) {
-        if (number > least - 1 && number < end) return (long) number;
-        throw new ArithmeticException("an element is " + number + ", which is no whole number from " + least + " to "
-                + end + ": use toDoubles()");
+        return Elements.ints(this);
     }
 
     /** A copy of the elements as doubles, row by row. */
     public double[] toDoubles() {
-        return onHeap(DType.FLOAT64, memory -> memory.toArray(ValueLayout.JAVA_DOUBLE));
-    }
-
-    /** The elements row by row on the CPU, as plain memory; shared where this tensor is that already. */
-    private Tensor host(DType type) {
-        TensorScope scope = TensorScope.current();
-        try (Scratch scratch = Scratch.open()) {
-            MemorySegment out = scratch.pointer();
-            Native.check(Psc.psc_tensor_host(handle(), type.code, out), () -> "reading " + brief());
-            return scope.own(out.get(ADDRESS, 0));
-        }
-    }
-
-    private <A> A onHeap(DType type, Function<MemorySegment, A> copy) {
-        Events.Copy event = Events.copy();
-        try (var _ = TensorScope.open()) {
-            MemorySegment memory = host(type).memory();
-            A array = copy.apply(memory);
-            if (event != null) event.finish(device(), "heap", memory.byteSize());
-            return array;
-        }
+        return Elements.doubles(this);
     }
 
     /**
@@ -421,16 +377,7 @@ public final class Tensor {
      * there.
      */
     public void writeTo(WritableByteChannel out) throws IOException {
-        Events.Copy event = Events.copy();
-        try (var _ = TensorScope.open()) {
-            MemorySegment bytes = host(dtype()).memory();
-            for (long at = 0; at < bytes.byteSize(); ) { // a buffer holds at most 2 GB
-                var part = bytes.asSlice(at, Math.min(bytes.byteSize() - at, 1 << 30))
-                        .asByteBuffer();
-                while (part.hasRemaining()) at += out.write(part);
-            }
-            if (event != null) event.finish(device(), "channel", bytes.byteSize());
-        }
+        Elements.write(this, out);
     }
 
     /**
@@ -439,14 +386,7 @@ public final class Tensor {
      * @throws java.io.EOFException if the channel ends before
      */
     public void readFrom(ReadableByteChannel in) throws IOException {
-        MemorySegment memory = memory();
-        for (long at = 0; at < memory.byteSize(); ) {
-            int read = in.read(memory.asSlice(at, Math.min(memory.byteSize() - at, 1 << 30))
-                    .asByteBuffer());
-            if (read < 0)
-                throw new EOFException("the channel ended after " + at + " of " + memory.byteSize() + " bytes");
-            at += read;
-        }
+        Elements.read(in, this);
     }
 
     /** This tensor where a condition (bool) holds, the other elsewhere; all three broadcast. */
