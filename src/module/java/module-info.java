@@ -23,6 +23,8 @@ module io.github.panascope {
     requires okhttp3;
     requires dev.hardwood.core;
     requires com.github.luben.zstd_jni;
+    // For compilers and tools that look at nullness.
+    requires static org.jspecify;
     // Left out by those who need neither YAML nor the command line, whose package is in a jar of its own.
     requires static org.snakeyaml.engine;
     requires static info.picocli;

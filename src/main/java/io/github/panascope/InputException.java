@@ -9,6 +9,7 @@ import java.nio.file.FileAlreadyExistsException;
 import java.nio.file.FileSystemException;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.NotDirectoryException;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Something given by the user cannot be used. The message is one sentence for that user, on one line: what it quotes
@@ -24,7 +25,7 @@ public class InputException extends RuntimeException {
     }
 
     /** The same, keeping what was caught. */
-    public InputException(String message, Throwable cause) {
+    public InputException(String message, @Nullable Throwable cause) {
         super(line(message), cause);
     }
 

@@ -1,5 +1,7 @@
 package io.github.panascope;
 
+import org.jspecify.annotations.Nullable;
+
 /**
  * The thread was interrupted while it did something that takes long: computing, downloading from the hub, reading a
  * dataset, or writing a file. What computes looks between its batches, what reads between documents, and a download
@@ -9,7 +11,7 @@ package io.github.panascope;
 public final class RunInterruptedException extends RuntimeException {
     private static final long serialVersionUID = 1L;
 
-    private RunInterruptedException(String doing, Throwable cause) {
+    private RunInterruptedException(String doing, @Nullable Throwable cause) {
         super("interrupted while " + doing, cause);
     }
 
@@ -27,7 +29,7 @@ public final class RunInterruptedException extends RuntimeException {
      *
      * @param cause what was thrown; may be null
      */
-    public static void check(String doing, Throwable cause) {
+    public static void check(String doing, @Nullable Throwable cause) {
         if (Thread.currentThread().isInterrupted()) throw new RunInterruptedException(doing, cause);
     }
 

@@ -7,6 +7,7 @@ import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import io.github.panascope.Golden;
 import io.github.panascope.hub.FakeHub;
+import java.io.File;
 import java.io.IOException;
 import java.net.URL;
 import java.net.URLClassLoader;
@@ -19,6 +20,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Random;
 import java.util.jar.JarFile;
+import java.util.stream.Collectors;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Assertions;
 import org.junit.jupiter.api.Test;
@@ -261,6 +263,63 @@ class PackagedIT {
             String text = (String) generation.getClass().getMethod("text").invoke(generation);
             assertTrue(text.startsWith("Once upon a time"), text);
             return text;
+        }
+    }
+
+    /** With libtorch's jar on the class path, as it has no module name; without what only the command line needs. */
+    @Test
+    void onTheModulePathTheApiIsSeenAndNothingElse() throws Exception {
+        String library = "target/lib/";
+        String modules;
+        String libtorch;
+        try (var jars = Files.list(Path.of(library))) {
+            List<String> all = jars.map(Path::toString).sorted().toList();
+            libtorch = all.stream()
+                    .filter(jar -> jar.contains("pytorch-native"))
+                    .findFirst()
+                    .orElseThrow();
+            modules = all.stream()
+                    .filter(jar -> !jar.matches(".*/(pytorch-native|picocli|snakeyaml|jspecify).*"))
+                    .collect(Collectors.joining(File.pathSeparator));
+        }
+        String jar = "target/panascope-" + Version.number() + ".jar";
+        Path program = folder.resolve("Uses.java");
+        for (boolean internal : new boolean[] {false, true}) {
+            Files.writeString(program, """
+                import io.github.panascope.lens.HookedTransformer;
+                import io.github.panascope.torch.TensorScope;
+                %s
+                public class Uses {
+                    public static void main(String[] arguments) {
+                        try (var scope = TensorScope.open(); var model = HookedTransformer.fromPretrained(arguments[0])) {
+                            System.out.println(model.run(model.toTokens("Once")).shape() + " in "
+                                    + HookedTransformer.class.getModule());
+                        }
+                    }
+                }
+                """.formatted(internal ? "import io.github.panascope.internal.TextFile;" : ""));
+            Process process = new ProcessBuilder(
+                            thisJava(),
+                            "-p",
+                            jar + File.pathSeparator + modules,
+                            "--add-modules",
+                            "io.github.panascope",
+                            "--enable-native-access=io.github.panascope",
+                            "--illegal-native-access=deny",
+                            "-cp",
+                            libtorch,
+                            program.toString(),
+                            "src/demo/bundle/model")
+                    .redirectErrorStream(true)
+                    .start();
+            String out = new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
+            process.waitFor();
+            assertTrue(
+                    out.contains(
+                            internal
+                                    ? "package io.github.panascope.internal is not visible"
+                                    : "[1, 2, 50257] in module io.github.panascope"),
+                    out);
         }
     }
 

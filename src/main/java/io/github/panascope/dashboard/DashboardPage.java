@@ -30,6 +30,7 @@ import java.util.Objects;
 import java.util.TreeMap;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.zip.GZIPOutputStream;
+import org.jspecify.annotations.Nullable;
 import tools.jackson.databind.MapperFeature;
 import tools.jackson.databind.json.JsonMapper;
 
@@ -60,7 +61,10 @@ public final class DashboardPage implements AutoCloseable {
      * @param facts       what everything rests on, as name and value: model, SAE, rows
      * @param neuronpedia address of a feature's page, with its number at the end left off; null if it has none
      */
-    public record Header(String title, Map<String, String> facts, String neuronpedia) {
+    public record Header(
+            String title,
+            Map<String, String> facts,
+            @Nullable String neuronpedia) {
         /** Requires a title and facts, of which there may be none. */
         public Header {
             Objects.requireNonNull(title, "the page's title should not be null");

@@ -3,6 +3,7 @@ package io.github.panascope.dashboard;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import org.jspecify.annotations.Nullable;
 
 /**
  * All that is shown of a feature. Activations are after {@code foldWDecNorm}: on the scale on which the feature's
@@ -22,8 +23,8 @@ public record FeatureDashboard(
         Statistics statistics,
         Tables tables,
         Histogram activations,
-        Histogram logits,
-        LogitsTable logitsTable,
+        @Nullable Histogram logits,
+        @Nullable LogitsTable logitsTable,
         List<SequenceGroup> groups) {
     /** Copies the groups. */
     public FeatureDashboard {
@@ -144,7 +145,7 @@ public record FeatureDashboard(
             int[] tokenIds,
             float[] activations,
             float[] tokenLogits,
-            Ablation ablation) {
+            @Nullable Ablation ablation) {
         Sequence with(Ablation found) {
             return new Sequence(row, position, first, tokenIds, activations, tokenLogits, found);
         }

@@ -10,4 +10,7 @@
  * for: rows run in blocks of one shape, sums over rows are exact, and samples are drawn by a hash of (seed, feature,
  * row, position).
  */
+@NullMarked
 package io.github.panascope.dashboard;
+
+import org.jspecify.annotations.NullMarked;

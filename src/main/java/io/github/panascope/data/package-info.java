@@ -7,4 +7,7 @@
  * hub id, folder or file -&gt; Dataset -&gt; forEach(text) or forEachTokens(ids)
  * </pre>
  */
+@NullMarked
 package io.github.panascope.data;
+
+import org.jspecify.annotations.NullMarked;

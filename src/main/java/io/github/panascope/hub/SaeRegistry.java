@@ -14,6 +14,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
 import java.util.stream.Stream;
+import org.jspecify.annotations.Nullable;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.json.JsonMapper;
 
@@ -47,7 +48,7 @@ public final class SaeRegistry {
             String model,
             String loader,
             double l0,
-            String neuronpediaId,
+            @Nullable String neuronpediaId,
             double normScalingFactor,
             double varianceExplained,
             String configOverrides,
@@ -56,7 +57,7 @@ public final class SaeRegistry {
          * Its architecture by SAELens's name, where the layout or the path settles it; null where only its
          * configuration file says.
          */
-        public String architecture() {
+        public @Nullable String architecture() {
             return switch (loader) {
                 case "connor_rob_hook_z", "goodfire", "deepseek_r1" -> "standard";
                 case "gemma_2", "llama_scope", "llama_scope_r1_distill" -> "jumprelu";

@@ -7,4 +7,7 @@
  * HubRepo, file name -&gt; Hub -&gt; cache, else download (resumed, checked) -&gt; Path
  * </pre>
  */
+@NullMarked
 package io.github.panascope.hub;
+
+import org.jspecify.annotations.NullMarked;

@@ -3,6 +3,7 @@ package io.github.panascope.lens;
 import io.github.panascope.model.HookPoint;
 import io.github.panascope.torch.Tensor;
 import io.github.panascope.torch.TensorScope;
+import org.jspecify.annotations.Nullable;
 
 /** What happens at a hook point. */
 @FunctionalInterface
@@ -18,5 +19,6 @@ public interface Hook {
      *     same tensor or null to leave it as it is
      * @throws Exception whatever is thrown ends the run, and reaches the caller of the run as itself
      */
+    @Nullable
     Tensor apply(Tensor activation, HookPoint point) throws Exception;
 }

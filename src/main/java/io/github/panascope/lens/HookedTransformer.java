@@ -18,6 +18,7 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.function.Predicate;
 import java.util.stream.LongStream;
+import org.jspecify.annotations.Nullable;
 
 /**
  * A GPT-2 with a hook at every point that TransformerLens names. Immutable, and safe to run from many threads at once.
@@ -38,7 +39,12 @@ public final class HookedTransformer implements AutoCloseable {
      * @param hub        where files come from that are not on this machine; null for the hub as the environment
      *     describes it
      */
-    public record Options(WeightProcessing processing, Device device, DType dtype, boolean exact, Hub hub) {
+    public record Options(
+            WeightProcessing processing,
+            Device device,
+            DType dtype,
+            boolean exact,
+            @Nullable Hub hub) {
         /** What {@code HookedTransformer.from_pretrained} does, on the CPU in float32. */
         public static final Options DEFAULT =
                 new Options(WeightProcessing.DEFAULT, Device.CPU, DType.FLOAT32, false, null);

@@ -3,6 +3,7 @@ package io.github.panascope.lens;
 import io.github.panascope.torch.DType;
 import io.github.panascope.torch.Tensor;
 import io.github.panascope.torch.TensorScope;
+import org.jspecify.annotations.Nullable;
 
 /**
  * How well logits predict the next tokens (TransformerLens's {@code lm_cross_entropy_loss} and {@code lm_accuracy}).
@@ -33,7 +34,7 @@ public final class LmMetrics {
      *
      * @param mask int64 [batch, pos]: a position counts where it and the next are not 0; null if all count
      */
-    public static double crossEntropyLoss(Tensor logits, Tensor tokens, Tensor mask) {
+    public static double crossEntropyLoss(Tensor logits, Tensor tokens, @Nullable Tensor mask) {
         try (var _ = TensorScope.open()) {
             Tensor losses = crossEntropyLossPerToken(logits, tokens);
             if (mask == null) return losses.mean().item();

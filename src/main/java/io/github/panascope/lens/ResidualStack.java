@@ -4,6 +4,7 @@ import io.github.panascope.torch.DType;
 import io.github.panascope.torch.Tensor;
 import io.github.panascope.torch.TensorScope;
 import java.util.List;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Parts of the residual stream, one on the other, as {@link ActivationCache}'s decompositions make them. Results belong
@@ -14,7 +15,11 @@ import java.util.List;
  * @param labels   one for each component, as TransformerLens writes them
  * @param position the one position, counted from 0; null if all are there
  */
-public record ResidualStack(ActivationCache cache, Tensor values, List<String> labels, Integer position) {
+public record ResidualStack(
+        ActivationCache cache,
+        Tensor values,
+        List<String> labels,
+        @Nullable Integer position) {
     /** Copies the labels. */
     public ResidualStack {
         labels = List.copyOf(labels);
@@ -89,7 +94,7 @@ public record ResidualStack(ActivationCache cache, Tensor values, List<String> l
     }
 
     /** The same for the difference of two tokens' logits; {@code incorrectTokens} has the shape of {@code tokens}. */
-    public Tensor logitAttrs(Tensor tokens, Tensor incorrectTokens) {
+    public Tensor logitAttrs(Tensor tokens, @Nullable Tensor incorrectTokens) {
         if (incorrectTokens != null && !tokens.shape().equals(incorrectTokens.shape())) {
             throw new IllegalArgumentException("tokens and incorrect tokens should have one shape, not "
                     + tokens.shape() + " and " + incorrectTokens.shape());

@@ -7,4 +7,7 @@
  * {@link io.github.panascope.lens.HookedTransformer} is immutable; hooks are arguments of a run, so nothing of a run is
  * left behind in the model, whatever was thrown, and any number of threads may run it at once.
  */
+@NullMarked
 package io.github.panascope.lens;
+
+import org.jspecify.annotations.NullMarked;

@@ -28,6 +28,7 @@ import java.util.Optional;
 import java.util.function.IntPredicate;
 import java.util.function.UnaryOperator;
 import java.util.stream.Stream;
+import org.jspecify.annotations.Nullable;
 
 /**
  * A sparse autoencoder. Immutable, safe to use from many threads at once; owns its weights until it is closed. Results
@@ -48,7 +49,12 @@ public final class Sae implements AutoCloseable {
      *     it
      * @param registry the releases that are known by name; null for those that the jar carries
      */
-    public record Options(Device device, DType dtype, boolean exact, Hub hub, SaeRegistry registry) {
+    public record Options(
+            Device device,
+            DType dtype,
+            boolean exact,
+            @Nullable Hub hub,
+            @Nullable SaeRegistry registry) {
         /** On the CPU in float32. */
         public static final Options DEFAULT = new Options(Device.CPU, DType.FLOAT32, false, null, null);
 

@@ -8,6 +8,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import org.jspecify.annotations.Nullable;
 import tools.jackson.core.json.JsonReadFeature;
 import tools.jackson.core.json.JsonWriteFeature;
 import tools.jackson.databind.JsonNode;
@@ -54,10 +55,10 @@ public record SaeConfig(
     public record Metadata(
             String hookName,
             String hookNameOut,
-            String modelName,
+            @Nullable String modelName,
             int contextSize,
             boolean prependBos,
-            String neuronpediaId,
+            @Nullable String neuronpediaId,
             ModelKwargs modelKwargs,
             Map<String, String> other) {
         /** Copies the map. */
@@ -391,7 +392,7 @@ public record SaeConfig(
     }
 
     /** {@link Metadata#modelName}. */
-    public String modelName() {
+    public @Nullable String modelName() {
         return metadata.modelName;
     }
 
@@ -406,7 +407,7 @@ public record SaeConfig(
     }
 
     /** {@link Metadata#neuronpediaId}. */
-    public String neuronpediaId() {
+    public @Nullable String neuronpediaId() {
         return metadata.neuronpediaId;
     }
 
@@ -421,7 +422,7 @@ public record SaeConfig(
      * @return null if the model is not known
      * @throws InputException if they ask for a checkpoint that has no revision here
      */
-    public String modelAtRevision() {
+    public @Nullable String modelAtRevision() {
         return metadata.modelName == null ? null : metadata.modelKwargs.at(metadata.modelName);
     }
 }

@@ -3,4 +3,7 @@
  * ({@link io.github.panascope.sae.Sae#attachment}). An SAE is immutable; nothing here
  * ever writes to one.
  */
+@NullMarked
 package io.github.panascope.sae;
+
+import org.jspecify.annotations.NullMarked;

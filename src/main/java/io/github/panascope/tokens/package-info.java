@@ -8,4 +8,7 @@
  *           -&gt; batch(first, end): Tensor [rows, pos]
  * </pre>
  */
+@NullMarked
 package io.github.panascope.tokens;
+
+import org.jspecify.annotations.NullMarked;

@@ -1,5 +1,7 @@
 package io.github.panascope.torch;
 
+import org.jspecify.annotations.Nullable;
+
 /** What happens at a hook point. */
 @FunctionalInterface
 public interface ActivationHook {
@@ -14,5 +16,6 @@ public interface ActivationHook {
      *     null to leave it as it is
      * @throws Exception whatever is thrown ends the run, and reaches the caller of the run as itself
      */
+    @Nullable
     Tensor apply(Tensor activation, String name) throws Exception;
 }

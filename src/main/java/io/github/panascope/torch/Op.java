@@ -5,6 +5,7 @@ import static java.lang.foreign.ValueLayout.ADDRESS;
 import io.github.panascope.bindings.Psc;
 import java.lang.foreign.MemorySegment;
 import java.util.List;
+import org.jspecify.annotations.Nullable;
 
 /**
  * An operator of libtorch's dispatcher: the door to all of ATen, for what {@link Tensor} has no method for. Calls
@@ -63,7 +64,7 @@ public final class Op {
      *     {@code Double}, {@code Boolean} or null
      * @throws IllegalStateException if no scope is open
      */
-    public Object[] call(Object... arguments) {
+    public @Nullable Object[] call(@Nullable Object... arguments) {
         TensorScope scope = TensorScope.current();
         Events.Allocation allocation = Events.allocation();
         Events.Operator event = Events.operator();
@@ -84,12 +85,12 @@ public final class Op {
     }
 
     /** Calls it for its first result, a tensor. */
-    public Tensor tensor(Object... arguments) {
+    public Tensor tensor(@Nullable Object... arguments) {
         return tensors(1, arguments)[0];
     }
 
     /** Calls it for its first {@code count} results, all tensors. */
-    public Tensor[] tensors(int count, Object... arguments) {
+    public Tensor[] tensors(int count, @Nullable Object... arguments) {
         return tensors(count, call(arguments), name);
     }
 

@@ -6,6 +6,7 @@ import io.github.panascope.bindings.Psc;
 import java.lang.foreign.MemorySegment;
 import java.nio.file.Path;
 import java.util.List;
+import org.jspecify.annotations.Nullable;
 
 /**
  * A TorchScript module. Its source may call {@code lens.hook_point(tensor, "name")}, which returns the tensor, or what
@@ -162,13 +163,13 @@ public final class ScriptModule {
      * @param arguments as for {@link Op#call}
      * @throws RuntimeException or any other {@link Throwable} that a hook threw, as itself
      */
-    public Tensor call(String method, RunHooks hooks, Object... arguments) {
+    public Tensor call(String method, @Nullable RunHooks hooks, @Nullable Object... arguments) {
         Tensor[] results = callForAll(method, hooks, arguments);
         return Op.tensors(1, results, "the method " + method)[0];
     }
 
     /** The same for a method that returns several tensors. */
-    public Tensor[] callForAll(String method, RunHooks hooks, Object... arguments) {
+    public Tensor[] callForAll(String method, @Nullable RunHooks hooks, @Nullable Object... arguments) {
         TensorScope current = TensorScope.current();
         Events.Allocation allocation = Events.allocation();
         Events.Operator event = Events.operator();

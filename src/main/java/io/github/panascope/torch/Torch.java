@@ -9,6 +9,7 @@ import java.lang.foreign.Linker;
 import java.lang.foreign.MemorySegment;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
+import org.jspecify.annotations.Nullable;
 
 /** libtorch as a whole: its version and build, its threads, and the count of what is alive. */
 public final class Torch {
@@ -133,7 +134,7 @@ public final class Torch {
     }
 
     /** The version of the C library, such as {@code 2.36}; null if it is not glibc. Needs no libtorch. */
-    public static String libcVersion() {
+    public static @Nullable String libcVersion() {
         Linker linker = Linker.nativeLinker();
         return linker.defaultLookup()
                 .find("gnu_get_libc_version")

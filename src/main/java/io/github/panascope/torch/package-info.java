@@ -10,4 +10,7 @@
  * thread. Nothing here is thread-safe for writing: tensors of a confined scope belong to its thread, those of a shared
  * scope may be read by all.
  */
+@NullMarked
 package io.github.panascope.torch;
+
+import org.jspecify.annotations.NullMarked;

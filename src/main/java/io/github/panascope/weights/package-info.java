@@ -7,4 +7,7 @@
  * file -&gt; StateDict (names, dtypes, shapes) -&gt; weight(name, shape) -&gt; Tensor that views the mapped file
  * </pre>
  */
+@NullMarked
 package io.github.panascope.weights;
+
+import org.jspecify.annotations.NullMarked;
