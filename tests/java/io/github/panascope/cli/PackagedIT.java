@@ -285,19 +285,23 @@ class PackagedIT {
         String jar = "target/panascope-" + Version.number() + ".jar";
         Path program = folder.resolve("Uses.java");
         for (boolean internal : new boolean[] {false, true}) {
-            Files.writeString(program, """
-                import io.github.panascope.lens.HookedTransformer;
-                import io.github.panascope.torch.TensorScope;
-                %s
-                public class Uses {
-                    public static void main(String[] arguments) {
-                        try (var scope = TensorScope.open(); var model = HookedTransformer.fromPretrained(arguments[0])) {
-                            System.out.println(model.run(model.toTokens("Once")).shape() + " in "
-                                    + HookedTransformer.class.getModule());
-                        }
-                    }
-                }
-                """.formatted(internal ? "import io.github.panascope.internal.TextFile;" : ""));
+            Files.writeString(
+                    program,
+                    String.join(
+                            "\n",
+                            "import io.github.panascope.lens.HookedTransformer;",
+                            "import io.github.panascope.torch.TensorScope;",
+                            internal ? "import io.github.panascope.internal.TextFile;" : "",
+                            "public class Uses {",
+                            "  public static void main(String[] arguments) {",
+                            "    try (var scope = TensorScope.open();",
+                            "        var model = HookedTransformer.fromPretrained(arguments[0])) {",
+                            "      var logits = model.run(model.toTokens(\"Once\"));",
+                            "      System.out.println(logits.shape() + \" in \" +"
+                                    + " HookedTransformer.class.getModule());",
+                            "    }",
+                            "  }",
+                            "}"));
             Process process = new ProcessBuilder(
                             thisJava(),
                             "-p",

@@ -1,13 +1,12 @@
 package io.github.panascope.dashboard;
 
 import io.github.panascope.lens.HookedTransformer;
+import io.github.panascope.model.HookPoint;
 import io.github.panascope.sae.Sae;
 import io.github.panascope.torch.Op;
 import io.github.panascope.torch.Shape;
 import io.github.panascope.torch.Tensor;
 import java.util.Arrays;
-import java.util.regex.Matcher;
-import java.util.regex.Pattern;
 
 /**
  * What features write to the residual stream: rows of W_dec where the SAE writes there, times W_out or W_O where it
@@ -19,11 +18,6 @@ final class DecoderDirections {
      * shape.
      */
     static final int GROUP = 128;
-
-    private static final Pattern STREAM = Pattern.compile(
-            "hook_(pos_)?embed|" + "blocks\\.\\d+\\.hook_(resid_(pre|mid|post)|attn_out|mlp_out|mlp_in|attn_in)");
-    private static final Pattern NEURONS = Pattern.compile("blocks\\.(\\d+)\\.mlp\\.hook_(pre|post)");
-    private static final Pattern HEADS = Pattern.compile("blocks\\.(\\d+)\\.attn\\.hook_z");
 
     private static final Op MM = Op.of("aten::mm", "out");
 
@@ -37,10 +31,8 @@ final class DecoderDirections {
 
     /** Whether features have a direction in the residual stream. */
     boolean exist() {
-        String out = sae.config().hookNameOut();
-        return STREAM.matcher(out).matches()
-                || NEURONS.matcher(out).matches()
-                || HEADS.matcher(out).matches();
+        HookPoint out = HookPoint.of(sae.config().hookNameOut()).orElseThrow();
+        return out.isInStream() || out.outputWeight().isPresent();
     }
 
     /** How many tokens there are. */
@@ -69,17 +61,13 @@ final class DecoderDirections {
     }
 
     private Tensor of(Tensor decoder) {
-        String out = sae.config().hookNameOut();
-        Matcher neurons = NEURONS.matcher(out);
-        Matcher heads = HEADS.matcher(out);
-        if (neurons.matches())
+        HookPoint out = HookPoint.of(sae.config().hookNameOut()).orElseThrow();
+        if (out.outputWeight().isPresent()) {
+            Tensor weight = model.weight(out.outputWeight().get());
             return decoder.matmul(
-                    model.weight("blocks." + neurons.group(1) + ".mlp.W_out").to(sae.dtype()));
-        if (heads.matches())
-            return decoder.matmul(model.weight("blocks." + heads.group(1) + ".attn.W_O")
-                    .reshape(-1, model.config().dModel())
-                    .to(sae.dtype()));
-        return STREAM.matcher(out).matches() ? decoder : null;
+                    weight.reshape(-1, model.config().dModel()).to(sae.dtype())); // of heads laid side by side
+        }
+        return out.isInStream() ? decoder : null;
     }
 
     /** Logits of a group, [group, d_vocab], in memory from {@link #logitsMemory}; null if there are none. */

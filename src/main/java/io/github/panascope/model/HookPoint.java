@@ -211,6 +211,28 @@ public record HookPoint(String name, int block, String part, List<Axis> axes) {
     }
 
     /**
+     * Whether what is here is in the residual stream's own coordinates: part of it, or read from it or written to it as
+     * it is.
+     */
+    public boolean isInStream() {
+        return part.matches("hook_((pos_)?embed|resid_(pre|mid|post)|attn_out|mlp_out|mlp_in|attn_in)");
+    }
+
+    /**
+     * The weight through which what is here gets into the residual stream: {@code W_out} of neurons, {@code W_O} of
+     * what heads have gathered.
+     *
+     * @return empty where there is none: in the stream itself, and where it takes more than a product
+     */
+    public Optional<String> outputWeight() {
+        return switch (part) {
+            case "mlp.hook_pre", "mlp.hook_post" -> Optional.of("blocks." + block + ".mlp.W_out");
+            case "attn.hook_z" -> Optional.of("blocks." + block + ".attn.W_O");
+            default -> Optional.empty();
+        };
+    }
+
+    /**
      * The shape of the activation.
      *
      * @param batch     rows of the run

@@ -602,7 +602,8 @@ public final class Sae implements AutoCloseable {
         String out = config.hookNameOut();
         requireHook(model, in, config.dIn(), "d_in");
         if (!out.equals(in)) requireHook(model, out, config.dOut(), "d_out");
-        if (in.matches(".*attn\\.hook_[qkvz]") && !config.reshapeHookZ()) {
+        boolean heads = HookPoint.of(in).orElseThrow().axes().getLast() == HookPoint.Axis.D_HEAD;
+        if (heads && !config.reshapeHookZ()) {
             throw new InputException("SAE " + name + " belongs at " + in
                     + ", whose heads have to be laid side by side: its cfg.json should say"
                     + " \"reshape_activations\": \"hook_z\".");
