@@ -7,6 +7,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.github.panascope.dashboard.DashboardPage;
 import io.github.panascope.lens.ActivationCache;
+import io.github.panascope.lens.BlockInput;
 import io.github.panascope.lens.Forward;
 import io.github.panascope.lens.HookedTransformer;
 import io.github.panascope.lens.Hooks;
@@ -165,7 +166,7 @@ class MistakesTest {
             Tensor tokens =
                     Tensor.of(new long[] {50256, 11, 50256, 13}, Shape.of(2, 2)).to(model.device());
             ActivationCache cache = model.runWithCache(tokens, name -> true).cache();
-            ResidualStack parts = cache.decomposeResid(-1, false, ActivationCache.Mode.ALL, true);
+            ResidualStack parts = cache.decomposeResid(-1, BlockInput.ATTENTION, ActivationCache.Mode.ALL, true);
             Tensor forRows = Tensor.of(new long[] {5, 6}, Shape.of(2));
             Tensor everywhere = Tensor.of(new long[] {5, 5, 6, 6}, Shape.of(2, 2));
             assertTrue(parts.logitAttrs(forRows).sameElements(parts.logitAttrs(everywhere)));
@@ -180,7 +181,7 @@ class MistakesTest {
                     () -> model.runWithCache(model.toTokens("Hello"), name -> true)
                             .cache()
                             .removeBatchDim()
-                            .decomposeResid(-1, false, ActivationCache.Mode.ALL, true));
+                            .decomposeResid(-1, BlockInput.ATTENTION, ActivationCache.Mode.ALL, true));
         }
     }
 

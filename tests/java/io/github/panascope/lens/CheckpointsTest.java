@@ -192,16 +192,18 @@ class CheckpointsTest {
             few.logits();
             kept.logits();
             assertTrue(few.cache()
-                    .fullResidDecomposition(-1, false)
-                    .values()
-                    .sameElements(kept.cache().fullResidDecomposition(-1, false).values()));
-            assertTrue(few.cache()
-                    .accumulatedResid(-1, true, false)
-                    .applyLn(-1, false)
+                    .fullResidDecomposition(-1, BlockInput.ATTENTION)
                     .values()
                     .sameElements(kept.cache()
-                            .accumulatedResid(-1, true, false)
-                            .applyLn(-1, false)
+                            .fullResidDecomposition(-1, BlockInput.ATTENTION)
+                            .values()));
+            assertTrue(few.cache()
+                    .accumulatedResid(-1, true, BlockInput.ATTENTION)
+                    .applyLn(-1, BlockInput.ATTENTION)
+                    .values()
+                    .sameElements(kept.cache()
+                            .accumulatedResid(-1, true, BlockInput.ATTENTION)
+                            .applyLn(-1, BlockInput.ATTENTION)
                             .values()));
         }
     }

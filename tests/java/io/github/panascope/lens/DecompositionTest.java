@@ -60,27 +60,31 @@ class DecompositionTest {
             Safetensors expected = Safetensors.open(GOLDEN.folder().resolve("expected.safetensors"), scope);
             ActivationCache cache =
                     model.runWithCache(tokens(scope), name -> true).cache();
-            compare(expected, kind + "/decompose", cache.decomposeResid(2, true, Mode.ALL, true));
-            compare(expected, kind + "/decompose_mlp", cache.decomposeResid(-1, false, Mode.MLP, false));
+            compare(expected, kind + "/decompose", cache.decomposeResid(2, BlockInput.MLP, Mode.ALL, true));
+            compare(expected, kind + "/decompose_mlp", cache.decomposeResid(-1, BlockInput.ATTENTION, Mode.MLP, false));
             compare(
                     expected,
                     kind + "/decompose_attn_ln",
-                    cache.decomposeResid(2, false, Mode.ATTN, true).applyLn(2, false));
-            compare(expected, kind + "/accumulated", cache.accumulatedResid(-1, true, false));
-            compare(expected, kind + "/accumulated_mlp", cache.accumulatedResid(1, false, true));
+                    cache.decomposeResid(2, BlockInput.ATTENTION, Mode.ATTN, true)
+                            .applyLn(2, BlockInput.ATTENTION));
+            compare(expected, kind + "/accumulated", cache.accumulatedResid(-1, true, BlockInput.ATTENTION));
+            compare(expected, kind + "/accumulated_mlp", cache.accumulatedResid(1, false, BlockInput.MLP));
             compare(
                     expected,
                     kind + "/accumulated_lens",
-                    cache.accumulatedResid(-1, true, false).recomputeFinalLn());
+                    cache.accumulatedResid(-1, true, BlockInput.ATTENTION).recomputeFinalLn());
             compare(expected, kind + "/heads", cache.stackHeadResults(-1, true));
             compare(
                     expected,
                     kind + "/heads_ln",
-                    cache.stackHeadResults(2, false).applyLn(2, false));
+                    cache.stackHeadResults(2, false).applyLn(2, BlockInput.ATTENTION));
             compare(expected, kind + "/neurons", cache.stackNeuronResults(1, true, -1));
-            compare(expected, kind + "/full", cache.fullResidDecomposition(2, true));
-            compare(expected, kind + "/full_neurons", cache.fullResidDecompositionWithNeurons(1, false, -1));
-            ResidualStack stack = cache.decomposeResid(-1, false, Mode.ALL, true);
+            compare(expected, kind + "/full", cache.fullResidDecomposition(2, BlockInput.MLP));
+            compare(
+                    expected,
+                    kind + "/full_neurons",
+                    cache.fullResidDecompositionWithNeurons(1, BlockInput.ATTENTION, -1));
+            ResidualStack stack = cache.decomposeResid(-1, BlockInput.ATTENTION, Mode.ALL, true);
             Golden.assertClose(
                     expected.tensor(kind + "/attrs_one"),
                     stack.logitAttrs(Tensor.of(new long[] {5335}, Shape.of())),
@@ -106,7 +110,7 @@ class DecompositionTest {
             ActivationCache cache = run.cache();
             Golden.assertClose(
                     cache.get("blocks.2.hook_resid_mid"),
-                    cache.fullResidDecomposition(2, true).values().sum(0, false),
+                    cache.fullResidDecomposition(2, BlockInput.MLP).values().sum(0, false),
                     "heads, MLPs, embeddings and biases");
             Golden.assertClose(
                     cache.get("blocks.2.hook_resid_post"),
@@ -114,7 +118,7 @@ class DecompositionTest {
                     "heads and the rest");
             Golden.assertClose(
                     cache.get("blocks.2.hook_resid_post").select(1, 2),
-                    cache.fullResidDecompositionWithNeurons(-1, false, 2)
+                    cache.fullResidDecompositionWithNeurons(-1, BlockInput.ATTENTION, 2)
                             .values()
                             .sum(0, false),
                     "neurons too");
@@ -125,7 +129,7 @@ class DecompositionTest {
                     .sub(model.weight("unembed.b_U").select(0, 77));
             Golden.assertClose(
                     logit,
-                    cache.decomposeResid(-1, false, Mode.ALL, true)
+                    cache.decomposeResid(-1, BlockInput.ATTENTION, Mode.ALL, true)
                             .logitAttrs(token)
                             .sum(0, false),
                     "attributions");
@@ -152,9 +156,14 @@ class DecompositionTest {
             ActivationCache few =
                     model.runWithCache(tokens(scope), "hook_embed"::equals).cache();
             assertThrows(IllegalStateException.class, few::removeBatchDim);
-            assertThrows(IllegalArgumentException.class, () -> few.decomposeResid(1, false, Mode.ALL, true));
-            assertThrows(IllegalArgumentException.class, () -> cache.decomposeResid(4, false, Mode.ALL, true));
-            assertThrows(IllegalArgumentException.class, () -> cache.decomposeResid(0, false, Mode.MLP, false));
+            assertThrows(
+                    IllegalArgumentException.class, () -> few.decomposeResid(1, BlockInput.ATTENTION, Mode.ALL, true));
+            assertThrows(
+                    IllegalArgumentException.class,
+                    () -> cache.decomposeResid(4, BlockInput.ATTENTION, Mode.ALL, true));
+            assertThrows(
+                    IllegalArgumentException.class,
+                    () -> cache.decomposeResid(0, BlockInput.ATTENTION, Mode.MLP, false));
             assertThrows(IllegalArgumentException.class, () -> cache.stackNeuronResults(1, false, 3));
         }
     }

@@ -432,7 +432,7 @@ class SurfaceTest {
             String hook = sae.config().hookName();
             HookedSaeTransformer plain = HookedSaeTransformer.of(model);
             HookedSaeTransformer with = plain.addSae(sae);
-            HookedSaeTransformer error = plain.addSae(sae, true, false);
+            HookedSaeTransformer error = plain.addSae(sae, HookedSaeTransformer.Splice.DEFAULT.useErrorTerm(true));
             assertEquals(Map.of(hook, sae), with.actsToSaes());
             assertTrue(plain.runWithSaes(prompt).sameElements(model.run(prompt)));
             Tensor replaced = plain.runWithSaes(prompt, sae);
@@ -444,8 +444,10 @@ class SurfaceTest {
             assertTrue(with.runWithHooksWithSaes(prompt, sae.ablation(1, 2, 3))
                     .shape()
                     .equals(replaced.shape()));
-            assertTrue(
-                    with.addSae(sae, true, false).resetSaes(hook).actsToSaes().isEmpty());
+            assertTrue(with.addSae(sae, HookedSaeTransformer.Splice.DEFAULT.useErrorTerm(true))
+                    .resetSaes(hook)
+                    .actsToSaes()
+                    .isEmpty());
             assertThrows(IllegalArgumentException.class, () -> plain.resetSaes(hook));
             assertTrue(with.toString().contains(hook), with.toString());
             // Two that read one point and write others are both there; and what spans the SAE's layer is no obstacle to

@@ -120,8 +120,11 @@ class GoldenTokensTest {
             assertIds(expected.get("position_tokens"), tokens);
             expected.get("get_token_position")
                     .forEachEntry((key, at) -> assertEquals(
-                            at.intValue(), model.tokenPosition(key.split("/")[0], tokens, key.endsWith("last"))));
-            assertThrows(IllegalArgumentException.class, () -> model.tokenPosition(" fish", tokens, false));
+                            at.intValue(),
+                            key.endsWith("last")
+                                    ? model.lastTokenPosition(key.split("/")[0], tokens)
+                                    : model.tokenPosition(key.split("/")[0], tokens)));
+            assertThrows(IllegalArgumentException.class, () -> model.tokenPosition(" fish", tokens));
             assertThrows(IllegalArgumentException.class, () -> model.toSingleToken("two tokens"));
             Safetensors directions = Safetensors.open(GOLDEN.folder().resolve("expected.safetensors"), scope);
             Golden.assertClose(

@@ -181,10 +181,10 @@ public final class ActivationCache {
      * Needs hook_embed, hook_pos_embed, and hook_attn_out and hook_mlp_out of the blocks before. Biases are part of the
      * outputs.
      *
-     * @param mlpInput what comes into the block's MLP instead, with its attention
+     * @param input    of which input of the block; that of the MLP holds the block's attention too
      */
-    public ResidualStack decomposeResid(int layer, boolean mlpInput, Mode mode, boolean inclEmbeds) {
-        int end = mlpOrEnd(layer, mlpInput);
+    public ResidualStack decomposeResid(int layer, BlockInput input, Mode mode, boolean inclEmbeds) {
+        int end = mlpOrEnd(layer, input);
         return stack(null, parts -> {
             if (inclEmbeds) {
                 parts.add("embed", get("hook_embed"));
@@ -194,7 +194,8 @@ public final class ActivationCache {
                 if (mode != Mode.MLP) parts.add(l + "_attn_out", get("blocks." + l + ".hook_attn_out"));
                 if (mode != Mode.ATTN) parts.add(l + "_mlp_out", get("blocks." + l + ".hook_mlp_out"));
             }
-            if (mlpInput && mode != Mode.MLP) parts.add(end + "_attn_out", get("blocks." + end + ".hook_attn_out"));
+            if (input == BlockInput.MLP && mode != Mode.MLP)
+                parts.add(end + "_attn_out", get("blocks." + end + ".hook_attn_out"));
         });
     }
 
@@ -202,8 +203,8 @@ public final class ActivationCache {
      * The residual stream as it comes into each block up to one, and there. Needs hook_resid_pre of the blocks
      * (hook_resid_mid, with those; hook_resid_post of the last).
      */
-    public ResidualStack accumulatedResid(int layer, boolean inclMid, boolean mlpInput) {
-        int end = mlpOrEnd(layer, mlpInput);
+    public ResidualStack accumulatedResid(int layer, boolean inclMid, BlockInput input) {
+        int end = mlpOrEnd(layer, input);
         int layers = model.config().nLayers();
         return stack(null, parts -> {
             for (int l = 0; l <= end; l++) {
@@ -214,7 +215,7 @@ public final class ActivationCache {
                 parts.add(l + "_pre", get("blocks." + l + ".hook_resid_pre"));
                 if (inclMid && l < end) parts.add(l + "_mid", get("blocks." + l + ".hook_resid_mid"));
             }
-            if (mlpInput) parts.add(end + "_mid", get("blocks." + end + ".hook_resid_mid"));
+            if (input == BlockInput.MLP) parts.add(end + "_mid", get("blocks." + end + ".hook_resid_mid"));
         });
     }
 
@@ -250,23 +251,23 @@ public final class ActivationCache {
      * The residual stream that comes into a block as the sum of heads, MLPs, embeddings and biases. Needs attn.hook_z
      * and hook_mlp_out of the blocks before, hook_embed and hook_pos_embed.
      *
-     * @param mlpInput what comes into the block's MLP instead
+     * @param input of which input of the block
      */
-    public ResidualStack fullResidDecomposition(int layer, boolean mlpInput) {
-        return full(mlpOrEnd(layer, mlpInput), mlpInput, false, null);
+    public ResidualStack fullResidDecomposition(int layer, BlockInput input) {
+        return full(mlpOrEnd(layer, input), input, false, null);
     }
 
     /**
      * The same with each neuron by itself, at one position, counted from the end if negative; needs mlp.hook_post
      * instead of hook_mlp_out.
      */
-    public ResidualStack fullResidDecompositionWithNeurons(int layer, boolean mlpInput, int position) {
-        return full(mlpOrEnd(layer, mlpInput), mlpInput, true, index(position));
+    public ResidualStack fullResidDecompositionWithNeurons(int layer, BlockInput input, int position) {
+        return full(mlpOrEnd(layer, input), input, true, index(position));
     }
 
-    private ResidualStack full(int end, boolean mlpInput, boolean neurons, Integer position) {
+    private ResidualStack full(int end, BlockInput input, boolean neurons, Integer position) {
         return stack(position, parts -> {
-            for (int l = 0; l < end + (mlpInput ? 1 : 0); l++) addHeads(parts, l, position);
+            for (int l = 0; l < end + (input == BlockInput.MLP ? 1 : 0); l++) addHeads(parts, l, position);
             for (int l = 0; l < end; l++) {
                 if (neurons) addNeurons(parts, l, position);
                 else parts.add(l + "_mlp_out", at("blocks." + l + ".hook_mlp_out", position));
@@ -274,14 +275,14 @@ public final class ActivationCache {
             Tensor embed = at("hook_embed", position);
             parts.add("embed", embed);
             parts.add("pos_embed", at("hook_pos_embed", position));
-            parts.add("bias", embed.zerosLike().add(model.accumulatedBias(end, mlpInput, neurons)));
+            parts.add("bias", embed.zerosLike().add(model.accumulatedBias(end, input, neurons)));
         });
     }
 
     /** The MLP of a block, which the end of the model has none of. */
-    private int mlpOrEnd(int layer, boolean mlpInput) {
+    private int mlpOrEnd(int layer, BlockInput input) {
         int end = layerOrEnd(layer);
-        if (mlpInput && end == model.config().nLayers())
+        if (input == BlockInput.MLP && end == model.config().nLayers())
             throw new IllegalArgumentException("there is no MLP after the last block");
         return end;
     }

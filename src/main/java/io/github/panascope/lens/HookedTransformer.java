@@ -17,6 +17,7 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.function.Predicate;
+import java.util.stream.IntStream;
 import java.util.stream.LongStream;
 import org.jspecify.annotations.Nullable;
 
@@ -321,19 +322,21 @@ public final class HookedTransformer implements AutoCloseable {
      * The sum of the biases that the blocks before one add to the residual stream, [d_model], in the innermost scope:
      * those of attention, and of the MLPs if wanted.
      *
-     * @param mlpInput with the bias of that block's attention
+     * @param input            up to which input of that block: the MLP's has the bias of its attention too
+     * @param includeMlpBiases those of the MLPs too, not of attention alone
      */
-    public Tensor accumulatedBias(int layer, boolean mlpInput, boolean includeMlpBiases) {
-        if (layer < 0 || layer > config().nLayers() || mlpInput && layer == config().nLayers())
-            throw new IllegalArgumentException("layer " + layer + (mlpInput ? ", whose MLP is meant," : "")
-                    + " is outside the model's " + config().nLayers() + " layers");
+    public Tensor accumulatedBias(int layer, BlockInput input, boolean includeMlpBiases) {
+        if (layer < 0 || layer > config().nLayers() || input == BlockInput.MLP && layer == config().nLayers())
+            throw new IllegalArgumentException(
+                    "layer " + layer + (input == BlockInput.MLP ? ", whose MLP is meant," : "")
+                            + " is outside the model's " + config().nLayers() + " layers");
         try (var _ = TensorScope.open()) {
             Tensor sum = weight("blocks.0.attn.b_O").zerosLike();
             for (int l = 0; l < layer; l++) {
                 sum = sum.add(weight("blocks." + l + ".attn.b_O"));
                 if (includeMlpBiases) sum = sum.add(weight("blocks." + l + ".mlp.b_out"));
             }
-            if (mlpInput) sum = sum.add(weight("blocks." + layer + ".attn.b_O"));
+            if (input == BlockInput.MLP) sum = sum.add(weight("blocks." + layer + ".attn.b_O"));
             return sum.promote();
         }
     }
@@ -556,17 +559,27 @@ public final class HookedTransformer implements AutoCloseable {
     }
 
     /**
-     * Where a token stands in ids [pos] or [1, pos], from 0.
+     * Where a token first stands in ids [pos] or [1, pos], from 0.
      *
-     * @param last the last of its places, instead of the first
+     * @param token a text that is one token
      * @throws IllegalArgumentException if it does not stand there, or is no single token
      */
-    public int tokenPosition(String token, Tensor tokens, boolean last) {
+    public int tokenPosition(String token, Tensor tokens) {
+        return positions(token, tokens)[0];
+    }
+
+    /** Where a token last stands; see {@link #tokenPosition}. */
+    public int lastTokenPosition(String token, Tensor tokens) {
+        int[] positions = positions(token, tokens);
+        return positions[positions.length - 1];
+    }
+
+    private int[] positions(String token, Tensor tokens) {
         int wanted = toSingleToken(token);
-        int found = -1;
         int[] ids = ids(tokens);
-        for (int i = 0; i < ids.length && (last || found < 0); i++) if (ids[i] == wanted) found = i;
-        if (found < 0) throw new IllegalArgumentException("'" + token + "' does not occur in the tokens");
+        int[] found =
+                IntStream.range(0, ids.length).filter(i -> ids[i] == wanted).toArray();
+        if (found.length == 0) throw new IllegalArgumentException("'" + token + "' does not occur in the tokens");
         return found;
     }
 

@@ -47,17 +47,18 @@ public record ResidualStack(
      * {@code apply_ln_to_stack}).
      *
      * @param layer    the block; n_layers for the LayerNorm before the unembedding
-     * @param mlpInput the MLP's, instead of the attention's
+     * @param input the LayerNorm before attention, or before the MLP
      */
-    public ResidualStack applyLn(int layer, boolean mlpInput) {
+    public ResidualStack applyLn(int layer, BlockInput input) {
         int layers = cache.model().config().nLayers();
         int at = cache.layerOrEnd(layer);
-        if (at == layers && mlpInput) throw new IllegalArgumentException("there is no MLP after the last block");
+        if (at == layers && input == BlockInput.MLP)
+            throw new IllegalArgumentException("there is no MLP after the last block");
         try (var _ = TensorScope.open()) {
             Tensor scale = cache.get(
                     at == layers
                             ? "ln_final.hook_scale"
-                            : "blocks." + at + (mlpInput ? ".ln2" : ".ln1") + ".hook_scale");
+                            : "blocks." + at + (input == BlockInput.MLP ? ".ln2" : ".ln1") + ".hook_scale");
             if (position != null) scale = scale.select(1, position);
             return with(values.sub(values.mean(-1, true)).div(scale).promote());
         }
@@ -111,7 +112,7 @@ public record ResidualStack(
             Tensor directions = model.tokensToResidualDirections(tokens);
             if (incorrectTokens != null) directions = directions.sub(model.tokensToResidualDirections(incorrectTokens));
             if (rank == 1 && position == null) directions = directions.unsqueeze(1); // for each position of a row
-            return applyLn(model.config().nLayers(), false)
+            return applyLn(model.config().nLayers(), BlockInput.ATTENTION)
                     .values()
                     .mul(directions)
                     .sum(-1, false)

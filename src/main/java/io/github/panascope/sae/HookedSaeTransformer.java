@@ -35,23 +35,43 @@ public final class HookedSaeTransformer {
     }
 
     /**
-     * The same with an SAE or transcoder, in the place of one that writes the same hook point.
+     * How an SAE is put into a model: the defaults, and what should be otherwise, as in
+     * {@code Splice.DEFAULT.useErrorTerm(true)}.
      *
      * @param useErrorTerm         whether what it fails to reconstruct is added, so that without an edit nothing
      *     changes
      * @param excludeSpecialTokens whether positions of {@code <|endoftext|>} keep the model's own activation
+     */
+    public record Splice(boolean useErrorTerm, boolean excludeSpecialTokens) {
+        /** Without error term, at all positions. */
+        public static final Splice DEFAULT = new Splice(false, false);
+
+        /** These settings with the error term, or without. */
+        public Splice useErrorTerm(boolean other) {
+            return new Splice(other, excludeSpecialTokens);
+        }
+
+        /** These settings without positions of special tokens, or at all positions. */
+        public Splice excludeSpecialTokens(boolean other) {
+            return new Splice(useErrorTerm, other);
+        }
+    }
+
+    /**
+     * A view with an SAE or transcoder in every run, in the place of one that writes the same hook point.
+     *
      * @throws io.github.panascope.InputException if it does not fit the model
      */
-    public HookedSaeTransformer addSae(Sae sae, boolean useErrorTerm, boolean excludeSpecialTokens) {
+    public HookedSaeTransformer addSae(Sae sae, Splice splice) {
         sae.requireFits(model);
         Map<String, Attached> more = new LinkedHashMap<>(attached);
-        more.put(sae.config().hookNameOut(), new Attached(sae, useErrorTerm, excludeSpecialTokens));
+        more.put(sae.config().hookNameOut(), new Attached(sae, splice.useErrorTerm(), splice.excludeSpecialTokens()));
         return new HookedSaeTransformer(model, more);
     }
 
-    /** The same without error term, at all positions. */
+    /** A view with this SAE in every run, spliced in by {@link Splice#DEFAULT}. */
     public HookedSaeTransformer addSae(Sae sae) {
-        return addSae(sae, false, false);
+        return addSae(sae, Splice.DEFAULT);
     }
 
     /** The same without the SAEs that write these hook points; without any, if none is named. */
