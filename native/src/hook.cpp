@@ -63,8 +63,8 @@ void report(c10::IValue &value, const std::string &name) {
   psc_tensor *replacement = nullptr;
   size_t holders = activation.tensor.use_count();
   int32_t status = hooks->callback(hooks->run, name.c_str(), &activation, &replacement);
-  if (activation.tensor.use_count() > holders) active_kept->remember(activation.tensor);
   std::unique_ptr<psc::OwnedTensor> taken(static_cast<psc::OwnedTensor *>(replacement));
+  if (activation.tensor.use_count() > holders) active_kept->remember(activation.tensor);
   if (status != PSC_OK) throw psc::HookFailed{};
   if (taken) value = taken->tensor;
 }

@@ -1,6 +1,8 @@
 // Which operators are refused, by kind and by name.
 #include "refused.h"
 
+#include <ATen/ops/result_type.h>
+
 #include <algorithm>
 #include <iterator>
 #include <string_view>
@@ -109,11 +111,13 @@ bool holds(const c10::IValue &value, int64_t number) {
 void require_quotients(const torch::jit::Stack &arguments) {
   const c10::IValue &dividend = arguments[0], &divisor = arguments[1];
   if (!is_whole(dividend) || !is_whole(divisor) || !holds(divisor, -1)) return;
-  const auto is_long = [](const c10::IValue &value) {
-    return value.isTensor() && value.toTensor().scalar_type() == at::kLong;
-  };
-  bool wide = is_long(dividend) || is_long(divisor) || (dividend.isInt() && divisor.isInt());
-  TORCH_CHECK(!holds(dividend, wide ? INT64_MIN : INT32_MIN),
+  at::ScalarType kind = at::kLong;
+  if (dividend.isTensor())
+    kind = divisor.isTensor() ? at::result_type(dividend.toTensor(), divisor.toTensor())
+                              : at::result_type(dividend.toTensor(), divisor.toScalar());
+  else if (divisor.isTensor())
+    kind = at::result_type(dividend.toScalar(), divisor.toTensor());
+  TORCH_CHECK(!holds(dividend, kind == at::kLong ? INT64_MIN : INT32_MIN),
               "the smallest whole number is to be divided by -1, which gives one that is too large");
 }
 
@@ -131,7 +135,11 @@ void psc::require_safe(const std::string &name, const torch::jit::Stack &argumen
   }
   if (name == "aten::embedding_bag") require_bags(arguments);
   if (name == "aten::scaled_dot_product_attention") require_heads(arguments);
-  if (divides(name)) require_quotients(arguments);
+  // Without a rounding mode div gives fractions.
+  bool rounded =
+      name.rfind("aten::div", 0) != 0 ||
+      std::any_of(arguments.begin(), arguments.end(), [](const c10::IValue &each) { return each.isString(); });
+  if (divides(name) && rounded) require_quotients(arguments);
   TORCH_CHECK(!found || undoing().count(name) != 0, "an argument is a tensor that is ", found);
 }
 

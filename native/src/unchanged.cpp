@@ -35,8 +35,13 @@ const Unchanged::Former *Unchanged::put_back() const noexcept {
                 now.storage().unsafeGetStorageImpl() == former.storage.unsafeGetStorageImpl();
     if (same) continue;
     if (!changed) changed = &former;
-    now.unsafeGetTensorImpl()->set_storage_keep_dtype(former.storage);
-    now.unsafeGetTensorImpl()->set_sizes_and_strides(former.sizes, former.strides, former.offset);
+    try {
+      now.unsafeGetTensorImpl()->set_allow_tensor_metadata_change(true);
+      now.unsafeGetTensorImpl()->set_storage_keep_dtype(former.storage);
+      now.unsafeGetTensorImpl()->set_sizes_and_strides(former.sizes, former.strides, former.offset);
+    } catch (...) {
+      // It stays as it has become, which Java's own look at its size notices.
+    }
   }
   return changed;
 }

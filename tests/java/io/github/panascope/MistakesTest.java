@@ -7,14 +7,17 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.github.panascope.dashboard.DashboardPage;
 import io.github.panascope.lens.ActivationCache;
+import io.github.panascope.lens.Attachment;
 import io.github.panascope.lens.BlockInput;
 import io.github.panascope.lens.Forward;
 import io.github.panascope.lens.HookedTransformer;
 import io.github.panascope.lens.Hooks;
 import io.github.panascope.lens.ResidualStack;
+import io.github.panascope.lens.SharedPrefix;
 import io.github.panascope.torch.Shape;
 import io.github.panascope.torch.Tensor;
 import io.github.panascope.torch.TensorScope;
+import java.util.List;
 import java.util.Map;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
@@ -183,6 +186,27 @@ class MistakesTest {
                             .removeBatchDim()
                             .decomposeResid(-1, BlockInput.ATTENTION, ActivationCache.Mode.ALL, true));
         }
+    }
+
+    /** What runs share is not theirs to write to. */
+    @Test
+    void aRunThatWritesToItsStreamLeavesOthersAsTheyWere() {
+        try (var _ = TensorScope.open()) {
+            SharedPrefix shared = SharedPrefix.of(model, model.toTokens("Hello there"), 1);
+            Tensor before = shared.forward(1).logits();
+            shared.forward(1)
+                    .hooks(Hooks.at("blocks.1.hook_resid_pre", (activation, point) -> activation.zero_()))
+                    .logits();
+            assertTrue(before.sameElements(shared.forward(1).logits()));
+        }
+    }
+
+    @Test
+    void somethingAttachedToNoPointIsRefusedAtOnce() {
+        Attachment attachment = new Attachment(
+                "blocks.1.hook_resid_pr", "blocks.1.hook_resid_pr", List.of(), (read, there, tokens, points) -> there);
+        assertTrue(message(IllegalArgumentException.class, () -> model.with(attachment))
+                .contains("Did you mean 'blocks.1.hook_resid_pre'?"));
     }
 
     @Test

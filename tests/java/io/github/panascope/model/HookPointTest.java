@@ -62,6 +62,21 @@ class HookPointTest {
     }
 
     @Test
+    void whatIsAttachedToAPointHasPointsNamedAfterIt() {
+        String z = "blocks.2.attn.hook_z.";
+        assertEquals(
+                List.of(Axis.BATCH, Axis.POS, Axis.FEATURE),
+                point(z + "hook_sae_acts_pre").axes());
+        assertEquals(
+                point("blocks.2.attn.hook_z").axes(),
+                point(z + "hook_sae_error").axes());
+        assertEquals(
+                List.of(Axis.BATCH, Axis.POS, Axis.D_MODEL),
+                point(z + "hook_sae_input").axes());
+        assertEquals(2, point("blocks.2.hook_resid_pre.my_point").block());
+    }
+
+    @Test
     void theLayerIsThatOfABlock() {
         assertEquals(7, point("blocks.7.hook_mlp_out").layer());
         assertThrows(IllegalStateException.class, () -> point("hook_embed").layer());

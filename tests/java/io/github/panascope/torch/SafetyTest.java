@@ -258,6 +258,9 @@ class SafetyTest {
                             .toInts());
             assertThrows(ArithmeticException.class, Tensor.of(new long[] {(1L << 53) + 1}, Shape.of(1))::item);
             assertEquals(0x1p53, Tensor.of(new long[] {1L << 53}, Shape.of(1)).item());
+            assertArrayEquals(
+                    new long[] {Long.MIN_VALUE},
+                    Tensor.of(new double[] {-0x1p63}, Shape.of(1)).toLongs());
         }
     }
 
@@ -294,6 +297,15 @@ class SafetyTest {
                         name);
             assertTrue(refused(() -> Op.of("aten::remainder", "Scalar_Tensor").call(Long.MIN_VALUE, ones))
                     .contains("divided by -1"));
+            // A tensor without dimensions does not widen one that has some.
+            Tensor narrow =
+                    Tensor.of(new long[] {Integer.MIN_VALUE}, Shape.of(1)).to(DType.INT32);
+            Tensor minusOne = Tensor.of(new long[] {-1}, Shape.of());
+            assertTrue(refused(() -> Op.of("aten::fmod", "Tensor").call(narrow, minusOne))
+                    .contains("divided by -1"));
+            assertArrayEquals(
+                    new double[] {0x1p31},
+                    Op.of("aten::div", "Tensor").tensor(narrow, minusOne).toDoubles());
             assertArrayEquals(
                     new long[] {-1, 1},
                     Op.of("aten::remainder", "Tensor")

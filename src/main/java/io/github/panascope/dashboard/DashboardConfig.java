@@ -39,7 +39,7 @@ public record DashboardConfig(
         CorrelationScope correlatedFeatures,
         boolean performAblationExperiments,
         long seed) {
-    /** CorrelationScope which features correlated ones are looked for. */
+    /** Among which features correlated ones are looked for. */
     public enum CorrelationScope {
         ALL,
         CHOSEN

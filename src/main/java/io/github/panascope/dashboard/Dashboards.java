@@ -91,6 +91,7 @@ public final class Dashboards {
      * @throws io.github.panascope.InputException if the store lacks rows between its first and its last
      */
     public static Dashboards of(HookedTransformer model, Sae sae, FeatureStore store, DashboardConfig config) {
+        sae.requireFits(model);
         return new Dashboards(model, sae, store, config);
     }
 

@@ -122,6 +122,8 @@ public final class FeatureCollector {
 
     /** Collects features of a model and an SAE into a store that was opened for their {@link StoreIdentity}. */
     public static Run into(FeatureStore store, HookedTransformer model, Sae sae) {
+        if (!store.identity().entries().keySet().containsAll(StoreIdentity.NEEDED))
+            throw new IllegalArgumentException("the store's identity should be made by StoreIdentity.of");
         return new Run(model, sae, store);
     }
 

@@ -75,6 +75,7 @@ public final class PromptDashboard {
      * @throws io.github.panascope.RunInterruptedException if the thread was interrupted
      */
     public static PromptDashboard of(HookedTransformer model, Sae sae, int[] tokens, DashboardConfig config) {
+        sae.requireFits(model);
         if (tokens.length == 0) throw new IllegalArgumentException("a prompt needs at least one token");
         try (var _ = Torch.singleThreaded()) { // the same numbers whatever the machine
             return run(model, sae, tokens, config);

@@ -45,6 +45,9 @@ public record StoreIdentity(Map<String, String> entries) {
 
     private static final String KEPT = "features";
     private static final String ROWS_AT_ONCE = "rows at once";
+    /** The entries that collecting needs. */
+    static final Set<String> NEEDED = Set.of(CONTEXT, ROWS_AT_ONCE);
+
     private static final Set<String> AFTER_HOOKS = Set.of("unembed.W_U", "unembed.b_U");
     /** Numbers of a weight that one sum of its fingerprint has. */
     private static final int SUMMED = 1 << 12;
@@ -90,9 +93,9 @@ public record StoreIdentity(Map<String, String> entries) {
     }
 
     /**
-     * The same for rows that {@link #collect} runs so many at once off the CPU. It has all that the numbers depend on:
-     * every field of both configurations, every weight up to the last hook point, the tokenizer, how and on what the
-     * rows run, and the versions of the arithmetic.
+     * The same for rows that {@link FeatureCollector.Run#collect} runs so many at once off the CPU. It has all that the
+     * numbers depend on: every field of both configurations, every weight up to the last hook point, the tokenizer, how
+     * and on what the rows run, and the versions of the arithmetic.
      *
      * @throws IllegalArgumentException if the model has hooks, which nothing here could tell from others
      */

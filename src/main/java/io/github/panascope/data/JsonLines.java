@@ -152,13 +152,19 @@ final class JsonLines {
             while (parser.nextToken() != JsonToken.END_ARRAY) {
                 number++;
                 bounded.left = MAX_LINE;
-                JsonNode node = document(parser, fields);
-                if (!documents.take(file + ", element " + number, node)) return;
+                String place = file + ", element " + number;
+                JsonNode node;
+                try {
+                    node = document(parser, fields);
+                } catch (StackOverflowError e) {
+                    throw notJson(place, e);
+                }
+                if (!documents.take(place, node)) return;
             }
             if (parser.nextToken() != null) throw new InputException(file + " holds more than one JSON array.");
         } catch (JacksonIOException e) {
             throw e.getCause(); // the file's fault and not its JSON's: cut short, or no text
-        } catch (JacksonException | StackOverflowError e) {
+        } catch (JacksonException e) {
             throw notJson(file + ", element " + Math.max(number, 1), e);
         }
     }

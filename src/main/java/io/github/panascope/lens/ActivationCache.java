@@ -52,7 +52,7 @@ public final class ActivationCache {
     /**
      * The activation at a hook point. What was not kept is worked out anew if the run had {@link Forward#checkpoints};
      * it then belongs to the innermost scope, and is not kept now either. A short name will do too
-     * ({@link HookNames#actName}): {@code pre5}, {@code k6a}.
+     * ({@link ActName#of(String)}): {@code pre5}, {@code k6a}.
      *
      * @throws IllegalArgumentException if the run did not keep it
      */

@@ -133,6 +133,8 @@ public final class HookedTransformer implements AutoCloseable {
      * point already is replaced.
      */
     public HookedTransformer with(Attachment attachment) {
+        for (String point : List.of(attachment.readsAt(), attachment.writesAt()))
+            Hooks.requirePoint(point, hookNames, hookNamesOnRequest);
         List<Attachment> all = new ArrayList<>(attachments);
         all.removeIf(other -> other.writesAt().equals(attachment.writesAt()));
         all.add(attachment);
@@ -226,7 +228,7 @@ public final class HookedTransformer implements AutoCloseable {
      *     tokenizer
      */
     public static HookedTransformer loadTorchScript(Path file, Device device) {
-        return ModelLoader.loadTorchScript(file, device);
+        return ModelLoader.loadTorchScript(file, device, false);
     }
 
     /**
@@ -250,7 +252,7 @@ public final class HookedTransformer implements AutoCloseable {
         return loaded.config();
     }
 
-    /** Its tokenizer(). */
+    /** Its tokenizer. */
     public Tokenizer tokenizer() {
         return loaded.tokenizer();
     }
@@ -284,7 +286,7 @@ public final class HookedTransformer implements AutoCloseable {
         return loaded.advice();
     }
 
-    /** Keys of its config().json that were not needed. */
+    /** Keys of its config.json that were not needed. */
     public List<String> skippedKeys() {
         return loaded.skippedKeys();
     }

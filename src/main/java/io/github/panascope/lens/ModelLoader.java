@@ -36,7 +36,7 @@ final class ModelLoader {
                         + " holds weights as they were processed when it was saved: load it with the default"
                         + " processing and dtype.");
             }
-            return loadTorchScript(Path.of(nameOrFolder), options.device());
+            return loadTorchScript(Path.of(nameOrFolder), options.device(), options.exact());
         }
         return load(nameOrFolder, ModelFiles.find(nameOrFolder, options.hubOrDefault()), options);
     }
@@ -79,7 +79,7 @@ final class ModelLoader {
     }
 
     /** {@link HookedTransformer#loadTorchScript}. */
-    static HookedTransformer loadTorchScript(Path file, Device device) {
+    static HookedTransformer loadTorchScript(Path file, Device device, boolean exact) {
         if (!Files.isRegularFile(file)) throw new InputException(file + " does not exist.");
         device.requireUsable();
         TensorScope scope = TensorScope.shared("the model " + file);
@@ -102,7 +102,7 @@ final class ModelLoader {
             weights.requireAllUsed();
             LoadedModel loaded = new LoadedModel(
                     saved.text("name"), family, parsed, weights.lnFolded(), tokenizer, device, List.of(), root, scope);
-            return new HookedTransformer(loaded, false);
+            return new HookedTransformer(loaded, exact);
         } catch (RuntimeException | Error e) {
             scope.close();
             throw e;

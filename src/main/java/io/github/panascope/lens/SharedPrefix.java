@@ -34,6 +34,8 @@ public final class SharedPrefix {
      * @param block  the first one that runs may change; outside of the model's blocks nothing is shared
      */
     public static SharedPrefix of(HookedTransformer model, Tensor tokens, int block) {
+        if (tokens.shape().rank() != 2)
+            throw new IllegalArgumentException("tokens should be int64 [batch, pos], not " + tokens);
         boolean saves = block > 0 && block < model.config().nLayers() && model.canStartAt(block);
         return new SharedPrefix(
                 model, tokens, block, saves ? model.forward(tokens).stopAtLayer(block) : null);
@@ -50,7 +52,7 @@ public final class SharedPrefix {
      * @param times how often the tokens' rows are repeated, one behind the other, so that each may be changed alone
      */
     public Forward forward(int times) {
-        if (times == 1) return from(tokens, residual);
+        if (times == 1) return from(tokens, copy(residual));
         Tensor repeated = tokens.repeatRows(times);
         if (residual == null) return from(repeated, null);
         return from(repeated, residual.repeatRows(times));
@@ -60,7 +62,12 @@ public final class SharedPrefix {
     public Forward forwardOfOnePosition() {
         return from(
                 tokens.slice(0, 0, 1).slice(1, 0, 1),
-                residual == null ? null : residual.slice(0, 0, 1).slice(1, 0, 1));
+                residual == null ? null : residual.slice(0, 0, 1).slice(1, 0, 1).copy());
+    }
+
+    /** A hook may write to what comes in. */
+    private static Tensor copy(Tensor stream) {
+        return stream == null ? null : stream.copy();
     }
 
     private Forward from(Tensor some, Tensor stream) {

@@ -110,7 +110,8 @@ public record HookPoint(String name, int block, String part, List<Axis> axes) {
             "ln_final.hook_normalized", outside("ln_final.hook_normalized", AFTER_BLOCKS, STREAM));
 
     private static final Pattern IN_BLOCK = Pattern.compile("blocks\\.(\\d{1,6})\\.(.+)");
-    private static final Pattern ATTACHED = Pattern.compile("(.+)\\.(hook_sae_[a-z_]+)");
+    /** A point of the model, and one of what is attached there. */
+    private static final Pattern ATTACHED = Pattern.compile("(.+)\\.([A-Za-z_]\\w*)");
 
     /** Copies the axes. */
     public HookPoint {
@@ -122,22 +123,34 @@ public record HookPoint(String name, int block, String part, List<Axis> axes) {
     }
 
     /**
-     * The hook point of a name, of a model of any number of blocks; one inside an attached SAE belongs to the block of
-     * the point where the SAE is.
+     * The hook point of a name, of a model of any number of blocks; one of what is attached to a point, such as an
+     * SAE, is named after that point and belongs to its block.
      *
      * @return empty if no model has a point of that name
      */
     public static Optional<HookPoint> of(String name) {
+        Optional<HookPoint> own = ofModel(name);
+        if (own.isPresent()) return own;
         Matcher attached = ATTACHED.matcher(name);
-        if (attached.matches())
-            return of(attached.group(1))
-                    .map(point -> new HookPoint(name, point.block, point.part + "." + attached.group(2), FEATURES));
+        return attached.matches()
+                ? ofModel(attached.group(1)).map(point -> point.inside(name, attached.group(2)))
+                : Optional.empty();
+    }
+
+    private static Optional<HookPoint> ofModel(String name) {
         Matcher inBlock = IN_BLOCK.matcher(name);
         if (!inBlock.matches()) return Optional.ofNullable(OUTSIDE.get(name));
         String part = inBlock.group(2);
         if (!ALWAYS.contains(part) && !ON_REQUEST.contains(part)) return Optional.empty();
         return Optional.of(
                 new HookPoint(name, Integer.parseInt(inBlock.group(1)), part, AXES.getOrDefault(part, STREAM)));
+    }
+
+    /** A point of what is attached here; inside an SAE the heads of q, k, v and z lie side by side. */
+    private HookPoint inside(String whole, String inner) {
+        boolean flat = axes.equals(HEADS) && (inner.equals("hook_sae_input") || inner.equals("hook_sae_recons"));
+        List<Axis> there = inner.startsWith("hook_sae_acts_") ? FEATURES : flat ? STREAM : axes;
+        return new HookPoint(whole, block, part + "." + inner, there);
     }
 
     private static HookPoint known(String name) {

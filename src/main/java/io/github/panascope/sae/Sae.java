@@ -58,6 +58,12 @@ public final class Sae implements AutoCloseable {
         /** On the CPU in float32. */
         public static final Options DEFAULT = new Options(Device.CPU, DType.FLOAT32, false, null, null);
 
+        /** Checks the dtype. */
+        public Options {
+            if (dtype != DType.FLOAT32 && dtype != DType.BFLOAT16)
+                throw new IllegalArgumentException("an SAE runs in float32 or bfloat16, not " + dtype);
+        }
+
         /** These options with the weights on another device. */
         public Options device(Device other) {
             return new Options(other, dtype, exact, hub, registry);

@@ -54,7 +54,7 @@ final class Elements {
     }
 
     private static long whole(double number, double least, double end) {
-        if (number > least - 1 && number < end) return (long) number;
+        if ((number >= least || number > least - 1) && number < end) return (long) number;
         throw new ArithmeticException("an element is " + number + ", which is no whole number from " + least + " to "
                 + end + ": use toDoubles()");
     }
