@@ -282,7 +282,10 @@ class PackagedIT {
                     .filter(jar -> !jar.matches(".*/(pytorch-native|picocli|snakeyaml|jspecify).*"))
                     .collect(Collectors.joining(File.pathSeparator));
         }
-        String jar = "target/panascope-" + Version.number() + ".jar";
+        String jar;
+        try (var jars = Files.newDirectoryStream(Path.of("target"), "panascope-[0-9]*[0-9].jar")) {
+            jar = jars.iterator().next().toString();
+        }
         Path program = folder.resolve("Uses.java");
         for (boolean internal : new boolean[] {false, true}) {
             Files.writeString(
