@@ -18,7 +18,8 @@ void Unchanged::remember(const c10::IValue &value) {
 
 void Unchanged::remember(const c10::ivalue::Object &module) {
   for (const c10::IValue &slot : module.slots()) {
-    if (slot.isObject())
+    // Modules form a tree. Objects of other classes may refer to each other in a circle.
+    if (slot.isModule())
       remember(slot.toObjectRef());
     else
       remember(slot);
@@ -36,11 +37,14 @@ const Unchanged::Former *Unchanged::put_back() const noexcept {
     if (same) continue;
     if (!changed) changed = &former;
     try {
-      now.unsafeGetTensorImpl()->set_allow_tensor_metadata_change(true);
-      now.unsafeGetTensorImpl()->set_storage_keep_dtype(former.storage);
-      now.unsafeGetTensorImpl()->set_sizes_and_strides(former.sizes, former.strides, former.offset);
+      at::TensorImpl *tensor = now.unsafeGetTensorImpl();
+      bool allowed = tensor->allow_tensor_metadata_change();
+      tensor->set_allow_tensor_metadata_change(true);
+      tensor->set_storage_keep_dtype(former.storage);
+      tensor->set_sizes_and_strides(former.sizes, former.strides, former.offset);
+      tensor->set_allow_tensor_metadata_change(allowed);
     } catch (...) {
-      // It stays as it has become, which Java's own look at its size notices.
+      // It stays as it has become; the caller reports it as changed all the same.
     }
   }
   return changed;

@@ -136,7 +136,7 @@ final class BlobDownload {
         }
     }
 
-    /** A link would lead to somebody else's file. */
+    /** Opens the part file, never through a link: that would write to another file. */
     private static OutputStream open(Path part, boolean append) throws IOException {
         StandardOpenOption where = append ? StandardOpenOption.APPEND : StandardOpenOption.TRUNCATE_EXISTING;
         return Files.newOutputStream(

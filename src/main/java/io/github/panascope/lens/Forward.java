@@ -26,15 +26,15 @@ import jdk.jfr.FlightRecorder;
  * that is innermost when it runs; temporaries are freed before it returns. Used by one thread, once.
  */
 public final class Forward {
+    /** What a run that is to be exact seems to have a hook at; the model's source asks for it. */
+    static final String EXACT = "exact";
+
     private final HookedTransformer model;
     private final Tensor tokens;
     private Hooks hooks;
     private final List<Attachment> attached = new ArrayList<>();
     private int startLayer;
     private Tensor residual;
-    /** What a run that is to be exact seems to have a hook at; the model's source asks for it. */
-    static final String EXACT = "exact";
-
     private final Map<Integer, Tensor> checkpoints = new HashMap<>();
     private final Set<String> cached = new LinkedHashSet<>();
     private ActivationCache cache;

@@ -32,6 +32,7 @@ public final class SharedPrefix {
      *
      * @param tokens int64 [batch, pos]
      * @param block  the first one that runs may change; outside of the model's blocks nothing is shared
+     * @throws IllegalArgumentException if the tokens are not [batch, pos], or are no tokens of the model
      */
     public static SharedPrefix of(HookedTransformer model, Tensor tokens, int block) {
         if (tokens.shape().rank() != 2)

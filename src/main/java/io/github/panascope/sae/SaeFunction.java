@@ -112,8 +112,8 @@ sealed interface SaeFunction {
     }
 
     /**
-     * Somebody who may change what a feature's activation is made of, [n, d_sae], before the activation function:
-     * SAELens's hook_sae_acts_pre.
+     * May change what a feature's activation is made of, [n, d_sae], before the activation function: SAELens's
+     * hook_sae_acts_pre.
      */
     @FunctionalInterface
     interface PreActivationHook {
@@ -166,7 +166,7 @@ sealed interface SaeFunction {
         return null;
     }
 
-    /** The same, with nobody between. */
+    /** The features of rows, [n, d_sae], without a hook before the activation function. */
     default Tensor encode(Tensor rows) {
         try {
             return encode(rows, PreActivationHook.NONE);

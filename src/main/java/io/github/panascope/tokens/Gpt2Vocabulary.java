@@ -62,8 +62,8 @@ final class Gpt2Vocabulary {
     }
 
     /**
-     * False too for files that say the same in other words, and for unreadable ones: whoever reads them whole says what
-     * is wrong.
+     * Whether two files are GPT-2's, byte for byte. Unreadable files are not; what is wrong with them is said where
+     * they are read whole.
      */
     static boolean is(Path vocab, Path merges) {
         try {
