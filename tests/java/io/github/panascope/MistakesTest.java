@@ -17,6 +17,7 @@ import io.github.panascope.lens.SharedPrefix;
 import io.github.panascope.torch.Shape;
 import io.github.panascope.torch.Tensor;
 import io.github.panascope.torch.TensorScope;
+import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
 import org.junit.jupiter.api.AfterAll;
@@ -257,10 +258,13 @@ class MistakesTest {
     void aPageNeedsAHeaderAndATokenizer() {
         assertEquals(
                 "the page's header should not be null",
-                message(NullPointerException.class, () -> new DashboardPage(null, model.tokenizer())));
+                message(
+                        NullPointerException.class,
+                        () -> DashboardPage.open(Path.of("page.html"), null, model.tokenizer())));
         assertTrue(message(
                         NullPointerException.class,
-                        () -> new DashboardPage(new DashboardPage.Header("t", Map.of(), null), null))
+                        () -> DashboardPage.open(
+                                Path.of("page.html"), new DashboardPage.Header("t", Map.of(), null), null))
                 .startsWith("the tokenizer"));
         assertEquals(
                 "the page's title should not be null",

@@ -85,7 +85,7 @@ class DashboardPageTest {
                 sequences.add(new Sequence(s, 20, 15, tokens, activations, new float[11], found));
             }
             groups.add(new SequenceGroup(
-                    g == 0 ? "TOP ACTIVATIONS<br>MAX = 3.000" : "INTERVAL " + g + "<br>CONTAINS 1.000%",
+                    g == 0 ? SequenceGroup.Kind.TOP : SequenceGroup.Kind.INTERVAL,
                     g == 0 ? Double.NaN : g,
                     g + 1,
                     .01,
@@ -120,12 +120,13 @@ class DashboardPageTest {
     private static Path page(String name, int count, String text, boolean ablation) {
         Map<String, String> facts = new LinkedHashMap<>(Map.of("Text", EVIL));
         Path file = folder.resolve(name);
-        try (DashboardPage page = new DashboardPage(
+        try (DashboardPage page = DashboardPage.open(
+                file,
                 new DashboardPage.Header("Features of " + EVIL, facts, "https://neuronpedia.org/gpt2-small/8-res-jb/"),
                 TOKENIZER)) {
             for (int number = 0; number < count; number++)
-                page.add(feature(number, number == 3 ? "the harbour was quiet and then some more" : text, ablation));
-            page.write(file);
+                page.accept(feature(number, number == 3 ? "the harbour was quiet and then some more" : text, ablation));
+            page.complete();
         }
         return file;
     }
@@ -256,7 +257,8 @@ class DashboardPageTest {
                         golden.model().toString(), HookedTransformer.Options.DEFAULT.hub(golden.hub()));
                 Sae sae = Sae.fromPretrained(
                         golden.folder().resolve("sae").toString(), Sae.Options.DEFAULT.hub(golden.hub()));
-                DashboardPage page = new DashboardPage(new DashboardPage.Header("Prompt", Map.of(), null), TOKENIZER)) {
+                DashboardPage page =
+                        DashboardPage.open(file, new DashboardPage.Header("Prompt", Map.of(), null), TOKENIZER)) {
             int[] tokens = Arrays.stream(model.toTokens("When John & <b>Mary</b> went to the shops", true)
                             .toLongs())
                     .mapToInt(token -> (int) token)
@@ -264,11 +266,11 @@ class DashboardPageTest {
             PromptDashboard prompt = PromptDashboard.of(model, sae, tokens, DashboardConfig.DEFAULT);
             for (int number : features) {
                 FeatureDashboard dashboard = feature(number, "the harbour was quiet and then some more", false);
-                page.add(dashboard);
-                prompt.add(dashboard);
+                page.accept(dashboard);
+                prompt.accept(dashboard);
             }
             page.prompt(prompt, 2);
-            page.write(file);
+            page.complete();
         }
         open(file, "");
         waitFor("document.documentElement.dataset.prompt");

@@ -53,21 +53,22 @@ class FeatureStoreTest {
 
     /** Adds rows of which every position has one feature. */
     private static void add(FeatureStore store, int first, int end) {
-        NeuronCorrelationSums sums = store.begin();
         int positions = (end - first) * CONTEXT;
         int[] tokens = new int[positions];
-        for (int r = first; r < end; r++) {
-            System.arraycopy(row(r), 0, tokens, (r - first) * CONTEXT, CONTEXT);
-            sums.addNeurons(new double[] {r, 1}, new double[] {r * r, 1});
-        }
         int[] ones = new int[positions];
         Arrays.fill(ones, 1);
-        store.commit(
-                first,
-                end,
-                List.of(new ActivationShard.Part(
-                        tokens, new float[positions], ones, ones, new float[positions], positions, positions)),
-                CONTEXT);
+        try (FeatureStore.Shard shard = store.begin()) {
+            for (int r = first; r < end; r++) {
+                System.arraycopy(row(r), 0, tokens, (r - first) * CONTEXT, CONTEXT);
+                shard.sums().addNeurons(new double[] {r, 1}, new double[] {r * r, 1});
+            }
+            shard.commit(
+                    first,
+                    end,
+                    List.of(new ActivationShard.Part(
+                            tokens, new float[positions], ones, ones, new float[positions], positions, positions)),
+                    CONTEXT);
+        }
     }
 
     /** A folder with two shards. */
@@ -100,6 +101,27 @@ class FeatureStoreTest {
         assertRefused(part, () -> open(name));
         assertRefused(part, () -> FeatureStore.read(folder.resolve(name)));
         assertRefused(part, () -> FeatureStore.merged(folder.resolve(name + "-merged"), List.of(folder.resolve(name))));
+    }
+
+    @Test
+    void aShardThatIsNotCommittedLeavesTheSumsAsTheyWere() {
+        try (FeatureStore store = open("store")) {
+            try (FeatureStore.Shard shard = store.begin()) {
+                shard.sums().addNeurons(new double[] {7, 7}, new double[] {49, 49});
+                assertThrows(IllegalStateException.class, store::begin);
+            }
+            assertEquals(0, store.sums().y(0));
+            add(store, 0, 4);
+            try (FeatureStore.Shard shard = store.begin()) {
+                shard.sums().addNeurons(new double[] {7, 7}, new double[] {49, 49});
+            }
+            add(store, 4, 6);
+            assertEquals(15, store.sums().y(0));
+            assertEquals(6, store.rows());
+        }
+        try (FeatureStore store = open("store")) {
+            assertEquals(15, store.sums().y(0));
+        }
     }
 
     @Test

@@ -39,7 +39,7 @@ class FeatureTableTest {
                 List.of(new Entry(11, .5, .25), new Entry(3, .125, .0625)), List.of(new Entry(7, .75, .5)), List.of());
         List<SequenceGroup> groups = List.of(
                 new SequenceGroup(
-                        "TOP",
+                        SequenceGroup.Kind.TOP,
                         Double.NaN,
                         4,
                         Double.NaN,
@@ -48,7 +48,7 @@ class FeatureTableTest {
                                 sequence("\ud83d\ude00", 3.5f),
                                 sequence(" cat", 3),
                                 sequence(" dog", 2))),
-                new SequenceGroup("INTERVAL", 1, 2, .1, List.of(sequence(" cow", 1.5f))));
+                new SequenceGroup(SequenceGroup.Kind.INTERVAL, 1, 2, .1, List.of(sequence(" cow", 1.5f))));
         int[] tokens = {TOKENIZER.encode(" up")[0], TOKENIZER.endOfText()};
         FeatureDashboard alive = new FeatureDashboard(
                 5,
@@ -67,7 +67,10 @@ class FeatureTableTest {
                 null,
                 List.of());
         Path file = folder.resolve("features.parquet");
-        FeatureTable.write(file, TOKENIZER, Map.of("Model", "gpt2-small"), List.of(alive, dead)::forEach);
+        try (FeatureTable table = FeatureTable.open(file, TOKENIZER, Map.of("Model", "gpt2-small"))) {
+            List.of(alive, dead).forEach(table::accept);
+            table.complete();
+        }
         try (InputFile input = InputFile.of(file);
                 ParquetFileReader reader = ParquetFileReader.open(input);
                 RowReader rows = reader.rowReader()) {

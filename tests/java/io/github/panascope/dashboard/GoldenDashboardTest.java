@@ -130,7 +130,8 @@ class GoldenDashboardTest {
         JsonNode title = expected.get("acts_histogram_data").get("title");
         if (!title.isNull())
             assertEquals(
-                    title.stringValue(), Histogram.title(dashboard.statistics().density()));
+                    title.stringValue(),
+                    SaeDashboardJson.histogramTitle(dashboard.statistics().density()));
         JsonNode logits = expected.get("logits_table_data");
         assertNear(logits.get("top_logits"), doubles(dashboard.logitsTable().topLogits()), what + " top logits");
         assertNear(
@@ -153,7 +154,7 @@ class GoldenDashboardTest {
         assertEquals(groups.size(), dashboard.groups().size(), what);
         for (int g = 0; g < groups.size(); g++) {
             FeatureDashboard.SequenceGroup group = dashboard.groups().get(g);
-            assertEquals(groups.get(g).get("title").stringValue(), group.title(), what);
+            assertEquals(groups.get(g).get("title").stringValue(), String.join("<br>", group.title()), what);
             JsonNode sequences = groups.get(g).get("seq_data");
             if (g > 0) { // their picks are random ones
                 assertEquals(sequences.size(), group.sequences().size(), what + " " + group.title());

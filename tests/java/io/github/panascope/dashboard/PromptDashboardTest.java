@@ -81,7 +81,7 @@ class PromptDashboardTest {
                     features,
                     sae.config().dIn())) {
                 collect(model, sae, store, dataset, rows);
-                Dashboards.of(model, sae, store, DashboardConfig.DEFAULT).forEach(features, 2, prompt::add);
+                Dashboards.of(model, sae, store, DashboardConfig.DEFAULT).forEach(features, 2, prompt);
             }
             List<String> text =
                     model.toStrTokens(model.toTokens(expected.get("prompt").stringValue(), true));

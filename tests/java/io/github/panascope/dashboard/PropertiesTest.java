@@ -103,8 +103,9 @@ class PropertiesTest {
         Dashboards dashboards = Dashboards.of(model, sae, store, config);
         dashboards.forEach(features, threads, dashboard -> {
             Path file = folder.resolve("one.json");
-            SaeDashboardJson.write(file, consumer -> consumer.accept(dashboard));
-            try {
+            try (SaeDashboardJson json = SaeDashboardJson.open(file)) {
+                json.accept(dashboard);
+                json.complete();
                 found.put(dashboard.feature(), Files.readString(file));
             } catch (IOException e) {
                 throw new UncheckedIOException(e);

@@ -14,7 +14,7 @@ import dev.hardwood.reader.ParquetFileReader;
 import dev.hardwood.reader.RowReader;
 import dev.hardwood.row.PqList;
 import io.github.panascope.InputException;
-import io.github.panascope.data.ParquetWriter.FeatureActivations;
+import io.github.panascope.data.ParquetWriter.Column;
 import io.github.panascope.data.ParquetWriter.Type;
 import io.github.panascope.hub.Hub;
 import java.io.IOException;
@@ -27,6 +27,7 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import java.util.Random;
+import java.util.function.Consumer;
 import java.util.function.Supplier;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
@@ -115,22 +116,22 @@ class ParquetWriterTest {
         }
     }
 
-    private static final List<FeatureActivations<Row>> COLUMNS = List.of(
-            FeatureActivations.required("i", Type.INT32, Row::i),
-            FeatureActivations.required("l", Type.INT64, Row::l),
-            FeatureActivations.required("f", Type.FLOAT, Row::f),
-            FeatureActivations.required("d", Type.DOUBLE, Row::d),
-            FeatureActivations.required("s", Type.STRING, Row::s),
-            FeatureActivations.optional("ni", Type.INT32, Row::ni),
-            FeatureActivations.optional("nl", Type.INT64, Row::nl),
-            FeatureActivations.optional("nf", Type.FLOAT, Row::nf),
-            FeatureActivations.optional("nd", Type.DOUBLE, Row::nd),
-            FeatureActivations.optional("a \"name\", with . in \u00e9", Type.STRING, Row::ns),
-            FeatureActivations.list("li", Type.INT32, Row::li),
-            FeatureActivations.list("ll", Type.INT64, Row::ll),
-            FeatureActivations.list("lf", Type.FLOAT, Row::lf),
-            FeatureActivations.list("ld", Type.DOUBLE, Row::ld),
-            FeatureActivations.list("ls", Type.STRING, Row::ls));
+    private static final List<Column<Row>> COLUMNS = List.of(
+            Column.required("i", Type.INT32, Row::i),
+            Column.required("l", Type.INT64, Row::l),
+            Column.required("f", Type.FLOAT, Row::f),
+            Column.required("d", Type.DOUBLE, Row::d),
+            Column.required("s", Type.STRING, Row::s),
+            Column.optional("ni", Type.INT32, Row::ni),
+            Column.optional("nl", Type.INT64, Row::nl),
+            Column.optional("nf", Type.FLOAT, Row::nf),
+            Column.optional("nd", Type.DOUBLE, Row::nd),
+            Column.optional("a \"name\", with . in \u00e9", Type.STRING, Row::ns),
+            Column.list("li", Type.INT32, Row::li),
+            Column.list("ll", Type.INT64, Row::ll),
+            Column.list("lf", Type.FLOAT, Row::lf),
+            Column.list("ld", Type.DOUBLE, Row::ld),
+            Column.list("ls", Type.STRING, Row::ls));
 
     private interface Action {
         void accept(ParquetFileReader reader) throws IOException;
@@ -169,6 +170,22 @@ class ParquetWriterTest {
         return Stream.generate(() -> Row.random(random)).limit(count).toList();
     }
 
+    private static <T> void write(
+            Path file, List<Column<T>> columns, Map<String, String> facts, Consumer<Consumer<T>> rows) {
+        try (ParquetWriter<T> writer = ParquetWriter.open(file, columns, facts)) {
+            rows.accept(writer::add);
+            writer.commit();
+        }
+    }
+
+    private static <T> void write(
+            Path file, List<Column<T>> columns, Map<String, String> facts, int groupBytes, Consumer<Consumer<T>> rows) {
+        try (ParquetWriter<T> writer = ParquetWriter.open(file, columns, facts, groupBytes)) {
+            rows.accept(writer::add);
+            writer.commit();
+        }
+    }
+
     // ------------------------------------------------------------------------------------------------- what comes back
 
     @ParameterizedTest
@@ -176,7 +193,7 @@ class ParquetWriterTest {
     void allTypesNullsAndListsComeBack(int count, int groupBytes, int expectedGroups) throws IOException {
         List<Row> rows = random(count);
         Path file = folder.resolve("a/table.parquet");
-        ParquetWriter.write(file, COLUMNS, Map.of(), groupBytes, rows::forEach);
+        write(file, COLUMNS, Map.of(), groupBytes, rows::forEach);
         List<List<Object>> expected = rows.stream()
                 .map(row -> Arrays.<Object>asList(
                         row.i, row.l, row.f, row.d, row.s, row.ni, row.nl, row.nf, row.nd, row.ns, row.li, row.ll,
@@ -191,7 +208,7 @@ class ParquetWriterTest {
             else assertTrue(groups.size() > 15, groups.size() + " groups");
         });
         Path again = folder.resolve("again.parquet");
-        ParquetWriter.write(again, COLUMNS, Map.of(), groupBytes, rows::forEach);
+        write(again, COLUMNS, Map.of(), groupBytes, rows::forEach);
         assertArrayEquals(Files.readAllBytes(file), Files.readAllBytes(again));
     }
 
@@ -199,10 +216,10 @@ class ParquetWriterTest {
     void datasetsReadIt() throws IOException {
         Path file = folder.resolve("dataset.parquet");
         List<List<Integer>> rows = List.of(List.of(1, 2), List.of(), List.of(50256), List.of(3, 4, 5));
-        List<FeatureActivations<List<Integer>>> columns = List.of(
-                FeatureActivations.required("text", Type.STRING, row -> "text of " + row),
-                FeatureActivations.list("tokens", Type.INT32, row -> row));
-        ParquetWriter.write(file, columns, Map.of(), 20, rows::forEach);
+        List<Column<List<Integer>>> columns = List.of(
+                Column.required("text", Type.STRING, row -> "text of " + row),
+                Column.list("tokens", Type.INT32, row -> row));
+        write(file, columns, Map.of(), 20, rows::forEach);
         assertEquals(
                 rows.stream().map(row -> "text of " + row).toList(),
                 Dataset.of(file.toString(), Hub.fromEnvironment()).documents());
@@ -217,9 +234,9 @@ class ParquetWriterTest {
     @Test
     void aGroupHasAsManyRowsAsALevelCanCount() throws IOException {
         Path file = folder.resolve("nulls.parquet");
-        ParquetWriter.write(
+        write(
                 file,
-                List.of(FeatureActivations.<Integer, Integer>optional("none", Type.INT32, row -> null)),
+                List.of(Column.<Integer, Integer>optional("none", Type.INT32, row -> null)),
                 Map.of(),
                 rows -> IntStream.range(0, 300_000).forEach(rows::accept));
         read(
@@ -235,9 +252,9 @@ class ParquetWriterTest {
     @Test
     void halfASurrogatePairBecomesAQuestionMark() throws IOException {
         Path file = folder.resolve("half.parquet");
-        ParquetWriter.write(
+        write(
                 file,
-                List.of(FeatureActivations.<String, String>required("text", Type.STRING, row -> row)),
+                List.of(Column.<String, String>required("text", Type.STRING, row -> row)),
                 Map.of(),
                 rows -> rows.accept("a\ud83d"));
         assertEquals(List.of(List.of("a?")), rows(file, 1));
@@ -246,14 +263,14 @@ class ParquetWriterTest {
     @Test
     void factsAndStatisticsAreInTheFooter() throws IOException {
         Path file = folder.resolve("facts.parquet");
-        List<FeatureActivations<Double>> columns = List.of(
-                FeatureActivations.required("d", Type.DOUBLE, row -> row),
-                FeatureActivations.optional("n", Type.INT32, row -> row < 0 ? null : row.intValue()),
-                FeatureActivations.list("f", Type.FLOAT, row -> List.of(row.floatValue(), Float.NaN)),
-                FeatureActivations.optional("none", Type.INT64, _ -> null),
-                FeatureActivations.required("s", Type.STRING, Object::toString));
+        List<Column<Double>> columns = List.of(
+                Column.required("d", Type.DOUBLE, row -> row),
+                Column.optional("n", Type.INT32, row -> row < 0 ? null : row.intValue()),
+                Column.list("f", Type.FLOAT, row -> List.of(row.floatValue(), Float.NaN)),
+                Column.optional("none", Type.INT64, _ -> null),
+                Column.required("s", Type.STRING, Object::toString));
         Map<String, String> facts = Map.of("Model", "gpt2-small", "", "\u00e9\u0000", "long", "y".repeat(1 << 17));
-        ParquetWriter.write(file, columns, facts, List.of(2.5, -3.0, 7.0)::forEach);
+        write(file, columns, facts, List.of(2.5, -3.0, 7.0)::forEach);
         read(file, reader -> {
             assertEquals(facts, reader.getFileMetaData().keyValueMetadata());
             List<Statistics> found = reader.getFileMetaData().rowGroups().getFirst().columns().stream()
@@ -284,36 +301,34 @@ class ParquetWriterTest {
     void aFileIsThereWholeOrNotAtAll() throws IOException {
         Path file = folder.resolve("table.parquet");
         List<Row> rows = random(5);
-        ParquetWriter.write(file, COLUMNS, Map.of(), rows::forEach);
+        write(file, COLUMNS, Map.of(), rows::forEach);
         byte[] before = Files.readAllBytes(file);
         assertThrows(
                 ArithmeticException.class,
-                () -> ParquetWriter.write(file, COLUMNS, Map.of(), 1, consumer -> {
+                () -> write(file, COLUMNS, Map.of(), 1, consumer -> {
                     rows.forEach(consumer);
                     throw new ArithmeticException();
                 }));
-        List<FeatureActivations<Row>> required = List.of(
-                FeatureActivations.required("ns", Type.STRING, Row::ns),
-                FeatureActivations.list("i", Type.INT32, row -> Arrays.asList(row.i, row.ni)));
+        List<Column<Row>> required = List.of(
+                Column.required("ns", Type.STRING, Row::ns),
+                Column.list("i", Type.INT32, row -> Arrays.asList(row.i, row.ni)));
         assertEquals(
                 "column 'ns' should have a value, not null",
                 assertThrows(
                                 IllegalArgumentException.class,
-                                () -> ParquetWriter.write(file, required.subList(0, 1), Map.of(), random(50)::forEach))
+                                () -> write(file, required.subList(0, 1), Map.of(), random(50)::forEach))
                         .getMessage());
         assertEquals(
                 "column 'i' should have a value, not null",
                 assertThrows(
                                 IllegalArgumentException.class,
-                                () -> ParquetWriter.write(file, required.subList(1, 2), Map.of(), random(50)::forEach))
+                                () -> write(file, required.subList(1, 2), Map.of(), random(50)::forEach))
                         .getMessage());
         assertThrows(
                 IllegalArgumentException.class,
-                () -> ParquetWriter.write(
-                        file, List.of(COLUMNS.getFirst(), COLUMNS.getFirst()), Map.of(), rows::forEach));
+                () -> write(file, List.of(COLUMNS.getFirst(), COLUMNS.getFirst()), Map.of(), rows::forEach));
         assertThrows(
-                IllegalArgumentException.class,
-                () -> ParquetWriter.write(file, List.<FeatureActivations<Row>>of(), Map.of(), rows::forEach));
+                IllegalArgumentException.class, () -> write(file, List.<Column<Row>>of(), Map.of(), rows::forEach));
         assertArrayEquals(before, Files.readAllBytes(file));
         try (var files = Files.list(folder)) {
             assertEquals(List.of(file), files.toList());
@@ -324,17 +339,13 @@ class ParquetWriterTest {
     void whereItCannotBeWrittenASentenceSaysSo() {
         assertEquals(
                 folder + " cannot be written: it is a folder.",
-                assertThrows(
-                                InputException.class,
-                                () -> ParquetWriter.write(folder, COLUMNS, Map.of(), random(5)::forEach))
+                assertThrows(InputException.class, () -> write(folder, COLUMNS, Map.of(), random(5)::forEach))
                         .getMessage());
         Path full = Path.of("/dev/full");
         assumeTrue(Files.exists(full));
         assertEquals(
                 "/dev/full cannot be written: No space left on device.",
-                assertThrows(
-                                InputException.class,
-                                () -> ParquetWriter.write(full, COLUMNS, Map.of(), 1, random(5)::forEach))
+                assertThrows(InputException.class, () -> write(full, COLUMNS, Map.of(), 1, random(5)::forEach))
                         .getMessage());
     }
 }

@@ -410,15 +410,15 @@ final class BenchCommand implements Callable<Integer> {
                         StoreIdentity.of(model, sae, "random", CONTEXT),
                         features,
                         sae.config().dIn());
-                DashboardPage page =
-                        new DashboardPage(new DashboardPage.Header("bench", Map.of(), null), model.tokenizer())) {
+                DashboardPage page = DashboardPage.open(
+                        folder.resolve("page.html"),
+                        new DashboardPage.Header("bench", Map.of(), null),
+                        model.tokenizer())) {
             FeatureCollector.into(store, model, sae)
                     .shardRows(model.device().isCpu() ? 256 : 8 * RowsAtOnce.on(model.device(), CONTEXT))
                     .threads(Torch.threads())
                     .collect(row -> rows[(int) row], 0, rows.length);
-            Dashboards.of(model, sae, store, DashboardConfig.DEFAULT)
-                    .forEach(features, Torch.threads(), page::pack, page::add);
-            page.write(folder.resolve("page.html"));
+            Dashboards.of(model, sae, store, DashboardConfig.DEFAULT).forEach(features, Torch.threads(), page);
         } finally {
             BenchCase.delete(state);
         }

@@ -195,7 +195,7 @@ final class DashboardCommand implements Callable<Integer> {
         if (prompt != null && prompt.isEmpty()) throw new InputException("--prompt should not be empty.");
         if (numTopFeatures < 1)
             throw new InputException("--num-top-features should be at least 1, not " + numTopFeatures + ".");
-        DashboardWriter.Places files = new DashboardWriter.Places(out, json, neuronpedia, table);
+        OutputFiles files = new OutputFiles(out, json, neuronpedia, table);
         files.require();
         Outputs.requireNamed("--state", state);
         if (state == null || !Files.isDirectory(state))
@@ -231,7 +231,7 @@ final class DashboardCommand implements Callable<Integer> {
             RowOptions.Rows text,
             int[] chosen,
             DashboardConfig config,
-            DashboardWriter.Places files,
+            OutputFiles files,
             PromptDashboard seen) {
         int there = text.tokens().rows();
         String many = there + " rows of " + text.context() + " tokens";

@@ -3,12 +3,14 @@ package io.github.panascope.cli;
 import io.github.panascope.InputException;
 import io.github.panascope.dashboard.DashboardConfig;
 import io.github.panascope.dashboard.DashboardPage;
+import io.github.panascope.dashboard.DashboardSink;
+import io.github.panascope.dashboard.DashboardSinks;
 import io.github.panascope.dashboard.Dashboards;
 import io.github.panascope.dashboard.FeatureCollector;
 import io.github.panascope.dashboard.FeatureDashboard;
 import io.github.panascope.dashboard.FeatureStore;
 import io.github.panascope.dashboard.FeatureTable;
-import io.github.panascope.dashboard.NeuronpediaJson;
+import io.github.panascope.dashboard.NeuronpediaBatches;
 import io.github.panascope.dashboard.PromptDashboard;
 import io.github.panascope.dashboard.SaeDashboardJson;
 import io.github.panascope.dashboard.StoreIdentity;
@@ -20,56 +22,16 @@ import io.github.panascope.tokens.TokenDataset;
 import io.github.panascope.torch.Device;
 import io.github.panascope.torch.TensorScope;
 import io.github.panascope.torch.Torch;
-import java.io.IOException;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.Objects;
 import java.util.TreeSet;
-import java.util.function.Consumer;
-import java.util.stream.Collectors;
-import java.util.stream.Stream;
 
 /** Collects what features are at rows of text, and writes their dashboards; for the commands that do. */
 final class DashboardWriter implements AutoCloseable {
-    private static final int NEURONPEDIA_BATCH = 128;
-
-    /**
-     * Where dashboards go.
-     *
-     * @param page        the HTML page
-     * @param json        SAEDashboard's JSON, or null
-     * @param neuronpedia a folder for Neuronpedia's batches, or null
-     * @param table       a Parquet file with a row for each feature, or null
-     */
-    record Places(Path page, Path json, Path neuronpedia, Path table) {
-        void require() {
-            Outputs.requireFile("--out", page);
-            Outputs.requireFile("--json", json);
-            Outputs.requireFolder("--neuronpedia", neuronpedia);
-            Outputs.requireFile("--table", table);
-            Outputs.requireDifferent(page, json, table);
-        }
-
-        /** That none of them is read: files of the model, the SAE and the dataset, and of the folder of features. */
-        void requireUnread(List<Path> read, Path state) {
-            Outputs.requireUnread("--out", page, read, state);
-            Outputs.requireUnread("--json", json, read, state);
-            Outputs.requireUnread("--table", table, read, state);
-        }
-
-        private String list() {
-            return Stream.of(page, json, neuronpedia, table)
-                    .filter(Objects::nonNull)
-                    .map(Path::toString)
-                    .collect(Collectors.joining(", "));
-        }
-    }
-
     private final InputOptions input;
     private final HookedTransformer model;
     private final Sae sae, folded;
@@ -144,7 +106,7 @@ final class DashboardWriter implements AutoCloseable {
     /** The folder named, or else one for these features among those of {@code parent}. */
     FeatureStore open(Path named, Path parent, int[] features, DashboardConfig config) {
         int[] sorted = Arrays.stream(features).sorted().toArray();
-        // What nobody will look into need not be encoded.
+        // Features that are neither shown nor correlated need not be encoded.
         StoreIdentity all = StoreIdentity.of(model, sae, text, rows.context(), rows.atOnce());
         StoreIdentity identity =
                 config.correlatedFeatures() == DashboardConfig.CorrelationScope.ALL ? all : all.ofChosen(sorted);
@@ -176,104 +138,65 @@ final class DashboardWriter implements AutoCloseable {
     }
 
     /**
-     * Writes the dashboards of some features. {@code prompt} and {@code seen} may be null; the latter gets each
-     * dashboard.
+     * Writes the dashboards of some features.
+     *
+     * @param prompt what is shown of a prompt, or null
+     * @param other  gets each dashboard too, or null
      */
     void write(
             FeatureStore store,
             DashboardConfig config,
             int[] features,
-            Places files,
+            OutputFiles files,
             Prompt prompt,
-            Consumer<FeatureDashboard> seen) {
+            DashboardSink other) {
         Dashboards dashboards = Dashboards.of(model, sae, store, config);
         Map<String, String> facts = facts(dashboards, config);
-        Batches batches = new Batches(files.neuronpedia, dashboards);
-        DashboardPage.Header header = new DashboardPage.Header(
-                "Features of " + input.saeName(),
-                facts,
-                Neuronpedia.featurePages(sae.config()).orElse(null));
-        try (DashboardPage page = new DashboardPage(header, model.tokenizer());
-                Progress progress = new Progress("Dashboards, features", input.quiet())) {
-            boolean packedOnly = seen == null
-                    && prompt == null
-                    && files.json == null
-                    && files.neuronpedia == null
-                    && files.table == null;
-            // Whoever else takes dashboards hands them on.
-            SaeDashboardJson.Source source = consumer -> dashboards.forEach(
-                    features,
-                    threads,
-                    dashboard -> new Made(page.pack(dashboard), packedOnly ? null : dashboard),
-                    made -> {
-                        page.add(made.packed);
-                        if (!packedOnly) consumer.accept(made.dashboard);
-                        progress.update(page.size(), features.length);
-                    });
-            SaeDashboardJson.Source listed = files.table == null
-                    ? source
-                    : consumer -> FeatureTable.write(
-                            files.table, model.tokenizer(), facts, row -> source.forEach(row.andThen(consumer)));
-            Consumer<FeatureDashboard> last = dashboard -> {
-                if (seen != null) seen.accept(dashboard);
-                if (prompt != null) prompt.dashboard.add(dashboard);
-                if (files.neuronpedia != null) batches.accept(dashboard);
-            };
-            if (files.json == null) listed.forEach(last);
-            else SaeDashboardJson.write(files.json, json -> listed.forEach(json.andThen(last)));
-            batches.end();
+        try (DashboardSinks sinks = new DashboardSinks()) {
+            if (other != null) sinks.add(other);
+            if (prompt != null) sinks.add(prompt.dashboard);
+            if (files.table() != null) sinks.add(FeatureTable.open(files.table(), model.tokenizer(), facts));
+            if (files.json() != null) sinks.add(SaeDashboardJson.open(files.json()));
+            if (files.neuronpedia() != null)
+                sinks.add(NeuronpediaBatches.open(
+                        files.neuronpedia(), sae.config(), model.tokenizer(), dashboards, rows.name()));
+            DashboardPage.Header header = new DashboardPage.Header(
+                    "Features of " + input.saeName(),
+                    facts,
+                    Neuronpedia.featurePages(sae.config()).orElse(null));
+            DashboardPage page = sinks.add(DashboardPage.open(files.page(), header, model.tokenizer()));
             if (prompt != null) page.prompt(prompt.dashboard, prompt.shown);
-            page.write(files.page);
+            sinks.add(new ProgressSink(new Progress("Dashboards, features", input.quiet()), features.length));
+            dashboards.forEach(features, threads, sinks);
         }
         input.print("Wrote " + files.list() + " (" + features.length + " features, " + dashboards.rows() + " rows)");
     }
 
-    /** A dashboard as the page takes it, and itself if anything else takes it. */
-    private record Made(DashboardPage.Packed packed, FeatureDashboard dashboard) {}
+    /** Shows how many dashboards were made. */
+    private static final class ProgressSink implements DashboardSink {
+        private final Progress progress;
+        private final int wanted;
+        private int made;
 
-    /** Neuronpedia's batches, each written when it is full. */
-    private final class Batches implements Consumer<FeatureDashboard> {
-        private final Path folder;
-        private final Dashboards dashboards;
-        private final List<FeatureDashboard> batch = new ArrayList<>();
-        private int written;
-
-        Batches(Path folder, Dashboards dashboards) {
-            this.folder = folder;
-            this.dashboards = dashboards;
+        ProgressSink(Progress progress, int wanted) {
+            this.progress = progress;
+            this.wanted = wanted;
         }
 
         @Override
         public void accept(FeatureDashboard dashboard) {
-            batch.add(dashboard);
-            if (batch.size() == NEURONPEDIA_BATCH) flush();
+            progress.update(++made, wanted);
         }
 
-        /** Batches of an earlier run with more features would be taken for this one's. */
-        void end() {
-            flush();
-            if (folder == null) return;
-            try {
-                for (int later = written; Files.deleteIfExists(folder.resolve("batch-" + later + ".json")); later++) {}
-            } catch (IOException e) {
-                throw new InputException(
-                        folder + " holds batches of an earlier run that cannot be deleted: " + InputException.reason(e)
-                                + ".",
-                        e);
-            }
+        /** Does not refer to the dashboard, which may then be freed. */
+        @Override
+        public Runnable prepare(FeatureDashboard dashboard) {
+            return () -> progress.update(++made, wanted);
         }
 
-        private void flush() {
-            if (batch.isEmpty()) return;
-            NeuronpediaJson.write(
-                    folder.resolve("batch-" + written++ + ".json"),
-                    sae.config(),
-                    model.tokenizer(),
-                    dashboards.rows(),
-                    dashboards.context(),
-                    rows.name(),
-                    batch);
-            batch.clear();
+        @Override
+        public void close() {
+            progress.close();
         }
     }
 

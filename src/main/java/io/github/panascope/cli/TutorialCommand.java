@@ -259,7 +259,7 @@ final class TutorialCommand implements Callable<Integer> {
                     store,
                     config,
                     chosen,
-                    new DashboardWriter.Places(out.resolve(DASHBOARDS), null, null, null),
+                    new OutputFiles(out.resolve(DASHBOARDS), null, null, null),
                     null,
                     dashboard -> shown.add(MetricsFile.Feature.of(dashboard, model.tokenizer())));
         }

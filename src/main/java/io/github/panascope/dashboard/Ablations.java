@@ -83,14 +83,9 @@ final class Ablations {
                 .toList();
         Iterator<Ablation> found = of(pieces).iterator();
         List<SequenceGroup> groups = dashboard.groups().stream()
-                .map(group -> new SequenceGroup(
-                        group.title(),
-                        group.low(),
-                        group.high(),
-                        group.contains(),
-                        group.sequences().stream()
-                                .map(sequence -> sequence.with(found.next()))
-                                .toList()))
+                .map(group -> group.with(group.sequences().stream()
+                        .map(sequence -> sequence.with(found.next()))
+                        .toList()))
                 .toList();
         return new FeatureDashboard(
                 dashboard.feature(),

@@ -143,8 +143,8 @@ final class DeviceCollector {
             IntConsumer progress) {
         try (TensorScope scope = TensorScope.shared();
                 ReadAhead blocks = new ReadAhead(FeatureCollector.COLLECTING)) {
-            DeviceCollector device = new DeviceCollector(
-                    collector, sae, context, rowsInBlock, kept, store.sums().features(), scope);
+            DeviceCollector device =
+                    new DeviceCollector(collector, sae, context, rowsInBlock, kept, store.features(), scope);
             for (long[] gap : store.missing(first, end)) {
                 for (long at = gap[0]; at < gap[1]; ) {
                     long shardEnd = Math.min(gap[1], at + shardRows);
@@ -175,8 +175,10 @@ final class DeviceCollector {
             // Read once the next shard has begun; the device's memory is free for it by then, as what it is asked to
             // do, it does in order.
             blocks.next(sums::all, found -> {
-                store.begin().addAll(found.toLongs());
-                store.commit(first, end, parts, context);
+                try (FeatureStore.Shard shard = store.begin()) {
+                    shard.sums().addAll(found.toLongs());
+                    shard.commit(first, end, parts, context);
+                }
             });
         }
     }

@@ -136,7 +136,7 @@ public final class FeatureCollector {
         int threads = run.threads;
         IntConsumer progress = run.progress;
         BitSet kept = store.identity().keepsAll() ? null : new BitSet();
-        if (kept != null) for (int feature : store.sums().features()) kept.set(feature);
+        if (kept != null) for (int feature : store.features()) kept.set(feature);
         FeatureCollector collector = new FeatureCollector(model, sae, context, kept);
         if (!model.device().isCpu()) {
             int rowsInBlock = store.identity().rowsAtOnce();
@@ -187,7 +187,18 @@ public final class FeatureCollector {
             long first,
             long end,
             IntConsumer progress) {
-        NeuronCorrelationSums sums = store.begin();
+        try (FeatureStore.Shard shard = store.begin()) {
+            shard.commit(first, end, parts(pool, shard.sums(), row, first, end, progress), context);
+        }
+    }
+
+    private List<ActivationShard.Part> parts(
+            ExecutorService pool,
+            NeuronCorrelationSums sums,
+            LongFunction<int[]> row,
+            long first,
+            long end,
+            IntConsumer progress) {
         List<Callable<ActivationShard.Part>> blocks = new ArrayList<>();
         for (long block = first / ROWS_IN_BLOCK; block * ROWS_IN_BLOCK < end; block++) {
             long start = block * ROWS_IN_BLOCK;
@@ -214,7 +225,7 @@ public final class FeatureCollector {
         } catch (InterruptedException e) {
             throw RunInterruptedException.of(COLLECTING, e);
         }
-        store.commit(first, end, parts, context);
+        return parts;
     }
 
     /** Rows {@code from} to {@code to} of a block, with the others filled in. */

@@ -1,5 +1,6 @@
 package io.github.panascope.dashboard;
 
+import io.github.panascope.internal.PythonText;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -113,17 +114,40 @@ public record FeatureDashboard(
     public record LogitsTable(int[] topTokenIds, float[] topLogits, int[] bottomTokenIds, float[] bottomLogits) {}
 
     /**
-     * Sequences of one kind.
+     * Sequences whose activations are of one kind.
      *
-     * @param title    as SAEDashboard writes it
-     * @param low      of the interval; NaN for the highest activations
-     * @param high     of the interval, or the maximum
-     * @param contains share of all positions in the interval, both ends included; NaN for the highest activations
+     * @param kind      how they were chosen
+     * @param low       the least activation of the interval; NaN for the highest activations
+     * @param high      the largest activation of the interval, or of the feature
+     * @param contains  the share of all positions whose activations are in the interval, both ends included; NaN for
+     *     the highest activations
+     * @param sequences highest activation first, or in random order
      */
-    public record SequenceGroup(String title, double low, double high, double contains, List<Sequence> sequences) {
+    public record SequenceGroup(Kind kind, double low, double high, double contains, List<Sequence> sequences) {
+        /** How sequences are chosen. */
+        public enum Kind {
+            /** Those with the highest activations. */
+            TOP,
+            /** A random sample of those in an interval of activations. */
+            INTERVAL
+        }
+
         /** Copies the sequences. */
         public SequenceGroup {
             sequences = List.copyOf(sequences);
+        }
+
+        /** The two lines that SAEDashboard writes above them. */
+        List<String> title() {
+            return kind == Kind.TOP
+                    ? List.of("TOP ACTIVATIONS", "MAX = " + PythonText.fixed(high, 3))
+                    : List.of(
+                            "INTERVAL " + PythonText.fixed(low, 3) + " - " + PythonText.fixed(high, 3),
+                            "CONTAINS " + PythonText.percent(contains, 3));
+        }
+
+        SequenceGroup with(List<Sequence> others) {
+            return new SequenceGroup(kind, low, high, contains, others);
         }
     }
 

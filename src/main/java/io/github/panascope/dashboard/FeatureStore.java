@@ -1,28 +1,17 @@
 package io.github.panascope.dashboard;
 
 import io.github.panascope.InputException;
-import io.github.panascope.RunInterruptedException;
-import io.github.panascope.internal.AtomicFile;
 import java.io.IOException;
-import java.nio.ByteBuffer;
-import java.nio.ByteOrder;
-import java.nio.channels.ClosedByInterruptException;
 import java.nio.channels.FileChannel;
-import java.nio.channels.FileLock;
-import java.nio.channels.OverlappingFileLockException;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.DirectoryStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.StandardCopyOption;
-import java.nio.file.StandardOpenOption;
 import java.util.ArrayList;
 import java.util.Arrays;
-import java.util.HashSet;
 import java.util.List;
-import java.util.Set;
 import java.util.function.LongFunction;
 import java.util.stream.Collectors;
+import org.jspecify.annotations.Nullable;
 
 /**
  * A folder with what an SAE's features were at rows of tokens: shards of rows, the sums that need the dense
@@ -35,30 +24,38 @@ import java.util.stream.Collectors;
  * manifest keeps: by it the folder knows its own remnants, and leaves all other files alone.
  */
 public final class FeatureStore implements AutoCloseable {
-    private static final String MANIFEST = "manifest.json";
-    private static final String LOCK = "lock";
-    private boolean closed;
-    private final Path folder;
-    private StoreManifest manifest;
-    private NeuronCorrelationSums sums;
-    private boolean begun;
-    private final FileChannel lockChannel;
-    private final FileLock lock;
+    private final StoreFolder folder;
+    /** Null if the folder is read without one. */
+    private final @Nullable StoreLock lock;
 
-    private FeatureStore(Path folder, StoreManifest manifest, FileChannel lockChannel, FileLock lock) {
+    private final boolean writable;
+    private StoreManifest manifest;
+    /** The sums over the manifest's rows; null while a {@link Shard} has them, or until they are needed. */
+    private @Nullable NeuronCorrelationSums sums;
+
+    private int[] features;
+    private int dIn;
+    private boolean begun;
+    private boolean closed;
+
+    private FeatureStore(StoreFolder folder, StoreManifest manifest, @Nullable StoreLock lock, boolean writable) {
         this.folder = folder;
         this.manifest = manifest;
-        this.lockChannel = lockChannel;
         this.lock = lock;
+        this.writable = writable;
     }
 
     /**
-     * Opens a folder to go on in, or makes one.
+     * Opens a folder to add rows to, or makes one.
      *
+     * @param folder   the folder; it is made if it does not exist
+     * @param identity what the rows are of
      * @param features the features whose correlations with the activation's dimensions are summed up, ascending
      * @param dIn      the width of the activation
+     * @return the store; the caller closes it
      * @throws InputException if the folder holds something else, or rows of another identity, or another process writes
      *     to it, or nothing can be written there and it holds no rows
+     * @throws IllegalArgumentException if the features are not ascending from 0, or the width is not positive
      */
     public static FeatureStore open(Path folder, StoreIdentity identity, int[] features, int dIn) {
         if (dIn < 1) throw new IllegalArgumentException("an activation has at least 1 dimension, not " + dIn);
@@ -66,103 +63,75 @@ public final class FeatureStore implements AutoCloseable {
             if (features[i] < 0 || i > 0 && features[i] <= features[i - 1])
                 throw new IllegalArgumentException(
                         "features should be ascending from 0, and feature " + features[i] + " is not");
+        StoreFolder files = new StoreFolder(folder);
         try {
             Files.createDirectories(folder);
-            FileChannel channel;
+            FileChannel lockFile;
             try {
-                channel = FileChannel.open(folder.resolve(LOCK), StandardOpenOption.CREATE, StandardOpenOption.WRITE);
+                lockFile = StoreLock.openFile(folder);
             } catch (IOException e) {
-                return openToShow(folder, identity, features, e);
+                return openToShow(files, identity, features, e);
             }
+            StoreLock lock = StoreLock.forWriting(folder, lockFile);
             boolean opened = false;
             try {
-                FileLock lock = tryLock(channel, false);
-                if (lock == null)
-                    throw new InputException(folder
-                            + " is being written by another process: wait for it, or use another folder and"
-                            + " merge the two.");
+                if (!files.hasManifest()) files.requireNoRows();
                 FeatureStore store = new FeatureStore(
-                        folder,
-                        Files.exists(folder.resolve(MANIFEST))
-                                ? StoreManifest.read(folder.resolve(MANIFEST))
-                                : begun(folder, identity),
-                        channel,
-                        lock);
+                        files, files.hasManifest() ? files.readManifest() : StoreManifest.empty(identity), lock, true);
                 if (store.manifest.rows().isEmpty()) {
-                    store.sums = new NeuronCorrelationSums(features, dIn);
+                    store.keep(new NeuronCorrelationSums(features, dIn));
                     store.write(new StoreManifest(store.manifest.id(), identity, List.of(), null));
                 } else {
                     store.check(identity, features);
                 }
-                store.sweep();
+                files.sweep(store.manifest);
                 opened = true;
                 return store;
             } finally {
-                if (!opened) channel.close();
+                if (!opened) lock.close();
             }
         } catch (IOException e) {
-            throw cannot(folder, e);
+            throw files.cannot(e);
         }
     }
 
     /** A folder that cannot be written may still be shown, if it holds what is asked for. */
-    private static FeatureStore openToShow(Path folder, StoreIdentity identity, int[] features, IOException why)
-            throws IOException {
-        if (!Files.exists(folder.resolve(MANIFEST))) throw why;
-        FeatureStore store = readManifest(folder);
+    private static FeatureStore openToShow(
+            StoreFolder files, StoreIdentity identity, int[] features, IOException whyNotWritten) throws IOException {
+        if (!files.hasManifest()) throw whyNotWritten;
+        FeatureStore store = new FeatureStore(files, files.readManifest(), null, false);
         store.check(identity, features);
         return store;
     }
 
     /** Refuses what does not belong to this folder, and a folder that is not whole; reads the sums. */
-    private void check(StoreIdentity identity, int[] features) throws IOException {
+    private void check(StoreIdentity identity, int[] wanted) throws IOException {
         if (!identity().equals(identity))
             throw new InputException(folder + " holds features of something else: " + identity.difference(identity())
                     + ". Use another folder, or delete it.");
-        sums = readSums();
-        if (!sums.covers(features))
+        keep(folder.readSums(manifest));
+        if (!sums.covers(wanted))
             throw new InputException(folder + " was made for other features, whose correlations with neurons it holds: "
                     + sums.describe() + ". Use another folder, or delete it.");
-        for (StoreManifest.Rows range : manifest.rows()) requireThere(shard(range));
+        for (StoreManifest.Rows range : manifest.rows()) StoreFolder.requireExists(folder.shard(manifest, range));
     }
 
-    private void requireOpen() {
-        if (closed) throw new IllegalStateException("the store " + folder + " was closed");
+    /** Keeps the sums over the rows that count. */
+    private void keep(NeuronCorrelationSums sums) {
+        this.sums = sums;
+        this.features = sums.features();
+        this.dIn = sums.dIn();
     }
 
     /**
-     * Refuses, before anything is computed, to add rows to a folder that cannot be written.
+     * Opens the folder within a parent that holds most rows of an identity, and what is needed for some features; makes
+     * one if none does. So folders of other models, texts and features can lie beside each other.
      *
-     * @throws InputException if it cannot
-     */
-    void requireWritable() {
-        requireOpen();
-        if (lock == null)
-            throw new InputException(folder + " cannot be written: collect into another folder, and merge the two.");
-    }
-
-    /**
-     * For a folder without a manifest, which has none of this program's shards: nothing says what these would be of.
-     */
-    private static StoreManifest begun(Path folder, StoreIdentity identity) throws IOException {
-        try (DirectoryStream<Path> files = Files.newDirectoryStream(
-                folder, file -> file.getFileName().toString().matches("(rows|sums)-[0-9a-f-]+\\.bin"))) {
-            for (Path file : files) {
-                if (ActivationShard.is(file) || NeuronCorrelationSums.is(file)) {
-                    throw new InputException(
-                            folder + " holds rows, such as " + file.getFileName() + ", but no " + MANIFEST
-                                    + ", which says what they are of: put it back, or use another folder, or delete"
-                                    + " this one.");
-                }
-            }
-        }
-        return StoreManifest.empty(identity);
-    }
-
-    /**
-     * Goes on in the folder of {@code parent} that holds most rows of this identity, and what is needed for these
-     * features; makes one if none does. So folders of other models, texts and features can lie beside each other.
-     *
+     * @param parent   the folder of folders; it is made if it does not exist
+     * @param identity what the rows are of
+     * @param features the features whose correlations with the activation's dimensions are summed up, ascending
+     * @param dIn      the width of the activation
+     * @return the store; the caller closes it
      * @throws InputException as {@link #open} does
      */
     public static FeatureStore openWithin(Path parent, StoreIdentity identity, int[] features, int dIn) {
@@ -171,13 +140,13 @@ public final class FeatureStore implements AutoCloseable {
         try {
             Files.createDirectories(parent);
             try (DirectoryStream<Path> folders =
-                    Files.newDirectoryStream(parent, folder -> Files.exists(folder.resolve(MANIFEST)))) {
+                    Files.newDirectoryStream(parent, folder -> new StoreFolder(folder).hasManifest())) {
                 for (Path folder : folders) {
                     StoreManifest found;
                     try {
-                        found = StoreManifest.read(folder.resolve(MANIFEST));
+                        found = new StoreFolder(folder).readManifest();
                     } catch (InputException e) {
-                        continue; // of another version, or damaged: none of ours
+                        continue; // of another version, or damaged
                     }
                     if (found.count() > most
                             && found.identity().equals(identity)
@@ -188,131 +157,101 @@ public final class FeatureStore implements AutoCloseable {
                 }
             }
         } catch (IOException e) {
-            throw cannot(parent, e);
+            throw StoreFolder.cannot(parent, e);
         }
         return open(best != null ? best : parent.resolve(identity.shortName(features)), identity, features, dIn);
-    }
-
-    private static FileLock tryLock(FileChannel channel, boolean shared) throws IOException {
-        try {
-            return channel.tryLock(0, Long.MAX_VALUE, shared);
-        } catch (OverlappingFileLockException e) {
-            return null; // of this process
-        }
     }
 
     /**
      * Opens a folder to read.
      *
+     * @param folder the folder
+     * @return the store; the caller closes it
      * @throws InputException if it holds no features
      */
     public static FeatureStore read(Path folder) {
-        FeatureStore store = readManifest(folder);
+        StoreFolder files = new StoreFolder(folder);
         try {
-            store.sums = store.readSums();
+            FeatureStore store = new FeatureStore(files, files.readManifest(), null, false);
+            store.keep(files.readSums(store.manifest));
             return store;
         } catch (IOException e) {
-            throw cannot(folder, e);
+            throw files.cannot(e);
         }
     }
 
-    /** The same without the sums. */
-    private static FeatureStore readManifest(Path folder) {
+    /** Opens a folder to read without its sums, with a lock against writers if it has a lock file. */
+    static FeatureStore readLocked(Path folder) {
+        StoreFolder files = new StoreFolder(folder);
         try {
-            if (!Files.exists(folder.resolve(MANIFEST)))
-                throw new InputException(folder + " holds no features: it has no " + MANIFEST + ".");
-            return new FeatureStore(folder, StoreManifest.read(folder.resolve(MANIFEST)), null, null);
-        } catch (IOException e) {
-            throw cannot(folder, e);
-        }
-    }
-
-    /** The same of a folder that nobody writes to until this is closed, if it has a lock that can be read. */
-    private static FeatureStore readLocked(Path folder) {
-        FeatureStore store = readManifest(folder);
-        if (!Files.isReadable(folder.resolve(LOCK))) return store;
-        try {
-            FileChannel channel = FileChannel.open(folder.resolve(LOCK), StandardOpenOption.READ);
-            FileLock lock = null;
+            files.readManifest();
+            StoreLock lock = StoreLock.forReading(folder);
+            boolean opened = false;
             try {
-                lock = tryLock(channel, true);
-                if (lock == null) throw new InputException(folder + " is being written: wait for that to end.");
-                return new FeatureStore(folder, StoreManifest.read(folder.resolve(MANIFEST)), channel, lock);
+                FeatureStore store = new FeatureStore(files, files.readManifest(), lock, false);
+                opened = true;
+                return store;
             } finally {
-                if (lock == null) channel.close();
+                if (!opened && lock != null) lock.close();
             }
         } catch (IOException e) {
-            throw cannot(folder, e);
+            throw files.cannot(e);
         }
-    }
-
-    private NeuronCorrelationSums readSums() throws IOException {
-        if (manifest.sums() == null) throw new InputException(folder + " holds no rows: collect some first.");
-        Path file = folder.resolve(manifest.sumsFile());
-        requireThere(file);
-        return NeuronCorrelationSums.read(file, manifest.sums());
-    }
-
-    private static void requireThere(Path file) {
-        if (!Files.exists(file))
-            throw new InputException(file
-                    + " is missing: the folder is not whole. Put a copy of it back, or delete the folder and"
-                    + " collect again.");
-    }
-
-    private Path shard(StoreManifest.Rows range) {
-        return folder.resolve(manifest.shard(range));
-    }
-
-    private ActivationShard openShard(StoreManifest.Rows range) throws IOException {
-        requireThere(shard(range));
-        ActivationShard shard = ActivationShard.open(shard(range), range.checksum());
-        if (shard.firstRow != range.first() || shard.rows != range.count()) throw ActivationShard.damaged(shard(range));
-        return shard;
-    }
-
-    private static RuntimeException cannot(Path folder, IOException e) {
-        if (e instanceof ClosedByInterruptException) RunInterruptedException.check("using " + folder, e);
-        return new InputException(folder + " cannot be used: " + InputException.reason(e) + ".", e);
     }
 
     /**
-     * Deletes what a process left that ended before it had written its manifest: what has this folder's number in its
-     * name, and is not in the manifest.
+     * Makes a folder of the rows of others; merging them in any order gives the same bytes. All of them are read before
+     * the folder is made.
+     *
+     * @param folder the folder; it is made if it does not exist
+     * @param others at least one; they stay as they are
+     * @return the store; the caller closes it
+     * @throws InputException as {@link #merge} does
      */
-    private void sweep() throws IOException {
-        Set<String> kept = manifest.rows().stream().map(manifest::shard).collect(Collectors.toCollection(HashSet::new));
-        if (manifest.sums() != null) kept.add(manifest.sumsFile());
-        String ours = "(rows|sums)-\\d+-\\d+-" + manifest.id() + "\\.bin(\\.part)?";
-        try (DirectoryStream<Path> files = Files.newDirectoryStream(
-                folder, file -> file.getFileName().toString().matches(ours))) {
-            for (Path file : files) if (!kept.contains(file.getFileName().toString())) Files.delete(file);
-        }
+    public static FeatureStore merged(Path folder, List<Path> others) {
+        return StoreMerge.merged(folder, others);
+    }
+
+    /**
+     * Refuses, before anything is computed, to add rows to a folder that cannot be written.
+     *
+     * @throws InputException if it cannot
+     */
+    void requireWritable() {
+        if (closed) throw new IllegalStateException("the store " + folder + " was closed");
+        if (!writable)
+            throw new InputException(folder + " cannot be written: collect into another folder, and merge the two.");
     }
 
     // ------------------------------------------------------------------------------------------------- rows
 
-    /** Where it lies. */
+    /** {@return the folder} */
     public Path folder() {
-        return folder;
+        return folder.path();
     }
 
-    /** What the rows belong to. */
+    /** {@return what the rows are of} */
     public StoreIdentity identity() {
         return manifest.identity();
     }
 
-    /** How many rows it holds. */
+    /** {@return how many rows it holds} */
     public long rows() {
         return manifest.count();
     }
 
-    /** The number after that of the last row it holds; 0 if it holds none. */
+    /** {@return the number after that of the last row it holds; 0 if it holds none} */
     public long end() {
         return manifest.rows().isEmpty() ? 0 : manifest.rows().getLast().end();
     }
 
-    /** Which rows of a range it does not hold yet, as (first, end) pairs. */
+    /**
+     * Returns which rows of a range it does not hold yet.
+     *
+     * @param first the first row, inclusive
+     * @param end   the last row, exclusive
+     * @return what is missing, ascending, each range as {first, end}
+     */
     public List<long[]> missing(long first, long end) {
         List<long[]> gaps = new ArrayList<>();
         long at = first;
@@ -325,17 +264,33 @@ public final class FeatureStore implements AutoCloseable {
         return gaps;
     }
 
-    NeuronCorrelationSums sums() {
-        return sums;
+    StoreFolder files() {
+        return folder;
+    }
+
+    StoreManifest manifest() {
+        return manifest;
+    }
+
+    /** The features whose correlations are summed up, ascending. */
+    int[] features() {
+        return features;
     }
 
     /**
-     * The sums, to add rows to that {@link #commit} then makes count. Should it never come to that, this object is of
-     * no more use.
+     * The sums over all rows.
+     *
+     * @throws IllegalStateException while a shard has them
      */
-    NeuronCorrelationSums begin() {
-        begun = true;
-        return sums;
+    NeuronCorrelationSums sums() {
+        if (begun) throw new IllegalStateException("the sums of " + folder + " are with a shard that is being added");
+        try {
+            if (sums == null)
+                keep(manifest.rows().isEmpty() ? new NeuronCorrelationSums(features, dIn) : folder.readSums(manifest));
+            return sums;
+        } catch (IOException e) {
+            throw folder.cannot(e);
+        }
     }
 
     /**
@@ -351,12 +306,12 @@ public final class FeatureStore implements AutoCloseable {
                     + ", and this text makes " + rows + " rows, from 0 on. Use another folder, or delete it.");
         try {
             for (StoreManifest.Rows range : manifest.rows()) {
-                ActivationShard shard = openShard(range);
+                ActivationShard shard = folder.openShard(manifest, range);
                 for (int r = 0; r < shard.rows; r++)
                     requireSame(range.first() + r, shard.tokensOf(r), row.apply(range.first() + r));
             }
         } catch (IOException e) {
-            throw cannot(folder, e);
+            throw folder.cannot(e);
         }
     }
 
@@ -381,198 +336,99 @@ public final class FeatureStore implements AutoCloseable {
                     + ": collect or merge them first.");
         try {
             List<ActivationShard> shards = new ArrayList<>();
-            for (StoreManifest.Rows range : manifest.rows()) shards.add(openShard(range));
+            for (StoreManifest.Rows range : manifest.rows()) shards.add(folder.openShard(manifest, range));
             return shards;
         } catch (IOException e) {
-            throw cannot(folder, e);
+            throw folder.cannot(e);
         }
     }
 
-    /** Adds rows whose sums were added since {@link #begin}. Afterwards they are on the disk. */
-    void commit(long first, long end, Iterable<ActivationShard.Part> parts, int context) {
-        if (missing(first, end).stream().mapToLong(gap -> gap[1] - gap[0]).sum() != end - first)
-            throw new IllegalStateException("rows " + first + " to " + end + " are there already");
-        try {
-            Path file = folder.resolve(manifest.shard(new StoreManifest.Rows(first, end, 0)));
-            Path part = part(file);
-            int checksum = ActivationShard.write(part, first, (int) (end - first), context, parts);
-            Files.move(part, file, StandardCopyOption.ATOMIC_MOVE);
-            List<StoreManifest.Rows> more = new ArrayList<>(manifest.rows());
-            more.add(new StoreManifest.Rows(first, end, checksum));
-            publish(more);
+    // ------------------------------------------------------------------------------------------------- adding rows
+
+    /**
+     * Begins to add rows: one shard at a time.
+     *
+     * @throws IllegalStateException if rows are being added
+     */
+    Shard begin() {
+        return new Shard();
+    }
+
+    /**
+     * Rows that are being added. It has the store's sums, which may be large, on loan: they come back with
+     * {@link #commit}, and are read from the disk again if it does not come to that.
+     */
+    final class Shard implements AutoCloseable {
+        private final NeuronCorrelationSums added;
+
+        private Shard() {
+            added = FeatureStore.this.sums();
+            sums = null;
+            begun = true;
+        }
+
+        /** The sums over the store's rows, to which those of this shard are to be added. */
+        NeuronCorrelationSums sums() {
+            return added;
+        }
+
+        /** Adds rows whose sums were added. Afterwards they are on the disk. */
+        void commit(long first, long end, Iterable<ActivationShard.Part> parts, int context) {
+            if (missing(first, end).stream().mapToLong(gap -> gap[1] - gap[0]).sum() != end - first)
+                throw new IllegalStateException("rows " + first + " to " + end + " are there already");
+            try {
+                int checksum = folder.writeShard(manifest, first, end, context, parts);
+                List<StoreManifest.Rows> more = new ArrayList<>(manifest.rows());
+                more.add(new StoreManifest.Rows(first, end, checksum));
+                commit(more);
+            } catch (IOException e) {
+                throw folder.cannot(e);
+            }
+        }
+
+        /** Makes these rows, whose shards are on the disk, and the sums over them what counts. */
+        void commit(List<StoreManifest.Rows> rows) throws IOException {
+            Path former = manifest.sums() == null ? null : folder.path().resolve(manifest.sumsFile());
+            StoreManifest next = folder.writeSums(manifest.with(rows, null), added);
+            write(next);
+            keep(added);
+            if (former != null && !former.equals(folder.path().resolve(next.sumsFile()))) Files.deleteIfExists(former);
+        }
+
+        @Override
+        public void close() {
             begun = false;
-        } catch (IOException e) {
-            throw cannot(folder, e);
         }
     }
 
-    private static Path part(Path file) {
-        return file.resolveSibling(file.getFileName() + ".part");
-    }
-
-    /** Makes these rows and the present sums what counts. */
-    private void publish(List<StoreManifest.Rows> more) throws IOException {
-        Path former = manifest.sums() == null ? null : folder.resolve(manifest.sumsFile());
-        Path next = folder.resolve(manifest.with(more, null).sumsFile());
-        int checksum = sums.write(part(next));
-        Files.move(part(next), next, StandardCopyOption.ATOMIC_MOVE);
-        force(folder);
-        write(manifest.with(more, checksum));
-        if (former != null && !former.equals(next)) Files.deleteIfExists(former);
-    }
-
-    /** Makes a manifest the one that counts. */
     private void write(StoreManifest next) throws IOException {
-        byte[] text = next.toJson().getBytes(StandardCharsets.UTF_8);
-        try {
-            AtomicFile.write(folder.resolve(MANIFEST), out -> {
-                for (ByteBuffer bytes = ByteBuffer.wrap(text); bytes.hasRemaining(); ) out.write(bytes);
-                out.force(true);
-            });
-        } catch (InputException e) {
-            if (e.getCause() instanceof ClosedByInterruptException cause) throw cause;
-            throw e;
-        }
-        force(folder);
+        folder.writeManifest(next);
         manifest = next;
-    }
-
-    /** Sees names onto the disk, where the system can. */
-    private static void force(Path folder) throws IOException {
-        try (FileChannel channel = FileChannel.open(folder, StandardOpenOption.READ)) {
-            channel.force(true);
-        }
     }
 
     /**
      * Adds the rows of other folders, which stay as they are.
      *
+     * @param others the folders
      * @throws InputException if one of them is of another identity, has rows that are here already, or is being written
      */
     public void merge(List<Path> others) {
-        if (begun) throw new IllegalStateException("collecting ended in the middle of a shard: open the folder again");
         requireWritable();
-        List<FeatureStore> stores = new ArrayList<>();
-        try {
-            merge(others, stores);
-        } finally {
-            stores.forEach(FeatureStore::close);
-        }
+        StoreMerge.merge(this, others);
     }
 
-    private void merge(List<Path> others, List<FeatureStore> stores) {
-        List<StoreManifest.Rows> more = new ArrayList<>(manifest.rows());
-        for (Path path : others) {
-            if (stores.stream().anyMatch(before -> sameFolder(before.folder, path)))
-                throw new InputException(path + " is named twice.");
-            if (sameFolder(folder, path)) throw new InputException(path + " cannot be merged into itself.");
-            FeatureStore other = readLocked(path);
-            stores.add(other);
-            if (!other.identity().equals(identity()))
-                throw new InputException(
-                        other.folder + " cannot be merged: " + identity().difference(other.identity()) + ".");
-            for (StoreManifest.Rows range : other.manifest.rows()) {
-                for (StoreManifest.Rows here : more) {
-                    if (here.first() < range.end() && range.first() < here.end())
-                        throw new InputException(other.folder + " cannot be merged: its rows " + range.first() + " to "
-                                + (range.end() - 1) + " are there already.");
-                }
-                more.add(range);
-            }
-        }
-        begun = true;
-        try {
-            for (FeatureStore other : stores) {
-                for (StoreManifest.Rows range : other.manifest.rows()) {
-                    RunInterruptedException.check("merging into " + folder);
-                    other.openShard(range); // whole, or nothing is merged
-                    Path file = shard(range);
-                    Path part = part(file);
-                    copy(other.shard(range), part);
-                    Files.move(part, file, StandardCopyOption.ATOMIC_MOVE);
-                }
-                NeuronCorrelationSums added = other.readSums(); // of one folder at a time: they may be large
-                if (!added.sameFeatures(sums))
-                    throw new InputException(other.folder + " cannot be merged: it was made for other features, "
-                            + added.describe() + " there and " + sums.describe() + " here.");
-                sums.addAll(added);
-            }
-            publish(more);
-            begun = false;
-        } catch (IOException e) {
-            throw cannot(folder, e);
-        }
-    }
-
-    /** Copies what a file holds, not who may write to it, and sees it onto the disk. */
-    private static void copy(Path from, Path to) throws IOException {
-        try (FileChannel in = FileChannel.open(from, StandardOpenOption.READ);
-                FileChannel out = FileChannel.open(
-                        to,
-                        StandardOpenOption.CREATE,
-                        StandardOpenOption.TRUNCATE_EXISTING,
-                        StandardOpenOption.WRITE)) {
-            for (long at = 0; at < in.size(); ) at += in.transferTo(at, in.size() - at, out);
-            out.force(true);
-        }
-    }
-
-    private static boolean sameFolder(Path one, Path other) {
-        try {
-            return Files.isSameFile(one, other);
-        } catch (IOException e) {
-            return false;
-        }
-    }
-
-    /** Opens a folder for what another one holds. */
-    private static FeatureStore open(Path folder, Path like) {
-        NeuronCorrelationSums sums;
-        StoreIdentity identity;
-        try (FeatureStore first = readLocked(like)) {
-            sums = first.readSums();
-            identity = first.identity();
-        } catch (IOException e) {
-            throw cannot(like, e);
-        }
-        return open(folder, identity, sums.features(), sums.dIn());
-    }
-
-    /**
-     * Makes a folder of the rows of others, at least one; merging them in any order gives the same. All of them are
-     * read before the folder is made.
-     */
-    public static FeatureStore merged(Path folder, List<Path> others) {
-        for (Path other : others) {
-            readLocked(other).close();
-        }
-        FeatureStore store = open(folder, others.getFirst());
-        try {
-            store.merge(others);
-            return store;
-        } catch (RuntimeException | Error e) {
-            store.close();
-            throw e;
-        }
-    }
-
-    /** Lets another process write. */
+    /** Frees the lock, so that another process may write. */
     @Override
     public void close() {
         closed = true;
         try {
-            if (lock != null && lock.isValid()) lock.release();
-            if (lockChannel != null) lockChannel.close();
+            if (lock != null) lock.close();
         } catch (IOException e) {
-            throw cannot(folder, e);
+            throw folder.cannot(e);
         }
     }
 
-    static ByteBuffer little(int bytes) {
-        return ByteBuffer.allocate(bytes).order(ByteOrder.LITTLE_ENDIAN);
-    }
-
-    /** Where it is, and how many rows it holds. */
+    /** {@return where it is, and how many rows it holds} */
     @Override
     public String toString() {
         return "FeatureStore(" + folder + ", " + rows() + " rows" + (closed ? ", closed" : "") + ")";

@@ -1,8 +1,8 @@
 package io.github.panascope.dashboard;
 
-import static io.github.panascope.data.ParquetWriter.FeatureActivations.list;
-import static io.github.panascope.data.ParquetWriter.FeatureActivations.optional;
-import static io.github.panascope.data.ParquetWriter.FeatureActivations.required;
+import static io.github.panascope.data.ParquetWriter.Column.list;
+import static io.github.panascope.data.ParquetWriter.Column.optional;
+import static io.github.panascope.data.ParquetWriter.Column.required;
 import static io.github.panascope.data.ParquetWriter.Type.DOUBLE;
 import static io.github.panascope.data.ParquetWriter.Type.FLOAT;
 import static io.github.panascope.data.ParquetWriter.Type.INT32;
@@ -27,21 +27,42 @@ import java.util.stream.IntStream;
  * residual stream. Numbers are not rounded. A token that is no whole character is shown with U+FFFD, so that two may
  * look alike.
  */
-public final class FeatureTable {
-    private FeatureTable() {}
+public final class FeatureTable implements DashboardSink {
+    private final ParquetWriter<FeatureDashboard> table;
 
-    /**
-     * Writes a file; an older one is replaced whole.
-     *
-     * @param facts what everything rests on, as name and value; kept in the file's metadata
-     * @throws io.github.panascope.InputException if it cannot be written
-     */
-    public static void write(
-            Path file, Tokenizer tokenizer, Map<String, String> facts, SaeDashboardJson.Source dashboards) {
-        ParquetWriter.write(file, columns(tokenizer), facts, dashboards::forEach);
+    private FeatureTable(ParquetWriter<FeatureDashboard> table) {
+        this.table = table;
     }
 
-    private static List<ParquetWriter.FeatureActivations<FeatureDashboard>> columns(Tokenizer tokenizer) {
+    /**
+     * Opens a table without rows.
+     *
+     * @param file      where it is written when it is {@linkplain #complete complete}; an older one is replaced whole
+     * @param tokenizer makes texts of token ids
+     * @param facts     what everything rests on, as name and value; kept in the file's metadata
+     * @return the table; the caller closes it
+     * @throws io.github.panascope.InputException if the file cannot be written
+     */
+    public static FeatureTable open(Path file, Tokenizer tokenizer, Map<String, String> facts) {
+        return new FeatureTable(ParquetWriter.open(file, columns(tokenizer), facts));
+    }
+
+    @Override
+    public void accept(FeatureDashboard dashboard) {
+        table.add(dashboard);
+    }
+
+    @Override
+    public void complete() {
+        table.commit();
+    }
+
+    @Override
+    public void close() {
+        table.close();
+    }
+
+    private static List<ParquetWriter.Column<FeatureDashboard>> columns(Tokenizer tokenizer) {
         return List.of(
                 required("feature", INT32, FeatureDashboard::feature),
                 required("density", DOUBLE, dashboard -> dashboard.statistics().density()),

@@ -1,6 +1,5 @@
 package io.github.panascope.dashboard;
 
-import io.github.panascope.internal.PythonText;
 import java.math.BigDecimal;
 import java.math.RoundingMode;
 import java.util.ArrayList;
@@ -98,10 +97,5 @@ public record Histogram(int[] heights, double[] values, double[] ticks) {
         int more = Math.max(0, (int) (shorter / step));
         for (int i = -(mirrored ? 3 : more); i <= (mirrored ? more : 3); i++) ticks.add(rounded(i * step, decimals));
         return ticks.stream().mapToDouble(tick -> tick == 0 ? 0 : tick).toArray();
-    }
-
-    /** The title that SAEDashboard gives the histogram of activations. */
-    static String title(double density) {
-        return "ACTIVATIONS<br>DENSITY = " + PythonText.percent(density, 3);
     }
 }

@@ -129,14 +129,14 @@ final class NeuronCorrelationSums {
         CRC32C crc = new CRC32C();
         try (FileChannel channel = FileChannel.open(
                 file, StandardOpenOption.CREATE, StandardOpenOption.TRUNCATE_EXISTING, StandardOpenOption.WRITE)) {
-            ByteBuffer header = FeatureStore.little(16 + 4 * features.length)
+            ByteBuffer header = little(16 + 4 * features.length)
                     .putInt(MAGIC)
                     .putInt(VERSION)
                     .putInt(features.length)
                     .putInt(dIn);
             for (int feature : features) header.putInt(feature);
             put(channel, crc, header);
-            ByteBuffer line = FeatureStore.little(dIn * ExactSums.BYTES);
+            ByteBuffer line = little(dIn * ExactSums.BYTES);
             for (ExactSums sums : all()) {
                 sums.carry();
                 line.clear();
@@ -144,10 +144,14 @@ final class NeuronCorrelationSums {
                 put(channel, crc, line);
             }
             int checksum = (int) crc.getValue();
-            put(channel, crc, FeatureStore.little(4).putInt(checksum));
+            put(channel, crc, little(4).putInt(checksum));
             channel.force(true);
             return checksum;
         }
+    }
+
+    private static ByteBuffer little(int bytes) {
+        return ByteBuffer.allocate(bytes).order(ByteOrder.LITTLE_ENDIAN);
     }
 
     private static void put(FileChannel channel, CRC32C crc, ByteBuffer bytes) throws IOException {
@@ -216,7 +220,7 @@ final class NeuronCorrelationSums {
 
     private static ByteBuffer get(Path file, FileChannel channel, CRC32C crc, int count) throws IOException {
         if (count < 0 || count > channel.size() - channel.position()) throw ActivationShard.damaged(file);
-        ByteBuffer bytes = ByteBuffer.allocate(count).order(ByteOrder.LITTLE_ENDIAN);
+        ByteBuffer bytes = little(count);
         while (bytes.hasRemaining()) if (channel.read(bytes) < 0) throw ActivationShard.damaged(file);
         crc.update(bytes.flip().duplicate());
         return bytes;

@@ -23,9 +23,9 @@ import java.util.TreeMap;
  * What features do at one prompt, for SAEDashboard's prompt-centric view: which ones matter most at each of its tokens,
  * by three measures. It holds no native memory.
  *
- * <p>Quantiles are read off features' dashboards: {@link #add} each before {@link #top} is asked for them.
+ * <p>Quantiles are read off features' dashboards: {@link #accept} each before {@link #top} is asked for them.
  */
-public final class PromptDashboard {
+public final class PromptDashboard implements DashboardSink {
     /** Pairs of a feature and a position whose log-probabilities are held at once. */
     private static final int PAIRS_AT_ONCE = 256;
     /** The same on a GPU: 0.4 GB, a few times over. */
@@ -130,7 +130,7 @@ public final class PromptDashboard {
                 Ablation ablation = found.isEmpty()
                         ? new Ablation(NONE, lens[i], new int[0][], new float[0][], new int[0][], new float[0][])
                         : found.get(i);
-                int strongest = Dashboards.largest(values, 1)[0];
+                int strongest = TopK.of(values, 1)[0];
                 prompt.sequences.put(
                         features[i], new Sequence(-1, strongest, 0, tokens.clone(), values, logits[i], ablation));
             }
@@ -138,22 +138,16 @@ public final class PromptDashboard {
         return prompt;
     }
 
-    /** The same rules as for the rows: {@link StoredActivations#excluded}. */
     private static BitSet excluded(Sae sae, Tensor activation, int[] tokens, DashboardConfig config) {
-        BitSet excluded = new BitSet();
-        double limit = Double.POSITIVE_INFINITY;
+        Exclusion exclusion = new Exclusion(config);
         float[] norms = new float[tokens.length];
-        if (config.ignoreHighActivationNormMultiple() != Double.POSITIVE_INFINITY) {
+        if (exclusion.usesNorms()) {
             Tensor rows = sae.inputRows(activation).to(DType.FLOAT32);
             float[] squared = rows.mul(rows).sum(-1, false).toFloats();
             for (int i = 0; i < norms.length; i++) norms[i] = (float) Math.sqrt(squared[i]);
-            float[] sorted = norms.clone();
-            Arrays.sort(sorted);
-            limit = config.ignoreHighActivationNormMultiple() * sorted[(sorted.length - 1) / 2];
         }
-        for (int i = 0; i < tokens.length; i++)
-            if (config.ignorePositions().contains(i) || config.ignoreTokens().contains(tokens[i]) || norms[i] > limit)
-                excluded.set(i);
+        BitSet excluded = new BitSet();
+        exclusion.addTo(excluded, 0, tokens, norms);
         return excluded;
     }
 
@@ -272,8 +266,9 @@ public final class PromptDashboard {
         return found;
     }
 
-    /** Learns a feature's quantiles; those that are not active at the prompt do not matter. */
-    public void add(FeatureDashboard dashboard) {
+    /** Learns a feature's quantiles; features that are not active at the prompt are passed over. */
+    @Override
+    public void accept(FeatureDashboard dashboard) {
         Sequence sequence = sequences.get(dashboard.feature());
         if (sequence == null) return;
         double[] levels = Dashboards.quantiles();

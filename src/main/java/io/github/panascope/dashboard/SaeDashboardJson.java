@@ -5,18 +5,13 @@ import io.github.panascope.dashboard.FeatureDashboard.Entry;
 import io.github.panascope.dashboard.FeatureDashboard.Sequence;
 import io.github.panascope.dashboard.FeatureDashboard.SequenceGroup;
 import io.github.panascope.internal.AtomicFile;
-import java.io.IOException;
-import java.io.OutputStream;
-import java.io.UncheckedIOException;
-import java.nio.file.Files;
+import io.github.panascope.internal.PythonText;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
-import java.util.function.Consumer;
 import java.util.stream.IntStream;
 import tools.jackson.core.JsonGenerator;
-import tools.jackson.core.exc.JacksonIOException;
 import tools.jackson.core.json.JsonWriteFeature;
 import tools.jackson.databind.json.JsonMapper;
 
@@ -24,49 +19,62 @@ import tools.jackson.databind.json.JsonMapper;
  * Dashboards as SAEDashboard's {@code SaeVisData.save_json} writes them, field by field: what its {@code load_json}
  * reads. Skew and kurtosis, which it leaves empty, are filled in.
  */
-public final class SaeDashboardJson {
+public final class SaeDashboardJson implements DashboardSink {
     /** With NaN as Python writes and reads it. */
     private static final JsonMapper JSON =
             JsonMapper.builder().disable(JsonWriteFeature.WRITE_NAN_AS_STRINGS).build();
 
-    private SaeDashboardJson() {}
+    private final AtomicFile file;
+    private final JsonGenerator json;
+    private final List<FeatureDashboard.Statistics> statistics = new ArrayList<>();
 
-    /** Somebody who hands over dashboards, such as {@link Dashboards#forEach} with its other arguments. */
-    @FunctionalInterface
-    public interface Source {
-        /** Calls the consumer with each. */
-        void forEach(Consumer<FeatureDashboard> consumer);
+    private SaeDashboardJson(AtomicFile file) {
+        this.file = file;
+        this.json = JSON.createGenerator(file.out());
+        file.write(() -> {
+            json.writeStartObject();
+            json.writeName("feature_data_dict");
+            json.writeStartObject();
+        });
     }
 
     /**
-     * Writes a file; an older one is replaced whole.
+     * Opens a file without features.
      *
-     * @throws io.github.panascope.InputException if it cannot be written
+     * @param file where it is written when it is {@linkplain #complete complete}; an older one is replaced whole
+     * @return the file; the caller closes it
+     * @throws io.github.panascope.InputException if the file cannot be written
      */
-    public static void write(Path file, Source dashboards) {
-        AtomicFile.writePath(file, part -> {
-            try (OutputStream out = Files.newOutputStream(part);
-                    JsonGenerator json = JSON.createGenerator(out)) {
-                write(json, dashboards);
-            } catch (UncheckedIOException e) {
-                throw e.getCause();
-            } catch (JacksonIOException e) {
-                throw e.getCause();
-            }
-        });
+    public static SaeDashboardJson open(Path file) {
+        return new SaeDashboardJson(AtomicFile.open(file));
     }
 
-    private static void write(JsonGenerator json, Source dashboards) throws IOException {
-        List<FeatureDashboard.Statistics> statistics = new ArrayList<>();
-        json.writeStartObject();
-        json.writeName("feature_data_dict");
-        json.writeStartObject();
-        dashboards.forEach(dashboard -> {
-            statistics.add(dashboard.statistics());
+    @Override
+    public void accept(FeatureDashboard dashboard) {
+        statistics.add(dashboard.statistics());
+        file.write(() -> {
             json.writeName(Integer.toString(dashboard.feature()));
             write(json, dashboard);
         });
-        json.writeEndObject();
+    }
+
+    @Override
+    public void complete() {
+        file.write(() -> {
+            json.writeEndObject();
+            writeStatistics();
+            json.writeEndObject();
+            json.close();
+        });
+        file.commit();
+    }
+
+    @Override
+    public void close() {
+        file.close();
+    }
+
+    private void writeStatistics() {
         json.writeName("feature_stats");
         json.writeStartObject();
         array(
@@ -112,7 +120,11 @@ public final class SaeDashboardJson {
         }
         json.writeEndArray();
         json.writeEndObject();
-        json.writeEndObject();
+    }
+
+    /** The title that SAEDashboard gives the histogram of activations. */
+    static String histogramTitle(double density) {
+        return "ACTIVATIONS<br>DENSITY = " + PythonText.percent(density, 3);
     }
 
     private static void write(JsonGenerator json, FeatureDashboard dashboard) {
@@ -138,7 +150,7 @@ public final class SaeDashboardJson {
                 json,
                 "acts_histogram_data",
                 dashboard.activations(),
-                dashboard.dead() ? null : Histogram.title(dashboard.statistics().density()));
+                dashboard.dead() ? null : histogramTitle(dashboard.statistics().density()));
         json.writeName("logits_table_data");
         json.writeStartObject();
         FeatureDashboard.LogitsTable logits = dashboard.logitsTable() != null
@@ -157,7 +169,7 @@ public final class SaeDashboardJson {
         for (SequenceGroup group : dashboard.groups()) {
             json.writeStartObject();
             json.writeName("title");
-            json.writeString(group.title());
+            json.writeString(String.join("<br>", group.title()));
             json.writeName("seq_data");
             json.writeStartArray();
             for (Sequence sequence : group.sequences()) sequence(json, sequence);

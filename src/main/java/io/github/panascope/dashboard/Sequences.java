@@ -2,7 +2,6 @@ package io.github.panascope.dashboard;
 
 import io.github.panascope.dashboard.FeatureDashboard.Sequence;
 import io.github.panascope.dashboard.FeatureDashboard.SequenceGroup;
-import io.github.panascope.internal.PythonText;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.BitSet;
@@ -40,11 +39,7 @@ final class Sequences {
         float max = column.max();
         if (!(max > 0)) return groups;
         groups.add(new SequenceGroup(
-                "TOP ACTIVATIONS<br>MAX = " + PythonText.fixed(max, 3),
-                Double.NaN,
-                max,
-                Double.NaN,
-                sequences(top(column), column, logits)));
+                SequenceGroup.Kind.TOP, Double.NaN, max, Double.NaN, sequences(top(column), column, logits)));
         SampleOrder order = new SampleOrder(config.seed(), column.feature);
         for (int i = config.nQuantiles() - 1; i >= 0; i--) {
             float low = Histogram.linspace(0, max, config.nQuantiles() + 1, i);
@@ -53,74 +48,51 @@ final class Sequences {
             for (int e = 0; e < column.size; e++) if (column.values[e] >= low && column.values[e] <= high) inside++;
             double contains = (double) inside / corpus.positions;
             int[] sample = low <= 0 ? sampleWithZeros(column, high, order) : sample(column, low, high, order);
-            String title = "INTERVAL " + PythonText.fixed(low, 3) + " - " + PythonText.fixed(high, 3) + "<br>CONTAINS "
-                    + PythonText.percent(contains, 3);
-            groups.add(new SequenceGroup(title, low, high, contains, sequences(sample, column, logits)));
+            groups.add(new SequenceGroup(
+                    SequenceGroup.Kind.INTERVAL, low, high, contains, sequences(sample, column, logits)));
         }
         return groups;
     }
 
     /** The indices of the highest activations, highest first; earlier ones before equal later ones. */
     private int[] top(FeatureActivations column) {
-        int[] best = new int[config.topActsGroupSize()];
-        float[] values = new float[best.length];
-        int count = 0;
-        for (int e = 0; e < column.size; e++) {
-            float value = column.values[e];
-            if (count == best.length && (count == 0 || value <= values[count - 1]) || !isCandidate(column.indices[e]))
-                continue;
-            int at = count < best.length ? count++ : count - 1;
-            for (; at > 0 && values[at - 1] < value; at--) {
-                values[at] = values[at - 1];
-                best[at] = best[at - 1];
-            }
-            values[at] = value;
-            best[at] = column.indices[e];
-        }
-        return Arrays.copyOf(best, count);
+        TopK top = new TopK(config.topActsGroupSize());
+        for (int e = 0; e < column.size; e++)
+            if (column.values[e] > top.least() && isCandidate(column.indices[e]))
+                top.offer(column.indices[e], column.values[e]);
+        return top.indices();
     }
 
-    /** Keeps the first few in an order. */
-    private static final class First {
-        private final int[] indices;
-        private final long[] places;
-        private int count;
-        private long last = Long.MAX_VALUE;
+    /** Keeps the first k positions in a {@link SampleOrder}, of those that are offered. */
+    private static final class SampleTopK {
+        private final TopK top;
 
-        First(int capacity) {
-            indices = new int[capacity];
-            places = new long[capacity];
+        SampleTopK(int k) {
+            top = new TopK(k);
         }
 
+        /** Whether a place in the order is among the first k so far. */
         boolean takes(long place) {
-            return place < last;
+            return -place > top.least();
         }
 
         void offer(int index, int unsignedPlace) {
             long place = Integer.toUnsignedLong(unsignedPlace);
-            if (!takes(place) || indices.length == 0) return;
-            int at = count < indices.length ? count++ : count - 1;
-            for (; at > 0 && places[at - 1] > place; at--) {
-                places[at] = places[at - 1];
-                indices[at] = indices[at - 1];
-            }
-            places[at] = place;
-            indices[at] = index;
-            if (count == indices.length) last = places[count - 1];
+            if (takes(place)) top.offer(index, -place);
         }
 
-        int[] found() {
-            return Arrays.copyOf(indices, count);
+        int[] indices() {
+            return top.indices();
         }
     }
 
     private int[] sample(FeatureActivations column, float low, float high, SampleOrder order) {
-        First first = new First(config.quantileGroupSize());
+        SampleTopK first = new SampleTopK(config.quantileGroupSize());
         for (int e = 0; e < column.size; e++) {
             if (column.values[e] >= low && column.values[e] <= high && isCandidate(column.indices[e]))
                 first.offer(column.indices[e], order.place(column.indices[e]));
         }
-        return first.found();
+        return first.indices();
     }
 
     /**
@@ -130,7 +102,7 @@ final class Sequences {
     private int[] sampleWithZeros(FeatureActivations column, float high, SampleOrder order) {
         int wanted = config.quantileGroupSize();
         if ((double) corpus.positions * corpus.positions < (1L << 32) * (double) wanted) {
-            First first = new First(wanted);
+            SampleTopK first = new SampleTopK(wanted);
             int[] places = new int[Math.max(0, endCandidate - firstCandidate)];
             for (int start = firstCandidate; start < corpus.positions; start += corpus.context) {
                 // Few come this early in the order: whether the others belong here need not be known.
@@ -141,7 +113,7 @@ final class Sequences {
                             && !excluded.get(start + i)) first.offer(start + i, places[i]);
                 }
             }
-            return first.found();
+            return first.indices();
         }
         int[] sample = new int[wanted];
         int count = 0;

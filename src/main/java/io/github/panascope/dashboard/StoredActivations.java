@@ -12,12 +12,18 @@ import java.util.List;
  * feature. Safe for many threads once made.
  */
 final class StoredActivations {
+    /** What SAEDashboard adds to the denominators of correlations and cosines. */
+    static final double EPSILON = 1e-6;
+
     final List<ActivationShard> shards;
     final int context, positions, rows;
     /** How often each feature is not zero, and Σx and Σx² of its activations. */
     final int[] counts;
 
     final double[] sums, squares;
+    /** The {@link #spread} of each feature. */
+    final double[] spreads;
+
     private final int[] firstIndex;
 
     StoredActivations(FeatureStore store, int dSae) {
@@ -46,6 +52,13 @@ final class StoredActivations {
                 squares[feature] += value * value;
             }
         }
+        spreads = new double[dSae];
+        for (int feature = 0; feature < dSae; feature++) spreads[feature] = spread(sums[feature], squares[feature]);
+    }
+
+    /** √(nΣx² − (Σx)²), over all positions. */
+    double spread(double sum, double squared) {
+        return Math.sqrt(Math.max(0, positions * squared - sum * sum));
     }
 
     /** The columns of some features, in their order. */
@@ -126,28 +139,19 @@ final class StoredActivations {
         return low;
     }
 
-    /** The positions at which features count as zero. */
+    /** The indices of the positions at which features count as zero. */
     BitSet excluded(DashboardConfig config) {
         BitSet excluded = new BitSet();
-        boolean norms = config.ignoreHighActivationNormMultiple() != Double.POSITIVE_INFINITY;
-        if (config.ignoreTokens().isEmpty() && config.ignorePositions().isEmpty() && !norms) return excluded;
-        float[] row = new float[context];
+        Exclusion exclusion = new Exclusion(config);
+        if (exclusion.isEmpty()) return excluded;
+        int[] tokens = new int[context];
+        float[] norms = new float[context];
         for (int s = 0; s < firstIndex.length; s++) {
             ActivationShard shard = shards.get(s);
             for (int r = 0; r < shard.rows; r++) {
-                double limit = Double.POSITIVE_INFINITY;
-                if (norms) {
-                    for (int i = 0; i < context; i++) row[i] = shard.norms.get(r * context + i);
-                    Arrays.sort(row);
-                    limit = config.ignoreHighActivationNormMultiple()
-                            * row[(context - 1) / 2]; // torch.median: the lower of the middle two
-                }
-                for (int i = 0; i < context; i++) {
-                    int t = r * context + i;
-                    if (config.ignorePositions().contains(i)
-                            || config.ignoreTokens().contains(shard.tokens.get(t))
-                            || shard.norms.get(t) > limit) excluded.set(firstIndex[s] + t);
-                }
+                shard.tokens.get(r * context, tokens);
+                if (exclusion.usesNorms()) shard.norms.get(r * context, norms);
+                exclusion.addTo(excluded, firstIndex[s] + r * context, tokens, norms);
             }
         }
         return excluded;

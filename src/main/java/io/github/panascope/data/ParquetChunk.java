@@ -14,7 +14,7 @@ final class ParquetChunk<V extends Comparable<V>> {
     private static final int RLE = 3;
     private static final int GZIP = 2;
 
-    private final ParquetWriter.FeatureActivations<?> column;
+    private final ParquetWriter.Column<?> column;
     private final ParquetWriter.Type<V> type;
     private final Levels repetitions = new Levels();
     private final Levels definitions = new Levels();
@@ -23,7 +23,7 @@ final class ParquetChunk<V extends Comparable<V>> {
     private boolean ordered;
     private V least, largest;
 
-    ParquetChunk(ParquetWriter.FeatureActivations<?> column, ParquetWriter.Type<V> type) {
+    ParquetChunk(ParquetWriter.Column<?> column, ParquetWriter.Type<V> type) {
         this.column = column;
         this.type = type;
         clear();

@@ -4,15 +4,12 @@ import io.github.panascope.InputException;
 import io.github.panascope.internal.AtomicFile;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
-import java.io.OutputStream;
 import java.io.UncheckedIOException;
 import java.nio.charset.StandardCharsets;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
 import java.util.function.BiConsumer;
-import java.util.function.Consumer;
 import java.util.function.Function;
 
 /**
@@ -20,7 +17,7 @@ import java.util.function.Function;
  * it is full, so any number of rows fits. What the format leaves open is the simplest that every reader has: one data
  * page of version 1 for each column of a row group, values plain, levels in runs, gzip. Same rows, same bytes.
  */
-public final class ParquetWriter<T> {
+public final class ParquetWriter<T> implements AutoCloseable {
     private static final int GROUP_BYTES = 1 << 24;
     private static final int GROUP_ROWS = 1 << 17;
     /**
@@ -69,7 +66,7 @@ public final class ParquetWriter<T> {
     }
 
     /** A column, and what of a row its value is. */
-    public static final class FeatureActivations<T> {
+    public static final class Column<T> {
         final String name;
         final Type<?> type;
         /**
@@ -80,7 +77,7 @@ public final class ParquetWriter<T> {
 
         private final Function<T, ?> value;
 
-        private FeatureActivations(String name, Type<?> type, int deepest, Function<T, ?> value) {
+        private Column(String name, Type<?> type, int deepest, Function<T, ?> value) {
             this.name = name;
             this.type = type;
             this.deepest = deepest;
@@ -88,21 +85,19 @@ public final class ParquetWriter<T> {
         }
 
         /** Has a value in each row. */
-        public static <T, V extends Comparable<V>> FeatureActivations<T> required(
-                String name, Type<V> type, Function<T, V> value) {
-            return new FeatureActivations<>(name, type, 0, value);
+        public static <T, V extends Comparable<V>> Column<T> required(String name, Type<V> type, Function<T, V> value) {
+            return new Column<>(name, type, 0, value);
         }
 
         /** Has a value or null. */
-        public static <T, V extends Comparable<V>> FeatureActivations<T> optional(
-                String name, Type<V> type, Function<T, V> value) {
-            return new FeatureActivations<>(name, type, 1, value);
+        public static <T, V extends Comparable<V>> Column<T> optional(String name, Type<V> type, Function<T, V> value) {
+            return new Column<>(name, type, 1, value);
         }
 
         /** Has a list, which may be empty, or null; no element is null. */
-        public static <T, V extends Comparable<V>> FeatureActivations<T> list(
+        public static <T, V extends Comparable<V>> Column<T> list(
                 String name, Type<V> type, Function<T, List<V>> value) {
-            return new FeatureActivations<>(name, type, 2, value);
+            return new Column<>(name, type, 2, value);
         }
 
         List<String> path() {
@@ -110,59 +105,75 @@ public final class ParquetWriter<T> {
         }
     }
 
-    private final List<FeatureActivations<T>> columns;
+    private final AtomicFile file;
+    private final List<Column<T>> columns;
+    private final Map<String, String> facts;
     private final List<? extends ParquetChunk<?>> chunks;
-    private final OutputStream out;
     private final int groupBytes;
     private final ThriftOutput groups = new ThriftOutput();
     private int groupCount, rowsInGroup;
     private long rows, position;
 
-    private ParquetWriter(List<FeatureActivations<T>> columns, OutputStream out, int groupBytes) {
+    private ParquetWriter(AtomicFile file, List<Column<T>> columns, Map<String, String> facts, int groupBytes) {
+        this.file = file;
         this.columns = columns;
+        this.facts = facts;
         this.chunks = columns.stream()
                 .map(column -> new ParquetChunk<>(column, column.type))
                 .toList();
-        this.out = out;
         this.groupBytes = groupBytes;
     }
 
     /**
-     * Writes a file; an older one is replaced whole.
+     * Opens a table to be written row by row: {@link #add}, then {@link #commit}, and {@link #close} in any case.
      *
-     * @param facts what is to be known of the table, as name and value
-     * @param rows  calls its consumer with each row
+     * @param <T>     what is a row
+     * @param file    the file; an older one is replaced whole
+     * @param columns of the table, in order
+     * @param facts   what is to be known of the table, as name and value; kept in the file's metadata
+     * @return a table without rows; the caller closes it
      * @throws InputException           if the file cannot be written
-     * @throws IllegalArgumentException if there is no column, or two have one name, or there is null where a value
-     *     should be
+     * @throws IllegalArgumentException if there is no column, or two have one name
      */
-    public static <T> void write(
-            Path file, List<FeatureActivations<T>> columns, Map<String, String> facts, Consumer<Consumer<T>> rows) {
-        write(file, columns, facts, GROUP_BYTES, rows);
+    public static <T> ParquetWriter<T> open(Path file, List<Column<T>> columns, Map<String, String> facts) {
+        return open(file, columns, facts, GROUP_BYTES);
     }
 
-    static <T> void write(
-            Path file,
-            List<FeatureActivations<T>> columns,
-            Map<String, String> facts,
-            int groupBytes,
-            Consumer<Consumer<T>> rows) {
+    static <T> ParquetWriter<T> open(Path file, List<Column<T>> columns, Map<String, String> facts, int groupBytes) {
         if (columns.isEmpty()
                 || columns.stream().map(column -> column.name).distinct().count() < columns.size())
             throw new IllegalArgumentException("a table should have columns, each with a name of its own");
-        AtomicFile.writePath(file, part -> {
-            try (OutputStream out = Files.newOutputStream(part)) {
-                ParquetWriter<T> writer = new ParquetWriter<>(columns, out, groupBytes);
-                writer.put(MAGIC);
-                rows.accept(writer::add);
-                writer.finish(facts);
-            } catch (UncheckedIOException e) {
-                throw e.getCause();
-            }
-        });
+        return new ParquetWriter<>(AtomicFile.open(file), columns, facts, groupBytes);
     }
 
-    private void add(T row) {
+    /**
+     * Adds a row.
+     *
+     * @param row the row, of which each column takes its value
+     * @throws InputException           if the file cannot be written
+     * @throws IllegalArgumentException if there is null where a value should be
+     */
+    public void add(T row) {
+        file.write(() -> append(row));
+    }
+
+    /**
+     * Writes what follows the rows, and gives the file its name.
+     *
+     * @throws InputException if the file cannot be written
+     */
+    public void commit() {
+        file.write(this::finish);
+        file.commit();
+    }
+
+    /** Deletes what was written, unless it was committed. */
+    @Override
+    public void close() {
+        file.close();
+    }
+
+    private void append(T row) throws IOException {
         long size = 0;
         for (int i = 0; i < chunks.size(); i++) {
             chunks.get(i).add(columns.get(i).value.apply(row));
@@ -173,11 +184,16 @@ public final class ParquetWriter<T> {
     }
 
     private void put(byte[] bytes) throws IOException {
-        out.write(bytes);
+        file.out().write(bytes);
         position += bytes.length;
     }
 
-    private void endGroup() {
+    private void begin() throws IOException {
+        if (position == 0) put(MAGIC);
+    }
+
+    private void endGroup() throws IOException {
+        begin();
         long[] unpacked = {0};
         groups.struct(group -> {
             group.list(1, ThriftOutput.STRUCT, chunks.size());
@@ -193,7 +209,8 @@ public final class ParquetWriter<T> {
         rowsInGroup = 0;
     }
 
-    private void finish(Map<String, String> facts) throws IOException {
+    private void finish() throws IOException {
+        begin();
         if (rowsInGroup > 0) endGroup();
         ThriftOutput footer = new ThriftOutput();
         footer.struct(file -> {
@@ -209,7 +226,7 @@ public final class ParquetWriter<T> {
                 root.text(4, "schema");
                 root.i32(5, columns.size());
             });
-            for (FeatureActivations<T> column : columns) schema(file, column);
+            for (Column<T> column : columns) schema(file, column);
             file.i64(3, rows);
             file.list(4, ThriftOutput.STRUCT, groupCount);
             file.writeBytes(groups.toByteArray());
@@ -219,11 +236,8 @@ public final class ParquetWriter<T> {
                 fact.text(2, value);
             }));
             file.text(6, "panascope");
-            file.list(
-                    7,
-                    ThriftOutput.STRUCT,
-                    columns.size()); // that each has its type's order: without it, the least and the largest say
-            // nothing
+            // Each column has the order of its type: without this, readers ignore the least and the largest value.
+            file.list(7, ThriftOutput.STRUCT, columns.size());
             for (int i = 0; i < columns.size(); i++) file.struct(order -> order.struct(1, _ -> {}));
         });
         ByteArrayOutputStream length = new ByteArrayOutputStream();
@@ -231,7 +245,7 @@ public final class ParquetWriter<T> {
         for (byte[] bytes : List.of(footer.toByteArray(), length.toByteArray(), MAGIC)) put(bytes);
     }
 
-    private static void schema(ThriftOutput file, FeatureActivations<?> column) {
+    private static void schema(ThriftOutput file, Column<?> column) {
         int logical = column.type == Type.STRING ? TEXT : 0;
         if (column.deepest < 2) node(file, column.type, column.deepest, column.name, logical);
         else {

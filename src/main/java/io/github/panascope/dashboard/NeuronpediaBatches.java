@@ -1,5 +1,6 @@
 package io.github.panascope.dashboard;
 
+import io.github.panascope.InputException;
 import io.github.panascope.dashboard.FeatureDashboard.Entry;
 import io.github.panascope.dashboard.FeatureDashboard.Sequence;
 import io.github.panascope.dashboard.FeatureDashboard.SequenceGroup;
@@ -7,6 +8,8 @@ import io.github.panascope.internal.AtomicFile;
 import io.github.panascope.model.HookPoint;
 import io.github.panascope.sae.SaeConfig;
 import io.github.panascope.tokens.Tokenizer;
+import java.io.IOException;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -19,42 +22,88 @@ import tools.jackson.databind.MapperFeature;
 import tools.jackson.databind.json.JsonMapper;
 
 /**
- * Dashboards in the batches that Neuronpedia takes ({@code batch-N.json} of SAEDashboard's NeuronpediaRunner), numbers
- * rounded to 3 decimals as there. Tokens are decoded from their bytes; a piece of a character is U+FFFD. What
- * NeuronpediaRunner shows are whole rows ({@link DashboardConfig#buffer} of -1) and five intervals, with
- * {@code <|endoftext|>} ignored.
+ * Dashboards in the batches that Neuronpedia takes: files {@code batch-0.json}, {@code batch-1.json} and so on, as
+ * SAEDashboard's NeuronpediaRunner writes them, numbers rounded to 3 decimals. Tokens are decoded from their bytes; a
+ * piece of a character is U+FFFD. What NeuronpediaRunner shows are whole rows ({@link DashboardConfig#buffer} of -1)
+ * and five intervals, with {@code <|endoftext|>} ignored.
+ *
+ * <p>Each batch is written when it is full. When all are {@linkplain #complete complete}, batches with higher numbers,
+ * which an earlier run with more features left in the folder, are deleted.
  */
-public final class NeuronpediaJson {
+public final class NeuronpediaBatches implements DashboardSink {
+    private static final int FEATURES_IN_BATCH = 128;
     private static final int DECIMALS = 3;
     private static final JsonMapper JSON = JsonMapper.builder()
             .disable(MapperFeature.SORT_PROPERTIES_ALPHABETICALLY)
             .build();
 
-    private NeuronpediaJson() {}
+    private final Path folder;
+    private final SaeConfig sae;
+    private final Tokenizer tokenizer;
+    private final Dashboards source;
+    private final String dataset;
+    private final List<FeatureDashboard> batch = new ArrayList<>();
+    private int written;
+
+    private NeuronpediaBatches(Path folder, SaeConfig sae, Tokenizer tokenizer, Dashboards source, String dataset) {
+        this.folder = folder;
+        this.sae = sae;
+        this.tokenizer = tokenizer;
+        this.source = source;
+        this.dataset = dataset;
+    }
 
     /**
-     * Writes one batch.
+     * Opens a folder for batches.
      *
-     * @param rows    rows of tokens in all
-     * @param context tokens in a row
-     * @param dataset its name
-     * @throws io.github.panascope.InputException if the file cannot be written
+     * @param folder    where the batches are written; it is made with the first
+     * @param sae       whose features they are
+     * @param tokenizer makes texts of token ids
+     * @param source    makes the dashboards; its numbers of rows and of tokens in a row are written
+     * @param dataset   the name of the dataset that the rows come from
+     * @return the batches; the caller closes them
      */
-    public static void write(
-            Path file,
-            SaeConfig sae,
-            Tokenizer tokenizer,
-            int rows,
-            int context,
-            String dataset,
-            List<FeatureDashboard> dashboards) {
+    public static NeuronpediaBatches open(
+            Path folder, SaeConfig sae, Tokenizer tokenizer, Dashboards source, String dataset) {
+        return new NeuronpediaBatches(folder, sae, tokenizer, source, dataset);
+    }
+
+    @Override
+    public void accept(FeatureDashboard dashboard) {
+        batch.add(dashboard);
+        if (batch.size() == FEATURES_IN_BATCH) flush();
+    }
+
+    /**
+     * Writes the last batch, and deletes those of an earlier run that come after it.
+     *
+     * @throws InputException if the folder cannot be written
+     */
+    @Override
+    public void complete() {
+        if (!batch.isEmpty()) flush();
+        try {
+            for (int later = written; Files.deleteIfExists(file(later)); later++) {}
+        } catch (IOException e) {
+            throw new InputException(
+                    folder + " holds batches of an earlier run that cannot be deleted: " + InputException.reason(e)
+                            + ".",
+                    e);
+        }
+    }
+
+    private Path file(int number) {
+        return folder.resolve("batch-" + number + ".json");
+    }
+
+    private void flush() {
         String[] id = sae.neuronpediaId() == null
                 ? new String[0]
                 : sae.neuronpediaId().split("/");
         String[] layerAndSet = id.length < 2 ? new String[] {"", ""} : (id[1] + "-").split("-", 2);
-        Map<String, Object> batch = new LinkedHashMap<>();
-        batch.put("model_id", id.length > 0 ? id[0] : sae.modelName() == null ? "" : sae.modelName());
-        batch.put(
+        Map<String, Object> content = new LinkedHashMap<>();
+        content.put("model_id", id.length > 0 ? id[0] : sae.modelName() == null ? "" : sae.modelName());
+        content.put(
                 "layer",
                 layerAndSet[0].matches("\\d{1,6}")
                         ? Integer.parseInt(layerAndSet[0])
@@ -62,18 +111,15 @@ public final class NeuronpediaJson {
                                 .filter(HookPoint::isInBlock)
                                 .map(HookPoint::block)
                                 .orElse(0));
-        batch.put("sae_set", layerAndSet[1].isEmpty() ? "" : layerAndSet[1].substring(0, layerAndSet[1].length() - 1));
-        batch.put("sae_id_suffix", null);
-        batch.put(
-                "features",
-                dashboards.stream()
-                        .map(dashboard -> feature(dashboard, tokenizer, rows, context, dataset))
-                        .toList());
-        AtomicFile.write(file, JSON.writeValueAsString(batch));
+        content.put(
+                "sae_set", layerAndSet[1].isEmpty() ? "" : layerAndSet[1].substring(0, layerAndSet[1].length() - 1));
+        content.put("sae_id_suffix", null);
+        content.put("features", batch.stream().map(this::feature).toList());
+        AtomicFile.write(file(written++), JSON.writeValueAsString(content));
+        batch.clear();
     }
 
-    private static Map<String, Object> feature(
-            FeatureDashboard dashboard, Tokenizer tokenizer, int rows, int context, String dataset) {
+    private Map<String, Object> feature(FeatureDashboard dashboard) {
         Map<String, Object> feature = new LinkedHashMap<>();
         FeatureDashboard.LogitsTable logits = dashboard.logitsTable() != null
                 ? dashboard.logitsTable()
@@ -105,21 +151,21 @@ public final class NeuronpediaJson {
         feature.put("freq_hist_data_bar_heights", dashboard.activations().heights());
         feature.put("logits_hist_data_bar_heights", logitsHistogram.heights());
         feature.put("logits_hist_data_bar_values", rounded(logitsHistogram.values()));
-        feature.put("n_prompts_total", rows);
-        feature.put("n_tokens_in_prompt", context);
+        feature.put("n_prompts_total", source.rows());
+        feature.put("n_tokens_in_prompt", source.context());
         feature.put("dataset", dataset);
         feature.put("decoder_weights_dist", List.of());
         List<Map<String, Object>> activations = new ArrayList<>();
         for (SequenceGroup group : dashboard.groups())
-            for (Sequence sequence : group.sequences()) activations.add(activation(group, sequence, tokenizer));
+            for (Sequence sequence : group.sequences()) activations.add(activation(group, sequence));
         feature.put("activations", activations);
         feature.put("vector", List.of());
         return feature;
     }
 
-    private static Map<String, Object> activation(SequenceGroup group, Sequence sequence, Tokenizer tokenizer) {
+    private Map<String, Object> activation(SequenceGroup group, Sequence sequence) {
         Map<String, Object> activation = new LinkedHashMap<>();
-        boolean top = Double.isNaN(group.low());
+        boolean top = group.kind() == SequenceGroup.Kind.TOP;
         activation.put("bin_min", top ? -1 : Histogram.rounded(group.low(), DECIMALS));
         activation.put("bin_max", Histogram.rounded(group.high(), DECIMALS));
         activation.put("bin_contains", top ? -1 : Histogram.rounded(group.contains(), 5));

@@ -16,7 +16,6 @@ import io.github.panascope.torch.TensorScope;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.ArrayList;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Set;
@@ -30,7 +29,7 @@ import tools.jackson.databind.json.JsonMapper;
 /** Batches against NeuronpediaRunner's own, field by field: see tests/peers/make_neuronpedia.py. */
 @ExtendWith(LeakCheck.class)
 @OnEachDevice
-class NeuronpediaJsonTest {
+class NeuronpediaBatchesTest {
     /** Both are rounded to 3 decimals, so that the last of them may differ. */
     private static final double ROUNDED = 1.001e-3;
 
@@ -81,16 +80,15 @@ class NeuronpediaJsonTest {
                         .ignorePositions(Set.of())
                         .ignoreHighActivationNormMultiple(Double.POSITIVE_INFINITY)
                         .build();
-                List<FeatureDashboard> found = new ArrayList<>();
-                Dashboards.of(model, sae, store, config).forEach(features, 2, found::add);
-                NeuronpediaJson.write(
-                        file,
+                Dashboards dashboards = Dashboards.of(model, sae, store, config);
+                try (NeuronpediaBatches batches = NeuronpediaBatches.open(
+                        folder,
                         sae.config(),
                         model.tokenizer(),
-                        rows,
-                        context,
-                        first.get("dataset").stringValue(),
-                        found);
+                        dashboards,
+                        first.get("dataset").stringValue())) {
+                    dashboards.forEach(features, 2, batches);
+                }
             }
         }
         JsonNode ours = JsonMapper.shared().readTree(Files.readString(file));
@@ -206,11 +204,11 @@ class NeuronpediaJsonTest {
         if (ours.isEmpty()) return;
         List<String> theirBins = expected.valueStream()
                 .skip(theirTop.size())
-                .map(NeuronpediaJsonTest::bin)
+                .map(NeuronpediaBatchesTest::bin)
                 .toList();
         List<String> ourBins = ours.valueStream()
                 .skip(ourTop.size())
-                .map(NeuronpediaJsonTest::bin)
+                .map(NeuronpediaBatchesTest::bin)
                 .toList();
         assertEquals(theirBins.size(), ourBins.size(), what);
         for (int i = 0; i < theirBins.size(); i++) {

@@ -1,0 +1,294 @@
+package io.github.panascope.dashboard;
+
+import io.github.panascope.RunInterruptedException;
+import io.github.panascope.torch.DType;
+import io.github.panascope.torch.ReadAhead;
+import io.github.panascope.torch.Shape;
+import io.github.panascope.torch.Tensor;
+import io.github.panascope.torch.TensorScope;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Queue;
+import java.util.concurrent.Callable;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.ConcurrentLinkedQueue;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
+import java.util.function.Function;
+import java.util.stream.IntStream;
+
+/**
+ * One call of {@link Dashboards#forEach}: which thread works on which features, and in what memory. On the CPU a worker
+ * takes one group of neighbouring features at a time; on a device the calling thread asks for the logits of many
+ * features, and workers summarize those of the copy before. What was prepared for the sink is run by the calling
+ * thread, in order.
+ */
+final class DashboardRun implements AutoCloseable {
+    /** Activations that are held at once, of as many features as have that many: 8 bytes each. */
+    private static final int ENTRIES_AT_ONCE = 32 << 20;
+
+    private static final int FEATURES_AT_ONCE = 4096;
+    /** Features whose logits come from a device together: 51 MB. */
+    private static final int FEATURES_IN_COPY = 256;
+
+    private final Dashboards dashboards;
+    private final int[] wanted;
+    private final int threads;
+    private final DashboardSink sink;
+    private final boolean onCpu;
+    /** Among which correlated features are looked for; null for all. */
+    private final int[] among;
+
+    private final TensorScope scope = TensorScope.shared();
+    private final Queue<WorkerBuffers> idle = new ConcurrentLinkedQueue<>();
+    private final ExecutorService pool;
+
+    /** @param wanted features, ascending */
+    DashboardRun(Dashboards dashboards, int[] wanted, int threads, DashboardSink sink) {
+        this.dashboards = dashboards;
+        this.wanted = wanted;
+        this.threads = threads;
+        this.sink = sink;
+        this.onCpu = dashboards.sae.device().isCpu();
+        this.among = dashboards.config.correlatedFeatures() == DashboardConfig.CorrelationScope.ALL ? null : wanted;
+        this.pool = Executors.newFixedThreadPool(
+                threads,
+                Thread.ofPlatform().daemon().name("panascope-dashboard-", 0).factory());
+    }
+
+    /** Scratch buffers of one thread, reused from group to group. */
+    private final class WorkerBuffers {
+        final CorrelatedFeatures.Worker correlations = dashboards.correlated.new Worker();
+        final float[] logits = new float[dashboards.directions.vocabulary()];
+        /** Of a group; null on a device, where one thread makes the logits of all. */
+        final Tensor logitsOfGroup;
+
+        WorkerBuffers() {
+            if (!onCpu) {
+                logitsOfGroup = null;
+                return;
+            }
+            try (var _ = TensorScope.open()) {
+                logitsOfGroup = scope.adopt(dashboards.directions.logitsMemory());
+            }
+        }
+    }
+
+    void run() {
+        // Pairs of all features with all, each pair once, are half the work of the wanted ones with all where most are
+        // wanted.
+        int dSae = dashboards.sae.config().dSae();
+        if (among == null && wanted.length > dSae / 2)
+            await(() -> dashboards.correlated.findAll(
+                    pool, threads, batches(IntStream.range(0, dSae).toArray())));
+        for (int i = 0; i < threads; i++) idle.add(new WorkerBuffers());
+        for (int[] batch : batches(wanted)) {
+            FeatureActivations[] columns = dashboards.corpus.columns(batch, dSae);
+            if (onCpu) onCpu(columns);
+            else onDevice(columns);
+        }
+    }
+
+    /** Ends the threads; what has not begun does not begin. */
+    @Override
+    public void close() {
+        pool.shutdownNow();
+        pool.close();
+        scope.close();
+    }
+
+    /** Splits features into batches whose activations may be held at once. */
+    private int[][] batches(int[] features) {
+        int[] counts = dashboards.corpus.counts;
+        List<int[]> batches = new ArrayList<>();
+        for (int start = 0, end; start < features.length; start = end) {
+            long entries = counts[features[start]];
+            end = start + 1;
+            while (end < features.length
+                    && end - start < FEATURES_AT_ONCE
+                    && (entries += counts[features[end]]) <= ENTRIES_AT_ONCE) end++;
+            batches.add(Arrays.copyOfRange(features, start, end));
+        }
+        return batches.toArray(int[][]::new);
+    }
+
+    // ------------------------------------------------------------------------------------------------- on the CPU
+
+    private void onCpu(FeatureActivations[] columns) {
+        List<Future<List<Callable<Runnable>>>> running = new ArrayList<>();
+        for (int start = 0, end; start < columns.length; start = end) {
+            end = endOfGroup(columns, start);
+            FeatureActivations[] group = Arrays.copyOfRange(columns, start, end);
+            running.add(pool.submit(() -> withBuffers(buffers -> group(buffers, group))));
+        }
+        await(() -> {
+            for (int i = 0; i < running.size(); i++) {
+                List<Future<Runnable>> prepared = new ArrayList<>();
+                for (Callable<Runnable> rest : running.set(i, null).get()) // which frees what was handed over
+                prepared.add(
+                            dashboards.ablations == null
+                                    ? CompletableFuture.completedFuture(call(rest))
+                                    : pool.submit(rest));
+                runInOrder(prepared);
+            }
+        });
+    }
+
+    /**
+     * Summarizes the features of a group, and returns for each what prepares it for the sink: at once done, but for
+     * ablations, which take long and are spread over the threads.
+     */
+    private List<Callable<Runnable>> group(WorkerBuffers buffers, FeatureActivations[] columns) {
+        List<Callable<Runnable>> found = new ArrayList<>();
+        int group = group(columns[0]);
+        try (var _ = TensorScope.open()) {
+            Tensor decoder = dashboards.directions.decoder(group).to(DType.FLOAT32);
+            Tensor logits = dashboards.directions.logits(group, buffers.logitsOfGroup);
+            for (FeatureActivations column : columns) {
+                RunInterruptedException.check(Dashboards.MAKING); // of this worker, once the pool is shut down
+                try (var _ = TensorScope.open()) {
+                    int inGroup = column.feature - group * DecoderDirections.GROUP;
+                    float[] direction = decoder.select(0, inGroup).toFloats();
+                    float[] own = logits == null ? null : buffers.logits;
+                    if (own != null) logits.select(0, inGroup).toFloats(own);
+                    FeatureDashboard dashboard =
+                            dashboards.dashboard(column, buffers.correlations.of(column, among), direction, own);
+                    if (dashboards.ablations != null) {
+                        found.add(() -> sink.prepare(dashboards.ablations.of(dashboard, column, dashboards.corpus)));
+                        continue;
+                    }
+                    Runnable prepared = sink.prepare(dashboard);
+                    found.add(() -> prepared);
+                }
+            }
+        }
+        return found;
+    }
+
+    // ------------------------------------------------------------------------------------------------- on a device
+
+    /**
+     * Takes as many features at a time as fill a copy from the device. Workers summarize those of one copy while the
+     * device is at work on the next.
+     */
+    private void onDevice(FeatureActivations[] columns) {
+        try (ReadAhead ahead = new ReadAhead(Dashboards.MAKING);
+                TensorScope copies = TensorScope.open()) {
+            Tensor memory = copies.adopt(dashboards.directions.logitsMemory());
+            for (int start = 0; start < columns.length; start += FEATURES_IN_COPY) {
+                FeatureActivations[] some =
+                        Arrays.copyOfRange(columns, start, Math.min(columns.length, start + FEATURES_IN_COPY));
+                ahead.next(() -> decoderAndLogits(some, memory), found -> summarize(some, found.toFloats()));
+            }
+        }
+    }
+
+    /** @param rows what {@link #decoderAndLogits} gives for the columns */
+    private void summarize(FeatureActivations[] columns, float[] rows) {
+        int dOut = dashboards.sae.config().dOut();
+        int vocabulary = dashboards.directions.exist() ? dashboards.directions.vocabulary() : 0;
+        List<Future<FeatureDashboard>> running = new ArrayList<>();
+        for (int i = 0; i < columns.length; i++) {
+            FeatureActivations column = columns[i];
+            int at = i * (dOut + vocabulary);
+            running.add(pool.submit(() -> withBuffers(buffers -> {
+                float[] direction = Arrays.copyOfRange(rows, at, at + dOut);
+                float[] logits = vocabulary == 0 ? null : buffers.logits;
+                if (logits != null) System.arraycopy(rows, at + dOut, logits, 0, vocabulary);
+                return dashboards.dashboard(column, buffers.correlations.of(column, among), direction, logits);
+            })));
+        }
+        await(() -> {
+            List<Future<Runnable>> prepared = new ArrayList<>();
+            for (int i = 0; i < columns.length; i++) {
+                RunInterruptedException.check(Dashboards.MAKING);
+                FeatureDashboard dashboard = running.set(i, null).get();
+                FeatureDashboard whole = dashboards.ablations == null
+                        ? dashboard
+                        : dashboards.ablations.of(dashboard, columns[i], dashboards.corpus);
+                prepared.add(pool.submit(() -> sink.prepare(whole)));
+            }
+            runInOrder(prepared);
+        });
+    }
+
+    /**
+     * Of features, ascending: the row of W_dec and the logits of each, side by side, float32 [features, d_out +
+     * d_vocab] on the device.
+     */
+    private Tensor decoderAndLogits(FeatureActivations[] columns, Tensor memory) {
+        List<Tensor> decoders = new ArrayList<>();
+        List<Tensor> logits = new ArrayList<>();
+        for (int start = 0, end; start < columns.length; start = end) {
+            int group = group(columns[start]);
+            end = endOfGroup(columns, start);
+            long[] inGroup = Arrays.stream(columns, start, end)
+                    .mapToLong(column -> column.feature - (long) group * DecoderDirections.GROUP)
+                    .toArray();
+            Tensor wanted = Tensor.of(inGroup, Shape.of(inGroup.length), dashboards.sae.device());
+            decoders.add(
+                    dashboards.directions.decoder(group).indexSelect(0, wanted).to(DType.FLOAT32));
+            Tensor ofGroup = dashboards.directions.logits(group, memory);
+            if (ofGroup != null) logits.add(ofGroup.indexSelect(0, wanted).to(DType.FLOAT32));
+        }
+        Tensor all = Tensor.cat(0, decoders.toArray(Tensor[]::new));
+        return logits.isEmpty() ? all : Tensor.cat(1, all, Tensor.cat(0, logits.toArray(Tensor[]::new)));
+    }
+
+    private static int group(FeatureActivations column) {
+        return column.feature / DecoderDirections.GROUP;
+    }
+
+    /** Where the features of the group that begins at {@code start} end. */
+    private static int endOfGroup(FeatureActivations[] columns, int start) {
+        int end = start;
+        while (end < columns.length && group(columns[end]) == group(columns[start])) end++;
+        return end;
+    }
+
+    private <T> T withBuffers(Function<WorkerBuffers, T> work) {
+        WorkerBuffers buffers = idle.remove();
+        try {
+            return work.apply(buffers);
+        } finally {
+            idle.add(buffers);
+        }
+    }
+
+    private static void runInOrder(List<Future<Runnable>> prepared) throws ExecutionException, InterruptedException {
+        for (Future<Runnable> each : prepared) {
+            RunInterruptedException.check(Dashboards.MAKING);
+            each.get().run();
+        }
+    }
+
+    private interface Waiting {
+        void run() throws ExecutionException, InterruptedException;
+    }
+
+    /** Waits, and throws what was thrown on another thread. */
+    private static void await(Waiting waiting) {
+        try {
+            waiting.run();
+        } catch (ExecutionException e) {
+            if (e.getCause() instanceof RuntimeException cause) throw cause;
+            if (e.getCause() instanceof Error cause) throw cause;
+            throw new IllegalStateException(e.getCause());
+        } catch (InterruptedException e) {
+            throw RunInterruptedException.of(Dashboards.MAKING, e);
+        }
+    }
+
+    private static <T> T call(Callable<T> rest) {
+        try {
+            return rest.call();
+        } catch (RuntimeException e) {
+            throw e;
+        } catch (Exception e) {
+            throw new IllegalStateException(e);
+        }
+    }
+}

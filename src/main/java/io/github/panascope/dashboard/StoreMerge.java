@@ -1,0 +1,106 @@
+package io.github.panascope.dashboard;
+
+import io.github.panascope.InputException;
+import io.github.panascope.RunInterruptedException;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+
+/** Adds the rows of some {@link FeatureStore}s to another, all of them or none. */
+final class StoreMerge {
+    private StoreMerge() {}
+
+    static FeatureStore merged(Path folder, List<Path> others) {
+        for (Path other : others) {
+            FeatureStore.readLocked(other).close();
+        }
+        FeatureStore store = open(folder, others.getFirst());
+        try {
+            store.merge(others);
+            return store;
+        } catch (RuntimeException | Error e) {
+            store.close();
+            throw e;
+        }
+    }
+
+    /** Opens a folder for what another one holds. */
+    private static FeatureStore open(Path folder, Path like) {
+        NeuronCorrelationSums sums;
+        StoreIdentity identity;
+        try (FeatureStore first = FeatureStore.readLocked(like)) {
+            sums = first.files().readSums(first.manifest());
+            identity = first.identity();
+        } catch (IOException e) {
+            throw StoreFolder.cannot(like, e);
+        }
+        return FeatureStore.open(folder, identity, sums.features(), sums.dIn());
+    }
+
+    static void merge(FeatureStore into, List<Path> others) {
+        List<FeatureStore> stores = new ArrayList<>();
+        try {
+            List<StoreManifest.Rows> rows = require(into, others, stores);
+            try (FeatureStore.Shard shard = into.begin()) {
+                for (FeatureStore other : stores) add(into, other, shard.sums());
+                shard.commit(rows);
+            } catch (IOException e) {
+                throw into.files().cannot(e);
+            }
+        } finally {
+            stores.forEach(FeatureStore::close);
+        }
+    }
+
+    /**
+     * Opens the stores, and refuses those that cannot be merged.
+     *
+     * @param stores gets what is opened
+     * @return all rows that there will be
+     */
+    private static List<StoreManifest.Rows> require(FeatureStore into, List<Path> others, List<FeatureStore> stores) {
+        List<StoreManifest.Rows> rows = new ArrayList<>(into.manifest().rows());
+        for (Path path : others) {
+            if (stores.stream().anyMatch(before -> isSameFolder(before.folder(), path)))
+                throw new InputException(path + " is named twice.");
+            if (isSameFolder(into.folder(), path)) throw new InputException(path + " cannot be merged into itself.");
+            FeatureStore other = FeatureStore.readLocked(path);
+            stores.add(other);
+            if (!other.identity().equals(into.identity()))
+                throw new InputException(
+                        other.folder() + " cannot be merged: " + into.identity().difference(other.identity()) + ".");
+            for (StoreManifest.Rows range : other.manifest().rows()) {
+                for (StoreManifest.Rows here : rows) {
+                    if (here.first() < range.end() && range.first() < here.end())
+                        throw new InputException(other.folder() + " cannot be merged: its rows " + range.first()
+                                + " to " + (range.end() - 1) + " are there already.");
+                }
+                rows.add(range);
+            }
+        }
+        return rows;
+    }
+
+    private static void add(FeatureStore into, FeatureStore other, NeuronCorrelationSums sums) throws IOException {
+        for (StoreManifest.Rows range : other.manifest().rows()) {
+            RunInterruptedException.check("merging into " + into.folder());
+            other.files().openShard(other.manifest(), range); // damaged shards are refused before anything counts
+            into.files().copyShard(into.manifest(), range, other.files().shard(other.manifest(), range));
+        }
+        NeuronCorrelationSums added = other.files().readSums(other.manifest()); // of one folder at a time: may be large
+        if (!added.sameFeatures(sums))
+            throw new InputException(other.folder() + " cannot be merged: it was made for other features, "
+                    + added.describe() + " there and " + sums.describe() + " here.");
+        sums.addAll(added);
+    }
+
+    private static boolean isSameFolder(Path one, Path other) {
+        try {
+            return Files.isSameFile(one, other);
+        } catch (IOException e) {
+            return false;
+        }
+    }
+}
