@@ -1,8 +1,8 @@
 /**
- * GPT-2 opened up with sparse autoencoders, through libtorch. What is not exported ({@code bindings}, {@code families},
- * {@code internal}) changes without notice.
+ * Opens GPT-2 with sparse autoencoders, through libtorch. The packages that are not exported ({@code bindings},
+ * {@code families}, {@code internal}) change without notice.
  */
-@SuppressWarnings({"requires-automatic", "requires-transitive-automatic"}) // neither has a descriptor
+@SuppressWarnings({"requires-automatic", "requires-transitive-automatic"}) // two of them have no descriptor
 module io.github.panascope {
     exports io.github.panascope;
     exports io.github.panascope.dashboard;
@@ -23,9 +23,9 @@ module io.github.panascope {
     requires okhttp3;
     requires dev.hardwood.core;
     requires com.github.luben.zstd_jni;
-    // For compilers and tools that look at nullness.
+    // For compilers and tools that check nullness.
     requires static org.jspecify;
-    // Left out by those who need neither YAML nor the command line, whose package is in a jar of its own.
+    // Not needed at run time without YAML and the command line; the package of the latter is in a jar of its own.
     requires static org.snakeyaml.engine;
     requires static info.picocli;
     requires static jdk.httpserver;

@@ -12,25 +12,39 @@ import java.nio.file.NotDirectoryException;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Something given by the user cannot be used. The message is one sentence for that user, on one line: what it quotes
- * from files is cut short, and control characters, which could do anything to a terminal, are shown as U+FFFD.
+ * Thrown when a file, a name or an option that the user gave cannot be used. The message is one sentence for the user,
+ * on one line. Long messages, which may quote files, are shortened in the middle; control characters, which could
+ * change the terminal, are shown as U+FFFD.
  */
 public class InputException extends RuntimeException {
     private static final long serialVersionUID = 1L;
     private static final int MAX_LENGTH = 1000;
 
-    /** An exception with a sentence that names the place, the value and what to do. */
+    /**
+     * Makes an exception.
+     *
+     * @param message a sentence that names the place, the value and what to do
+     */
     public InputException(String message) {
         super(line(message));
     }
 
-    /** The same, keeping what was caught. */
+    /**
+     * Makes an exception with a cause.
+     *
+     * @param message a sentence that names the place, the value and what to do
+     * @param cause   the exception that was caught; may be null
+     */
     public InputException(String message, @Nullable Throwable cause) {
         super(line(message), cause);
     }
 
     /**
-     * Why reading or writing failed, in words: some exceptions have a message that is none, or only the file's name.
+     * Describes in words why reading or writing failed. The message of some exceptions is missing, or only the name of
+     * the file.
+     *
+     * @param e the exception
+     * @return the reason, as part of a sentence
      */
     public static String reason(Exception e) {
         return switch (e) {

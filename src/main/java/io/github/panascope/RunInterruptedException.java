@@ -3,10 +3,10 @@ package io.github.panascope;
 import org.jspecify.annotations.Nullable;
 
 /**
- * The thread was interrupted while it did something that takes long: computing, downloading from the hub, reading a
- * dataset, or writing a file. What computes looks between its batches, what reads between documents, and a download
- * stops waiting; each frees what it holds and throws this. The thread's interrupt status is set, and what was on the
- * disk before is there: a download goes on from what it has, and a file that was to be replaced is as it was.
+ * Thrown when the thread was interrupted during long work: computing, downloading from the hub, reading a dataset, or
+ * writing a file. Computations check for interruption between their batches, readers between documents, and a download
+ * stops waiting. Each frees what it holds before it throws. The thread's interrupt status stays set, and files on disk
+ * stay intact: a download resumes from the part that it has, and a file that was to be replaced is unchanged.
  */
 public final class RunInterruptedException extends RuntimeException {
     private static final long serialVersionUID = 1L;
@@ -16,24 +16,35 @@ public final class RunInterruptedException extends RuntimeException {
     }
 
     /**
-     * Throws this if the thread was interrupted.
+     * Throws this exception if the thread was interrupted.
      *
-     * @param doing what it is at, such as {@code making dashboards}
+     * @param doing what the thread does, such as {@code making dashboards}
+     * @throws RunInterruptedException if the thread's interrupt status is set
      */
     public static void check(String doing) {
         check(doing, null);
     }
 
     /**
-     * The same after something failed: because of the interruption, if there was one.
+     * Throws this exception if the thread was interrupted; for use after a failure that an interruption may have
+     * caused.
      *
-     * @param cause what was thrown; may be null
+     * @param doing what the thread does, such as {@code making dashboards}
+     * @param cause the failure; may be null
+     * @throws RunInterruptedException if the thread's interrupt status is set
      */
     public static void check(String doing, @Nullable Throwable cause) {
         if (Thread.currentThread().isInterrupted()) throw new RunInterruptedException(doing, cause);
     }
 
-    /** To be thrown for an InterruptedException, which has taken the interrupt status away: puts it back. */
+    /**
+     * Makes the exception to throw for an {@link InterruptedException}, and sets the interrupt status again, which that
+     * one has cleared.
+     *
+     * @param doing what the thread does, such as {@code making dashboards}
+     * @param cause the exception that was caught
+     * @return the exception, for the caller to throw
+     */
     public static RunInterruptedException of(String doing, InterruptedException cause) {
         Thread.currentThread().interrupt();
         return new RunInterruptedException(doing, cause);

@@ -16,10 +16,10 @@ import java.util.stream.Collectors;
 import java.util.stream.Stream;
 
 /**
- * First class of {@code java -jar panascope.jar}, compiled for Java 11: on a Java that is too old, it looks for an
- * installed JDK 22 or newer and starts that one with the same arguments, or says in one sentence what is missing. A
- * command that is over in a second is started in another JVM too, unless somebody chose options for this one: half of
- * its time would go into compiling code that runs for no longer than that.
+ * First class of {@code java -jar panascope.jar}, compiled for Java 11. On a Java that is too old, it searches for an
+ * installed JDK 22 or newer and starts that one with the same arguments, or reports in one sentence what is missing. A
+ * command that takes only a second is started in another JVM too, unless this one was started with options: half of its
+ * time would go into compiling code that runs no longer than that.
  */
 public final class Launcher {
     private static final int NEEDED = 22;
@@ -28,6 +28,12 @@ public final class Launcher {
 
     private Launcher() {}
 
+    /**
+     * Runs the command line in this JVM or in another one.
+     *
+     * @param args the arguments of the command line
+     * @throws Exception if the command line cannot be started
+     */
     public static void main(String[] args) throws Exception {
         requireReadable(args);
         boolean recent = Runtime.version().feature() >= NEEDED, quick = args.length > 0 && SHORT.contains(args[0]);
@@ -57,11 +63,11 @@ public final class Launcher {
         command.addAll(List.of("-jar", jar.toString()));
         command.addAll(Arrays.asList(args));
         Process process = new ProcessBuilder(command).inheritIO().start();
-        Runtime.getRuntime().addShutdownHook(new Thread(process::destroy)); // whoever ends this one means that one
+        Runtime.getRuntime().addShutdownHook(new Thread(process::destroy)); // ends the other JVM with this one
         System.exit(process.waitFor());
     }
 
-    /** Whether nobody gave this JVM options. */
+    /** Returns whether this JVM was started without options. */
     private static boolean startedPlainly() {
         String[] arguments = ProcessHandle.current().info().arguments().orElse(new String[0]);
         return arguments.length > 0
@@ -70,8 +76,8 @@ public final class Launcher {
     }
 
     /**
-     * Only the quick compiler, a collector without threads, and classes as an earlier start left them in an archive,
-     * which the JVM makes by itself.
+     * Returns the options for a quick start: only the quick compiler, a collector without threads, and an archive of
+     * the classes that an earlier start loaded, which the JVM makes by itself.
      */
     private static List<String> quickStart(Path java, Path jar) {
         List<String> options = new ArrayList<>(
@@ -83,7 +89,7 @@ public final class Launcher {
                                     .hashCode()) + ".jsa");
             Files.createDirectories(archive.getParent());
             if (!isWhole(archive) || isOlder(archive, jar)) Files.deleteIfExists(archive);
-            // Without a word where it cannot be written or read: then it takes a little longer.
+            // No warnings where the archive cannot be written or read: then the start takes a little longer.
             options.addAll(List.of(
                     "-XX:-PrintWarnings",
                     "-Xlog:disable",
@@ -97,7 +103,8 @@ public final class Launcher {
     }
 
     /**
-     * Whether it begins as archives do, which the JVM writes last; it would not replace one that was cut off before.
+     * Returns whether a file begins as archives do. The JVM writes that beginning last, and would not replace an
+     * archive that was cut off.
      */
     private static boolean isWhole(Path archive) throws IOException {
         if (!Files.exists(archive)) return false;
@@ -108,14 +115,14 @@ public final class Launcher {
         }
     }
 
-    /** Whether a jar beside this one changed after the archive was made. */
+    /** Returns whether a jar beside this one changed after the archive was made. */
     private static boolean isOlder(Path archive, Path jar) {
         long made = archive.toFile().lastModified();
         File[] jars = jar.getParent().toFile().listFiles((folder, name) -> name.endsWith(".jar"));
         return jars != null && Arrays.stream(jars).anyMatch(file -> file.lastModified() > made);
     }
 
-    /** As LibTorch's, which this class is too old to call. */
+    /** Returns the folder of LibTorch.cache(), which this class cannot call as it is compiled for an older Java. */
     private static Path cache() {
         String own = System.getenv("PANASCOPE_CACHE"), xdg = System.getenv("XDG_CACHE_HOME");
         if (own != null && !own.isEmpty()) return Paths.get(own);
@@ -124,7 +131,8 @@ public final class Launcher {
     }
 
     /**
-     * In a locale without UTF-8, Java gets replacement characters for what was typed; they would be taken for the text.
+     * Refuses arguments that this locale cannot represent. In a locale without UTF-8, Java receives replacement
+     * characters in place of what was typed, and would take them for the text.
      */
     private static void requireReadable(String[] args) {
         String charset = System.getProperty("sun.jnu.encoding", "UTF-8");
@@ -137,7 +145,7 @@ public final class Launcher {
         }
     }
 
-    /** The newest suitable {@code java} on this machine, JAVA_HOME's before all others; null if there is none. */
+    /** Finds the newest suitable {@code java} on this machine, JAVA_HOME's before all others; null if there is none. */
     private static Path find() {
         String own = System.getenv("JAVA_HOME");
         if (own != null && version(Paths.get(own)) >= NEEDED) return executable(Paths.get(own));
@@ -170,7 +178,7 @@ public final class Launcher {
         return jdk.resolve("bin/java");
     }
 
-    /** The feature version in a JDK's {@code release} file; 0 if this is no JDK. */
+    /** Returns the feature version in a JDK's {@code release} file; 0 if the folder is not a JDK. */
     private static int version(Path jdk) {
         Path release = jdk.resolve("release");
         if (!Files.isExecutable(executable(jdk)) || !Files.isReadable(release)) return 0;
@@ -180,7 +188,7 @@ public final class Launcher {
                     .collect(Collectors.joining());
             return version.isEmpty() ? 0 : Integer.parseInt(version.split("\\.")[0]);
         } catch (IOException | RuntimeException e) {
-            return 0; // unreadable: not one to start
+            return 0; // unreadable: do not start it
         }
     }
 }

@@ -6,8 +6,9 @@ import java.lang.foreign.MemorySegment;
 
 /**
  * A tensor as a column of the Arrow C data interface, made by {@link Tensor#toArrow}: [rows] as numbers, [rows, n] as
- * fixed-size lists of n. Both structures lie in native memory until this object is closed; who imports them moves them
- * out, and closing then releases nothing. The values keep their memory alive by themselves. May be used by any thread.
+ * fixed-size lists of n. Both structures lie in native memory until this object is closed. A library that imports them
+ * moves them out, and closing then releases nothing. The exported values keep their memory alive by themselves. May be
+ * used by any thread.
  */
 public final class ArrowColumn implements AutoCloseable {
     private static final long SCHEMA_BYTES = 72;
@@ -29,17 +30,17 @@ public final class ArrowColumn implements AutoCloseable {
         }
     }
 
-    /** The {@code struct ArrowSchema}. */
+    /** {@return the {@code struct ArrowSchema}, alive until this column is closed} */
     public MemorySegment schema() {
         return schema;
     }
 
-    /** The {@code struct ArrowArray}. */
+    /** {@return the {@code struct ArrowArray}, alive until this column is closed} */
     public MemorySegment array() {
         return array;
     }
 
-    /** Releases what nobody imported. Closing twice does nothing. */
+    /** Releases the structures that have not been imported. Closing twice does nothing. */
     @Override
     public synchronized void close() {
         if (!arena.scope().isAlive()) return;
@@ -47,7 +48,7 @@ public final class ArrowColumn implements AutoCloseable {
         arena.close();
     }
 
-    /** Whether it is still open. */
+    /** {@return whether the column is open or closed} */
     @Override
     public String toString() {
         return "ArrowColumn(" + (arena.scope().isAlive() ? "open)" : "closed)");

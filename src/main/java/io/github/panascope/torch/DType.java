@@ -6,21 +6,21 @@ public enum DType {
     FLOAT32(1, 4, "float32"),
     /** 64-bit floating point. */
     FLOAT64(2, 8, "float64"),
-    /** IEEE 754 half precision. */
+    /** 16-bit floating point: IEEE 754 half precision. */
     FLOAT16(3, 2, "float16"),
-    /** The upper half of a float32. */
+    /** 16-bit floating point: the upper half of a float32. */
     BFLOAT16(4, 2, "bfloat16"),
-    /** 64-bit integer; the type of token ids and indices. */
+    /** 64-bit signed integer; the type of token ids and indices. */
     INT64(5, 8, "int64"),
-    /** 32-bit integer. */
+    /** 32-bit signed integer. */
     INT32(6, 4, "int32"),
-    /** 16-bit integer. */
+    /** 16-bit signed integer. */
     INT16(7, 2, "int16"),
-    /** 8-bit integer. */
+    /** 8-bit signed integer. */
     INT8(8, 1, "int8"),
-    /** Unsigned 8-bit integer. */
+    /** 8-bit unsigned integer. */
     UINT8(9, 1, "uint8"),
-    /** Truth value, one byte. */
+    /** Boolean of one byte. */
     BOOL(10, 1, "bool");
 
     private static final DType[] BY_CODE = new DType[16];
@@ -30,8 +30,8 @@ public enum DType {
     }
 
     /**
-     * The shim's code. Written out here: asking the bindings for it would need the library to be loaded before a dtype
-     * can be named.
+     * The code in psc.h. Written out here: reading it from the bindings would need the library to be loaded before a
+     * dtype can be named.
      */
     final int code;
 
@@ -51,8 +51,10 @@ public enum DType {
     }
 
     /**
-     * The type of a PyTorch name, with or without {@code torch.} before it.
+     * Finds a type by its PyTorch name.
      *
+     * @param name the name, with or without {@code torch.} before it, such as {@code torch.float32}
+     * @return the type
      * @throws IllegalArgumentException if no type has that name
      */
     public static DType ofName(String name) {
@@ -61,17 +63,17 @@ public enum DType {
         throw new IllegalArgumentException("'" + name + "' is not a dtype");
     }
 
-    /** Bytes per element. */
+    /** {@return the size of an element, in bytes} */
     public int bytes() {
         return bytes;
     }
 
-    /** Whether this is one of the floating-point types. */
+    /** {@return whether this is one of the floating-point types} */
     public boolean isFloatingPoint() {
         return this == FLOAT32 || this == FLOAT64 || this == FLOAT16 || this == BFLOAT16;
     }
 
-    /** The PyTorch name, such as {@code float32}. */
+    /** {@return the PyTorch name, such as {@code float32}} */
     @Override
     public String toString() {
         return name;

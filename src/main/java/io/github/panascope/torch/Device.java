@@ -15,39 +15,59 @@ import java.util.stream.Collectors;
 import java.util.stream.IntStream;
 
 /**
- * Where a tensor's memory lies.
+ * A device whose memory holds tensors: the CPU or a GPU.
  *
- * @param type  kind of device
- * @param index which one of its kind, from 0; always 0 on the CPU
+ * <pre>{@code
+ * try (TensorScope scope = TensorScope.open()) {
+ *     Device device = Device.best(); // a GPU if there is one, else the CPU
+ *     Tensor weights = Tensor.zeros(DType.FLOAT32, Shape.of(768, 768), device);
+ *     System.out.println(weights.device() + " of " + Device.all(device.type()));
+ *     Device.Memory memory = device.memory();
+ *     System.out.println(memory.allocatedBytes() + " bytes in use"); // 0 on the CPU
+ * }
+ * }</pre>
+ *
+ * @param type  the kind of device
+ * @param index the number of the device among those of its kind, from 0; always 0 on the CPU
  */
 public record Device(Type type, int index) {
     /** Kinds of devices. */
     public enum Type {
+        /** The processor, with the host's memory. */
         CPU,
+        /** A GPU of NVIDIA. */
         CUDA,
+        /** Apple's GPU. */
         MPS
     }
 
     /** The CPU. */
     public static final Device CPU = new Device(Type.CPU, 0);
-    /** The first CUDA device; that it can be used is for {@link #count} to say. */
+    /** The first CUDA device, whether or not it can be used: see {@link #count}. */
     public static final Device CUDA = new Device(Type.CUDA, 0);
-    /** Apple's GPU; that it can be used is for {@link #count} to say. */
+    /** Apple's GPU, whether or not it can be used: see {@link #count}. */
     public static final Device MPS = new Device(Type.MPS, 0);
 
     private static final Pattern NAME = Pattern.compile("(cpu|cuda|mps)(?::(\\d{1,3}))?");
 
-    /** Checks that the index is not negative. */
+    /**
+     * Makes a device, whether or not it can be used.
+     *
+     * @throws NullPointerException if there is no type
+     * @throws IllegalArgumentException if the index is negative
+     */
     public Device {
         Objects.requireNonNull(type, "a device has a type: CPU, CUDA or MPS");
         if (index < 0) throw new IllegalArgumentException("a device index must not be negative: " + index);
     }
 
     /**
-     * The device of a name as PyTorch writes it: {@code cpu}, {@code cuda}, {@code cuda:1}, {@code mps}; upper or lower
-     * case. That it can be used is for {@link #requireUsable} to say.
+     * Reads a device's name as PyTorch writes it, in upper or lower case. Does not check that the device can be used:
+     * {@link #requireUsable} does.
      *
-     * @throws IllegalArgumentException if it is no such name
+     * @param name {@code cpu}, {@code cuda}, {@code cuda:1} or {@code mps}
+     * @return the device; of index 0 if the name has none
+     * @throws IllegalArgumentException if the name is not one of these
      */
     public static Device parse(String name) {
         Matcher matcher = NAME.matcher(name.strip().toLowerCase(Locale.ROOT));
@@ -58,7 +78,12 @@ public record Device(Type type, int index) {
         return new Device(type, matcher.group(2) == null ? 0 : Integer.parseInt(matcher.group(2)));
     }
 
-    /** How many devices of a kind can be used now. */
+    /**
+     * Counts the devices of a kind that can be used now.
+     *
+     * @param type the kind of device
+     * @return the number of devices
+     */
     public static int count(Type type) {
         NativeLibrary.load();
         try (Scratch scratch = Scratch.open()) {
@@ -68,7 +93,12 @@ public record Device(Type type, int index) {
         }
     }
 
-    /** The devices of a kind that can be used now, by index. */
+    /**
+     * Lists the devices of a kind that can be used now.
+     *
+     * @param type the kind of device
+     * @return the devices, by index
+     */
     public static List<Device> all(Type type) {
         return IntStream.range(0, count(type))
                 .mapToObj(index -> new Device(type, index))
@@ -76,16 +106,17 @@ public record Device(Type type, int index) {
     }
 
     /**
-     * What a device is.
+     * The driver's description of a device.
      *
-     * @param name       as its driver calls it; empty where nothing says, and for the CPU
-     * @param totalBytes of its memory; 0 where nothing says, and for the CPU
+     * @param name       the name that the driver gives it; empty where it is unknown, and for the CPU
+     * @param totalBytes the size of its memory, in bytes; 0 where it is unknown, and for the CPU
      */
     public record Description(String name, long totalBytes) {}
 
     /**
-     * Asks the driver what this device is.
+     * Asks the driver for this device's name and memory size.
      *
+     * @return the description
      * @throws IndexOutOfBoundsException if there is no such device
      */
     public Description describe() {
@@ -99,19 +130,20 @@ public record Device(Type type, int index) {
     }
 
     /**
-     * How much of a device's memory libtorch uses, for the whole process; all 0 on the CPU, whose memory libtorch does
-     * not count.
+     * The memory of a device that libtorch uses for the whole process; all 0 on the CPU, whose memory libtorch does not
+     * count.
      *
-     * @param allocatedBytes that tensors use
-     * @param reservedBytes  that libtorch's allocator holds for them and for later ones; {@link #trim} gives back what
-     *     no tensor uses
-     * @param totalBytes     that the device has; 0 where nothing says
+     * @param allocatedBytes bytes that tensors use
+     * @param reservedBytes  bytes that libtorch's allocator holds for present and later tensors; {@link #trim} gives
+     *     back those that no tensor uses
+     * @param totalBytes     bytes that the device has; 0 where the number is unknown
      */
     public record Memory(long allocatedBytes, long reservedBytes, long totalBytes) {}
 
     /**
      * Asks libtorch's allocator for its totals on this device.
      *
+     * @return the totals now
      * @throws IndexOutOfBoundsException if there is no such device
      */
     public Memory memory() {
@@ -125,8 +157,8 @@ public record Device(Type type, int index) {
     }
 
     /**
-     * Gives back to the device, for other processes, what libtorch's allocator holds and no tensor uses; does nothing
-     * on the CPU. Waits for the device.
+     * Gives the memory that libtorch's allocator holds and no tensor uses back to the device, for other processes.
+     * Waits for the device. Does nothing on the CPU.
      */
     public void trim() {
         NativeLibrary.load();
@@ -134,25 +166,34 @@ public record Device(Type type, int index) {
     }
 
     /**
-     * Waits until this device has done all that it was asked to; does nothing on the CPU. For measuring: nothing else
-     * needs it.
+     * Waits until this device has finished all work queued on it; does nothing on the CPU. Only time measurements need
+     * it.
      */
     public void synchronize() {
         NativeLibrary.load();
         Native.check(Psc.psc_device_synchronize(code(), index), "waiting for " + this);
     }
 
-    /** Whether this is the processor, whose memory Java sees. */
+    /** {@return whether this is the CPU, whose memory Java can read} */
     public boolean isCpu() {
         return type == Type.CPU;
     }
 
-    /** The best device that can be used: MPS, else CUDA, else the CPU. */
+    /**
+     * Chooses a device that can be used: MPS if there is one, else CUDA, else the CPU.
+     *
+     * @return the device, of index 0
+     */
     public static Device best() {
         return count(Type.MPS) > 0 ? MPS : count(Type.CUDA) > 0 ? CUDA : CPU;
     }
 
-    /** This device, if it can be used now. Nothing ever falls back to another one in silence. */
+    /**
+     * Checks that this device can be used now. Panascope never falls back to another device silently.
+     *
+     * @return this device
+     * @throws IllegalArgumentException if it cannot be used; the message says why
+     */
     public Device requireUsable() {
         int count = count(type);
         if (index < count) return this;
@@ -171,7 +212,7 @@ public record Device(Type type, int index) {
         throw new IllegalArgumentException("device " + this + " cannot be used: " + reason);
     }
 
-    /** For messages: cuda:0 (its name). */
+    /** Returns index and driver's name for messages, such as {@code cuda:0 (NAME)}. */
     private String named() {
         String name = describe().name();
         return name.isEmpty() ? toString() : this + " (" + name + ")";
@@ -195,7 +236,7 @@ public record Device(Type type, int index) {
         };
     }
 
-    /** As PyTorch writes it: {@code cpu}, {@code cuda:0}. */
+    /** {@return the name as PyTorch writes it: {@code cpu}, {@code cuda:0}} */
     @Override
     public String toString() {
         return type == Type.CUDA || index > 0

@@ -6,10 +6,10 @@ import io.github.panascope.bindings.Psc;
 import java.lang.foreign.MemorySegment;
 
 /**
- * A tensor for another native library of this process, as DLPack's {@code DLManagedTensor} (the unversioned form, 0.8),
- * made by {@link Tensor#toDlpack}. It keeps the memory alive by itself, whatever becomes of the tensor and its scope.
- * Either it is {@link #give given} away, and whoever takes it calls its deleter once, on any thread; or closing it lets
- * go of the memory. May be used by any thread.
+ * A tensor exported to another native library of this process, as DLPack's {@code DLManagedTensor} (the unversioned
+ * form, 0.8), made by {@link Tensor#toDlpack}. It keeps the memory alive by itself, even after the tensor and its scope
+ * are closed. Either it is {@link #give given} away, and the receiver calls its deleter once, on any thread; or closing
+ * it releases the memory. May be used by any thread.
  */
 public final class Dlpack implements AutoCloseable {
     private MemorySegment managed;
@@ -23,8 +23,9 @@ public final class Dlpack implements AutoCloseable {
     }
 
     /**
-     * The {@code DLManagedTensor*}, for a call that only looks.
+     * Returns the {@code DLManagedTensor*} for a call that only reads it.
      *
+     * @return the pointer; still owned by this object
      * @throws IllegalStateException if it was given away or closed
      */
     public synchronized MemorySegment pointer() {
@@ -32,20 +33,25 @@ public final class Dlpack implements AutoCloseable {
         return managed;
     }
 
-    /** The {@code DLManagedTensor*}, for a call that takes it over: closing this object then does nothing. */
+    /**
+     * Returns the {@code DLManagedTensor*} for a call that takes it over. Closing this object then does nothing.
+     *
+     * @return the pointer; the receiver owns it and calls its deleter
+     * @throws IllegalStateException if it was given away or closed
+     */
     public synchronized MemorySegment give() {
         MemorySegment pointer = pointer();
         managed = null;
         return pointer;
     }
 
-    /** Lets go of the memory, unless it was given away. Closing twice does nothing. */
+    /** Releases the memory, unless it was given away. Closing twice does nothing. */
     @Override
     public synchronized void close() {
         if (managed != null) Psc.psc_dlpack_free(give());
     }
 
-    /** Where the exchanged tensor is described, while this still owns it. */
+    /** {@return the address of the {@code DLManagedTensor}, or that it was given away or closed} */
     @Override
     public String toString() {
         return "Dlpack("

@@ -12,7 +12,7 @@ import java.nio.channels.WritableByteChannel;
 import java.util.Arrays;
 import java.util.function.Function;
 
-/** The elements of a tensor on their way to Java's heap and to channels, row by row. */
+/** Copies the elements of a tensor to Java's heap and between tensors and channels, row by row. */
 final class Elements {
     private Elements() {}
 
@@ -83,7 +83,10 @@ final class Elements {
         }
     }
 
-    /** The elements on the CPU, as plain memory of a dtype; shared where the tensor is that already. */
+    /**
+     * Returns the elements on the CPU as plain row-major memory of a dtype; shares the tensor's memory where that is so
+     * already.
+     */
     private static Tensor host(Tensor tensor, DType type) {
         TensorScope scope = TensorScope.current();
         try (Scratch scratch = Scratch.open()) {

@@ -14,11 +14,11 @@ import jdk.jfr.StackTrace;
 import jdk.jfr.Threshold;
 
 /**
- * What a flight recording says of native calls: {@code panascope.Operator} (those over 1 ms), {@code panascope.Hook},
- * {@code panascope.Copy} and, switched on by name since it costs a lookup at every allocation,
- * {@code panascope.Allocation}. Each begins with a method that gives null while nobody records, which leaves a call as
- * fast as without it, and the recorder, slow to start, where it is. While allocations are watched, libtorch may say on
- * standard error that it frees blocks of unknown size: those that are older.
+ * Events of native calls in a flight recording: {@code panascope.Operator} (those over 1 ms), {@code panascope.Hook},
+ * {@code panascope.Copy} and {@code panascope.Allocation}. The last one has to be enabled by name, since it costs a
+ * lookup at every allocation. The method that begins an event returns null while no recording runs: a call is then as
+ * fast as without events, and the recorder, which is slow to start, is not started. While allocations are watched,
+ * libtorch may write to standard error that it frees blocks of unknown size: those are blocks allocated before.
  */
 final class Events {
     private Events() {}
@@ -143,7 +143,7 @@ final class Events {
         @Description("the most in use at once")
         long peak;
 
-        /** Takes what a call saw. */
+        /** Takes the totals that a call has counted. */
         void watched(MemorySegment call) {
             allocated = psc_call.allocated(call);
             peak = psc_call.peak(call);

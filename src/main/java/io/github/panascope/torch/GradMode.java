@@ -7,12 +7,20 @@ import io.github.panascope.bindings.Psc;
 import java.lang.foreign.MemorySegment;
 
 /**
- * Gradients, which are off until somebody asks: {@code try (var _ = GradMode.enable()) { ... }} makes the operators and
- * modules that this thread calls keep what gradients need, for tensors that come from a {@link #leaf}. Confined to its
- * thread.
+ * Switches gradients on, which are off by default. Until it is closed, the operators and modules that this thread calls
+ * keep what gradients need, for tensors that come from a {@link #leaf}. Confined to its thread.
+ *
+ * <pre>{@code
+ * try (TensorScope scope = TensorScope.open(); GradMode on = GradMode.enable()) {
+ *     Tensor x = GradMode.leaf(Tensor.of(new float[] {1, 2, 3}, Shape.of(3)));
+ *     Tensor sum = x.mul(x).sum(DType.FLOAT32);
+ *     Tensor gradient = GradMode.gradients(sum, x)[0];
+ *     System.out.println(Arrays.toString(gradient.toFloats())); // [2.0, 4.0, 6.0]
+ * }
+ * }</pre>
  */
 public final class GradMode implements AutoCloseable {
-    /** Kept here and told to each call: native code's own threads carry one virtual thread after the other. */
+    /** Kept in Java and passed with each call: a native thread carries several virtual threads, one after another. */
     private static final ThreadLocal<GradMode> INNERMOST = new ThreadLocal<>();
 
     private final Thread owner = Thread.currentThread();
@@ -23,24 +31,32 @@ public final class GradMode implements AutoCloseable {
         INNERMOST.set(this);
     }
 
-    /** Switches gradients on for this thread, a virtual one too, until it is closed. */
+    /**
+     * Switches gradients on for the calling thread, which may be a virtual one, until the result is closed.
+     *
+     * @return the switch; the calling thread closes it
+     */
     public static GradMode enable() {
         return new GradMode();
     }
 
-    /** Whether they are on for this thread. */
+    /** {@return whether gradients are on for the calling thread} */
     public static boolean isEnabled() {
         return INNERMOST.get() != null;
     }
 
-    /** Puts back what was before. Closing twice does nothing. */
+    /**
+     * Restores the state before this switch. Closing twice does nothing.
+     *
+     * @throws WrongThreadException if another thread made it
+     */
     @Override
     public void close() {
         if (closed) return;
         if (owner != Thread.currentThread())
             throw new WrongThreadException("this grad mode belongs to thread '" + owner.getName() + "'");
         closed = true;
-        // Closed out of order, one that is still open goes on.
+        // Where switches are closed out of order, an inner one that is still open stays in effect.
         GradMode open = INNERMOST.get();
         while (open != null && open.closed) open = open.former;
         if (open == null) INNERMOST.remove();
@@ -48,8 +64,11 @@ public final class GradMode implements AutoCloseable {
     }
 
     /**
-     * The same values, cut off from how they came about, as something that gradients can be asked of; shares memory. In
-     * the innermost scope.
+     * Makes a tensor that gradients can be computed for: with the values and the memory of another tensor, but without
+     * the history of how those values were computed.
+     *
+     * @param tensor the tensor whose values are taken
+     * @return the leaf, in the innermost scope; shares the tensor's memory
      */
     public static Tensor leaf(Tensor tensor) {
         TensorScope current = TensorScope.current();
@@ -60,7 +79,13 @@ public final class GradMode implements AutoCloseable {
         }
     }
 
-    /** Whether gradients flow through a tensor: whether it is a leaf, or was made of one with gradients on. */
+    /**
+     * Returns whether gradients flow through a tensor: whether it is a leaf, or was computed from one with gradients
+     * on.
+     *
+     * @param tensor the tensor
+     * @return true if gradients flow through it
+     */
     public static boolean flowsThrough(Tensor tensor) {
         try (Scratch scratch = Scratch.open()) {
             MemorySegment flows = scratch.ints(1);
@@ -70,19 +95,30 @@ public final class GradMode implements AutoCloseable {
     }
 
     /**
-     * The gradients of a number, each of the shape of its input, in the innermost scope; zeros where the number does
-     * not depend on an input. What was kept for them is let go, so that they can be asked for once.
+     * Computes the gradients of a number with respect to inputs. Frees what was kept for them, so gradients of one
+     * number can be computed only once.
      *
-     * @param number a tensor of one element that came of the inputs with gradients on
-     * @throws TorchException if it has more elements, or came of none of them
+     * @param number a tensor of one element, computed from the inputs with gradients on
+     * @param inputs the tensors to differentiate by
+     * @return for each input a tensor of its shape, in the innermost scope; zeros where the number does not depend on
+     *     it
+     * @throws TorchException if the number has more than one element, or was not computed with gradients from a leaf
      */
     public static Tensor[] gradients(Tensor number, Tensor... inputs) {
         return gradients(null, number, inputs);
     }
 
     /**
-     * The same where {@link RunHooks#onGradient hooks on gradients} may be called; what one of them throws is thrown
-     * here, as itself.
+     * Computes the gradients of a number with respect to inputs, and calls
+     * {@link RunHooks#onGradient hooks on gradients}. Frees what was kept for the gradients, so those of one number can
+     * be computed only once. An exception of a hook is rethrown unchanged.
+     *
+     * @param hooks  the hooks whose exceptions are rethrown; null if there are none
+     * @param number a tensor of one element, computed from the inputs with gradients on
+     * @param inputs the tensors to differentiate by
+     * @return for each input a tensor of its shape, in the innermost scope; zeros where the number does not depend on
+     *     it
+     * @throws TorchException if the number has more than one element, or was not computed with gradients from a leaf
      */
     public static Tensor[] gradients(RunHooks hooks, Tensor number, Tensor... inputs) {
         TensorScope current = TensorScope.current();
@@ -102,7 +138,7 @@ public final class GradMode implements AutoCloseable {
         }
     }
 
-    /** The thread that computes gradients. */
+    /** {@return the name of the thread that gradients are on for, and whether this switch is closed} */
     @Override
     public String toString() {
         return "GradMode(" + owner.getName() + (closed ? ", closed)" : ")");

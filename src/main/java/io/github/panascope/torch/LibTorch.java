@@ -22,24 +22,24 @@ import java.util.concurrent.TimeUnit;
 import java.util.regex.Pattern;
 
 /**
- * A libtorch on this machine. Looked for in the order of build-native.sh: {@code LIBTORCH}; Python's torch, if the shim
- * was built against one; the libraries of the Maven artifact, unpacked once into the cache that build-native.sh uses
- * too.
+ * A libtorch on this machine. Searched for in the order of build-native.sh: {@code LIBTORCH}; Python's torch, if the
+ * shim was built against one; the libraries of the Maven artifact, unpacked once into the cache that build-native.sh
+ * uses too.
  *
- * @param folder  holds libtorch_cpu.so
- * @param version such as 2.7.1
- * @param origin  where it came from, in words
+ * @param folder  the folder that holds libtorch_cpu.so
+ * @param version the version, such as 2.7.1
+ * @param origin  where it was found, in words
  */
 record LibTorch(Path folder, String version, String origin) {
     private static final List<String> LIBRARIES =
             List.of("libgomp-98b21ff3.so.1", "libc10.so", "libtorch_cpu.so", "libtorch.so");
 
-    /** The libtorch to use for a shim that was built for a version from a source. */
+    /** Finds the libtorch for a shim that was built for this version from this source. */
     static LibTorch find(String version, String source) throws IOException {
         List<String> tried = new ArrayList<>();
         String variable = System.getenv("LIBTORCH");
         if (variable != null && !variable.isEmpty()) {
-            // The user's own word: used or refused, never passed over.
+            // An explicit setting of the user is used or refused, never ignored.
             LibTorch explicit = fromFolder(
                     Path.of(variable, "lib"),
                     Path.of(variable, "build-version"),
@@ -85,7 +85,7 @@ record LibTorch(Path folder, String version, String origin) {
         return matcher.find() ? matcher.group() : text.strip();
     }
 
-    /** Asks python3 where its torch lies, without importing it. */
+    /** Asks python3 for the folder of its torch, without importing it. */
     private static LibTorch fromPython(String wanted, List<String> tried) throws IOException {
         String question =
                 "import importlib.util as u; s = u.find_spec('torch'); print(s.submodule_search_locations[0] if s else"
@@ -138,7 +138,8 @@ record LibTorch(Path folder, String version, String origin) {
     }
 
     /**
-     * Unpacks all libraries into a folder, once, however many processes try. Real copies: libtorch looks beside itself.
+     * Unpacks all libraries into a folder, once, even if several processes try at the same time. Makes real copies:
+     * libtorch searches for its other libraries beside itself.
      */
     private static void unpack(ClassLoader loader, String prefix, Path folder) throws IOException {
         if (Files.exists(folder.resolve("complete"))) return;
@@ -147,7 +148,7 @@ record LibTorch(Path folder, String version, String origin) {
                         FileChannel.open(folder.resolve("lock"), StandardOpenOption.CREATE, StandardOpenOption.WRITE);
                 FileLock _ = lock.lock()) {
             if (Files.exists(folder.resolve("complete"))) return;
-            try (var left = Files.newDirectoryStream(folder, "*.part")) { // by a process that was killed
+            try (var left = Files.newDirectoryStream(folder, "*.part")) { // left by a process that was killed
                 for (Path part : left) Files.delete(part);
             }
             for (String library : LIBRARIES) {
@@ -161,7 +162,7 @@ record LibTorch(Path folder, String version, String origin) {
         }
     }
 
-    /** Complains of a library that is cut short or no file at all: loading it would end the process, or never end. */
+    /** Refuses a library that is truncated or not a regular file: loading it would end the process, or never return. */
     static void requireWhole(Path library) throws IOException {
         if (!Files.isRegularFile(library))
             throw new NativeLibraryException(library + " is not a regular file" + advice());
@@ -179,7 +180,7 @@ record LibTorch(Path folder, String version, String origin) {
         }
     }
 
-    /** Where unpacked libraries are kept between runs. */
+    /** Returns the folder where unpacked libraries are kept between runs. */
     static Path cache() {
         String own = System.getenv("PANASCOPE_CACHE");
         if (own != null && !own.isEmpty()) return Path.of(own);

@@ -5,19 +5,27 @@ import io.github.panascope.bindings.psc_call;
 import java.lang.foreign.MemorySegment;
 import java.util.function.Supplier;
 
-/** The one place where a status of the shim becomes an exception. */
+/** Turns statuses of the shim into exceptions; no other class does. */
 final class Native {
     private Native() {}
 
-    /** Throws what a status other than PSC_OK means. {@code what} says in words what was being done. */
+    /**
+     * Throws the exception that a status other than PSC_OK stands for.
+     *
+     * @param what the operation that failed, in words, for the message
+     */
     static void check(int status, String what) {
         if (status != Psc.PSC_OK()) throw exception(status, text(Psc.psc_last_error()), what);
     }
 
-    /** As above, where saying it costs something. */
+    /**
+     * Throws the exception that a status other than PSC_OK stands for.
+     *
+     * @param what describes the operation that failed; called only on failure, as describing it takes time
+     */
     static void check(int status, Supplier<String> what) {
         if (status == Psc.PSC_OK()) return;
-        String words = text(Psc.psc_last_error()); // before what describes tensors, which may fail too
+        String words = text(Psc.psc_last_error()); // read first: the supplier may describe tensors, which may fail too
         throw exception(status, words, what.get());
     }
 
@@ -29,7 +37,7 @@ final class Native {
         return new TorchException(message);
     }
 
-    /** How to call, as psc.h's psc_call: with gradients if they are on for this thread. */
+    /** Fills a psc_call of psc.h: with gradients if they are on for this thread. */
     static MemorySegment call(Scratch scratch, boolean watchMemory) {
         MemorySegment call = scratch.bytes(psc_call.sizeof());
         psc_call.gradients(call, GradMode.isEnabled() ? 1 : 0);

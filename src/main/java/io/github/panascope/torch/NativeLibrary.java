@@ -20,8 +20,8 @@ import java.util.stream.Collectors;
 import java.util.stream.Stream;
 
 /**
- * Loads libtorch and the shim, once. Where libtorch is looked for is {@link LibTorch}'s business; here the shim is
- * found, both are opened, and versions are compared before anything else is called.
+ * Loads libtorch and the shim, once. {@link LibTorch} finds libtorch; this class finds the shim, opens both, and
+ * compares their versions before it calls any other function.
  */
 final class NativeLibrary {
     private static final String PLATFORM = "linux-x86_64";
@@ -47,7 +47,7 @@ final class NativeLibrary {
     }
 
     /**
-     * Loads it, or says again why that failed.
+     * Loads the libraries, or throws the exception of the first failed attempt again.
      *
      * @throws NativeLibraryException with every place that was tried
      */
@@ -69,7 +69,7 @@ final class NativeLibrary {
                     "this JVM denies native access: start it with --enable-native-access="
                             + (module.isNamed() ? module.getName() : "ALL-UNNAMED"),
                     e);
-        } catch (ClosedByInterruptException e) { // of this thread; the next one may have more time
+        } catch (ClosedByInterruptException e) { // only this thread was interrupted: a later attempt may succeed
             throw new NativeLibraryException("the thread was interrupted while it prepared the native library", e);
         } catch (IOException | UncheckedIOException e) {
             throw refused = new NativeLibraryException(
@@ -95,7 +95,7 @@ final class NativeLibrary {
         open(torch.folder().resolve("libtorch_cpu.so"));
         Set<String> before = mapped("libtorch_cpu.so");
         Path cuda = torch.folder().resolve("libtorch_cuda.so");
-        if (Files.exists(cuda)) open(cuda); // nothing depends on it, yet its kernels register only when it is open
+        if (Files.exists(cuda)) open(cuda); // no library depends on it, but opening it registers its kernels
         open(shim);
         Set<String> other = mapped("libtorch_cpu.so");
         other.removeAll(before);
@@ -107,7 +107,7 @@ final class NativeLibrary {
         return new NativeLibrary(torch.version(), torch.origin() + ", shim " + shim);
     }
 
-    /** The files of this name that are loaded into this process; none where the system does not say. */
+    /** Returns the files of this name that are loaded into this process; none where the system does not list them. */
     private static Set<String> mapped(String name) throws IOException {
         Path maps = Path.of("/proc/self/maps");
         if (!Files.isReadable(maps)) return new TreeSet<>();
@@ -127,7 +127,7 @@ final class NativeLibrary {
         }
     }
 
-    /** Compares what the header, the bindings, the shim and libtorch say of themselves. */
+    /** Compares the versions of the header, the bindings, the shim and libtorch. */
     private static void verify(LibTorch torch) throws IOException {
         Properties generated = properties(
                 "/io/github/panascope/bindings/GENERATED.properties", "the jar lacks the bindings' manifest");
@@ -145,7 +145,7 @@ final class NativeLibrary {
         }
     }
 
-    /** The shim as a file: where the build left it, or unpacked from the jar, once for each content. */
+    /** Returns the shim as a file: the one that the build left, or one unpacked from the jar, once for each content. */
     private static Path shim(String sha256) throws IOException {
         URL resource = NativeLibrary.class.getResource(SHIM + "libpanascope.so");
         if (resource.getProtocol().equals("file")) return Paths.get(URI.create(resource.toString()));

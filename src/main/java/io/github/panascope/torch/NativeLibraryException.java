@@ -1,6 +1,9 @@
 package io.github.panascope.torch;
 
-/** libtorch or the shim could not be loaded. The message names every place that was tried, and why it would not do. */
+/**
+ * Thrown when libtorch or the shim cannot be loaded. The message names every place that was tried, and why it was not
+ * usable.
+ */
 public final class NativeLibraryException extends RuntimeException {
     private static final long serialVersionUID = 1L;
 

@@ -8,8 +8,18 @@ import java.util.List;
 import org.jspecify.annotations.Nullable;
 
 /**
- * An operator of libtorch's dispatcher: the door to all of ATen, for what {@link Tensor} has no method for. Calls
- * record no gradients. Instances are immutable and may be shared between threads.
+ * An operator of libtorch's dispatcher: gives access to all of ATen where {@link Tensor} has no method. Calls record
+ * gradients only while {@link GradMode} is enabled for the thread. Instances are immutable and may be shared between
+ * threads.
+ *
+ * <pre>{@code
+ * Op cumsum = Op.of("aten::cumsum", "");
+ * System.out.println(cumsum.schema()); // aten::cumsum(Tensor self, int dim, ...) -> Tensor
+ * try (TensorScope scope = TensorScope.open()) {
+ *     Tensor x = Tensor.ofTokens(1, 2, 3);
+ *     System.out.println(Arrays.toString(cumsum.tensor(x, -1).toLongs())); // [1, 3, 6]
+ * }
+ * }</pre>
  */
 public final class Op {
     private final String name;
@@ -21,11 +31,13 @@ public final class Op {
     }
 
     /**
-     * The operator of a name and overload, as its schema writes them: {@code "aten::add"}, {@code "Tensor"}. The
-     * overload may be empty.
+     * Looks up an operator by name and overload, as its schema writes them.
      *
-     * @throws TorchException if libtorch has none of that name, or if it is one of the few that end the process where
-     *     an argument does not fit
+     * @param name     the name with its namespace, such as {@code aten::add}
+     * @param overload the overload, such as {@code Tensor}; empty for the one without a name
+     * @return the operator
+     * @throws TorchException if libtorch has no such operator, or if it is one of the few that end the process where an
+     *     argument does not fit
      */
     public static Op of(String name, String overload) {
         NativeLibrary.load();
@@ -36,7 +48,11 @@ public final class Op {
         }
     }
 
-    /** The names of all operators that {@link #of} gives, each with its overload after a dot if it has one. */
+    /**
+     * Lists the operators that {@link #of} can look up.
+     *
+     * @return the names, each followed by a dot and its overload if it has one
+     */
     public static List<String> names() {
         NativeLibrary.load();
         try (Scratch scratch = Scratch.open()) {
@@ -46,7 +62,11 @@ public final class Op {
         }
     }
 
-    /** The schema: names, types and defaults of the arguments, and what is returned. */
+    /**
+     * Returns the schema: names, types and defaults of the arguments, and the types of the results.
+     *
+     * @return the schema as libtorch writes it
+     */
     public String schema() {
         try (Scratch scratch = Scratch.open()) {
             MemorySegment out = scratch.pointer();
@@ -56,13 +76,17 @@ public final class Op {
     }
 
     /**
-     * Calls it. Arguments are given in the schema's order, as {@link Tensor}, {@code Integer} or {@code Long},
-     * {@code Float} or {@code Double}, {@code Boolean}, {@code String}, {@link DType}, {@link Device}, {@code long[]},
-     * {@code double[]}, {@code Tensor[]}, or null for None; those left off at the end take their defaults.
+     * Calls the operator.
      *
-     * @return the results in order, lists laid out flat: {@link Tensor} (in the innermost open scope), {@code Long},
+     * @param arguments the arguments in the schema's order, as {@link Tensor}, {@code Integer} or {@code Long},
+     *     {@code Float} or {@code Double}, {@code Boolean}, {@code String}, {@link DType}, {@link Device},
+     *     {@code long[]}, {@code double[]}, {@code Tensor[]}, or null for None; arguments left off at the end take
+     *     their defaults
+     * @return the results in order, lists laid out flat: {@link Tensor} (in the innermost scope), {@code Long},
      *     {@code Double}, {@code Boolean} or null
      * @throws IllegalStateException if no scope is open
+     * @throws IllegalArgumentException if an argument is of a class that libtorch has no type for
+     * @throws TorchException if the arguments do not fit the schema, or libtorch refuses them
      */
     public @Nullable Object[] call(@Nullable Object... arguments) {
         TensorScope scope = TensorScope.current();
@@ -84,12 +108,27 @@ public final class Op {
         }
     }
 
-    /** Calls it for its first result, a tensor. */
+    /**
+     * Calls the operator and returns its first result, which has to be a tensor.
+     *
+     * @param arguments the arguments, as for {@link #call}
+     * @return the first result, in the innermost scope
+     * @throws IllegalStateException if the first result is not a tensor, or no scope is open
+     * @throws TorchException if the arguments do not fit the schema, or libtorch refuses them
+     */
     public Tensor tensor(@Nullable Object... arguments) {
         return tensors(1, arguments)[0];
     }
 
-    /** Calls it for its first {@code count} results, all tensors. */
+    /**
+     * Calls the operator and returns its first results, which all have to be tensors.
+     *
+     * @param count     how many results to return
+     * @param arguments the arguments, as for {@link #call}
+     * @return the first {@code count} results, in the innermost scope
+     * @throws IllegalStateException if there are fewer results, one of them is not a tensor, or no scope is open
+     * @throws TorchException if the arguments do not fit the schema, or libtorch refuses them
+     */
     public Tensor[] tensors(int count, @Nullable Object... arguments) {
         return tensors(count, call(arguments), name);
     }
@@ -110,7 +149,7 @@ public final class Op {
         return tensors;
     }
 
-    /** The name, with the overload after a dot. */
+    /** {@return the name, followed by a dot and the overload if it has one} */
     @Override
     public String toString() {
         return name;

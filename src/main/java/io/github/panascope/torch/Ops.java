@@ -1,6 +1,6 @@
 package io.github.panascope.torch;
 
-/** The operators behind Tensor's methods, looked up once. Adding one is a line here, a method there, and a test. */
+/** The operators behind Tensor's methods, looked up once. A new one needs a line, a method in Tensor and a test. */
 final class Ops {
     private Ops() {}
 

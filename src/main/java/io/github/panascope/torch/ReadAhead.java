@@ -5,9 +5,19 @@ import java.util.function.Consumer;
 import java.util.function.Supplier;
 
 /**
- * Reads what a device makes, each while the device is at work on the next: so it is waited for once each time, and
- * always has something to do. In order, and confined to a thread. Closing it reads the last one, unless something was
- * thrown before.
+ * Reads the results of a device one step behind: each result is read while the device computes the next one, so that
+ * the device always has work, and each step waits for it once. Results are read in order. Confined to a thread. Closing
+ * it reads the last result, unless an exception was thrown before.
+ *
+ * <pre>{@code
+ * try (TensorScope scope = TensorScope.open();
+ *         ReadAhead results = new ReadAhead("squaring numbers")) {
+ *     for (int i = 1; i <= 3; i++) {
+ *         Tensor x = Tensor.of(new float[] {i}, Shape.of(1), Device.best());
+ *         results.next(() -> x.mul(x), square -> System.out.println(square.item())); // 1.0 4.0 9.0
+ *     }
+ * }
+ * }</pre>
  */
 public final class ReadAhead implements AutoCloseable {
     private final String doing;
@@ -16,21 +26,22 @@ public final class ReadAhead implements AutoCloseable {
     private boolean failed;
 
     /**
-     * Nothing is asked for yet.
+     * Makes an empty pipeline.
      *
-     * @param doing what this is for, such as {@code making dashboards}: for {@link RunInterruptedException}
+     * @param doing what the work is, such as {@code making dashboards}, for the message of
+     *     {@link RunInterruptedException}
      */
     public ReadAhead(String doing) {
         this.doing = doing;
     }
 
     /**
-     * Asks the device for a tensor, then reads the one before.
+     * Starts the computation of a result, then reads the one before it.
      *
-     * @param made   makes the tensor, of any dtype; what else it makes is freed
-     * @param reader gets its copy on the CPU, row-major, when the next one is asked for or this is closed; the copy
-     *     ends with the call
-     * @throws RunInterruptedException if the thread was interrupted; then nothing is asked for
+     * @param made   computes the result, of any dtype; other tensors that it makes are freed
+     * @param reader called with a row-major copy of the result on the CPU, in the next call of this method or when this
+     *     is closed; the copy is freed after the reader returns
+     * @throws RunInterruptedException if the thread was interrupted; then nothing is computed
      */
     public void next(Supplier<Tensor> made, Consumer<Tensor> reader) {
         boolean before = failed;
@@ -60,6 +71,7 @@ public final class ReadAhead implements AutoCloseable {
         }
     }
 
+    /** Reads the last result, or discards it if an exception was thrown before. */
     @Override
     public void close() {
         if (!failed) read();

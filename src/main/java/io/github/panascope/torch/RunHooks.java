@@ -12,14 +12,14 @@ import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.atomic.AtomicLong;
 
 /**
- * The names that a run listens to and the hook that hears of them. Made for one run, or for several by one thread;
- * closed by that thread.
+ * A set of hook points and the hook that is called there. Made for one run, or for several runs of one thread; closed
+ * by that thread.
  */
 public final class RunHooks implements AutoCloseable {
     private static final AtomicLong IDS = new AtomicLong();
     private static final Map<Long, RunHooks> ACTIVE = new ConcurrentHashMap<>();
 
-    /** One upcall stub for the process: the id that comes along finds the hooks. */
+    /** The process's only upcall stub: the id that native code passes along finds the hooks. */
     private static final class Stub {
         static final MemorySegment POINTER = psc_hook_fn.allocate(RunHooks::enter, Arena.global());
     }
@@ -30,7 +30,13 @@ public final class RunHooks implements AutoCloseable {
     private final ActivationHook hook;
     private Throwable failure;
 
-    /** Hooks that call {@code hook} at each of these hook points. */
+    /**
+     * Makes a set of hook points with one hook for all of them.
+     *
+     * @param names the names of the hook points, such as {@code blocks.8.hook_resid_pre}
+     * @param hook  the hook, called at each of these points
+     * @throws NativeLibraryException if libtorch cannot be loaded
+     */
     public RunHooks(Collection<String> names, ActivationHook hook) {
         NativeLibrary.load();
         this.hook = hook;
@@ -57,18 +63,24 @@ public final class RunHooks implements AutoCloseable {
             throw new WrongThreadException("a set of hooks is used by the thread that made it");
     }
 
-    /** Rethrows what a hook threw, as itself and on the thread of the run. */
+    /** Rethrows the exception of a hook, unchanged and on the thread of the run. */
     void rethrow() {
         Throwable thrown = failure;
         failure = null;
         if (thrown != null) RunHooks.<RuntimeException>sneak(thrown);
     }
 
-    @SuppressWarnings("unchecked") // a checked exception of the user's stays what it is
+    @SuppressWarnings("unchecked") // a checked exception of a hook reaches the caller unchanged
     private static <T extends Throwable> void sneak(Throwable thrown) throws T {
         throw (T) thrown;
     }
 
+    /**
+     * Frees the set. Closing twice does nothing.
+     *
+     * @throws WrongThreadException if another thread made it
+     * @throws IllegalStateException if a running call uses it
+     */
     @Override
     public void close() {
         if (!arena.scope().isAlive()) return;
@@ -82,7 +94,7 @@ public final class RunHooks implements AutoCloseable {
         Psc.psc_hooks_free(MemorySegment.ofAddress(handle.address()));
     }
 
-    /** The upcall. Nothing may leave it: an exception that does ends the JVM. */
+    /** Receives the upcall. No exception may leave this method: it would end the JVM. */
     private static int enter(long id, MemorySegment name, MemorySegment activation, MemorySegment replacement) {
         RunHooks hooks = null;
         try {
@@ -96,9 +108,11 @@ public final class RunHooks implements AutoCloseable {
     }
 
     /**
-     * Calls the hook under this name with the gradient of an activation, when it is computed; what it returns flows on.
-     * The activation is one that gradients flow through. What the hook throws leaves
-     * {@link GradMode#gradients(RunHooks, Tensor, Tensor...)}.
+     * Registers the hook for the gradient of an activation. It is called when the gradient is computed, and may replace
+     * it. An exception of the hook is rethrown by {@link GradMode#gradients(RunHooks, Tensor, Tensor...)}.
+     *
+     * @param name       the name that the hook is called with
+     * @param activation a tensor that gradients flow through
      */
     public void onGradient(String name, Tensor activation) {
         try (Scratch scratch = Scratch.open()) {
@@ -117,14 +131,17 @@ public final class RunHooks implements AutoCloseable {
             if (after == null || after == before) return;
             checkReplacement(name, before, after);
             replaced = true;
-            // A handle of its own for C++, which takes it over; the hook's stays with its scope.
+            // C++ takes over a handle of its own; the hook's handle stays with its scope.
             Native.check(Psc.psc_tensor_alias(after.handle(), replacement), "replacing the activation at " + name);
         } finally {
             if (event != null) event.finish(name, replaced);
         }
     }
 
-    /** Sizes may change, as far as the module can go on with them. */
+    /**
+     * Requires the dtype, device and rank of the activation. Sizes may differ: the module fails where it cannot work
+     * with them.
+     */
     private static void checkReplacement(String name, Tensor before, Tensor after) {
         String differs = before.dtype() != after.dtype()
                 ? "dtype"
@@ -137,7 +154,7 @@ public final class RunHooks implements AutoCloseable {
         }
     }
 
-    /** Its number. */
+    /** {@return the number of this set in the process, and whether it is closed} */
     @Override
     public String toString() {
         return "RunHooks(" + id + (arena.scope().isAlive() ? ")" : ", closed)");

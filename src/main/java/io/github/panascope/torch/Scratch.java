@@ -10,8 +10,8 @@ import java.lang.foreign.MemorySegment;
 import java.nio.charset.StandardCharsets;
 
 /**
- * Short-lived native memory for arguments and results of one call: a stack for each thread, so that a call costs no
- * allocation, and a hook may call again while the outer call waits.
+ * Short-lived native memory for the arguments and results of one call: a stack of frames for each thread. A call
+ * therefore allocates nothing, and a hook may make calls while the outer call waits.
  */
 final class Scratch implements AutoCloseable {
     private static final long CAPACITY = 32 * 1024;
@@ -19,7 +19,10 @@ final class Scratch implements AutoCloseable {
 
     private final MemorySegment memory = Arena.ofAuto().allocate(CAPACITY, 16);
     private final long[] marks = new long[256];
-    /** Of frames that needed more than there is: what native code reads must not be the collector's to free. */
+    /**
+     * Arenas of frames that needed more than the stack holds. Confined arenas, closed with their frames: memory that
+     * native code reads must not be freed by the garbage collector.
+     */
     private final Arena[] more = new Arena[marks.length];
 
     private int depth;
@@ -27,7 +30,7 @@ final class Scratch implements AutoCloseable {
 
     private Scratch() {}
 
-    /** Opens a frame on this thread's stack; closing it gives its memory back. */
+    /** Opens a frame on this thread's stack; closing it releases its memory. */
     static Scratch open() {
         Scratch scratch = STACKS.get();
         if (scratch.depth == scratch.marks.length)
@@ -45,12 +48,12 @@ final class Scratch implements AutoCloseable {
         closed.close();
     }
 
-    /** Zeros. */
+    /** Reserves bytes in the open frame and sets them to zero. */
     MemorySegment bytes(long size) {
         return room(size).fill((byte) 0);
     }
 
-    /** Whatever was there before. */
+    /** Reserves bytes in the open frame and leaves their contents undefined. */
     MemorySegment room(long size) {
         long start = top + 15 & ~15L;
         if (start + size > CAPACITY) return beyond(size);
@@ -58,7 +61,7 @@ final class Scratch implements AutoCloseable {
         return memory.asSlice(start, size);
     }
 
-    /** For a very long list or text, until this frame is closed. */
+    /** Allocates memory for a very long list or text, outside the stack, until the open frame is closed. */
     private MemorySegment beyond(long size) {
         int frame = depth - 1;
         if (more[frame] == null) more[frame] = Arena.ofConfined();
@@ -75,12 +78,12 @@ final class Scratch implements AutoCloseable {
         return segment;
     }
 
-    /** Room for one pointer, nulled. */
+    /** Reserves room for one pointer, set to null. */
     MemorySegment pointer() {
         return bytes(ADDRESS.byteSize());
     }
 
-    /** UTF-8 with a NUL at the end. */
+    /** Copies a text into the open frame, as UTF-8 with a NUL at the end. */
     MemorySegment text(String text) {
         byte[] utf8 = text.getBytes(StandardCharsets.UTF_8);
         for (byte b : utf8)

@@ -12,8 +12,10 @@ public final class Shape {
     }
 
     /**
-     * A shape of these sizes; none for a scalar.
+     * Makes a shape from sizes.
      *
+     * @param sizes the sizes, outermost first; none for a scalar
+     * @return the shape
      * @throws IllegalArgumentException if a size is negative
      */
     public static Shape of(long... sizes) {
@@ -22,14 +24,16 @@ public final class Shape {
         return new Shape(sizes.clone());
     }
 
-    /** The number of dimensions. */
+    /** {@return the number of dimensions} */
     public int rank() {
         return sizes.length;
     }
 
     /**
-     * The size of a dimension; a negative one counts from the end.
+     * Returns the size of a dimension.
      *
+     * @param dimension the dimension; a negative one counts from the end
+     * @return the number of elements along it
      * @throws IndexOutOfBoundsException if there is no such dimension
      */
     public long size(int dimension) {
@@ -41,9 +45,10 @@ public final class Shape {
     }
 
     /**
-     * The number of elements.
+     * Computes the number of elements, the product of the sizes.
      *
-     * @throws IllegalArgumentException if there are more than a long can count
+     * @return the number; 1 for a scalar
+     * @throws IllegalArgumentException if the number exceeds the range of a long
      */
     public long elements() {
         long product = 1;
@@ -57,7 +62,7 @@ public final class Shape {
         return product;
     }
 
-    /** A copy of the sizes. */
+    /** {@return a copy of the sizes, outermost first} */
     public long[] sizes() {
         return sizes.clone();
     }
@@ -72,7 +77,7 @@ public final class Shape {
         return Arrays.hashCode(sizes);
     }
 
-    /** As Python writes a tuple, such as {@code [2, 16, 48]}. */
+    /** {@return the sizes as Python writes a list, such as {@code [2, 16, 48]}} */
     @Override
     public String toString() {
         return Arrays.stream(sizes).mapToObj(Long::toString).collect(Collectors.joining(", ", "[", "]"));

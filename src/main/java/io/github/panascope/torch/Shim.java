@@ -8,21 +8,21 @@ import java.util.List;
 import java.util.Properties;
 
 /**
- * A shim that the user names in place of the jar's: for a libtorch that the jar was not built for, on a machine where
- * no jar can be built.
+ * A shim that the user names in place of the jar's: for a libtorch that the jar was not built for, on a machine where a
+ * jar cannot be built.
  *
- * @param library    such as libpanascope.so
- * @param properties what build-native.sh wrote beside it
+ * @param library    the file, such as libpanascope.so
+ * @param properties the properties that build-native.sh wrote beside the library
  */
 record Shim(Path library, Properties properties) {
     static final String VARIABLE = "PANASCOPE_SHIM";
     private static final String PROPERTIES = "shim.properties";
 
     /**
-     * The shim that the variable's value names; null where it names none. As with LIBTORCH, this is the user's own
-     * word: used or refused, never passed over.
+     * Returns the shim that the variable's value names; null if it names none. Like LIBTORCH, this is an explicit
+     * setting of the user: it is used or refused, never ignored.
      *
-     * @throws NativeLibraryException if the file, or what should lie beside it, is missing
+     * @throws NativeLibraryException if the file, or the properties beside it, are missing
      */
     static Shim named(String value) throws IOException {
         if (value == null || value.isEmpty()) return null;
@@ -33,7 +33,7 @@ record Shim(Path library, Properties properties) {
         Properties properties = new Properties();
         try (InputStream in = Files.newInputStream(beside)) {
             properties.load(in);
-        } catch (IllegalArgumentException e) { // a broken escape
+        } catch (IllegalArgumentException e) { // a malformed Unicode escape
             throw refused(value, "has a " + PROPERTIES + " beside it that cannot be read");
         }
         for (String key : List.of("torch.version", "torch.source")) {

@@ -15,33 +15,55 @@ import java.util.Objects;
 /**
  * A handle to a tensor of libtorch, owned by a {@link TensorScope}.
  *
- * <p>Methods that return a tensor leave it in the innermost open scope of the calling thread, and need one to be open.
- * A result may share memory with its operand where PyTorch's would (views). Two handles are equal only if they are the
- * same object. Shapes are written as PyTorch writes them; a negative dimension counts from the end.
+ * <pre>{@code
+ * try (TensorScope scope = TensorScope.open()) {
+ *     Tensor x = Tensor.of(new float[] {1, -2, 3, 4}, Shape.of(2, 2));
+ *     Tensor y = x.relu().matmul(x.t());
+ *     System.out.println(y); // Tensor(float32, [2, 2], cpu)
+ *     System.out.println(Arrays.toString(y.toFloats())); // [1.0, 3.0, -5.0, 25.0]
+ * } // frees x, y and the intermediate results
+ * }</pre>
  *
- * <p>Unless a method says otherwise: operands must lie on one device; shapes, dtypes or devices that do not fit are a
- * {@link TorchException}; a closed scope is an {@link IllegalStateException}.
+ * <p>Methods that return a tensor put it into the innermost open scope of the calling thread, and throw an
+ * {@link IllegalStateException} if none is open. A result shares memory with its operand where PyTorch's result does (a
+ * view). Two handles are equal only if they are the same object. Shapes are written as PyTorch writes them; a negative
+ * dimension counts from the end.
+ *
+ * <p>Unless a method says otherwise: all operands must lie on one device. Shapes, dtypes or devices that do not fit
+ * raise a {@link TorchException}, an index or dimension out of range an {@link IndexOutOfBoundsException}, an operation
+ * that libtorch has no kernel for an {@link UnsupportedOperationException}, exhausted memory a
+ * {@link TorchOutOfMemoryException}, a closed scope an {@link IllegalStateException}, and the wrong thread a
+ * {@link WrongThreadException}.
  */
 public final class Tensor {
     private final MemorySegment handle;
     private final TensorScope scope;
     private final int slot;
     private boolean freed;
-    /** Whether its memory was given out. */
+    /** Whether {@link #segment} has given out the memory. */
     private boolean exposed;
 
     private DType dtype;
     private Shape shape;
     private Device device;
 
-    /** {@code slot} is its place among the scope's own, or -1 if somebody else frees it. */
+    /**
+     * Makes a handle.
+     *
+     * @param handle the native tensor, as a segment that the scope's arena bounds
+     * @param scope  the scope that owns the handle
+     * @param slot   the handle's place among those that the scope frees, or -1 if the scope does not free it
+     */
     Tensor(MemorySegment handle, TensorScope scope, int slot) {
         this.handle = handle;
         this.scope = scope;
         this.slot = slot;
     }
 
-    /** Checked here and not left to the linker: the generated bindings turn its exceptions into AssertionErrors. */
+    /**
+     * Returns the native handle, after a check that it may be used. The check is made here and not left to the linker:
+     * the generated bindings turn the linker's exceptions into AssertionErrors.
+     */
     MemorySegment handle() {
         if (freed) throw new IllegalStateException("this tensor was freed");
         scope.checkUsable();
@@ -54,7 +76,15 @@ public final class Tensor {
 
     // ------------------------------------------------------------------------------------------------ making tensors
 
-    /** A tensor of uninitialised memory. */
+    /**
+     * Allocates a tensor of uninitialised memory.
+     *
+     * @param dtype  the element type
+     * @param shape  the shape
+     * @param device the device that holds the memory
+     * @return a row-major tensor, in the innermost scope
+     * @throws IllegalArgumentException if the device cannot be used
+     */
     public static Tensor empty(DType dtype, Shape shape, Device device) {
         if (!device.isCpu()) device.requireUsable();
         TensorScope scope = TensorScope.current();
@@ -68,17 +98,38 @@ public final class Tensor {
         }
     }
 
-    /** A tensor of zeros on a device. */
+    /**
+     * Allocates a tensor of zeros on a device.
+     *
+     * @param dtype  the element type
+     * @param shape  the shape
+     * @param device the device that holds the memory
+     * @return a row-major tensor, in the innermost scope
+     * @throws IllegalArgumentException if the device cannot be used
+     */
     public static Tensor zeros(DType dtype, Shape shape, Device device) {
         return empty(dtype, shape, device).zero_();
     }
 
-    /** A CPU tensor of zeros. */
+    /**
+     * Allocates a CPU tensor of zeros.
+     *
+     * @param dtype the element type
+     * @param shape the shape
+     * @return a row-major CPU tensor, in the innermost scope
+     */
     public static Tensor zeros(DType dtype, Shape shape) {
         return empty(dtype, shape, Device.CPU).zero_();
     }
 
-    /** A float32 CPU tensor holding a copy of these values, row by row. */
+    /**
+     * Copies an array into a new float32 CPU tensor.
+     *
+     * @param values the elements, row by row
+     * @param shape  the shape, of as many elements as the array has
+     * @return a row-major float32 CPU tensor, in the innermost scope
+     * @throws IllegalArgumentException if the number of values is not that of the shape's elements
+     */
     public static Tensor of(float[] values, Shape shape) {
         requireElements(values.length, shape);
         Tensor tensor = empty(DType.FLOAT32, shape, Device.CPU);
@@ -86,7 +137,14 @@ public final class Tensor {
         return tensor;
     }
 
-    /** An int64 CPU tensor holding a copy of these values, row by row. */
+    /**
+     * Copies an array into a new int64 CPU tensor.
+     *
+     * @param values the elements, row by row
+     * @param shape  the shape, of as many elements as the array has
+     * @return a row-major int64 CPU tensor, in the innermost scope
+     * @throws IllegalArgumentException if the number of values is not that of the shape's elements
+     */
     public static Tensor of(long[] values, Shape shape) {
         requireElements(values.length, shape);
         Tensor tensor = empty(DType.INT64, shape, Device.CPU);
@@ -94,17 +152,42 @@ public final class Tensor {
         return tensor;
     }
 
-    /** The same on a device, which is not waited for. */
+    /**
+     * Copies an array into a new float32 tensor on a device. Does not wait for the device.
+     *
+     * @param values the elements, row by row
+     * @param shape  the shape, of as many elements as the array has
+     * @param device the device that holds the result
+     * @return a row-major float32 tensor on the device, in the innermost scope
+     * @throws IllegalArgumentException if the number of values is not that of the shape's elements, or the device
+     *     cannot be used
+     */
     public static Tensor of(float[] values, Shape shape, Device device) {
         return device.isCpu() ? of(values, shape) : of(values, shape).to(device);
     }
 
-    /** The same on a device, which is not waited for. */
+    /**
+     * Copies an array into a new int64 tensor on a device. Does not wait for the device.
+     *
+     * @param values the elements, row by row
+     * @param shape  the shape, of as many elements as the array has
+     * @param device the device that holds the result
+     * @return a row-major int64 tensor on the device, in the innermost scope
+     * @throws IllegalArgumentException if the number of values is not that of the shape's elements, or the device
+     *     cannot be used
+     */
     public static Tensor of(long[] values, Shape shape, Device device) {
         return device.isCpu() ? of(values, shape) : of(values, shape).to(device);
     }
 
-    /** A float64 CPU tensor holding a copy of these values, row by row. */
+    /**
+     * Copies an array into a new float64 CPU tensor.
+     *
+     * @param values the elements, row by row
+     * @param shape  the shape, of as many elements as the array has
+     * @return a row-major float64 CPU tensor, in the innermost scope
+     * @throws IllegalArgumentException if the number of values is not that of the shape's elements
+     */
     public static Tensor of(double[] values, Shape shape) {
         requireElements(values.length, shape);
         Tensor tensor = empty(DType.FLOAT64, shape, Device.CPU);
@@ -112,17 +195,27 @@ public final class Tensor {
         return tensor;
     }
 
-    /** An int64 CPU tensor of shape [1, n] holding these token ids. */
+    /**
+     * Copies token ids into a new int64 CPU tensor of one row.
+     *
+     * @param tokens n token ids
+     * @return an int64 CPU tensor [1, n], in the innermost scope
+     */
     public static Tensor ofTokens(int... tokens) {
         return of(Arrays.stream(tokens).asLongStream().toArray(), Shape.of(1, tokens.length));
     }
 
     /**
-     * A row-major CPU tensor over foreign memory, without a copy. The caller keeps the memory, and must keep it alive
-     * until every tensor that shares it (this one, its views, their aliases) is freed: let its arena outlive the scope.
+     * Makes a row-major CPU tensor over foreign memory, without a copy. The caller keeps the memory, and must keep it
+     * alive until every tensor that shares it (this one, its views, their aliases) is freed: its arena has to outlive
+     * the scope.
      *
      * @param memory native and writable, of exactly the bytes that the shape needs, aligned to the element size
-     * @throws IllegalArgumentException if the memory is on the heap, read-only, unaligned or of another size
+     * @param dtype  the element type
+     * @param shape  the shape
+     * @return a tensor that shares the memory, in the innermost scope
+     * @throws IllegalArgumentException if the memory is on the heap, read-only, unaligned, of another size, of a closed
+     *     arena, or of the arena of another thread
      */
     public static Tensor wrap(MemorySegment memory, DType dtype, Shape shape) {
         long bytes = Math.multiplyExact(shape.elements(), (long) dtype.bytes());
@@ -151,11 +244,14 @@ public final class Tensor {
     }
 
     /**
-     * A tensor of another native library of this process, without a copy.
+     * Imports a tensor of another native library of this process, without a copy.
      *
-     * @param managed a DLPack {@code DLManagedTensor*} (unversioned). Taken over if this succeeds: its deleter is
+     * @param managed a DLPack {@code DLManagedTensor*} (unversioned). Success transfers its ownership: its deleter is
      *     called when the last tensor that shares the memory is freed
+     * @return a tensor that shares the memory, in the innermost scope
      * @throws TorchException if its dtype or device is not known here
+     * @throws IllegalArgumentException if the pointer is null, not native, or of a closed arena
+     * @throws WrongThreadException if the pointer belongs to the arena of another thread
      */
     public static Tensor fromDlpack(MemorySegment managed) {
         requirePointer(managed);
@@ -167,7 +263,15 @@ public final class Tensor {
         }
     }
 
-    /** The same of one that was made here: it is given away. */
+    /**
+     * Imports a tensor that {@link #toDlpack} has exported, without a copy. Gives the exported tensor away, and frees
+     * it if the import fails.
+     *
+     * @param tensor the exported tensor; closed or given away afterwards
+     * @return a tensor that shares the memory, in the innermost scope
+     * @throws IllegalStateException if it was given away or closed before
+     * @throws TorchException if its dtype or device is not known here
+     */
     public static Tensor fromDlpack(Dlpack tensor) {
         MemorySegment managed = tensor.give();
         try {
@@ -179,13 +283,16 @@ public final class Tensor {
     }
 
     /**
-     * A column of another native library of this process, without a copy: of numbers [rows], or of fixed-size lists of
-     * numbers [rows, n].
+     * Imports a column of another native library of this process, without a copy: of numbers [rows], or of fixed-size
+     * lists of numbers [rows, n].
      *
      * @param schema an Arrow {@code struct ArrowSchema}; released if this succeeds
-     * @param array  its {@code struct ArrowArray}; moved out of there if this succeeds, and released when the last
-     *     tensor that shares the memory is freed
-     * @throws TorchException if the column has missing values, or is none of numbers
+     * @param array  the column's {@code struct ArrowArray}; moved out of this memory if this succeeds, and released
+     *     when the last tensor that shares the column's memory is freed
+     * @return a CPU tensor [rows] or [rows, n] that shares the memory, in the innermost scope
+     * @throws TorchException if the column has missing values, or does not hold numbers
+     * @throws IllegalArgumentException if a pointer is null, not native, or of a closed arena
+     * @throws WrongThreadException if a pointer belongs to the arena of another thread
      */
     public static Tensor fromArrow(MemorySegment schema, MemorySegment array) {
         requirePointer(schema);
@@ -214,30 +321,36 @@ public final class Tensor {
 
     // ------------------------------------------------------------------------------------------------- what it is
 
-    /** The element type. */
+    /** {@return the element type} */
     public DType dtype() {
         describe();
         return dtype;
     }
 
-    /** The sizes of its dimensions. */
+    /** {@return the sizes of the dimensions, outermost first} */
     public Shape shape() {
         describe();
         return shape;
     }
 
-    /** Where its memory lies. */
+    /** {@return the device that holds the memory} */
     public Device device() {
         describe();
         return device;
     }
 
-    /** The size of one dimension. */
+    /**
+     * Returns the size of one dimension.
+     *
+     * @param dimension the dimension; a negative one counts from the end
+     * @return the number of elements along it
+     * @throws IndexOutOfBoundsException if there is no such dimension
+     */
     public long size(int dimension) {
         return shape().size(dimension);
     }
 
-    /** Whether its elements lie row by row without gaps. */
+    /** {@return whether the elements lie row by row without gaps} */
     public boolean isContiguous() {
         try (Scratch scratch = Scratch.open()) {
             return psc_tensor_info.contiguous(info(scratch)) != 0;
@@ -249,7 +362,7 @@ public final class Tensor {
         try (Scratch scratch = Scratch.open()) {
             MemorySegment info = info(scratch);
             long[] sizes = new long[psc_tensor_info.rank(info)];
-            // Not psc_tensor_info.sizes(info, i): jextract's accessor of one array element forgets the field's offset.
+            // Not psc_tensor_info.sizes(info, i): jextract's accessor of one array element ignores the field's offset.
             MemorySegment.copy(psc_tensor_info.sizes(info), ValueLayout.JAVA_LONG, 0, sizes, 0, sizes.length);
             dtype = DType.ofCode(psc_tensor_info.dtype(info));
             device = Device.ofCode(psc_tensor_info.device_type(info), psc_tensor_info.device_index(info));
@@ -266,10 +379,12 @@ public final class Tensor {
     // ----------------------------------------------------------------------------------------------- data and life
 
     /**
-     * The tensor's own memory, without a copy: writing to it writes to the tensor. It lives as long as this tensor's
-     * scope, whose closing alone then frees the memory ({@link #free} no longer does).
+     * Returns the tensor's own memory, without a copy: writing to it writes to the tensor.
      *
-     * @throws IllegalStateException if the tensor is not on the CPU or not contiguous
+     * @return the memory; alive as long as the tensor's scope, whose closing alone then frees it ({@link #free} no
+     *     longer does)
+     * @throws IllegalStateException if the tensor is not on the CPU, not contiguous, or has no plain memory (sparse,
+     *     quantized, negated or conjugated)
      */
     public MemorySegment segment() {
         MemorySegment memory = memory();
@@ -278,8 +393,9 @@ public final class Tensor {
     }
 
     /**
-     * This tensor for another native library, without a copy; close it, or give it away.
+     * Exports this tensor to another native library, without a copy.
      *
+     * @return the exported tensor; the caller closes it or gives it away
      * @throws TorchException if the memory is only borrowed ({@link #wrap}, mapped weights), since nothing could keep
      *     it alive
      */
@@ -288,16 +404,24 @@ public final class Tensor {
     }
 
     /**
-     * This tensor as an Arrow column, without a copy; close it once it is imported. Needs a contiguous CPU tensor of
-     * rank 1 or 2, of a dtype but bool and bfloat16.
+     * Exports this tensor as an Arrow column, without a copy. Needs a contiguous CPU tensor of rank 1 or 2, of a dtype
+     * other than bool and bfloat16.
      *
-     * @throws TorchException as {@link #toDlpack} does, or if it cannot be a column
+     * @param name the column's name
+     * @return the column; the caller closes it once it is imported
+     * @throws TorchException if the tensor cannot be a column, or its memory is only borrowed ({@link #wrap}, mapped
+     *     weights)
      */
     public ArrowColumn toArrow(String name) {
         return new ArrowColumn(this, name);
     }
 
-    /** The same for those who let go of it before they return. */
+    /**
+     * Returns the tensor's own memory for code that does not keep it beyond its own return: unlike after
+     * {@link #segment}, {@link #free} still frees it.
+     *
+     * @throws IllegalStateException if the tensor is not on the CPU, not contiguous, or has no plain memory
+     */
     MemorySegment memory() {
         try (Scratch scratch = Scratch.open()) {
             MemorySegment info = info(scratch);
@@ -319,15 +443,21 @@ public final class Tensor {
         }
     }
 
-    /** A copy of the elements as floats, row by row, whatever the dtype and device. */
+    /**
+     * Copies the elements as floats, row by row, from any dtype and device.
+     *
+     * @return a new array of all elements
+     */
     public float[] toFloats() {
         return Elements.floats(this);
     }
 
     /**
-     * The same into an array that is there already, from its beginning, for those who read many tensors.
+     * Copies the elements as floats, row by row, into an existing array, so that reading many tensors allocates
+     * nothing.
      *
-     * @return how many elements that were
+     * @param into the array, filled from its beginning
+     * @return the number of elements copied
      * @throws IllegalArgumentException if the array is too short
      */
     public int toFloats(float[] into) {
@@ -335,33 +465,40 @@ public final class Tensor {
     }
 
     /**
-     * A copy of the elements as longs, row by row; floating-point elements lose their fraction.
+     * Copies the elements as longs, row by row. Floating-point elements lose their fraction.
      *
-     * @throws ArithmeticException if one is no number, or outside what a long can hold
+     * @return a new array of all elements
+     * @throws ArithmeticException if an element is NaN, or outside the range of a long
      */
     public long[] toLongs() {
         return Elements.longs(this);
     }
 
     /**
-     * A copy of the elements as ints, row by row; floating-point elements lose their fraction.
+     * Copies the elements as ints, row by row. Floating-point elements lose their fraction.
      *
-     * @throws ArithmeticException if one is no number, or outside what an int can hold
+     * @return a new array of all elements
+     * @throws ArithmeticException if an element is NaN, or outside the range of an int
      */
     public int[] toInts() {
         return Elements.ints(this);
     }
 
-    /** A copy of the elements as doubles, row by row. */
+    /**
+     * Copies the elements as doubles, row by row, from any dtype and device.
+     *
+     * @return a new array of all elements
+     */
     public double[] toDoubles() {
         return Elements.doubles(this);
     }
 
     /**
-     * The only element, as a double.
+     * Returns the only element.
      *
-     * @throws IllegalStateException if there is not exactly one
-     * @throws ArithmeticException if it is a whole number that no double is
+     * @return the element as a double
+     * @throws IllegalStateException if the tensor does not have exactly one element
+     * @throws ArithmeticException if the element is an integer that a double cannot represent exactly
      */
     public double item() {
         if (shape().elements() != 1)
@@ -373,256 +510,456 @@ public final class Tensor {
     }
 
     /**
-     * Writes the elements to a channel, row by row in the machine's byte order; copied to the CPU first if they are not
-     * there.
+     * Writes the elements to a channel, row by row in the machine's byte order. Copies them to the CPU first if they
+     * lie on another device.
+     *
+     * @param out the channel; stays open
+     * @throws IOException if writing fails
      */
     public void writeTo(WritableByteChannel out) throws IOException {
         Elements.write(this, out);
     }
 
     /**
-     * Fills a contiguous CPU tensor with the bytes of a channel, as they are in memory.
+     * Fills a contiguous CPU tensor with bytes from a channel, in the layout that they have in memory.
      *
-     * @throws java.io.EOFException if the channel ends before
+     * @param in the channel, read up to the tensor's size; stays open
+     * @throws java.io.EOFException if the channel ends before the tensor is full
+     * @throws IOException if reading fails
+     * @throws IllegalStateException if the tensor is not on the CPU or not contiguous
      */
     public void readFrom(ReadableByteChannel in) throws IOException {
         Elements.read(in, this);
     }
 
-    /** This tensor where a condition (bool) holds, the other elsewhere; all three broadcast. */
+    /**
+     * Selects between this tensor and another one, element by element. All three are broadcast.
+     *
+     * @param condition bool; true selects the element of this tensor
+     * @param other     the tensor to take elements from where the condition is false
+     * @return a new tensor of the broadcast shape, in the innermost scope
+     */
     public Tensor where(Tensor condition, Tensor other) {
         return Ops.WHERE.tensor(condition, this, other);
     }
 
-    /** Whether each element is a number, as bool. */
+    /**
+     * Compares every element with a number.
+     *
+     * @param number the number
+     * @return a bool tensor of the same shape, true where the element equals the number, in the innermost scope
+     */
     public Tensor eq(double number) {
         return Ops.EQ.tensor(this, number);
     }
 
-    /** Elementwise equality, broadcast, as bool. */
+    /**
+     * Compares two tensors element by element, broadcast.
+     *
+     * @param other the other tensor
+     * @return a bool tensor of the broadcast shape, true where the elements are equal, in the innermost scope
+     */
     public Tensor eq(Tensor other) {
         return Ops.EQ_TENSOR.tensor(this, other);
     }
 
-    /** The index of the largest element over one dimension, which disappears: int64; the first of equal ones. */
+    /**
+     * Finds the largest element over one dimension.
+     *
+     * @param dimension the dimension, which disappears; a negative one counts from the end
+     * @return the indices along the dimension, int64, in the innermost scope; of equal elements the first
+     */
     public Tensor argmax(int dimension) {
         return Ops.ARGMAX.tensor(this, dimension, false);
     }
 
-    /** Elementwise |x|. */
+    /**
+     * Computes |x| for every element.
+     *
+     * @return a new tensor, in the innermost scope
+     */
     public Tensor abs() {
         return Ops.ABS.tensor(this);
     }
 
-    /** The same memory, cut off from gradients. */
+    /**
+     * Returns a tensor over the same memory through which no gradients flow.
+     *
+     * @return a tensor that shares this one's memory, in the innermost scope
+     */
     public Tensor detach() {
         return Ops.DETACH.tensor(this);
     }
 
-    /** Another handle to the same tensor, in the innermost open scope. */
+    /**
+     * Makes another handle to this tensor.
+     *
+     * @return a handle to the same tensor, in the innermost scope
+     */
     public Tensor alias() {
         return TensorScope.current().adopt(this);
     }
 
-    /** Another handle to the same tensor, in the scope outside the innermost one: for returning a result. */
+    /**
+     * Makes another handle to this tensor in the scope outside the innermost one, so that a method can return a result
+     * from the scope it has opened.
+     *
+     * @return a handle to the same tensor, in the next outer scope
+     * @throws IllegalStateException if no scope is open outside the innermost one
+     */
     public Tensor promote() {
         return TensorScope.current().outer().adopt(this);
     }
 
     /**
-     * Frees this handle now, before its scope closes; for what is large and no longer needed. Again does nothing.
+     * Frees this handle before its scope closes, for tensors that are large and no longer needed. Freeing a handle
+     * twice does nothing. If {@link #segment} gave out the memory, it stays alive until the scope closes.
      *
-     * @throws IllegalStateException if it belongs to a shared scope
+     * @throws IllegalStateException if the handle belongs to a shared scope
      */
     public void free() {
         if (freed || slot < 0) return;
-        if (exposed) scope.checkUsable(); // somebody may still look at its memory
+        if (exposed) scope.checkUsable(); // a segment() that was given out may still be read
         else scope.free(handle, slot);
         freed = true;
     }
 
     // ------------------------------------------------------------------------------------------------- operators
 
-    /** Elementwise sum, broadcast. */
+    /**
+     * Computes {@code this + other} element by element, broadcast.
+     *
+     * @param other the other summand
+     * @return a new tensor of the broadcast shape, in the innermost scope
+     */
     public Tensor add(Tensor other) {
         return Ops.ADD.tensor(this, other);
     }
 
-    /** Elementwise difference, broadcast. */
+    /**
+     * Computes {@code this - other} element by element, broadcast.
+     *
+     * @param other the subtrahend
+     * @return a new tensor of the broadcast shape, in the innermost scope
+     */
     public Tensor sub(Tensor other) {
         return Ops.SUB.tensor(this, other);
     }
 
-    /** Elementwise product, broadcast. */
+    /**
+     * Computes {@code this * other} element by element, broadcast.
+     *
+     * @param other the other factor
+     * @return a new tensor of the broadcast shape, in the innermost scope
+     */
     public Tensor mul(Tensor other) {
         return Ops.MUL.tensor(this, other);
     }
 
-    /** Product with a number. */
+    /**
+     * Multiplies every element by a number.
+     *
+     * @param factor the number
+     * @return a new tensor, in the innermost scope
+     */
     public Tensor mul(double factor) {
         return Ops.MUL_SCALAR.tensor(this, factor);
     }
 
-    /** Elementwise quotient, broadcast. */
+    /**
+     * Computes {@code this / other} element by element, broadcast.
+     *
+     * @param other the divisor
+     * @return a new tensor of the broadcast shape, in the innermost scope
+     */
     public Tensor div(Tensor other) {
         return Ops.DIV.tensor(this, other);
     }
 
-    /** Sum with a number. */
+    /**
+     * Adds a number to every element.
+     *
+     * @param number the number
+     * @return a new tensor, in the innermost scope
+     */
     public Tensor add(double number) {
         return Ops.ADD_SCALAR.tensor(this, number);
     }
 
-    /** Adds in place, broadcast; returns this tensor. */
+    /**
+     * Adds another tensor to this one, in place.
+     *
+     * @param other the summand, broadcast to this tensor's shape
+     * @return this tensor
+     */
     public Tensor add_(Tensor other) {
         Ops.ADD_.tensor(this, other).free();
         return this;
     }
 
-    /** Subtracts in place, broadcast; returns this tensor. */
+    /**
+     * Subtracts another tensor from this one, in place.
+     *
+     * @param other the subtrahend, broadcast to this tensor's shape
+     * @return this tensor
+     */
     public Tensor sub_(Tensor other) {
         Ops.SUB_.tensor(this, other).free();
         return this;
     }
 
-    /** Multiplies in place, broadcast; returns this tensor. */
+    /**
+     * Multiplies this tensor by another one, element by element and in place.
+     *
+     * @param other the factor, broadcast to this tensor's shape
+     * @return this tensor
+     */
     public Tensor mul_(Tensor other) {
         Ops.MUL_.tensor(this, other).free();
         return this;
     }
 
-    /** Sets all elements to zero in place; returns this tensor. */
+    /**
+     * Sets all elements to zero, in place.
+     *
+     * @return this tensor
+     */
     public Tensor zero_() {
         Ops.ZERO_.tensor(this).free();
         return this;
     }
 
-    /** Overwrites the elements with another tensor's, converted; returns this tensor. */
+    /**
+     * Overwrites the elements with those of another tensor, converted to this tensor's dtype.
+     *
+     * @param source the tensor to copy from
+     * @return this tensor
+     */
     public Tensor copy_(Tensor source) {
         Ops.COPY_.tensor(this, source).free();
         return this;
     }
 
-    /** Matrix product, batched over leading dimensions. */
+    /**
+     * Computes the matrix product, batched over leading dimensions.
+     *
+     * @param other the right factor
+     * @return a new tensor, in the innermost scope
+     */
     public Tensor matmul(Tensor other) {
         return Ops.MATMUL.tensor(this, other);
     }
 
-    /** {@code this + a·b} for matrices a [n, k] and b [k, m]; this tensor is broadcast to [n, m]. */
+    /**
+     * Computes {@code this + a·b}, a matrix product and a sum in one operator. This tensor is broadcast to [n, m].
+     *
+     * @param a a matrix [n, k]
+     * @param b a matrix [k, m]
+     * @return a new tensor [n, m], in the innermost scope
+     */
     public Tensor addmm(Tensor a, Tensor b) {
         return Ops.ADDMM.tensor(this, a, b);
     }
 
-    /** this + a · b, element by element, each broadcast. */
+    /**
+     * Computes {@code this + a * b} element by element; all three are broadcast.
+     *
+     * @param a a factor
+     * @param b the other factor
+     * @return a new tensor of the broadcast shape, in the innermost scope
+     */
     public Tensor addcmul(Tensor a, Tensor b) {
         return Ops.ADDCMUL.tensor(this, a, b, 1.0);
     }
 
-    /** max(x, 0). */
+    /**
+     * Computes max(x, 0) for every element.
+     *
+     * @return a new tensor, in the innermost scope
+     */
     public Tensor relu() {
         return Ops.RELU.tensor(this);
     }
 
-    /** The same in place. */
+    /**
+     * Replaces every element by max(x, 0), in place.
+     *
+     * @return this tensor
+     */
     public Tensor relu_() {
         Ops.RELU_.tensor(this).free();
         return this;
     }
 
-    /** Elementwise square root. */
+    /**
+     * Computes the square root of every element.
+     *
+     * @return a new tensor, in the innermost scope
+     */
     public Tensor sqrt() {
         return Ops.SQRT.tensor(this);
     }
 
-    /** Elementwise e^x. */
+    /**
+     * Computes e<sup>x</sup> for every element.
+     *
+     * @return a new tensor, in the innermost scope
+     */
     public Tensor exp() {
         return Ops.EXP.tensor(this);
     }
 
-    /** Elementwise max(x, number). */
+    /**
+     * Computes max(x, number) for every element.
+     *
+     * @param number the lower bound
+     * @return a new tensor, in the innermost scope
+     */
     public Tensor clampMin(double number) {
         return Ops.CLAMP_MIN.tensor(this, number);
     }
 
-    /** Elementwise x &gt; other, broadcast, as bool. */
+    /**
+     * Computes {@code this > other} element by element, broadcast.
+     *
+     * @param other the tensor to compare with
+     * @return a bool tensor of the broadcast shape, true where this tensor's element is larger, in the innermost scope
+     */
     public Tensor gt(Tensor other) {
         return Ops.GT_TENSOR.tensor(this, other);
     }
 
-    /** Elementwise x &gt; number, as bool. */
+    /**
+     * Compares every element with a number.
+     *
+     * @param number the number
+     * @return a bool tensor of the same shape, true where the element is larger than the number, in the innermost scope
+     */
     public Tensor gt(double number) {
         return Ops.GT.tensor(this, number);
     }
 
-    /** Mean over one dimension. */
+    /**
+     * Computes the mean over one dimension.
+     *
+     * @param dimension     the dimension; a negative one counts from the end
+     * @param keepDimension true keeps the dimension, with size 1; false removes it
+     * @return a new tensor, in the innermost scope
+     */
     public Tensor mean(int dimension, boolean keepDimension) {
         return Ops.MEAN.tensor(this, new long[] {dimension}, keepDimension);
     }
 
-    /** Mean over all elements, as a scalar. */
+    /**
+     * Computes the mean over all elements.
+     *
+     * @return a scalar tensor, in the innermost scope
+     */
     public Tensor mean() {
         return Ops.MEAN_ALL.tensor(this);
     }
 
-    /** Sum over one dimension; integers and bools are summed as int64. */
+    /**
+     * Computes the sum over one dimension. Integers and bools are summed as int64.
+     *
+     * @param dimension     the dimension; a negative one counts from the end
+     * @param keepDimension true keeps the dimension, with size 1; false removes it
+     * @return a new tensor, in the innermost scope
+     */
     public Tensor sum(int dimension, boolean keepDimension) {
         return Ops.SUM.tensor(this, new long[] {dimension}, keepDimension);
     }
 
-    /** Sum over all elements in a given type, as a scalar. */
+    /**
+     * Computes the sum over all elements in a given dtype.
+     *
+     * @param accumulator the dtype of the sum
+     * @return a scalar tensor of that dtype, in the innermost scope
+     */
     public Tensor sum(DType accumulator) {
         return Ops.SUM_ALL.tensor(this, accumulator);
     }
 
-    /** Euclidean norm of all elements, as a scalar. */
+    /**
+     * Computes the Euclidean norm of all elements.
+     *
+     * @return a scalar tensor, in the innermost scope
+     */
     public Tensor norm() {
         return Ops.NORM.tensor(this, 2.0, new long[0], false);
     }
 
     /**
-     * Euclidean norm over one dimension.
+     * Computes the Euclidean norm over one dimension.
      *
-     * @param keep whether the dimension stays, with size 1
+     * @param dimension the dimension; a negative one counts from the end
+     * @param keep      true keeps the dimension, with size 1; false removes it
+     * @return a new tensor, in the innermost scope
      */
     public Tensor norm(int dimension, boolean keep) {
         return Ops.NORM.tensor(this, 2.0, new long[] {dimension}, keep);
     }
 
     /**
-     * Standard deviation over one dimension.
+     * Computes the standard deviation over one dimension.
      *
-     * @param correction what is taken off the number of elements before the division by it: 1 as in PyTorch, or 0
-     * @param keep       whether the dimension stays, with size 1
+     * @param dimension  the dimension; a negative one counts from the end
+     * @param correction what is subtracted from the number of elements to make the divisor: 1 as in PyTorch, or 0
+     * @param keep       true keeps the dimension, with size 1; false removes it
+     * @return a new tensor, in the innermost scope
      */
     public Tensor std(int dimension, int correction, boolean keep) {
         return Ops.STD.tensor(this, new long[] {dimension}, correction, keep);
     }
 
-    /** Softmax over one dimension. */
+    /**
+     * Computes the softmax over one dimension.
+     *
+     * @param dimension the dimension; a negative one counts from the end
+     * @return a new tensor of the same shape, in the innermost scope
+     */
     public Tensor softmax(int dimension) {
         return Ops.SOFTMAX.tensor(this, dimension);
     }
 
-    /** Logarithm of the softmax over one dimension. */
+    /**
+     * Computes the logarithm of the softmax over one dimension.
+     *
+     * @param dimension the dimension; a negative one counts from the end
+     * @return a new tensor of the same shape, in the innermost scope
+     */
     public Tensor logSoftmax(int dimension) {
         return Ops.LOG_SOFTMAX.tensor(this, dimension);
     }
 
-    /** The elements at these int64 indices along one dimension; the result has the indices' shape. */
+    /**
+     * Reads the elements at given indices along one dimension.
+     *
+     * @param dimension the dimension; a negative one counts from the end
+     * @param indices   indices along that dimension, int64
+     * @return a new tensor of the indices' shape, in the innermost scope
+     */
     public Tensor gather(int dimension, Tensor indices) {
         return Ops.GATHER.tensor(this, dimension, indices);
     }
 
-    /** A copy with these values written at these int64 indices along one dimension; the reverse of {@link #gather}. */
+    /**
+     * Writes values at given indices along one dimension of a copy; the reverse of {@link #gather}.
+     *
+     * @param dimension the dimension; a negative one counts from the end
+     * @param indices   indices along that dimension, int64
+     * @param values    the values to write
+     * @return a changed copy of this tensor, in the innermost scope
+     */
     public Tensor scatter(int dimension, Tensor indices, Tensor values) {
         return Ops.SCATTER.tensor(this, dimension, indices, values);
     }
 
     /**
-     * Elements in an order, and where they were.
+     * Sorted elements and the places they had before.
      *
-     * @param values  the elements
-     * @param indices their places along the dimension, int64
+     * @param values  the elements in their new order
+     * @param indices their indices along the dimension before, int64, of the same shape
      */
     public record Sorted(Tensor values, Tensor indices) {
         private static Sorted of(Tensor[] results) {
@@ -630,76 +967,153 @@ public final class Tensor {
         }
     }
 
-    /** Elements in descending order over the last dimension. Ties keep their order. */
+    /**
+     * Sorts the elements over the last dimension in descending order. Equal elements keep their order.
+     *
+     * @return the sorted elements and their former indices, of this tensor's shape, in the innermost scope
+     */
     public Sorted sortDescending() {
         return Sorted.of(Ops.SORT.tensors(2, this, true, -1, true));
     }
 
-    /** The k largest over the last dimension, largest first. */
+    /**
+     * Finds the k largest elements over the last dimension.
+     *
+     * @param k how many elements
+     * @return the elements, largest first, and their indices; the last dimension has size k; in the innermost scope
+     */
     public Sorted topk(long k) {
         return Sorted.of(Ops.TOPK.tensors(2, this, k));
     }
 
-    /** A view of the elements from start (inclusive) to end (exclusive) of one dimension. */
+    /**
+     * Returns a view of a range of one dimension.
+     *
+     * @param dimension the dimension; a negative one counts from the end
+     * @param start     the first index
+     * @param end       the index after the last one
+     * @return a view, in the innermost scope
+     */
     public Tensor slice(int dimension, long start, long end) {
         return Ops.SLICE.tensor(this, dimension, start, end);
     }
 
-    /** A view with one index of one dimension, which disappears. */
+    /**
+     * Returns a view of one index of a dimension.
+     *
+     * @param dimension the dimension, which disappears; a negative one counts from the end
+     * @param index     the index along it
+     * @return a view, in the innermost scope
+     */
     public Tensor select(int dimension, long index) {
         return Ops.SELECT.tensor(this, dimension, index);
     }
 
-    /** The slices at these int64 indices along one dimension, copied. */
+    /**
+     * Copies the slices at given indices along one dimension.
+     *
+     * @param dimension the dimension; a negative one counts from the end
+     * @param indices   indices along that dimension, int64 [n]
+     * @return a new tensor of size n along the dimension, in the innermost scope
+     */
     public Tensor indexSelect(int dimension, Tensor indices) {
         return Ops.INDEX_SELECT.tensor(this, dimension, indices);
     }
 
-    /** A copy with the slices at these int64 indices along one dimension set to a number. */
+    /**
+     * Sets the slices at given indices along one dimension of a copy to a number.
+     *
+     * @param dimension the dimension; a negative one counts from the end
+     * @param indices   indices along that dimension, int64 [n]
+     * @param number    the number to write
+     * @return a changed copy of this tensor, in the innermost scope
+     */
     public Tensor indexFill(int dimension, Tensor indices, double number) {
         return Ops.INDEX_FILL.tensor(this, dimension, indices, number);
     }
 
-    /** The same elements in another shape; copied only where they must be. One size may be -1. */
+    /**
+     * Returns the elements in another shape.
+     *
+     * @param sizes the new sizes; one of them may be -1 and is computed from the others
+     * @return a view where possible, else a copy, in the innermost scope
+     */
     public Tensor reshape(long... sizes) {
         return Ops.RESHAPE.tensor(this, sizes);
     }
 
-    /** A view with the matrix's dimensions exchanged. */
+    /**
+     * Returns a view of the transposed matrix.
+     *
+     * @return a view, in the innermost scope
+     */
     public Tensor t() {
         return Ops.T.tensor(this);
     }
 
-    /** A view with two dimensions exchanged. */
+    /**
+     * Returns a view with two dimensions exchanged.
+     *
+     * @param first  a dimension; a negative one counts from the end
+     * @param second the other dimension; a negative one counts from the end
+     * @return a view, in the innermost scope
+     */
     public Tensor transpose(int first, int second) {
         return Ops.TRANSPOSE.tensor(this, first, second);
     }
 
-    /** A view with a dimension of size 1 put in. */
+    /**
+     * Returns a view with an additional dimension of size 1.
+     *
+     * @param dimension the place of the new dimension in the result
+     * @return a view, in the innermost scope
+     */
     public Tensor unsqueeze(int dimension) {
         return Ops.UNSQUEEZE.tensor(this, dimension);
     }
 
     /**
-     * A view of the elements at any strides of this tensor's memory, counted in elements.
+     * Returns a view of this tensor's memory with arbitrary strides.
      *
-     * @throws TorchException if it would reach beyond the memory
+     * @param sizes   the sizes of the view
+     * @param strides the distance between neighbours along each dimension, in elements
+     * @param offset  the place of the view's first element in the memory, in elements
+     * @return a view, in the innermost scope
+     * @throws TorchException if the view would reach beyond the memory
      */
     public Tensor asStrided(long[] sizes, long[] strides, long offset) {
         return Ops.AS_STRIDED.tensor(this, sizes, strides, offset);
     }
 
-    /** Tensors joined along one dimension, copied. */
+    /**
+     * Joins tensors along an existing dimension, with a copy.
+     *
+     * @param dimension the dimension; a negative one counts from the end
+     * @param parts     the tensors, of equal sizes along all other dimensions
+     * @return a new tensor, in the innermost scope
+     */
     public static Tensor cat(int dimension, Tensor... parts) {
         return Ops.CAT.tensor(parts, dimension);
     }
 
-    /** Tensors of one shape laid one on the other along a new dimension, copied. */
+    /**
+     * Joins tensors along a new dimension, with a copy.
+     *
+     * @param dimension the place of the new dimension in the result
+     * @param parts     the tensors, all of one shape
+     * @return a new tensor, in the innermost scope
+     */
     public static Tensor stack(int dimension, Tensor... parts) {
         return Ops.STACK.tensor(parts, dimension);
     }
 
-    /** This tensor so many times over along its first dimension, copied. */
+    /**
+     * Repeats this tensor along its first dimension, with a copy.
+     *
+     * @param times how many times, at least 1
+     * @return a new tensor whose first dimension is {@code times} times as large, in the innermost scope
+     * @throws IllegalArgumentException if {@code times} is less than 1
+     */
     public Tensor repeatRows(int times) {
         if (times < 1) throw new IllegalArgumentException("rows should be repeated at least once, not " + times);
         Tensor[] parts = new Tensor[times];
@@ -707,38 +1121,57 @@ public final class Tensor {
         return cat(0, parts);
     }
 
-    /** A copy with its own memory. */
+    /**
+     * Copies this tensor.
+     *
+     * @return a tensor with its own memory, in the innermost scope
+     */
     public Tensor copy() {
         return Ops.CLONE.tensor(this);
     }
 
-    /** Row by row without gaps; a copy only if it is not so already. */
+    /**
+     * Returns the elements row by row without gaps.
+     *
+     * @return a contiguous tensor, in the innermost scope; it shares this one's memory if that is contiguous
+     */
     public Tensor contiguous() {
         return Ops.CONTIGUOUS.tensor(this);
     }
 
     /**
-     * Begins to copy this tensor to the host without waiting for its device; close the result. The tensor may be freed
-     * meanwhile.
+     * Begins to copy this tensor to the host without waiting for its device. The tensor may be freed before the copy is
+     * done.
+     *
+     * @return the running copy; the caller closes it
      */
     public Transfer transferToHost() {
         return new Transfer(this);
     }
 
-    /** In another element type; shares memory if it has that type already. */
+    /**
+     * Converts the elements to another dtype.
+     *
+     * @param target the dtype
+     * @return a tensor of that dtype, in the innermost scope; it shares this one's memory if that has the dtype
+     */
     public Tensor to(DType target) {
         return Ops.TO_DTYPE.tensor(this, target);
     }
 
     /**
-     * On another device; shares memory if it lies there already. A copy to the CPU waits for the device, one from there
-     * does not.
+     * Copies this tensor to another device. A copy to the CPU waits for the device; a copy from the CPU to a device
+     * does not, unless it reads page-locked memory.
+     *
+     * @param target the device
+     * @return a tensor on that device, in the innermost scope; it shares this one's memory if that lies there already
+     * @throws IllegalArgumentException if the device cannot be used
      */
     public Tensor to(Device target) {
         if (!target.isCpu()) target.requireUsable();
         Events.Copy event = target.equals(device()) ? null : Events.copy();
-        // A copy out of page-locked memory would read it later, when its owner may have written to it; any other is
-        // read before the call returns.
+        // An unawaited copy out of page-locked memory would read it later, when its owner may have written to it.
+        // Other host memory is read before the call returns.
         boolean waits =
                 target.isCpu() || !device().isCpu() || (Boolean) Ops.IS_PINNED.call(this)[0];
         Tensor moved = Ops.TO_DEVICE.tensor(this, target, dtype(), !waits);
@@ -746,28 +1179,37 @@ public final class Tensor {
         return moved;
     }
 
-    /** A tensor of zeros of the same shape, dtype and device. */
+    /**
+     * Allocates a tensor of zeros of this tensor's shape, dtype and device.
+     *
+     * @return a new tensor, in the innermost scope
+     */
     public Tensor zerosLike() {
         return Ops.ZEROS_LIKE.tensor(this);
     }
 
-    /** Whether both have the same shape and equal elements. */
+    /**
+     * Compares shapes and elements with those of another tensor.
+     *
+     * @param other the other tensor
+     * @return true if both have one shape and equal elements
+     */
     public boolean sameElements(Tensor other) {
         return (Boolean) Ops.EQUAL.call(this, Objects.requireNonNull(other))[0];
     }
 
-    /** For messages: dtype and shape, where they can be had. */
+    /** Returns dtype and shape for messages, or a substitute where they cannot be read. */
     String brief() {
         if (freed || !scope.isOpen()) return "Tensor(closed)";
         if (shape == null && !scope.isUsable()) return "Tensor(of another thread)";
         try {
             return dtype() + "" + shape();
-        } catch (RuntimeException e) { // a complex one, say, which must not hide what went wrong
+        } catch (RuntimeException e) { // of a complex dtype, say; it must not hide the error to report
             return "Tensor(of another kind)";
         }
     }
 
-    /** Dtype, shape and device, where they can be had; never data. */
+    /** {@return dtype, shape and device, where they can be read; never elements} */
     @Override
     public String toString() {
         String brief = brief();

@@ -10,12 +10,25 @@ import java.util.concurrent.atomic.AtomicInteger;
 /**
  * Owns tensors and modules, and frees them when it closes.
  *
- * <p>{@link #open} makes a confined scope: it belongs to its thread, and until it closes, results of that thread's
- * operators land in it (in the innermost one, if several are open). {@link #shared} makes a scope that any thread may
- * read from, for weights; nothing lands there by itself, {@link #adopt} puts it there.
+ * <pre>{@code
+ * try (TensorScope outer = TensorScope.open()) {
+ *     Tensor total;
+ *     try (TensorScope inner = TensorScope.open()) {
+ *         Tensor squares = Tensor.ofTokens(1, 2, 3).to(DType.FLOAT32);
+ *         squares = squares.mul(squares);
+ *         total = squares.sum(DType.FLOAT32).promote(); // a handle in the outer scope
+ *     } // frees the intermediate results
+ *     System.out.println(total.item()); // 14.0
+ *     System.out.println(outer); // TensorScope(of thread 'main', 1 tensors)
+ * }
+ * }</pre>
  *
- * <p>After closing, every use of what it owned is an {@link IllegalStateException}; a use by the wrong thread is a
- * {@link WrongThreadException}. Closing a shared scope while a call uses it is an {@link IllegalStateException} too,
+ * <p>{@link #open} opens a confined scope. It belongs to its thread, and until it closes, the results of that thread's
+ * operators are put into it (into the innermost one, if several are open). {@link #shared} makes a scope that any
+ * thread may read from, for weights. Nothing is put there automatically; {@link #adopt} puts it there.
+ *
+ * <p>After closing, every use of what the scope owned is an {@link IllegalStateException}; a use by the wrong thread is
+ * a {@link WrongThreadException}. Closing a shared scope while a call uses it is an {@link IllegalStateException} too,
  * and leaves it open.
  */
 public final class TensorScope implements AutoCloseable {
@@ -25,7 +38,7 @@ public final class TensorScope implements AutoCloseable {
     private final Arena arena;
     private final Thread owner;
     private final TensorScope outer;
-    private final String name; // of what owns it; null if that has none
+    private final String name; // of what the scope belongs to, for messages; null if it has none
     private final AtomicInteger uses = new AtomicInteger();
     private long[] tensors = new long[8];
     private int tensorCount;
@@ -38,7 +51,12 @@ public final class TensorScope implements AutoCloseable {
         this.outer = outer;
     }
 
-    /** Opens a confined scope, the innermost of this thread until it closes. */
+    /**
+     * Opens a confined scope, the innermost of the calling thread until it closes.
+     *
+     * @return the scope; the calling thread closes it
+     * @throws NativeLibraryException if libtorch cannot be loaded
+     */
     public static TensorScope open() {
         NativeLibrary.load();
         TensorScope scope = new TensorScope(Arena.ofConfined(), Thread.currentThread(), INNERMOST.get(), null);
@@ -46,15 +64,22 @@ public final class TensorScope implements AutoCloseable {
         return scope;
     }
 
-    /** Makes a shared scope, for what lives long and is read by many threads. */
+    /**
+     * Makes a shared scope, for tensors that live long and are read by many threads.
+     *
+     * @return the scope; the caller closes it
+     * @throws NativeLibraryException if libtorch cannot be loaded
+     */
     public static TensorScope shared() {
         return shared(null);
     }
 
     /**
-     * Makes a shared scope that says what was closed where something of it is used afterwards.
+     * Makes a shared scope with a name. Its exceptions name what was closed when something of it is used afterwards.
      *
-     * @param name of what it belongs to, such as {@code the model gpt2}
+     * @param name the name of what the scope belongs to, such as {@code the model gpt2}; null for none
+     * @return the scope; the caller closes it
+     * @throws NativeLibraryException if libtorch cannot be loaded
      */
     public static TensorScope shared(String name) {
         NativeLibrary.load();
@@ -62,9 +87,10 @@ public final class TensorScope implements AutoCloseable {
     }
 
     /**
-     * The innermost open scope of this thread.
+     * Returns the innermost open scope of the calling thread.
      *
-     * @throws IllegalStateException if it has none
+     * @return the scope
+     * @throws IllegalStateException if the thread has no open scope
      */
     public static TensorScope current() {
         TensorScope scope = INNERMOST.get();
@@ -75,7 +101,12 @@ public final class TensorScope implements AutoCloseable {
         return scope;
     }
 
-    /** A new handle to the same tensor, owned by this scope. The given one stays as it is. */
+    /**
+     * Makes a new handle to a tensor, owned by this scope. The given handle stays valid.
+     *
+     * @param tensor the tensor
+     * @return a handle to the same tensor, in this scope
+     */
     public Tensor adopt(Tensor tensor) {
         try (Scratch scratch = Scratch.open()) {
             MemorySegment out = scratch.pointer();
@@ -84,12 +115,18 @@ public final class TensorScope implements AutoCloseable {
         }
     }
 
-    /** Whether this scope is still open. */
+    /** {@return whether this scope is still open} */
     public boolean isOpen() {
         return arena.scope().isAlive();
     }
 
-    /** Frees everything it owns. Closing twice does nothing. */
+    /**
+     * Frees everything that this scope owns. Closing twice does nothing.
+     *
+     * @throws WrongThreadException if another thread closes a confined scope
+     * @throws IllegalStateException if an inner scope is still open, or a running call uses this one; it then stays
+     *     open
+     */
     @Override
     public synchronized void close() {
         if (!isOpen()) return;
@@ -137,12 +174,15 @@ public final class TensorScope implements AutoCloseable {
         return new Tensor(handle(pointer), this, tensorCount++);
     }
 
-    /** A tensor that somebody else frees, and that must not be used after this scope closes. */
+    /** Makes a handle to a tensor that this scope does not free, and that must not be used after the scope closes. */
     Tensor borrow(MemorySegment pointer) {
         return new Tensor(handle(pointer), this, -1);
     }
 
-    /** Frees one of its own early. In a shared scope another thread could be about to use it. */
+    /**
+     * Frees one of the scope's tensors before the scope closes. A shared scope refuses it: another thread could be
+     * about to use the tensor.
+     */
     void free(MemorySegment handle, int slot) {
         checkUsable();
         if (owner == null)
@@ -164,12 +204,12 @@ public final class TensorScope implements AutoCloseable {
         return handle(pointer);
     }
 
-    /** Zero-length, so that nobody can look inside; scoped, so that the linker refuses it once this scope is closed. */
+    /** Bounds a pointer: to length 0, so that Java cannot read there; to the arena, so that closing invalidates it. */
     private MemorySegment handle(MemorySegment pointer) {
         return pointer.reinterpret(0, arena, null);
     }
 
-    /** Says that a native call reads a tensor of this scope; {@link #release} says that it no longer does. */
+    /** Notes that a native call reads a tensor of this scope; {@link #release} notes the end of that call. */
     void acquire() {
         checkUsable();
         if (owner != null) return;
@@ -180,7 +220,7 @@ public final class TensorScope implements AutoCloseable {
         if (owner == null) uses.decrementAndGet();
     }
 
-    /** Throws unless this scope is open and this thread may use it. */
+    /** Throws unless this scope is open and the calling thread may use it. */
     void checkUsable() {
         if (!isOpen()) throw closed();
         if (owner != null && owner != Thread.currentThread()) {
@@ -193,7 +233,7 @@ public final class TensorScope implements AutoCloseable {
         return isOpen() && (owner == null || owner == Thread.currentThread());
     }
 
-    /** Whose it is, and how much it owns. */
+    /** {@return what the scope belongs to, and how many tensors it owns} */
     @Override
     public String toString() {
         String whose = name != null ? "of " + name : owner == null ? "shared" : "of thread '" + owner.getName() + "'";

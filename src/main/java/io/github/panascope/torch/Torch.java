@@ -11,21 +11,38 @@ import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import org.jspecify.annotations.Nullable;
 
-/** libtorch as a whole: its version and build, its threads, and the count of what is alive. */
+/**
+ * libtorch as a whole: its version and build, its threads, its random seed, and the number of live native objects.
+ *
+ * <pre>{@code
+ * System.out.println("libtorch " + Torch.version() + " from " + Torch.origin());
+ * Torch.seed(0);
+ * try (var single = Torch.singleThreaded(); TensorScope scope = TensorScope.open()) {
+ *     Tensor noise = Tensor.zeros(DType.FLOAT32, Shape.of(2, 3));
+ *     Op.of("aten::normal_", "").tensor(noise, 0.0, 1.0);
+ *     System.out.println(Torch.threads() + " thread, mean " + noise.mean().item());
+ * }
+ * System.out.println(Torch.liveHandles()); // 0: the scope has freed its tensors
+ * }</pre>
+ */
 public final class Torch {
     private Torch() {}
 
-    /** The version of the libtorch that is loaded, such as {@code 2.7.1}. */
+    /** {@return the version of the loaded libtorch, such as {@code 2.7.1}} */
     public static String version() {
         return NativeLibrary.load().torchVersion();
     }
 
-    /** Where libtorch and the shim were loaded from, in words. */
+    /** {@return where libtorch and the shim were loaded from, in words} */
     public static String origin() {
         return NativeLibrary.load().origin();
     }
 
-    /** libtorch's own account of its build (BLAS, oneDNN, CUDA) and of its threads; several lines. */
+    /**
+     * Returns libtorch's own description of its build (BLAS, oneDNN, CUDA) and of its threads.
+     *
+     * @return a text of several lines
+     */
     public static String description() {
         NativeLibrary.load();
         return describe();
@@ -44,7 +61,7 @@ public final class Torch {
         return matcher.find() ? matcher.group(1) : "unknown";
     }
 
-    /** How many threads one operator may use now: 1 while a {@link #singleThreaded} is open. */
+    /** {@return how many threads one operator may use now; 1 while a {@link #singleThreaded} is open} */
     public static int threads() {
         NativeLibrary.load();
         try (Scratch scratch = Scratch.open()) {
@@ -55,11 +72,11 @@ public final class Torch {
     }
 
     /**
-     * Sets how many threads one operator may use, for the whole process. While a {@link #singleThreaded} is open, this
-     * is kept for the time after it.
+     * Sets how many threads one operator may use, for the whole process. While a {@link #singleThreaded} is open, the
+     * new number takes effect when the last one is closed.
      *
-     * @param threads from 1 to {@link #maxThreads}
-     * @throws IllegalArgumentException if it is not
+     * @param threads the number, from 1 to {@link #maxThreads}
+     * @throws IllegalArgumentException if the number is out of that range
      */
     public static void setThreads(int threads) {
         if (threads < 1 || threads > maxThreads())
@@ -72,7 +89,11 @@ public final class Torch {
         }
     }
 
-    /** The most threads that {@link #setThreads} takes: four for each processor, and 64 in any case. */
+    /**
+     * Returns the largest number that {@link #setThreads} accepts.
+     *
+     * @return four for each processor, but at least 64
+     */
     public static int maxThreads() {
         return Math.max(64, 4 * Runtime.getRuntime().availableProcessors());
     }
@@ -82,18 +103,25 @@ public final class Torch {
     }
 
     /**
-     * Has every operator of the process use one thread until what is returned is closed: so that results do not depend
-     * on how many there are, or because the work is shared out over threads of Java's. Any number may be open at a
-     * time, on any threads; the last that is closed puts back how many there were.
+     * Makes every operator of the process use one thread until the result is closed: for results that do not depend on
+     * the number of threads, or for work that Java's threads share. Any number may be open at a time, on any threads;
+     * closing the last one restores the former number, or sets the number that {@link #setThreads} was given in the
+     * meantime.
+     *
+     * @return the setting; any thread may close it
+     * @throws NativeLibraryException if libtorch cannot be loaded
      */
     public static SingleThreaded singleThreaded() {
         return new SingleThreaded();
     }
 
-    /** See {@link #singleThreaded}. Any thread may close it; closing it again does nothing. */
+    /**
+     * The setting that {@link #singleThreaded} makes: operators use one thread until it is closed. Any thread may close
+     * it; closing it twice does nothing.
+     */
     public static final class SingleThreaded implements AutoCloseable {
         private static final Object LOCK = new Object();
-        /** How many are open, and what comes after the last of them. */
+        /** How many are open, and the number of threads to restore after the last of them. */
         private static int open, afterwards;
 
         private boolean closed;
@@ -108,6 +136,7 @@ public final class Torch {
             }
         }
 
+        /** Ends this setting; the last one to end restores the number of threads. Closing twice does nothing. */
         @Override
         public void close() {
             synchronized (LOCK) {
@@ -119,21 +148,31 @@ public final class Torch {
     }
 
     /**
-     * What of the CPU's instruction set libtorch's own operators use, such as {@code AVX2}: last bits of results depend
+     * Returns the part of the CPU's instruction set that libtorch's own operators use. The last bits of results depend
      * on it.
+     *
+     * @return the name, such as {@code AVX2}; {@code unknown} if libtorch does not name it
      */
     public static String cpuCapability() {
         Matcher matcher = Pattern.compile("CPU capability usage: (\\S+)").matcher(description());
         return matcher.find() ? matcher.group(1) : "unknown";
     }
 
-    /** Seeds libtorch's random generators. */
+    /**
+     * Seeds libtorch's random generators.
+     *
+     * @param seed the seed
+     */
     public static void seed(long seed) {
         NativeLibrary.load();
         Native.check(Psc.psc_seed(seed), "seeding");
     }
 
-    /** The version of the C library, such as {@code 2.36}; null if it is not glibc. Needs no libtorch. */
+    /**
+     * Returns the version of the C library. Does not load libtorch.
+     *
+     * @return the version, such as {@code 2.36}; null if the library is not glibc
+     */
     public static @Nullable String libcVersion() {
         Linker linker = Linker.nativeLinker();
         return linker.defaultLookup()
@@ -151,8 +190,10 @@ public final class Torch {
     }
 
     /**
-     * Native objects that Java owns now and has not freed, of all kinds, and tensors given to other libraries that
-     * still use them. A scope that closes takes its own away.
+     * Counts the native objects of all kinds that Java owns and has not freed, and the tensors given to other libraries
+     * that still use them. Closing a scope frees what it owns.
+     *
+     * @return the number of objects
      */
     public static long liveHandles() {
         NativeLibrary.load();

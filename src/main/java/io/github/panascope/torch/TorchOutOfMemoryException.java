@@ -8,19 +8,25 @@ import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
 /**
- * The host or a device has no memory left for a tensor. Nothing that was there before is lost: once tensors are freed,
- * or with fewer rows at once, work can go on.
+ * Thrown when the host or a device has no memory left for a tensor. Existing tensors stay valid: work can continue once
+ * tensors are freed, or with fewer rows at once.
  */
 public final class TorchOutOfMemoryException extends TorchException {
     private static final long serialVersionUID = 1L;
-    /** libtorch says it only in words: bytes on the host, a rounded amount on a device. */
+    /**
+     * Matches the amount in libtorch's message, which alone contains it: bytes on the host, a rounded amount on a
+     * device.
+     */
     private static final Pattern ASKED = Pattern.compile("(?:[Tt]ried to allocate) ([0-9.]+) (bytes|KiB|MiB|GiB)");
 
     private static final Pattern GPU = Pattern.compile("GPU (\\d+)");
     private static final Pattern RESIDENT = Pattern.compile("VmRSS:\\s+(\\d+) kB");
 
+    /** The device whose memory is used up. */
     private final transient Device device;
+    /** The bytes that were requested; 0 if unknown. */
     private final long requestedBytes;
+    /** The bytes that were in use; 0 if unknown. */
     private final long usedBytes;
 
     private TorchOutOfMemoryException(String message, Device device, long requestedBytes, long usedBytes) {
@@ -30,7 +36,7 @@ public final class TorchOutOfMemoryException extends TorchException {
         this.usedBytes = usedBytes;
     }
 
-    /** From what was being done, and from libtorch's words. */
+    /** Makes the exception from the operation that failed and from libtorch's message. */
     static TorchOutOfMemoryException of(String what, String words) {
         Matcher gpu = GPU.matcher(words);
         Device device = words.contains("CUDA")
@@ -83,17 +89,25 @@ public final class TorchOutOfMemoryException extends TorchException {
                 : String.format(Locale.ROOT, "%.2f GiB", bytes / 0x1p30);
     }
 
-    /** Whose memory is used up. */
+    /** {@return the device whose memory is used up; the CPU for the host} */
     public Device device() {
         return device;
     }
 
-    /** How much was asked for, in bytes, to the three digits that libtorch gives for a device; 0 if it does not say. */
+    /**
+     * Returns how much memory was requested.
+     *
+     * @return bytes, to the three digits that libtorch gives for a device; 0 if unknown
+     */
     public long requestedBytes() {
         return requestedBytes;
     }
 
-    /** How much was in use, in bytes: of a device by tensors, of the host by this process. 0 if nothing says. */
+    /**
+     * Returns how much memory was in use: by tensors on a device, by this process on the host.
+     *
+     * @return bytes; 0 if unknown
+     */
     public long usedBytes() {
         return usedBytes;
     }

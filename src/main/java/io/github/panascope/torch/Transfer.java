@@ -7,9 +7,9 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 
 /**
- * A tensor on its way to the host, from {@link Tensor#transferToHost}: the copy follows what its device was asked for
- * before, and the caller goes on. Confined to the thread that began it, and closed by it; closed before it is awaited,
- * it is not waited for.
+ * A running copy of a tensor to the host, begun by {@link Tensor#transferToHost}. The device copies after the work
+ * queued before, while the caller continues. Confined to the thread that began it, which closes it. Closing it before
+ * {@link #await} does not wait for the copy.
  */
 public final class Transfer implements AutoCloseable {
     private final Arena arena = Arena.ofConfined();
@@ -28,11 +28,12 @@ public final class Transfer implements AutoCloseable {
     }
 
     /**
-     * Waits until it has arrived. On the CPU it has, and the result shares the tensor's memory where that lies row by
-     * row.
+     * Waits until the copy is complete. A tensor that lies on the CPU needs no copy: the result shares its memory where
+     * that is row-major.
      *
      * @return a row-major CPU tensor of the same shape and dtype, in the innermost scope
-     * @throws IllegalStateException if this is closed
+     * @throws IllegalStateException if this transfer is closed, or no scope is open
+     * @throws WrongThreadException if another thread began the transfer
      */
     public Tensor await() {
         if (!arena.scope().isAlive()) throw new IllegalStateException("this transfer is closed");
@@ -52,6 +53,11 @@ public final class Transfer implements AutoCloseable {
             throw new WrongThreadException("a transfer is waited for and closed by the thread that began it");
     }
 
+    /**
+     * Frees the transfer, complete or not. Closing twice does nothing.
+     *
+     * @throws WrongThreadException if another thread began the transfer
+     */
     @Override
     public void close() {
         if (!arena.scope().isAlive()) return;
@@ -60,7 +66,7 @@ public final class Transfer implements AutoCloseable {
         Psc.psc_transfer_free(MemorySegment.ofAddress(handle.address()));
     }
 
-    /** How much is copied, and from where. */
+    /** {@return the number of bytes copied, the device that they come from, and whether this is closed} */
     @Override
     public String toString() {
         return "Transfer(" + bytes + " bytes from " + from + (arena.scope().isAlive() ? ")" : ", closed)");

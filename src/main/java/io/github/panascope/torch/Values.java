@@ -12,10 +12,11 @@ import java.util.Arrays;
 import java.util.stream.Collectors;
 
 /**
- * Java values as an array of psc_value and back. Keeps the scopes of tensor arguments from closing until it is closed.
+ * Converts Java values to an array of psc_value and back. Until it is closed, the scopes of tensor arguments cannot be
+ * closed.
  */
 final class Values implements AutoCloseable {
-    /** More results than any operator or method used here returns. */
+    /** The capacity for results: more than any operator or method used here returns. */
     static final int MAX_RESULTS = 64;
 
     private static final long SIZE = psc_value.sizeof();
@@ -120,7 +121,7 @@ final class Values implements AutoCloseable {
         while (acquiredCount > 0) acquired[--acquiredCount].release();
     }
 
-    /** Results as Java values; tensors become the scope's. */
+    /** Converts results to Java values; the scope takes over the tensors among them. */
     static Object[] read(MemorySegment results, MemorySegment count, TensorScope scope) {
         Object[] values = new Object[count.get(JAVA_INT, 0)];
         for (int i = 0; i < values.length; i++) {
@@ -134,7 +135,7 @@ final class Values implements AutoCloseable {
         return values;
     }
 
-    /** For messages: the arguments, tensors by dtype and shape. */
+    /** Describes arguments for messages: tensors by dtype and shape. */
     static String describe(Object... arguments) {
         return Arrays.stream(arguments).map(Values::describeOne).collect(Collectors.joining(", ", "(", ")"));
     }
