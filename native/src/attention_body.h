@@ -1,7 +1,7 @@
-// Attention, for rows.cpp: compiled as rows_body.h is, behind it, on its vectors.
+// Attention, for rows.cpp: compiled together with rows_body.h, after it, on its vectors.
 
-// Vectors that are worked on together, times TOGETHER of what is multiplied by them: as many sums as there are
-// registers for, and enough that none waits for the one before.
+// Vectors that are processed together. Each is multiplied by TOGETHER numbers: the registers hold as many sums as that
+// makes, and no sum has to wait for the one before.
 constexpr int64_t VECTORS = LANES == 16 ? 4 : 2;
 
 INLINE Floats load(const float *from) {
@@ -12,7 +12,7 @@ INLINE Floats load(const float *from) {
 
 INLINE void store(float *to, const Floats &floats) { std::memcpy(to, &floats, sizeof floats); }
 
-// The lanes of both in turn: of their first halves, or of their second.
+// Interleaves the lanes of two vectors: of their first halves, or of their second halves.
 INLINE Floats in_turn(const Floats &even, const Floats &odd, int32_t half) {
 #ifdef __clang__
   Floats result;
@@ -25,8 +25,8 @@ INLINE Floats in_turn(const Floats &even, const Floats &odd, int32_t half) {
 #endif
 }
 
-// LANES vectors of LANES: rows become columns. Each step takes them in turn from both halves, as a perfect shuffle of
-// cards; after as many as a lane's number has bits, the numbers of row and lane have changed places.
+// Transposes LANES vectors of LANES. Each step interleaves both halves of the vectors, a perfect shuffle; after as many
+// steps as a lane's number has bits, the numbers of row and lane have changed places.
 INLINE void transpose(Floats *rows) {
   Floats next[LANES];
   for (int64_t bit = 1; bit < LANES; bit *= 2) {
@@ -42,7 +42,7 @@ INLINE Floats load_up_to(const bf16 *from, int64_t count) {
   return count >= LANES ? load(from) : load_some(from, count, ZERO);
 }
 
-// Scaled, and a vector for LANES queries; zeros behind the last one.
+// Loads the queries, scaled and transposed so that a vector holds LANES queries; zeros after the last one.
 INLINE void take_queries(const psc::HeadQueries &head, const Scratch &scratch) {
   for (int64_t i = 0; i < head.count; i += LANES) {
     for (int64_t at = 0; at < head.d_head; at += LANES) {
@@ -59,10 +59,10 @@ INLINE void take_queries(const psc::HeadQueries &head, const Scratch &scratch) {
   }
 }
 
-// With what is missing to a multiple of TOGETHER.
+// Rounds up to a multiple of TOGETHER.
 INLINE int64_t whole(int64_t count) { return (count + TOGETHER - 1) / TOGETHER * TOGETHER; }
 
-// Keys or values, and zeros behind the last one.
+// Loads keys or values, with zeros after the last one.
 INLINE void take_positions(float *to, const bf16 *from, int64_t step, int64_t count, int64_t d_head, int64_t width) {
   for (int64_t i = 0; i < whole(count); i++) {
     for (int64_t at = 0; at < width; at += LANES) {
@@ -72,7 +72,7 @@ INLINE void take_positions(float *to, const bf16 *from, int64_t step, int64_t co
   }
 }
 
-// TOGETHER keys times COUNT vectors of queries.
+// Multiplies TOGETHER keys by COUNT vectors of queries.
 template <int64_t COUNT>
 INLINE void score(float *scores, const float *keys, const float *queries, int64_t d_head, int64_t width) {
   Floats sums[TOGETHER][COUNT];
@@ -91,8 +91,8 @@ INLINE void score(float *scores, const float *keys, const float *queries, int64_
   }
 }
 
-// `start` is the first key's position, `count` how many there are. Vectors whose queries all come before a key are left
-// out.
+// Computes the scores of `count` keys from position `start` on. Vectors whose queries all come before a key are
+// skipped.
 INLINE void score_keys(const psc::HeadQueries &head, const Scratch &scratch, int64_t start, int64_t count) {
   for (int64_t key = 0; key < count; key += TOGETHER) {
     int64_t before = std::max<int64_t>(0, start + key - head.first) / LANES;
@@ -114,7 +114,8 @@ INLINE void score_keys(const psc::HeadQueries &head, const Scratch &scratch, int
   }
 }
 
-// Scores become exponentials of what they are above the largest so far; those of keys behind the query are not counted.
+// Replaces scores by the exponentials of their differences to the largest score so far. Keys after the query are not
+// counted.
 INLINE void weigh_keys(const psc::HeadQueries &head, const Scratch &scratch, int64_t start, int64_t count) {
   Ints lanes;
   for (int32_t i = 0; i < LANES; i++) lanes[i] = i;
@@ -127,7 +128,7 @@ INLINE void weigh_keys(const psc::HeadQueries &head, const Scratch &scratch, int
     Floats most = before;
     for (int64_t key = 0; key < seen_by_all; key++) {
       Floats score = load(scores + key * QUERIES);
-      most = score > most ? score : most;  // a NaN is not: it comes back in the sum
+      most = score > most ? score : most;  // false for a NaN, which the sum shows
     }
     for (int64_t key = seen_by_all; key < seen; key++) {
       Floats score = load(scores + key * QUERIES);
@@ -135,7 +136,7 @@ INLINE void weigh_keys(const psc::HeadQueries &head, const Scratch &scratch, int
       store(scores + key * QUERIES, score);
       most = score > most ? score : most;
     }
-    // Before the first finite score there is nothing to scale, and infinity has no difference to itself.
+    // Before the first finite score there is nothing to scale, and infinity minus infinity is no number.
     Floats shift = most == none ? Floats{} : most;
     Floats shrink = exponential(before - shift);
     Floats sums = load(scratch.sums + i) * shrink;
@@ -150,8 +151,8 @@ INLINE void weigh_keys(const psc::HeadQueries &head, const Scratch &scratch, int
   }
 }
 
-// What TOGETHER queries read of COUNT vectors of the values: of `seen` keys all, and then each of one more than the one
-// before.
+// Adds what TOGETHER queries read of COUNT vectors of the values: all queries read `seen` keys, and each query reads
+// one key more than the query before it.
 template <int64_t COUNT>
 INLINE void read_values(const Scratch &scratch, int64_t query, int64_t at, int64_t seen, int64_t more) {
   const float *weights = scratch.scores + query;
@@ -185,7 +186,7 @@ INLINE void read_values(const Scratch &scratch, int64_t query, int64_t at, int64
 
 INLINE void read_keys(const psc::HeadQueries &head, const Scratch &scratch, int64_t start, int64_t count) {
   for (int64_t query = 0; query < head.count; query += TOGETHER) {
-    int64_t seen = head.first + query - start + 1;  // by the first of them
+    int64_t seen = head.first + query - start + 1;  // by the first of these queries
     if (seen <= 1 - TOGETHER) continue;
     int64_t more = std::clamp<int64_t>(count - seen, 0, TOGETHER - 1);
     seen = std::min(seen, count);
@@ -204,8 +205,8 @@ INLINE void read_keys(const psc::HeadQueries &head, const Scratch &scratch, int6
   }
 }
 
-// The keys a block after the other, so that all of it stays in the cache: what has been read so far is scaled whenever
-// a larger score comes.
+// Computes attention over the keys block by block, so that all data stays in the cache. The sums so far are scaled
+// whenever a larger score appears.
 INLINE void attention(const psc::HeadQueries &head, float *memory) {
   Scratch scratch(memory, head.d_head);
   std::fill_n(scratch.out, whole(head.count) * scratch.width, 0.0f);
@@ -224,7 +225,7 @@ INLINE void attention(const psc::HeadQueries &head, float *memory) {
   for (int64_t query = 0; query < head.count; query++) {
     bf16 *to = head.out + (head.first + query) * head.out_step;
     const float *from = scratch.out + query * scratch.width;
-    float sum = scratch.sums[query] == 0 ? 1 : scratch.sums[query];  // with all scores -infinity nothing is read
+    float sum = scratch.sums[query] == 0 ? 1 : scratch.sums[query];  // if all scores are -infinity, the result is 0
     for (int64_t at = 0; at < head.d_head; at += LANES) {
       Floats read = load(from + at) / sum;
       if (head.d_head - at >= LANES) {

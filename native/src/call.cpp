@@ -1,4 +1,4 @@
-// The state of a call: see psc_call in psc.h.
+// The state of a call, as psc_call in psc.h describes it.
 #include "call.h"
 
 #include <c10/core/Allocator.h>
@@ -8,10 +8,10 @@
 
 namespace psc {
 
-// Where libtorch's own profiler would hear of memory.
+// Receives libtorch's reports of memory, in the place of libtorch's own profiler.
 struct MemoryWatch final : c10::MemoryReportingInfoBase {
   int64_t allocated = 0, in_use = 0, peak = 0;
-  std::unordered_map<void *, int64_t> seen;  // what was there before does not count when it is freed
+  std::unordered_map<void *, int64_t> seen;  // memory allocated before the call does not count when it is freed
 
   void reportMemoryUsage(void *address, int64_t bytes, size_t, size_t, c10::Device) override {
     if (bytes > 0) {

@@ -1,4 +1,4 @@
-// What holds for the length of a call and is put back after it: gradients, and adding up memory.
+// State that is set for the duration of a call and restored after it: gradients, and memory accounting.
 #pragma once
 
 #include "psc.h"

@@ -1,4 +1,4 @@
-// Section "device" of psc.h: which devices there are, and their memory.
+// Section "device" of psc.h: counts and describes devices, and manages their memory.
 #include "guard.h"
 #include "handles.h"
 
@@ -29,12 +29,12 @@ c10::Device existing(int32_t device_type, int32_t device_index) {
   return psc::device(device_type, device_index);
 }
 
-// A function of NVIDIA's driver, which libtorch has loaded if it runs on CUDA: libtorch's public headers tell neither
-// name nor size of a device.
+// Finds a function of NVIDIA's driver, which libtorch has loaded if it runs on CUDA: libtorch's public headers give
+// neither the name nor the memory size of a device.
 template <class Function>
 Function driver_function(const char *name) {
   for (const char *library : {"libcuda.so.1", "libtorch_cuda.so"}) {
-    // Stays loaded: it was before.
+    // The handle is not closed: the library was loaded before and stays loaded.
     if (void *loaded = dlopen(library, RTLD_LAZY | RTLD_NOLOAD)) {
       if (void *found = dlsym(loaded, name)) return reinterpret_cast<Function>(found);
     }
@@ -42,7 +42,7 @@ Function driver_function(const char *name) {
   return nullptr;
 }
 
-// CUDA's allocator tells its totals with every allocation to whoever profiles memory on that thread.
+// Receives the totals that CUDA's allocator reports with every allocation to the memory profiler of the thread.
 struct Totals final : c10::MemoryReportingInfoBase {
   int64_t allocated = 0, reserved = 0;
 
@@ -55,7 +55,7 @@ struct Totals final : c10::MemoryReportingInfoBase {
   bool memoryProfilingEnabled() const override { return true; }
 };
 
-// More than any device has, and less than what libtorch refuses to look for.
+// More bytes than any device has, and fewer than libtorch refuses to allocate.
 constexpr int64_t kTooMuch = int64_t{1} << 50;
 
 }  // namespace
@@ -103,8 +103,8 @@ int32_t psc_device_trim(int32_t device_type, int32_t device_index) {
   return psc::guard([&] {
     const c10::Device device = existing(device_type, device_index);
     if (device.is_cpu()) return;
-    // libtorch's CPU-only headers name no way to empty the cache of CUDA's allocator; but it does so itself before it
-    // says that memory is out.
+    // libtorch's CPU-only headers declare no function that empties the cache of CUDA's allocator, but the allocator
+    // empties it before it reports that memory is exhausted.
     try {
       at::empty({kTooMuch}, at::TensorOptions(at::kByte).device(device));
     } catch (const c10::OutOfMemoryError &) {

@@ -14,7 +14,7 @@ int32_t fail(int32_t code, const char *message) noexcept {
     last_error = message;
     while (!last_error.empty() && last_error.back() == '\n') last_error.pop_back();
   } catch (...) {
-    last_error.clear();  // not even memory for the sentence: the code has to do
+    last_error.clear();  // no memory for the sentence: only the code is returned
   }
   return code;
 }

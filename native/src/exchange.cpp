@@ -14,7 +14,7 @@
 
 namespace {
 
-// As the specification of the Arrow C data interface lays them out.
+// The structures of the Arrow C data interface, in the layout of its specification.
 struct ArrowSchema {
   const char *format;
   const char *name;
@@ -42,7 +42,7 @@ struct ArrowArray {
 
 static_assert(sizeof(ArrowSchema) == 72 && sizeof(ArrowArray) == 80, "the sizes that psc.h names");
 
-// Whether the tensor itself can keep its memory: memory of psc_tensor_wrap has nobody who would free it.
+// Throws unless the tensor owns its memory: memory of psc_tensor_wrap belongs to the caller, which may free it.
 void require_owned(const at::Tensor &tensor) {
   psc::require_plain(tensor, "another library");
   const auto &data = tensor.storage().data_ptr();
@@ -51,14 +51,13 @@ void require_owned(const at::Tensor &tensor) {
               "a copy() instead");
 }
 
-// A managed tensor of libtorch's inside one that is counted.
+// A counted managed tensor, which wraps libtorch's own.
 struct Export final : psc::Counted<PSC_KIND_EXPORT> {
   DLManagedTensor managed;
   DLManagedTensor *inner;
 };
 
-// Complains of sizes and strides that lead outside what an address can count; without strides, rows lie one after the
-// other.
+// Throws if sizes and strides exceed the range of an address. Empty strides mean that rows lie one after the other.
 void require_extent(const std::vector<int64_t> &sizes, const std::vector<int64_t> &strides, int64_t element) {
   int64_t last = 0, product = 1, part;
   bool empty = false;
@@ -145,7 +144,7 @@ void fill_schema(ArrowSchema *schema, std::unique_ptr<SchemaParts> parts, int64_
   schema->release = release_schema;
 }
 
-// A list of rows has a child, which may be moved out of it and then keeps the memory by itself.
+// Private data of an exported array. The child of a list may be moved out of it and then keeps the memory by itself.
 struct ArrayParts final : psc::Counted<PSC_KIND_EXPORT> {
   at::Tensor tensor;
   const void *buffers[2] = {nullptr, nullptr};
@@ -178,7 +177,7 @@ void fill_array(ArrowArray *array, std::unique_ptr<ArrayParts> parts, int64_t le
   array->release = release_array;
 }
 
-// The numbers of a column: nothing missing, and a buffer where there are any.
+// Throws unless an array has the given numbers of buffers and children, and no missing values.
 void require_plain(const ArrowArray &array, int64_t buffers, int64_t children) {
   TORCH_CHECK(array.length >= 0 && array.offset >= 0 && array.n_buffers == buffers && array.n_children == children,
               "the Arrow array does not fit its schema");
@@ -192,7 +191,7 @@ struct Column {
   std::vector<int64_t> sizes;
 };
 
-// Numbers from an offset on, as many bytes as there may be.
+// Returns the address of the first number, with a check that the offset in bytes does not overflow.
 const char *at_offset(const ArrowArray &array, int64_t first, at::ScalarType type) {
   int64_t bytes;
   TORCH_CHECK(!__builtin_mul_overflow(first, static_cast<int64_t>(c10::elementSize(type)), &bytes),
@@ -265,9 +264,9 @@ int32_t psc_dlpack_import(void *managed, psc_tensor **out) {
       int64_t stride = 1;
       for (size_t i = sizes.size(); i-- > 0; stride *= std::max<int64_t>(sizes[i], 1)) strides[i] = stride;
     }
-    // Made before the memory is taken over: nothing may fail afterwards.
+    // The handle is made before the memory is taken over, as nothing may fail afterwards.
     auto owner = std::make_unique<psc::OwnedTensor>(at::Tensor());
-    // at::fromDLPack would leave byte_offset out, and ends the process over strides that it does not expect.
+    // at::fromDLPack ignores byte_offset, and ends the process for strides that it does not expect.
     owner->tensor = at::from_blob(
         static_cast<char *>(t.data) + t.byte_offset, sizes, strides, [given](void *) { psc_dlpack_free(given); },
         at::TensorOptions(type).device(device), device);

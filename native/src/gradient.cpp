@@ -1,4 +1,4 @@
-// Section "gradient" of psc.h: asking for gradients.
+// Section "gradient" of psc.h: computes gradients.
 #include "guard.h"
 #include "handles.h"
 
@@ -10,7 +10,7 @@
 #include <vector>
 
 namespace {
-// For the length of a call.
+// Makes the autograd engine stay on the calling thread until the end of the scope.
 class CallersThread {
  public:
   CallersThread() : former_(c10::AutogradState::get_tls_state().get_multithreading_enabled()) { set(false); }
@@ -45,8 +45,8 @@ int32_t psc_grad_compute(const psc_tensor *output, psc_tensor *const *inputs, in
     std::vector<at::Tensor> wanted;
     for (int32_t i = 0; i < count; i++) wanted.push_back(inputs[i]->tensor);
     c10::AutoGradMode on(true);
-    // Libtorch goes back through what is on a GPU on a thread of that GPU's, unless it is told to stay here: hooks and
-    // their scopes belong to this one.
+    // libtorch runs the backward pass of operators on a GPU on a thread for that GPU, unless it is told to stay on this
+    // thread, which hooks and their scopes belong to.
     CallersThread here;
     auto found = torch::autograd::grad({output->tensor}, wanted, {}, false, false, true);
     std::vector<std::unique_ptr<psc::OwnedTensor>> owned;

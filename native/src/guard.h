@@ -18,26 +18,27 @@ struct HookFailed {
   const char *why = "a hook failed";
 };
 
-// The same out of the autograd engine, which carries nothing but std::exceptions from its nodes to the caller.
+// Thrown where a hook on a gradient reported failure: the autograd engine passes only std::exceptions from its nodes to
+// the caller.
 struct GradientHookFailed final : std::exception {
   const char *what() const noexcept override { return "a hook on a gradient failed"; }
 };
 
-// Keeps the sentence for psc_last_error() and returns the code. Never throws.
+// Stores the sentence for psc_last_error() and returns the code. Never throws.
 int32_t fail(int32_t code, const char *message) noexcept;
 
-// Brings this thread's number of OpenMP threads to what was set last, on whichever thread that was: OpenMP has one for
-// each.
+// Sets this thread's number of OpenMP threads to the number that any thread set last: OpenMP has one number for each
+// thread.
 void follow_threads();
 
-// Text handed out as PSC_STATIC: it stays until this thread's next call that returns text.
+// Stores a text that is returned as PSC_STATIC: it is valid until this thread's next call that returns text.
 const char *keep_text(std::string text);
 
 inline bool says_out_of_memory(const char *message) {
   return std::strstr(message, "can't allocate memory") || std::strstr(message, "out of memory");
 }
 
-// Errors inside TorchScript arrive as text: the traceback, then "RuntimeError: " and the sentence that matters.
+// Errors inside TorchScript are texts: the traceback, then "RuntimeError: " and the sentence that names the error.
 inline const char *last_sentence(const char *message) {
   const char *mark = "RuntimeError: ";
   const char *found = message;
@@ -45,8 +46,8 @@ inline const char *last_sentence(const char *message) {
   return found;
 }
 
-// libtorch says some things only in words: its CPU allocator and its dtype dispatch throw plain errors, and what is
-// thrown inside TorchScript loses its type.
+// Some errors of libtorch can be told apart only by their text: its CPU allocator and its dtype dispatch throw plain
+// errors, and an exception inside TorchScript loses its type.
 inline int32_t fail_with(int32_t code, const char *message) noexcept {
   if (says_out_of_memory(message))
     code = PSC_ERR_OUT_OF_MEMORY;

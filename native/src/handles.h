@@ -1,4 +1,4 @@
-// What the opaque handles of psc.h are made of, and the counts behind psc_live_handles().
+// The types behind the opaque handles of psc.h, and the counts behind psc_live_handles().
 #pragma once
 
 #include "psc.h"
@@ -13,7 +13,7 @@ namespace psc {
 
 extern std::atomic<int64_t> live_handles[PSC_KIND_TRANSFER + 1];
 
-// Counts itself in on construction and out on destruction, so that no path can forget.
+// Counts live objects in its constructor and destructor, so that no code path can forget to.
 template <int32_t kind>
 struct Counted {
   Counted() { live_handles[kind].fetch_add(1, std::memory_order_relaxed); }
@@ -22,13 +22,13 @@ struct Counted {
   Counted &operator=(const Counted &) = delete;
 };
 
-// Whether the elements are in memory as they are read: a PSC_MEMORY_.
+// Returns whether the elements lie in memory as they are read, as a PSC_MEMORY_ constant.
 int32_t memory_of(const at::Tensor &tensor);
 
-// The same, row-major and in memory as it is read; shared where it is that already.
+// Returns the tensor row-major and with its elements in memory as they are read; shares memory that is so already.
 at::Tensor plain(const at::Tensor &tensor);
 
-// Complains unless it is; `what` would share the memory.
+// Throws unless the elements lie in memory as they are read; `what` names, for the message, who would share the memory.
 void require_plain(const at::Tensor &tensor, const char *what);
 
 at::ScalarType scalar_type(int32_t dtype);
@@ -49,8 +49,8 @@ struct OwnedTensor final : psc_tensor, Counted<PSC_KIND_TENSOR> {
   explicit OwnedTensor(at::Tensor t) : psc_tensor{std::move(t)} {}
 };
 
-// Memory that a caller may look into must not move: operators that would make more room in it (resize_, a result given
-// as `out` that is too small) are refused by libtorch from here on.
+// Makes a handle for the caller. Memory that a caller may read must not move: from here on libtorch refuses operators
+// that would enlarge it (resize_, an `out` that is too small).
 inline psc_tensor *own(at::Tensor tensor) {
   if (tensor.has_storage()) {
     auto *storage = tensor.unsafeGetTensorImpl()->unsafe_storage().unsafeGetStorageImpl();

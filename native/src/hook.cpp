@@ -1,4 +1,4 @@
-// Section "hook" of psc.h: the hook operator and its way out to the caller's language.
+// Section "hook" of psc.h: the hook operator, and the callback to the caller's language.
 #include "hook.h"
 
 #include "guard.h"
@@ -24,11 +24,11 @@ namespace {
 thread_local const psc_hooks *active = nullptr;
 thread_local psc::Unchanged *active_kept = nullptr;
 
-// What a call out to Java needs of the stack: the JVM keeps some 100 KB at its end free, and ends the process if it
-// meets them on the way in, where nobody can catch it.
+// The stack that a callback to Java needs: the JVM keeps some 100 KB at the stack's end free, and ends the process if a
+// callback reaches them, as no exception could be caught there.
 constexpr uintptr_t STACK_FOR_CALLBACK = 160 * 1024;
 
-// The lowest address of this thread's stack; 0 if the system does not say.
+// Returns the lowest address of this thread's stack; 0 if the system does not report it.
 uintptr_t stack_end() {
   thread_local const uintptr_t end = [] {
     pthread_attr_t attributes;
@@ -54,7 +54,7 @@ void require_stack() {
         "small (-Xss)"};
 }
 
-// Puts in an activation's place what a hook makes of it, if there is one.
+// Calls the hook of a point, if there is one, and replaces the activation by its result.
 void report(c10::IValue &value, const std::string &name) {
   const psc_hooks *hooks = active;
   if (hooks->names.count(name) == 0) return;
@@ -75,15 +75,15 @@ void hook_point(const c10::OperatorHandle &, torch::jit::Stack *stack) {
   stack->pop_back();
 }
 
-// stack: activation, part, name -> activation. The point's name is both together: so modules that differ in their part
-// share their code.
+// stack: activation, part, name -> activation. The point's name is both texts joined, so that modules that differ only
+// in their part share their code.
 void hook_point_in(const c10::OperatorHandle &, torch::jit::Stack *stack) {
   if (active != nullptr)
     report((*stack)[stack->size() - 3], (*stack)[stack->size() - 2].toStringRef() + stack->back().toStringRef());
   torch::jit::drop(*stack, 2);
 }
 
-// Whether anybody listens to a point: what only a hook needs is not computed without one.
+// Returns whether a point has a hook. The model computes values that only a hook needs only if there is one.
 bool hooked(const std::string &name) { return active != nullptr && active->names.count(name) != 0; }
 bool hooked_in(const std::string &part, const std::string &name) {
   return active != nullptr && active->names.count(part + name) != 0;
@@ -94,7 +94,7 @@ bool hooked_in(const std::string &part, const std::string &name) {
 namespace psc {
 
 void register_hook_point() {
-  // A second copy of the shim in one process would register twice, and libtorch would end the process for it.
+  // A second copy of the shim in one process would register the operator again, and libtorch would end the process.
   TORCH_CHECK(!c10::Dispatcher::singleton().findSchema({"lens::hook_point", ""}),
               "another copy of libpanascope is already loaded in this process");
   static torch::Library library(torch::Library::DEF, "lens", std::nullopt, __FILE__, __LINE__);
@@ -145,7 +145,7 @@ int32_t psc_hooks_on_gradient(const psc_hooks *hooks, const char *name, psc_tens
           if (!gradient.defined()) return gradient;
           if (!stack_suffices()) throw psc::GradientHookFailed{};
           psc_tensor handle{
-              gradient.clone()};  // the engine shares a gradient among branches, and a hook may write to what it gets
+              gradient.clone()};  // the engine shares a gradient among branches, and a hook may write to it
           psc_tensor *replacement = nullptr;
           int32_t status = callback(run, point.c_str(), &handle, &replacement);
           std::unique_ptr<psc::OwnedTensor> taken(static_cast<psc::OwnedTensor *>(replacement));

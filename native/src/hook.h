@@ -10,10 +10,10 @@ namespace psc {
 // point.
 void register_hook_point();
 
-// Makes these hooks (or none, if null) the thread's own until the end of the scope, then puts the former ones back.
+// Makes these hooks (or none, if null) active on the thread until the end of the scope, then restores the former ones.
 class ActiveHooks {
  public:
-  // What a hook keeps of an activation is remembered: the method that goes on could change it.
+  // `kept` remembers the activations that hooks keep, which the rest of the method could change.
   ActiveHooks(const psc_hooks *hooks, Unchanged &kept);
   ~ActiveHooks();
   ActiveHooks(const ActiveHooks &) = delete;

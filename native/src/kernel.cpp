@@ -1,9 +1,10 @@
-// Operators that do in one pass over bfloat16 on the CPU what takes several of libtorch's, each of which would read and
-// write everything again: on processors whose bfloat16 products are fast, what lies between a model's products may cost
-// as much as they do. Biases come after the products, as libtorch would first fill the product's memory with them.
+// Operators that do in one pass over bfloat16 on the CPU what takes several operators of libtorch, each of which would
+// read and write everything again: on processors whose bfloat16 products are fast, the operators between a model's
+// products may cost as much as the products. Biases are added after the products, as libtorch would first fill the
+// product's memory with them.
 //
-// Wherever a kernel is not made for its arguments (another device, dtype or layout, or gradients are kept) the same is
-// done by libtorch's operators.
+// Where a kernel does not support its arguments (another device, dtype or layout, or gradients are kept), libtorch's
+// operators compute the result.
 #include "kernel.h"
 
 #include "rows.h"
@@ -20,9 +21,9 @@ namespace {
 
 using psc::bf16;
 
-// Elements that are worth a thread of their own.
+// The number of elements that justifies another thread.
 constexpr int64_t GRAIN = 32768;
-// The same for products of two numbers.
+// The number of products of two numbers that justifies another thread.
 constexpr int64_t PRODUCT_GRAIN = 1 << 20;
 
 bool plain_values(const at::Tensor &x) {
@@ -32,7 +33,7 @@ bool plain_values(const at::Tensor &x) {
 
 bool plain(const at::Tensor &x) { return plain_values(x) && x.is_contiguous(); }
 
-// A row for each of the last dimension's.
+// Tensors whose last dimension is a row, and a row that fits them.
 bool plain_rows(const at::Tensor &x) { return plain(x) && x.dim() > 0; }
 bool plain_row(const at::Tensor &row, const at::Tensor &x) {
   return plain(row) && row.dim() == 1 && row.size(0) == x.size(-1);
@@ -41,9 +42,9 @@ bool plain_row(const at::Tensor &row, const at::Tensor &x) {
 bf16 *rows_of(const at::Tensor &x) { return reinterpret_cast<bf16 *>(x.data_ptr<at::BFloat16>()); }
 const bf16 *read(const at::Tensor &x) { return rows_of(x); }
 
-// Calls work(first, end) until all of `count` are done, on libtorch's own threads, each of which is given `grain` or
-// more. By an iterator over bytes that stand for them, whose loop is in libtorch: at::parallel_for is compiled where it
-// is used, serially without OpenMP, and otherwise against a second one, which would have threads beside libtorch's.
+// Calls work(first, end) for ranges that cover `count` items, on libtorch's own threads; a range has `grain` items or
+// more. Uses an iterator over one byte per item, whose loop is compiled in libtorch: at::parallel_for would be compiled
+// here, serially without OpenMP, or else against a second OpenMP with threads of its own beside libtorch's.
 template <class Work>
 void for_ranges(int64_t count, int64_t grain, Work &&work) {
   auto marks = at::empty({count}, at::kByte);
@@ -68,7 +69,7 @@ void for_rows(const at::Tensor &x, Work &&work) {
   });
 }
 
-// gelu(x + bias) by tanh, to x.
+// x = gelu(x + bias), in the approximation by tanh.
 at::Tensor &bias_gelu_(at::Tensor &x, const at::Tensor &bias) {
   if (!plain_rows(x) || !plain_row(bias, x)) return at::gelu_(x.add_(bias), "tanh");
   auto &kernels = psc::row_kernels();
@@ -76,7 +77,7 @@ at::Tensor &bias_gelu_(at::Tensor &x, const at::Tensor &bias) {
   return x;
 }
 
-// relu(x + bias), to x.
+// x = relu(x + bias).
 at::Tensor &bias_relu_(at::Tensor &x, const at::Tensor &bias) {
   if (!plain_rows(x) || !plain_row(bias, x)) return x.add_(bias).relu_();
   auto &kernels = psc::row_kernels();
@@ -84,7 +85,7 @@ at::Tensor &bias_relu_(at::Tensor &x, const at::Tensor &bias) {
   return x;
 }
 
-// h = x + bias; relu(h) where h > threshold and 0 elsewhere, to x.
+// h = x + bias; x = relu(h) where h > threshold, and 0 elsewhere.
 at::Tensor &bias_threshold_(at::Tensor &x, const at::Tensor &bias, const at::Tensor &threshold) {
   if (!plain_rows(x) || !plain_row(bias, x) || !plain_row(threshold, x)) {
     x.add_(bias);
@@ -102,7 +103,7 @@ bool plain_sum(const at::Tensor &x, const at::Tensor &update, const at::Tensor &
   return plain_rows(x) && plain(update) && update.sizes() == x.sizes() && plain_row(bias, x);
 }
 
-// x + (update + bias).
+// Returns x + (update + bias).
 at::Tensor add_update(const at::Tensor &x, const at::Tensor &update, const at::Tensor &bias) {
   if (!plain_sum(x, update, bias)) return x + (update + bias);
   auto sum = at::empty_like(x);
@@ -119,7 +120,7 @@ at::Tensor composite_norm(const at::Tensor &x, double eps, at::ScalarType dtype)
   return at::layer_norm(x.to(at::kFloat), {x.size(-1)}, {}, {}, eps).to(dtype);
 }
 
-// LayerNorm over the last dimension without weights, in float32 inside.
+// LayerNorm over the last dimension without weights, computed in float32.
 at::Tensor norm(const at::Tensor &x, double eps) {
   if (!plain_rows(x)) return composite_norm(x, eps, x.scalar_type());
   auto out = at::empty_like(x);
@@ -132,7 +133,7 @@ at::Tensor norm(const at::Tensor &x, double eps) {
   return out;
 }
 
-// Both in one pass: the sum, and the LayerNorm of it, in the dtype of the update.
+// Returns x + (update + bias) and its LayerNorm, in one pass; the norm has the dtype of the update.
 std::tuple<at::Tensor, at::Tensor> add_norm(const at::Tensor &x, const at::Tensor &update, const at::Tensor &bias,
                                             double eps) {
   if (!plain_sum(x, update, bias)) {
@@ -175,13 +176,13 @@ at::Tensor log_prob(const at::Tensor &logits, const at::Tensor &bias, const at::
   return out;
 }
 
-// Heads [batch, head, pos, d_head] whose numbers lie one behind the other, wherever their positions do.
+// Heads [batch, head, pos, d_head] whose last dimension is contiguous; the strides of the others are arbitrary.
 bool plain_heads(const at::Tensor &x, const at::Tensor &like) {
   return plain_values(x) && x.dim() == 4 && x.sizes() == like.sizes() && x.numel() > 0 && x.stride(3) == 1;
 }
 
-// softmax(scale q k) v over each query's own position and those before it; q, k, v and what is given
-// [batch, head, pos, d_head], the last in memory [batch, pos, head, d_head].
+// softmax(scale q k) v over each query's own position and those before it. q, k, v and the result are
+// [batch, head, pos, d_head]; the result lies in memory as [batch, pos, head, d_head].
 at::Tensor causal_attention(const at::Tensor &q, const at::Tensor &k, const at::Tensor &v, double scale) {
   if (!plain_heads(q, q) || !plain_heads(k, q) || !plain_heads(v, q)) {
     return at::scaled_dot_product_attention(q, k, v, {}, 0.0, true, scale);
@@ -192,7 +193,7 @@ at::Tensor causal_attention(const at::Tensor &q, const at::Tensor &k, const at::
     return rows_of(x) + number / heads * x.stride(0) + number % heads * x.stride(1);
   };
   int64_t parts = (positions + psc::QUERIES - 1) / psc::QUERIES;
-  int64_t products = positions * std::min(positions, psc::QUERIES) * d_head;  // of a part, in the mean
+  int64_t products = positions * std::min(positions, psc::QUERIES) * d_head;  // of a part, on average
   auto &kernels = psc::row_kernels();
   for_ranges(q.size(0) * heads * parts, PRODUCT_GRAIN / products, [&](int64_t first, int64_t end) {
     auto scratch = c10::GetCPUAllocator()->allocate(psc::attention_scratch(d_head) * sizeof(float));

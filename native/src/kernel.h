@@ -1,9 +1,9 @@
-// Operators that do in one pass over bfloat16 what takes several of libtorch's.
+// Operators that do in one pass over bfloat16 what takes several operators of libtorch.
 #pragma once
 
 namespace psc {
 
-// Registers them beside lens::hook_point; once in a process.
+// Registers the operators in the namespace lens, beside lens::hook_point; called once in a process.
 void register_kernels();
 
 }  // namespace psc

@@ -26,7 +26,7 @@ namespace {
 
 constexpr const char *METADATA = "panascope.json";  // the extra file inside a .pt
 
-// libtorch's own resolver knows `torch`; ours adds `lens`.
+// libtorch's own resolver knows `torch`; this one adds `lens`.
 struct LensResolver final : torch::jit::Resolver {
   std::shared_ptr<torch::jit::SugaredValue> resolveValue(const std::string &name, torch::jit::GraphFunction &m,
                                                          const torch::jit::SourceRange &loc) override {
@@ -35,7 +35,7 @@ struct LensResolver final : torch::jit::Resolver {
   }
 };
 
-// Thread-local in libtorch, so it is set for the call and put back.
+// Switches the graph optimiser off; it is thread-local in libtorch, so it is set for the call and then restored.
 class PlainExecution {
  public:
   PlainExecution() : former_(torch::jit::getGraphExecutorOptimize()) { torch::jit::setGraphExecutorOptimize(false); }
@@ -129,8 +129,8 @@ int32_t psc_module_save(const psc_module *module, const char *path, const char *
   return psc::guard([&] {
     std::unique_ptr<FILE, int (*)(FILE *)> file(std::fopen(path, "wb"), std::fclose);
     TORCH_CHECK(file, path, " cannot be opened: ", std::strerror(errno));
-    // libtorch's archive writer throws again in its destructor if a write fails, which ends the process: it is told
-    // that all went well, and the failure is thrown once the writer is gone.
+    // libtorch's archive writer throws again in its destructor if a write fails, which ends the process. Therefore each
+    // write reports success, and the failure is thrown once the writer is destroyed.
     int failure = 0;
     auto write = [&](const void *bytes, size_t count) {
       if (failure == 0 && std::fwrite(bytes, 1, count, file.get()) != count) failure = errno != 0 ? errno : EIO;

@@ -1,4 +1,4 @@
-// Section "op" of psc.h: one door to every operator of ATen's dispatcher, boxed.
+// Section "op" of psc.h: calls any operator of ATen's dispatcher, boxed.
 #include "call.h"
 #include "guard.h"
 #include "refused.h"
@@ -18,13 +18,13 @@ struct psc_op {
   }
 
   c10::OperatorHandle handle;
-  std::vector<size_t> written;  // the arguments that it changes
+  std::vector<size_t> written;  // the indices of the arguments that the operator changes
 };
 
 namespace {
 
-// What exists to change a tensor's shape or memory in place. It could be noticed afterwards, as that of others is, but
-// not always put back.
+// Refuses operators that exist to change a tensor's shape or memory in place. Unchanged could detect their changes
+// afterwards, as it does for other operators, but could not always restore the tensor.
 void require_values_only(const c10::OperatorHandle &handle) {
   TORCH_CHECK(!handle.hasTag(at::Tag::inplace_view) && handle.schema().name() != "aten::set_data",
               handle.schema().name(),
@@ -32,8 +32,8 @@ void require_values_only(const c10::OperatorHandle &handle) {
               "operator that gives a new tensor");
 }
 
-// Tensors of zeros without memory are only known to some operators; others read at address 0. Those that are written
-// to are left as they are, for libtorch to refuse.
+// Gives memory to tensors of zeros without memory, which only some operators support; others read at address 0. Tensors
+// that are written to stay as they are, and libtorch refuses them.
 void give_memory(torch::jit::Stack &stack, const std::vector<size_t> &written) {
   for (size_t i = 0; i < stack.size(); i++) {
     if (!stack[i].isTensor() || !stack[i].toTensor().defined() || !stack[i].toTensor()._is_zerotensor()) continue;

@@ -1,4 +1,4 @@
-// Which operators are refused, by kind and by name.
+// The operators that are refused, by kind and by name.
 #include "refused.h"
 
 #include <ATen/ops/result_type.h>
@@ -10,7 +10,7 @@
 
 namespace {
 
-// Namespaces of parts of libtorch that call one another: what they are given has been looked at before.
+// Namespaces of internal parts of libtorch, which rely on their callers to have checked the arguments.
 constexpr std::string_view INSIDE[] = {"_c10d_functional",
                                        "_c10d_functional_autograd",
                                        "_dtensor",
@@ -30,16 +30,16 @@ constexpr std::string_view INSIDE[] = {"_c10d_functional",
                                        "static_runtime",
                                        "symm_mem"};
 
-// The same within aten: the engines below torch.quantization, torch.optim, torch.fft and torch.quasirandom, and what
-// says itself that it is unsafe.
+// Prefixes of internal operators within aten: the engines below torch.quantization, torch.optim, torch.fft and
+// torch.quasirandom, and operators whose names say that they are unsafe.
 constexpr std::string_view INSIDE_ATEN[] = {"aten::_dyn_quant_",    "aten::_fft_",    "aten::_fused_",
                                             "aten::_sobol_engine_", "aten::_unsafe_", "aten::fbgemm_",
                                             "aten::quantized_"};
 
 constexpr const char *INSIDE_ONLY = "belongs to libtorch's inside, which does not look at what it is given";
 
-// Those of aten that read or write outside their arguments' memory, divide by zero or call what is not there, where an
-// argument does not fit: found by calling them (OperatorFuzzTest).
+// Operators of aten that read or write outside their arguments' memory, divide by zero or call a null function, where
+// an argument does not fit. OperatorFuzzTest found them by calling them.
 const std::unordered_set<std::string> &trusting() {
   static const std::unordered_set<std::string> names{
 #include "refused_names.h"
@@ -47,8 +47,8 @@ const std::unordered_set<std::string> &trusting() {
   return names;
 }
 
-// What libtorch's kernels for quantized, nested and MKL-DNN tensors are given has been made by its own modules, and
-// they rely on that. These make ordinary tensors of them, or tell what they are.
+// libtorch's kernels for quantized, nested and MKL-DNN tensors rely on arguments made by libtorch's own modules. Only
+// these operators are allowed: they make ordinary tensors of such tensors, or describe them.
 const std::unordered_set<std::string> &undoing() {
   static const std::unordered_set<std::string> names{"aten::clone",
                                                      "aten::dequantize",
@@ -73,14 +73,14 @@ const char *special(const at::Tensor &tensor) {
   return nullptr;
 }
 
-// Python's embedding_bag looks at this before it calls the operator, which reads the first and the last offset.
+// Checks what Python's embedding_bag checks before it calls the operator, which reads the first and the last offset.
 void require_bags(const torch::jit::Stack &arguments) {
   for (size_t i : {1, 2})
     TORCH_CHECK(arguments[i].isTensor() && arguments[i].toTensor().dim() == 1, "argument '",
                 i == 1 ? "indices" : "offsets", "' should have one dimension");
 }
 
-// Where heads share keys, their number is divided by that of the keys' heads, of which there may be none.
+// Where query heads share key heads, the operator divides their number by that of the key heads, which may be 0.
 void require_heads(const torch::jit::Stack &arguments) {
   bool shared = arguments[7].isBool() && arguments[7].toBool();
   for (size_t i : {1, 2})
@@ -89,7 +89,7 @@ void require_heads(const torch::jit::Stack &arguments) {
                 "argument '", i == 1 ? "key" : "value", "' should have heads");
 }
 
-// Those that divide whole numbers, in which the smallest by -1 is more than the largest and ends the process.
+// Operators that divide integers: the smallest integer divided by -1 exceeds the largest and ends the process.
 bool divides(const std::string &name) {
   static const std::unordered_set<std::string> names{
       "aten::div",           "aten::div_", "aten::divide", "aten::divide_",   "aten::floor_divide",
@@ -135,7 +135,7 @@ void psc::require_safe(const std::string &name, const torch::jit::Stack &argumen
   }
   if (name == "aten::embedding_bag") require_bags(arguments);
   if (name == "aten::scaled_dot_product_attention") require_heads(arguments);
-  // Without a rounding mode div gives fractions.
+  // Without a rounding mode, div computes fractions.
   bool rounded =
       name.rfind("aten::div", 0) != 0 ||
       std::any_of(arguments.begin(), arguments.end(), [](const c10::IValue &each) { return each.isString(); });
@@ -149,7 +149,7 @@ const char *psc::refusal(const std::string &name) {
   std::string_view space(name.data(), colons);
   if (std::find(std::begin(INSIDE), std::end(INSIDE), space) != std::end(INSIDE)) return INSIDE_ONLY;
   if (space != "aten") return nullptr;
-  // Derivatives are called by what computes gradients, with what the operators themselves had.
+  // Derivatives are called by the autograd engine, with the arguments that the operators had.
   if (name.find("_backward") != std::string::npos)
     return "is a derivative, which does not look at what it is given: ask for gradients instead";
   for (std::string_view prefix : INSIDE_ATEN)

@@ -1,4 +1,4 @@
-// Operators that are not called from here, and tensors that are not given to them, since they end the process.
+// Refuses operators, and tensors as their arguments, that would end the process.
 #pragma once
 
 #include <ATen/core/stack.h>
@@ -7,11 +7,12 @@
 
 namespace psc {
 
-// Why an operator ("aten::add", without overload) is refused; nullptr if it is not.
+// Returns why an operator ("aten::add", without overload) is refused; nullptr if it is not.
 const char *refusal(const std::string &name);
 
-// Throws if an argument is a quantized, nested or MKL-DNN tensor, or a list with one, and the operator is none of those
-// that make ordinary tensors of them; and where an operator that is needed here does not look at all that it is given.
+// Throws if an argument is a quantized, nested or MKL-DNN tensor, or a list with such a tensor, unless the operator
+// makes ordinary tensors of them; also throws for unsafe arguments of needed operators that do not check them
+// themselves.
 void require_safe(const std::string &name, const torch::jit::Stack &arguments);
 
 }  // namespace psc

@@ -1,4 +1,4 @@
-// One a line, sorted: included by refused.cpp.
+// Names of refused operators, one per line, sorted; included by refused.cpp.
 "aten::_batch_norm_no_update",
 "aten::_cholesky_solve_helper",
 "aten::_chunk_cat",

@@ -1,5 +1,6 @@
-// The row kernels. They are written once (rows_body.h, attention_body.h), on the compiler's vectors, and compiled once
-// for each kind of processor: what is inlined into a function with a target attribute is compiled for that target.
+// The row kernels. They are written once (rows_body.h, attention_body.h), with the compiler's vector types, and
+// compiled once for each kind of processor: code inlined into a function with a target attribute is compiled for that
+// target.
 #include "rows.h"
 
 #include <algorithm>
@@ -8,12 +9,12 @@
 #include <cstring>
 #include <limits>
 
-// Vectors are passed between functions that are always inlined, so no calling convention is at stake.
+// Vectors are passed only between functions that are always inlined, so no calling convention matters.
 #pragma GCC diagnostic ignored "-Wpsabi"
 
 #define INLINE static inline __attribute__((always_inline))
 
-// For loops over registers: an array is kept in them only if every index into it is known.
+// For loops over registers: an array is kept in registers only if every index into it is a constant.
 #ifdef __clang__
 #define UNROLL _Pragma("unroll")
 #else
@@ -25,14 +26,14 @@ namespace {
 using psc::bf16;
 using psc::QUERIES;
 
-// Keys that are worked on together.
+// The number of keys that are processed together.
 constexpr int64_t KEYS = 64;
-// Keys, and later queries, that are multiplied by the same vectors while those are in registers.
+// The number of keys, and later of queries, that are multiplied by vectors while those are in registers.
 constexpr int64_t TOGETHER = 4;
-// The widest vectors, to which all that attention keeps of a head is filled up.
+// The lanes of the widest vectors; the data of a head that attention keeps are padded to a multiple of it.
 constexpr int64_t WIDEST = 16;
 
-// What attention keeps while it goes through the keys, all in float32.
+// The memory of attention while it iterates over the keys, all in float32.
 struct Scratch {
   Scratch(float *memory, int64_t d_head)
       : width(filled(d_head)),
@@ -48,7 +49,7 @@ struct Scratch {
   static int64_t filled(int64_t d_head) { return (d_head + WIDEST - 1) / WIDEST * WIDEST; }
   static int64_t size(int64_t d_head) { return 2 * filled(d_head) * (QUERIES + KEYS) + KEYS * QUERIES + 3 * QUERIES; }
 
-  int64_t width;   // d_head, filled up with zeros
+  int64_t width;   // d_head, padded with zeros
   float *queries;  // [width, QUERIES], scaled
   float *keys;     // [KEYS, width]
   float *values;   // [KEYS, width]
@@ -56,7 +57,7 @@ struct Scratch {
   float *scores;   // [KEYS, QUERIES], then their exponentials
   float *most;     // [QUERIES], the largest score so far
   float *sums;     // [QUERIES], of the exponentials so far
-  float *shrink;   // [QUERIES], what all so far is multiplied by as larger scores came
+  float *shrink;   // [QUERIES], the factor for all sums so far when larger scores appear
 };
 
 // The kernels of one kind of processor, in a namespace of their own.

@@ -1,19 +1,19 @@
-// Arithmetic on rows of bfloat16, in float32 inside: what the operators of kernel.cpp do to each row. Plain memory, no
-// libtorch.
+// Arithmetic on rows of bfloat16, computed in float32: what the operators of kernel.cpp do to each row. Works on plain
+// memory, without libtorch.
 #pragma once
 
 #include <cstdint>
 
 namespace psc {
 
-// The bits of a bfloat16: the upper half of a float32's.
+// The bits of a bfloat16: the upper half of those of a float32.
 using bf16 = uint16_t;
 
-// The queries that are worked on together.
+// The number of queries that are processed together.
 constexpr int64_t QUERIES = 64;
 
-// Queries of one head, `count` of them from position `first` on, at most QUERIES. All else is that of position 0, each
-// position `..._step` elements behind the one before.
+// Queries of one head, `count` of them from position `first` on, at most QUERIES. The pointers refer to position 0, and
+// each position lies `..._step` elements after the one before.
 struct HeadQueries {
   bf16 *out;
   const bf16 *q;
@@ -26,13 +26,14 @@ struct HeadQueries {
   float scale;
 };
 
-// The floats of memory that attention needs, however many positions there are. It is best at a cache line's boundary.
+// The number of floats of memory that attention needs, for any number of positions. Alignment to a cache line is best.
 int64_t attention_scratch(int64_t d_head);
 
-// One set for each kind of processor. `count` is the number of elements in a row; rows need not be aligned. NaN and
-// infinities go through as they do in libtorch's operators. Results are rounded to the nearest bfloat16, once.
+// A set of kernels for one kind of processor. `count` is the number of elements in a row; rows need not be aligned. NaN
+// and infinities have the effect that they have in libtorch's operators. Results are rounded to the nearest bfloat16,
+// once.
 struct RowKernels {
-  // row = gelu(row + bias), by tanh
+  // row = gelu(row + bias), in the approximation by tanh
   void (*bias_gelu)(bf16 *row, const bf16 *bias, int64_t count);
   // row = relu(row + bias)
   void (*bias_relu)(bf16 *row, const bf16 *bias, int64_t count);
@@ -42,20 +43,20 @@ struct RowKernels {
   void (*add)(bf16 *sum, const bf16 *row, const bf16 *update, const bf16 *bias, int64_t count);
   // out = (row - mean) / sqrt(variance + eps)
   void (*norm)(bf16 *out, const bf16 *row, float eps, int64_t count);
-  // sum as above, and out = the norm of it, before it was rounded
+  // sum = row + update + bias; out = the norm of the sum before it is rounded
   void (*add_norm)(bf16 *sum, bf16 *out, const bf16 *row, const bf16 *update, const bf16 *bias, float eps,
                    int64_t count);
-  // log softmax of row + bias at one place
+  // log softmax of row + bias at the index `target`
   float (*log_prob)(const bf16 *row, const bf16 *bias, int64_t target, int64_t count);
-  // out = softmax(scale q k) v over the keys up to each query's own position; nothing of those after it is seen
+  // out = softmax(scale q k) v over the keys up to each query's own position; later keys have no effect
   void (*attention)(const HeadQueries &queries, float *scratch);
 };
 
-// The newest set that this processor can run, and that limit_kernels() allows.
+// Returns the newest set that this processor can run and that limit_kernels() allows.
 const RowKernels &row_kernels();
 
-// 0: any processor, 1: AVX2, 2: AVX-512. Gives the set that is used from now on, no newer than `newest`: for tests,
-// which try them all.
+// Limits the set of kernels to `newest` (0: any processor, 1: AVX2, 2: AVX-512) and returns the number of the set that
+// is used from now on. For tests, which try all sets.
 int64_t limit_kernels(int64_t newest);
 
 }  // namespace psc

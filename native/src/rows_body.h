@@ -1,15 +1,16 @@
-// What rows.cpp compiles once for each width of a processor's vectors: it includes this in a namespace that has LANES,
-// the floats in a vector. Everything is inlined into the functions there, and so compiled for their processor.
+// The row kernels that rows.cpp compiles once for each width of a processor's vectors. It includes this file in a
+// namespace that defines LANES, the number of floats in a vector. Everything is inlined into the functions there, and
+// so compiled for their processor.
 
 typedef float Floats __attribute__((vector_size(4 * LANES)));
 typedef int32_t Ints __attribute__((vector_size(4 * LANES)));
 typedef uint32_t Bits __attribute__((vector_size(4 * LANES)));
 typedef bf16 Halves __attribute__((vector_size(2 * LANES)));
 
-// What stands in lanes behind the end of a row.
+// The values of lanes after the end of a row.
 constexpr bf16 ZERO = 0;
 constexpr bf16 MINUS_INFINITY = 0xff80;
-// Logits that are looked at together: they stay in the nearest cache.
+// The number of logits that are processed together: they stay in the first-level cache.
 constexpr int64_t BLOCK = 4096;
 
 // ------------------------------------------------------------------------------------------------- vectors
@@ -23,7 +24,7 @@ INLINE Floats widened(const Halves &halves) {
   return floats;
 }
 
-// To the nearest, ties to even; NaN stays NaN.
+// Rounds to the nearest bfloat16, ties to even; NaN stays NaN.
 INLINE Halves rounded(const Floats &floats) {
   Bits bits;
   std::memcpy(&bits, &floats, sizeof bits);
@@ -38,7 +39,7 @@ INLINE Floats load(const bf16 *from) {
   return widened(halves);
 }
 
-// The first `count` elements, and `rest` in the other lanes.
+// Loads the first `count` elements, with `rest` in the other lanes.
 INLINE Floats load_some(const bf16 *from, int64_t count, bf16 rest) {
   bf16 lanes[LANES];
   for (int64_t i = 0; i < LANES; i++) lanes[i] = i < count ? from[i] : rest;
@@ -68,12 +69,12 @@ INLINE float most_of(const Floats &floats) {
   return most;
 }
 
-// e^x to about float32's precision: 2^n e^r with |r| <= ln(2) / 2, and e^r by its polynomial (Cephes). 0 and infinity
-// where float32 has no number; NaN for NaN.
+// e^x to about the precision of float32: 2^n e^r with |r| <= ln(2) / 2, and e^r by a polynomial (Cephes). 0 and
+// infinity where float32 has no number; NaN for NaN.
 INLINE Floats exponential(const Floats &given) {
   Floats x = given > 100.0f ? all(100.0f) : given;
   x = x < -110.0f ? all(-110.0f) : x;
-  constexpr float TO_INTEGER = 12582912.0f;  // 1.5 * 2^23: adding it leaves no room for a fraction
+  constexpr float TO_INTEGER = 12582912.0f;  // 1.5 * 2^23: adding it rounds to an integer
   Floats shifted = x * 1.44269504f + TO_INTEGER;
   Floats n = shifted - TO_INTEGER;
   Floats r = x - n * 0.693359375f;
@@ -85,7 +86,7 @@ INLINE Floats exponential(const Floats &given) {
   p = p * r + 1.6666665459e-1f;
   p = p * r + 5.0000001201e-1f;
   p = p * r * r + r + 1.0f;
-  // In two factors: 2^n alone may have no float32 where the result has one, and infinity and 0 come by themselves.
+  // Two factors: 2^n alone may exceed float32 where the result does not. Infinity and 0 result without special cases.
   Ints bits;
   std::memcpy(&bits, &shifted, sizeof bits);
   Ints whole = bits - 0x4b400000;
@@ -97,7 +98,7 @@ INLINE Floats exponential(const Floats &given) {
   std::memcpy(&scale, &first, sizeof scale);
   std::memcpy(&scale_again, &second, sizeof scale_again);
   Floats result = p * scale * scale_again;
-  return x == x ? result : x;  // the bits of a NaN's n are none of a number
+  return x == x ? result : x;  // for a NaN, n is no number
 }
 
 INLINE Floats relu(const Floats &x) { return x < 0.0f ? Floats{} : x; }
@@ -124,7 +125,7 @@ INLINE void bias_relu(bf16 *row, const bf16 *bias, int64_t count) {
   if (rest > 0) store_some(row + i, relu(load_some(row + i, rest, ZERO) + load_some(bias + i, rest, ZERO)), rest);
 }
 
-// A product with 0 or 1, as libtorch's operators make it: NaN and infinity times 0 are NaN.
+// Multiplies by 0 or 1, as libtorch's operators do: NaN and infinity times 0 are NaN.
 INLINE Floats above(const Floats &h, const Floats &threshold) {
   return relu(h) * (h > threshold ? all(1.0f) : Floats{});
 }
@@ -138,7 +139,7 @@ INLINE void bias_threshold(bf16 *row, const bf16 *bias, const bf16 *threshold, i
   store_some(row + i, above(h, load_some(threshold + i, rest, ZERO)), rest);
 }
 
-// Where numbers come from: a row, or one with an update and a bias added to it.
+// The source of numbers: a row, or the sum of a row, an update and a bias.
 struct Row {
   const bf16 *row;
   __attribute__((always_inline)) Floats at(int64_t i) const { return load(row + i); }
@@ -166,8 +167,8 @@ INLINE void add(bf16 *sum, const bf16 *row, const bf16 *update, const bf16 *bias
   if (rest > 0) store_some(sum + i, source.some(i, rest), rest);
 }
 
-// The variance of the differences to the mean, not that of the squares: nothing cancels. The row is read three times,
-// out of the cache.
+// Computes the variance from the differences to the mean, not from the squares, so that nothing cancels. The row is
+// read three times, from the cache.
 template <class Source>
 INLINE void normalized(bf16 *out, const Source &source, float eps, int64_t count) {
   Floats sums = Floats{};
@@ -193,14 +194,14 @@ INLINE void normalized(bf16 *out, const Source &source, float eps, int64_t count
 
 INLINE void norm(bf16 *out, const bf16 *row, float eps, int64_t count) { normalized(out, Row{row}, eps, count); }
 
-// Of the sum before it is rounded: what reads the norm is spared that rounding.
+// Normalizes the sum before it is rounded: the norm has no error of that rounding.
 INLINE void add_norm(bf16 *sum, bf16 *out, const bf16 *row, const bf16 *update, const bf16 *bias, float eps,
                      int64_t count) {
   normalized(out, Sum{row, update, bias}, eps, count);
   add(sum, row, update, bias, count);
 }
 
-// In one pass over the row: a block's largest logit, then its sum of exponentials, to which the sum so far is scaled.
+// One pass over the row: for each block the largest logit, then the sum of exponentials; the sum so far is rescaled.
 INLINE float log_prob(const bf16 *row, const bf16 *bias, int64_t target, int64_t count) {
   float largest = -std::numeric_limits<float>::infinity();
   double sum = 0;
@@ -216,10 +217,10 @@ INLINE float log_prob(const bf16 *row, const bf16 *bias, int64_t target, int64_t
       Floats given = rest >= LANES ? load(from + at) : load_some(from + at, rest, MINUS_INFINITY);
       Floats logit = given + (rest >= LANES ? load(add + at) : load_some(add + at, rest, ZERO));
       logits[v] = logit;
-      most = logit > most ? logit : most;  // a NaN is not: it comes back in the sum
+      most = logit > most ? logit : most;  // false for a NaN, which the sum shows
     }
     float now = most_of(most);
-    // Before the first finite logit there is nothing to scale, and infinity has no difference to itself.
+    // Before the first finite logit there is nothing to scale, and infinity minus infinity is no number.
     float shift = now == -std::numeric_limits<float>::infinity() ? 0.0f : now;
     Floats even = Floats{};
     Floats odd = Floats{};

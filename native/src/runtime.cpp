@@ -46,7 +46,7 @@ int32_t psc_runtime_init(void) {
       // The profiling executor would recompile the model for every new shape.
       torch::jit::getProfilingMode() = false;
       torch::jit::getExecutorMode() = false;
-      // Or indices of a sparse tensor are believed, and what is done with it reads where they point.
+      // Without this check, operators read where the indices of a sparse tensor point, even outside its memory.
       at::globalContext().setCheckSparseTensorInvariants(true);
     });
   });

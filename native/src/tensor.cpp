@@ -139,7 +139,7 @@ int32_t psc_tensor_host(const psc_tensor *tensor, int32_t dtype, psc_tensor **ou
     const at::Tensor &t = tensor->tensor;
     TORCH_CHECK(!t.is_complex(), "complex numbers are no ", type, ": take their parts by aten::view_as_real");
     at::Tensor rows = psc::plain(t.requires_grad() ? t.detach() : t);
-    if (rows.scalar_type() != type) rows = rows.to(type);  // where it is: the copy to the host is of what is wanted
+    if (rows.scalar_type() != type) rows = rows.to(type);  // on its device: only the wanted dtype is copied to the host
     *out = psc::own(psc::plain(rows.is_cpu() ? rows : rows.to(at::kCPU)));
   });
 }

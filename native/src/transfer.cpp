@@ -12,7 +12,7 @@
 
 struct psc_transfer final : psc::Counted<PSC_KIND_TRANSFER> {
   at::Tensor host;
-  // Kept until the copy is done: nothing else need hold what it reads.
+  // Kept until the copy is done, so that the caller may free the tensor that it reads.
   at::Tensor source;
   std::optional<c10::Event> done;
 };
@@ -27,7 +27,7 @@ int32_t psc_transfer_begin(const psc_tensor *tensor, psc_transfer **out) {
       transfer->host = source;
     } else {
       c10::DeviceGuard here(source.device());
-      // Only page-locked memory can be copied to while the host goes on.
+      // Only a copy to page-locked memory can run while the host continues.
       transfer->host = at::empty(source.sizes(), source.options().device(at::kCPU).pinned_memory(true));
       transfer->source = source;
       transfer->host.copy_(source, /*non_blocking=*/true);

@@ -1,4 +1,4 @@
-// Noticing that a call has changed a tensor underneath those who know it.
+// Detects that a call has changed the shape or the memory of a tensor in place.
 #include "unchanged.h"
 
 #include <ATen/core/ivalue_inl.h>
@@ -26,7 +26,7 @@ void Unchanged::remember(const c10::ivalue::Object &module) {
   }
 }
 
-// Setting sizes that a tensor has had allocates nothing that it did not have before.
+// Does not allocate: the tensor has had these sizes before.
 const Unchanged::Former *Unchanged::put_back() const noexcept {
   const Former *changed = nullptr;
   for (const Former &former : formers_) {
@@ -44,7 +44,7 @@ const Unchanged::Former *Unchanged::put_back() const noexcept {
       tensor->set_sizes_and_strides(former.sizes, former.strides, former.offset);
       tensor->set_allow_tensor_metadata_change(allowed);
     } catch (...) {
-      // It stays as it has become; the caller reports it as changed all the same.
+      // The tensor stays changed, and the caller reports it as changed anyway.
     }
   }
   return changed;

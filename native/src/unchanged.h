@@ -1,4 +1,4 @@
-// Callers remember a tensor's shape and where its memory is; operators can change both in place.
+// Protects tensors whose shape and memory address callers have stored: operators can change both in place.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -9,7 +9,7 @@
 
 namespace psc {
 
-// What some tensors were before a call. Each is put back to that at the end, also where the call throws: operators
+// The shapes and memory of some tensors before a call. They are restored at the end, even if the call throws: operators
 // give `out` its new shape before they find that its memory cannot grow.
 class Unchanged {
  public:
@@ -20,10 +20,10 @@ class Unchanged {
 
   void remember(const c10::IValue &value);
 
-  // The parameters and attributes of a module, and those of the modules in it.
+  // Remembers the parameters and attributes of a module, and those of its submodules.
   void remember(const c10::ivalue::Object &module);
 
-  // Complains if one has become another; puts back what it was.
+  // Restores the tensors, and throws if one had changed.
   void require(const std::string &who) const;
 
  private:
@@ -31,7 +31,7 @@ class Unchanged {
     at::Tensor tensor;
     std::vector<int64_t> sizes, strides;
     int64_t offset;
-    c10::Storage storage;  // without this, memory that was let go could be that of the next tensor, at the same address
+    c10::Storage storage;  // held, so that freed memory cannot become another tensor's at the same address
   };
   const Former *put_back() const noexcept;
 

@@ -66,7 +66,7 @@ const char *kind_of(const psc_value &value) {
   }
 }
 
-// Enumerations travel as ints. libtorch looks them up in tables without asking whether they are in there.
+// Enumerations are passed as ints. libtorch uses them as indices of tables without a check of their range.
 bool fits_enumeration(const psc_value &value, const c10::TypePtr &type) {
   switch (type->kind()) {
     case c10::TypeKind::OptionalType:
@@ -74,7 +74,7 @@ bool fits_enumeration(const psc_value &value, const c10::TypePtr &type) {
     case c10::TypeKind::ScalarTypeType:
       return value.tag != PSC_TAG_INT ||
              (value.as.i >= 0 && value.as.i < static_cast<int64_t>(at::ScalarType::Undefined));
-    case c10::TypeKind::LayoutType:  // a new tensor of MKL-DNN's layout is not looked through by those that fill it
+    case c10::TypeKind::LayoutType:  // operators that fill a new tensor do not check for MKL-DNN's layout
       return value.as.i >= 0 && value.as.i < static_cast<int64_t>(at::Layout::NumOptions) &&
              value.as.i != static_cast<int64_t>(at::Layout::Mkldnn);
     case c10::TypeKind::MemoryFormatType:
@@ -83,8 +83,8 @@ bool fits_enumeration(const psc_value &value, const c10::TypePtr &type) {
   }
 }
 
-// The boxed kernels trust their stack; a wrong kind there is an internal assert or worse, so it is refused here: kinds
-// that no value of psc.h has too, unless they are left out.
+// The boxed kernels trust their stack: a wrong kind there causes an internal assert or worse, so it is refused here.
+// Arguments of kinds that no value of psc.h has are refused too, unless they are left off.
 bool fits(const psc_value &value, const c10::TypePtr &type) {
   int32_t tag = value.tag;
   switch (type->kind()) {
@@ -118,7 +118,7 @@ c10::IValue argument(const c10::Argument &wanted, const psc_value &value) {
               ", but the value given is ", kind_of(value));
   TORCH_CHECK(fits_enumeration(value, wanted.real_type()), "argument '", wanted.name(), "' should be a ",
               wanted.real_type()->str(), ", and ", value.as.i, " is none");
-  // Some go through them one inside the other, until the stack is used up.
+  // Some operators recurse over the dimensions, until the stack is used up.
   TORCH_CHECK(value.tag != PSC_TAG_INT_LIST || value.count <= MAX_DIMENSIONS ||
                   (wanted.name() != "dim" && wanted.name() != "dims"),
               "argument '", wanted.name(), "' names ", value.count, " dimensions, and a tensor has at most ",
@@ -191,7 +191,7 @@ void push_arguments(const c10::FunctionSchema &schema, size_t first, const psc_v
 
 void pop_results(const torch::jit::Stack &stack, psc_value *results, int32_t capacity, int32_t *result_count) {
   ResultWriter writer{results, capacity};
-  struct Undo {  // not a second catch: whatever leaves write() must not leave handles behind
+  struct Undo {  // not a second catch: an exception out of write() must not leak handles
     ResultWriter &writer;
     bool done = false;
     ~Undo() {

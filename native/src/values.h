@@ -1,4 +1,4 @@
-// Arguments and results between psc_value and libtorch's stack, for operators and module methods alike.
+// Converts arguments and results between psc_value and libtorch's stack, for operators and module methods.
 #pragma once
 
 #include "psc.h"
@@ -8,7 +8,7 @@
 
 namespace psc {
 
-// Checks the arguments against the schema (names the one that does not fit), adds defaults, pushes all.
+// Checks the arguments against the schema (an error names the one that does not fit), adds defaults, pushes all.
 // `first` is the schema argument that args[0] stands for: 1 for a method, whose self is already on the stack.
 void push_arguments(const c10::FunctionSchema &schema, size_t first, const psc_value *args, int32_t count,
                     torch::jit::Stack &stack);
