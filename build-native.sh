@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Finds libtorch, compiles the shim (native/) against it, runs the shim's C tests, and prints where the result lies.
-# Does nothing when that result is up to date. Needs: a C++17 compiler; for the default libtorch also Maven and Python 3 with pip.
+# Finds libtorch, compiles the shim (native/) against it, runs the shim's C tests, and prints the path of the result.
+# Does nothing if that result is up to date. Needs a C++17 compiler; for the default libtorch also Maven and Python 3
+# with pip.
 #
 # libtorch comes from the first of these that exists:
 #   1. $LIBTORCH, an unpacked libtorch (include/ and lib/), 2.4 or newer;
@@ -8,8 +9,8 @@
 #   3. the libraries of ai.djl.pytorch:pytorch-native-cpu (Maven) with the headers of the torch wheel (PyPI), kept in the
 #      cache: $PANASCOPE_CACHE, or else panascope/ in $XDG_CACHE_HOME or ~/.cache.
 #
-# PANASCOPE_NATIVE_TESTS=no compiles the shim and its C test alone, and runs none: for machines without the sanitizers'
-# libraries, and where the rest should be tried whatever the C test says.
+# PANASCOPE_NATIVE_TESTS=no compiles neither with sanitizers nor the stand-in for CUDA, and runs no test: for machines without
+# the sanitizers' libraries, and for trying the rest when the C test fails.
 set -euo pipefail
 cd "$(dirname "$0")"
 
@@ -27,7 +28,7 @@ die() { echo "build-native: $*" >&2; exit 1; }
 need() { command -v "$1" >/dev/null || die "'$1' is needed $2, and is not on the PATH."; }
 [ "$(uname -sm)" = "Linux x86_64" ] || die "only Linux on x86_64 is supported so far; this is $(uname -sm)."
 
-# --- libtorch: sets SOURCE, INCLUDE, LIB
+# --- libtorch: sets SOURCE, INCLUDE and LIB
 fetch_default() {
   local kept=$CACHE/libtorch/$VERSION-cpu-linux-x86_64 jar
   if [ ! -e "$kept/complete" ]; then
@@ -71,7 +72,7 @@ find_libtorch() {
   fi
 }
 
-# --- compile: everything under native/ with one set of flags
+# --- compile: everything under native/, with one set of flags
 compile() { # folder, extra flags
   local dir=$1; shift
   mkdir -p "$dir"
@@ -88,7 +89,7 @@ compile() { # folder, extra flags
   "$CXX" "${cxx[@]}" "${common[@]}" -shared -DNDEBUG native/test/counters.cpp -o "$dir/libcounters.so" -L"$LIB" -ltorch_cpu -lc10 -Wl,-rpath,"$LIB"
 }
 
-# --- the stand-in for CUDA (native/test/standin.cpp): a libtorch folder of its own, for tests, and never in a jar
+# --- the stand-in for CUDA (native/test/standin.cpp): a separate libtorch folder for tests, never part of a jar
 standin() {
   local dir=$PWD/target/native-build/standin
   mkdir -p "$dir/lib"
@@ -99,8 +100,8 @@ standin() {
     native/test/standin.cpp -o "$dir/lib/libtorch_cuda.so" -L"$LIB" -ltorch_cpu -lc10
 }
 
-# --- the C test: says how it ended; what libtorch and the sanitizers warn of, which it provokes, is shown if it fails
-c_test() { # what to call it, the kind that was compiled, variables
+# --- the C test: prints its result; warnings of libtorch and the sanitizers, which it provokes, only if it fails
+c_test() { # name of the test, kind of compilation, environment variables
   local name=$1 dir=target/native-build/$2 said
   shift 2
   echo "build-native: the C test, $name" >&2
@@ -109,7 +110,7 @@ c_test() { # what to call it, the kind that was compiled, variables
 }
 
 find_libtorch
-# The numbers moved to headeronly/ in later versions.
+# Later versions of libtorch have the version numbers in headeronly/.
 TORCH_VERSION=$(cat "$INCLUDE/torch/csrc/api/include/torch/version.h" "$INCLUDE/torch/headeronly/version.h" 2>/dev/null \
   | awk '$1 == "#define" && $2 ~ /^TORCH_VERSION_(MAJOR|MINOR|PATCH)$/ {v = v s $3; s = "."} END {print v}' || true)
 [ -n "$TORCH_VERSION" ] || die "$INCLUDE has no torch/version.h: is it libtorch's include folder?"
@@ -128,7 +129,7 @@ compile target/native-build/plain
 if [ "$TESTS" != no ]; then
   compile target/native-build/asan -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
   [ -e "$LIB/libtorch_cuda.so" ] || standin || {
-    # It reaches deep into libtorch, whose inside differs from version to version.
+    # The stand-in uses internals of libtorch, which differ from version to version.
     echo "build-native: no stand-in for CUDA with libtorch $TORCH_VERSION; tests that need one are left out" >&2
     rm -rf target/native-build/standin
   }

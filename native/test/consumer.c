@@ -1,5 +1,5 @@
-/* Another native library, for the tests of exchange: it knows DLPack and the Arrow C data interface from their
- * specifications, and nothing of Panascope. */
+/* A foreign native library, for the tests of exchange: it implements DLPack and the Arrow C data interface from their
+ * specifications, without Panascope. */
 #include <stdint.h>
 #include <stdlib.h>
 
@@ -41,10 +41,10 @@ struct ArrowArray {
   void *private_data;
 };
 
-static int64_t released = 0; /* tensors and columns that were made here and let go of by whoever took them */
+static int64_t released = 0; /* tensors and columns made here that their receivers have released */
 EXPORTED int64_t consumer_released(void) { return released; }
 
-/* The sum of a float32 matrix, which may have strides; keeps it. */
+/* Returns the sum of a float32 matrix, which may have strides; does not take it over. */
 EXPORTED double consumer_sum(const DLManagedTensor *managed) {
   const DLTensor *t = &managed->dl_tensor;
   if (t->device.device_type != 1 || t->dtype.code != 2 || t->dtype.bits != 32 || t->ndim != 2) return -1;
@@ -56,7 +56,7 @@ EXPORTED double consumer_sum(const DLManagedTensor *managed) {
   return sum;
 }
 
-/* The same, taking it over; writes 7 to the first element before it lets go. */
+/* Returns the sum of a float32 matrix and takes it over; writes 7 to the first element before it releases it. */
 EXPORTED double consumer_take(DLManagedTensor *managed) {
   double sum = consumer_sum(managed);
   *(float *)managed->dl_tensor.data = 7;
@@ -71,7 +71,7 @@ static void free_managed(DLManagedTensor *managed) {
   free(managed);
 }
 
-/* 0, 1, 2 ... as float32 [rows, columns], of this library's own memory. */
+/* Makes a matrix 0, 1, 2 ... as float32 [rows, columns], in this library's own memory. */
 EXPORTED DLManagedTensor *consumer_make(int64_t rows, int64_t columns) {
   DLManagedTensor *managed = calloc(1, sizeof *managed);
   float *data = malloc(sizeof(float) * (size_t)(rows * columns));
@@ -84,7 +84,7 @@ EXPORTED DLManagedTensor *consumer_make(int64_t rows, int64_t columns) {
   return managed;
 }
 
-/* The sum of a column of float64, or of lists of it; releases it. -1 if it is none of these. */
+/* Returns the sum of a column of float64, or of lists of float64, and releases it; -1 for any other column. */
 EXPORTED double consumer_sum_column(struct ArrowSchema *schema, struct ArrowArray *array) {
   const struct ArrowArray *values = array;
   const char *format = schema->format;
@@ -110,7 +110,7 @@ static void release_array(struct ArrowArray *array) {
   array->release = NULL;
 }
 
-/* 0, 1, 2 ... as int32, seen from an offset; with one missing value if asked for. */
+/* Makes a column 0, 1, 2 ... as int32 that begins at an offset; with a missing value if `missing` is not 0. */
 EXPORTED void consumer_make_column(struct ArrowSchema *schema, struct ArrowArray *array, int64_t length, int64_t offset,
                                    int32_t missing) {
   int32_t *data = malloc(sizeof(int32_t) * (size_t)(length + offset));

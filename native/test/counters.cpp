@@ -1,5 +1,5 @@
-// Counts what libtorch is asked for in this process, on the CPU, for tests: operators by name, bytes of its
-// allocations, and floating-point operations of its products (two for each multiplication and addition). All threads.
+// Counts libtorch's work in this process, on the CPU and on all threads, for tests: operators by name, bytes of
+// allocations, and floating-point operations of products (two for each multiplication and addition).
 // Compiled with NDEBUG, as libtorch is: without it RecordFunction has another layout.
 #include <ATen/record_function.h>
 #include <c10/core/Allocator.h>
@@ -40,7 +40,7 @@ int64_t flops_of(const std::string &name, c10::ArrayRef<const c10::IValue> in) {
   if (name == "aten::mm" || name == "aten::bmm") return product(in[0].toTensor(), in[1].toTensor());
   if (name == "aten::addmm" || name == "aten::baddbmm") return product(in[1].toTensor(), in[2].toTensor());
   if (name == "aten::_scaled_dot_product_flash_attention_for_cpu") {
-    return 2 * 2 * in[0].toTensor().numel() * in[1].toTensor().size(-2);  // scores, and what they weigh
+    return 2 * 2 * in[0].toTensor().numel() * in[1].toTensor().size(-2);  // scores, and weighted values
   }
   return 0;
 }
@@ -49,7 +49,7 @@ std::unique_ptr<at::ObserverContext> begin(const at::RecordFunction &function) {
   if (!counting) return nullptr;
   const std::string name = function.name();
   operators++;
-  // Called out of TorchScript, the inputs are the interpreter's whole stack, and the operator's own are its end.
+  // In a call from TorchScript, the inputs are the interpreter's whole stack, and the operator's own are at its end.
   const auto inputs = function.inputs();
   flops += flops_of(name, inputs.slice(inputs.size() - std::min(function.num_inputs(), inputs.size())));
   std::lock_guard<std::mutex> hold(lock);
@@ -59,7 +59,7 @@ std::unique_ptr<at::ObserverContext> begin(const at::RecordFunction &function) {
 
 }  // namespace
 
-// Begins to count, from zero.
+// Starts counting, from zero.
 COUNTERS_API void counters_start() {
   static std::once_flag once;
   std::call_once(once, [] {
@@ -80,7 +80,7 @@ COUNTERS_API int64_t counters_bytes() { return bytes; }
 COUNTERS_API int64_t counters_flops() { return flops; }
 COUNTERS_API int64_t counters_operators() { return operators; }
 
-// Operators by name, a name and a number on each line. The text stays until the thread's next call.
+// Returns the counts of operators, a name and a number on each line. The text is valid until the thread's next call.
 COUNTERS_API const char *counters_report() {
   thread_local std::string text;
   text.clear();

@@ -1,4 +1,4 @@
-/* Every function of psc.h once and every error once, from plain C. Exit status 0 means that all of it held. */
+/* Calls every function of psc.h and provokes every error, from plain C. Exit status 0 means that all checks passed. */
 #include "psc.h"
 
 #include <math.h>
@@ -98,7 +98,7 @@ static void refused(const char *name, const char *overload, const psc_value *arg
   fails(psc_op_call(op, &plainly, args, count, &result, 1, &n), PSC_ERR_VALUE, why);
 }
 
-/* Tensors whose elements are not in memory as they are read, and operators that would move memory. */
+/* Tests tensors whose elements are not in memory as they are read, and operators that would move memory. */
 static void odd_tensors(void) {
   float data[6] = {1, 2, 3, 4, 5, 6};
   psc_tensor *t, *negative, *zeros, *sparse, *meta, *host, *wide, *narrow;
@@ -124,7 +124,7 @@ static void odd_tensors(void) {
   fails(psc_dlpack_export(negative, &managed), PSC_ERR_VALUE, "copy()");
   psc_tensor_free(negative);
 
-  OK(psc_tensor_host(t, PSC_FLOAT32, &host)); /* plain already: shared */
+  OK(psc_tensor_host(t, PSC_FLOAT32, &host)); /* is plain already, so the memory is shared */
   OK(psc_tensor_describe(host, &info));
   CHECK(info.address == (int64_t)(intptr_t)data);
   psc_tensor_free(host);
@@ -159,7 +159,7 @@ static void odd_tensors(void) {
   refused("aten::t_", "", &self, 1, "in place");
   refused("aten::resize_", "", (psc_value[]){self, shape}, 2, "in place");
   refused("aten::set_", "", &self, 1, "in place");
-  /* A result that is too large for `out`, and one that is smaller. */
+  /* Two results: too large for `out`, and smaller than it. */
   psc_value out[] = {tensor_value(t), tensor_value(t), {.tag = PSC_TAG_INT, .as = {.i = 1}}, {0}};
   OK(psc_tensor_empty(PSC_FLOAT32, (int64_t[]){1}, 1, PSC_DEVICE_CPU, 0, &narrow));
   OK(psc_tensor_empty(PSC_FLOAT32, (int64_t[]){99}, 1, PSC_DEVICE_CPU, 0, &wide));
@@ -288,7 +288,7 @@ static void modules_and_hooks(const char *file) {
         "shape '[7]' is invalid");
   fails(psc_module_call(root, "absent", NULL, &plainly, &arg, 1, &result, 1, &n), PSC_ERR_VALUE, "absent");
 
-  psc_module *first, *second; /* one code, two names of the same point */
+  psc_module *first, *second; /* modules that share code, with different names of the hook point */
   OK(psc_module_new("Part", &first));
   OK(psc_module_add_text(first, "part", "he"));
   OK(psc_module_add_parameter(first, "weight", weight));
@@ -424,7 +424,7 @@ static void gradient_hooks(void) {
   }
 }
 
-/* What holds for any device; `index` is the number of one that exists. */
+/* Tests what holds for any device; `index` is the number of an existing one. */
 static void device(int32_t type, int32_t index) {
   const char *name;
   int64_t bytes, allocated, reserved, before;
@@ -458,7 +458,7 @@ static void device(int32_t type, int32_t index) {
   psc_tensor_free(again);
   psc_tensor_free(host);
   OK(psc_transfer_begin(t, &transfer));
-  psc_transfer_free(transfer); /* that nobody waited for */
+  psc_transfer_free(transfer); /* a transfer that was not waited for */
   OK(psc_device_synchronize(type, index));
 
   if (type != PSC_DEVICE_CPU) {

@@ -1,12 +1,12 @@
-// A stand-in for libtorch_cuda.so beside a CPU-only libtorch, for tests only. Tensors say that they are on cuda:0 or
-// cuda:1, libtorch refuses to mix them with the CPU's and with each other, and kernels run on the processor. What fails
-// on a GPU because something was left on the host fails here; what is slow there because it waits, copies or launches
-// too much is counted here. It shows neither wrong CUDA kernels, nor races, nor time.
+// A stand-in for libtorch_cuda.so beside a CPU-only libtorch, for tests only. Tensors report that they are on cuda:0 or
+// cuda:1, libtorch refuses to mix them with CPU tensors and with each other, and kernels run on the processor. Code
+// that fails on a GPU because a tensor was left on the host fails here too; waits, copies and launches, which make code
+// slow on a GPU, are counted here. The stand-in shows neither wrong CUDA kernels, nor races, nor time.
 //
-// Like a GPU it has its own memory, with a limit; like PyTorch's allocator it keeps what is freed. A copy to
-// page-locked memory that does not wait leaves rubbish there until somebody waits for it. With STANDIN_PROTECT=1 device
-// memory can be touched by kernels alone: anything else ends the process. STANDIN_LIMIT sets the bytes of each device;
-// STANDIN_REPORT names a file to which the counts are added at exit.
+// Like a GPU it has its own memory, with a limit; like PyTorch's allocator it keeps freed memory. After an asynchronous
+// copy to page-locked memory, that holds garbage until the copy is waited for. With STANDIN_PROTECT=1 only kernels can
+// access device memory: any other access ends the process. STANDIN_LIMIT sets the bytes of each device; STANDIN_REPORT
+// names a file to which the counts are appended at exit.
 #include <ATen/ATen.h>
 #include <ATen/EmptyTensor.h>
 #include <ATen/SDPBackend.h>
@@ -43,11 +43,11 @@
 namespace {
 
 constexpr int kDevices = 2;
-constexpr size_t kRegion = size_t{96} << 30;  // of address space, not of memory
+constexpr size_t kRegion = size_t{96} << 30;  // address space, not memory
 constexpr size_t kRounded = 512;
 constexpr size_t kLarge = 1 << 20;
 
-thread_local int kernel_depth = 0;  // what a kernel does inside is not the program's doing
+thread_local int kernel_depth = 0;  // operators called inside a kernel are not counted as the program's
 thread_local c10::DeviceIndex device_index = 0;
 
 // ----------------------------------------------------------------------------------------------------------- counts
@@ -126,7 +126,7 @@ struct Block {
   int device;
 };
 
-// One region for both devices, so that all of it can be protected at once.
+// The memory of both devices, in one region, so that all of it can be protected at once.
 class Memory {
  public:
   std::atomic<int64_t> limit{from_environment("STANDIN_LIMIT", int64_t{8} << 30)};
@@ -182,7 +182,7 @@ class Memory {
                                      c10::Device(c10::kCUDA, static_cast<c10::DeviceIndex>(block.device)));
   }
 
-  // The device of a pointer into memory that is in use; -1 for any other.
+  // Returns the device of a pointer into memory that is in use; -1 for any other pointer.
   int device_of(const void *pointer) {
     std::lock_guard<std::mutex> hold(lock_);
     auto after = live_.upper_bound(const_cast<char *>(static_cast<const char *>(pointer)));
@@ -191,7 +191,7 @@ class Memory {
     return static_cast<const char *>(pointer) < after->first + after->second.bytes ? after->second.device : -1;
   }
 
-  // Kernels may touch it, until as many have left as entered.
+  // Lets kernels access the memory until as many have left as entered.
   void enter() {
     if (!protect_) return;
     std::lock_guard<std::mutex> hold(protection_lock_);
@@ -206,7 +206,7 @@ class Memory {
  private:
   int access(bool kernel) const { return kernel || !protect_ ? PROT_READ | PROT_WRITE : PROT_NONE; }
 
-  // Gives whole pages back to the system, and none that a neighbour has a part of.
+  // Gives whole pages back to the system, except those that a neighbour uses too.
   static void discard(char *at, size_t bytes) {
     static const uintptr_t page = sysconf(_SC_PAGESIZE);
     const uintptr_t first = (reinterpret_cast<uintptr_t>(at) + page - 1) / page * page;
@@ -215,7 +215,7 @@ class Memory {
   }
 
   char *carve(size_t bytes) {
-    // What was released is used again by whoever fits exactly or splits it.
+    // Released memory is reused by a request that fits it exactly or splits it.
     for (auto hole = holes_.lower_bound(bytes); hole != holes_.end();) {
       char *at = hole->second;
       const size_t rest = hole->first - bytes;
@@ -289,7 +289,7 @@ struct DeviceAllocator final : c10::Allocator {
   }
 } device_allocator;
 
-// Page-locked host memory, as far as anybody can tell.
+// Host memory that is reported as page-locked.
 std::mutex pinned_lock;
 std::map<const char *, size_t> pinned;
 
@@ -323,17 +323,17 @@ bool is_pinned(const void *pointer) {
   return static_cast<const char *>(pointer) < after->first + after->second;
 }
 
-// ------------------------------------------------------------------------------------- copies that nobody waited for
+// ------------------------------------------------------------------------------------------------ unfinished copies
 
 struct Pending {
   int64_t number;
   at::Tensor from, to;
 };
 
-// Of both devices, in order.
+// The pending copies of both devices, in order.
 class Queue {
  public:
-  // Nothing but rubbish is there until finish().
+  // Fills the target with garbage, which finish() replaces.
   void copy_later(const at::Tensor &from, const at::Tensor &to) {
     std::memset(to.data_ptr(), 0xa5, to.nbytes());
     std::lock_guard<std::mutex> hold(lock_);
@@ -457,7 +457,7 @@ REGISTER_CUDA_HOOKS(CUDAHooks);
 
 // ---------------------------------------------------------------------------------------------------------- kernels
 
-// A device's memory as a kernel sees it.
+// Returns a CPU tensor over a device tensor's memory, for a kernel to read.
 at::Tensor on_host(const at::TensorBase &tensor) {
   if (!tensor.is_cuda()) return at::Tensor(tensor);
   auto options = at::TensorOptions(tensor.scalar_type()).device(c10::kCPU);
@@ -470,7 +470,7 @@ at::Tensor empty_on(c10::Device device, at::IntArrayRef sizes, at::ScalarType ty
                                    std::nullopt);
 }
 
-// What a kernel made, as a tensor of its device.
+// Copies a kernel's result to a tensor on the device.
 at::Tensor on_device(const at::Tensor &made, c10::Device device) {
   c10::OptionalDeviceGuard here(device);
   auto moved = at::detail::empty_strided_generic(made.sizes(), made.strides(), &device_allocator,
@@ -483,13 +483,13 @@ const std::set<std::string> kDataDependent = {
     "aten::nonzero",  "aten::masked_select",     "aten::_unique2", "aten::unique_dim", "aten::unique_consecutive",
     "aten::bincount", "aten::repeat_interleave", "aten::equal"};
 
-// Every operator that has nothing of its own here: counted, checked, and computed on the processor over the device's
-// memory.
+// Runs every operator that has no implementation of its own here: counts it, checks it, and computes it on the
+// processor over the device's memory.
 void run_kernel(const c10::OperatorHandle &op, torch::jit::Stack *stack) {
   const auto &schema = op.schema();
   const size_t first = stack->size() - schema.arguments().size();
   std::optional<c10::Device> device;
-  std::vector<std::pair<at::Tensor, at::Tensor>> seen;  // of the device, and the same memory on the host
+  std::vector<std::pair<at::Tensor, at::Tensor>> seen;  // a tensor of the device, and the CPU tensor over its memory
   bool bool_index = false;
 
   auto moved = [&](const at::Tensor &tensor) -> at::Tensor {
@@ -506,7 +506,7 @@ void run_kernel(const c10::OperatorHandle &op, torch::jit::Stack *stack) {
     TORCH_CHECK(*device == tensor.device(),
                 "Expected all tensors to be on the same device, but found at least two devices, ", *device, " and ",
                 tensor.device(), "! (", schema.name(), ")");
-    // An empty one may be a result to be, which the kernel makes as large as it has to be.
+    // An empty tensor may be an `out` argument, which the kernel enlarges.
     at::Tensor host =
         tensor.numel() == 0 ? at::empty(tensor.sizes(), tensor.options().device(c10::kCPU)) : on_host(tensor);
     seen.emplace_back(tensor, host);
@@ -652,7 +652,7 @@ const at::Tensor &resize(const at::Tensor &self, c10::SymIntArrayRef wanted, std
   return self;
 }
 
-// Loading and saving look at a storage as a tensor.
+// Makes a tensor a view of a storage, as loading and saving do.
 at::Tensor &set_storage(at::Tensor &self, c10::Storage source, c10::SymInt offset, c10::SymIntArrayRef sizes,
                         c10::SymIntArrayRef strides) {
   TORCH_CHECK(source.device() == self.device(), "a tensor on ", self.device(), " cannot take a storage on ",
@@ -663,7 +663,7 @@ at::Tensor &set_storage(at::Tensor &self, c10::Storage source, c10::SymInt offse
   return self;
 }
 
-// Attention is one kernel there too, and here the one that the processor has.
+// Attention is a single kernel on a GPU too; here it is the kernel of the processor.
 int64_t choose_attention(const at::Tensor &query, const at::Tensor &, const at::Tensor &,
                          const std::optional<at::Tensor> &mask, double dropout, bool, std::optional<double>, bool) {
   const bool plain =
@@ -712,11 +712,11 @@ TORCH_LIBRARY_IMPL(aten, CUDA, m) {
 
 // ------------------------------------------------------------------------------------------------------- for tests
 
-// A count by its name: kernels, waits, wait:item, h2d, d2h_bytes, peak_bytes, or an operator's own name; 0 for what
-// never happened.
+// Returns a count by its name: kernels, waits, wait:item, h2d, d2h_bytes, peak_bytes, or an operator's own name; 0 if
+// it was never counted.
 STANDIN_API int64_t standin_count(const char *name) { return counts().get(name); }
 
-// All counts, a name and a number on each line. The text stays until the thread's next call.
+// Returns all counts, a name and a number on each line. The text is valid until the thread's next call.
 STANDIN_API const char *standin_report() {
   thread_local std::string text;
   text = counts().report();
@@ -725,10 +725,10 @@ STANDIN_API const char *standin_report() {
 
 STANDIN_API void standin_reset() { counts().clear(); }
 
-// Bytes that each device has.
+// Sets the bytes of memory that each device has.
 STANDIN_API void standin_limit(int64_t bytes) { memory().limit = bytes; }
 
-// What the driver would say.
+// The functions of the driver that describe a device.
 STANDIN_API int cuDeviceGetName(char *name, int size, int device) {
   std::snprintf(name, static_cast<size_t>(size), "Stand-in %d", device);
   return device < kDevices ? 0 : 101;

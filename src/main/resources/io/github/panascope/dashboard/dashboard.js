@@ -22,13 +22,13 @@ const visible = text =>
       /[\u0000-\u001f\u007f-\u009f\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]/g,
       c => "‹U+" + c.codePointAt(0).toString(16).toUpperCase().padStart(4, "0") + "›",
     );
-// A piece of a character shows its bytes: ‹E2 82›.
+// A token that is part of a character is shown as its bytes: ‹E2 82›.
 const shown = id => {
   const h = hex(id);
   return h === null ? visible(vocabulary[id]) : "‹" + h.toUpperCase().match(/../g).join(" ") + "›";
 };
 
-// The characters that a token's bytes are part of, put together with its neighbours'.
+// Joins a token's bytes with those of its neighbours to the characters that they are part of.
 function whole(ids, at) {
   if (hex(ids[at]) === null) return null;
   let from = at,

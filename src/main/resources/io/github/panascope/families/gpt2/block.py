@@ -1,9 +1,9 @@
 # One block. self.name is "blocks.<layer>.": all blocks share this code, compiled once. $LN1_AFFINE and $LN2_AFFINE are empty once LayerNorm is folded into the weights.
 # Every size is read after the hook before it: a hook may change the number of positions.
-# Where nobody looks at what is in between, one fused operator does the work, unless the run is to be exact: then it goes step by step.
+# Where no hook reads the values in between, one fused operator computes the result; an exact run computes it step by step.
 
 def fast(self) -> bool:
-    # Whether there are kernels for attention and what else lies between the products (native/src/kernel.cpp): those add a bias after a product that comes without it.
+    # Returns whether there are kernels for attention and the other operators between the products (native/src/kernel.cpp): they add the bias that those products omit.
     return self.W_in.dtype == $BFLOAT16 and self.W_in.device.type == "cpu" and not (torch.is_grad_enabled() or lens.hooked("exact"))
 
 def ln1(self, x: Tensor) -> Tensor:
@@ -32,12 +32,12 @@ def ln2(self, x: Tensor) -> Tensor:
     return lens.hook_point(x / scale$LN2_AFFINE, self.name, "ln2.hook_normalized").to(self.W_in.dtype)
 
 def head_input(self, resid: Tensor, name: str) -> Tensor:
-    # what one projection of each head reads, [batch, pos, head, d_model], a copy for each head
+    # Returns the input of one projection of each head, [batch, pos, head, d_model], a copy for each head.
     return lens.hook_point(resid.contiguous(), self.name, name) if lens.hooked(self.name, name) else resid
 
 def project(self, resid: Tensor, part: int) -> Tensor:
-    # q (0), k (1) or v (2) [batch, pos, head, d_head], of an input that may differ between heads. LayerNorm reports nothing here:
-    # its own hook points are those of the one input that all heads share.
+    # Computes q (0), k (1) or v (2) [batch, pos, head, d_head], of an input that may differ between heads. LayerNorm calls no hook here:
+    # the hook points of LayerNorm are those of the input that all heads share.
     x = resid.float()
     x = x - x.mean([-1], keepdim=True)
     x = (x / (x.pow(2).mean([-1], keepdim=True) + $EPS).sqrt()$LN1_AFFINE).to(self.W_QKV.dtype)
@@ -50,25 +50,25 @@ def qkv(self, resid: Tensor) -> Tuple[Tensor, Tensor, Tensor]:
         heads = self.head_input(resid.unsqueeze(2).expand([-1, -1, $N_HEADS, -1]), "hook_attn_in")
         return (self.project(self.head_input(heads, "hook_q_input"), 0), self.project(self.head_input(heads, "hook_k_input"), 1),
                 self.project(self.head_input(heads, "hook_v_input"), 2))
-    x = self.ln1(resid)  # one product for all three
+    x = self.ln1(resid)  # one product computes q, k and v
     qkv = torch.addmm(self.b_QKV, x.reshape([-1, x.size(2)]), self.W_QKV).view([x.size(0), x.size(1), 3, $N_HEADS, $D_HEAD])
     return qkv[:, :, 0], qkv[:, :, 1], qkv[:, :, 2]
 
 def pattern(self, q: Tensor, k: Tensor, mask: Optional[Tensor]) -> Tensor:
-    # how much each position looks at each other one, [batch, head, pos, pos]
+    # Computes the attention pattern [batch, head, pos, pos]: how much each position attends to each other position.
     scores = torch.matmul(q, k.transpose(2, 3)) / $ATTN_SCALE
     future = torch.ones([scores.size(2), scores.size(3)], device=scores.device).triu(1 + scores.size(3) - scores.size(2)) > 0
     if mask is not None:
         future = future.logical_or(mask.eq(0).unsqueeze(1).unsqueeze(1))
     scores = lens.hook_point(scores.masked_fill(future, float("-inf")), self.name, "attn.hook_attn_scores")
-    # A row that is masked whole would be NaN.
+    # Softmax makes NaN of a row that is masked completely; it becomes 0.
     pattern = torch.softmax(scores, -1)
     pattern = torch.nan_to_num(pattern, 0.0) if torch.is_grad_enabled() else torch.nan_to_num_(pattern, 0.0)
     return lens.hook_point(pattern, self.name, "attn.hook_pattern")
 
 def attention(self, resid: Tensor, past: Optional[Tuple[Tensor, Tensor]], mask: Optional[Tensor]) -> Tuple[Tensor, Tensor, Tensor]:
     # residual stream [batch, pos, d_model] -> what each head reads [batch, pos, head, d_head]; with the keys and values [batch, head, pos, d_head]
-    # of this and all positions before, which `past` holds if there are any. `mask` [batch, pos] is 0 at positions that nobody looks at.
+    # of these and all earlier positions; `past` holds those of the earlier ones, if there are any. `mask` [batch, pos] is 0 at positions that no position attends to.
     q, k, v = self.qkv(resid)
     q = lens.hook_point(q, self.name, "attn.hook_q").transpose(1, 2)
     k = lens.hook_point(k, self.name, "attn.hook_k").transpose(1, 2)
@@ -86,8 +86,8 @@ def attention(self, resid: Tensor, past: Optional[Tuple[Tensor, Tensor]], mask: 
     return lens.hook_point(z, self.name, "attn.hook_z"), k, v
 
 def attn_out(self, z: Tensor) -> Tensor:
-    # what the heads add to the residual stream
-    if lens.hooked(self.name, "attn.hook_result"):  # each head's own part [batch, pos, head, d_model]: many times the memory, so only if asked for
+    # Computes what the heads add to the residual stream.
+    if lens.hooked(self.name, "attn.hook_result"):  # the part of each head [batch, pos, head, d_model] takes many times the memory, so it is computed only for a hook
         result = torch.einsum("bphd,hdm->bphm", [z, self.W_O.view([$N_HEADS, $D_HEAD, -1])])
         out = lens.hook_point(result, self.name, "attn.hook_result").sum(2) + self.b_O
     else:
@@ -95,7 +95,7 @@ def attn_out(self, z: Tensor) -> Tensor:
     return lens.hook_point(out, self.name, "hook_attn_out")
 
 def middle(self, resid_pre: Tensor, z: Tensor) -> Tuple[Tensor, Tensor]:
-    # the residual stream after attention, and what the MLP reads of it: its LayerNorm, with the sum in one pass where nobody asks for either
+    # Computes the residual stream after attention, and its LayerNorm, which the MLP reads; sum and norm take one pass where no hook reads either.
     if not self.fast() or lens.hooked(self.name, "attn.hook_result") or lens.hooked(self.name, "hook_attn_out"):
         resid_mid = resid_pre + self.attn_out(z)
     else:
@@ -105,12 +105,12 @@ def middle(self, resid_pre: Tensor, z: Tensor) -> Tuple[Tensor, Tensor]:
         resid_mid = lens.add_update(resid_pre, out, self.b_O)
     resid_mid = lens.hook_point(resid_mid, self.name, "hook_resid_mid")
     mlp_in = resid_mid
-    if lens.hooked(self.name, "hook_mlp_in"):  # the MLP's copy of it
+    if lens.hooked(self.name, "hook_mlp_in"):  # the MLP's copy of the residual stream
         mlp_in = lens.hook_point(resid_mid.clone(), self.name, "hook_mlp_in")
     return resid_mid, self.ln2(mlp_in)
 
 def mlp(self, x: Tensor) -> Tensor:
-    # the activations of the MLP's neurons
+    # Computes the activations of the MLP's neurons.
     rows = x.reshape([-1, x.size(2)])
     if self.fast() and not lens.hooked(self.name, "mlp.hook_pre"):
         return lens.hook_point(lens.bias_gelu_(torch.mm(rows, self.W_in), self.b_in).view([x.size(0), x.size(1), -1]), self.name, "mlp.hook_post")
@@ -118,11 +118,11 @@ def mlp(self, x: Tensor) -> Tensor:
     if torch.is_grad_enabled() or lens.hooked(self.name, "mlp.hook_pre"):
         post = torch.gelu(lens.hook_point(pre, self.name, "mlp.hook_pre"), approximate="tanh")
     else:
-        post = torch.gelu_(pre, approximate="tanh")  # in place: nobody sees what was there
+        post = torch.gelu_(pre, approximate="tanh")  # in place, as no hook reads the values before
     return lens.hook_point(post, self.name, "mlp.hook_post")
 
 def after(self, resid_mid: Tensor, post: Tensor) -> Tensor:
-    # the residual stream with what the neurons add to it
+    # Adds the output of the neurons to the residual stream.
     rows = post.reshape([-1, post.size(2)])
     if self.fast() and not lens.hooked(self.name, "hook_mlp_out"):
         return lens.add_update(resid_mid, torch.mm(rows, self.W_out).view([post.size(0), post.size(1), -1]), self.b_out)
@@ -137,13 +137,13 @@ def run(self, resid: Tensor, past: Optional[Tuple[Tensor, Tensor]], mask: Option
     return lens.hook_point(self.after(resid_mid, post), self.name, "hook_resid_post"), k, v
 
 def forward(self, resid: Tensor, mask: Optional[Tensor] = None) -> Tensor:
-    # residual stream [batch, pos, d_model], before and after
+    # Maps the residual stream before the block to that after it, both [batch, pos, d_model].
     return self.run(resid, None, mask)[0]
 
 def begin(self, resid: Tensor, mask: Optional[Tensor]) -> Tuple[Tensor, Tensor, Tensor]:
-    # the same, with keys and values to go on from
+    # Runs the block and returns the residual stream after it, with the keys and values for extend().
     return self.run(resid, None, mask)
 
 def extend(self, resid: Tensor, k: Tensor, v: Tensor, mask: Optional[Tensor]) -> Tuple[Tensor, Tensor, Tensor]:
-    # positions that follow those whose keys and values are given
+    # Runs the block on positions that follow those of the given keys and values.
     return self.run(resid, (k, v), mask)

@@ -1,5 +1,5 @@
 def fast(self) -> bool:
-    # whether there are kernels for what lies between the products: as in block.py
+    # Returns whether there are kernels for the operators between the products, under the conditions of block.py.
     return self.W_U.dtype == $BFLOAT16 and self.W_U.device.type == "cpu" and not (torch.is_grad_enabled() or lens.hooked("exact"))
 
 def normalize(self, x: Tensor) -> Tensor:
@@ -14,14 +14,14 @@ def normalize(self, x: Tensor) -> Tensor:
     return lens.hook_point(x / scale$LN_FINAL_AFFINE, "ln_final.hook_normalized").to(self.W_U.dtype)
 
 def forward(self, resid: Tensor, first: int = 0, end: int = 9223372036854775807) -> Tensor:
-    # residual stream [batch, pos, d_model] -> logits [batch, pos, d_vocab], of the positions from first to end
+    # residual stream [batch, pos, d_model] -> logits [batch, pos, d_vocab], of the positions from first (inclusive) to end (exclusive)
     x = self.normalize(resid)[:, first:end]
     return torch.addmm(self.b_U, x.reshape([-1, x.size(2)]), self.W_U).view([x.size(0), x.size(1), -1])
 
 def loss(self, resid: Tensor, tokens: Tensor, products: Tensor, logits: Tensor) -> Tensor:
-    # -> cross-entropy of each next token [batch, pos - 1], in float32. In chunks: all logits at once would be
+    # Computes the cross-entropy of each next token [batch, pos - 1], in float32. In chunks: all logits would be
     # d_vocab floats for every position. The chunks share the memory of `products` [chunk, d_vocab] in the model's dtype and `logits` in
-    # float32, which may be one: got anew each time, the system would have to clear it.
+    # float32, which may be the same tensor: the system would have to clear memory that is allocated for each chunk.
     x = self.normalize(resid)
     rows = x[:, :-1].reshape([-1, x.size(2)])
     targets = tokens[:, 1:].reshape([-1, 1])
@@ -30,7 +30,7 @@ def loss(self, resid: Tensor, tokens: Tensor, products: Tensor, logits: Tensor) 
     for start in range(0, rows.size(0), chunk):
         part = rows[start:start + chunk]
         product = products[:part.size(0)]
-        if logits.dtype == $BFLOAT16:  # LossMemory has none in float32: the kernel makes the loss of them as they are
+        if logits.dtype == $BFLOAT16:  # LossWorkspace then has no float32 logits: the kernel computes from bfloat16
             torch.mm(part, self.W_U, out=product)
             parts.append(lens.log_prob(product, self.b_U, targets[start:start + chunk]))
         else:
