@@ -9,8 +9,8 @@
 #   3. the libraries of ai.djl.pytorch:pytorch-native-cpu (Maven) with the headers of the torch wheel (PyPI), kept in the
 #      cache: $PANASCOPE_CACHE, or else panascope/ in $XDG_CACHE_HOME or ~/.cache.
 #
-# PANASCOPE_NATIVE_TESTS=no compiles neither with sanitizers nor the stand-in for CUDA, and runs no test: for machines without
-# the sanitizers' libraries, and for trying the rest when the C test fails.
+# PANASCOPE_NATIVE_TESTS=no compiles neither with sanitizers nor the stand-in for CUDA, and runs no test: for machines
+# without the sanitizers' libraries, and for trying the rest when the C test fails.
 set -euo pipefail
 cd "$(dirname "$0")"
 
