@@ -453,8 +453,8 @@ public final class Tensor {
     }
 
     /**
-     * Copies the elements as floats, row by row, into an existing array, so that reading many tensors allocates
-     * nothing.
+     * Copies the elements as floats, row by row, into an existing array, so that reading many tensors needs only one
+     * array.
      *
      * @param into the array, filled from its beginning
      * @return the number of elements copied
