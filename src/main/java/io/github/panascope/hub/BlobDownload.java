@@ -17,12 +17,14 @@ import java.util.HexFormat;
 import okhttp3.Response;
 
 /**
- * The bytes of one file: fetches what is missing of it from wherever the hub points to, going on from what an earlier
- * attempt left, and checks length and checksum before it takes its place.
+ * Downloads the bytes of one file to the cache. Continues a partial download of an earlier attempt, follows the hub's
+ * redirects, and verifies length and checksum before the file is moved to its final place.
  */
 final class BlobDownload {
+    /** Hexadecimal digits of the checksum of a file in large storage. */
     private static final int SHA256 = 64;
-    private static final int GIT_BLOB = 40; // hexadecimal digits: of files in large storage, and of small ones
+    /** Hexadecimal digits of the checksum of a small file, which git stores; files in large storage have SHA-256. */
+    private static final int GIT_BLOB = 40;
 
     private final HubHttp http;
     private final Hub.Progress progress;
@@ -32,7 +34,7 @@ final class BlobDownload {
         this.progress = progress;
     }
 
-    /** The cache's disk is at fault, not the network. */
+    /** Signals that writing to the cache failed, as opposed to a failure of the network. */
     static final class CacheException extends IOException {
         private static final long serialVersionUID = 1L;
 
@@ -41,12 +43,12 @@ final class BlobDownload {
         }
     }
 
-    /** Where the bytes are kept until they are whole. */
+    /** Returns the path of the partial download of a blob. */
     static Path part(Path blob) {
         return blob.resolveSibling(blob.getFileName() + ".panascope.incomplete");
     }
 
-    /** Fetches a file's bytes, going on from where an earlier attempt was cut, and moves them into their place. */
+    /** Downloads a file, continuing where an earlier attempt was interrupted, and moves it to its final place. */
     Path to(String name, HubDownload.Description file, Path blob, HubHttp.Attempts attempts)
             throws IOException, InterruptedException {
         Path part = part(blob);
@@ -57,7 +59,7 @@ final class BlobDownload {
         boolean resumed = Files.exists(part);
         fetchAll(name, file, part, attempts);
         String wrong = wrong(file, part);
-        if (wrong != null && resumed) { // the older part may be to blame
+        if (wrong != null && resumed) { // the bytes of the earlier attempt may be damaged: start without them
             Files.delete(part);
             fetchAll(name, file, part, attempts);
             wrong = wrong(file, part);
@@ -69,6 +71,7 @@ final class BlobDownload {
         return Files.move(part, blob, StandardCopyOption.ATOMIC_MOVE);
     }
 
+    /** Sends requests until the file is complete or the attempts are used up. */
     private void fetchAll(String name, HubDownload.Description file, Path part, HubHttp.Attempts attempts)
             throws IOException, InterruptedException {
         while (true) {
@@ -87,7 +90,7 @@ final class BlobDownload {
                 }
                 cut = new IOException("the server ended the download early");
             } catch (CacheException | FileSystemException e) {
-                throw e; // not the network's fault
+                throw e; // the local disk failed: another request does not help
             } catch (IOException e) {
                 cut = e;
             }
@@ -105,13 +108,13 @@ final class BlobDownload {
         }
     }
 
-    /** One request for what is missing; whether the file is whole now. */
+    /** Sends one request for the missing bytes and returns whether the file is complete. */
     private boolean fetchRest(
             String name, HubDownload.Description file, Path part, long have, HubHttp.Attempts attempts)
             throws IOException, InterruptedException {
         try (Response response = http.ask("GET", file.address(), have, name, attempts)) {
             int status = response.code();
-            if (status == 416) { // nothing after what is here: the part is whole, or not of this file
+            if (status == 416) { // no bytes after these: the part is complete, or belongs to another file
                 if (have == file.size() || file.size() < 0) return true;
                 Files.deleteIfExists(part);
                 return false;
@@ -122,7 +125,7 @@ final class BlobDownload {
                     status == 206 && response.header("Content-Range", "").startsWith("bytes " + have + "-");
             if (status == 206
                     && HubHttp.isEncoded(
-                            response)) { // a part of something else than the file: from the beginning, then
+                            response)) { // a range of the compressed form, not of the file: start again from byte 0
                 Files.deleteIfExists(part);
                 return false;
             }
@@ -136,14 +139,14 @@ final class BlobDownload {
         }
     }
 
-    /** Opens the part file, never through a link: that would write to another file. */
+    /** Opens the partial file without following symbolic links, which would write to another file. */
     private static OutputStream open(Path part, boolean append) throws IOException {
         StandardOpenOption where = append ? StandardOpenOption.APPEND : StandardOpenOption.TRUNCATE_EXISTING;
         return Files.newOutputStream(
                 part, StandardOpenOption.CREATE, StandardOpenOption.WRITE, LinkOption.NOFOLLOW_LINKS, where);
     }
 
-    /** Copies until the end; never more than what was announced. */
+    /** Copies the body to the file; fails if the server sends more bytes than it announced. */
     private long copy(String name, InputStream body, OutputStream out, long start, long end, long total)
             throws IOException {
         byte[] buffer = new byte[1 << 16];
@@ -154,7 +157,7 @@ final class BlobDownload {
             try {
                 out.write(buffer, 0, read);
             } catch (IOException e) {
-                throw new CacheException(e); // a full disk, which asking again does not mend
+                throw new CacheException(e); // such as a full disk, for which a retry does not help
             }
             done += read;
             progress.update(name, done, total);
@@ -163,8 +166,8 @@ final class BlobDownload {
     }
 
     /**
-     * What is wrong with a finished download, or null. An ETag of 64 digits is a SHA-256, one of 40 git's name of a
-     * blob.
+     * Returns what is wrong with a finished download, or null if nothing is. An ETag of 64 hexadecimal digits is a
+     * SHA-256 checksum, one of 40 digits is the git name of the blob; any other ETag is not checked.
      */
     private static String wrong(HubDownload.Description file, Path part) throws IOException {
         long size = Files.size(part);

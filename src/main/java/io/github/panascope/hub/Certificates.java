@@ -20,17 +20,21 @@ import javax.net.ssl.TrustManagerFactory;
 import javax.net.ssl.X509TrustManager;
 import okhttp3.OkHttpClient;
 
-/** Certificates of authorities in PEM form, as companies hand them out whose proxies look into what is encrypted. */
+/**
+ * Certificates of certificate authorities in PEM form, such as a company distributes whose proxy inspects encrypted
+ * connections.
+ */
 final class Certificates {
     private static final Pattern BEGIN = Pattern.compile("-----BEGIN [A-Z0-9 ]*CERTIFICATE-----");
 
     private Certificates() {}
 
     /**
-     * Makes a client trust these alone.
+     * Makes a client trust only the certificates of a bundle.
      *
-     * @param bundle a file of them, or a folder of such files
-     * @throws InputException if they cannot be read
+     * @param bundle a file of certificates, or a folder of such files
+     * @param client the client under construction
+     * @throws InputException if the bundle cannot be read or holds no certificate
      */
     static void trust(Path bundle, OkHttpClient.Builder client) {
         try {
@@ -59,7 +63,10 @@ final class Certificates {
         }
     }
 
-    /** Of a folder, what holds no certificates is passed over, as OpenSSL does: a note, or a list. */
+    /**
+     * Adds the certificates of all files of a folder. Files without certificates, such as a note or a list, are
+     * skipped, as OpenSSL skips them.
+     */
     private static void addAll(Path folder, KeyStore store) throws IOException, GeneralSecurityException {
         List<Path> files;
         try (Stream<Path> all = Files.list(folder)) {
@@ -69,7 +76,7 @@ final class Certificates {
             try {
                 add(file, store);
             } catch (CertificateException e) {
-                // another file may hold some; that one has to is looked at in the end
+                // another file may hold certificates; the caller checks that the store is not empty
             }
         }
     }

@@ -19,12 +19,12 @@ import java.util.stream.Stream;
 import okhttp3.HttpUrl;
 
 /**
- * Proxies by the variables that Python's requests obeys, as it understands them: {@code https_proxy},
- * {@code http_proxy}, {@code all_proxy} and {@code no_proxy}, in either case, the lower one first. A variable is looked
- * into when a request needs it.
+ * Proxies named by the environment variables that Python's requests obeys, with its semantics: {@code https_proxy},
+ * {@code http_proxy}, {@code all_proxy} and {@code no_proxy}, in lower or upper case; lower case takes precedence. The
+ * value of a variable is parsed when a request needs it.
  */
 final class EnvironmentProxy {
-    /** Scheme, user and password, host, port; the rest says nothing. */
+    /** Scheme, user and password, host, and port of a proxy; the rest of the address is ignored. */
     private static final Pattern ADDRESS = Pattern.compile("(?:([A-Za-z][A-Za-z0-9+.-]*)://|//)?+(?:([^/?#]*)@)?"
             + "(\\[[0-9A-Fa-f:.]+]|[^\\s:/?#@\\[\\]]+)(?::(\\d{1,5})?)?(?:[/?#].*)?");
 
@@ -32,20 +32,21 @@ final class EnvironmentProxy {
             Map.of("http", 80, "https", 443, "socks4", 1080, "socks4a", 1080, "socks5", 1080, "socks5h", 1080);
 
     /**
-     * A proxy.
+     * A proxy server.
      *
-     * @param variable that names it, such as {@code http_proxy}
-     * @param scheme   http, https, or one that begins with socks
-     * @param host     its name or address, without brackets
-     * @param user     null if none is given
-     * @param password null if none is given
+     * @param variable the environment variable that names the proxy, such as {@code http_proxy}
+     * @param scheme   http, https, or a scheme that begins with socks
+     * @param host     host name or address, without brackets
+     * @param port     port number, 0 to 65535
+     * @param user     user name, or null if none is given
+     * @param password password, or null if none is given
      */
     record Server(String variable, String scheme, String host, int port, String user, String password) {
         boolean isSocks() {
             return scheme.startsWith("socks");
         }
 
-        /** Whether the way to the proxy is encrypted. */
+        /** Returns whether the connection to the proxy is encrypted. */
         boolean isTls() {
             return scheme.equals("https");
         }
@@ -55,7 +56,7 @@ final class EnvironmentProxy {
                     isSocks() ? Proxy.Type.SOCKS : Proxy.Type.HTTP, InetSocketAddress.createUnresolved(host, port));
         }
 
-        /** The value of Proxy-Authorization; empty without a user and a password. */
+        /** Returns the value of the Proxy-Authorization header; empty unless both a user and a password are given. */
         Optional<String> authorization() {
             if (user == null || user.isEmpty() || password == null) return Optional.empty();
             String both = user + ":" + password;
@@ -65,7 +66,7 @@ final class EnvironmentProxy {
             return Optional.of("Basic " + Base64.getEncoder().encodeToString(both.getBytes(charset)));
         }
 
-        /** For messages: without user and password. */
+        /** Returns the address for messages, without user and password. */
         @Override
         public String toString() {
             return scheme + "://" + (host.contains(":") ? "[" + host + "]" : host) + ":" + port;
@@ -85,15 +86,15 @@ final class EnvironmentProxy {
     }
 
     /**
-     * Every variable that ends in _proxy, by what is before that; one in lower case wins, and without a value takes the
-     * other away.
+     * Returns the values of all variables whose names end in {@code _proxy}, by the part of the name before that. A
+     * variable in lower case replaces one in upper case; an empty variable in lower case removes it.
      */
     private static Map<String, String> proxies(Map<String, String> environment) {
         Map<String, String> found = new HashMap<>();
         environment.forEach((name, value) -> key(name.toLowerCase(Locale.ROOT))
                 .filter(_ -> !value.isEmpty())
                 .ifPresent(key -> found.put(key, value)));
-        // A server's CGI scripts get the header "Proxy:" of whoever asks as HTTP_PROXY.
+        // A web server passes the header "Proxy:" of a request to its CGI scripts as HTTP_PROXY.
         if (environment.containsKey("REQUEST_METHOD")) found.remove("http");
         environment.forEach((name, value) -> key(name)
                 .map(key -> key.toLowerCase(Locale.ROOT))
@@ -113,9 +114,11 @@ final class EnvironmentProxy {
     // ------------------------------------------------------------------------------------------------- which one
 
     /**
-     * The proxy for an address; empty if no variable names one, or {@code no_proxy} holds the address.
+     * Selects the proxy for an address.
      *
-     * @throws InputException if the variable's value is not the address of a proxy
+     * @param address the address of the request
+     * @return the proxy; empty if no variable names one or {@code no_proxy} excludes the address
+     * @throws InputException if the value of the variable is not the address of a supported proxy
      */
     Optional<Server> select(HttpUrl address) {
         if (bypasses(address)) return Optional.empty();
@@ -136,7 +139,7 @@ final class EnvironmentProxy {
                 : parts.group(4) == null ? PORTS.getOrDefault(scheme, -1) : Integer.parseInt(parts.group(4));
         if (!PORTS.containsKey(scheme == null ? "" : scheme)
                 || port < 0
-                || port > 65535) { // it may hold a password: not shown
+                || port > 65535) { // the value is not shown, as it may hold a password
             throw new InputException("the proxy in " + key
                     + "_proxy is not an address such as http://host:8080; http, https and socks5 are understood.");
         }
@@ -157,7 +160,7 @@ final class EnvironmentProxy {
         return server;
     }
 
-    /** Percent-escapes, where they are ones; nothing else means anything. */
+    /** Decodes valid percent escapes; a plus sign and invalid escapes stay as they are. */
     private static String decoded(String text) {
         return URLDecoder.decode(
                 text.replaceAll("%(?![0-9A-Fa-f]{2})", "%25").replace("+", "%2B"), StandardCharsets.UTF_8);
@@ -165,7 +168,7 @@ final class EnvironmentProxy {
 
     // ------------------------------------------------------------------------------------------------- no_proxy
 
-    /** Whether {@code no_proxy} says that an address is asked without a proxy. */
+    /** Returns whether {@code no_proxy} excludes an address from the proxy. */
     boolean bypasses(HttpUrl address) {
         String host = address.host();
         String list = Stream.of("no_proxy", "NO_PROXY")
@@ -183,7 +186,7 @@ final class EnvironmentProxy {
             if (ip.isEmpty() && (endsWith(host, entry) || explicitPort && endsWith(host + ":" + address.port(), entry)))
                 return true;
         }
-        // The same list as Python's urllib reads it.
+        // Python's urllib reads no_proxy by rules of its own, and requests asks it too.
         String names = proxies.get("no");
         if (names == null) return false;
         return names.equals("*")
@@ -192,12 +195,16 @@ final class EnvironmentProxy {
                         .anyMatch(name -> !name.isEmpty() && endsWith(host, name));
     }
 
-    /** Whether a host is an entry, or in the domain that it names; dots before it say nothing. */
+    /**
+     * Returns whether a host equals an entry or lies in the domain that the entry names; leading dots of the entry are
+     * ignored.
+     */
     private static boolean endsWith(String host, String entry) {
         String name = entry.replaceFirst("^\\.+", "");
         return host.equals(name) || host.endsWith("." + name);
     }
 
+    /** Returns whether an IPv4 address lies in the network ADDRESS/BITS that an entry names. */
     private static boolean inNetwork(long ip, String entry) {
         String[] parts = entry.split("/", -1);
         if (parts.length != 2 || !parts[1].matches("\\+?\\d{1,9}")) return false;
@@ -208,8 +215,8 @@ final class EnvironmentProxy {
     }
 
     /**
-     * An IPv4 address in any form that C's inet_aton reads: one to four numbers, decimal, octal or hexadecimal, the
-     * last of which fills what is left.
+     * Parses an IPv4 address in any form that inet_aton of C reads: one to four numbers in decimal, octal or
+     * hexadecimal notation, of which the last fills the remaining bytes.
      */
     private static OptionalLong ipv4(String text) {
         String[] parts = text.split("\\.", -1);

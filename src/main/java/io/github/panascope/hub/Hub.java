@@ -17,36 +17,46 @@ import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
 /**
- * Files of the Hugging Face hub: from its cache on this machine, without a request if they are there, else downloaded
- * into it. The variables that huggingface_hub reads (the README lists them) and those of proxies mean what they mean to
- * Python, which can share the cache. Safe to use from many threads at once.
+ * Access to the files of the Hugging Face hub. A file that is in the hub cache on this machine is returned without a
+ * request; any other file is downloaded into the cache. The environment variables of Python's huggingface_hub (the
+ * README lists them) and those of proxies have the meaning that they have for Python, which can share the cache.
+ * Thread-safe.
+ *
+ * <pre>{@code
+ * Hub hub = Hub.fromEnvironment()
+ *         .reporting((file, done, total) -> System.err.println(file + ": " + done + " of " + total));
+ * Path config = hub.file(HubRepo.model("gpt2"), "config.json");
+ * System.out.println(config + " has " + config.toFile().length() + " bytes");
+ * boolean cached = hub.cachedFile(HubRepo.model("gpt2"), "model.safetensors").isPresent();
+ * System.out.println("the weights are " + (cached ? "" : "not ") + "in the cache");
+ * }</pre>
  */
 public final class Hub {
     private static final int DOWNLOADS_AT_ONCE = 4;
-    /** Of one dataset; more are hardly meant. */
+    /** The largest number of files of one dataset that is downloaded; more are hardly intended. */
     private static final int MAX_FILES = 1000;
-    /** What datasets call one part of many: its number, and how many there are. */
+    /** The name of one file of a dataset that is split into several: its number, and the number of files. */
     private static final Pattern SHARD = Pattern.compile("(.*)-(\\d{5})-of-(\\d{5})(.*)");
 
-    /** Somebody to tell how a download goes. Called from several threads. */
+    /** A listener that is notified of the progress of downloads. Called from several threads, possibly at once. */
     @FunctionalInterface
     public interface Progress {
         /**
-         * Tells of one file.
+         * Notifies the listener of the progress of one file.
          *
-         * @param file  its name
-         * @param done  bytes that are here
-         * @param total bytes in all, or -1 if the hub does not say
+         * @param file  the path of the file in its repository
+         * @param done  number of bytes that are on this machine
+         * @param total size of the file in bytes, or -1 if the hub does not report it
          */
         void update(String file, long done, long total);
 
         /**
-         * Tells what is about to be downloaded, where that is known beforehand: the files of a dataset that are not
-         * here yet.
+         * Notifies the listener of the files that are about to be downloaded, where they are known beforehand: the
+         * files of a dataset that are not in the cache. Does nothing by default.
          *
-         * @param repo  such as {@code dataset OWNER/NAME}
-         * @param files how many, at least 1
-         * @param bytes in all, or -1 if the hub does not say
+         * @param repo  the repository, such as {@code dataset OWNER/NAME}
+         * @param files number of files to download, at least 1
+         * @param bytes total size of these files in bytes, or -1 if the hub does not report it
          */
         default void begin(String repo, int files, long bytes) {}
     }
@@ -55,7 +65,8 @@ public final class Hub {
     private final Path cache;
     private final HubHttp.Patience patience;
     private final Progress progress;
-    private HubHttp http; // made when first needed: most runs ask for nothing, and its classes take a while to load
+    /** Created when first needed: most runs send no request, and loading the classes of the client takes a while. */
+    private HubHttp http;
 
     private Hub(HubVariables variables, Path cache, HubHttp.Patience patience, Progress progress) {
         this.variables = variables;
@@ -64,26 +75,36 @@ public final class Hub {
         this.progress = progress;
     }
 
-    /** The hub as the environment describes it. */
+    /** {@return the hub that the environment variables of this process describe} */
     public static Hub fromEnvironment() {
         return of(System.getenv());
     }
 
-    /** The hub as these variables describe it; what is absent takes Hugging Face's default. */
+    /**
+     * Returns the hub that a map of environment variables describes.
+     *
+     * @param environment names and values of the variables; an absent or empty variable has the default of
+     *     huggingface_hub
+     * @return the hub
+     * @throws InputException if a variable has a value that cannot be understood
+     */
     public static Hub of(Map<String, String> environment) {
         HubVariables variables = new HubVariables(environment);
         return new Hub(variables, variables.cache(), variables.patience(), (_, _, _) -> {});
     }
 
     /**
-     * The same hub, telling somebody of its downloads, unless {@code HF_HUB_DISABLE_PROGRESS_BARS} says that nobody
-     * wants to know.
+     * Returns a hub like this one that notifies a listener of its downloads, unless {@code
+     * HF_HUB_DISABLE_PROGRESS_BARS} turns reports off.
+     *
+     * @param listener notified of downloads, from several threads
+     * @return a hub that reports to the listener instead of to any earlier one; this hub where reports are turned off
      */
     public Hub reporting(Progress listener) {
         return variables.isSilent() ? this : new Hub(variables, cache, patience, listener);
     }
 
-    /** The same hub with other ideas of how long to wait. */
+    /** Returns a hub like this one with other timeouts and numbers of attempts. */
     Hub patient(HubHttp.Patience other) {
         return new Hub(variables, cache, other, progress);
     }
@@ -94,17 +115,32 @@ public final class Hub {
     }
 
     /**
-     * A file of a repository on this machine.
+     * Returns a file of a repository, downloading it if it is not in the cache.
      *
-     * @param name its path in the repository
-     * @throws InputException          if it is neither in the cache nor to be had
-     * @throws RunInterruptedException if the thread is interrupted; the next download goes on from what is here
+     * @param repo the repository and its revision
+     * @param name the path of the file in the repository, with slashes
+     * @return the path of the file in the cache
+     * @throws InputException if the repository has no such file, or the file is not in the cache and cannot be
+     *     downloaded
+     * @throws HubUnreachableException if the hub does not answer
+     * @throws RunInterruptedException if the thread is interrupted; the next download continues from the bytes received
      */
     public Path file(HubRepo repo, String name) {
         return optionalFile(repo, name).orElseThrow(() -> missing(repo, "no file '" + name + "'"));
     }
 
-    /** The same for a file that a repository may do without. */
+    /**
+     * Returns a file that a repository may lack, downloading it if it is not in the cache.
+     *
+     * @param repo the repository and its revision
+     * @param name the path of the file in the repository, with slashes
+     * @return the path of the file in the cache; empty if the repository has no such file, or if the hub may not be
+     *     asked and the cached snapshot has no such file
+     * @throws InputException if the name is not that of a file in a repository, the repository is not in the cache and
+     *     the hub may not be asked, or the download fails
+     * @throws HubUnreachableException if the hub does not answer
+     * @throws RunInterruptedException if the thread is interrupted; the next download continues from the bytes received
+     */
     public Optional<Path> optionalFile(HubRepo repo, String name) {
         requireInside(name);
         HubCache cached = new HubCache(cache, repo);
@@ -119,15 +155,26 @@ public final class Hub {
                 "fetching " + name + " of " + repo, () -> download().fetch(repo, name, cached));
     }
 
-    /** The same without asking the hub: empty if it is not in the cache. */
+    /**
+     * Returns a file of a repository from the cache, without asking the hub.
+     *
+     * @param repo the repository and its revision
+     * @param name the path of the file in the repository, with slashes
+     * @return the path of the file in the cache; empty if it is not in the cache
+     * @throws InputException if the name is not that of a file in a repository
+     */
     public Optional<Path> cachedFile(HubRepo repo, String name) {
         requireInside(name);
         return new HubCache(cache, repo).file(name);
     }
 
     /**
-     * Whether a file that is not in the cache is also known not to be in the repository; it need not be known where the
-     * hub may not be asked.
+     * Returns whether a file that {@link #optionalFile} did not find is absent from the repository. Where the hub may
+     * not be asked, this is true only if the cache has a record that the file does not exist.
+     *
+     * @param repo the repository and its revision
+     * @param name the path of the file in the repository, with slashes
+     * @return true if the file is not in the cache and either the hub may be asked or the cache records its absence
      */
     public boolean isMissing(HubRepo repo, String name) {
         HubCache cached = new HubCache(cache, repo);
@@ -135,9 +182,14 @@ public final class Hub {
     }
 
     /**
-     * The first of several files that the repository has, on this machine.
+     * Returns the first of several files that the repository has, downloading it if it is not in the cache.
      *
-     * @throws InputException if none of them is in the cache or to be had
+     * @param repo  the repository and its revision
+     * @param names paths in the repository, in order of preference
+     * @return the path of the first file that exists, in the cache
+     * @throws InputException if the repository has none of the files, or a download fails
+     * @throws HubUnreachableException if the hub does not answer
+     * @throws RunInterruptedException if the thread is interrupted; the next download continues from the bytes received
      */
     public Path firstFile(HubRepo repo, List<String> names) {
         return names.stream()
@@ -148,10 +200,14 @@ public final class Hub {
     }
 
     /**
-     * Several files of a repository on this machine, up to four being fetched at once.
+     * Returns several files of a repository, downloading up to four at once.
      *
-     * @throws InputException          if one is neither in the cache nor to be had; the others stay in the cache
-     * @throws RunInterruptedException if the thread is interrupted; the next download goes on from what is here
+     * @param repo  the repository and its revision
+     * @param names paths in the repository
+     * @return the paths of the files in the cache, in the order of {@code names}
+     * @throws InputException if a file is neither in the cache nor can be downloaded; the others stay in the cache
+     * @throws HubUnreachableException if the hub does not answer
+     * @throws RunInterruptedException if the thread is interrupted; the next download continues from the bytes received
      */
     public List<Path> files(HubRepo repo, List<String> names) {
         ExecutorService workers = Executors.newFixedThreadPool(
@@ -171,11 +227,16 @@ public final class Hub {
     }
 
     /**
-     * Some of the names of a repository's files: of its cached snapshot if they are there, and all parts of what is in
-     * parts; else as the hub lists them.
+     * Chooses from the names of a repository's files. Uses the cached snapshot if the choice finds names there and no
+     * shard of a sharded file is missing among them; otherwise asks the hub for its list of files.
      *
-     * @param choice picks from the sorted names; an empty list says that what is wanted is not among them
-     * @throws InputException if the hub has so many of them that they can hardly be meant
+     * @param repo   the repository and its revision
+     * @param choice picks names from the sorted list of all names; returns an empty list if none of them is wanted
+     * @return the chosen names
+     * @throws InputException if more than 1,000 of the chosen files would have to be downloaded, or the hub may not be
+     *     asked and the cached snapshot is absent or incomplete
+     * @throws HubUnreachableException if the hub does not answer
+     * @throws RunInterruptedException if the thread is interrupted
      */
     public List<String> names(HubRepo repo, UnaryOperator<List<String>> choice) {
         HubCache cached = new HubCache(cache, repo);
@@ -212,14 +273,17 @@ public final class Hub {
     }
 
     /**
-     * What to add to a sentence about what a repository has, where only the cache was asked; empty if the hub can be.
+     * Returns an addition to a message about the contents of a repository, which says that only the cache was searched.
+     *
+     * @param repo the repository
+     * @return the addition, with a leading space; empty if the hub may be asked
      */
     public String offlineNote(HubRepo repo) {
         String offline = variables.offline(repo.kind());
         return offline == null ? "" : " in the hub cache " + cache + " (" + offline + " is set)";
     }
 
-    /** One of the parts that are not there of a file in parts, or null. */
+    /** Returns the name of a shard that is missing from a sharded file, or null if all are there. */
     private static String missingShard(List<String> names) {
         for (String name : names) {
             Matcher shard = SHARD.matcher(name);
@@ -243,18 +307,19 @@ public final class Hub {
                 repo + " is not in the hub cache " + cache + ", and " + goOnline(variables.offline(repo.kind())));
     }
 
+    /** Returns the advice to unset the variable that forbids requests. */
     private static String goOnline(String variable) {
         return variable + " is set: unset it, or fetch the files where there is a network.";
     }
 
-    /** Where it asks, and where it keeps what it gets, for people. */
+    /** {@return a description with the address of the hub and the folder of the cache} */
     @Override
     public String toString() {
-        // A user and a password there are refused when it is asked, and are not to be shown before.
+        // A user and a password in the address are refused by the first request; they are not shown before that.
         return "Hub " + variables.endpoint().replaceFirst("//[^/]*@", "//") + " with the cache " + cache;
     }
 
-    /** A file's name becomes part of a path here and of an address there. */
+    /** Checks a file name, which becomes part of a local path and of an address. */
     private static void requireInside(String name) {
         for (String part : name.split("/", -1)) {
             if (part.isEmpty()

@@ -22,9 +22,9 @@ import java.util.concurrent.locks.ReentrantLock;
 import java.util.stream.Stream;
 
 /**
- * The Hugging Face cache as huggingface_hub lays it out, for one repository: {@code blobs/} by checksum,
- * {@code snapshots/COMMIT/} of symbolic links to them, {@code refs/REVISION} with the commit, {@code .no_exist/COMMIT/}
- * of what is known not to be there.
+ * The part of the Hugging Face cache that belongs to one repository, in the layout of huggingface_hub: {@code blobs/}
+ * with files by checksum, {@code snapshots/COMMIT/} with symbolic links to them, {@code refs/REVISION} with the commit,
+ * and {@code .no_exist/COMMIT/} with markers of files that are known not to exist.
  */
 final class HubCache {
     private static final ConcurrentHashMap<Path, ReentrantLock> LOCKS = new ConcurrentHashMap<>();
@@ -40,10 +40,10 @@ final class HubCache {
         this.repo = repo;
     }
 
-    /** The commit that the cache knows for the revision. */
+    /** Returns the commit that the cache has on record for the revision. */
     Optional<String> commit() {
         Path ref = folder.resolve("refs").resolve(repo.revision());
-        if (!Files.isReadable(ref) || Files.isDirectory(ref)) { // perhaps it is a commit itself
+        if (!Files.isReadable(ref) || Files.isDirectory(ref)) { // the revision may itself be a commit
             boolean commit = Files.isDirectory(folder.resolve("snapshots").resolve(repo.revision()));
             return Optional.of(repo.revision()).filter(_ -> commit);
         }
@@ -54,7 +54,7 @@ final class HubCache {
         return Optional.of(commit);
     }
 
-    /** A commit becomes part of a path. */
+    /** Returns whether a text has the form of a commit; a commit becomes part of a path. */
     static boolean isCommit(String text) {
         return text.matches("[A-Za-z0-9][A-Za-z0-9_-]{0,127}");
     }
@@ -64,21 +64,24 @@ final class HubCache {
                 .filter(Files::isDirectory);
     }
 
+    /** Returns whether the cache holds a snapshot of the revision. */
     boolean hasSnapshot() {
         return snapshot().isPresent();
     }
 
+    /** Returns a file of the snapshot; empty if it is not in the cache. */
     Optional<Path> file(String name) {
         return snapshot().map(snapshot -> snapshot.resolve(name)).filter(Files::exists);
     }
 
+    /** Returns whether the cache records that the commit has no such file. */
     boolean isKnownMissing(String name) {
         return commit().map(commit ->
                         Files.exists(folder.resolve(".no_exist").resolve(commit).resolve(name)))
                 .orElse(false);
     }
 
-    /** The names of the files in the snapshot; empty if there is none. */
+    /** Returns the names of the files in the snapshot, sorted; empty if there is no snapshot. */
     List<String> files() {
         Optional<Path> snapshot = snapshot();
         if (snapshot.isEmpty()) return List.of();
@@ -92,28 +95,32 @@ final class HubCache {
         }
     }
 
+    /** Returns the folder of the whole cache. */
     Path root() {
         return root;
     }
 
     // ------------------------------------------------------------------------------------------------- writing
 
+    /** Returns the path of a blob, creating the folder of the blobs. */
     Path blob(String etag) throws IOException {
         return Files.createDirectories(folder.resolve("blobs")).resolve(etag);
     }
 
     /**
-     * Runs something that no other thread or process does at the same time for this blob.
+     * Runs work while holding the lock of a blob, which no other thread or process holds at the same time.
      *
-     * @param waiting run now and then while another process does it
+     * @param etag    the name of the blob
+     * @param waiting called repeatedly while another process holds the lock
+     * @param work    the work
      */
     <T> T locked(String etag, Runnable waiting, Locked<T> work) throws IOException, InterruptedException {
         Path file = Files.createDirectories(root.resolve(".locks").resolve(repo.folder()))
                 .resolve(etag + ".lock");
-        // A file lock is the process's: threads of this one have to wait for each other themselves.
+        // A file lock belongs to the whole process: threads of this process exclude each other by a lock of their own.
         ReentrantLock here = LOCKS.computeIfAbsent(file.toAbsolutePath(), path -> new ReentrantLock());
         here.lockInterruptibly();
-        // The system drops the lock of a process that ends: a file that one left behind locks nobody out.
+        // The system releases the lock of a process that ends, so that a lock file left behind blocks no other process.
         try (FileChannel channel = FileChannel.open(
                 file, StandardOpenOption.CREATE, StandardOpenOption.WRITE, LinkOption.NOFOLLOW_LINKS)) {
             while (!lock(channel, file)) {
@@ -126,55 +133,57 @@ final class HubCache {
         }
     }
 
-    /** Locks a file until its channel is closed; false if somebody else has locked it. */
+    /** Locks a file until its channel is closed; returns false if another process holds the lock. */
     private static boolean lock(FileChannel channel, Path file) throws IOException {
         try {
             return channel.tryLock() != null;
         } catch (OverlappingFileLockException e) {
-            return false; // this library, loaded a second time in this JVM
+            return false; // held by a second copy of this library in this JVM
         } catch (IOException e) {
             throw new FileSystemException(file.toString(), null, "it cannot be locked there: " + e.getMessage());
         }
     }
 
-    /** Work that reads and writes files. */
+    /** Work on files that is done under a lock. */
     interface Locked<T> {
         T run() throws IOException, InterruptedException;
     }
 
-    /** Makes a blob a file of a snapshot. */
+    /** Links a blob into a snapshot and returns the path of the link. */
     Path link(String commit, String name, Path blob) throws IOException {
         Path file = folder.resolve("snapshots").resolve(commit).resolve(name);
         Files.createDirectories(file.getParent());
         Path part = file.resolveSibling("." + file.getFileName() + "."
                 + Thread.currentThread().threadId() + ProcessHandle.current().pid() + ".part");
-        Files.deleteIfExists(part); // of a process that had the same number
+        Files.deleteIfExists(part); // left by an earlier process with the same process id
         Files.createSymbolicLink(part, file.getParent().toAbsolutePath().relativize(blob.toAbsolutePath()));
         Files.move(part, file, StandardCopyOption.ATOMIC_MOVE);
         return file;
     }
 
     /**
-     * Remembers which commit the revision is, if it can: without, the next run asks again. A revision that is a commit
-     * needs no reference.
+     * Records the commit of the revision if the cache can be written to; without that record the next run asks the hub
+     * again. A revision that is itself a commit needs no record.
      */
     void refer(String commit) {
         try {
             if (!commit.equals(repo.revision()))
                 AtomicFile.write(folder.resolve("refs").resolve(repo.revision()), commit);
         } catch (InputException e) {
-            // a cache that is only read
+            // the cache is read-only
         }
     }
 
-    /** Remembers that a commit has no such file, so that nobody asks again; if it can. */
+    /**
+     * Records that a commit has no such file, so that no later run asks the hub for it, if the cache can be written to.
+     */
     void markMissing(String commit, String name) {
         Path marker = folder.resolve(".no_exist").resolve(commit).resolve(name);
         try {
             Files.createDirectories(marker.getParent());
             if (!Files.exists(marker)) Files.createFile(marker);
         } catch (IOException e) {
-            return; // a cache that is only read
+            return; // the cache is read-only
         }
         refer(commit);
     }

@@ -20,8 +20,8 @@ import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.json.JsonMapper;
 
 /**
- * Downloads from the hub into its cache: asks what a file is (a HEAD request that follows no redirect to other hosts)
- * and has its bytes fetched ({@link BlobDownload}). Lists the files of a repository too.
+ * Downloads files of the hub into its cache. Asks for the description of a file with a HEAD request that follows no
+ * redirect to another host, and lets {@link BlobDownload} download the bytes. Also lists the files of a repository.
  */
 final class HubDownload {
     private static final Pattern NEXT =
@@ -40,10 +40,17 @@ final class HubDownload {
         this.bytes = new BlobDownload(http, progress);
     }
 
-    /** What the hub says of a file before it is fetched; size is -1 if it does not say. */
+    /**
+     * The hub's description of a file.
+     *
+     * @param commit  the commit of the revision
+     * @param etag    the name of the blob, in most cases a checksum
+     * @param size    size in bytes, or -1 if the hub does not report it
+     * @param address the address of the bytes
+     */
     record Description(String commit, String etag, long size, HttpUrl address) {}
 
-    /** Fetches one file into a repository's cache; empty if the repository has none of that name. */
+    /** Downloads one file into the cache of its repository; empty if the repository has no file of that name. */
     Optional<Path> fetch(HubRepo repo, String name, HubCache cache) {
         HubHttp.Attempts attempts = http.attempts();
         String fetching = "fetching " + name + " of " + repo;
@@ -61,7 +68,7 @@ final class HubDownload {
                             + "): make room or give access there, or name another folder in HF_HUB_CACHE; what is"
                             + " there already is kept.",
                     e);
-        } catch (IOException e) { // a hub that has answered is there, and has the file
+        } catch (IOException e) { // the hub is reachable, as it has described the file
             RunInterruptedException.check(fetching, e);
             throw new InputException(notFetched(name + " of " + repo, e), e);
         }
@@ -93,7 +100,7 @@ final class HubDownload {
         }
     }
 
-    /** Perhaps another process was faster. */
+    /** Downloads a blob, unless another process has stored it in the meantime. */
     private Path fetched(String name, Description file, Path blob, HubHttp.Attempts attempts)
             throws IOException, InterruptedException {
         if (!Files.exists(blob)) return bytes.to(name, file, blob, attempts);
@@ -105,11 +112,14 @@ final class HubDownload {
         try {
             progress.update(name, Files.exists(file) ? Files.size(file) : 0, total);
         } catch (IOException e) {
-            // just moved to its place
+            // the partial file was moved to its final place in the meantime
         }
     }
 
-    /** The names of a repository's files, and how many bytes each has; -1 where the hub does not say. */
+    /**
+     * Returns the names of a repository's files, sorted, with their sizes in bytes; a size is -1 where the hub does not
+     * report it.
+     */
     Map<String, Long> list(HubRepo repo) {
         HttpUrl first = http.address()
                 .addPathSegments(
@@ -141,7 +151,7 @@ final class HubDownload {
         }
     }
 
-    /** Adds a page of a list; the address of the next one, or null. */
+    /** Adds one page of the list of files and returns the address of the next page, or null after the last. */
     private HttpUrl page(HubRepo repo, HttpUrl address, Map<String, Long> files, HubHttp.Attempts attempts)
             throws IOException, InterruptedException {
         while (true) {
@@ -202,6 +212,7 @@ final class HubDownload {
         return new HubHttp.FinalException("it does not answer as a hub does: " + why);
     }
 
+    /** Explains why the hub does not give access to a repository, unless the response has status 200. */
     private void requireFound(Response response, HubRepo repo) {
         int status = response.code();
         if (status == 200) return;

@@ -32,28 +32,31 @@ import okhttp3.Request;
 import okhttp3.Response;
 
 /**
- * Requests to the hub and to wherever it redirects: through the proxy that the environment names, with the token for
- * the hub alone, and never waiting without end. A busy or failing server is asked again, as late as it says.
+ * Requests to the hub and to the servers that it redirects to. They go through the proxy that the environment names,
+ * send the token to the hub only, and have timeouts throughout. A busy or failing server is asked again, after the
+ * delay that it asks for.
  */
 final class HubHttp {
-    /** As many as Python's requests follows. */
+    /** As many redirects as Python's requests follows. */
     private static final int MAX_REDIRECTS = 30;
 
     private static final Set<Integer> REDIRECTS = Set.of(301, 302, 303, 307, 308);
     private static final Pattern STRAY_PERCENT = Pattern.compile("%(?![0-9A-Fa-f]{2})");
-    /** OkHttp's words. */
+    /** The message of OkHttp for a proxy that refuses to open a tunnel. */
     private static final Pattern NO_TUNNEL = Pattern.compile("Unexpected response code for CONNECT: (\\d{3})");
-    /** Bytes a second; a body that comes slower than this for a whole timeout counts as silence. */
+    /**
+     * Bytes per second; a body that arrives more slowly than this for a whole timeout counts as a stalled connection.
+     */
     private static final int SLOWEST = 1024;
 
     /**
-     * How long to wait, and how often.
+     * Limits of waiting and of repeated requests.
      *
-     * @param attempts in a row without a byte gained
-     * @param first    the pause after the first one; it doubles
-     * @param pauses   what all of them may add up to, whatever a server asks for
-     * @param head     without a byte, after which a question what a file is counts as failed
-     * @param get      the same for its bytes, and for a list
+     * @param attempts number of consecutive attempts without any byte received
+     * @param first    the pause after the first failed attempt; each further pause is twice as long
+     * @param pauses   the longest total of all pauses, regardless of the delay that a server asks for
+     * @param head     the time without a byte after which a request for the description of a file fails
+     * @param get      the time without a byte after which a request for the bytes of a file or for a list fails
      */
     record Patience(int attempts, Duration first, Duration pauses, Duration head, Duration get) {
         static final Patience DEFAULT = new Patience(
@@ -68,7 +71,7 @@ final class HubHttp {
         }
     }
 
-    /** What asking again does not mend. */
+    /** A failure for which a repeated request does not help. */
     static final class FinalException extends IOException {
         private static final long serialVersionUID = 1L;
 
@@ -77,12 +80,12 @@ final class HubHttp {
         }
     }
 
-    /** What one file or list may cost: a number of failures in a row, and of seconds that are waited between them. */
+    /** The budget of one file or list: a number of consecutive failures, and a total time of pauses between them. */
     final class Attempts {
         private int failures;
         private Duration left = patience.pauses;
 
-        /** Waits, and returns if it may be tried again; else throws why not. */
+        /** Counts a failure and pauses before the next attempt; throws the cause if no attempt is left. */
         void failed(IOException cause, Duration asked) throws IOException, InterruptedException {
             failures++;
             boolean nobodyThere = cause instanceof ConnectException
@@ -97,22 +100,27 @@ final class HubHttp {
             Thread.sleep(pause);
         }
 
+        /** Returns whether a further failure leaves another attempt. */
         boolean mayFail() {
             return failures + 1 < patience.attempts && !left.isZero();
         }
 
-        /** A question was answered: what failed before no longer counts, but what was waited does. */
+        /**
+         * Records an answer of the server: resets the number of failures, but not the time that was spent on pauses.
+         */
         void answered() {
             failures = 0;
         }
 
-        /** So many bytes came: what failed before no longer counts, unless they are next to none. */
+        /**
+         * Records received bytes: resets the number of failures if they are more than a stalled connection delivers.
+         */
         void gained(long bytes) {
             if (bytes * 1000 >= SLOWEST * patience.get.toMillis()) failures = 0;
         }
     }
 
-    /** Which connections can serve the same requests. */
+    /** What determines whether requests can share a client. */
     private record Way(Optional<EnvironmentProxy.Server> proxy, boolean direct, String method) {}
 
     private final HttpUrl endpoint;
@@ -121,9 +129,10 @@ final class HubHttp {
     private final Optional<Path> certificates;
     private final Patience patience;
     private final ConcurrentHashMap<Way, OkHttpClient> clients = new ConcurrentHashMap<>();
-    private OkHttpClient base; // made when first needed
+    /** Created when first needed. */
+    private OkHttpClient base;
 
-    /** A client of the hub that the variables name. */
+    /** Creates a client of the hub that the variables describe. */
     HubHttp(HubVariables variables, Patience patience) {
         this.endpoint = address(variables.endpoint());
         this.token = variables.token();
@@ -146,7 +155,7 @@ final class HubHttp {
         return address;
     }
 
-    /** The hub's address, to put a path behind. */
+    /** Returns a builder of addresses that begin with the hub's own. */
     HttpUrl.Builder address() {
         return endpoint.newBuilder();
     }
@@ -167,11 +176,14 @@ final class HubHttp {
     // ------------------------------------------------------------------------------------------------- asking
 
     /**
-     * Asks, and asks again where the server is busy or the connection fails.
+     * Sends a request, and repeats it while the server is busy or the connection fails.
      *
-     * @param from first byte that is wanted; 0 for all
-     * @param what is asked for, for messages
-     * @return what the server answers in the end, its status whatever it is; to be closed
+     * @param method   GET or HEAD
+     * @param address  the address of the request
+     * @param from     the first byte that is wanted; 0 for the whole content
+     * @param what     what is asked for, for messages
+     * @param attempts the budget of failures
+     * @return the last response, with any status; the caller closes it
      */
     Response ask(String method, HttpUrl address, long from, String what, Attempts attempts)
             throws IOException, InterruptedException {
@@ -188,12 +200,12 @@ final class HubHttp {
         }
     }
 
-    /** Whether it may be otherwise in a while. */
+    /** Returns whether a later request may succeed where a response has this status. */
     private static boolean isBusy(int status) {
         return status == 408 || status == 429 || status / 100 == 5;
     }
 
-    /** Seconds, or a date; null if the server does not say. */
+    /** Returns the delay of the Retry-After header, which is a number of seconds or a date; null if there is none. */
     private static Duration retryAfter(Response response) {
         String value = response.header("Retry-After", "").strip();
         if (value.matches("\\d{1,6}")) return Duration.ofSeconds(Long.parseLong(value));
@@ -206,7 +218,10 @@ final class HubHttp {
         }
     }
 
-    /** One request and its redirects. A HEAD request stays on the hub: where it points away, that answer says all. */
+    /**
+     * Sends one request and follows its redirects. A HEAD request stays on the hub: a redirect to another host is
+     * itself the wanted response.
+     */
     private Response follow(String method, HttpUrl address, long from, String what) throws IOException {
         HttpUrl at = address;
         for (int hop = 0; hop <= MAX_REDIRECTS; hop++) {
@@ -227,7 +242,7 @@ final class HubHttp {
         throw new FinalException("more than " + MAX_REDIRECTS + " redirects, asking for " + what);
     }
 
-    /** The address that a server points to. What is not quoted as it should be is quoted. */
+    /** Returns the target of a redirect or link; escapes characters that the server left unescaped. */
     HttpUrl target(HttpUrl from, String location, String what) throws FinalException {
         HttpUrl target =
                 from.resolve(STRAY_PERCENT.matcher(location).replaceAll("%25").replace("\\", "%5C"));
@@ -240,7 +255,7 @@ final class HubHttp {
     }
 
     private Response once(String method, HttpUrl address, long from) throws IOException {
-        // Bytes are counted and checked as they are stored, so that no server should pack them for the way.
+        // Bytes are counted and verified as they are stored, so the server is asked not to compress them.
         Request.Builder request = new Request.Builder()
                 .url(address)
                 .method(method, null)
@@ -248,10 +263,10 @@ final class HubHttp {
                 .header("Accept-Encoding", "identity");
         if (from > 0) request.header("Range", "bytes=" + from + "-");
         if (token != null && isHub(address))
-            request.header("Authorization", authorization()); // never to a host that the hub points to
+            request.header("Authorization", authorization()); // never sent to a host that the hub redirects to
         Optional<EnvironmentProxy.Server> proxy = proxies.select(address);
-        // Not for https: its proxy gets a request of its own, and what is sent through the tunnel is none of its
-        // business.
+        // Not for https: the proxy gets a CONNECT request with a header of its own, and the header of this request
+        // would travel through the tunnel to the server.
         if (!address.isHttps())
             proxy.flatMap(EnvironmentProxy.Server::authorization)
                     .ifPresent(value -> request.header("Proxy-Authorization", value));
@@ -280,14 +295,17 @@ final class HubHttp {
         }
     }
 
-    /** A server that sends a byte of its headers now and then is not waited for without end either. */
+    /**
+     * Executes a call and limits the total time until its headers are complete, so that a server that sends them byte
+     * by byte does not evade the read timeout.
+     */
     private static Response answer(Call call, Duration timeout) throws IOException {
         Thread watch = Thread.ofVirtual().start(() -> {
             try {
                 Thread.sleep(timeout.multipliedBy(3));
                 call.cancel();
             } catch (InterruptedException e) {
-                // it has answered
+                // the response has arrived
             }
         });
         try {
@@ -324,7 +342,7 @@ final class HubHttp {
                     .readTimeout(timeout)
                     .writeTimeout(timeout);
             way.proxy.ifPresentOrElse(proxy -> HubProxies.use(proxy, builder, base().sslSocketFactory()), () -> {
-                if (way.direct) builder.proxy(Proxy.NO_PROXY); // else what Java was told, as by -Dhttps.proxyHost
+                if (way.direct) builder.proxy(Proxy.NO_PROXY); // else Java's own setting, https.proxyHost
             });
             return builder.build();
         });
@@ -345,20 +363,20 @@ final class HubHttp {
     // ------------------------------------------------------------------------------------------------- answers
 
     /**
-     * Whether a body is packed for the way: it then has another length than it is announced with, and no part of it can
-     * be asked for.
+     * Returns whether a body is compressed for the transfer: the announced length is then not that of the file, and no
+     * range of the file can be requested.
      */
     static boolean isEncoded(Response response) {
         return !response.header("Content-Encoding", "identity").strip().equalsIgnoreCase("identity");
     }
 
-    /** A header's number of bytes; -1 if there is none, or it is no number. */
+    /** Returns the number of bytes in a header; -1 if the header is absent or not a number. */
     static long length(Response response, String header) {
         String value = response.header(header, "").strip();
         return value.matches("\\d{1,18}") ? Long.parseLong(value) : -1;
     }
 
-    /** An answer's body, unpacked; reading fails when it stops coming. */
+    /** Returns the decompressed body of a response; reading fails when the transfer stalls. */
     InputStream body(Response response) throws IOException {
         if (response.body().contentLength() < -1)
             throw new FinalException("the server announces '" + response.header("Content-Length") + "' bytes");
@@ -382,7 +400,7 @@ final class HubHttp {
                 + " s";
     }
 
-    /** A body that comes at least as fast as a server that is alive sends. */
+    /** A body whose reads fail if the server sends it more slowly than {@link #SLOWEST}. */
     private static final class Watched extends FilterInputStream {
         private final Duration timeout;
         private long waited, bytes;

@@ -9,16 +9,16 @@ import javax.net.ssl.SSLSocket;
 import javax.net.ssl.SSLSocketFactory;
 import okhttp3.OkHttpClient;
 
-/** How a client goes through a proxy. */
+/** Configuration of an HTTP client for a proxy. */
 final class HubProxies {
     private HubProxies() {}
 
-    /** Makes a client go through a proxy and log in there, without a look at what the rest of this JVM does. */
+    /** Makes a client use a proxy and authenticate there, independently of proxy settings elsewhere in this JVM. */
     static void use(EnvironmentProxy.Server proxy, OkHttpClient.Builder client, SSLSocketFactory tls) {
         client.proxy(proxy.toProxy());
         if (proxy.isTls()) client.socketFactory(new TlsSocketFactory(tls));
         client.proxyAuthenticator((_, response) -> {
-            // Asked once before the proxy is, and again if it refuses.
+            // Called once before the request to the proxy, and again if the proxy refuses the credentials.
             boolean refused = response.challenges().stream()
                     .noneMatch(challenge -> challenge.scheme().equalsIgnoreCase("OkHttp-Preemptive"));
             if (refused) throw refused(proxy.toString());
@@ -31,13 +31,14 @@ final class HubProxies {
         });
     }
 
+    /** Returns the failure of a proxy that rejects the credentials or wants some. */
     static HubHttp.FinalException refused(String proxy) {
         return new HubHttp.FinalException("the proxy " + proxy
                 + " wants a user and a password, and got none that it takes: give both in the proxy's variable, "
                 + "as http://USER:PASSWORD@HOST:PORT with % escapes for special characters");
     }
 
-    /** Sockets that are encrypted from the beginning, to a proxy whose certificate has to be in its name. */
+    /** A factory of sockets that are encrypted from the start, for a proxy whose certificate has to match its name. */
     private static final class TlsSocketFactory extends SocketFactory {
         private final SSLSocketFactory tls;
 

@@ -4,20 +4,26 @@ import io.github.panascope.InputException;
 import java.util.Locale;
 
 /**
- * A repository on the hub at a revision.
+ * A repository on the hub at one revision.
  *
  * @param kind     model or dataset
- * @param id       such as {@code gpt2} or {@code NeelNanda/pile-10k}
+ * @param id       the id, {@code NAME} or {@code OWNER/NAME}, such as {@code gpt2} or {@code NeelNanda/pile-10k}
  * @param revision a branch, a tag or a commit
  */
 public record HubRepo(Kind kind, String id, String revision) {
-    /** Kinds of repositories. */
+    /** The kinds of repositories. */
     public enum Kind {
+        /** A repository of a model or of SAEs. */
         MODEL,
+        /** A repository of a dataset. */
         DATASET
     }
 
-    /** Checks that id and revision could be ones; they become parts of paths. */
+    /**
+     * Creates a repository after checking the form of id and revision, which become parts of paths.
+     *
+     * @throws InputException if the id or the revision does not have the form of one
+     */
     public HubRepo {
         if (!id.matches("[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)?")
                 || id.contains("..")
@@ -33,12 +39,24 @@ public record HubRepo(Kind kind, String id, String revision) {
         }
     }
 
-    /** A model repository, {@code OWNER/NAME} or {@code OWNER/NAME@REVISION}. */
+    /**
+     * Returns the model repository of a name.
+     *
+     * @param name {@code NAME} or {@code OWNER/NAME}, with {@code @REVISION} appended where that is not {@code main}
+     * @return the repository
+     * @throws InputException if the name does not have that form
+     */
     public static HubRepo model(String name) {
         return of(Kind.MODEL, name);
     }
 
-    /** A dataset repository, {@code OWNER/NAME} or {@code OWNER/NAME@REVISION}. */
+    /**
+     * Returns the dataset repository of a name.
+     *
+     * @param name {@code NAME} or {@code OWNER/NAME}, with {@code @REVISION} appended where that is not {@code main}
+     * @return the repository
+     * @throws InputException if the name does not have that form
+     */
     public static HubRepo dataset(String name) {
         return of(Kind.DATASET, name);
     }
@@ -50,12 +68,12 @@ public record HubRepo(Kind kind, String id, String revision) {
                 : new HubRepo(kind, name.substring(0, at), name.substring(at + 1));
     }
 
-    /** The folder's name in the cache: {@code models--owner--name}. */
+    /** Returns the name of the repository's folder in the cache, such as {@code models--owner--name}. */
     String folder() {
         return kind.name().toLowerCase(Locale.ROOT) + "s--" + id.replace("/", "--");
     }
 
-    /** The path under the hub's address: models have no prefix. */
+    /** Returns the path below the hub's address; models have no prefix. */
     String path() {
         return kind == Kind.MODEL ? id : "datasets/" + id;
     }

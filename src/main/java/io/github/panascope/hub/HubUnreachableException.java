@@ -2,7 +2,7 @@ package io.github.panascope.hub;
 
 import io.github.panascope.InputException;
 
-/** What is wanted is not on this machine, and the hub, which may have it, does not answer. */
+/** Signals that a file is not in the cache and that the hub, which may have it, does not answer. */
 public final class HubUnreachableException extends InputException {
     private static final long serialVersionUID = 1L;
 

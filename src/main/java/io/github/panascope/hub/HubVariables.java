@@ -17,10 +17,7 @@ import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import java.util.stream.Stream;
 
-/**
- * What Python's huggingface_hub reads from environment variables, as it reads them. An empty one counts as one that is
- * not set.
- */
+/** The environment variables of Python's huggingface_hub, with its semantics. An empty variable counts as not set. */
 final class HubVariables {
     private static final Set<String> TRUE = Set.of("1", "ON", "YES", "TRUE");
     private static final Pattern VARIABLE = Pattern.compile("\\$(\\w+|\\{[^}]*})");
@@ -50,7 +47,7 @@ final class HubVariables {
         return place("HF_HOME", () -> first("XDG_CACHE_HOME").orElse("~/.cache") + "/huggingface");
     }
 
-    /** The folder of the cache. */
+    /** Returns the folder of the cache. */
     Path cache() {
         return place(
                 "HF_HUB_CACHE",
@@ -71,8 +68,8 @@ final class HubVariables {
     }
 
     /**
-     * {@code ~} and {@code ~USER} at the beginning, then {@code $NAME} and {@code ${NAME}}; what there is none of
-     * stays.
+     * Expands {@code ~} and {@code ~USER} at the beginning of a path, then {@code $NAME} and {@code ${NAME}}; an
+     * unknown user or variable stays as it is.
      */
     private String expanded(String path) {
         String user = path.split("/", 2)[0];
@@ -88,7 +85,7 @@ final class HubVariables {
         });
     }
 
-    /** Not always what the user's account says. */
+    /** Returns the home folder that HOME names, which need not be the one of the user's account. */
     private String userHome() {
         return first("HOME").orElseGet(() -> System.getProperty("user.home")).replaceFirst("/+$", "");
     }
@@ -104,7 +101,7 @@ final class HubVariables {
         }
     }
 
-    /** A file of certificates, or a folder of such files, that are trusted in place of Java's own. */
+    /** Returns a file of certificates, or a folder of such files, that replaces Java's own trusted certificates. */
     Optional<Path> certificates() {
         return first("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE").map(value -> path("REQUESTS_CA_BUNDLE", value));
     }
@@ -119,7 +116,7 @@ final class HubVariables {
         return first("HF_ENDPOINT").orElse("https://huggingface.co").replaceAll("/+$", "");
     }
 
-    /** The token to send, or null. */
+    /** Returns the access token to send, or null. */
     String token() {
         if (isTrue("HF_HUB_DISABLE_IMPLICIT_TOKEN")) return null;
         return first("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
@@ -135,23 +132,28 @@ final class HubVariables {
                     ? Optional.of(Files.readString(file)).filter(token -> !token.isBlank())
                     : Optional.empty();
         } catch (IOException e) {
-            return Optional.empty(); // an unreadable token is no token
+            return Optional.empty(); // an unreadable token file counts as absent
         }
     }
 
-    /** The variable that forbids requests for repositories of a kind, or null. */
+    /**
+     * Returns the name of the variable that forbids requests for a kind of repository, or null if requests are allowed.
+     */
     String offline(HubRepo.Kind kind) {
         String decides = first("HF_HUB_OFFLINE").isPresent() ? "HF_HUB_OFFLINE" : "TRANSFORMERS_OFFLINE";
         if (isTrue(decides)) return decides;
         return kind == HubRepo.Kind.DATASET && isTrue("HF_DATASETS_OFFLINE") ? "HF_DATASETS_OFFLINE" : null;
     }
 
-    /** Whether nobody wants to know how downloads go. */
+    /** Returns whether progress reports are turned off. */
     boolean isSilent() {
         return isTrue("HF_HUB_DISABLE_PROGRESS_BARS");
     }
 
-    /** How long to wait for an answer: for what a file is, and for its bytes. */
+    /**
+     * Returns the limits of waiting, with the timeouts for descriptions of files and for their bytes from the
+     * variables.
+     */
     HubHttp.Patience patience() {
         return HubHttp.Patience.DEFAULT.timeouts(seconds("HF_HUB_ETAG_TIMEOUT"), seconds("HF_HUB_DOWNLOAD_TIMEOUT"));
     }

@@ -10,19 +10,22 @@ import java.util.concurrent.TimeUnit;
 import java.util.function.Supplier;
 
 /**
- * Requests that end soon after the thread that waits for them is interrupted: on virtual threads, whose interruption
- * closes the socket that they read from.
+ * Execution of requests so that they end soon after the waiting thread is interrupted. Requests run on virtual threads,
+ * whose interruption closes the socket that they read from.
  */
 final class Interruptibly {
-    /** What may still be under way in an interrupted request, such as the question which address a host has. */
+    /** The time that an interrupted request has to end, such as while it resolves a host name. */
     private static final long PATIENCE_MILLIS = 500;
 
     private Interruptibly() {}
 
     /**
-     * Runs a request and waits for it.
+     * Runs a request and waits for its result.
      *
-     * @param doing what it is, such as {@code fetching FILE of REPO}: for {@link RunInterruptedException}
+     * @param doing   what the request does, such as {@code fetching FILE of REPO}, for {@link RunInterruptedException}
+     * @param request the request
+     * @return its result
+     * @throws RunInterruptedException if the thread is interrupted
      */
     static <T> T call(String doing, Supplier<T> request) {
         if (Thread.currentThread().isVirtual()) return request.get();
@@ -37,7 +40,7 @@ final class Interruptibly {
         }
     }
 
-    /** Waits for a result; what was thrown is thrown here anew, with frames that are the caller's. */
+    /** Waits for a result. An exception of the request is thrown anew, so that its stack trace shows the caller. */
     static <T> T get(Future<T> future) throws InterruptedException {
         try {
             return future.get();
@@ -53,7 +56,7 @@ final class Interruptibly {
         }
     }
 
-    /** Ends what is still under way; what does not end soon is left to itself. */
+    /** Cancels the requests that are still running, and waits a short time for them to end. */
     static void end(ExecutorService workers) {
         workers.shutdownNow();
         boolean interrupted = Thread.interrupted();

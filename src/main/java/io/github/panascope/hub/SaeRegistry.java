@@ -19,26 +19,26 @@ import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.json.JsonMapper;
 
 /**
- * The published SAE releases that can be named as RELEASE/SAE_ID, as SAELens's pretrained_saes.yaml lists them: the
- * data that tests/peers/make_registry.py makes from the installed Python package, and files in the format of that one
- * that a user adds.
+ * The registry of published SAE releases, whose SAEs are named RELEASE/SAE_ID, as in SAELens's pretrained_saes.yaml. It
+ * consists of the data that tests/peers/make_registry.py extracts from the installed Python package, and of YAML files
+ * in the format of SAELens that a user adds. Thread-safe.
  */
 public final class SaeRegistry {
     /**
      * One SAE of a release.
      *
-     * @param release           the release's name
-     * @param id                the SAE's id in it
-     * @param repo              the hub repository
-     * @param path              its folder or file there
-     * @param model             the TransformerLens name of its model
-     * @param loader            SAELens's name for the layout of its files; {@code sae_lens} for its own
-     * @param l0                the mean L0 that its authors report, or NaN
-     * @param neuronpediaId     such as {@code gpt2-small/8-res-jb}, or null
-     * @param normScalingFactor what to fold into weights that were trained on scaled activations, or NaN
-     * @param varianceExplained the share that its authors report, or NaN
-     * @param configOverrides   values that take the place of those in its configuration file, a JSON object
-     * @param links             pages about the release, by kind
+     * @param release           name of the release
+     * @param id                id of the SAE in its release
+     * @param repo              id of the model repository on the hub
+     * @param path              folder or file of the SAE in that repository
+     * @param model             TransformerLens name of the model that the SAE was trained on
+     * @param loader            SAELens's name for the layout of the files; {@code sae_lens} for its own layout
+     * @param l0                mean L0 that the authors report, or NaN
+     * @param neuronpediaId     id on Neuronpedia such as {@code gpt2-small/8-res-jb}, or null
+     * @param normScalingFactor factor to fold into weights that were trained on scaled activations, or NaN
+     * @param varianceExplained share of explained variance that the authors report, or NaN
+     * @param configOverrides   values that replace those of the configuration file, as the text of a JSON object
+     * @param links             addresses of pages about the release, by kind
      */
     public record Entry(
             String release,
@@ -54,8 +54,9 @@ public final class SaeRegistry {
             String configOverrides,
             Map<String, String> links) {
         /**
-         * Its architecture by SAELens's name, where the layout or the path settles it; null where only its
-         * configuration file says.
+         * Returns SAELens's name of the architecture, where the layout of the files or the path determines it.
+         *
+         * @return the name, such as {@code jumprelu}; null where only the configuration file holds it
          */
         public @Nullable String architecture() {
             return switch (loader) {
@@ -73,7 +74,7 @@ public final class SaeRegistry {
             };
         }
 
-        /** How to name it: RELEASE/SAE_ID. */
+        /** {@return the name RELEASE/SAE_ID} */
         public String name() {
             return release + "/" + id;
         }
@@ -82,7 +83,7 @@ public final class SaeRegistry {
     private static final List<String> COLUMNS =
             List.of("id", "path", "l0", "neuronpedia", "norm_scaling_factor", "variance_explained");
 
-    /** The registry that the jar carries: read when it is first looked into, as most SAEs are named by a folder. */
+    /** The registry that the jar contains. It is read on first use, as most SAEs are named by a folder. */
     private static final SaeRegistry BUNDLED = new SaeRegistry(true);
 
     private final Map<String, Map<String, Entry>> releases = new TreeMap<>();
@@ -92,7 +93,7 @@ public final class SaeRegistry {
         this.unread = unread;
     }
 
-    /** The registry that the jar carries. */
+    /** {@return the registry that the jar contains} */
     public static SaeRegistry bundled() {
         return BUNDLED;
     }
@@ -112,10 +113,12 @@ public final class SaeRegistry {
     }
 
     /**
-     * This registry and the releases of a user's own YAML file, in the format of SAELens's; a release of the same name
-     * is replaced.
+     * Returns this registry together with the releases of a YAML file. A release of the file replaces one of the same
+     * name.
      *
-     * @throws InputException if the file cannot be read or lacks something
+     * @param yaml a file in the format of SAELens's pretrained_saes.yaml
+     * @return a new registry; this one is unchanged
+     * @throws InputException if the file cannot be read, is malformed or lacks a required value
      */
     public SaeRegistry with(Path yaml) {
         SaeRegistry joined = new SaeRegistry(false);
@@ -165,7 +168,7 @@ public final class SaeRegistry {
         byRelease().put(release, Collections.unmodifiableMap(saes));
     }
 
-    /** As SAELens orders them: what the release says, then the SAE's page. */
+    /** Returns the configuration overrides in SAELens's order: those of the release, then the SAE's Neuronpedia id. */
     private static String overrides(JsonNode release, String neuronpedia) {
         var overrides = JsonMapper.shared().createObjectNode();
         release.path("config_overrides").forEachEntry(overrides::set);
@@ -173,7 +176,7 @@ public final class SaeRegistry {
         return overrides.toString();
     }
 
-    /** A value of an SAE, which is a mapping in YAML and a row in the bundled file. */
+    /** Returns a value of an SAE, which is a mapping in YAML and a row in the bundled file. */
     private static JsonNode value(JsonNode sae, String key) {
         return sae.isArray() ? sae.path(COLUMNS.indexOf(key)) : sae.path(key);
     }
@@ -189,31 +192,38 @@ public final class SaeRegistry {
         return value(sae, key).asDouble(Double.NaN);
     }
 
-    /** What it holds, for people; the bundled one is not read for that. */
+    /** {@return a description with the number of releases; the bundled registry is not read for it} */
     @Override
     public synchronized String toString() {
         return unread ? "SaeRegistry, bundled and not read yet" : "SaeRegistry of " + releases.size() + " releases";
     }
 
-    /** The names of all releases. */
+    /** {@return the names of all releases, sorted; unmodifiable} */
     public Collection<String> releases() {
         return Collections.unmodifiableSet(byRelease().keySet());
     }
 
-    /** All SAEs, release by release. */
+    /** {@return all SAEs, release by release} */
     public Stream<Entry> entries() {
         return byRelease().values().stream().flatMap(saes -> saes.values().stream());
     }
 
-    /** Whether a name begins with a release of this registry. */
+    /**
+     * Returns whether a name begins with a release of this registry.
+     *
+     * @param name a name such as RELEASE/SAE_ID
+     * @return true if the part before the first slash is the name of a release
+     */
     public boolean knows(String name) {
         return byRelease().containsKey(name.split("/", 2)[0]);
     }
 
     /**
-     * The SAE that RELEASE/SAE_ID names. An id may itself hold slashes.
+     * Returns the SAE of a name.
      *
-     * @throws InputException if the release or the id is unknown; it names the nearest
+     * @param name RELEASE/SAE_ID; the id may contain slashes
+     * @return the SAE
+     * @throws InputException if the release or the id is unknown; the message suggests the most similar name
      */
     public Entry find(String name) {
         int slash = name.indexOf('/');

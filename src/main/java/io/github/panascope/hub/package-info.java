@@ -1,11 +1,22 @@
 /**
- * Files of the Hugging Face hub: {@link io.github.panascope.hub.Hub} finds them in the cache that huggingface_hub
- * shares, or downloads them into it, and {@link io.github.panascope.hub.SaeRegistry} knows the published SAEs by name.
- * Nothing that is read is ever executed.
+ * Files of the Hugging Face hub. A file is looked up in the cache that Python's huggingface_hub shares; a file that is
+ * not there is downloaded into it, continuing an interrupted download, and verified by length and checksum. Nothing
+ * that is read is ever executed.
  *
- * <pre>
- * HubRepo, file name -&gt; Hub -&gt; cache, else download (resumed, checked) -&gt; Path
- * </pre>
+ * <ul>
+ *   <li>{@link io.github.panascope.hub.Hub}: finds and downloads files
+ *   <li>{@link io.github.panascope.hub.HubRepo}: a repository of a model or a dataset, at one revision
+ *   <li>{@link io.github.panascope.hub.SaeRegistry}: the published SAEs by name
+ *   <li>{@link io.github.panascope.hub.HubUnreachableException}: the hub does not answer
+ * </ul>
+ *
+ * <pre>{@code
+ * RELEASE/SAE_ID -> SaeRegistry -> repository and path
+ *                                          |
+ * HubRepo and file name -> Hub -> cache --(found)-----> Path
+ *                                  |                     ^
+ *                             (not found) -> download ---+
+ * }</pre>
  */
 @NullMarked
 package io.github.panascope.hub;
