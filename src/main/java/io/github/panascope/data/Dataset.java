@@ -21,30 +21,43 @@ import java.util.function.LongConsumer;
 import java.util.regex.Pattern;
 
 /**
- * Documents, read from files one after the other: a column of Parquet files ({@code .parquet}), a field of JSON Lines
- * or of a JSON array of objects ({@code .jsonl}, {@code .ndjson}, {@code .json}, also {@code .gz} and {@code .zst}), or
- * whole plain-text files ({@code .txt}, {@code .md}), each one document. A document is text, or already token ids.
- * Never more than a row group, a line or an element of an array is held in memory.
+ * A sequence of documents that is read from files: a column of Parquet files ({@code .parquet}), a field of JSON Lines
+ * or of a JSON array of objects ({@code .jsonl}, {@code .ndjson}, {@code .json}, also with {@code .gz} or {@code
+ * .zst}), or plain-text files ({@code .txt}, {@code .text}, {@code .md}), each of which is one document. A document is
+ * a text or a list of token ids. At most one row group, line, array element or plain-text file is held in memory at a
+ * time.
+ *
+ * <pre>{@code
+ * Path file = Files.createTempFile("stories", ".jsonl");
+ * Files.writeString(file, "{\"text\": \"Once upon a time\"}\n{\"text\": \"The end\"}\n");
+ * Dataset stories = Dataset.of(file.toString(), Hub.fromEnvironment());
+ * long skipped = stories.forEach(text -> System.out.println(text));
+ * System.out.println(skipped + " documents without a text in " + stories.files());
+ * }</pre>
  */
 public final class Dataset {
-    /** Columns that hold token ids, by the names that SAELens and Hugging Face give them. */
+    /** The columns of token ids, under the names that SAELens and Hugging Face give them. */
     private static final List<String> TOKEN_COLUMNS = List.of("tokens", "input_ids");
 
     private static final String TEXT_COLUMN = "text";
     /**
-     * How files of a split are recognised, as Hugging Face's datasets does: the word, set apart by other characters.
+     * The words that mark the files of a split, as in Hugging Face's datasets. A word counts where characters other
+     * than letters and digits surround it.
      */
     private static final List<Set<String>> SPLITS = List.of(
             Set.of("train", "training"),
             Set.of("test", "testing", "eval", "evaluation"),
             Set.of("validation", "valid", "val", "dev"));
-    /** Files that lie beside a dataset's and are none of it. */
+    /** Files that accompany a dataset and contain no documents. */
     private static final Set<String> BESIDE =
             Set.of("readme.md", "license.txt", "dataset_info.json", "dataset_infos.json", "state.json", "config.json");
-    /** Java's strings end at 2 GB; nobody has a document as long as this. */
+    /**
+     * The largest size of a plain-text file in bytes. A Java string holds at most 2 GB, and no single document is as
+     * long as this limit.
+     */
     private static final long MAX_PLAIN = 1L << 30;
 
-    /** What a file is, by its name. */
+    /** The format of a file, by its name. */
     enum Kind {
         PARQUET,
         JSON_LINES,
@@ -61,17 +74,31 @@ public final class Dataset {
         this.column = column;
     }
 
-    /** The train split, if there are several, of a dataset. */
+    /**
+     * Opens a dataset; of one with several splits, the train split.
+     *
+     * @param fileOrId a file, a folder of files (read in the order of their names), or the id of a dataset on the hub,
+     *     {@code OWNER/NAME}, with {@code @REVISION} appended where that is not {@code main}
+     * @param hub      the hub that a dataset id refers to; not used for a file or folder
+     * @return the dataset; the files of a dataset on the hub are downloaded, but not yet read
+     * @throws InputException if there is no such file, folder or dataset, or it has no files of the split
+     * @throws RunInterruptedException if the thread is interrupted during a download
+     */
     public static Dataset of(String fileOrId, Hub hub) {
         return of(fileOrId, "train", hub);
     }
 
     /**
-     * A file, a folder of such files (in the order of their names), or a dataset's id on the hub, {@code @REVISION}
-     * added where that is not main.
+     * Opens one split of a dataset.
      *
-     * @param split of a folder or a dataset on the hub whose files are split
-     * @throws InputException if it is none of these
+     * @param fileOrId a file, a folder of files (read in the order of their names), or the id of a dataset on the hub,
+     *     {@code OWNER/NAME}, with {@code @REVISION} appended where that is not {@code main}
+     * @param split    name of the split, such as {@code train} or {@code validation}, which the names of its files
+     *     contain; ignored for a single file. Where no file belongs to a split, all files are those of {@code train}
+     * @param hub      the hub that a dataset id refers to; not used for a file or folder
+     * @return the dataset; the files of a dataset on the hub are downloaded, but not yet read
+     * @throws InputException if there is no such file, folder or dataset, or it has no files of the split
+     * @throws RunInterruptedException if the thread is interrupted during a download
      */
     public static Dataset of(String fileOrId, String split, Hub hub) {
         Path path;
@@ -102,24 +129,34 @@ public final class Dataset {
         return new Dataset(fileOrId, hub.files(repo, names), null);
     }
 
-    /** The same with text or token ids in another column than {@code text}, {@code tokens} or {@code input_ids}. */
+    /**
+     * Returns this dataset with another column as the source of its documents. By default texts are in {@code text},
+     * and token ids in {@code tokens} or {@code input_ids}.
+     *
+     * @param other name of the Parquet column or JSON field that holds texts or token ids
+     * @return a dataset of the same files
+     */
     public Dataset column(String other) {
         return new Dataset(name, files, other);
     }
 
-    /** What the user called it. */
+    /** {@return the file, folder or id that the dataset was opened with} */
     public String name() {
         return name;
     }
 
-    /** The files that it is read from, in order. */
+    /** {@return the files of the dataset, in the order in which they are read} */
     public List<Path> files() {
         return files;
     }
 
     /**
-     * Whether its documents are token ids rather than text: whether its first file that holds a document has such a
-     * column and no text.
+     * Returns whether the documents are token ids rather than texts. Reads the first file that contains a document.
+     *
+     * @return true if that file has a column of token ids and no column of texts; if {@link #column} was called, true
+     *     if that column holds lists
+     * @throws InputException if a file cannot be read or is malformed
+     * @throws RunInterruptedException if the thread is interrupted
      */
     public boolean isTokenized() {
         for (Path file : files) {
@@ -129,7 +166,7 @@ public final class Dataset {
         return false;
     }
 
-    /** Empty if the file holds no document. */
+    /** Returns whether the documents of a file are token ids; empty if the file contains no document. */
     private Optional<Boolean> isTokenized(Path first) {
         return read(first, file -> switch (kind(file.toString())) {
             case PARQUET -> {
@@ -149,9 +186,10 @@ public final class Dataset {
     }
 
     /**
-     * Hands over each document's text in order, and skips those whose text is null.
+     * Passes the text of each document to a consumer, in order. Documents whose text is null are skipped.
      *
-     * @return how many were skipped
+     * @param documents called with each text; an exception that it throws ends the reading and is thrown by this method
+     * @return number of skipped documents
      * @throws InputException if a file is malformed or has no such column, or if there is no document at all
      * @throws RunInterruptedException if the thread is interrupted
      */
@@ -160,8 +198,14 @@ public final class Dataset {
     }
 
     /**
-     * The same, telling how many texts were skipped so far whenever one is: a receiver that throws, so as to stop, gets
-     * no result.
+     * Passes the text of each document to a consumer, in order, and reports the documents that are skipped because
+     * their text is null. A consumer that ends the reading by an exception thus learns how many were skipped.
+     *
+     * @param documents called with each text; an exception that it throws ends the reading and is thrown by this method
+     * @param skipping  called at each skipped document with the number of documents skipped so far
+     * @return number of skipped documents
+     * @throws InputException if a file is malformed or has no such column, or if there is no document at all
+     * @throws RunInterruptedException if the thread is interrupted
      */
     public long forEach(Consumer<String> documents, LongConsumer skipping) {
         String wanted = column == null ? TEXT_COLUMN : column;
@@ -196,8 +240,10 @@ public final class Dataset {
     }
 
     /**
-     * Hands over each document's token ids in order.
+     * Passes the token ids of each document to a consumer, in order.
      *
+     * @param documents called with the ids of each document, in an array that the consumer may keep; an exception that
+     *     it throws ends the reading and is thrown by this method
      * @throws InputException if a file is malformed or has no such column, or if there is no document at all
      * @throws RunInterruptedException if the thread is interrupted
      */
@@ -223,7 +269,13 @@ public final class Dataset {
         if (count[0] == 0) throw new InputException("dataset " + name + " is empty: it has no documents.");
     }
 
-    /** All texts in memory. */
+    /**
+     * Reads all texts into memory.
+     *
+     * @return the texts in order, without the documents whose text is null; a new list
+     * @throws InputException if a file is malformed or has no such column, or if there is no document at all
+     * @throws RunInterruptedException if the thread is interrupted
+     */
     public List<String> documents() {
         List<String> all = new ArrayList<>();
         forEach(all::add);
@@ -232,7 +284,7 @@ public final class Dataset {
 
     // ------------------------------------------------------------------------------------------------- files
 
-    /** Null for what is none of them. */
+    /** Returns the format of a file, or null if the file is not part of a dataset. */
     private static Kind kind(String file) {
         String lower = file.toLowerCase(Locale.ROOT);
         if (BESIDE.contains(lower.substring(Math.max(lower.lastIndexOf('/'), lower.lastIndexOf('\\')) + 1)))
@@ -261,13 +313,13 @@ public final class Dataset {
         }
     }
 
-    /** Tools keep copies and notes of their own in files and folders whose names begin with a dot. */
+    /** Returns whether no part of a path begins with a dot; such files and folders hold copies and notes of tools. */
     private static boolean isShown(Path inFolder) {
         for (Path part : inFolder) if (part.toString().startsWith(".")) return false;
         return true;
     }
 
-    /** What is not split is all for training. */
+    /** Returns the files of a split. Where no file belongs to a split, all files are those of {@code train}. */
     private static List<String> ofSplit(List<String> names, String split) {
         List<String> found = names.stream().filter(file -> belongs(file, split)).toList();
         boolean splits = names.stream()
@@ -282,6 +334,7 @@ public final class Dataset {
                 + String.join(", ", names.stream().limit(5).toList()) + (names.size() > 5 ? ", ..." : "") + ".");
     }
 
+    /** Returns whether the name of a file contains the name of a split, or another word for that split. */
     private static boolean belongs(String file, String split) {
         Set<String> words =
                 SPLITS.stream().filter(set -> set.contains(split)).findFirst().orElse(Set.of(split));
@@ -291,7 +344,10 @@ public final class Dataset {
                         .find());
     }
 
-    /** What the receiver of the documents throws is not the file's fault, and reaches the caller as itself. */
+    /**
+     * Carries an exception of the consumer of documents past the code that reports errors of the file, so that the
+     * caller receives it unchanged.
+     */
     static final class ConsumerException extends RuntimeException {
         private static final long serialVersionUID = 1L;
         private final RuntimeException thrown;
@@ -324,7 +380,7 @@ public final class Dataset {
         } catch (CharacterCodingException e) {
             throw new InputException(file + " is not UTF-8 text.", e);
         } catch (IOException | UncheckedIOException e) {
-            RunInterruptedException.check("reading " + file, e); // which closes the file
+            RunInterruptedException.check("reading " + file, e); // an interruption closes the file
             throw new InputException(file + " cannot be read: " + InputException.reason(e) + ".", e);
         }
     }

@@ -8,11 +8,11 @@ import java.util.zip.DataFormatException;
 import java.util.zip.Inflater;
 
 /**
- * What a gzip file holds, as Python's gzip reads it: one member after the other, with zeros after each of them skipped.
- * Java's own stream takes a later member that is malformed, and whatever follows it, for the end.
+ * The decompressed content of a gzip file, as Python's gzip reads it: a sequence of members, with zeros after each of
+ * them skipped. Java's own stream takes a malformed later member, and all that follows it, for the end of the file.
  */
 final class GzipMembers extends InputStream {
-    /** The last of them says how it is packed, for which there is one way. */
+    /** The first bytes of a member. The last one is the compression method, of which there is only one. */
     private static final int[] MAGIC = {0x1f, 0x8b, 8};
 
     private static final int HEADER_CHECKSUM = 2;
@@ -24,9 +24,9 @@ final class GzipMembers extends InputStream {
     private final Inflater inflater = new Inflater(true);
     private final CRC32 checksum = new CRC32();
     private final byte[] packed;
-    /** What of {@code packed} is not used yet, by anything but the inflater. */
+    /** The part of {@code packed} that is not consumed yet, apart from what the inflater holds. */
     private int start, end;
-    /** Bytes of the file before {@code start}. */
+    /** Number of bytes of the file before {@code start}. */
     private long place;
 
     private boolean inMember;
@@ -53,7 +53,7 @@ final class GzipMembers extends InputStream {
         }
     }
 
-    /** Some bytes of the member, or 0 if it has ended. */
+    /** Decompresses some bytes of the member; returns 0 if the member has ended. */
     private int inflate(byte[] buffer, int offset, int length) throws IOException {
         try {
             while (true) {
@@ -77,7 +77,7 @@ final class GzipMembers extends InputStream {
         return 0;
     }
 
-    /** Reads a header; false at the end of the file. */
+    /** Reads the header of the next member; returns false at the end of the file. */
     private boolean beginMember() throws IOException {
         if (ended) return false;
         boolean first = place == 0;
@@ -96,7 +96,7 @@ final class GzipMembers extends InputStream {
         long at = place;
         for (int expected : MAGIC) if (next() != expected) throw notGzip(at);
         int flags = next();
-        for (int i = 0; i < 6; i++) next(); // time, how it was packed, and where
+        for (int i = 0; i < 6; i++) next(); // time, compression level, and operating system
         if ((flags & EXTRA) != 0) for (int left = number(2); left > 0; left--) next();
         for (int text : new int[] {NAME, COMMENT}) {
             boolean there = (flags & text) != 0;
@@ -108,6 +108,7 @@ final class GzipMembers extends InputStream {
         inMember = true;
     }
 
+    /** Reads the checksum and length after a member and compares them with what was decompressed. */
     private void endMember() throws IOException {
         long at = place;
         int expected = number(4);
@@ -117,7 +118,7 @@ final class GzipMembers extends InputStream {
         inMember = false;
     }
 
-    /** A number of so many bytes, the lowest first. */
+    /** Reads a little-endian number of the given number of bytes. */
     private int number(int bytes) throws IOException {
         int number = 0;
         for (int i = 0; i < bytes; i++) number |= next() << 8 * i;

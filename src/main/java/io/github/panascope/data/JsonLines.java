@@ -29,17 +29,20 @@ import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.json.JsonMapper;
 import tools.jackson.databind.node.ObjectNode;
 
-/** JSON Lines, a document a line, or one array of documents: plain, gzip or zstd by the file's name. */
+/**
+ * A reader of JSON Lines, with one document per line, or of one JSON array of documents. The name of the file
+ * determines whether it is plain, gzip or zstd.
+ */
 final class JsonLines {
-    /** A few compressed bytes can unpack to a line without end. */
+    /** The longest line or array element, in characters; a few compressed bytes can decompress to an endless line. */
     private static final int MAX_LINE = 256 << 20;
 
-    /** Blank characters before the one that tells an array from lines. */
+    /** The largest number of blank characters before the first one, which distinguishes an array from lines. */
     private static final int LOOK_AHEAD = 1 << 16;
 
     /**
-     * NaN and Infinity are read, as Python writes them. Of a key that is there twice the last counts, as for Python: a
-     * line is data, and checking costs time.
+     * Accepts NaN and Infinity, which Python writes. Of duplicate keys the last counts, as in Python: a line is data,
+     * and a check costs time.
      */
     private static final JsonMapper JSON = JsonMapper.builder()
             .enable(JsonReadFeature.ALLOW_NON_NUMERIC_NUMBERS)
@@ -47,13 +50,21 @@ final class JsonLines {
 
     private JsonLines() {}
 
-    /** What to do with one document; false to stop. */
+    /** A callback for one document. */
     private interface Taker {
-        /** {@code place} names the file, and the line or element; of an object, the fields asked for are there. */
+        /**
+         * Processes a document and returns whether to continue.
+         *
+         * @param place the file, and the line or element, for error messages
+         * @param node  the document; an object has only those of its fields that were asked for
+         */
         boolean take(String place, JsonNode node);
     }
 
-    /** Hands over a field of each document, null where it is null. One that is nothing but a text is that text. */
+    /**
+     * Passes one field of each document to the consumer; null where the field is null. A document that is only a string
+     * is passed as it is.
+     */
     static void texts(Path file, String field, Consumer<String> documents) throws IOException {
         each(file, Set.of(field), (place, node) -> {
             JsonNode text = node.isString() ? node : node.get(field);
@@ -68,7 +79,7 @@ final class JsonLines {
         });
     }
 
-    /** Hands over the first of these fields of each document that is there. */
+    /** Passes the first of the given fields that each document has to the consumer. */
     static void tokens(Path file, List<String> fields, Consumer<int[]> documents) throws IOException {
         each(file, Set.copyOf(fields), (place, node) -> {
             JsonNode list = tokens(node, fields);
@@ -87,7 +98,10 @@ final class JsonLines {
         });
     }
 
-    /** Whether the first document has one of these fields, as a list, and not the text; empty if there is none. */
+    /**
+     * Returns whether the first document has one of the given fields as a list and does not have the text field; empty
+     * if there is no document.
+     */
     static Optional<Boolean> firstIsTokenized(Path file, List<String> fields, String textField) throws IOException {
         List<Boolean> tokenized = new ArrayList<>(1);
         Set<String> wanted = new HashSet<>(fields);
@@ -116,7 +130,10 @@ final class JsonLines {
         }
     }
 
-    /** The first character that is not blank, which is read again with all before it; -1 if none is near. */
+    /**
+     * Returns the first character that is not blank, without consuming it or those before it; -1 if there is none
+     * within {@link #LOOK_AHEAD}.
+     */
     private static int firstCharacter(BufferedReader in) throws IOException {
         in.mark(LOOK_AHEAD);
         int first = -1;
@@ -125,7 +142,7 @@ final class JsonLines {
         return first;
     }
 
-    /** Characters that may still be read of an array's element; the parser reads a buffer ahead. */
+    /** A reader that limits the length of an array element. The parser reads a buffer ahead. */
     private static final class Bounded extends FilterReader {
         private final String place;
         private long left = MAX_LINE;
@@ -163,7 +180,7 @@ final class JsonLines {
             }
             if (parser.nextToken() != null) throw new InputException(file + " holds more than one JSON array.");
         } catch (JacksonIOException e) {
-            throw e.getCause(); // the file's fault and not its JSON's: cut short, or no text
+            throw e.getCause(); // the file is truncated or not text; the JSON is not at fault
         } catch (JacksonException e) {
             throw notJson(file + ", element " + Math.max(number, 1), e);
         }
@@ -187,7 +204,9 @@ final class JsonLines {
         }
     }
 
-    /** The value that begins here; of an object these fields alone, as the others may be larger than what is wanted. */
+    /**
+     * Reads the value at the parser's position; of an object only the given fields, as the others may be much larger.
+     */
     private static JsonNode document(JsonParser parser, Set<String> fields) {
         if (!parser.isExpectedStartObjectToken()) return parser.readValueAsTree();
         ObjectNode document = JSON.createObjectNode();
@@ -206,7 +225,7 @@ final class JsonLines {
                 e);
     }
 
-    /** In strict UTF-8. */
+    /** Opens a file as text in strict UTF-8. */
     private static Reader reader(Path file) throws IOException {
         String name = file.toString().toLowerCase(Locale.ROOT);
         InputStream in = Files.newInputStream(file);
@@ -228,7 +247,7 @@ final class JsonLines {
         }
     }
 
-    /** The next line without its end, or null. */
+    /** Reads the next line, without its end; returns null at the end of the file. */
     private static String line(Path file, int number, Reader in) throws IOException {
         StringBuilder line = new StringBuilder();
         while (true) {

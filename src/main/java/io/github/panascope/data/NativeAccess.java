@@ -5,9 +5,9 @@ import io.github.panascope.InputException;
 import java.nio.file.Path;
 import java.util.Optional;
 
-/** What is packed is unpacked by native code, which Java can be told not to allow. */
+/** Access to native code, which decompresses data and which Java can be configured to refuse. */
 final class NativeAccess {
-    /** Where the libraries are modules, each has to be allowed by its name. */
+    /** The option that permits native access; where the libraries are modules, each has to be named. */
     static final String OPTION = "--enable-native-access="
             + (ParquetFileReader.class.getModule().isNamed()
                     ? "dev.hardwood.core,org.xerial.snappy,com.github.luben.zstd_jni"
@@ -15,7 +15,10 @@ final class NativeAccess {
 
     private NativeAccess() {}
 
-    /** The complaint to throw if something was thrown for that reason; some libraries keep nothing but its message. */
+    /**
+     * Returns the exception to throw if refused native access caused another exception; some libraries keep only the
+     * message of the original one.
+     */
     static Optional<InputException> refused(Path file, Throwable thrown) {
         for (Throwable each = thrown; each != null; each = each.getCause()) {
             boolean denied = each instanceof IllegalCallerException

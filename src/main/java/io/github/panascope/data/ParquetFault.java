@@ -5,14 +5,15 @@ import io.github.panascope.RunInterruptedException;
 import java.nio.file.Path;
 import java.util.Optional;
 
-/** Why a Parquet file could not be read, in a sentence, of what the library threw that reads it. */
+/** Translation of exceptions of the Parquet library into a sentence about the file. */
 final class ParquetFault {
     private static final String DAMAGED = "its footer or a page is damaged";
 
     private ParquetFault() {}
 
     /**
-     * The complaint to throw; an error that is none of the file's is thrown here.
+     * Returns the exception to throw in place of one that the library threw. Throws errors that have no relation to the
+     * file directly.
      *
      * @throws RunInterruptedException if the thread was interrupted, which closes the file
      */
@@ -24,7 +25,9 @@ final class ParquetFault {
         return new InputException(file + " is not a Parquet file that can be read: " + reason(thrown) + ".", thrown);
     }
 
-    /** What the library says, if it says it itself: Java's own words are about arrays and objects. */
+    /**
+     * Returns the message of the library, unless Java itself produced it: such a message is about arrays and objects.
+     */
     private static String reason(Throwable thrown) {
         Throwable cause = thrown.getCause();
         if (cause != null && String.valueOf(thrown.getMessage()).equals(cause.toString())) return reason(cause);
@@ -33,6 +36,7 @@ final class ParquetFault {
         return line.isEmpty() ? DAMAGED : line.replaceFirst("\\.$", "");
     }
 
+    /** Returns whether Java itself threw an exception, and not the library. */
     private static boolean isJavas(Throwable thrown) {
         boolean mistake = thrown instanceof NullPointerException
                 || thrown instanceof IndexOutOfBoundsException

@@ -23,13 +23,20 @@ import java.util.Set;
 import java.util.function.Consumer;
 import java.util.stream.Collectors;
 
-/** Columns of a Parquet file, batch by batch. */
+/** A reader of columns of a Parquet file, batch by batch. */
 final class ParquetFile {
     private ParquetFile() {}
 
-    /** Names of the top-level columns, and of those that are lists of whole numbers; how many rows there are. */
+    /**
+     * The columns of a file.
+     *
+     * @param all   names of the top-level columns
+     * @param lists names of those that are lists of whole numbers
+     * @param rows  number of rows
+     */
     record Columns(Set<String> all, Set<String> lists, long rows) {}
 
+    /** Returns the columns of a file. */
     static Columns columns(Path file) throws IOException {
         return open(
                 file,
@@ -44,7 +51,7 @@ final class ParquetFile {
                         reader.getFileMetaData().numRows()));
     }
 
-    /** Hands over each value of a text column, null where it is null. */
+    /** Passes each value of a text column to the consumer; null where the value is null. */
     static void texts(Path file, String name, Consumer<String> documents) throws IOException {
         open(file, reader -> {
             ColumnSchema column = column(file, reader, List.of(name));
@@ -53,8 +60,8 @@ final class ParquetFile {
                 throw new InputException(file + ": column '" + name + "' should hold text, not "
                         + (nested ? "lists or structures." : column.type() + "."));
             ParquetPages.check(file, reader.getFileMetaData().rowGroups(), column.columnIndex());
-            // The library takes any leaf of a structure for the column, if the leaf has its name and comes first. By
-            // rows it finds the column.
+            // By columns, the library takes a leaf of a structure for the column if the leaf has the same name and comes
+            // first. By rows, it finds the column.
             if (reader.getFileSchema().getColumns().stream()
                             .filter(each -> each.name().equals(name))
                             .count()
@@ -93,7 +100,7 @@ final class ParquetFile {
         return null;
     }
 
-    /** Whether bytes may have been replaced that are no text: looking at all bytes twice would take longer. */
+    /** Returns whether malformed bytes may have been replaced in a text. A check of all bytes would take longer. */
     private static boolean isDoubtful(String text) {
         return text != null && text.indexOf('\ufffd') >= 0;
     }
@@ -101,14 +108,14 @@ final class ParquetFile {
     private static void requireText(Path file, String name, long row, byte[] bytes) {
         try {
             StandardCharsets.UTF_8
-                    .newDecoder() // which reports what is malformed
+                    .newDecoder() // a new decoder reports malformed bytes
                     .decode(ByteBuffer.wrap(bytes));
         } catch (CharacterCodingException e) {
             throw new InputException(file + ": row " + (row + 1) + " of column '" + name + "' is not UTF-8 text.", e);
         }
     }
 
-    /** The first leaf of the first of these columns that is there. */
+    /** Returns the first leaf of the first of the named columns that exists. */
     private static ColumnSchema column(Path file, ParquetFileReader reader, List<String> names) {
         ColumnSchema column = reader.getFileSchema().getColumns().stream()
                 .filter(each -> names.contains(top(each)))
@@ -126,7 +133,7 @@ final class ParquetFile {
         return column;
     }
 
-    /** Hands over each list of the first of these columns that is there. */
+    /** Passes each list of the first of the named columns that exists to the consumer. */
     static void tokens(Path file, List<String> names, Consumer<int[]> documents) throws IOException {
         open(file, reader -> {
             ColumnSchema column = column(file, reader, names);
@@ -183,7 +190,7 @@ final class ParquetFile {
         return new InputException(file + ": column '" + top(column) + "' holds " + id + ", which is no token id.");
     }
 
-    /** The column's name; leaves of lists have others. */
+    /** Returns the name of the top-level column, as the leaves of lists have other names. */
     private static String top(ColumnSchema column) {
         return column.fieldPath().elements().getFirst();
     }
@@ -219,7 +226,7 @@ final class ParquetFile {
             return action.run(reader);
         } catch (Dataset.ConsumerException | InputException | RunInterruptedException e) {
             throw e;
-        } catch (RuntimeException | Error e) { // the reader's own complaints about a damaged file
+        } catch (RuntimeException | Error e) { // errors of the library about a damaged file
             throw ParquetFault.of(file, e);
         }
     }

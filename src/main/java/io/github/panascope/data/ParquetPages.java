@@ -16,15 +16,16 @@ import java.util.List;
 import java.util.Set;
 
 /**
- * Walks the page headers of a column before the library reads it: in a damaged file it may go round in circles, or take
- * memory that only the file's word stands for. After the Parquet format's PageHeader, in Thrift's compact protocol.
+ * A check of the page headers of a column before the library reads it. In a damaged file the library may loop
+ * endlessly, or allocate as much memory as the file claims to need. Follows the PageHeader of the Parquet format, in
+ * Thrift's compact protocol.
  */
 final class ParquetPages {
     private static final int STRUCT = 12;
     private static final int MAX_DEPTH = 16;
     private static final int FIRST_WINDOW = 1 << 10;
     private static final int MAX_WINDOW = 1 << 24;
-    /** What a page may unpack to: no text is that repetitive. */
+    /** The largest ratio of decompressed to compressed size of a page; no text is more repetitive. */
     private static final long MAX_RATIO = 4096;
 
     private static final long ALWAYS = 1 << 20;
@@ -41,8 +42,10 @@ final class ParquetPages {
     }
 
     /**
-     * Complains unless the pages of a column lie where the file's footer says, one after the other, with as many
+     * Checks that the pages of a column lie where the footer of the file says, one after the other, with as many
      * values.
+     *
+     * @throws InputException if they do not
      */
     static void check(Path file, List<RowGroup> groups, int column) throws IOException {
         try (FileChannel channel = FileChannel.open(file)) {
@@ -89,7 +92,7 @@ final class ParquetPages {
 
     // ------------------------------------------------------------------------------------------------- headers
 
-    /** What matters of a PageHeader. */
+    /** The relevant values of a PageHeader. */
     private static final class Header {
         private int length;
         private boolean hasData;
@@ -98,7 +101,7 @@ final class ParquetPages {
         private long values;
     }
 
-    /** Headers are short, unless they hold the least and the largest of long texts. */
+    /** Reads the header of a page. Headers are short, unless they contain the minimum and the maximum of long texts. */
     private Header header(long at, long end) throws IOException {
         for (long window = FIRST_WINDOW; ; window <<= 4) {
             int length = (int) Math.min(Math.min(window, MAX_WINDOW), end - at);
@@ -124,7 +127,7 @@ final class ParquetPages {
             field = field(bytes, head, field);
             int type = head & 15;
             switch (field) {
-                case 1 -> header.hasData = zigzag(bytes) != 2; // a dictionary's page has none of the column's own
+                case 1 -> header.hasData = zigzag(bytes) != 2; // a dictionary page holds no values of the column itself
                 case 2 -> header.unpacked = zigzag(bytes);
                 case 3 -> header.packed = zigzag(bytes);
                 case 5, 8 -> header.values = firstNumber(bytes, type);
@@ -137,7 +140,7 @@ final class ParquetPages {
         return head >> 4 != 0 ? last + (head >> 4) : (int) zigzag(bytes);
     }
 
-    /** The field 1 of a structure: the number of values in both kinds of data page. */
+    /** Returns field 1 of a structure, which is the number of values in both kinds of data page. */
     private long firstNumber(ByteBuffer bytes, int type) {
         if (type != STRUCT) throw damaged("a page's header is none");
         long first = -1;
@@ -168,7 +171,7 @@ final class ParquetPages {
     private void skip(ByteBuffer bytes, int type, int depth) {
         if (depth > MAX_DEPTH) throw damaged("a page's header is nested too deeply");
         switch (type) {
-            case 1, 2 -> {} // a truth is in its type
+            case 1, 2 -> {} // a boolean is encoded in its type
             case 3 -> bytes.get();
             case 4, 5, 6 -> varint(bytes);
             case 7 -> skip(bytes, Double.BYTES);
@@ -197,7 +200,7 @@ final class ParquetPages {
         }
     }
 
-    /** In collections a truth takes a byte. */
+    /** Skips elements of a collection, in which a boolean takes a byte of its own. */
     private void skipElements(ByteBuffer bytes, long count, int type, int depth) {
         for (long i = 0; i < count; i++) {
             if (type == 1 || type == 2) bytes.get();

@@ -5,8 +5,8 @@ import java.nio.charset.StandardCharsets;
 import java.util.function.Consumer;
 
 /**
- * Structures in Thrift's compact protocol: each field after the distance from the number of the one before it, and its
- * type.
+ * A writer of structures in Thrift's compact protocol. Each field begins with its type and the difference between its
+ * number and that of the preceding field.
  */
 final class ThriftOutput extends ByteArrayOutputStream {
     static final int I32 = 5;
@@ -47,14 +47,14 @@ final class ThriftOutput extends ByteArrayOutputStream {
         struct(fields);
     }
 
-    /** Its elements come next. */
+    /** Writes the header of a list; its elements have to follow. */
     void list(int id, int type, int size) {
         field(id, LIST);
         write(Math.min(size, LONG_LIST) << 4 | type);
         if (size >= LONG_LIST) varint(this, size);
     }
 
-    /** An element, as all below are. */
+    /** Writes a structure as an element of a list. The methods without a field number write elements. */
     void struct(Consumer<ThriftOutput> fields) {
         int before = last;
         last = 0;

@@ -1,11 +1,19 @@
 /**
- * Documents and tables: {@link io.github.panascope.data.Dataset} reads text or token ids from Parquet, JSON Lines, JSON
- * arrays and plain text, of a file, a folder or a dataset on the hub; {@link io.github.panascope.data.ParquetWriter}
- * writes tables.
+ * Documents and tables in files. Documents are texts or token ids; they are read one after the other from Parquet, JSON
+ * Lines, JSON arrays or plain text, in a single file, a folder, or a dataset on the hub, so that a corpus need not fit
+ * into memory. Tables are written as Parquet.
  *
- * <pre>
- * hub id, folder or file -&gt; Dataset -&gt; forEach(text) or forEachTokens(ids)
- * </pre>
+ * <ul>
+ *   <li>{@link io.github.panascope.data.Dataset}: reads documents
+ *   <li>{@link io.github.panascope.data.ParquetWriter}: writes tables
+ * </ul>
+ *
+ * <pre>{@code
+ * file, folder or hub id -> Dataset -> forEach(String)       texts
+ *                                   -> forEachTokens(int[])  token ids
+ *
+ * rows -> ParquetWriter -> file
+ * }</pre>
  */
 @NullMarked
 package io.github.panascope.data;

@@ -16,15 +16,21 @@ import java.util.function.BiFunction;
 import java.util.function.Function;
 
 /**
- * Python's pickle format, as far as files of tensors need it. The opcodes are pickletools' (protocols 2 to 5). Nothing
- * is imported and nothing is called: a name of a Python function is a {@link Global}, and what applying one means is
- * asked of the caller, who refuses all but a few.
+ * A reader of Python's pickle format, as far as files of tensors need it. The opcodes are those of pickletools
+ * (protocols 2 to 5). Nothing is imported and nothing is called: the name of a Python function becomes a {@link
+ * Global}, and a callback of the caller decides what applying it means, and refuses all but a few names.
  *
- * <p>Gives null, Boolean, Long, BigInteger, Double, String, {@code byte[]}, List (lists and tuples), Map (dictionaries)
- * and whatever the caller makes. Memory is bounded by the length of the input: each opcode makes at most one object.
+ * <p>The values are null, Boolean, Long, BigInteger, Double, String, {@code byte[]}, List (for lists and tuples), Map
+ * (for dictionaries) and the objects that the callbacks return. Memory is bounded by the length of the input, as each
+ * opcode makes at most one object.
  */
 final class Pickle {
-    /** The name of a Python class or function. */
+    /**
+     * The name of a Python class or function.
+     *
+     * @param module name of the module
+     * @param name   name in the module
+     */
     record Global(String module, String name) {
         @Override
         public String toString() {
@@ -43,10 +49,13 @@ final class Pickle {
     private final Map<Long, Object> memo = new HashMap<>();
 
     /**
-     * @param place      what to name in complaints
-     * @param in         from the pickle's first byte on; left behind its last one
-     * @param persistent what a persistent id stands for
-     * @param reduce     what applying a name to arguments gives
+     * Creates a reader.
+     *
+     * @param place      name of the file for error messages
+     * @param in         the input, positioned at the first byte of the pickle; {@link #load} leaves it after the last
+     *     one
+     * @param persistent returns the object of a persistent id
+     * @param reduce     returns the result of applying a name to arguments
      */
     Pickle(
             String place,
@@ -62,7 +71,8 @@ final class Pickle {
     /**
      * Reads one pickle.
      *
-     * @throws InputException if it is damaged, or uses an opcode that files of tensors have no need of
+     * @return its value
+     * @throws InputException if the pickle is damaged, or uses an opcode that files of tensors do not need
      */
     Object load() {
         try {
@@ -75,12 +85,13 @@ final class Pickle {
             throw e;
         } catch (BufferUnderflowException e) {
             throw new InputException(place + " is truncated: its pickle has no end.", e);
-        } catch (RuntimeException e) { // a stack that is empty or holds something else than the opcode needs
+        } catch (RuntimeException e) { // the stack is empty, or holds a value that the opcode does not take
             throw new InputException(
                     place + " is damaged: its pickle makes no sense at byte " + in.position() + ".", e);
         }
     }
 
+    /** Executes an opcode that pushes or pops values; passes all others on. */
     private void step(int opcode) {
         switch (opcode) {
             case 0x80 -> in.get(); // PROTO
@@ -97,7 +108,7 @@ final class Pickle {
             case 'X' -> stack.add(text(in.getInt() & 0xffffffffL));
             case 0x8c -> stack.add(text(in.get() & 0xff));
             case 0x8d -> stack.add(text(in.getLong()));
-            case 'U' -> stack.add(text(in.get() & 0xff)); // Python 2's byte strings hold names
+            case 'U' -> stack.add(text(in.get() & 0xff)); // byte strings of Python 2, which hold names
             case 'T' -> stack.add(text(in.getInt() & 0xffffffffL));
             case 'B' -> stack.add(bytes(in.getInt() & 0xffffffffL));
             case 'C' -> stack.add(bytes(in.get() & 0xff));
@@ -115,7 +126,7 @@ final class Pickle {
         }
     }
 
-    /** What is on the stack goes into something else there. */
+    /** Executes an opcode that adds values to a collection on the stack; passes all others on. */
     private void change(int opcode) {
         switch (opcode) {
             case 'a' -> {
@@ -147,7 +158,7 @@ final class Pickle {
         }
     }
 
-    /** What is remembered, what has a name, and what is made of that. */
+    /** Executes an opcode for remembered values, names, or objects made from names; refuses all others. */
     private void refer(int opcode) {
         switch (opcode) {
             case 'q' -> memo.put((long) (in.get() & 0xff), top());
@@ -165,8 +176,8 @@ final class Pickle {
                 List<?> arguments = (List<?>) pop();
                 stack.add(reduce.apply((Global) pop(), arguments));
             }
-            case 'b' -> { // BUILD: a plain object takes its attributes; the state of a dictionary (its _metadata) is of
-                // no use here
+            case 'b' -> {
+                // BUILD: a plain object takes its attributes; the state of a dictionary (its _metadata) is not needed
                 Object state = pop();
                 if (top() instanceof PlainObject object) object.attributes.putAll(spent(attributes(state)));
                 else if (!(top() instanceof Map))
@@ -179,12 +190,15 @@ final class Pickle {
         }
     }
 
-    /** An object of a class that nobody here knows, with its attributes. */
+    /** An object of a class that is not interpreted, with its attributes. */
     static final class PlainObject {
         final Map<Object, Object> attributes = new LinkedHashMap<>();
     }
 
-    /** One dictionary can be the state of many objects, each of which copies it. */
+    /**
+     * Counts the entries of a state that is copied into an object, since one dictionary can be the state of many
+     * objects; refuses more entries than the file has bytes.
+     */
     private Map<Object, Object> spent(Map<Object, Object> state) {
         copied += state.size();
         if (copied > in.capacity())
@@ -265,7 +279,7 @@ final class Pickle {
 
     @SuppressWarnings("unchecked")
     private static void put(Object target, Object key, Object value) {
-        // A collection as key would be hashed, and one that holds itself never ends.
+        // A collection as key would be hashed, which does not end for one that contains itself.
         if (!(key instanceof String || key instanceof Long || key instanceof Boolean))
             throw new IllegalArgumentException();
         ((Map<Object, Object>) target).put(key, value);

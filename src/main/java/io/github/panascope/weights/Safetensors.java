@@ -27,16 +27,16 @@ import tools.jackson.databind.json.JsonMapper;
 import tools.jackson.databind.node.ObjectNode;
 
 /**
- * A safetensors file, memory-mapped. Its format: eight bytes little-endian with the length of a JSON header, that
- * header (name, dtype, shape and byte range of each tensor), then the bytes, without gap or overlap. All of that is
- * checked before a tensor is made.
+ * A safetensors file, mapped into memory. The format consists of eight bytes with the little-endian length of a JSON
+ * header, that header (name, dtype, shape and byte range of each tensor), and the data of the tensors without gap or
+ * overlap. All of this is checked before a tensor is created.
  */
 public final class Safetensors implements StateDict {
-    /** What the shim can describe. */
+    /** The largest rank that the native layer can describe. */
     private static final int MAX_RANK = 12;
 
     private static final int PREFIX = 8;
-    private static final long MAX_HEADER = 100_000_000; // the format's own limit
+    private static final long MAX_HEADER = 100_000_000; // the limit of the format itself
     private static final JsonMapper STRICT = JsonMapper.builder()
             .enable(StreamReadFeature.STRICT_DUPLICATE_DETECTION)
             .build();
@@ -62,7 +62,7 @@ public final class Safetensors implements StateDict {
             "BOOL",
             DType.BOOL);
 
-    /** What the header says of one tensor; offset counts from the start of the file. */
+    /** The header's description of one tensor; the offset counts from the start of the file. */
     private record Entry(DType dtype, Shape shape, long offset) {}
 
     private final Path file;
@@ -75,9 +75,12 @@ public final class Safetensors implements StateDict {
     }
 
     /**
-     * Maps a file for as long as a scope lives.
+     * Maps a file into memory until a scope closes.
      *
-     * @throws InputException if it is missing, truncated or malformed
+     * @param file  the file
+     * @param scope owns the mapping; tensors of the file must not outlive it
+     * @return the tensors of the file
+     * @throws InputException if the file is missing, truncated or malformed
      */
     public static Safetensors open(Path file, TensorScope scope) {
         TextFile.requireRegular(file);
@@ -88,6 +91,7 @@ public final class Safetensors implements StateDict {
         }
     }
 
+    /** Reads the header of a mapped file. */
     static Safetensors open(Path file, MappedFile mapping) {
         if (mapping.size() < PREFIX)
             throw new InputException(
@@ -98,10 +102,14 @@ public final class Safetensors implements StateDict {
     }
 
     /**
-     * Writes tensors in a file's place once all is written, so that no half a file is ever seen.
+     * Writes tensors to a file, which replaces an older one only when all is written, so that no incomplete file is
+     * visible.
      *
-     * @param tensors of any device, layout and dtype that the format has
+     * @param file    the file to write
+     * @param tensors tensors by name, in the order of the file; of any device and layout
+     * @throws IllegalArgumentException if a tensor has a dtype that the format does not have
      * @throws InputException if the file cannot be written
+     * @throws io.github.panascope.RunInterruptedException if the thread is interrupted; an older file is then unchanged
      */
     public static void write(Path file, Map<String, Tensor> tensors) {
         ObjectNode description = JsonMapper.shared().createObjectNode();
@@ -123,9 +131,8 @@ public final class Safetensors implements StateDict {
             end += bytes;
         }
         byte[] json = JsonMapper.shared().writeValueAsBytes(description);
-        int padded = (json.length + PREFIX - 1)
-                / PREFIX
-                * PREFIX; // so that the data is aligned, as the format's own library does
+        // The header is padded so that the data is aligned, as the reference implementation of the format does.
+        int padded = (json.length + PREFIX - 1) / PREFIX * PREFIX;
         byte[] start = Arrays.copyOf(
                 ByteBuffer.allocate(PREFIX)
                         .order(ByteOrder.LITTLE_ENDIAN)
@@ -167,7 +174,7 @@ public final class Safetensors implements StateDict {
         requireNoGapOrOverlap(PREFIX + length);
     }
 
-    /** An empty tensor lies before the one that begins at the same place. */
+    /** Orders tensors by offset; an empty tensor precedes the tensor that begins at the same offset. */
     private static final Comparator<Map.Entry<String, Entry>> BY_PLACE = Comparator.comparingLong(
                     (Map.Entry<String, Entry> e) -> e.getValue().offset)
             .thenComparingLong(e -> e.getValue().shape.elements());

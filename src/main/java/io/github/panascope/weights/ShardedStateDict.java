@@ -15,8 +15,8 @@ import java.util.Set;
 import java.util.function.Function;
 
 /**
- * Tensors spread over several files, as {@code model.safetensors.index.json} maps them: {@code weight_map} gives each
- * tensor's file.
+ * Tensors that are spread over several files (shards), as {@code model.safetensors.index.json} lists them: {@code
+ * weight_map} gives the file of each tensor.
  */
 final class ShardedStateDict implements StateDict {
     private final Path index;
@@ -27,7 +27,7 @@ final class ShardedStateDict implements StateDict {
         this.shards = shards;
     }
 
-    /** The file of each tensor, by the tensor's name. */
+    /** Returns the name of the file of each tensor, by the name of the tensor. */
     private static Map<String, String> weightMap(Path index) {
         ConfigFile map = ConfigFile.read(index)
                 .object("weight_map")
@@ -36,7 +36,7 @@ final class ShardedStateDict implements StateDict {
         Map<String, String> files = new LinkedHashMap<>();
         for (String name : map.keys()) {
             String file = map.text(name);
-            // Files lie beside their index; a path would lead anywhere.
+            // The files lie beside the index; a path could point anywhere.
             if (!file.matches("[A-Za-z0-9_][A-Za-z0-9_.-]*") || file.endsWith(".json"))
                 throw map.wrong(name, "the name of a file beside it");
             files.put(name, file);
@@ -44,11 +44,12 @@ final class ShardedStateDict implements StateDict {
         return files;
     }
 
-    /** The names of the files that an index names. */
+    /** Returns the names of the files that an index lists. */
     static List<String> files(Path index) {
         return weightMap(index).values().stream().distinct().toList();
     }
 
+    /** Opens the files of an index and checks that each tensor is in the file that the index gives. */
     static ShardedStateDict open(Path index, TensorScope scope, Function<String, Path> files) {
         Map<String, StateDict> opened = new LinkedHashMap<>();
         Map<String, StateDict> shards = new LinkedHashMap<>();

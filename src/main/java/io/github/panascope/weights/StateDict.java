@@ -18,22 +18,32 @@ import java.util.function.Function;
 import java.util.regex.Pattern;
 
 /**
- * Tensors by name from a file that is mapped into memory for as long as a scope lives: safetensors, what
- * {@code torch.save} and {@code torch.jit.save} write, or several of these with an index. Nothing in such a file is
- * ever executed.
+ * Named tensors of a file that is mapped into memory until a scope closes. The file is a safetensors file, one that
+ * {@code torch.save} or {@code torch.jit.save} wrote, or the index of several such files (shards). Nothing in such a
+ * file is ever executed.
  */
 public sealed interface StateDict permits Safetensors, TorchFile, ShardedStateDict {
     /**
-     * Opens a file, whichever of the formats it has; an index ({@code .json}) finds its files beside it.
+     * Opens a file in any of the supported formats. The files of an index ({@code .index.json}) are expected beside it.
      *
-     * @param scope how long tensors of it may be used
-     * @throws InputException if it is missing, damaged, or holds what is not understood
+     * @param file  a file of tensors, or an index
+     * @param scope owns the mapping; tensors of the file must not outlive it
+     * @return the tensors of the file
+     * @throws InputException if a file is missing, damaged, or contains something that is not understood
      */
     static StateDict open(Path file, TensorScope scope) {
         return open(file, scope, file::resolveSibling);
     }
 
-    /** The same; an index finds its files where {@code files} says. */
+    /**
+     * Opens a file in any of the supported formats, with a function that locates the files of an index.
+     *
+     * @param file  a file of tensors, or an index ({@code .index.json})
+     * @param scope owns the mapping; tensors of the file must not outlive it
+     * @param files returns the path of a file that the index names; not called if {@code file} is not an index
+     * @return the tensors of the file
+     * @throws InputException if a file is missing, damaged, or contains something that is not understood
+     */
     static StateDict open(Path file, TensorScope scope, Function<String, Path> files) {
         if (isIndex(file)) return ShardedStateDict.open(file, scope, files);
         TextFile.requireRegular(file);
@@ -46,7 +56,13 @@ public sealed interface StateDict permits Safetensors, TorchFile, ShardedStateDi
         }
     }
 
-    /** The names of the files that an index names; none for what is no index. */
+    /**
+     * Returns the names of the files that an index lists.
+     *
+     * @param file a file of tensors, or an index ({@code .index.json})
+     * @return the names of the files, without duplicates; empty if {@code file} is not an index
+     * @throws InputException if the index cannot be read or is malformed
+     */
     static List<String> shards(Path file) {
         return isIndex(file) ? ShardedStateDict.files(file) : List.of();
     }
@@ -56,11 +72,14 @@ public sealed interface StateDict permits Safetensors, TorchFile, ShardedStateDi
     }
 
     /**
-     * A text that torch.jit.save was given to keep beside a module ({@code _extra_files}). Reads the archive's
-     * directory and that entry alone.
+     * Returns a text that {@code torch.jit.save} stored beside a module ({@code _extra_files}). Reads only the
+     * directory of the archive and that entry.
      *
-     * @return the text; empty if the file is no zip archive or has no such entry
-     * @throws InputException if the archive is damaged, or would unpack to much more than its size
+     * @param file a file of tensors
+     * @param name name of the text, at most 1 MiB long
+     * @return the text; empty if the file is not a zip archive or has no such entry
+     * @throws InputException if the archive is damaged or cannot be read, would unpack to much more than its size, or
+     *     the entry is too long
      */
     static Optional<String> extraFile(Path file, String name) {
         try (TensorScope scope = TensorScope.open()) {
@@ -77,30 +96,57 @@ public sealed interface StateDict permits Safetensors, TorchFile, ShardedStateDi
         }
     }
 
-    /** The file, or the index of the files. */
+    /** {@return the path of the file, or of the index of several files} */
     Path file();
 
-    /** The names of its tensors, in the file's order. */
+    /** {@return the names of the tensors, in the order of the file; unmodifiable} */
     Set<String> names();
 
-    /** The shape of a tensor that is there. */
+    /**
+     * Returns the shape of a tensor.
+     *
+     * @param name name of the tensor
+     * @return its shape
+     * @throws InputException if there is no tensor of that name
+     */
     Shape shape(String name);
 
-    /** The dtype of a tensor that is there. */
+    /**
+     * Returns the dtype of a tensor.
+     *
+     * @param name name of the tensor
+     * @return its dtype in the file
+     * @throws InputException if there is no tensor of that name
+     */
     DType dtype(String name);
 
-    /** A tensor over the mapped bytes, in the innermost open scope; it must not outlive the mapping's scope. */
+    /**
+     * Returns a CPU tensor over the mapped bytes, which are copied only if they are not aligned to the element size.
+     *
+     * @param name name of the tensor
+     * @return the tensor, with the shape and dtype of the file; belongs to the innermost open scope, which must close
+     *     before or with the scope of the mapping
+     * @throws InputException if there is no tensor of that name
+     */
     Tensor tensor(String name);
 
-    /** Whether it holds a tensor of this name. */
+    /**
+     * Returns whether there is a tensor of a name.
+     *
+     * @param name name of the tensor
+     * @return true if there is one
+     */
     default boolean has(String name) {
         return names().contains(name);
     }
 
     /**
-     * A floating-point tensor of a known shape.
+     * Returns a floating-point tensor of an expected shape.
      *
-     * @throws InputException if it is missing, of another shape, or not floating-point
+     * @param name     name of the tensor
+     * @param expected the shape that it has to have
+     * @return a CPU tensor over the mapped bytes, as of {@link #tensor}; belongs to the innermost open scope
+     * @throws InputException if there is no tensor of that name, or it has another shape or is not floating-point
      */
     default Tensor weight(String name, Shape expected) {
         if (!shape(name).equals(expected))
@@ -112,7 +158,12 @@ public sealed interface StateDict permits Safetensors, TorchFile, ShardedStateDi
         return tensor(name);
     }
 
-    /** The complaint that a tensor is not there. */
+    /**
+     * Creates the exception for a tensor that does not exist; its message suggests the most similar name.
+     *
+     * @param name name of the missing tensor
+     * @return the exception, to be thrown by the caller
+     */
     default InputException missing(String name) {
         return new InputException(file() + " has no tensor '" + name + "'." + Suggestions.didYouMean(name, names()));
     }

@@ -12,12 +12,15 @@ import java.util.LinkedHashMap;
 import java.util.Map;
 
 /**
- * Where the entries of a zip archive lie in a mapped file, as long as they are stored and not compressed; Python's
- * torch.save stores everything so that it can be mapped. (java.util.zip does not say where an entry's bytes are.) After
- * PKWARE's APPNOTE: the end record, with its zip64 form, then the central directory.
+ * The positions of the entries of a zip archive in a mapped file, for entries that are stored without compression, as
+ * Python's torch.save stores them so that they can be mapped. (java.util.zip does not report where the bytes of an
+ * entry are.) Follows PKWARE's APPNOTE: the end record, with its zip64 form, then the central directory.
  */
 final class StoredZip {
-    /** What files written by torch.jit.save compress is their source code; more than this is none. */
+    /**
+     * The largest total size of compressed entries. The only compressed entries that torch.jit.save writes are source
+     * code, which is smaller than this.
+     */
     private static final long MAX_COMPRESSED = 64L << 20;
 
     private static final int END = 22;
@@ -27,7 +30,13 @@ final class StoredZip {
     private static final int LOCAL = 30;
     private static final long UNSET = 0xffffffffL;
 
-    /** An entry's bytes in the file. */
+    /**
+     * The bytes of an entry in the file.
+     *
+     * @param offset position of the first byte, if the entry is stored
+     * @param size   number of bytes, decompressed
+     * @param stored whether the entry is stored without compression
+     */
     record Entry(long offset, long size, boolean stored) {}
 
     private final Path file;
@@ -39,6 +48,7 @@ final class StoredZip {
         this.mapping = mapping;
     }
 
+    /** Reads the directory of a mapped archive. */
     static StoredZip open(Path file, MappedFile mapping) {
         StoredZip zip = new StoredZip(file, mapping);
         try {
@@ -56,7 +66,10 @@ final class StoredZip {
         return Collections.unmodifiableMap(entries);
     }
 
-    /** The bytes of an entry that has to be there, stored. */
+    /**
+     * Returns the bytes of an entry, which has to exist, be stored without compression and have at most {@code limit}
+     * bytes.
+     */
     byte[] bytes(String name, int limit) {
         Entry entry = require(name);
         if (entry.size > limit)
@@ -65,6 +78,7 @@ final class StoredZip {
         return mapping.bytes(entry.offset, (int) entry.size);
     }
 
+    /** Returns an entry, which has to exist and be stored without compression. */
     Entry require(String name) {
         Entry entry = entries.get(name);
         if (entry == null)
@@ -110,7 +124,7 @@ final class StoredZip {
                     + MAX_COMPRESSED + " make sense, refused.");
     }
 
-    /** The end record is the last thing in the file but for a comment of up to 64 KiB. */
+    /** Returns the position of the end record, which only a comment of up to 64 KiB can follow. */
     private long findEnd() {
         int tail = (int) Math.min(mapping.size(), END + 0xffff);
         ByteBuffer bytes = at(mapping.size() - tail, tail);
@@ -118,7 +132,7 @@ final class StoredZip {
         throw new InputException(file + " is truncated: a zip archive whose directory is missing. Fetch it again.");
     }
 
-    /** Reads one entry of the directory; returns what it would unpack to if it is compressed, else 0. */
+    /** Reads one entry of the directory; returns its decompressed size if it is compressed, otherwise 0. */
     private long readEntry(ByteBuffer directory) {
         int at = directory.position();
         if (directory.getInt(at) != 0x02014b50) throw new IndexOutOfBoundsException();
@@ -135,7 +149,7 @@ final class StoredZip {
                 extra + 4 <= stop;
                 extra += 4 + (directory.getShort(extra + 2) & 0xffff)) {
             if (directory.getShort(extra) != 1) continue;
-            int value = extra + 4; // zip64: those of the three that did not fit, in this order
+            int value = extra + 4; // zip64: those of the three values that did not fit into 32 bits, in this order
             if (size == UNSET) {
                 size = directory.getLong(value);
                 value += 8;

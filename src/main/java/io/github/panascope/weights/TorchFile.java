@@ -20,14 +20,14 @@ import java.util.Map;
 import java.util.Set;
 
 /**
- * A file of tensors that {@code torch.save} wrote (a zip archive since PyTorch 1.6, pickles one after the other
- * before), or the parameters and buffers of a TorchScript module. Only what rebuilds tensors is understood; any other
- * Python name in the file is refused, and nothing is run, not even TorchScript.
+ * A file of tensors that {@code torch.save} wrote (a zip archive since PyTorch 1.6, a sequence of pickles before), or
+ * the parameters and buffers of a TorchScript module. Only what rebuilds tensors is understood; any other Python name
+ * in the file is refused. Nothing is executed, not even TorchScript.
  */
 final class TorchFile implements StateDict {
-    /** A pickle of names and sizes: GPT-2 XL's has 100 KB. */
+    /** The largest size of a pickle, which holds names and sizes; that of GPT-2 XL has 100 KB. */
     private static final int MAX_PICKLE = 64 << 20;
-    /** What the shim can describe. */
+    /** The largest rank that the native layer can describe. */
     private static final int MAX_RANK = 12;
 
     private static final Object LEGACY_MAGIC = new BigInteger("1950a86a20f9469cfc6c", 16);
@@ -53,7 +53,7 @@ final class TorchFile implements StateDict {
             "BoolStorage",
             DType.BOOL);
 
-    /** Memory that tensors share: its place in the file is known once all of the file is read. */
+    /** Memory that several tensors can share. Its offset in the file is known only after the whole file is read. */
     private static final class Storage {
         final DType dtype;
         final long elements;
@@ -65,7 +65,7 @@ final class TorchFile implements StateDict {
         }
     }
 
-    /** A tensor as the pickle describes it, in elements. */
+    /** A tensor as the pickle describes it; offset and strides count elements. */
     private record Entry(Storage storage, long offset, long[] sizes, long[] strides) {}
 
     private final Path file;
@@ -79,12 +79,13 @@ final class TorchFile implements StateDict {
         this.mapping = mapping;
     }
 
-    /** Whether a file that begins so is a zip archive or a pickle. */
+    /** Returns whether the first bytes of a file are those of a zip archive or a pickle. */
     static boolean recognises(byte[] start) {
         return start.length >= 2
                 && (start[0] == 'P' && start[1] == 'K' || (start[0] & 0xff) == 0x80 && start[1] >= 2 && start[1] <= 5);
     }
 
+    /** Reads the pickle of a mapped file, without its tensors. */
     static TorchFile open(Path file, MappedFile mapping) {
         TorchFile opened = new TorchFile(file, mapping);
         Object root = mapping.bytes(0, 1)[0] == 'P' ? opened.readZip() : opened.readLegacy();
@@ -131,7 +132,7 @@ final class TorchFile implements StateDict {
         if (!(plain(in) instanceof List<?> keys))
             throw new InputException(file + " is damaged: no list of storages follows its pickle.");
         long at = in.position();
-        for (Object key : keys) { // each: its number of elements, then the elements
+        for (Object key : keys) { // of each storage: the number of elements, then the elements
             Storage storage = key instanceof String ? storages.get(key) : null;
             if (storage == null || storage.offset >= 0 || at + 8 > mapping.size()) throw truncated();
             long elements = ByteBuffer.wrap(mapping.bytes(at, 8))
@@ -168,10 +169,12 @@ final class TorchFile implements StateDict {
         return storage.elements * storage.dtype.bytes();
     }
 
-    // ------------------------------------------------------------------------------------------------- what its names
-    // mean
+    // ------------------------------------------------------------------------------------------ the meaning of names
 
-    /** ('storage', class, key, location, elements), and in the older layout a sixth, None. */
+    /**
+     * Returns the storage of a persistent id: ('storage', class, key, location, elements), followed by None in the
+     * older layout.
+     */
     private Storage storage(List<?> id) {
         if (id.size() < 5
                 || !"storage".equals(id.get(0))
@@ -189,7 +192,10 @@ final class TorchFile implements StateDict {
         return storage;
     }
 
-    /** What applying a Python name gives: tensors, dictionaries, TorchScript's modules. Everything else is refused. */
+    /**
+     * Applies a Python name to arguments. Tensors, dictionaries and the modules of TorchScript are understood; every
+     * other name is refused.
+     */
     private Object reduce(Pickle.Global function, List<?> arguments) {
         String name = function.toString();
         switch (name) {
@@ -247,7 +253,10 @@ final class TorchFile implements StateDict {
         return new Entry(storage, offset, sizes, strides);
     }
 
-    /** One list can be the argument of many calls, each of which copies it; files of tensors name each item once. */
+    /**
+     * Counts the items of a list that is copied, since one list can be the argument of many calls; refuses more items
+     * than the file has bytes. An undamaged file of tensors names each item once.
+     */
     private List<?> spent(List<?> items) {
         copied += items.size();
         if (copied > mapping.size())
@@ -260,12 +269,15 @@ final class TorchFile implements StateDict {
         return ((List<?>) list).stream().mapToLong(number -> (Long) number).toArray();
     }
 
-    /** Tensors by name: of a dictionary, or of TorchScript's modules in one another, joined by dots. */
+    /**
+     * Collects tensors by name: those of a dictionary, or those of nested TorchScript modules, whose names are joined
+     * by dots.
+     */
     private void collect(String prefix, Object node, Set<Object> seen) {
         Map<?, ?> children = node instanceof Pickle.PlainObject object
                 ? object.attributes
                 : prefix.isEmpty() && node instanceof Map<?, ?> map ? map : null;
-        if (children == null || seen.size() > 10_000 || !seen.add(node)) return; // a module inside itself has no names
+        if (children == null || seen.size() > 10_000 || !seen.add(node)) return; // a module can contain itself
         if (prefix.length() > 1000)
             throw new InputException(file + " is damaged: its modules lie too deep in one another.");
         children.forEach((key, value) -> {

@@ -1,11 +1,19 @@
 /**
- * Files of weights as named tensors: safetensors, PyTorch's zip archives of pickles and of TorchScript, and the shards
- * of either. {@link io.github.panascope.weights.StateDict#open} recognises the format and maps the file into memory;
- * no code in a file is ever run.
+ * Files of weights as named tensors. The format of a file (safetensors, PyTorch's archive of pickles, or TorchScript)
+ * is recognised by its first bytes, and the file is mapped into memory, so that a tensor is a view of it. No code in a
+ * file is ever executed.
  *
- * <pre>
- * file -&gt; StateDict (names, dtypes, shapes) -&gt; weight(name, shape) -&gt; Tensor that views the mapped file
- * </pre>
+ * <ul>
+ *   <li>{@link io.github.panascope.weights.StateDict}: the named tensors of a file, or of several files with an index
+ *   <li>{@link io.github.panascope.weights.Safetensors}: the safetensors format, which can also be written
+ * </ul>
+ *
+ * <pre>{@code
+ * file or index -> StateDict.open(file, scope) -> names(), shape(name), dtype(name)
+ *                                              -> weight(name, shape) -> Tensor over the mapped file
+ *
+ * Map<String, Tensor> -> Safetensors.write(file, tensors) -> file
+ * }</pre>
  */
 @NullMarked
 package io.github.panascope.weights;
