@@ -60,8 +60,8 @@ final class ParquetFile {
                 throw new InputException(file + ": column '" + name + "' should hold text, not "
                         + (nested ? "lists or structures." : column.type() + "."));
             ParquetPages.check(file, reader.getFileMetaData().rowGroups(), column.columnIndex());
-            // By columns, the library takes a leaf of a structure for the column if the leaf has the same name and comes
-            // first. By rows, it finds the column.
+            // By columns, the library mistakes a leaf of a structure for the column if the leaf has the same name and
+            // comes first. By rows, it finds the column.
             if (reader.getFileSchema().getColumns().stream()
                             .filter(each -> each.name().equals(name))
                             .count()

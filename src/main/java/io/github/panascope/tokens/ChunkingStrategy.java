@@ -3,21 +3,29 @@ package io.github.panascope.tokens;
 import java.util.Locale;
 
 /**
- * The three algorithms that TransformerLens's {@code tokenize_and_concatenate} has had. Each goes by groups of 1,000
- * documents, as the datasets library maps them, and drops what does not fill a row at the end of a group.
+ * The three algorithms that TransformerLens's {@code tokenize_and_concatenate} has had. Each processes documents in
+ * groups of 1,000, as the datasets library maps them, and drops the tokens that do not fill a row at the end of a
+ * group.
  */
 public enum ChunkingStrategy {
     /**
-     * Up to 2.17, the tutorial's: the group's documents are joined and cut into 20 pieces of equal length, in the
-     * middle of words too; separators vanish, since they are the padding token.
+     * The algorithm of TransformerLens up to 2.17, which the tutorial uses. The documents of a group are joined and cut
+     * into 20 pieces of equal length, even within words. Separators disappear, since they are also the padding token.
      */
     CHARACTER_CHUNKS,
-    /** 2.18: the same, but a piece is extended to the next white space, by at most a tenth. */
+    /**
+     * The algorithm of TransformerLens 2.18. The documents of a group are joined and cut into 20 pieces, each of which
+     * is extended to the next white space, by at most a tenth. Separators disappear, since they are also the padding
+     * token.
+     */
     WHITESPACE_CHUNKS,
-    /** Later 3.x: each document by itself, with {@code <|endoftext|>} between them. */
+    /**
+     * The algorithm of later 3.x versions of TransformerLens. Each document is tokenized separately, and {@code
+     * <|endoftext|>} separates documents.
+     */
     PER_DOCUMENT;
 
-    /** As the command line writes it: {@code character-chunks}. */
+    /** {@return the name as the command line writes it, such as {@code character-chunks}} */
     @Override
     public String toString() {
         return name().toLowerCase(Locale.ROOT).replace('_', '-');

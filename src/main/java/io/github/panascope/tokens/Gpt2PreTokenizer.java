@@ -4,10 +4,10 @@ import java.util.Arrays;
 import java.util.function.Function;
 
 /**
- * What GPT-2's tokenizer takes a text apart into before it merges anything (words, numbers, other signs, white space),
- * and the ids of those pieces that came up before: texts are made of few different ones. Its pattern, as tokenizers'
- * regular expressions have it, is
- * {@code 's|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+}. Thread-safe.
+ * The splitter of texts into the pieces (words, numbers, other signs, white space) within which GPT-2's tokenizer
+ * merges, with a cache of the ids of earlier pieces, as texts consist of few different ones. The pattern, in the syntax
+ * of the regular expressions of tokenizers, is {@code 's|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+|
+ * ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+}. Thread-safe.
  */
 final class Gpt2PreTokenizer {
     private static final int ENTRIES = 1 << 16;
@@ -22,19 +22,23 @@ final class Gpt2PreTokenizer {
         for (int c = 0; c < ASCII.length; c++) ASCII[c] = kindByType(c);
     }
 
-    /** Immutable, so that threads may find each other's without a lock. */
+    /** A piece and its ids. It is immutable, so that threads can read each other's entries without a lock. */
     private record Entry(char[] piece, int[] ids) {}
 
     private final Function<String, int[]> encode;
-    /** By hash; a piece takes the place of another with the same one. */
+    /** The cache, indexed by hash; a piece replaces another one of the same index. */
     private final Entry[] known = new Entry[ENTRIES];
 
-    /** @param encode the ids of one piece */
+    /**
+     * Creates a splitter with an empty cache.
+     *
+     * @param encode returns the ids of one piece
+     */
     Gpt2PreTokenizer(Function<String, int[]> encode) {
         this.encode = encode;
     }
 
-    /** The ids of a piece, not to be written to. */
+    /** Returns the ids of a piece. The array is shared and must not be written to. */
     int[] ids(char[] text, int from, int to) {
         int hash = 0;
         for (int i = from; i < to; i++) hash = 31 * hash + text[i];
@@ -46,21 +50,23 @@ final class Gpt2PreTokenizer {
         return ids;
     }
 
-    /** Where the piece that begins at {@code from} ends, in a text that ends at {@code end}. */
+    /** Returns the end of the piece that begins at {@code from}, in a text that ends at {@code end}. */
     static int end(char[] text, int from, int end) {
         if (text[from] == '\'') {
             int contraction = contraction(text, from + 1, end);
             if (contraction > 0) return from + 1 + contraction;
         }
-        int start = text[from] == ' ' && from + 1 < end ? from + 1 : from; // a space belongs to what follows it
+        int start = text[from] == ' ' && from + 1 < end ? from + 1 : from; // a space belongs to the piece that follows it
         int kind = kind(text, start, end);
         if (kind != SPACE) return run(text, start, end, kind);
         int next = run(text, from, end, SPACE);
         if (next == end) return next;
-        return next - 1 > from ? next - 1 : next; // the last space begins the next piece, unless it is all there is
+        return next - 1 > from ? next - 1 : next; // the last space begins the next piece, unless it is the only one
     }
 
-    /** How many letters after an apostrophe belong to it: s, t, m, d, re, ve or ll. */
+    /**
+     * Returns the number of letters after an apostrophe that belong to its piece: those of s, t, m, d, re, ve or ll.
+     */
     private static int contraction(char[] text, int from, int end) {
         if (from >= end) return 0;
         char first = text[from];
@@ -81,7 +87,7 @@ final class Gpt2PreTokenizer {
         return c < 128 ? ASCII[c] : kindByType(Character.codePointAt(text, at, end));
     }
 
-    /** By Unicode's general category and White_Space. */
+    /** Returns the kind of a character, by Unicode's general category and its property White_Space. */
     private static byte kindByType(int codePoint) {
         return switch (Character.getType(codePoint)) {
             case Character.UPPERCASE_LETTER,

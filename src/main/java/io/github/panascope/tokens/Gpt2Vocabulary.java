@@ -13,20 +13,20 @@ import java.util.Map;
 import java.util.Set;
 
 /**
- * Recognises the files of GPT-2's own vocabulary, which most models of its family carry, so that it need not be built
- * again from 50,000 merges.
+ * Recognition of the files of GPT-2's own vocabulary, which most models of the family contain, so that the tokenizer
+ * need not be built again from 50,000 merges.
  */
 final class Gpt2Vocabulary {
-    /** SHA-256 of merges.txt, which is the same file everywhere. */
+    /** SHA-256 of merges.txt, of which there is only one version. */
     private static final String MERGES = "1ce1664773c50f3e0cc8842619a93edc4624525b728b188a9e0be33b7726adc5";
     /**
-     * SHA-256 of vocab.json: as OpenAI published it and the hub has it, and as Transformers writes it beside a model.
+     * SHA-256 of vocab.json, as OpenAI published it and the hub has it, and as Transformers writes it beside a model.
      */
     private static final Set<String> VOCABULARIES = Set.of(
             "196139668be63f3b5d6574427317ae82f612a97c5d1cdaf36ed2256dbf636783",
             "3ba3c3109ff33976c4bd966589c11ee14fcaa1f4c9e5e154c2ed7f99d80709e7");
 
-    /** SHA-256 of tokenizer.json by its length: as the hub has it, and as Transformers 5 writes it beside a model. */
+    /** SHA-256 of tokenizer.json by its length, as the hub has it, and as Transformers 5 writes it beside a model. */
     private static final Map<Long, String> TOKENIZERS = Map.of(
             1_355_256L,
             "8414cab924d8b9b33013f0d221c5862f365ee9be39c5c2bfae8a5a9e970478a6",
@@ -38,7 +38,10 @@ final class Gpt2Vocabulary {
 
     private Gpt2Vocabulary() {}
 
-    /** Whether a {@code tokenizer.json} is one of GPT-2's; false too for those that say the same in other words. */
+    /**
+     * Returns whether a {@code tokenizer.json} is one of the known files of GPT-2. A file of equal meaning that is
+     * written differently is not recognised.
+     */
     static boolean is(Path tokenizer) {
         try {
             String known = Files.isRegularFile(tokenizer) ? TOKENIZERS.get(Files.size(tokenizer)) : null;
@@ -48,7 +51,7 @@ final class Gpt2Vocabulary {
         }
     }
 
-    /** Whether a vocabulary and merges that were read are GPT-2's. */
+    /** Returns whether a vocabulary and merges are those of GPT-2. */
     static boolean is(Map<String, Integer> ids, List<String> merges) {
         if (ids.size() != SIZE || merges.size() != SIZE - BYTES - 1) return false;
         String file = String.join("\n", merges);
@@ -62,8 +65,8 @@ final class Gpt2Vocabulary {
     }
 
     /**
-     * Whether two files are GPT-2's, byte for byte. Unreadable files are not; what is wrong with them is said where
-     * they are read whole.
+     * Returns whether two files are those of GPT-2, byte for byte. For unreadable files it returns false; the code that
+     * then reads them reports the error.
      */
     static boolean is(Path vocab, Path merges) {
         try {

@@ -8,30 +8,31 @@ import java.util.Map;
 import java.util.Set;
 
 /**
- * The merges of a byte-level BPE in the order of their ranks. The encoder of {@link Tokenizer} knows tokens alone: it
- * joins any two neighbours whose bytes together are a token, the one with the lowest id first. That gives the ids of
- * the merges for every text if ids follow the order of the merges, and if the merges, applied to the bytes of each
+ * The merges of a byte-level BPE, in the order of their ranks. The encoder of {@link Tokenizer} knows only tokens: it
+ * joins any two neighbours whose bytes together are a token, beginning with the lowest id. This gives the ids of the
+ * merges for every text if the ids follow the order of the merges, and if the merges, applied to the bytes of each
  * token, make that token: two neighbours that no merge joins would, inside that token, never have become it.
  */
 final class Merges {
     private final String place;
     private final Map<String, Integer> ids;
     private final List<String> merges;
-    /** The token that each merge makes, in the order of their ranks. */
+    /** The token that each merge makes, by rank. */
     private final String[] made;
 
     private final int[] madeIds;
-    /** A hash table of the merges by their pairs of ids: where each lies, and 0 where none does. */
+    /** A hash table of merges: the key of the pair of ids at each slot, and 0 in an empty slot. */
     private final long[] pairs;
 
     private final int[] madeOfPair;
 
     /**
-     * Reads them.
+     * Reads the merges.
      *
-     * @param place  names the file in complaints
-     * @param merges two tokens each, with a space between them
-     * @throws InputException if the vocabulary lacks a token of one, or numbers them in another order
+     * @param place  name of the file for error messages
+     * @param ids    id of each token of the vocabulary
+     * @param merges pairs of tokens, separated by a space, in the order of their ranks
+     * @throws InputException if the vocabulary lacks a token of a merge, or numbers the tokens in another order
      */
     Merges(String place, Map<String, Integer> ids, List<String> merges) {
         this.place = place;
@@ -64,6 +65,7 @@ final class Merges {
         }
     }
 
+    /** Returns the id of one of the two tokens of a merge. */
     private int part(String merge, String token) {
         Integer id = ids.get(token);
         if (id == null)
@@ -72,12 +74,12 @@ final class Merges {
         return id;
     }
 
-    /** Never 0, which stands for an empty place. */
+    /** Returns the key of a pair of ids, which is never 0, as 0 marks an empty slot. */
     private static long pair(int left, int right) {
         return ((long) left << 32 | right & 0xffffffffL) + 1;
     }
 
-    /** Where a pair lies, or would. */
+    /** Returns the slot of a pair in the hash table, or the slot where it would be inserted. */
     private int slot(long pair) {
         int slot = (int) (pair * 0x9e3779b97f4a7c15L >>> 32) & pairs.length - 1;
         while (pairs[slot] != 0 && pairs[slot] != pair) slot = slot + 1 & pairs.length - 1;
@@ -85,10 +87,11 @@ final class Merges {
     }
 
     /**
-     * A token that is none of the bytes, and that the merges do not make, does not come out of a text: merges are
-     * missing, or it stands for something that is not supported.
+     * Checks that the merges make every token of the vocabulary apart from the bytes. A token that they do not make
+     * never results from a text: merges are missing, or the token has a meaning that is not supported.
      *
      * @param letters the tokens of the 256 bytes, all of which the vocabulary has
+     * @throws InputException if the merges do not make a token
      */
     void requireAllMade(List<String> letters) {
         Set<String> unmade = new HashSet<>(ids.keySet());
@@ -110,12 +113,12 @@ final class Merges {
                         + " vocabulary is not supported.");
     }
 
-    /** Whether the merges make one token of a token's bytes, the one with the lowest rank first. */
+    /** Returns whether the merges, applied in the order of their ranks, join the bytes of a token into that token. */
     private boolean isMade(String token, int id, int[] idOfLetter) {
         int size = token.length();
         int[] parts = new int[size];
         for (int i = 0; i < size; i++) parts[i] = idOfLetter[token.charAt(i)];
-        int[] joined = new int[size]; // of each part and the next one
+        int[] joined = new int[size]; // for each part, the id of the token that a merge makes of it and the next part
         for (int i = 0; i + 1 < size; i++) joined[i] = joined(parts[i], parts[i + 1]);
         while (size > 1) {
             int first = 0;
@@ -133,6 +136,7 @@ final class Merges {
         return parts[0] == id;
     }
 
+    /** Returns the id of the token that a merge makes of two tokens, or the largest int if no merge joins them. */
     private int joined(int left, int right) {
         long pair = pair(left, right);
         int slot = slot(pair);

@@ -2,7 +2,10 @@ package io.github.panascope.tokens;
 
 import java.util.function.Consumer;
 
-/** SAELens's {@code concat_and_batch_sequences}: one sequence of ids after the other, in rows of one length. */
+/**
+ * Packs sequences of ids, one after the other, into rows of equal length, as SAELens's {@code
+ * concat_and_batch_sequences} does.
+ */
 final class SequencePacker {
     private final int separator;
     private final boolean beginWithSeparator;
@@ -11,9 +14,12 @@ final class SequencePacker {
     private int filled;
 
     /**
+     * Creates a packer with an empty row.
+     *
      * @param separator          the token between sequences
-     * @param beginWithSeparator whether rows begin with it too
-     * @param rows               gets each row that is full, an array of its own
+     * @param contextSize        number of tokens of a row
+     * @param beginWithSeparator whether each row begins with the separator
+     * @param rows               called with each full row, in an array that it may keep
      */
     SequencePacker(int separator, int contextSize, boolean beginWithSeparator, Consumer<int[]> rows) {
         this.separator = separator;
@@ -22,7 +28,7 @@ final class SequencePacker {
         this.row = new int[contextSize];
     }
 
-    /** Adds a sequence; where it begins with the separator itself, no other is put before it. */
+    /** Adds a sequence. No separator precedes a sequence, or the rest of one, that itself begins with the separator. */
     void add(int[] sequence) {
         for (int offset = 0; offset < sequence.length; ) {
             if ((filled > 0 || beginWithSeparator) && sequence[offset] != separator) row[filled++] = separator;

@@ -9,13 +9,26 @@ import java.util.Objects;
 import java.util.function.Consumer;
 
 /**
- * Rows of token ids of one length, made from documents as TransformerLens's {@code tokenize_and_concatenate} makes
- * them. Holds the ids on the Java heap, four bytes each. The same rows come out whatever the number of threads. What
- * reads documents throws {@link RunInterruptedException} if the thread is interrupted meanwhile.
+ * Rows of token ids of equal length, made from documents as TransformerLens's {@code tokenize_and_concatenate} or
+ * SAELens makes them. The ids are held on the Java heap, four bytes each. The rows do not depend on the number of
+ * threads.
+ *
+ * <pre>{@code
+ * List<String> documents = List.of("Once upon a time there was a tokenizer.", "It ate bytes. The end.");
+ * TokenDataset dataset = TokenDataset.tokenizeAndConcatenate(
+ *         documents::forEach, Tokenizer.gpt2(), ChunkingStrategy.PER_DOCUMENT, 8);
+ * System.out.println(dataset + ": " + Tokenizer.gpt2().tokens(dataset.row(0)));
+ * try (var _ = TensorScope.open()) {
+ *     Tensor batch = dataset.batch(0, dataset.rows()); // int64 [rows, 8]
+ *     System.out.println(batch.shape());
+ * }
+ * }</pre>
  */
 public final class TokenDataset {
     private static final String TOKENIZING = "tokenizing documents";
-    /** Far beyond any model's context; a few rows of it fit into memory. */
+    /**
+     * The longest row: far longer than the context of any model, and short enough for a few rows to fit into memory.
+     */
     private static final int MAX_LENGTH = 1 << 24;
 
     private final int rowLength;
@@ -38,18 +51,29 @@ public final class TokenDataset {
                     "rows should be at most " + MAX_LENGTH + " tokens long, to fit into memory: " + rowLength);
     }
 
-    /** Something that hands over documents in order, such as {@code Dataset::forEach}. */
+    /** A source that passes documents to a consumer in order, such as {@code Dataset::forEach}. */
     @FunctionalInterface
     public interface Documents {
-        /** Calls the consumer with each document. */
+        /**
+         * Calls the consumer with each document.
+         *
+         * @param consumer called with the text of each document, which is not null
+         */
         void forEach(Consumer<String> consumer);
     }
 
     /**
-     * Tokenizes, joins and cuts into rows of {@code maxLength} ids, the first of which is {@code <|endoftext|>}. Reads
-     * all documents, a thousand at a time.
+     * Tokenizes documents, joins them and cuts the result into rows that begin with {@code <|endoftext|>}. Reads all
+     * documents, a thousand at a time, and keeps all rows.
      *
-     * @throws InputException if no row comes out
+     * @param documents    the texts
+     * @param tokenizer    the tokenizer
+     * @param tokenization how documents are joined and cut
+     * @param maxLength    tokens in a row, including the {@code <|endoftext|>} at its beginning; at least 2
+     * @return the rows
+     * @throws InputException if there is no row
+     * @throws RunInterruptedException if the thread is interrupted
+     * @throws IllegalArgumentException if {@code maxLength} is too small, or larger than 2^24
      */
     public static TokenDataset tokenizeAndConcatenate(
             Documents documents, Tokenizer tokenizer, ChunkingStrategy tokenization, int maxLength) {
@@ -57,10 +81,19 @@ public final class TokenDataset {
     }
 
     /**
-     * The same, keeping the first rows and counting the others: for a corpus that is larger than memory.
+     * Tokenizes documents, joins them and cuts the result into rows, of which it keeps the first and counts the others.
+     * Suits a corpus that is larger than memory. Reads all documents, a thousand at a time.
      *
-     * @param addBosToken whether rows begin with {@code <|endoftext|>}; an SAE's {@code prepend_bos}
-     * @param keep        how many rows to keep
+     * @param documents    the texts
+     * @param tokenizer    the tokenizer
+     * @param tokenization how documents are joined and cut
+     * @param maxLength    tokens in a row, at least 2
+     * @param addBosToken  true to begin each row with {@code <|endoftext|>}, as the {@code prepend_bos} of an SAE says
+     * @param keep         number of rows to keep
+     * @return the kept rows
+     * @throws InputException if there is no row
+     * @throws RunInterruptedException if the thread is interrupted
+     * @throws IllegalArgumentException if {@code maxLength} is too small, or larger than 2^24
      */
     public static TokenDataset tokenizeAndConcatenate(
             Documents documents,
@@ -79,12 +112,17 @@ public final class TokenDataset {
     }
 
     /**
-     * Hands over the rows one after the other and keeps none.
+     * Tokenizes documents, joins them and passes the resulting rows to a consumer, without keeping them.
      *
-     * @param maxLength   tokens in a row, at least 2 with {@code addBosToken}, else 1
-     * @param addBosToken whether rows begin with {@code <|endoftext|>}
-     * @param rows        gets an array that is its own
-     * @return how many documents were read
+     * @param documents    the texts
+     * @param tokenizer    the tokenizer
+     * @param tokenization how documents are joined and cut
+     * @param maxLength    tokens in a row, at least 2 with {@code addBosToken}, otherwise at least 1
+     * @param addBosToken  true to begin each row with {@code <|endoftext|>}
+     * @param rows         called with each row, in an array that it may keep
+     * @return number of documents that were read
+     * @throws RunInterruptedException if the thread is interrupted
+     * @throws IllegalArgumentException if {@code maxLength} is too small, or larger than 2^24
      */
     public static long forEachRow(
             Documents documents,
@@ -97,7 +135,7 @@ public final class TokenDataset {
                 .all(consumer -> each(documents::forEach, consumer));
     }
 
-    /** Goes through documents, looking before each whether the thread was interrupted. */
+    /** Passes documents to a consumer, checking before each whether the thread was interrupted. */
     private static <T> void each(Consumer<Consumer<T>> documents, Consumer<T> consumer) {
         try {
             documents.accept(document -> {
@@ -105,19 +143,26 @@ public final class TokenDataset {
                 consumer.accept(Objects.requireNonNull(document, "a document is null: leave it out"));
             });
         } catch (InputException e) {
-            RunInterruptedException.check(TOKENIZING, e); // which closes a file that is being read
+            RunInterruptedException.check(TOKENIZING, e); // an interruption closes a file that is being read
             throw e;
         }
     }
 
     /**
-     * The first rows that SAELens's ActivationsStore makes of documents, reading no more of them than that needs:
-     * documents one after the other with {@code <|endoftext|>} between them, cut where a row is full and going on in
-     * the next one, so that no token is lost.
+     * Makes the first rows that SAELens's ActivationsStore makes of documents: the documents are joined, separated by
+     * {@code <|endoftext|>}, and cut where a row is full, so that no token is lost. Reads only as many documents as the
+     * rows need.
      *
-     * @param prependBos whether rows begin with {@code <|endoftext|>}; none is put before one that is there
-     * @param rows       how many rows to make at most, at least 1
+     * @param documents   the texts
+     * @param tokenizer   the tokenizer
+     * @param contextSize tokens in a row, at least 2
+     * @param prependBos  true to begin each row with {@code <|endoftext|>}, unless its tokens already do
+     * @param rows        largest number of rows, at least 1
+     * @return the rows
      * @throws InputException if the documents do not fill one row
+     * @throws RunInterruptedException if the thread is interrupted
+     * @throws IllegalArgumentException if {@code rows} or {@code contextSize} is too small, or {@code contextSize} is
+     *     larger than 2^24
      */
     public static TokenDataset concatAndBatchSequences(
             Documents documents, Tokenizer tokenizer, int contextSize, boolean prependBos, int rows) {
@@ -150,13 +195,17 @@ public final class TokenDataset {
     }
 
     /**
-     * Rows of documents that are token ids already, each one row: cut to {@code rowLength}, as SAELens's
-     * ActivationsStore does.
+     * Makes rows of documents that are already token ids. Each document becomes one row, cut to {@code rowLength}, as
+     * SAELens's ActivationsStore does.
      *
-     * @param documents such as {@code Dataset::forEachTokens}
-     * @param vocabulary the number of tokens that the model knows
-     * @param keep       how many rows to keep
-     * @throws InputException if a row is too short or holds an id that the model does not know
+     * @param documents  passes the ids of each document to a consumer, such as {@code Dataset::forEachTokens}
+     * @param vocabulary number of tokens of the model
+     * @param rowLength  tokens in a row, at least 2
+     * @param keep       number of rows to keep; the others are only counted and checked
+     * @return the kept rows
+     * @throws InputException if a document is too short or contains an id that is not from 0 to {@code vocabulary - 1}
+     * @throws RunInterruptedException if the thread is interrupted
+     * @throws IllegalArgumentException if {@code rowLength} is too small, or larger than 2^24
      */
     public static TokenDataset ofTokens(Consumer<Consumer<int[]>> documents, int vocabulary, int rowLength, long keep) {
         TokenDataset dataset = new TokenDataset(rowLength);
@@ -183,29 +232,31 @@ public final class TokenDataset {
         size = needed;
     }
 
-    /** How many rows there are, kept or not. */
+    /** {@return the number of rows that the documents make, including those that are not kept} */
     public long rowsInAll() {
         return rowsInAll;
     }
 
-    /** The number of rows that are kept. */
+    /** {@return the number of rows that are kept} */
     public int rows() {
         return size / rowLength;
     }
 
-    /** Tokens in a row, the first one included. */
+    /** {@return the number of tokens in a row, including an {@code <|endoftext|>} at its beginning} */
     public int rowLength() {
         return rowLength;
     }
 
-    /** How many documents were read. */
+    /** {@return the number of documents that were read} */
     public long documents() {
         return documents;
     }
 
     /**
-     * A copy of one row.
+     * Returns the ids of one row.
      *
+     * @param index index of the row, from 0 to {@link #rows} - 1
+     * @return the {@link #rowLength} ids, in a new array
      * @throws IndexOutOfBoundsException if there is no such row
      */
     public int[] row(int index) {
@@ -215,8 +266,11 @@ public final class TokenDataset {
     }
 
     /**
-     * Rows from start (inclusive) to end (exclusive) as an int64 CPU tensor [end - start, rowLength].
+     * Returns consecutive rows as a tensor.
      *
+     * @param start index of the first row
+     * @param end   index after the last row, at most {@link #rows}
+     * @return int64 CPU tensor [end - start, rowLength]; belongs to the innermost open scope
      * @throws IndexOutOfBoundsException if there are no such rows
      */
     public Tensor batch(int start, int end) {
@@ -228,7 +282,7 @@ public final class TokenDataset {
         return Tensor.of(ids, Shape.of(end - start, rowLength));
     }
 
-    /** Its size, for people. */
+    /** {@return a description with the numbers of rows, tokens and documents} */
     @Override
     public String toString() {
         return "TokenDataset of " + rows() + " rows of " + rowLength + " tokens"

@@ -8,8 +8,8 @@ import java.util.function.Consumer;
 
 /**
  * TransformerLens's {@code tokenize_and_concatenate} in its three forms, on one group of a thousand documents at a
- * time, as Hugging Face's {@code map} hands them to it: what does not fill a row at a group's end is lost. A group's
- * pieces are tokenized in parallel.
+ * time, as Hugging Face's {@code map} passes them on: tokens that do not fill a row at the end of a group are dropped.
+ * The pieces of a group are tokenized in parallel.
  */
 final class TokenizeAndConcatenate {
     private static final int GROUP = 1000;
@@ -18,7 +18,7 @@ final class TokenizeAndConcatenate {
     private final Tokenizer tokenizer;
     private final ChunkingStrategy tokenization;
     private final int maxLength;
-    /** 1 if rows begin with the end token, else 0. */
+    /** 1 if rows begin with the end token, otherwise 0. */
     private final int bos;
 
     private final Consumer<int[]> rows;
@@ -39,7 +39,7 @@ final class TokenizeAndConcatenate {
         this.rows = rows;
     }
 
-    /** Goes through all documents; how many they are. */
+    /** Processes all documents and returns their number. */
     long all(TokenDataset.Documents source) {
         List<String> group = new ArrayList<>(GROUP);
         long[] count = {0};
@@ -60,7 +60,7 @@ final class TokenizeAndConcatenate {
         group.clear();
         if (ids == null) return;
         int payload = maxLength - bos;
-        if (ids.length < payload) { // too little for one row: filled up with the end token
+        if (ids.length < payload) { // too few tokens for one row, which is padded with the end token
             int from = ids.length;
             ids = Arrays.copyOf(ids, payload);
             Arrays.fill(ids, from, payload, tokenizer.endOfText());
@@ -73,19 +73,19 @@ final class TokenizeAndConcatenate {
         }
     }
 
-    /** Null if the text is blank. */
+    /** Returns the ids of a text that is tokenized in pieces; null if the text is blank. */
     private int[] chunked(String text) {
         if (text.codePoints().allMatch(PythonText::isSpace)) return null;
         List<String> pieces = pieces(text);
         int[][] encoded = pieces.parallelStream().map(tokenizer::encode).toArray(int[][]::new);
         int[] all = new int[Arrays.stream(encoded).mapToInt(ids -> ids.length).sum()];
         int size = 0;
-        // The separator is also the padding that the peers drop, so separators, and the literal in texts, disappear.
+        // The separator is also the padding token, which the Python library drops: separators and its literal vanish.
         for (int[] ids : encoded) for (int id : ids) if (id != tokenizer.endOfText()) all[size++] = id;
         return Arrays.copyOf(all, size);
     }
 
-    /** Lengths count code points; each piece begins where the one before it ended. */
+    /** Cuts a text into pieces. Lengths count code points; each piece begins at the end of the one before. */
     private List<String> pieces(String text) {
         int length = text.codePointCount(0, text.length());
         int pieceLength = (length - 1) / PIECES + 1;

@@ -27,15 +27,23 @@ import java.util.stream.IntStream;
 import tools.jackson.databind.JsonNode;
 
 /**
- * GPT-2's byte-level BPE: texts to token ids and back, equal to Hugging Face's. Thread-safe. The literal
- * {@code <|endoftext|>} in a text is the special token, as it is for Hugging Face; beginning, end and padding are all
- * that token.
+ * GPT-2's byte-level BPE, which converts texts to token ids and back, with the same results as Hugging Face's
+ * tokenizer. The literal {@code <|endoftext|>} in a text becomes the special token, as it does there; this token also
+ * marks beginning, end and padding. Thread-safe.
+ *
+ * <pre>{@code
+ * Tokenizer tokenizer = Tokenizer.gpt2();
+ * int[] ids = tokenizer.encode("Hello, world!");
+ * System.out.println(Arrays.toString(ids)); // [15496, 11, 995, 0]
+ * System.out.println(String.join("|", tokenizer.tokens(ids))); // Hello|,| world|!
+ * System.out.println(tokenizer.decode(ids)); // Hello, world!
+ * }</pre>
  */
 public final class Tokenizer {
-    /** The only special token of GPT-2. */
+    /** The text of the only special token of GPT-2. */
     public static final String END_OF_TEXT = "<|endoftext|>";
 
-    /** What comes to the encoder is one of {@link Gpt2PreTokenizer}, not to be taken apart again. */
+    /** Matches a whole text: the encoder receives pieces of {@link Gpt2PreTokenizer}, which must not be split again. */
     private static final Pattern WHOLE = Pattern.compile(".+", Pattern.DOTALL);
 
     private final Encoding encoding;
@@ -56,16 +64,19 @@ public final class Tokenizer {
                 new Tokenizer(Encodings.newLazyEncodingRegistry().getEncoding(EncodingType.R50K_BASE), 50256, 50257);
     }
 
-    /** The tokenizer of the published GPT-2. */
+    /** {@return the tokenizer of the published GPT-2; always the same object} */
     public static Tokenizer gpt2() {
         return Gpt2.INSTANCE;
     }
 
     /**
-     * A model's own {@code vocab.json} and {@code merges.txt}.
+     * Reads the tokenizer of a model from {@code vocab.json} and {@code merges.txt}.
      *
-     * @throws InputException if they are malformed, disagree, or number tokens in another order than that of their
-     *     merges
+     * @param vocab  the JSON file with the id of each token
+     * @param merges the text file with the merges, in the order of their ranks
+     * @return the tokenizer; {@link #gpt2} if the files are those of GPT-2
+     * @throws InputException if the files are malformed, contradict each other, or number tokens in another order than
+     *     that of their merges
      */
     public static Tokenizer ofVocabulary(Path vocab, Path merges) {
         if (Gpt2Vocabulary.is(vocab, merges)) return gpt2();
@@ -80,19 +91,23 @@ public final class Tokenizer {
     }
 
     /**
-     * A model's own {@code tokenizer.json}, if it holds a byte-level BPE as GPT-2's is.
+     * Reads the tokenizer of a model from {@code tokenizer.json}, which has to describe a byte-level BPE like GPT-2's.
      *
-     * @throws InputException if it is malformed, or asks for anything that would make other tokens and is not supported
+     * @param path the JSON file
+     * @return the tokenizer; {@link #gpt2} if the file describes that one
+     * @throws InputException if the file is malformed, or has a setting that would produce other tokens and is not
+     *     supported
      */
     public static Tokenizer ofTokenizerJson(Path path) {
         return Gpt2Vocabulary.is(path) ? gpt2() : TokenizerJson.read(path);
     }
 
-    /** The tokens of the 256 bytes, in the order of GPT-2's ids. */
+    /** Returns the tokens of the 256 bytes, in the order of GPT-2's ids. */
     static List<String> letters() {
         return ByteLetters.ALL;
     }
 
+    /** Returns the id of a token as an int. */
     static int id(String place, String token, JsonNode id) {
         if (!id.isIntegralNumber() || !id.canConvertToInt())
             throw new InputException(
@@ -100,6 +115,7 @@ public final class Tokenizer {
         return id.intValue();
     }
 
+    /** Builds a tokenizer after checking that the encoder gives the ids of the merges. */
     static Tokenizer build(String place, Map<String, Integer> ids, List<String> merges) {
         Integer end = ids.get(END_OF_TEXT);
         if (end == null) throw new InputException(place + ": the vocabulary has no " + END_OF_TEXT + ".");
@@ -119,7 +135,9 @@ public final class Tokenizer {
                 ids.values().stream().mapToInt(Integer::intValue).max().orElse(0) + 1);
     }
 
-    /** Any text is made of the 256 bytes, and ids are numbered from 0 without gaps. */
+    /**
+     * Checks that the vocabulary has a token for each of the 256 bytes, and that ids are numbered from 0 without gaps.
+     */
     private static void requireComplete(String place, Map<String, Integer> ids) {
         BitSet seen = new BitSet(ids.size());
         ids.forEach((token, id) -> {
@@ -139,7 +157,10 @@ public final class Tokenizer {
         }
     }
 
-    /** GPT-2 writes bytes as characters: printable ones as themselves, the others from U+0100 on. */
+    /**
+     * Returns the bytes of a token. GPT-2 writes bytes as characters: printable ones as themselves, the others as
+     * characters from U+0100 on.
+     */
     private static byte[] bytes(String place, String token) {
         ByteArrayOutputStream out = new ByteArrayOutputStream(token.length());
         for (char c : token.toCharArray()) {
@@ -152,7 +173,7 @@ public final class Tokenizer {
         return out.toByteArray();
     }
 
-    /** After the last of the characters that stand for bytes. */
+    /** The code point after the last of the characters that stand for bytes. */
     static final int LETTERS_END = 0x144;
 
     private static final class ByteLetters {
@@ -175,19 +196,21 @@ public final class Tokenizer {
 
     // ----------------------------------------------------------------------------------------------------------------
 
-    /** The number of token ids, the special token included. */
+    /** {@return the number of token ids, including the special token} */
     public int size() {
         return size;
     }
 
-    /** The id of {@code <|endoftext|>}: beginning, end and padding. */
+    /** {@return the id of {@code <|endoftext|>}, which marks beginning, end and padding} */
     public int endOfText() {
         return endOfText;
     }
 
     /**
-     * A hash of the vocabulary, whose order is that of the merges: two tokenizers with the same one make the same ids
-     * of a text.
+     * Returns a hash of the vocabulary, whose order is that of the merges. Two tokenizers with the same fingerprint
+     * produce the same ids for every text.
+     *
+     * @return the id of {@code <|endoftext|>}, a space, and 32 hexadecimal digits
      */
     public String fingerprint() {
         try {
@@ -204,13 +227,18 @@ public final class Tokenizer {
         }
     }
 
-    /** Its size, for people. */
+    /** {@return a description with the number of tokens} */
     @Override
     public String toString() {
         return "Tokenizer of " + size + " tokens" + (this == Gpt2.INSTANCE ? ", GPT-2's own" : "");
     }
 
-    /** The ids of a text. Nothing is put before or after it. */
+    /**
+     * Converts a text to token ids. No token is added before or after the text.
+     *
+     * @param text any text
+     * @return the ids, in a new array
+     */
     public int[] encode(String text) {
         IntArrayList ids = new IntArrayList(text.length() / 3 + 1);
         char[] chars = text.toCharArray();
@@ -230,7 +258,13 @@ public final class Tokenizer {
         }
     }
 
-    /** The bytes of token ids, which need not be whole characters. */
+    /**
+     * Converts token ids to the bytes of their text. A token may end within a character.
+     *
+     * @param ids ids from 0 to {@link #size} - 1
+     * @return the bytes, in UTF-8 where they form whole characters
+     * @throws IllegalArgumentException if an id is outside the vocabulary
+     */
     public byte[] decodeBytes(int... ids) {
         IntArrayList list = new IntArrayList(ids.length);
         for (int id : ids) {
@@ -241,12 +275,24 @@ public final class Tokenizer {
         return encoding.decodeBytes(list);
     }
 
-    /** The text of token ids; bytes that are no whole character become U+FFFD. */
+    /**
+     * Converts token ids to text. Bytes that do not form a whole character become U+FFFD.
+     *
+     * @param ids ids from 0 to {@link #size} - 1
+     * @return the text
+     * @throws IllegalArgumentException if an id is outside the vocabulary
+     */
     public String decode(int... ids) {
         return new String(decodeBytes(ids), StandardCharsets.UTF_8);
     }
 
-    /** The text of each token id by itself. */
+    /**
+     * Converts token ids to texts, each id on its own.
+     *
+     * @param ids ids from 0 to {@link #size} - 1
+     * @return the text of each id; bytes that do not form a whole character become U+FFFD
+     * @throws IllegalArgumentException if an id is outside the vocabulary
+     */
     public List<String> tokens(int... ids) {
         List<String> tokens = new ArrayList<>(ids.length);
         for (int id : ids) tokens.add(decode(id));

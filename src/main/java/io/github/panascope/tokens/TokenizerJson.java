@@ -13,11 +13,14 @@ import java.util.TreeSet;
 import tools.jackson.databind.JsonNode;
 
 /**
- * A {@code tokenizer.json} as Hugging Face's tokenizers writes it, if it describes GPT-2's kind of tokenizer. Whatever
- * would make other tokens than {@link Tokenizer} does is refused by its name, unknown keys too.
+ * A {@code tokenizer.json} in the format of Hugging Face's tokenizers, if it describes a tokenizer like GPT-2's. A
+ * setting that would produce other tokens than {@link Tokenizer} is refused by name, and so is an unknown key.
  */
 final class TokenizerJson {
-    /** Truncation and padding are the caller's choice with each call in Transformers, whatever a file says. */
+    /**
+     * The keys of the file. Truncation and padding are chosen by the caller of Transformers in each call, whatever the
+     * file says.
+     */
     private static final Set<String> TOP = Set.of(
             "version",
             "truncation",
@@ -28,7 +31,9 @@ final class TokenizerJson {
             "post_processor",
             "decoder",
             "model");
-    /** An unknown token does not occur where all bytes are tokens, so it does not matter how it is treated. */
+    /**
+     * The keys of the model. The treatment of unknown tokens does not matter, as none occur where all bytes are tokens.
+     */
     private static final Set<String> MODEL = Set.of(
             "type",
             "dropout",
@@ -40,10 +45,10 @@ final class TokenizerJson {
             "ignore_merges",
             "vocab",
             "merges");
-    /** Whether a token is normalized does not matter where there is no normalizer. */
+    /** The keys of an added token. Whether it is normalized does not matter where there is no normalizer. */
     private static final Set<String> ADDED =
             Set.of("id", "content", "single_word", "lstrip", "rstrip", "normalized", "special");
-    /** Offsets are not computed here. */
+    /** The keys of a byte-level step; offsets, which {@code trim_offsets} affects, are not computed here. */
     private static final Set<String> BYTE_LEVEL = Set.of("type", "add_prefix_space", "trim_offsets", "use_regex");
 
     private final ConfigFile file;
@@ -89,7 +94,10 @@ final class TokenizerJson {
         file.object("post_processor").ifPresent(this::requireNothingAdded);
     }
 
-    /** Transformers 5 writes a template for GPT-2 in which there is the text alone. */
+    /**
+     * Checks that the post-processor adds no token. Transformers 5 writes a template for GPT-2 that contains only the
+     * text.
+     */
     private void requireNothingAdded(ConfigFile processor) {
         if (processor.text("type").equals("ByteLevel")) return;
         Optional<JsonNode> single = processor.text("type").equals("TemplateProcessing")
@@ -121,7 +129,10 @@ final class TokenizerJson {
         return ids;
     }
 
-    /** Puts the end of a text among the ids, if it stands here alone, and refuses other added tokens. */
+    /**
+     * Adds the end-of-text token to the ids if only the list of added tokens has it, and refuses all other added
+     * tokens.
+     */
     private void requireAddedTokens(String place, Map<String, Integer> ids) {
         if (!file.has("added_tokens")) return;
         for (JsonNode token :

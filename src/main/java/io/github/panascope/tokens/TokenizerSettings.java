@@ -7,28 +7,30 @@ import java.util.List;
 import tools.jackson.databind.JsonNode;
 
 /**
- * The files that Transformers keeps beside a vocabulary. They can put a space before texts and add tokens that the
- * vocabulary does not have, so that a tokenizer made without them would make other ids. Whatever would do that is
- * refused by its name.
+ * Checks of the settings files that Transformers keeps beside a vocabulary. They can put a space before texts and add
+ * tokens that the vocabulary does not have, so that a tokenizer that ignores them would produce other ids. A setting
+ * that would do so is refused by name.
  */
 public final class TokenizerSettings {
     private static final String CONFIG = "tokenizer_config.json";
     private static final String ADDED = "added_tokens.json";
     private static final String SPECIAL = "special_tokens_map.json";
-    /** Their names; a model may lack each of them. */
+    /** The names of the settings files; a model may lack each of them. */
     public static final List<String> FILES = List.of(CONFIG, ADDED, SPECIAL);
 
     private static final List<String> SPECIAL_TOKENS =
             List.of("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token");
-    /** The second is Transformers 5's name for the first. */
+    /** Keys of lists of further special tokens; the second is Transformers 5's name for the first. */
     private static final List<String> MORE_TOKENS = List.of("additional_special_tokens", "extra_special_tokens");
 
     private TokenizerSettings() {}
 
     /**
-     * Requires that a tokenizer makes the ids that one of the {@link #FILES} asks for.
+     * Checks that a tokenizer produces the ids that a settings file asks for.
      *
-     * @throws InputException if it asks for anything else, or is malformed
+     * @param file      a file with one of the names in {@link #FILES}
+     * @param tokenizer the tokenizer
+     * @throws InputException if the file asks for other ids, or cannot be read or is malformed
      */
     public static void require(Path file, Tokenizer tokenizer) {
         ConfigFile settings = ConfigFile.read(file);
@@ -54,7 +56,10 @@ public final class TokenizerSettings {
                 }));
     }
 
-    /** A token is a text, or an object with that as its content; null is none. */
+    /**
+     * Checks a special token, which is a string or an object with a string as its content; null means that there is
+     * none.
+     */
     private static void requireToken(String place, JsonNode token) {
         if (token == null || token.isNull()) return;
         if (token.isString()) {

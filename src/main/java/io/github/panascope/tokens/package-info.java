@@ -1,12 +1,21 @@
 /**
- * Text to token ids and back, without a model: {@link io.github.panascope.tokens.Tokenizer} is GPT-2's byte-level BPE,
- * and {@link io.github.panascope.tokens.TokenDataset} rows of equal length, made of documents as TransformerLens or
- * SAELens makes them.
+ * Conversion of texts to token ids and back, without a model. A tokenizer converts single texts; a token dataset makes
+ * rows of equal length from many documents, in the ways of TransformerLens and SAELens, as a model reads them.
  *
- * <pre>
- * documents -&gt; Tokenizer -&gt; ChunkingStrategy or SequencePacker -&gt; TokenDataset
- *           -&gt; batch(first, end): Tensor [rows, pos]
- * </pre>
+ * <ul>
+ *   <li>{@link io.github.panascope.tokens.Tokenizer}: GPT-2's byte-level BPE
+ *   <li>{@link io.github.panascope.tokens.TokenDataset}: rows of token ids, made from documents
+ *   <li>{@link io.github.panascope.tokens.ChunkingStrategy}: how TransformerLens joins and cuts documents
+ *   <li>{@link io.github.panascope.tokens.TokenizerSettings}: a check of the settings files beside a vocabulary
+ * </ul>
+ *
+ * <pre>{@code
+ * vocab.json and merges.txt, or tokenizer.json -> Tokenizer
+ *                                                    |
+ * documents -> tokenizeAndConcatenate (ChunkingStrategy) -> TokenDataset -> batch(start, end): Tensor [rows, pos]
+ *           -> concatAndBatchSequences                   ->
+ * token ids -> ofTokens                                  ->
+ * }</pre>
  */
 @NullMarked
 package io.github.panascope.tokens;
