@@ -14,62 +14,93 @@ import java.util.List;
 import java.util.Map;
 import java.util.function.Function;
 
-/** What the files of one family of models mean, and how such a model is built. Stateless. */
+/**
+ * The knowledge about one family of models: the meaning of its files, and the construction of a model. Implementations
+ * are stateless.
+ */
 public interface ModelFamily {
     /**
-     * A configuration, and what of its file was not needed.
+     * A configuration, and the keys of its file that were not needed.
      *
-     * @param skippedKeys keys of {@code config.json} that are not understood and known to be harmless
+     * @param config      sizes of the model
+     * @param skippedKeys keys of {@code config.json} that are not interpreted and are known to be harmless
      */
     record Parsed(TransformerConfig config, List<String> skippedKeys) {}
 
-    /** The family's {@code model_type} in Hugging Face's {@code config.json}. */
+    /** {@return the family's {@code model_type} in Hugging Face's {@code config.json}} */
     String modelType();
 
-    /** The hub's id for each name and alias that TransformerLens has for a model of the family. */
+    /** {@return the id on the hub, by each name and alias that TransformerLens has for a model of the family} */
     Map<String, String> hubIds();
 
     /**
      * Reads a {@code config.json}.
      *
-     * @throws InputException if it asks for something that changes the mathematics and is not understood
+     * @param file the configuration
+     * @return the sizes of the model and the skipped keys
+     * @throws InputException if a value is missing or wrong, or changes the computation and is not supported
      */
     Parsed parse(ConfigFile file);
 
-    /** A {@code config.json} that {@link #parse} reads as this configuration. */
+    /**
+     * Returns a {@code config.json} that {@link #parse} reads as a given configuration.
+     *
+     * @param config sizes of the model
+     * @return text of a JSON object
+     */
     String toJson(TransformerConfig config);
 
     /**
-     * The weights in a file of the family, to be processed as they are read.
+     * Returns the weights of a file of the family, which are processed when they are read.
      *
-     * @param dtype float32 or bfloat16, of all weights but LayerNorm's, which are float32
+     * @param file       tensors under the family's own names
+     * @param config     sizes of the model
+     * @param processing steps to apply to the weights
+     * @param device     device of the processed weights
+     * @param dtype      float32 or bfloat16, for all weights except those of LayerNorm, which are float32
+     * @return the weights; they read from {@code file}, which has to stay open until then
      */
     ModelWeights weights(
             StateDict file, TransformerConfig config, WeightProcessing processing, Device device, DType dtype);
 
-    /** The weights in a file that {@code HookedTransformer.save} wrote: processed, under the module's own names. */
+    /**
+     * Returns the weights of a file that {@code HookedTransformer.save} wrote. They are already processed, and have the
+     * names of the parts of the model.
+     *
+     * @param file   the tensors
+     * @param config sizes of the model
+     * @param device device of the weights
+     * @return the weights; they read from {@code file}, which has to stay open until then
+     */
     ModelWeights savedWeights(StateDict file, TransformerConfig config, Device device);
 
     /**
-     * TransformerLens's names of the weights, such as {@code blocks.0.attn.W_Q}, in the order in which a run uses them.
+     * Returns TransformerLens's names of the weights, such as {@code blocks.0.attn.W_Q}, in the order in which a run
+     * uses them.
      *
-     * @param lnFolded whether LayerNorm's weights are folded away, and so are not among them
+     * @param config   sizes of the model
+     * @param lnFolded true if the weights of LayerNorm are folded into other weights and therefore absent
+     * @return the names
      */
     List<String> weightNames(TransformerConfig config, boolean lnFolded);
 
     /**
-     * A weight in TransformerLens's shape, in the innermost scope; memory of the module, not to be written to.
+     * Returns a weight in TransformerLens's shape, as a view of the model's own memory, which must not be written to.
      *
-     * @param name one of {@link #weightNames}
-     * @param part a part of the module that {@link #build} made, by its name
+     * @param name   one of {@link #weightNames}
+     * @param config sizes of the model
+     * @param part   returns a part of the module that {@link #build} made, by its name
+     * @return the weight; belongs to the innermost open scope
      */
     Tensor weight(String name, TransformerConfig config, Function<String, ScriptModule> part);
 
     /**
-     * The model as TorchScript with children {@code embed}, {@code blocks_0} and so on, and {@code unembed}.
+     * Builds a model as TorchScript with the children {@code embed}, {@code blocks_0} and so on, and {@code unembed}.
      *
-     * @param weights read once, block by block
+     * @param config  sizes of the model
+     * @param weights the weights, which are read once, block by block
      * @param scope   owns the module and its weights
+     * @return the module
      */
     ScriptModule build(TransformerConfig config, ModelWeights weights, TensorScope scope);
 }

@@ -1,10 +1,17 @@
 /**
- * Families of models. {@link io.github.panascope.families.ModelFamily} says what the files of one mean and builds its
- * TorchScript; each family has a package of its own ({@code families.gpt2}), and nothing else knows its names.
+ * Families of models. A family knows the meaning of its configuration and weight files and builds its models as
+ * TorchScript; each family has a package of its own, such as {@code families.gpt2}, and no other package knows its
+ * names.
  *
- * <pre>
- * config.json -&gt; parse -&gt; TransformerConfig
- * StateDict   -&gt; weights -&gt; ModelWeights -&gt; build -&gt; ScriptModule with hook points
- * </pre>
+ * <ul>
+ *   <li>{@link io.github.panascope.families.ModelFamily}: the knowledge about one family
+ *   <li>{@link io.github.panascope.families.ModelWeights}: the processed weights of a model, part by part
+ * </ul>
+ *
+ * <pre>{@code
+ * config.json -> parse -> TransformerConfig ------------+
+ *                                                       v
+ * StateDict, WeightProcessing -> weights -> ModelWeights -> build -> ScriptModule with hook points
+ * }</pre>
  */
 package io.github.panascope.families;

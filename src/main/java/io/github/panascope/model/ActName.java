@@ -5,7 +5,7 @@ import java.util.Map;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
-/** Short names of hook points, as TransformerLens's {@code get_act_name} takes them. */
+/** Conversion of short names of hook points to full names, as TransformerLens's {@code get_act_name} does it. */
 public final class ActName {
     private static final Pattern SHORT = Pattern.compile("([a-z_]+)(\\d{1,6})([a-z]?.*)");
     private static final Map<String, String> ALIASES = Map.of(
@@ -29,9 +29,12 @@ public final class ActName {
     private ActName() {}
 
     /**
-     * The whole name of a short one, as TransformerLens's {@code get_act_name} makes it: {@code k6a} and {@code k6} are
-     * {@code blocks.6.attn.hook_k}, {@code pre5} is {@code blocks.5.mlp.hook_pre}, {@code scale4ln1} is
-     * {@code blocks.4.ln1.hook_scale}, {@code embed} is {@code hook_embed}. A whole name stays as it is.
+     * Returns the full name of a short one: {@code k6a} and {@code k6} are {@code blocks.6.attn.hook_k}, {@code pre5}
+     * is {@code blocks.5.mlp.hook_pre}, {@code scale4ln1} is {@code blocks.4.ln1.hook_scale}, {@code embed} is {@code
+     * hook_embed}.
+     *
+     * @param name a short name, or a full name, which is returned unchanged
+     * @return the full name; it need not be that of an existing hook point
      */
     public static String of(String name) {
         if (name.contains(".") || name.startsWith("hook_")) return name;
@@ -41,12 +44,27 @@ public final class ActName {
                 : point(name, "", "");
     }
 
-    /** The same for a name without its layer: {@code ActName.of("resid_pre", 3)}. */
+    /**
+     * Returns the full name of a hook point of a block, such as {@code ActName.of("resid_pre", 3)}.
+     *
+     * @param name  short name without its layer
+     * @param layer index of the block, from 0
+     * @return the full name, such as {@code blocks.3.hook_resid_pre}
+     */
     public static String of(String name, int layer) {
         return of(name, layer, "");
     }
 
-    /** The same with the part of the block that it belongs to: {@code ActName.of("normalized", 27, "ln2")}. */
+    /**
+     * Returns the full name of a hook point of a part of a block, such as {@code ActName.of("normalized", 27, "ln2")}.
+     *
+     * @param name      short name without its layer
+     * @param layer     index of the block, from 0
+     * @param layerType the part of the block: {@code ln1}, {@code ln2}, {@code a} or {@code attention} for attention,
+     *     {@code m} for the MLP, {@code b} or an empty string for the block itself; ignored where the name determines
+     *     it
+     * @return the full name, such as {@code blocks.27.ln2.hook_normalized}
+     */
     public static String of(String name, int layer, String layerType) {
         return point(name, "blocks." + layer + ".", layerType);
     }

@@ -9,38 +9,48 @@ import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
 /**
- * A place in a model where hooks are called, as TransformerLens names it: {@code blocks.8.hook_resid_pre},
- * {@code blocks.0.attn.hook_z}, {@code ln_final.hook_normalized}. What depends on the place, and not on what flows
- * there, is answered here.
+ * A place in a model at which hooks are called, under its name in TransformerLens: {@code blocks.8.hook_resid_pre},
+ * {@code blocks.0.attn.hook_z}, {@code ln_final.hook_normalized}. The methods answer what follows from the place alone,
+ * without the activation.
  *
- * @param name  the whole name
- * @param block the block that it belongs to; {@link #BEFORE_BLOCKS} or {@link #AFTER_BLOCKS} for the others
- * @param part  the name within the block, such as {@code attn.hook_z}; outside of blocks the whole name
- * @param axes  what the dimensions of its activation are
+ * <pre>{@code
+ * HookPoint point = HookPoint.of("blocks.8.attn.hook_z").orElseThrow();
+ * System.out.println(point.layer() + " " + point.axes()); // 8 [BATCH, POS, HEAD, D_HEAD]
+ * var gpt2 = new TransformerConfig(12, 768, 12, 3072, 50257, 1024, 1e-5, false, true);
+ * System.out.println(point.shape(gpt2, 4, 100)); // [4, 100, 12, 64]
+ * System.out.println(point.outputWeight().orElseThrow()); // blocks.8.attn.W_O
+ * System.out.println(HookPoint.all(gpt2).size()); // 208
+ * }</pre>
+ *
+ * @param name  full name
+ * @param block index of the block that the point belongs to; {@link #BEFORE_BLOCKS} or {@link #AFTER_BLOCKS} for a
+ *     point outside of blocks
+ * @param part  name within the block, such as {@code attn.hook_z}; the full name for a point outside of blocks
+ * @param axes  meaning of each dimension of the activation
  */
 public record HookPoint(String name, int block, String part, List<Axis> axes) {
-    /** The block of points before the first block: of the embeddings. */
+    /** The block of points before the first block, which are those of tokens and embeddings. */
     public static final int BEFORE_BLOCKS = -1;
-    /** The block of points after the last block: of the last LayerNorm. */
+    /** The block of points after the last block, which are those of the final LayerNorm. */
     public static final int AFTER_BLOCKS = Integer.MAX_VALUE;
 
-    /** What a dimension of an activation is. */
+    /** The meaning of a dimension of an activation. */
     public enum Axis {
         /** Rows of the batch. */
         BATCH,
-        /** Positions; of queries where there are two. */
+        /** Positions in a row; positions of queries where there are two axes of positions. */
         POS,
-        /** Positions that are attended to. */
+        /** Positions of keys, which are attended to. */
         KEY_POS,
         /** Attention heads. */
         HEAD,
-        /** What a head reads or writes inside. */
+        /** Components of the query, key, value or result of one attention head. */
         D_HEAD,
-        /** The width of the residual stream. */
+        /** Components of the residual stream. */
         D_MODEL,
         /** Neurons of an MLP. */
         D_MLP,
-        /** Features of what is attached, such as an SAE. */
+        /** Features of an attached module, such as an SAE. */
         FEATURE,
         /** A dimension of size 1. */
         ONE
@@ -54,7 +64,7 @@ public record HookPoint(String name, int block, String part, List<Axis> axes) {
     private static final List<Axis> NEURONS = List.of(Axis.BATCH, Axis.POS, Axis.D_MLP);
     private static final List<Axis> FEATURES = List.of(Axis.BATCH, Axis.POS, Axis.FEATURE);
 
-    /** The points of a block that a run always reaches, in its order. */
+    /** The points of a block that every run reaches, in the order of the run. */
     private static final List<String> ALWAYS = List.of(
             "hook_resid_pre",
             "ln1.hook_scale",
@@ -83,7 +93,7 @@ public record HookPoint(String name, int block, String part, List<Axis> axes) {
             "hook_mlp_in",
             "mlp.hook_in");
 
-    /** The axes of those points of a block that are not the residual stream's. */
+    /** The axes of the points of a block whose activation does not have the shape of the residual stream. */
     private static final Map<String, List<Axis>> AXES = Map.ofEntries(
             Map.entry("ln1.hook_scale", SCALE),
             Map.entry("ln2.hook_scale", SCALE),
@@ -110,10 +120,10 @@ public record HookPoint(String name, int block, String part, List<Axis> axes) {
             "ln_final.hook_normalized", outside("ln_final.hook_normalized", AFTER_BLOCKS, STREAM));
 
     private static final Pattern IN_BLOCK = Pattern.compile("blocks\\.(\\d{1,6})\\.(.+)");
-    /** A point of the model, and one of what is attached there. */
+    /** A point of the model, followed by a point of a module that is attached there. */
     private static final Pattern ATTACHED = Pattern.compile("(.+)\\.([A-Za-z_]\\w*)");
 
-    /** Copies the axes. */
+    /** Creates a hook point with a copy of the axes. */
     public HookPoint {
         axes = List.copyOf(axes);
     }
@@ -123,10 +133,11 @@ public record HookPoint(String name, int block, String part, List<Axis> axes) {
     }
 
     /**
-     * The hook point of a name, of a model of any number of blocks; one of what is attached to a point, such as an
-     * SAE, is named after that point and belongs to its block.
+     * Returns the hook point of a name, for models with any number of blocks. A point of an attached module, such as an
+     * SAE, has the name of the point where it is attached as a prefix, and belongs to the same block.
      *
-     * @return empty if no model has a point of that name
+     * @param name full name
+     * @return the hook point; empty if no model has a point of that name
      */
     public static Optional<HookPoint> of(String name) {
         Optional<HookPoint> own = ofModel(name);
@@ -146,7 +157,9 @@ public record HookPoint(String name, int block, String part, List<Axis> axes) {
                 new HookPoint(name, Integer.parseInt(inBlock.group(1)), part, AXES.getOrDefault(part, STREAM)));
     }
 
-    /** A point of what is attached here; inside an SAE the heads of q, k, v and z lie side by side. */
+    /**
+     * Returns a point of a module that is attached here. Inside an SAE the heads of q, k, v and z are one dimension.
+     */
     private HookPoint inside(String whole, String inner) {
         boolean flat = axes.equals(HEADS) && (inner.equals("hook_sae_input") || inner.equals("hook_sae_recons"));
         List<Axis> there = inner.startsWith("hook_sae_acts_") ? FEATURES : flat ? STREAM : axes;
@@ -157,7 +170,12 @@ public record HookPoint(String name, int block, String part, List<Axis> axes) {
         return of(name).orElseThrow(() -> new IllegalStateException(name));
     }
 
-    /** All hook points that a run always reaches, in its order: 17 a block and 4 more. */
+    /**
+     * Returns all hook points that every run reaches, in the order of the run: 17 per block and 4 more.
+     *
+     * @param config sizes of the model
+     * @return the hook points; unmodifiable
+     */
     public static List<HookPoint> all(TransformerConfig config) {
         List<HookPoint> points = new ArrayList<>(List.of(known("hook_embed"), known("hook_pos_embed")));
         for (int block = 0; block < config.nLayers(); block++)
@@ -167,11 +185,21 @@ public record HookPoint(String name, int block, String part, List<Axis> axes) {
     }
 
     /**
-     * The hook points that a run reaches only if they are asked for by name, since they cost time and memory: inputs of
-     * the heads ({@code hook_q_input}, {@code hook_k_input}, {@code hook_v_input}, and before these
-     * {@code hook_attn_in}) and each head's own result, all [batch, pos, head, d_model]; the MLP's copy of
-     * {@code hook_resid_mid}, {@code hook_mlp_in}; {@code mlp.hook_in}, what it reads after LayerNorm; and
-     * {@code hook_tokens}, the ids. TransformerLens has switches for them ({@code use_attn_result} and others).
+     * Returns the hook points that a run reaches only if they are asked for by name, since they cost time and memory:
+     *
+     * <ul>
+     * <li>{@code hook_tokens}, the token ids
+     * <li>the inputs of each head, {@code hook_q_input}, {@code hook_k_input} and {@code hook_v_input}, {@code
+     * hook_attn_in} before these, and the result of each head, {@code attn.hook_result}: all [batch, pos, head,
+     * d_model]
+     * <li>{@code hook_mlp_in}, the MLP's copy of {@code hook_resid_mid}
+     * <li>{@code mlp.hook_in}, the input of the MLP after LayerNorm
+     * </ul>
+     *
+     * TransformerLens has switches for them ({@code use_attn_result} and others).
+     *
+     * @param config sizes of the model
+     * @return the hook points; unmodifiable
      */
     public static List<HookPoint> onRequest(TransformerConfig config) {
         List<HookPoint> points = new ArrayList<>(List.of(known("hook_tokens")));
@@ -180,35 +208,38 @@ public record HookPoint(String name, int block, String part, List<Axis> axes) {
         return List.copyOf(points);
     }
 
-    /** Whether it lies in a block. */
+    /** {@return whether the point lies in a block} */
     public boolean isInBlock() {
         return block >= 0 && block != AFTER_BLOCKS;
     }
 
     /**
-     * The block that it belongs to, as TransformerLens's {@code hook.layer()}.
+     * Returns the index of the block that the point belongs to, as TransformerLens's {@code hook.layer()}.
      *
-     * @throws IllegalStateException if it belongs to none
+     * @return index of the block, from 0
+     * @throws IllegalStateException if the point belongs to no block
      */
     public int layer() {
         if (!isInBlock()) throw new IllegalStateException(name + " belongs to no layer");
         return block;
     }
 
-    /** Whether its activation has a dimension of heads. */
+    /** {@return whether the activation has a dimension of attention heads} */
     public boolean hasHeads() {
         return axes.contains(Axis.HEAD);
     }
 
-    /** Whether the last dimension is one of positions, so that its size is not the model's. */
+    /** {@return whether the last dimension is one of positions, so that its size does not depend on the model} */
     public boolean endsInPositions() {
         return axes.getLast() == Axis.KEY_POS || axes.getLast() == Axis.POS;
     }
 
     /**
-     * Which dimension an axis is, counted from the end and so negative: it holds without the batch dimension too.
+     * Returns the index of a dimension, counted from the end, so that it also holds without the batch dimension.
      *
-     * @throws IllegalArgumentException if there is no such dimension here
+     * @param axis meaning of the dimension
+     * @return a negative index; -1 is the last dimension
+     * @throws IllegalArgumentException if the activation has no such dimension
      */
     public int dimension(Axis axis) {
         int index = axes.indexOf(axis);
@@ -217,25 +248,33 @@ public record HookPoint(String name, int block, String part, List<Axis> axes) {
     }
 
     /**
-     * Whether all that follows comes from what passes here: from the residual stream, and from what is unembedded.
+     * Returns whether all later activations depend on the tokens only through the activation of this point. This holds
+     * for the residual stream and for the input of the unembedding.
+     *
+     * @return true for {@code hook_resid_pre}, {@code hook_resid_mid}, {@code hook_resid_post} and {@code
+     *     ln_final.hook_normalized}
      */
     public boolean isBottleneck() {
         return part.matches("hook_resid_(pre|mid|post)|ln_final\\.hook_normalized");
     }
 
     /**
-     * Whether what is here is in the residual stream's own coordinates: part of it, or read from it or written to it as
-     * it is.
+     * Returns whether the activation is in the coordinates of the residual stream: part of it, read from it unchanged,
+     * or added to it unchanged.
+     *
+     * @return true for the embeddings, {@code hook_resid_pre}, {@code hook_resid_mid}, {@code hook_resid_post}, {@code
+     *     hook_attn_out}, {@code hook_mlp_out}, {@code hook_mlp_in} and {@code hook_attn_in}
      */
     public boolean isInStream() {
         return part.matches("hook_((pos_)?embed|resid_(pre|mid|post)|attn_out|mlp_out|mlp_in|attn_in)");
     }
 
     /**
-     * The weight through which what is here gets into the residual stream: {@code W_out} of neurons, {@code W_O} of
-     * what heads have gathered.
+     * Returns the name of the weight that maps the activation to the residual stream: {@code W_out} for neurons, {@code
+     * W_O} for {@code attn.hook_z}.
      *
-     * @return empty where there is none: in the stream itself, and where it takes more than a product
+     * @return full name of the weight; empty for points in the residual stream itself, and where the map is more than a
+     *     product
      */
     public Optional<String> outputWeight() {
         return switch (part) {
@@ -246,11 +285,14 @@ public record HookPoint(String name, int block, String part, List<Axis> axes) {
     }
 
     /**
-     * The shape of the activation.
+     * Returns the shape of the activation.
      *
-     * @param batch     rows of the run
-     * @param positions tokens in a row
-     * @throws IllegalArgumentException if it is not the model's to say: inside an SAE
+     * @param config    sizes of the model
+     * @param batch     number of rows of the run
+     * @param positions number of tokens in a row
+     * @return the shape
+     * @throws IllegalArgumentException if a dimension is that of an SAE's features, whose number the model does not
+     *     determine
      */
     public Shape shape(TransformerConfig config, long batch, long positions) {
         return Shape.of(axes.stream()
@@ -268,8 +310,10 @@ public record HookPoint(String name, int block, String part, List<Axis> axes) {
     }
 
     /**
-     * The size of the last dimension, with the heads of q, k, v and z laid side by side as one; -1 where it is one of
-     * positions, or 1, or an SAE's.
+     * Returns the size of the last dimension, where the heads of q, k, v and z count as one dimension.
+     *
+     * @param config sizes of the model
+     * @return the size; -1 where the last dimension is one of positions, of size 1, or of an SAE's features
      */
     public int width(TransformerConfig config) {
         return switch (axes.getLast()) {
@@ -279,7 +323,7 @@ public record HookPoint(String name, int block, String part, List<Axis> axes) {
         };
     }
 
-    /** Its name. */
+    /** {@return the full name} */
     @Override
     public String toString() {
         return name;

@@ -1,17 +1,17 @@
 package io.github.panascope.model;
 
 /**
- * The sizes of a transformer, and what else its {@code config.json} says of the mathematics.
+ * The sizes of a transformer, and the other values of its {@code config.json} that determine the computation.
  *
- * @param nLayers                 number of blocks
- * @param dModel                  width of the residual stream
- * @param nHeads                  attention heads of a block; divides dModel
- * @param dMlp                    neurons of a block
- * @param dVocab                  number of tokens
- * @param nCtx                    longest context, in tokens
- * @param eps                     added to the variance in LayerNorm
- * @param inverseLayerAttnScale   whether block l divides its attention scores by l+1 too (the stanford-crfm models)
- * @param tieWordEmbeddings       whether the unembedding is the embedding, even where a file holds another
+ * @param nLayers               number of blocks
+ * @param dModel                width of the residual stream
+ * @param nHeads                number of attention heads of a block; divides dModel
+ * @param dMlp                  number of neurons of a block
+ * @param dVocab                number of tokens of the vocabulary
+ * @param nCtx                  longest context, in tokens
+ * @param eps                   constant that LayerNorm adds to the variance
+ * @param inverseLayerAttnScale true to divide the attention scores of block l by l+1 as well (the stanford-crfm models)
+ * @param tieWordEmbeddings     true if the unembedding is the embedding, even where a file contains a separate one
  */
 public record TransformerConfig(
         int nLayers,
@@ -23,7 +23,11 @@ public record TransformerConfig(
         double eps,
         boolean inverseLayerAttnScale,
         boolean tieWordEmbeddings) {
-    /** Checks that the heads share the width evenly. */
+    /**
+     * Creates a configuration after checking that the sizes are positive and that the heads divide the width evenly.
+     *
+     * @throws IllegalArgumentException if a size or eps is not positive, or dModel is not a multiple of nHeads
+     */
     public TransformerConfig {
         if (nLayers < 1 || dModel < 1 || nHeads < 1 || dMlp < 1 || dVocab < 1 || nCtx < 1 || !(eps > 0))
             throw new IllegalArgumentException("sizes and eps must be positive");
@@ -31,7 +35,7 @@ public record TransformerConfig(
             throw new IllegalArgumentException("n_embd " + dModel + " is not a multiple of n_head " + nHeads);
     }
 
-    /** Width of one attention head. */
+    /** {@return the width of one attention head} */
     public int dHead() {
         return dModel / nHeads;
     }

@@ -1,21 +1,21 @@
 package io.github.panascope.model;
 
 /**
- * Which of TransformerLens's weight-processing steps are applied when a model is loaded. They change what flows inside,
- * not the log-probabilities that come out; they are applied in the order of the components.
+ * The steps of TransformerLens's weight processing that are applied when a model is loaded. They change the
+ * activations, but not the log-probabilities of the model. They are applied in the order of the components.
  *
- * @param foldLn              LayerNorm's weight and bias move into the layers that read it, whose weights are then
- *     centred over d_model; {@code hook_normalized} is then without weight and bias
- * @param centerWritingWeights everything that writes to the residual stream has zero mean over d_model
- * @param centerUnembed       W_U and b_U have zero mean over the vocabulary
- * @param foldValueBiases     b_V becomes zero and moves through W_O into b_O
+ * @param foldLn               true to move the weight and bias of LayerNorm into the layers that read its output, whose
+ *     weights are then centred over d_model; {@code hook_normalized} is then without weight and bias
+ * @param centerWritingWeights true to give all weights that write to the residual stream a zero mean over d_model
+ * @param centerUnembed        true to give W_U and b_U a zero mean over the vocabulary
+ * @param foldValueBiases      true to move b_V through W_O into b_O, after which b_V is zero
  */
 public record WeightProcessing(
         boolean foldLn, boolean centerWritingWeights, boolean centerUnembed, boolean foldValueBiases) {
-    /** What {@code HookedTransformer.from_pretrained} does. */
+    /** The processing of {@code HookedTransformer.from_pretrained}: all steps. */
     public static final WeightProcessing DEFAULT = new WeightProcessing(true, true, true, true);
-    /** What {@code from_pretrained_no_processing} does. */
+    /** The processing of {@code from_pretrained_no_processing}: no step. */
     public static final WeightProcessing NONE = new WeightProcessing(false, false, false, false);
-    /** Only centred writing weights: what {@code gpt2-small-res-jb} asks for. */
+    /** The processing that {@code gpt2-small-res-jb} asks for: only centred writing weights. */
     public static final WeightProcessing CENTERED = new WeightProcessing(false, true, false, false);
 }

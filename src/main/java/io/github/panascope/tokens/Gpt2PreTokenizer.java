@@ -56,7 +56,7 @@ final class Gpt2PreTokenizer {
             int contraction = contraction(text, from + 1, end);
             if (contraction > 0) return from + 1 + contraction;
         }
-        int start = text[from] == ' ' && from + 1 < end ? from + 1 : from; // a space belongs to the piece that follows it
+        int start = text[from] == ' ' && from + 1 < end ? from + 1 : from; // a space joins the next piece
         int kind = kind(text, start, end);
         if (kind != SPACE) return run(text, start, end, kind);
         int next = run(text, from, end, SPACE);

@@ -11,10 +11,11 @@
  *
  * <pre>{@code
  * vocab.json and merges.txt, or tokenizer.json -> Tokenizer
- *                                                    |
- * documents -> tokenizeAndConcatenate (ChunkingStrategy) -> TokenDataset -> batch(start, end): Tensor [rows, pos]
- *           -> concatAndBatchSequences                   ->
- * token ids -> ofTokens                                  ->
+ *
+ * documents, Tokenizer, ChunkingStrategy -> tokenizeAndConcatenate  --+
+ * documents, Tokenizer                   -> concatAndBatchSequences --+-> TokenDataset
+ * token ids                              -> ofTokens                --+        |
+ *                                                                     batch(start, end): Tensor [rows, pos]
  * }</pre>
  */
 @NullMarked

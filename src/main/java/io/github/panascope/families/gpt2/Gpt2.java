@@ -15,7 +15,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.function.Function;
 
-/** GPT-2 in its four sizes, distilgpt2, and Stanford's models of the same architecture. */
+/** The family of GPT-2: its four sizes, distilgpt2, and Stanford's models of the same architecture. */
 public final class Gpt2 implements ModelFamily {
     @Override
     public String modelType() {

@@ -9,9 +9,9 @@ import java.util.List;
 import java.util.Map;
 import java.util.Set;
 
-/** GPT-2's {@code config.json}. */
+/** The {@code config.json} of GPT-2. */
 final class Gpt2Config {
-    /** A thousand times GPT-2 XL's, and four of it still an int. */
+    /** The largest width: a thousand times that of GPT-2 XL, and small enough that four times the width is an int. */
     private static final int MAX_WIDTH = 1 << 21;
 
     private static final Set<String> UNDERSTOOD = Set.of(
@@ -33,7 +33,7 @@ final class Gpt2Config {
             "max_position_embeddings",
             "num_attention_heads",
             "num_hidden_layers");
-    /** Names that all models of Transformers have for what GPT2Config calls otherwise: its attribute_map. */
+    /** The common names in Transformers of keys that GPT2Config names differently (its attribute_map). */
     private static final Map<String, String> OTHER_NAMES = Map.of(
             "n_embd",
             "hidden_size",
@@ -43,7 +43,7 @@ final class Gpt2Config {
             "num_attention_heads",
             "n_layer",
             "num_hidden_layers");
-    /** Keys of GPT2Config and PretrainedConfig that say nothing of the forward pass. */
+    /** Keys of GPT2Config and PretrainedConfig that do not affect the forward pass. */
     private static final Set<String> HARMLESS = Set.of(
             "architectures",
             "attn_pdrop",
@@ -76,8 +76,7 @@ final class Gpt2Config {
     /**
      * Reads a {@code config.json}.
      *
-     * @throws InputException if it is not a GPT-2's, or asks for something that changes the mathematics and is not
-     *     understood
+     * @throws InputException if it is not that of a GPT-2, or changes the computation in a way that is not supported
      */
     static Parsed parse(ConfigFile file) {
         List<String> skipped = new ArrayList<>(file.skipped(UNDERSTOOD, HARMLESS));
@@ -108,12 +107,13 @@ final class Gpt2Config {
                 skipped);
     }
 
-    /** The name under which the file has a number: its own unless only the other one is there. */
+    /** Returns the name under which the file has a number: GPT-2's own name unless only the common name is present. */
     private static String name(ConfigFile file, String own) {
         String other = OTHER_NAMES.get(own);
         return !file.has(own) && file.has(other) ? other : own;
     }
 
+    /** Returns a positive number of the file, which has to be the same under both of its names. */
     private static int size(ConfigFile file, String own) {
         String other = OTHER_NAMES.get(own);
         int size = file.size(name(file, own));
@@ -127,7 +127,7 @@ final class Gpt2Config {
         if (!file.text(key, ifAbsent).equals(only)) throw file.wrong(key, "'" + only + "'");
     }
 
-    /** What {@link #parse} reads as this configuration. */
+    /** Returns a configuration in the form that {@link #parse} reads. */
     static String toJson(TransformerConfig config) {
         return """
             {"model_type": "gpt2", "n_layer": %d, "n_embd": %d, "n_head": %d,

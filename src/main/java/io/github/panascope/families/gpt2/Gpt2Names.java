@@ -4,7 +4,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 
-/** TransformerLens's names and aliases of the models of this family, and their ids on the hub. */
+/** TransformerLens's names and aliases of the models of this family, with their ids on the hub. */
 final class Gpt2Names {
     private Gpt2Names() {}
 
@@ -37,7 +37,7 @@ final class Gpt2Names {
         return ids;
     }
 
-    /** Stanford's five models of a size, which are also called by letters. */
+    /** Adds Stanford's five models of one size, which also have aliases that end in a letter. */
     private static void crfm(Map<String, String> ids, String size, List<String> names, String third) {
         for (int i = 0; i < names.size(); i++) {
             String id = "stanford-crfm/" + names.get(i);

@@ -9,8 +9,8 @@ import java.util.List;
 import java.util.function.Function;
 
 /**
- * TransformerLens's names and shapes of the weights, and where the module has them. The module keeps q, k and v side by
- * side in one matrix, and the heads of each side by side too.
+ * TransformerLens's names and shapes of the weights, and their places in the module. The module holds q, k and v in one
+ * matrix, and within each of them the heads side by side.
  */
 final class Gpt2Parameters {
     private static final List<String> ATTENTION = List.of("W_Q", "W_K", "W_V", "W_O", "b_Q", "b_K", "b_V", "b_O");
@@ -37,10 +37,11 @@ final class Gpt2Parameters {
     }
 
     /**
-     * A weight, in the innermost scope: the module's own memory, seen in TransformerLens's shape.
+     * Returns a weight as a view of the module's memory in TransformerLens's shape; belongs to the innermost open
+     * scope.
      *
      * @param name one of {@link #names}
-     * @param part a part of the module by its name, such as {@code blocks_0}
+     * @param part returns a part of the module by its name, such as {@code blocks_0}
      */
     static Tensor get(String name, TransformerConfig config, Function<String, ScriptModule> part) {
         try (var _ = TensorScope.open()) {

@@ -13,13 +13,13 @@ import java.util.HashMap;
 import java.util.Map;
 
 /**
- * Builds GPT-2 as TorchScript from the three sources among the resources. Together with {@link ScriptModule} this is
- * all that knows of TorchScript; another executor could take its place.
+ * Construction of GPT-2 as TorchScript from the three sources among the resources. Only this class and {@link
+ * ScriptModule} depend on TorchScript, so that another executor could replace them.
  */
 final class Gpt2Script {
     /**
-     * libtorch's number of the dtype: to TorchScript a dtype is a number, and the compiler here knows no names for
-     * them.
+     * The number of the dtype in libtorch: TorchScript represents a dtype as a number, and the compiler knows no names
+     * here.
      */
     private static final String BFLOAT16 = "15";
 
@@ -31,8 +31,8 @@ final class Gpt2Script {
         StringBuilder forward = new StringBuilder(
                 "def forward(self, tokens: Tensor) -> Tensor:\n    resid = self.embed.forward(tokens)\n");
         root.child("embed", module("Embed", weights.embed(scope), source("embed"), scope));
-        Map<String, ScriptModule> compiled =
-                new HashMap<>(); // one for all blocks, unless the scale of attention differs
+        // One compiled block serves all blocks, unless the scale of attention differs.
+        Map<String, ScriptModule> compiled = new HashMap<>();
         for (int layer = 0; layer < config.nLayers(); layer++) {
             Map<String, Tensor> parameters = weights.block(layer, scope);
             String source = block(config, lnFolded, layer);

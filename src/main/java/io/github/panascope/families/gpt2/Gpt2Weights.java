@@ -17,11 +17,11 @@ import java.util.Set;
 import java.util.TreeSet;
 
 /**
- * The weights of a GPT-2 as the hookable model wants them, under TransformerLens's names: processed tensor by tensor
- * from a mapped file, so that never more than a layer is held twice. Projections keep GPT-2's own layout [in, out]; q,
- * k and v stay side by side in W_QKV [d_model, 3 d_model].
+ * The weights of a GPT-2 in the form that the model with hooks needs, under TransformerLens's names. They are processed
+ * tensor by tensor from a mapped file, so that at most one layer is held twice. Projections keep GPT-2's own layout
+ * [in, out]; q, k and v stay side by side in W_QKV [d_model, 3 d_model].
  *
- * <p>Each step is followed by its formula in TransformerLens 2.18's {@code weight_processing}; the order matters.
+ * <p>The steps follow the formulas of TransformerLens 2.18's {@code weight_processing}; their order matters.
  */
 final class Gpt2Weights implements ModelWeights {
     private final StateDict file;
@@ -31,7 +31,10 @@ final class Gpt2Weights implements ModelWeights {
     private final DType dtype;
     private final String prefix;
     private final Set<String> used = new HashSet<>();
-    /** Tensors that are no view of the file: changed in place, where another copy would cost as much again. */
+    /**
+     * Tensors that are not views of the file. They are changed in place, as another copy would cost as much memory
+     * again.
+     */
     private final Set<Tensor> own = new HashSet<>();
 
     Gpt2Weights(StateDict file, TransformerConfig config, WeightProcessing processing, Device device, DType dtype) {
@@ -40,7 +43,7 @@ final class Gpt2Weights implements ModelWeights {
         this.processing = processing;
         this.device = device;
         this.dtype = dtype;
-        // As saved by GPT2LMHeadModel, or as in the file of the `gpt2` repository.
+        // GPT2LMHeadModel saves names with the prefix; the file of the `gpt2` repository has names without it.
         this.prefix = file.has("transformer.wte.weight") ? "transformer." : "";
     }
 
@@ -82,7 +85,7 @@ final class Gpt2Weights implements ModelWeights {
             Tensor wOut = load(block + "mlp.c_proj.weight", mlp, width);
             Tensor bOut = load(block + "mlp.c_proj.bias", width);
             if (processing.foldLn()) {
-                bQkv = bQkv.add(ln1Bias.matmul(wQkv)); // with the weights as they were
+                bQkv = bQkv.add(ln1Bias.matmul(wQkv)); // with the weights before they are folded
                 wQkv = folded(wQkv, ln1Weight);
                 bIn = bIn.add(ln2Bias.matmul(wIn));
                 wIn = folded(wIn, ln2Weight);
@@ -114,8 +117,8 @@ final class Gpt2Weights implements ModelWeights {
         try (var _ = TensorScope.open()) {
             Tensor weight = load("ln_f.weight", config.dModel());
             Tensor bias = load("ln_f.bias", config.dModel());
-            // Kept as the file has it, [d_vocab, d_model], and seen transposed: unprocessed it then shares the file's
-            // memory.
+            // Kept in the layout of the file, [d_vocab, d_model], and transposed as a view: without processing it then
+            // shares the memory of the file.
             used.add("lm_head.weight");
             Tensor unembed = file.has("lm_head.weight") && !config.tieWordEmbeddings()
                     ? take("lm_head.weight", config.dVocab(), config.dModel())
@@ -156,29 +159,31 @@ final class Gpt2Weights implements ModelWeights {
         return take(prefix + name, sizes);
     }
 
+    /** Reads a tensor as float32 and records that it was used. */
     private Tensor take(String name, long... sizes) {
         used.add(name);
         Tensor stored = file.weight(name, Shape.of(sizes));
         Tensor tensor = stored.to(DType.FLOAT32);
-        if (stored.dtype() != DType.FLOAT32) own.add(tensor); // a copy already, that may be written to
+        if (stored.dtype() != DType.FLOAT32) own.add(tensor); // a copy, which may be written to
         return tensor;
     }
 
+    /** Subtracts the mean over a dimension, in place where the tensor is not a view of the file. */
     private Tensor centred(Tensor tensor, int dimension) {
         Tensor mean = tensor.mean(dimension, true);
         return own.contains(tensor) ? tensor.sub_(mean) : owned(tensor.sub(mean));
     }
 
     /**
-     * A LayerNorm's scale [in] times weights [in, out], less the means over its input: what is left out, its centring
-     * takes away.
+     * Returns weights [in, out] times the scale [in] of a LayerNorm, minus the mean over the input. The centring of
+     * LayerNorm removes that mean from the product anyway.
      */
     private Tensor folded(Tensor tensor, Tensor scale) {
         Tensor means = scale.mul(-1.0 / scale.size(0)).matmul(tensor);
         Tensor column = scale.unsqueeze(1);
         return own.contains(tensor)
                 ? tensor.mul_(column).add_(means)
-                : owned(means.addcmul(tensor, column)); // one pass, not three
+                : owned(means.addcmul(tensor, column)); // one pass instead of three
     }
 
     private Tensor scaled(Tensor tensor, Tensor factor) {
@@ -190,6 +195,7 @@ final class Gpt2Weights implements ModelWeights {
         return tensor;
     }
 
+    /** Converts the weights to their dtype and device and moves them to a scope; LayerNorm's weights stay float32. */
     private Map<String, Tensor> kept(TensorScope keep, Map<String, Tensor> weights) {
         Map<String, Tensor> result = new HashMap<>();
         own.clear();

@@ -15,8 +15,8 @@ import java.util.Set;
 import java.util.TreeSet;
 
 /**
- * Weights as {@code HookedTransformer.save} wrote them, processed already, under their own names. The TorchScript
- * beside them in the file is not read: loading it would run it.
+ * Weights that {@code HookedTransformer.save} wrote. They are already processed, and have the names of the parts of the
+ * model. The TorchScript beside them in the file is not read, since loading it would execute it.
  */
 final class SavedGpt2Weights implements ModelWeights {
     private final StateDict file;
