@@ -51,26 +51,26 @@ public interface ModelFamily {
     String toJson(TransformerConfig config);
 
     /**
-     * Returns the weights of a file of the family, which are processed when they are read.
+     * Returns the weights of a file of the family, which are read and processed when a part is asked for.
      *
-     * @param file       tensors under the family's own names
+     * @param file       tensors under the family's own names; has to stay open until all parts are read
      * @param config     sizes of the model
      * @param processing steps to apply to the weights
      * @param device     device of the processed weights
      * @param dtype      float32 or bfloat16, for all weights except those of LayerNorm, which are float32
-     * @return the weights; they read from {@code file}, which has to stay open until then
+     * @return the weights
      */
     ModelWeights weights(
             StateDict file, TransformerConfig config, WeightProcessing processing, Device device, DType dtype);
 
     /**
-     * Returns the weights of a file that {@code HookedTransformer.save} wrote. They are already processed, and have the
-     * names of the parts of the model.
+     * Returns the weights of a file that {@code HookedTransformer.save} wrote, which are read when a part is asked for.
+     * They are already processed, and have the names of the parts of the model.
      *
-     * @param file   the tensors
+     * @param file   the tensors; has to stay open until all parts are read
      * @param config sizes of the model
      * @param device device of the weights
-     * @return the weights; they read from {@code file}, which has to stay open until then
+     * @return the weights
      */
     ModelWeights savedWeights(StateDict file, TransformerConfig config, Device device);
 

@@ -1,17 +1,17 @@
 package io.github.panascope.metrics;
 
 /**
- * Mean cross-entropy of the next token, in nats, with the SAE's hook point left alone, replaced by the reconstruction,
- * and replaced by zeros.
+ * Mean cross-entropy of the next token, in nats, with three activations at the SAE's hook point: the model's own, the
+ * reconstruction, and zeros.
  *
- * @param original      the model as it is
- * @param reconstructed with the reconstruction in place
- * @param zero          with zeros in place
+ * @param original      loss of the unchanged model
+ * @param reconstructed loss with the reconstruction in place of the activation
+ * @param zero          loss with zeros in place of the activation
  */
 public record DownstreamLoss(double original, double reconstructed, double zero) {
     /**
-     * The CE loss score: (zero - reconstructed) / (zero - original); 1 is a perfect reconstruction, 0 is no better than
-     * zeros.
+     * {@return the CE loss score (zero - reconstructed) / (zero - original): 1 for a perfect reconstruction, 0 for one
+     * that is no better than zeros}
      */
     public double score() {
         return (zero - reconstructed) / (zero - original);

@@ -6,9 +6,9 @@ import io.github.panascope.torch.TensorScope;
 import java.util.Arrays;
 
 /**
- * How much of the variance of activations a reconstruction keeps, over rows that come in any order:
- * 1 − E‖x − x̂‖² / (E‖x‖² − ‖E x‖²), in float64 (SAELens 6's {@code explained_variance}). Sums only, so that parts can
- * be merged.
+ * An accumulator of the share of the variance of activations that a reconstruction keeps, over rows in any order: 1 −
+ * E‖x − x̂‖² / (E‖x‖² − ‖E x‖²), in float64 (SAELens 6's {@code explained_variance}). It holds only sums, so that
+ * accumulators can be merged.
  */
 public final class ExplainedVariance {
     private long rows;
@@ -17,9 +17,12 @@ public final class ExplainedVariance {
     private double[] sums;
 
     /**
-     * Adds rows x [n, d] and their reconstructions [n, d], of any dtype.
+     * Adds rows of activations and their reconstructions.
      *
-     * @param weights [n, 1]: 1 for rows that count, 0 for others
+     * @param x              activations [n, d], of any dtype
+     * @param reconstruction reconstructions [n, d], of any dtype
+     * @param weights        [n, 1], 1 for rows that count and 0 for others
+     * @throws IllegalArgumentException if earlier rows had another number of dimensions
      */
     public void add(Tensor x, Tensor reconstruction, Tensor weights) {
         try (var _ = TensorScope.open()) {
@@ -28,8 +31,8 @@ public final class ExplainedVariance {
     }
 
     /**
-     * What {@link #add(double[], int, int)} takes, of rows as {@link #add(Tensor, Tensor, Tensor)} has them: float64 [3
-     * + d] on their device, which is not waited for.
+     * Computes the sums that {@link #add(double[], int, int)} takes, for rows as in {@link #add(Tensor, Tensor,
+     * Tensor)}: float64 [3 + d] on the device of the rows, without waiting for the device.
      */
     static Tensor sums(Tensor x, Tensor reconstruction, Tensor weights) {
         Tensor mask = weights.to(DType.FLOAT32);
@@ -43,7 +46,7 @@ public final class ExplainedVariance {
                 values.to(DType.FLOAT64).sum(0, false));
     }
 
-    /** Adds {@link #sums} of rows of {@code width} dimensions, which begin at an index. */
+    /** Adds the result of {@link #sums} for rows of {@code width} dimensions, which begins at an index of an array. */
     void add(double[] found, int at, int width) {
         rows += (long) found[at];
         error += found[at + 1];
@@ -58,7 +61,12 @@ public final class ExplainedVariance {
         for (int i = 0; i < more.length; i++) sums[i] += more[i];
     }
 
-    /** Adds what another one has seen. */
+    /**
+     * Adds the rows of another accumulator to this one.
+     *
+     * @param other the other accumulator, which stays as it is
+     * @throws IllegalArgumentException if its rows have another number of dimensions
+     */
     public void merge(ExplainedVariance other) {
         if (other.sums == null) return;
         addSums(other.sums);
@@ -67,14 +75,17 @@ public final class ExplainedVariance {
         squares += other.squares;
     }
 
-    /** 1 for a perfect reconstruction, 0 for one no better than the mean, below 0 for a worse one; NaN without rows. */
+    /**
+     * {@return the explained variance: 1 for a perfect reconstruction, 0 for one that is no better than the mean,
+     * negative for a worse one; NaN without rows}
+     */
     public double value() {
         double mean = 0;
         if (sums != null) for (double sum : sums) mean += sum / rows * (sum / rows);
         return 1 - error / rows / (squares / rows - mean);
     }
 
-    /** The value so far. */
+    /** {@return a description with the current value} */
     @Override
     public String toString() {
         return "ExplainedVariance(" + value() + ")";

@@ -20,11 +20,13 @@ import java.util.Map;
 import java.util.function.IntConsumer;
 
 /**
- * The metrics of SAELens 6's {@code sae_lens.evals}, under its names and in its groups, over rows of tokens, in one
- * pass and bounded memory. Means are of float64 sums. Positions of {@code <|endoftext|>} are left out: the model's own
- * activation stays there, and what they give is not counted (a loss counts with the position that predicts).
+ * The metrics of SAELens 6's {@code sae_lens.evals}, with its names and groups, over rows of tokens, in one pass and
+ * bounded memory. Means are computed from float64 sums. Positions of {@code <|endoftext|>} are excluded: the model's
+ * own activation stays there, and the results at these positions do not count (a loss belongs to the position that
+ * predicts).
  *
- * <p>With x the activation, x̂ what the SAE writes, f its features, over positions:
+ * <p>With x the activation, x̂ the output of the SAE and f its features, over positions:
+ *
  * <ul>
  * <li>model_behavior_preservation: kl_div_with_sae and kl_div_with_ablation, the mean of KL(original ‖ changed) of
  * next-token distributions, in nats; kl_div_score = (ablation − sae) / ablation
@@ -35,18 +37,32 @@ import java.util.function.IntConsumer;
  * <li>shrinkage: l2_norm_in = E‖x‖, l2_norm_out = E‖x̂‖, l2_ratio = E(‖x̂‖ / ‖x‖), relative_reconstruction_bias =
  * E‖x̂‖² / E⟨x, x̂⟩, as the mean over batches
  * <li>sparsity: l0 = E|{f ≠ 0}|, l1 = E Σ|f|
- * <li>of features: feature_density, the share of positions at which it fires; consistent_activation_heuristic, firings
- * per row in which it fires; encoder_norm, encoder_bias, encoder_decoder_cosine_sim
+ * <li>metrics of features: feature_density, the share of positions at which a feature fires;
+ * consistent_activation_heuristic, the number of firings per row in which it fires; encoder_norm, encoder_bias,
+ * encoder_decoder_cosine_sim
  * </ul>
+ *
+ * <pre>{@code
+ * try (var _ = TensorScope.open();
+ *         var model = HookedTransformer.fromPretrained("gpt2");
+ *         var sae = Sae.fromPretrained("gpt2-small-res-jb/blocks.8.hook_resid_pre")) {
+ *     Dataset texts = Dataset.of("NeelNanda/pile-10k", Hub.fromEnvironment());
+ *     TokenDataset tokens = TokenDataset.concatAndBatchSequences(
+ *             texts::forEach, model.tokenizer(), sae.config().contextSize(), true, 32);
+ *     SaeEvals evals = SaeEvals.run(
+ *             model, sae, tokens.batch(0, tokens.rows()), 16, 16, true, rows -> {});
+ *     evals.metrics().forEach((group, metrics) -> System.out.println(group + " " + metrics));
+ * }
+ * }</pre>
  */
 public final class SaeEvals {
-    /** The version of SAELens whose formulas these are; several have changed over time. */
+    /** The version of SAELens whose formulas are used; several formulas differ between versions. */
     public static final String FORMULAS = "sae-lens 6.54";
-    /** Rows whose logits are held at once, three times over. */
+    /** Rows whose logits are held at once on the CPU, in three tensors. */
     private static final int ROWS_AT_ONCE = 2;
-    /** Positions whose logits are held at once on a GPU, 0.8 GB each time. */
+    /** Positions whose logits are held at once on a GPU, 0.8 GB for each tensor of them. */
     private static final int LOGITS_ON_DEVICE = 4096;
-    /** Positions whose features are held at once on a GPU, a few times over: 0.8 GB each time. */
+    /** Positions whose features are held at once on a GPU, in a few tensors of 0.8 GB each. */
     private static final int FEATURES_ON_DEVICE = 8192;
 
     private static final double SMALLEST_NORM = 1e-4;
@@ -56,10 +72,10 @@ public final class SaeEvals {
     private final int batchSizePrompts;
     private final boolean excludeSpecialTokens;
 
-    // Of the two runs with something in the activation's place.
+    // Sums of the runs in which the activation is replaced.
     private double klSae, klAblation, ceSae, ceWithout, ceAblation;
     private long klPositions, cePositions;
-    // Of the activations.
+    // Sums over activations.
     private final ExplainedVariance variance = new ExplainedVariance();
     private double legacy, squaredError, cosine, normIn, normOut, ratio, bias, l0, l1;
     private long positions, batches;
@@ -75,16 +91,20 @@ public final class SaeEvals {
     }
 
     /**
-     * Runs them all.
+     * Computes all metrics of an SAE.
      *
-     * @param tokens               int64 [rows, pos]
+     * @param model                the model
+     * @param sae                  the SAE, whose hook points the model has
+     * @param tokens               int64 [rows, pos], normally on the CPU
      * @param batchSizePrompts     rows of a batch, for the two metrics that are means over batches (16 with SAELens)
-     * @param sparsityRows         how many of the rows, from the first, count for sparsity, shrinkage, reconstruction
+     * @param sparsityRows         number of rows, from the first, that count for sparsity, shrinkage, reconstruction
      *     quality and features (one batch with SAELens)
-     * @param excludeSpecialTokens whether positions of {@code <|endoftext|>} are left out
-     * @param progress             told how many rows are done
+     * @param excludeSpecialTokens true to exclude positions of {@code <|endoftext|>}
+     * @param progress             called with the number of rows that are done
+     * @return the sums of all metrics
+     * @throws IllegalArgumentException if {@code batchSizePrompts} or {@code sparsityRows} is less than 1
      * @throws io.github.panascope.InputException if the SAE does not fit the model
-     * @throws io.github.panascope.RunInterruptedException if the thread was interrupted
+     * @throws io.github.panascope.RunInterruptedException if the thread is interrupted
      */
     public static SaeEvals run(
             HookedTransformer model,
@@ -123,9 +143,11 @@ public final class SaeEvals {
     }
 
     /**
-     * Adds what another one has seen of the same SAE in the same model: of other rows, whole batches of them.
+     * Adds the sums of another evaluation to this one. It has to be of the same SAE and model, with other rows, in
+     * whole batches.
      *
-     * @throws IllegalArgumentException if it is of another SAE, or had another size of batches
+     * @param other the other evaluation, which stays as it is
+     * @throws IllegalArgumentException if it is of another SAE, or has other batches or other excluded positions
      */
     public void merge(SaeEvals other) {
         if (other.sae != sae
@@ -158,7 +180,7 @@ public final class SaeEvals {
         }
     }
 
-    /** 1 where a position counts, else 0: float32 [batch, pos], where the tokens are. */
+    /** Returns 1 for positions that count and 0 for others: float32 [batch, pos], on the device of the tokens. */
     private Tensor mask(Tensor tokens) {
         Tensor ones =
                 Tensor.zeros(DType.FLOAT32, tokens.shape(), tokens.device()).add(1);
@@ -171,7 +193,7 @@ public final class SaeEvals {
         return Tensor.zeros(DType.FLOAT64, Shape.of(1), device).add(value);
     }
 
-    /** [1], float64. */
+    /** Returns the sum of all elements: float64 [1]. */
     private static Tensor total(Tensor values) {
         return values.sum(DType.FLOAT64).reshape(1);
     }
@@ -179,7 +201,8 @@ public final class SaeEvals {
     // ------------------------------------------------------------------------------------------------- downstream
 
     /**
-     * Of one batch: the sums that {@link #addDownstream} takes, float64 on the model's device, which is not waited for.
+     * Computes the sums of one batch that {@link #addDownstream} takes: float64 on the model's device, without waiting
+     * for it.
      */
     private Tensor downstream(Tensor rows) {
         Tensor tokens = rows.to(model.device());
@@ -214,7 +237,10 @@ public final class SaeEvals {
         cePositions += (long) found[6];
     }
 
-    /** The sums of KL divergences and of log-probabilities over the positions that count: [2]. */
+    /**
+     * Runs the model with a hook and returns the sums of KL divergences and of log-probabilities over the positions
+     * that count: [2].
+     */
     private Tensor changed(
             Tensor tokens, String point, Hook hook, Tensor original, Tensor targets, Tensor sources, Tensor mask) {
         try (var _ = TensorScope.open()) {
@@ -227,7 +253,7 @@ public final class SaeEvals {
         }
     }
 
-    /** The sum of the targets' log-probabilities: [1]. */
+    /** Returns the sum of the log-probabilities of the targets: [1]. */
     private static Tensor loss(Tensor logProbabilities, Tensor targets, Tensor sources) {
         return total(logProbabilities
                 .slice(1, 0, targets.size(1))
@@ -239,11 +265,11 @@ public final class SaeEvals {
     // ------------------------------------------------------------------------------------------------- activations
 
     /**
-     * Of one batch, [batch, pos]: what {@link #addActivations} takes, float64 on the model's device, which is not
-     * waited for.
+     * Computes the sums of one batch [batch, pos] that {@link #addActivations} takes: float64 on the model's device,
+     * without waiting for it.
      */
     private Tensor activations(Tensor rows) {
-        double counted = mask(rows).sum(DType.FLOAT64).item(); // where the tokens are, which is the host
+        double counted = mask(rows).sum(DType.FLOAT64).item(); // on the device of the tokens, which is the CPU
         Tensor tokens = rows.to(model.device());
         String in = sae.config().hookName();
         String out = sae.config().hookNameOut();
@@ -279,7 +305,7 @@ public final class SaeEvals {
                 .add(SMALLEST_NORM)
                 .gt(0)
                 .to(DType.FLOAT32)
-                .mul(lengthIn.mul(-1).add(1))); // 1 where there is next to nothing
+                .mul(lengthIn.mul(-1).add(1))); // 1 where the norm is next to zero
         List<Tensor> parts = new ArrayList<>();
         parts.add(number(counted, x.device()));
         Tensor legacyOf = errors.div(squares(x.sub(mean))).mul(-1).add(1);
@@ -326,13 +352,15 @@ public final class SaeEvals {
         batches++;
     }
 
+    /** Returns the squared norm of each row: [rows, 1]. */
     private static Tensor squares(Tensor rows) {
         return rows.mul(rows).sum(-1, true);
     }
 
     /**
-     * Of some rows' features [rows * pos, d_sae]: how many are active, Σ max(f, 0), Σ max(-f, 0); then for each how
-     * often, and in how many rows. Float64 [3 + 2 d_sae].
+     * Computes sums over the features [rows * pos, d_sae] of some rows: the number of active features, Σ max(f, 0) and
+     * Σ max(-f, 0); then for each feature the number of positions, and of rows, in which it is active. Float64 [3 + 2
+     * d_sae].
      */
     private static Tensor features(Tensor features, Tensor mask, long rows) {
         Tensor values = features.to(DType.FLOAT32).mul(mask);
@@ -349,7 +377,7 @@ public final class SaeEvals {
 
     // ------------------------------------------------------------------------------------------------- results
 
-    /** All metrics by group and name, in SAELens's order. */
+    /** {@return all metrics except those of features, by group and name, in the order of SAELens; a new map} */
     public Map<String, Map<String, Double>> metrics() {
         Map<String, Map<String, Double>> all = new LinkedHashMap<>();
         double kl = klSae / klPositions;
@@ -405,8 +433,12 @@ public final class SaeEvals {
     }
 
     /**
-     * Metrics of each feature by SAELens's name, [d_sae] each; NaN where a feature never fired and the metric needs it
-     * to.
+     * Returns the metrics of each feature, by their names in SAELens. Two of them exist only for some SAEs:
+     * encoder_decoder_cosine_sim where input and output have the same width, encoder_bias where the architecture is not
+     * gated.
+     *
+     * @return arrays [d_sae] by name; a value is NaN where the metric is defined only for features that fire, and the
+     *     feature never fired
      */
     public Map<String, double[]> featureMetrics() {
         Map<String, double[]> all = new LinkedHashMap<>();
@@ -434,7 +466,7 @@ public final class SaeEvals {
         return all;
     }
 
-    /** How many rows make a batch for the metrics that are means over batches. */
+    /** {@return the number of rows of a batch, for the metrics that are means over batches} */
     public int batchSizePrompts() {
         return batchSizePrompts;
     }

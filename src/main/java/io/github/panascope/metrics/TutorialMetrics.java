@@ -19,41 +19,65 @@ import java.util.List;
 import java.util.function.IntConsumer;
 
 /**
- * L0, the explained variance and the three losses of an SAE in a model, over rows of tokens, in one pass: the blocks
- * before the SAE's run once, and each loss starts from there. Memory does not grow with the number of rows.
+ * L0, explained variance and the three losses of an SAE in a model, over rows of tokens, in one pass. The blocks before
+ * the SAE's run once, and each loss continues from there. Memory does not grow with the number of rows.
  *
- * @param l0                over all positions but the first of each row, which is {@code <|endoftext|>}
- * @param explainedVariance of what the SAE writes, over the same positions
+ * @param l0                over all positions except the first of each row, which is {@code <|endoftext|>}
+ * @param explainedVariance of the output of the SAE, over the same positions as {@code l0}
  * @param loss              over all positions that have a next token
  */
 public record TutorialMetrics(L0 l0, ExplainedVariance explainedVariance, DownstreamLoss loss) {
     /**
-     * Positions whose features are held at once: 256 x 24,576 floats are 25 MB, near what stays in a processor's cache.
+     * Positions whose features are held at once on the CPU: 256 x 24,576 floats are 25 MB, near the size of the
+     * processor's cache.
      */
     private static final int ENCODE_CHUNK = 256;
-    /** The same on a GPU: 805 MB, in products that fill it. */
+    /** Positions whose features are held at once on a GPU: 805 MB, in products that are large enough to occupy it. */
     private static final int ENCODE_CHUNK_ON_DEVICE = 8192;
 
     private static final int LOSSES = 3;
 
-    /** The same, reporting no progress, with as many rows at once as suit the device. */
+    /**
+     * Computes the metrics without reporting progress, with a number of rows at once that suits the device.
+     *
+     * @param model  the model
+     * @param sae    the SAE, whose hook points the model has
+     * @param tokens int64 [rows, pos], each row beginning with {@code <|endoftext|>}
+     * @return the metrics
+     * @throws io.github.panascope.InputException if the SAE does not fit the model
+     * @throws io.github.panascope.RunInterruptedException if the thread is interrupted
+     */
     public static TutorialMetrics run(HookedTransformer model, Sae sae, Tensor tokens) {
         return run(model, sae, tokens, RowsAtOnce.on(model.device(), tokens.size(1)), rows -> {});
     }
 
-    /** The same with as many rows at once as suit the device. */
+    /**
+     * Computes the metrics with a number of rows at once that suits the device.
+     *
+     * @param model    the model
+     * @param sae      the SAE, whose hook points the model has
+     * @param tokens   int64 [rows, pos], each row beginning with {@code <|endoftext|>}
+     * @param progress called with the number of rows that are done
+     * @return the metrics
+     * @throws io.github.panascope.InputException if the SAE does not fit the model
+     * @throws io.github.panascope.RunInterruptedException if the thread is interrupted
+     */
     public static TutorialMetrics run(HookedTransformer model, Sae sae, Tensor tokens, IntConsumer progress) {
         return run(model, sae, tokens, RowsAtOnce.on(model.device(), tokens.size(1)), progress);
     }
 
     /**
-     * Runs it. A batch of rows is read back while the next one runs.
+     * Computes the metrics. The results of a batch of rows are read back while the next batch runs.
      *
+     * @param model      the model
+     * @param sae        the SAE, whose hook points the model has
      * @param tokens     int64 [rows, pos], each row beginning with {@code <|endoftext|>}
-     * @param rowsAtOnce rows that run together; fewer need less memory
-     * @param progress   told how many rows are done
+     * @param rowsAtOnce number of rows that run together, at least 1; fewer need less memory
+     * @param progress   called with the number of rows that are done
+     * @return the metrics
+     * @throws IllegalArgumentException if {@code rowsAtOnce} is less than 1
      * @throws io.github.panascope.InputException if the SAE does not fit the model
-     * @throws io.github.panascope.RunInterruptedException if the thread was interrupted
+     * @throws io.github.panascope.RunInterruptedException if the thread is interrupted
      */
     public static TutorialMetrics run(
             HookedTransformer model, Sae sae, Tensor tokens, int rowsAtOnce, IntConsumer progress) {
@@ -80,7 +104,7 @@ public record TutorialMetrics(L0 l0, ExplainedVariance explainedVariance, Downst
         return sums.result(rows);
     }
 
-    /** What batches have found so far. */
+    /** The sums over the batches that are done. */
     private static final class Sums {
         private final long positions;
         private final int width;
@@ -93,7 +117,7 @@ public record TutorialMetrics(L0 l0, ExplainedVariance explainedVariance, Downst
             this.width = width;
         }
 
-        /** Adds a batch, as {@link #evaluate} lays it out. */
+        /** Adds the result of {@link #evaluate} for a batch. */
         void add(double[] found) {
             for (int i = 0; i < LOSSES; i++) losses[i] += found[i];
             long position = 0;
@@ -116,13 +140,14 @@ public record TutorialMetrics(L0 l0, ExplainedVariance explainedVariance, Downst
     }
 
     /**
-     * Of one batch, [rows, pos] on the model's device, float64 on that device: the sums over positions of the three
-     * losses; then for each chunk of positions their number, {@link ExplainedVariance#sums} and the number of active
-     * features at each. Zeros go where the reconstruction goes. The device is not waited for.
+     * Evaluates one batch [rows, pos] on the model's device. Returns float64 on that device, without waiting for it:
+     * the sums over positions of the three losses; then for each chunk of positions their number, {@link
+     * ExplainedVariance#sums} and the number of active features at each position. Zeros replace the activation at the
+     * SAE's output hook point.
      */
     private static Tensor evaluate(HookedTransformer model, Sae sae, Tensor batch, LossWorkspace memory) {
         String in = sae.config().hookName();
-        String out = sae.config().hookNameOut(); // the same but for transcoders
+        String out = sae.config().hookNameOut(); // equal to the input's, except for transcoders
         SharedPrefix shared =
                 SharedPrefix.of(model, batch, HookPoint.of(in).orElseThrow().block());
         Forward plain = shared.forward(1).lossMemory(memory).caching(in, out);
@@ -139,8 +164,9 @@ public record TutorialMetrics(L0 l0, ExplainedVariance explainedVariance, Downst
     }
 
     /**
-     * The summed loss with zeros at a hook point. If all that follows comes from there, it is the same at every
-     * position: each looks at equal ones, whose mean is any of them. So one position is enough.
+     * Returns the summed loss with zeros at a hook point. If all later activations depend on that point alone, the
+     * logits are equal at every position, as each position attends to equal ones, whose mean is any of them; one
+     * position is then enough.
      */
     private static Tensor zero(
             HookedTransformer model, Tensor batch, LossWorkspace memory, SharedPrefix shared, String out) {
@@ -160,14 +186,14 @@ public record TutorialMetrics(L0 l0, ExplainedVariance explainedVariance, Downst
         return sum(logProbs.indexSelect(0, targets)).mul(-1);
     }
 
-    /** [1], float64. */
+    /** Returns the sum of all elements: float64 [1]. */
     private static Tensor sum(Tensor losses) {
         return losses.sum(DType.FLOAT64).reshape(1);
     }
 
     /**
-     * What the SAE makes of one activation, in the shape and dtype of the other; never holds the features of more than
-     * a chunk of positions.
+     * Returns the output of the SAE for one activation, in the shape and dtype of another, and adds the sums of each
+     * chunk of positions to a list. Never holds the features of more than a chunk of positions.
      */
     private static Tensor reconstruct(Sae sae, Tensor activation, Tensor like, List<Tensor> found) {
         long positions = activation.size(1);

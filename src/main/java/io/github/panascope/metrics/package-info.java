@@ -1,5 +1,20 @@
 /**
- * How sparse an SAE is and what putting it into a model costs: accumulators in double precision that end in records.
+ * Measures of how sparse an SAE is, and of how much a model loses when the SAE's output replaces an activation. Batches
+ * are summed in double precision by accumulators, which can be merged.
+ *
+ * <ul>
+ *   <li>{@link io.github.panascope.metrics.TutorialMetrics}: L0, explained variance and losses, in one pass
+ *   <li>{@link io.github.panascope.metrics.SaeEvals}: all metrics of SAELens's {@code sae_lens.evals}
+ *   <li>{@link io.github.panascope.metrics.L0}: the number of active features at a position
+ *   <li>{@link io.github.panascope.metrics.ExplainedVariance}: the share of the variance that a reconstruction keeps
+ *   <li>{@link io.github.panascope.metrics.DownstreamLoss}: losses with and without the SAE
+ * </ul>
+ *
+ * <pre>{@code
+ * HookedTransformer --+
+ * Sae ----------------+-> TutorialMetrics.run -> L0, ExplainedVariance, DownstreamLoss
+ * tokens [rows, pos] -+-> SaeEvals.run        -> metrics() by group, featureMetrics() [d_sae]
+ * }</pre>
  */
 @NullMarked
 package io.github.panascope.metrics;

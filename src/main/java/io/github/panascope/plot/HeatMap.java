@@ -9,22 +9,26 @@ import java.util.Locale;
 import java.util.stream.IntStream;
 
 /**
- * A table of numbers as colours, as SVG: blue below zero, white at zero, red above, on one scale; each cell says its
- * number when pointed at. Immutable.
+ * A table of numbers as coloured cells, in SVG: blue below zero, white at zero, red above, on one scale. The tooltip of
+ * a cell shows its number. Immutable.
  *
- * <p>For instance:
- * {@snippet :
- * HeatMap.of(patched).title("hook_z, patched")
- *         .rows("layer", layers).columns("head", heads)
- *         .write(Path.of("heads.svg"));
+ * <pre>{@code
+ * try (var _ = TensorScope.open()) {
+ *     Tensor effects = Tensor.of(new float[] {-1, 0, 0.5f, 1, 0.25f, -0.5f}, Shape.of(2, 3));
+ *     HeatMap.of(effects)
+ *             .title("effect of each head")
+ *             .rows("layer", List.of("0", "1"))
+ *             .columns("head", List.of("0", "1", "2"))
+ *             .write(Path.of("heads.svg"));
  * }
+ * }</pre>
  */
 public final class HeatMap {
     private static final int CELL = 22;
     private static final int FONT = 12;
     private static final int TOP = 52;
     private static final int RIGHT = 110;
-    /** Longer tables get smaller cells, down to this. */
+    /** Longer tables have smaller cells, down to this size. */
     private static final int SMALLEST_CELL = 4;
 
     private static final int LARGEST_SIDE = 1400;
@@ -56,7 +60,13 @@ public final class HeatMap {
         this.columnLabels = List.copyOf(columnLabels);
     }
 
-    /** Of a tensor [rows, columns], with numbers as labels. */
+    /**
+     * Makes a heat map of a tensor, with indices as labels and without a title.
+     *
+     * @param table [rows, columns], of any dtype and device, not empty
+     * @return a heat map of a copy of the values
+     * @throws IllegalArgumentException if the tensor is empty or does not have two dimensions
+     */
     public static HeatMap of(Tensor table) {
         if (table.shape().rank() != 2 || table.shape().elements() == 0)
             throw new IllegalArgumentException("a heat map needs a tensor [rows, columns], not " + table.shape());
@@ -73,31 +83,52 @@ public final class HeatMap {
         return IntStream.range(0, count).mapToObj(Integer::toString).toList();
     }
 
-    /** The same with a title. */
+    /**
+     * Returns a heat map like this one with a title.
+     *
+     * @param text the title, above the table
+     * @return the new heat map
+     */
     public HeatMap title(String text) {
         return new HeatMap(values, text, rowName, rowLabels, columnName, columnLabels);
     }
 
-    /** The same with what the rows are, and a label for each. */
+    /**
+     * Returns a heat map like this one with other labels of rows.
+     *
+     * @param name   what the rows are, such as {@code layer}
+     * @param labels one label per row
+     * @return the new heat map
+     * @throws IllegalArgumentException if the number of labels is not that of the rows
+     */
     public HeatMap rows(String name, List<String> labels) {
         return new HeatMap(values, title, name, labels, columnName, columnLabels);
     }
 
-    /** The same with what the columns are, and a label for each. */
+    /**
+     * Returns a heat map like this one with other labels of columns.
+     *
+     * @param name   what the columns are, such as {@code head}
+     * @param labels one label per column
+     * @return the new heat map
+     * @throws IllegalArgumentException if the number of labels is not that of the columns
+     */
     public HeatMap columns(String name, List<String> labels) {
         return new HeatMap(values, title, rowName, rowLabels, name, labels);
     }
 
     /**
-     * Writes the SVG; an older file is replaced whole.
+     * Writes the heat map to an SVG file; an older file is replaced only when all is written.
      *
+     * @param file the file to write
      * @throws io.github.panascope.InputException if the file cannot be written
+     * @throws io.github.panascope.RunInterruptedException if the thread is interrupted; an older file is then unchanged
      */
     public void write(Path file) {
         AtomicFile.write(file, svg());
     }
 
-    /** The picture. */
+    /** {@return the heat map as the text of an SVG document} */
     public String svg() {
         int longest = Math.max(values.length, values[0].length);
         int cell = Math.max(SMALLEST_CELL, Math.min(CELL, LARGEST_SIDE / longest));
@@ -124,8 +155,8 @@ public final class HeatMap {
         svg.append(text(left, 22, "start", 0, "font-size=\"15\" font-weight=\"bold\"", title));
         svg.append(text(14, TOP + height / 2, "middle", -90, "", rowName));
         svg.append(text(left + width / 2, TOP + height + bottom - 8, "middle", 0, "", columnName));
-        int every = Math.max(
-                1, (FONT + 1 + cell) / cell - (cell >= FONT ? 1 : 0)); // labels that would overlap are left out
+        // Labels that would overlap are left out.
+        int every = Math.max(1, (FONT + 1 + cell) / cell - (cell >= FONT ? 1 : 0));
         for (int row = 0; row < values.length; row += every)
             svg.append(text(left - 5, TOP + row * cell + cell / 2 + 4, "end", 0, "", rowLabels.get(row)));
         for (int column = 0; column < values[0].length; column += every)
@@ -190,7 +221,7 @@ public final class HeatMap {
                 escaped(text));
     }
 
-    /** Grey where there is no number. */
+    /** Returns the colour of a value; grey where it is not a finite number. */
     private static String colour(double value, double largest) {
         if (!Double.isFinite(value)) return "#999999";
         double share = largest == 0 ? 0 : Math.abs(value) / largest;
@@ -201,7 +232,7 @@ public final class HeatMap {
         return String.format("#%02x%02x%02x", mixed[0], mixed[1], mixed[2]);
     }
 
-    /** XML's own characters, and controls, which XML does not allow. */
+    /** Escapes the special characters of XML, and replaces control characters, which XML does not allow. */
     private static String escaped(String text) {
         StringBuilder escaped = new StringBuilder();
         text.codePoints().forEach(c -> {
