@@ -15,12 +15,12 @@ import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.json.JsonMapper;
 import tools.jackson.databind.node.ObjectNode;
 
-/** A JSON object read strictly: every complaint names the file, the key, the value and what was expected. */
+/** A JSON object that is read strictly: each error message names the file, the key, the value and what was expected. */
 public final class ConfigFile {
     /**
-     * Java's own parser of numbers: the fast one's tables take longer to make than these few numbers to read. A key
-     * twice is refused, where Python takes the last one in silence: one of the two is a mistake, and it may be the one
-     * that would be used. NaN and Infinity are read, as Python writes them.
+     * Uses Java's own parser of numbers, as the tables of the fast one take longer to create than these few numbers to
+     * parse. Duplicate keys are refused, where Python silently takes the last one: one of the two is a mistake, and it
+     * may be the one that would count. NaN and Infinity are accepted, as Python writes them.
      */
     private static final JsonMapper JSON = JsonMapper.builder()
             .enable(StreamReadFeature.STRICT_DUPLICATE_DETECTION)
@@ -37,15 +37,24 @@ public final class ConfigFile {
     }
 
     /**
-     * Reads a file that holds one JSON object.
+     * Reads a file that contains one JSON object.
      *
-     * @throws InputException if it is missing, cannot be read, or is not a JSON object
+     * @param file the file, in UTF-8
+     * @return the object
+     * @throws InputException if the file is missing, cannot be read, or is not a JSON object
      */
     public static ConfigFile read(Path file) {
         return parse(file.toString(), TextFile.read(file));
     }
 
-    /** Reads a JSON object from text; {@code place} names it in complaints. */
+    /**
+     * Parses a JSON object.
+     *
+     * @param place name of its source for error messages
+     * @param text  the JSON text
+     * @return the object
+     * @throws InputException if the text is not a JSON object
+     */
     public static ConfigFile parse(String place, String text) {
         JsonNode node;
         try {
@@ -58,7 +67,14 @@ public final class ConfigFile {
         return new ConfigFile(place, node);
     }
 
-    /** An object inside another file, such as one of a list; {@code place} names it in complaints. */
+    /**
+     * Wraps an object inside another file, such as an element of a list.
+     *
+     * @param place  name of its source for error messages
+     * @param object the JSON value
+     * @return the object
+     * @throws InputException if the value is not a JSON object
+     */
     public static ConfigFile of(String place, JsonNode object) {
         if (!object.isObject())
             throw new InputException(place + " should be a JSON object, not " + shorten(object) + ".");
@@ -66,10 +82,13 @@ public final class ConfigFile {
     }
 
     /**
-     * The same with other values for some keys.
+     * Returns this object with other values for some keys.
      *
-     * @param values a JSON object
-     * @param nested where keys of {@code values} go that {@code here} does not hold, if there is such an object
+     * @param values the keys and their new values, as the text of a JSON object
+     * @param here   the keys that belong to this object itself
+     * @param nested name of a nested object that takes the keys that are not among {@code here}; if there is no such
+     *     object, they go into this one
+     * @return a changed copy
      */
     public ConfigFile with(String values, Set<String> here, String nested) {
         ObjectNode changed = ((ObjectNode) object).deepCopy();
@@ -80,29 +99,46 @@ public final class ConfigFile {
         return new ConfigFile(place, changed);
     }
 
-    /** Where it was read from. */
+    /** {@return the name of the source, for error messages} */
     public String place() {
         return place;
     }
 
-    /** The keys, in the file's order. */
+    /** {@return the keys, in the order of the file} */
     public List<String> keys() {
         return List.copyOf(object.propertyNames());
     }
 
-    /** Whether a key is there and not null. */
+    /**
+     * Returns whether a key is present and its value is not null.
+     *
+     * @param key the key
+     * @return true if it has a value
+     */
     public boolean has(String key) {
         return object.has(key) && !object.get(key).isNull();
     }
 
-    /** A nested object, if it is there and not null. */
+    /**
+     * Returns a nested object.
+     *
+     * @param key the key
+     * @return the object; empty if the key is absent or its value is null
+     * @throws InputException if the value is not an object
+     */
     public Optional<ConfigFile> object(String key) {
         if (!has(key)) return Optional.empty();
         if (!object.get(key).isObject()) throw wrong(key, "an object");
         return Optional.of(new ConfigFile(place + ": " + key, object.get(key)));
     }
 
-    /** A positive whole number that has to be there. */
+    /**
+     * Returns a positive whole number.
+     *
+     * @param key the key
+     * @return the number, at least 1
+     * @throws InputException if the key is absent or its value is not such a number
+     */
     public int size(String key) {
         require(key, "a positive whole number");
         JsonNode value = object.get(key);
@@ -111,12 +147,25 @@ public final class ConfigFile {
         return value.intValue();
     }
 
-    /** A positive whole number, or a default. */
+    /**
+     * Returns a positive whole number or a default.
+     *
+     * @param key      the key
+     * @param ifAbsent the default, where the key is absent or its value is null
+     * @return the number or the default
+     * @throws InputException if the value is not such a number
+     */
     public int size(String key, int ifAbsent) {
         return has(key) ? size(key) : ifAbsent;
     }
 
-    /** A whole number of at least 0 that has to be there. */
+    /**
+     * Returns a whole number that is not negative.
+     *
+     * @param key the key
+     * @return the number, at least 0
+     * @throws InputException if the key is absent or its value is not such a number
+     */
     public int count(String key) {
         require(key, "a whole number");
         JsonNode value = object.get(key);
@@ -125,7 +174,14 @@ public final class ConfigFile {
         return value.intValue();
     }
 
-    /** A finite number, or a default. */
+    /**
+     * Returns a finite number or a default.
+     *
+     * @param key      the key
+     * @param ifAbsent the default, where the key is absent or its value is null
+     * @return the number or the default
+     * @throws InputException if the value is not a finite number
+     */
     public double number(String key, double ifAbsent) {
         if (!has(key)) return ifAbsent;
         if (!object.get(key).isNumber() || !Double.isFinite(object.get(key).doubleValue()))
@@ -133,20 +189,40 @@ public final class ConfigFile {
         return object.get(key).doubleValue();
     }
 
-    /** true or false, or a default. */
+    /**
+     * Returns a boolean or a default.
+     *
+     * @param key      the key
+     * @param ifAbsent the default, where the key is absent or its value is null
+     * @return the value or the default
+     * @throws InputException if the value is not a boolean
+     */
     public boolean flag(String key, boolean ifAbsent) {
         if (!has(key)) return ifAbsent;
         if (!object.get(key).isBoolean()) throw wrong(key, "true or false");
         return object.get(key).booleanValue();
     }
 
-    /** A text that has to be there. */
+    /**
+     * Returns a text.
+     *
+     * @param key the key
+     * @return the text
+     * @throws InputException if the key is absent or its value is not a string
+     */
     public String text(String key) {
         require(key, "a text");
         return text(key, null);
     }
 
-    /** A text, or a default. */
+    /**
+     * Returns a text or a default.
+     *
+     * @param key      the key
+     * @param ifAbsent the default, where the key is absent or its value is null
+     * @return the text or the default
+     * @throws InputException if the value is not a string
+     */
     public String text(String key, String ifAbsent) {
         if (!has(key)) return ifAbsent;
         if (!object.get(key).isString()) throw wrong(key, "a text");
@@ -154,18 +230,33 @@ public final class ConfigFile {
     }
 
     /**
-     * Whether the value is a text, a number, true or false, an object or a list; for keys that changed type over time.
+     * Returns a value of any type; for keys whose type has changed over time.
+     *
+     * @param key the key
+     * @return the value; null if the key is absent
      */
     public JsonNode value(String key) {
         return object.get(key);
     }
 
-    /** A value, if it is there and has that form. */
+    /**
+     * Returns a value that has a given form.
+     *
+     * @param key  the key
+     * @param form tests the value
+     * @return the value; empty if the key is absent or the value does not have the form
+     */
     public Optional<JsonNode> value(String key, Predicate<JsonNode> form) {
         return Optional.ofNullable(object.get(key)).filter(form);
     }
 
-    /** The complaint that a value is not what it should be. */
+    /**
+     * Creates the exception for a value that is not as expected.
+     *
+     * @param key      the key
+     * @param expected what the value should be
+     * @return the exception, to be thrown by the caller
+     */
     public InputException wrong(String key, String expected) {
         return new InputException(
                 place + ": '" + key + "' should be " + expected + ", not " + shorten(object.get(key)) + ".");
@@ -173,7 +264,7 @@ public final class ConfigFile {
 
     private static String shorten(JsonNode value) {
         if (value == null) return "absent";
-        String text = value.isNumber() ? value.asString() : value.toString(); // which puts NaN in quotes
+        String text = value.isNumber() ? value.asString() : value.toString(); // toString() puts NaN in quotes
         return text.length() <= 60 ? text : text.substring(0, 57) + "...";
     }
 
@@ -189,12 +280,13 @@ public final class ConfigFile {
     }
 
     /**
-     * Goes through the keys that nothing asked for. One that is nearly an understood key is an error: it was meant to
-     * change the mathematics, and would be lost.
+     * Checks the keys that are not read. A key that is almost an understood one is an error: it was meant to change the
+     * computation, and would have no effect.
      *
      * @param understood keys that are read
-     * @param harmless   keys known to change nothing here
-     * @return the keys that are skipped
+     * @param harmless   keys that are known to have no effect
+     * @return the keys that are not read
+     * @throws InputException if a key that is not harmless is almost an understood one
      */
     public List<String> skipped(Set<String> understood, Collection<String> harmless) {
         List<String> skipped = new ArrayList<>();

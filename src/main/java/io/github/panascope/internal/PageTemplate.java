@@ -15,9 +15,9 @@ import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
 /**
- * An HTML page that asks for nothing else: a template with places such as {@code $TITLE}, filled in. At {@code $POLICY}
- * stands a content policy that forbids every request, and every script and style but those put in here. What is put in
- * is not looked through for places again.
+ * An HTML page that loads nothing else: a template with placeholders such as {@code $TITLE}, which are filled in. The
+ * placeholder {@code $POLICY} becomes a content security policy that forbids every request, and every script and style
+ * except those that are inserted here. Placeholders within inserted content are not replaced.
  */
 public final class PageTemplate {
     private static final String UPLOT = "/META-INF/resources/webjars/uplot/1.6.30/dist/";
@@ -32,12 +32,25 @@ public final class PageTemplate {
         this.template = template;
     }
 
-    /** A template that lies beside a class. */
+    /**
+     * Reads a template from the resources of a class.
+     *
+     * @param owner class beside which the template lies
+     * @param name  file name of the template
+     * @return a template without content
+     */
     public static PageTemplate of(Class<?> owner, String name) {
         return new PageTemplate(resource(owner, name));
     }
 
-    /** Text of a file beside a class. */
+    /**
+     * Reads a text file from the resources of a class.
+     *
+     * @param owner class beside which the file lies
+     * @param name  file name, or an absolute name in the class path
+     * @return the text of the file, in UTF-8
+     * @throws IllegalStateException if the class path does not contain the file
+     */
     public static String resource(Class<?> owner, String name) {
         try (InputStream in = owner.getResourceAsStream(name)) {
             if (in == null) throw new IllegalStateException("the class path lacks " + name);
@@ -47,45 +60,80 @@ public final class PageTemplate {
         }
     }
 
-    /** uPlot, which draws histograms: its code. */
+    /** {@return the code of uPlot, which draws histograms} */
     public static String plotScript() {
         return resource(PageTemplate.class, UPLOT + "uPlot.iife.min.js");
     }
 
-    /** And its style. */
+    /** {@return the style sheet of uPlot, which draws histograms} */
     public static String plotStyle() {
         return resource(PageTemplate.class, UPLOT + "uPlot.min.css");
     }
 
-    /** Puts in text, which stays text. */
+    /**
+     * Inserts text, with markup characters escaped.
+     *
+     * @param place name of the placeholder, without the dollar sign
+     * @param text  the text
+     * @return this template
+     */
     public PageTemplate text(String place, String text) {
         return markup(place, escaped(text));
     }
 
-    /** Puts in markup of the caller's own making. */
+    /**
+     * Inserts markup, which has to come from a trusted source.
+     *
+     * @param place  name of the placeholder, without the dollar sign
+     * @param markup the markup, inserted unchanged
+     * @return this template
+     */
     public PageTemplate markup(String place, String markup) {
         places.put(place, markup);
         return this;
     }
 
-    /** Puts a script between its tags, and allows it. */
+    /**
+     * Inserts a script between its tags, and adds it to the policy.
+     *
+     * @param place  name of the placeholder, without the dollar sign
+     * @param script the code
+     * @return this template
+     */
     public PageTemplate script(String place, String script) {
         scripts.add(hash(script));
         return markup(place, script);
     }
 
-    /** The same with a style. */
+    /**
+     * Inserts a style sheet between its tags, and adds it to the policy.
+     *
+     * @param place name of the placeholder, without the dollar sign
+     * @param style the style sheet
+     * @return this template
+     */
     public PageTemplate style(String place, String style) {
         styles.add(hash(style));
         return markup(place, style);
     }
 
-    /** The page. */
+    /**
+     * Returns the page.
+     *
+     * @return the markup with all placeholders filled in
+     * @throws IllegalStateException if a placeholder has no content
+     */
     public String page() {
         return filled(template);
     }
 
-    /** The page before and after a place that is filled by somebody else, since that may be long. */
+    /**
+     * Returns the page in two parts, for content at a placeholder that may be long and that the caller writes itself.
+     *
+     * @param place name of the placeholder, without the dollar sign
+     * @return the markup before and after the placeholder
+     * @throws IllegalStateException if another placeholder has no content
+     */
     public String[] around(String place) {
         int at = template.indexOf("$" + place);
         return new String[] {filled(template.substring(0, at)), filled(template.substring(at + 1 + place.length()))};
@@ -100,13 +148,19 @@ public final class PageTemplate {
         });
     }
 
+    /** Returns the content security policy, with the hashes of the inserted scripts and styles. */
     private String policy() {
         return "default-src 'none'; script-src " + (scripts.isEmpty() ? "'none'" : String.join(" ", scripts))
                 + "; style-src " + (styles.isEmpty() ? "'none'" : String.join(" ", styles))
                 + "; base-uri 'none'; form-action 'none'";
     }
 
-    /** Text as it stands in markup, in attributes too. */
+    /**
+     * Escapes the special characters of markup, including those of attributes.
+     *
+     * @param text the text
+     * @return the text as markup
+     */
     public static String escaped(String text) {
         return text.replace("&", "&amp;")
                 .replace("<", "&lt;")

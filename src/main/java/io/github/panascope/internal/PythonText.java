@@ -5,11 +5,16 @@ import java.math.RoundingMode;
 import java.util.List;
 import java.util.stream.Collectors;
 
-/** Text as Python writes it, so that what is printed equals what the peers print, to the character. */
+/** Text in the form in which Python prints it, so that output equals that of the Python libraries to the character. */
 public final class PythonText {
     private PythonText() {}
 
-    /** Whether {@code str.isspace()} holds of a code point; Java's own notions leave out or add some. */
+    /**
+     * Returns whether {@code str.isspace()} holds for a character; Java's own definitions include other characters.
+     *
+     * @param codePoint the character
+     * @return true if Python treats it as white space
+     */
     public static boolean isSpace(int codePoint) {
         return codePoint >= 0x09 && codePoint <= 0x0d
                 || codePoint >= 0x1c && codePoint <= 0x20
@@ -25,8 +30,12 @@ public final class PythonText {
     }
 
     /**
-     * {@code f"{value:.{decimals}f}"}: half to even on the exact binary value, where String.format rounds the decimal
-     * text half up.
+     * Formats a number as {@code f"{value:.{decimals}f}"}. The exact binary value is rounded half to even, where
+     * String.format rounds the decimal text half up.
+     *
+     * @param value    the number
+     * @param decimals number of digits after the point
+     * @return the digits; nan, inf or -inf where the number is not finite
      */
     public static String fixed(double value, int decimals) {
         if (Double.isNaN(value)) return "nan";
@@ -37,27 +46,55 @@ public final class PythonText {
         return lostSign ? "-" + digits : digits;
     }
 
-    /** {@code f"{value:.{decimals}%}"}. */
+    /**
+     * Formats a share as {@code f"{value:.{decimals}%}"}.
+     *
+     * @param value    the share; 1 is 100 percent
+     * @param decimals number of digits after the point
+     * @return the percentage with a percent sign
+     */
     public static String percent(double value, int decimals) {
         return fixed(value * 100, decimals) + "%";
     }
 
-    /** Right-aligned in a field. */
+    /**
+     * Aligns a text to the right of a field.
+     *
+     * @param text  the text
+     * @param width width of the field in characters
+     * @return the text after as many spaces as fill the field; a longer text is unchanged
+     */
     public static String right(String text, int width) {
         return " ".repeat(Math.max(0, width - text.length())) + text;
     }
 
-    /** Left-aligned in a field. */
+    /**
+     * Aligns a text to the left of a field.
+     *
+     * @param text  the text
+     * @param width width of the field in characters
+     * @return the text before as many spaces as fill the field; a longer text is unchanged
+     */
     public static String left(String text, int width) {
         return text + " ".repeat(Math.max(0, width - text.length()));
     }
 
-    /** {@code repr} of a list of texts. */
+    /**
+     * Formats a list of texts as {@code repr} does.
+     *
+     * @param texts the texts
+     * @return the list in brackets
+     */
     public static String repr(List<String> texts) {
         return texts.stream().map(PythonText::repr).collect(Collectors.joining(", ", "[", "]"));
     }
 
-    /** {@code repr} of a text. */
+    /**
+     * Formats a text as {@code repr} does.
+     *
+     * @param text the text
+     * @return the text in quotes, with escapes
+     */
     public static String repr(String text) {
         char quote = text.indexOf('\'') >= 0 && text.indexOf('"') < 0 ? '"' : '\'';
         StringBuilder out = new StringBuilder().append(quote);
@@ -76,7 +113,10 @@ public final class PythonText {
         else out.append(String.format("\\U%08x", c));
     }
 
-    /** {@code str.isprintable()}: not of the categories Other and Separator, the space aside. */
+    /**
+     * Returns whether {@code str.isprintable()} holds for a character: it is the space, or not of the categories Other
+     * and Separator.
+     */
     private static boolean isPrintable(int c) {
         if (c == ' ') return true;
         return switch (Character.getType(c)) {

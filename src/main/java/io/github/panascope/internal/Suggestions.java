@@ -5,11 +5,17 @@ import java.util.Comparator;
 import java.util.Locale;
 import java.util.Optional;
 
-/** The name that somebody probably meant. */
+/** Suggestions for misspelt names. */
 public final class Suggestions {
     private Suggestions() {}
 
-    /** The candidate with the fewest edits from a word, if that is few for its length. */
+    /**
+     * Returns the candidate that needs the fewest edits to become a given word.
+     *
+     * @param word       the misspelt name
+     * @param candidates the valid names
+     * @return the candidate; empty if all need many edits for their length
+     */
     public static Optional<String> closest(String word, Collection<String> candidates) {
         return candidates.stream()
                 .filter(candidate -> edits(word, candidate) <= allowed(candidate))
@@ -17,19 +23,25 @@ public final class Suggestions {
                         .thenComparing(Comparator.naturalOrder()));
     }
 
-    /** " Did you mean 'x'?", or nothing if no candidate is near. */
+    /**
+     * Returns an addition to an error message that suggests the most similar name.
+     *
+     * @param word       the misspelt name
+     * @param candidates the valid names
+     * @return {@code  Did you mean 'x'?} with a leading space; empty if no candidate is similar
+     */
     public static String didYouMean(String word, Collection<String> candidates) {
         return closest(word, candidates)
                 .map(name -> " Did you mean '" + name + "'?")
                 .orElse("");
     }
 
-    /** Short names differ by an edit from too many others to be guessed at. */
+    /** Returns the largest number of edits for a suggestion. Short names differ by one edit from too many others. */
     private static int allowed(String name) {
         return name.length() <= 3 ? 0 : name.length() <= 6 ? 1 : name.length() <= 16 ? 2 : 4;
     }
 
-    /** Levenshtein distance, letters compared without case. */
+    /** Returns the Levenshtein distance of two texts, ignoring case. */
     static int edits(String a, String b) {
         String x = a.toLowerCase(Locale.ROOT);
         String y = b.toLowerCase(Locale.ROOT);

@@ -5,17 +5,19 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 
-/** Small files of text, whole: configurations, vocabularies, references. */
+/** Small text files that are read as a whole: configurations, vocabularies, references. */
 public final class TextFile {
-    /** Many times the largest vocabulary there is. */
+    /** The largest size of a file, many times that of the largest vocabulary. */
     private static final long MAX_BYTES = 64L << 20;
 
     private TextFile() {}
 
     /**
-     * The text of a file in UTF-8, without a byte order mark.
+     * Reads a text file in UTF-8.
      *
-     * @throws InputException if it is missing, no regular file, longer than 64 MB, or not UTF-8
+     * @param file the file
+     * @return its text, without a byte order mark
+     * @throws InputException if the file is missing, not a regular file, longer than 64 MB, or not UTF-8
      */
     public static String read(Path file) {
         try {
@@ -30,7 +32,13 @@ public final class TextFile {
         }
     }
 
-    /** Complains of a pipe or a device, which could keep one waiting for ever, and of what is not there. */
+    /**
+     * Checks that a file exists and is neither a folder, a pipe nor a device; reading a pipe or device could block
+     * forever.
+     *
+     * @param file the file
+     * @throws InputException if it is not a regular file
+     */
     public static void requireRegular(Path file) {
         if (!Files.exists(file)) throw new InputException(file + " does not exist.");
         if (Files.isDirectory(file)) throw new InputException(file + " is a folder, and should be a file.");

@@ -11,20 +11,30 @@ import tools.jackson.core.JacksonException;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.json.JsonMapper;
 
-/** YAML files as JSON trees. Needs org.snakeyaml:snakeyaml-engine, which users of the library add if they want it. */
+/**
+ * A reader of YAML files as JSON trees. Needs org.snakeyaml:snakeyaml-engine, which users of the library add if they
+ * need it.
+ */
 public final class Yaml {
-    /** Twenty times SAELens's registry. */
+    /** The longest file: twenty times the size of SAELens's registry. */
     private static final int MAX_LENGTH = 32 << 20;
 
     private Yaml() {}
 
+    /**
+     * Reads a YAML file.
+     *
+     * @param file the file, in UTF-8, of at most 32 MiB
+     * @return its content as a JSON tree
+     * @throws InputException if the file is missing, cannot be read, is too long or is not valid YAML
+     */
     public static JsonNode read(Path file) {
         try {
             TextFile.requireRegular(file);
             if (Files.size(file) > MAX_LENGTH)
                 throw new InputException(
                         file + " has " + Files.size(file) + " bytes, where at most " + MAX_LENGTH + " make sense.");
-            // No aliases of collections: nothing in a registry needs them, and a few lines of them unfold to gigabytes.
+            // Aliases of collections are refused: no registry needs them, and a few lines of them expand to gigabytes.
             LoadSettings settings = LoadSettings.builder()
                     .setLabel(file.toString())
                     .setCodePointLimit(MAX_LENGTH)

@@ -1,5 +1,22 @@
 /**
- * Helpers of the other packages, not exported by the module: text, JSON and YAML files, files that are replaced whole,
- * templates of pages, and suggestions for misspelt names.
+ * Helpers of the other packages, which the module does not export: text, JSON and YAML files, files that are replaced as
+ * a whole, templates of pages, text in Python's form, and suggestions for misspelt names.
+ *
+ * <ul>
+ *   <li>{@link io.github.panascope.internal.TextFile}, {@link io.github.panascope.internal.ConfigFile} and
+ *       {@link io.github.panascope.internal.Yaml}: files that are read
+ *   <li>{@link io.github.panascope.internal.AtomicFile}: files that are written
+ *   <li>{@link io.github.panascope.internal.PageTemplate}: HTML pages
+ *   <li>{@link io.github.panascope.internal.PythonText}: numbers and texts as Python prints them
+ *   <li>{@link io.github.panascope.internal.JsonError} and {@link io.github.panascope.internal.Suggestions}: parts of
+ *       error messages
+ * </ul>
+ *
+ * <pre>{@code
+ * file -> TextFile -> ConfigFile -> size(key), text(key), ... -> value
+ *                               -> InputException with JsonError and Suggestions
+ *
+ * template -> PageTemplate -> page -> AtomicFile -> file
+ * }</pre>
  */
 package io.github.panascope.internal;
