@@ -124,7 +124,7 @@ final class JsonLines {
     private static void each(Path file, Set<String> fields, Taker documents) throws IOException {
         try (BufferedReader in = new BufferedReader(reader(file))) {
             in.mark(1);
-            if (in.read() != '\ufeff') in.reset(); // a byte order mark
+            if (in.read() != '\ufeff') in.reset(); // skips a byte order mark
             if (firstCharacter(in) == '[') eachElement(file, in, fields, documents);
             else eachLine(file, in, fields, documents);
         }

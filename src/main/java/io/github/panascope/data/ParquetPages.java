@@ -42,8 +42,7 @@ final class ParquetPages {
     }
 
     /**
-     * Checks that the pages of a column lie where the footer of the file says, one after the other, with as many
-     * values.
+     * Checks that the pages of a column lie one after the other where the footer of the file says, with as many values.
      *
      * @throws InputException if they do not
      */

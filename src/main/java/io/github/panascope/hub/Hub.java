@@ -24,7 +24,7 @@ import java.util.regex.Pattern;
  *
  * <pre>{@code
  * Hub hub = Hub.fromEnvironment()
- *         .reporting((file, done, total) -> System.err.println(file + ": " + done + " of " + total));
+ *         .reporting((file, done, total) -> System.err.println(file + ": " + done + "/" + total));
  * Path config = hub.file(HubRepo.model("gpt2"), "config.json");
  * System.out.println(config + " has " + config.toFile().length() + " bytes");
  * boolean cached = hub.cachedFile(HubRepo.model("gpt2"), "model.safetensors").isPresent();

@@ -270,7 +270,7 @@ public final class ConfigFile {
 
     private void require(String key, String expected) {
         if (has(key)) return;
-        if (object.has(key)) throw wrong(key, expected); // null
+        if (object.has(key)) throw wrong(key, expected); // the value is null
         String meant = keys().stream()
                 .filter(found -> Suggestions.closest(found, List.of(key)).isPresent())
                 .findFirst()

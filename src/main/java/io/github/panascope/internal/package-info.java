@@ -1,6 +1,6 @@
 /**
- * Helpers of the other packages, which the module does not export: text, JSON and YAML files, files that are replaced as
- * a whole, templates of pages, text in Python's form, and suggestions for misspelt names.
+ * Helpers of the other packages, which the module does not export: text, JSON and YAML files, files that are replaced
+ * as a whole, templates of pages, text in Python's form, and suggestions for misspelt names.
  *
  * <ul>
  *   <li>{@link io.github.panascope.internal.TextFile}, {@link io.github.panascope.internal.ConfigFile} and

@@ -11,7 +11,8 @@ import java.util.Set;
  * The merges of a byte-level BPE, in the order of their ranks. The encoder of {@link Tokenizer} knows only tokens: it
  * joins any two neighbours whose bytes together are a token, beginning with the lowest id. This gives the ids of the
  * merges for every text if the ids follow the order of the merges, and if the merges, applied to the bytes of each
- * token, make that token: two neighbours that no merge joins would, inside that token, never have become it.
+ * token, make that token. The second condition rules out two neighbours whose bytes are a token and which no merge
+ * joins: the merges would stop at these neighbours inside that token as well.
  */
 final class Merges {
     private final String place;

@@ -14,7 +14,7 @@ import java.util.function.Consumer;
  * threads.
  *
  * <pre>{@code
- * List<String> documents = List.of("Once upon a time there was a tokenizer.", "It ate bytes. The end.");
+ * List<String> documents = List.of("Once upon a time there was a tokenizer.", "The end.");
  * TokenDataset dataset = TokenDataset.tokenizeAndConcatenate(
  *         documents::forEach, Tokenizer.gpt2(), ChunkingStrategy.PER_DOCUMENT, 8);
  * System.out.println(dataset + ": " + Tokenizer.gpt2().tokens(dataset.row(0)));

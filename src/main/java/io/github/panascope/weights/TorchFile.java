@@ -124,7 +124,7 @@ final class TorchFile implements StateDict {
         ByteBuffer in = ByteBuffer.wrap(mapping.bytes(0, (int) Math.min(mapping.size(), MAX_PICKLE)));
         if (!LEGACY_MAGIC.equals(plain(in)))
             throw new InputException(file + " is a pickle, but not one that torch.save wrote.");
-        plain(in); // the protocol's number
+        plain(in); // the number of the protocol
         if (plain(in) instanceof Map<?, ?> system && Boolean.FALSE.equals(system.get("little_endian"))) {
             throw new InputException(file + " was written on a big-endian machine, which is not supported.");
         }

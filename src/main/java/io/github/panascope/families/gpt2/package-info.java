@@ -1,5 +1,5 @@
 /**
- * The family of GPT-2: its configuration, its names on the hub, the names of its weights, the processing of weights, and
+ * The family of GPT-2: its configuration, its names on the hub, the names and the processing of its weights, and
  * the TorchScript sources ({@code embed.py}, {@code block.py} and {@code unembed.py} among the resources).
  *
  * <ul>
