@@ -22,10 +22,10 @@ import java.util.regex.Pattern;
 
 /**
  * A sequence of documents that is read from files: a column of Parquet files ({@code .parquet}), a field of JSON Lines
- * or of a JSON array of objects ({@code .jsonl}, {@code .ndjson}, {@code .json}, also with {@code .gz} or {@code
- * .zst}), or plain-text files ({@code .txt}, {@code .text}, {@code .md}), each of which is one document. A document is
- * a text or a list of token ids. At most one row group, line, array element or plain-text file is held in memory at a
- * time.
+ * or of a JSON array of objects ({@code .jsonl}, {@code .ndjson}, {@code .json}, also with {@code .gz} or
+ * {@code .zst}), or plain-text files ({@code .txt}, {@code .text}, {@code .md}), each of which is one document. A
+ * document is a text or a list of token ids. At most one row group, line, array element or plain-text file is held in
+ * memory at a time.
  *
  * <pre>{@code
  * Path file = Files.createTempFile("stories", ".jsonl");

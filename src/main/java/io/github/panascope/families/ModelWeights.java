@@ -25,10 +25,10 @@ public interface ModelWeights {
      *
      * @param layer index of the block, from 0
      * @param keep  the scope that owns the result
-     * @return {@code W_QKV} [d_model, 3 d_model], {@code b_QKV} [3 d_model], {@code W_O} [d_model, d_model], {@code
-     *     b_O} [d_model], {@code W_in} [d_model, d_mlp], {@code b_in} [d_mlp], {@code W_out} [d_mlp, d_model] and
-     *     {@code b_out} [d_model], and unless they are folded {@code ln1_w}, {@code ln1_b}, {@code ln2_w} and {@code
-     *     ln2_b} [d_model], by name
+     * @return {@code W_QKV} [d_model, 3 d_model], {@code b_QKV} [3 d_model], {@code W_O} [d_model, d_model],
+     *     {@code b_O} [d_model], {@code W_in} [d_model, d_mlp], {@code b_in} [d_mlp], {@code W_out} [d_mlp, d_model]
+     *     and {@code b_out} [d_model], and unless they are folded {@code ln1_w}, {@code ln1_b}, {@code ln2_w} and
+     *     {@code ln2_b} [d_model], by name
      */
     Map<String, Tensor> block(int layer, TensorScope keep);
 

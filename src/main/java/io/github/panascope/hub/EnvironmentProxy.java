@@ -94,7 +94,7 @@ final class EnvironmentProxy {
         environment.forEach((name, value) -> key(name.toLowerCase(Locale.ROOT))
                 .filter(_ -> !value.isEmpty())
                 .ifPresent(key -> found.put(key, value)));
-        // A web server passes the header "Proxy:" of a request to its CGI scripts as HTTP_PROXY.
+        // A web server passes the header "Proxy:" of a request to its CGI scripts as HTTP_PROXY: not trusted there.
         if (environment.containsKey("REQUEST_METHOD")) found.remove("http");
         environment.forEach((name, value) -> key(name)
                 .map(key -> key.toLowerCase(Locale.ROOT))

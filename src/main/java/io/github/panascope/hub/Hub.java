@@ -94,8 +94,8 @@ public final class Hub {
     }
 
     /**
-     * Returns a hub like this one that notifies a listener of its downloads, unless {@code
-     * HF_HUB_DISABLE_PROGRESS_BARS} turns reports off.
+     * Returns a hub like this one that notifies a listener of its downloads, unless
+     * {@code HF_HUB_DISABLE_PROGRESS_BARS} turns reports off.
      *
      * @param listener notified of downloads, from several threads
      * @return a hub that reports to the listener instead of to any earlier one; this hub where reports are turned off

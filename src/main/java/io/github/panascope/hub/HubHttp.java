@@ -37,7 +37,7 @@ import okhttp3.Response;
  * delay that it asks for.
  */
 final class HubHttp {
-    /** As many redirects as Python's requests follows. */
+    /** The largest number of redirects of a request, which is that of Python's requests. */
     private static final int MAX_REDIRECTS = 30;
 
     private static final Set<Integer> REDIRECTS = Set.of(301, 302, 303, 307, 308);
@@ -120,7 +120,7 @@ final class HubHttp {
         }
     }
 
-    /** What determines whether requests can share a client. */
+    /** The properties of a request that determine which client sends it. */
     private record Way(Optional<EnvironmentProxy.Server> proxy, boolean direct, String method) {}
 
     private final HttpUrl endpoint;
@@ -342,7 +342,7 @@ final class HubHttp {
                     .readTimeout(timeout)
                     .writeTimeout(timeout);
             way.proxy.ifPresentOrElse(proxy -> HubProxies.use(proxy, builder, base().sslSocketFactory()), () -> {
-                if (way.direct) builder.proxy(Proxy.NO_PROXY); // else Java's own setting, https.proxyHost
+                if (way.direct) builder.proxy(Proxy.NO_PROXY); // else Java's setting, such as https.proxyHost
             });
             return builder.build();
         });

@@ -31,7 +31,7 @@ final class HubProxies {
         });
     }
 
-    /** Returns the failure of a proxy that rejects the credentials or wants some. */
+    /** Returns the failure of a proxy that asks for credentials or rejects those that it received. */
     static HubHttp.FinalException refused(String proxy) {
         return new HubHttp.FinalException("the proxy " + proxy
                 + " wants a user and a password, and got none that it takes: give both in the proxy's variable, "

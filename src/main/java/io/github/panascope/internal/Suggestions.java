@@ -28,7 +28,7 @@ public final class Suggestions {
      *
      * @param word       the misspelt name
      * @param candidates the valid names
-     * @return {@code  Did you mean 'x'?} with a leading space; empty if no candidate is similar
+     * @return {@code Did you mean 'x'?} after a space; empty if no candidate is similar
      */
     public static String didYouMean(String word, Collection<String> candidates) {
         return closest(word, candidates)

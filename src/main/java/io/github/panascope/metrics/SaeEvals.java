@@ -20,10 +20,9 @@ import java.util.Map;
 import java.util.function.IntConsumer;
 
 /**
- * The metrics of SAELens 6's {@code sae_lens.evals}, with its names and groups, over rows of tokens, in one pass and
- * bounded memory. Means are computed from float64 sums. Positions of {@code <|endoftext|>} are excluded: the model's
- * own activation stays there, and the results at these positions do not count (a loss belongs to the position that
- * predicts).
+ * The metrics of SAELens 6's {@code sae_lens.evals}, with its names and groups, over rows of tokens, in bounded memory.
+ * Means are computed from float64 sums. Positions of {@code <|endoftext|>} are excluded: the model's own activation
+ * stays there, and the results at these positions do not count (a loss belongs to the position that predicts).
  *
  * <p>With x the activation, x̂ the output of the SAE and f its features, over positions:
  *
@@ -100,8 +99,9 @@ public final class SaeEvals {
      * @param sparsityRows         number of rows, from the first, that count for sparsity, shrinkage, reconstruction
      *     quality and features (one batch with SAELens)
      * @param excludeSpecialTokens true to exclude positions of {@code <|endoftext|>}
-     * @param progress             called with the number of rows that are done
-     * @return the sums of all metrics
+     * @param progress             called with the number of rows that are done; the pass over activations, which comes
+     *     first, does not report
+     * @return the evaluation, which can be merged with others
      * @throws IllegalArgumentException if {@code batchSizePrompts} or {@code sparsityRows} is less than 1
      * @throws io.github.panascope.InputException if the SAE does not fit the model
      * @throws io.github.panascope.RunInterruptedException if the thread is interrupted

@@ -141,9 +141,9 @@ public record TutorialMetrics(L0 l0, ExplainedVariance explainedVariance, Downst
 
     /**
      * Evaluates one batch [rows, pos] on the model's device. Returns float64 on that device, without waiting for it:
-     * the sums over positions of the three losses; then for each chunk of positions their number, {@link
-     * ExplainedVariance#sums} and the number of active features at each position. Zeros replace the activation at the
-     * SAE's output hook point.
+     * the sums over positions of the three losses; then for each chunk of positions their number,
+     * {@link ExplainedVariance#sums} and the number of active features at each position. Zeros replace the activation
+     * at the SAE's output hook point.
      */
     private static Tensor evaluate(HookedTransformer model, Sae sae, Tensor batch, LossWorkspace memory) {
         String in = sae.config().hookName();

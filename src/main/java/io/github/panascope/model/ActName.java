@@ -30,8 +30,8 @@ public final class ActName {
 
     /**
      * Returns the full name of a short one: {@code k6a} and {@code k6} are {@code blocks.6.attn.hook_k}, {@code pre5}
-     * is {@code blocks.5.mlp.hook_pre}, {@code scale4ln1} is {@code blocks.4.ln1.hook_scale}, {@code embed} is {@code
-     * hook_embed}.
+     * is {@code blocks.5.mlp.hook_pre}, {@code scale4ln1} is {@code blocks.4.ln1.hook_scale}, {@code embed} is
+     * {@code hook_embed}.
      *
      * @param name a short name, or a full name, which is returned unchanged
      * @return the full name; it need not be that of an existing hook point

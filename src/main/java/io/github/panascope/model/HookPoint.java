@@ -44,7 +44,7 @@ public record HookPoint(String name, int block, String part, List<Axis> axes) {
         KEY_POS,
         /** Attention heads. */
         HEAD,
-        /** Components of the query, key, value or result of one attention head. */
+        /** Components of the query, key, value or z of one attention head. */
         D_HEAD,
         /** Components of the residual stream. */
         D_MODEL,
@@ -189,8 +189,8 @@ public record HookPoint(String name, int block, String part, List<Axis> axes) {
      *
      * <ul>
      * <li>{@code hook_tokens}, the token ids
-     * <li>the inputs of each head, {@code hook_q_input}, {@code hook_k_input} and {@code hook_v_input}, {@code
-     * hook_attn_in} before these, and the result of each head, {@code attn.hook_result}: all [batch, pos, head,
+     * <li>the inputs of each head, {@code hook_q_input}, {@code hook_k_input} and {@code hook_v_input},
+     * {@code hook_attn_in} before these, and the result of each head, {@code attn.hook_result}: all [batch, pos, head,
      * d_model]
      * <li>{@code hook_mlp_in}, the MLP's copy of {@code hook_resid_mid}
      * <li>{@code mlp.hook_in}, the input of the MLP after LayerNorm
@@ -251,8 +251,8 @@ public record HookPoint(String name, int block, String part, List<Axis> axes) {
      * Returns whether all later activations depend on the tokens only through the activation of this point. This holds
      * for the residual stream and for the input of the unembedding.
      *
-     * @return true for {@code hook_resid_pre}, {@code hook_resid_mid}, {@code hook_resid_post} and {@code
-     *     ln_final.hook_normalized}
+     * @return true for {@code hook_resid_pre}, {@code hook_resid_mid}, {@code hook_resid_post} and
+     *     {@code ln_final.hook_normalized}
      */
     public boolean isBottleneck() {
         return part.matches("hook_resid_(pre|mid|post)|ln_final\\.hook_normalized");
@@ -262,16 +262,16 @@ public record HookPoint(String name, int block, String part, List<Axis> axes) {
      * Returns whether the activation is in the coordinates of the residual stream: part of it, read from it unchanged,
      * or added to it unchanged.
      *
-     * @return true for the embeddings, {@code hook_resid_pre}, {@code hook_resid_mid}, {@code hook_resid_post}, {@code
-     *     hook_attn_out}, {@code hook_mlp_out}, {@code hook_mlp_in} and {@code hook_attn_in}
+     * @return true for the embeddings, {@code hook_resid_pre}, {@code hook_resid_mid}, {@code hook_resid_post},
+     *     {@code hook_attn_out}, {@code hook_mlp_out}, {@code hook_mlp_in} and {@code hook_attn_in}
      */
     public boolean isInStream() {
         return part.matches("hook_((pos_)?embed|resid_(pre|mid|post)|attn_out|mlp_out|mlp_in|attn_in)");
     }
 
     /**
-     * Returns the name of the weight that maps the activation to the residual stream: {@code W_out} for neurons, {@code
-     * W_O} for {@code attn.hook_z}.
+     * Returns the name of the weight that maps the activation to the residual stream: {@code W_out} for neurons,
+     * {@code W_O} for {@code attn.hook_z}.
      *
      * @return full name of the weight; empty for points in the residual stream itself, and where the map is more than a
      *     product

@@ -20,8 +20,8 @@ public enum ChunkingStrategy {
      */
     WHITESPACE_CHUNKS,
     /**
-     * The algorithm of later 3.x versions of TransformerLens. Each document is tokenized separately, and {@code
-     * <|endoftext|>} separates documents.
+     * The algorithm of later 3.x versions of TransformerLens. Each document is tokenized separately, and
+     * {@code <|endoftext|>} separates documents.
      */
     PER_DOCUMENT;
 

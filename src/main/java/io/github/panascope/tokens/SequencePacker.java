@@ -3,8 +3,8 @@ package io.github.panascope.tokens;
 import java.util.function.Consumer;
 
 /**
- * Packs sequences of ids, one after the other, into rows of equal length, as SAELens's {@code
- * concat_and_batch_sequences} does.
+ * Packs sequences of ids, one after the other, into rows of equal length, as SAELens's
+ * {@code concat_and_batch_sequences} does.
  */
 final class SequencePacker {
     private final int separator;

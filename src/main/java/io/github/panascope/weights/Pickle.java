@@ -17,8 +17,8 @@ import java.util.function.Function;
 
 /**
  * A reader of Python's pickle format, as far as files of tensors need it. The opcodes are those of pickletools
- * (protocols 2 to 5). Nothing is imported and nothing is called: the name of a Python function becomes a {@link
- * Global}, and a callback of the caller decides what applying it means, and refuses all but a few names.
+ * (protocols 2 to 5). Nothing is imported and nothing is called: the name of a Python function becomes a
+ * {@link Global}, and a callback of the caller decides what applying it means, and refuses all but a few names.
  *
  * <p>The values are null, Boolean, Long, BigInteger, Double, String, {@code byte[]}, List (for lists and tuples), Map
  * (for dictionaries) and the objects that the callbacks return. Memory is bounded by the length of the input, as each

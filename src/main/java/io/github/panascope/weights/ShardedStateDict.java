@@ -15,8 +15,8 @@ import java.util.Set;
 import java.util.function.Function;
 
 /**
- * Tensors that are spread over several files (shards), as {@code model.safetensors.index.json} lists them: {@code
- * weight_map} gives the file of each tensor.
+ * Tensors that are spread over several files (shards), as {@code model.safetensors.index.json} lists them:
+ * {@code weight_map} gives the file of each tensor.
  */
 final class ShardedStateDict implements StateDict {
     private final Path index;

@@ -13,8 +13,8 @@ import java.util.HashMap;
 import java.util.Map;
 
 /**
- * Construction of GPT-2 as TorchScript from the three sources among the resources. Only this class and {@link
- * ScriptModule} depend on TorchScript, so that another executor could replace them.
+ * Construction of GPT-2 as TorchScript from the three sources among the resources. Only this class and
+ * {@link ScriptModule} depend on TorchScript, so that another executor could replace them.
  */
 final class Gpt2Script {
     /**
