@@ -13,19 +13,37 @@ import java.util.Map;
 import java.util.function.Function;
 
 /**
- * Activations that a run kept, by hook point name, in the order in which the run reached them. The tensors belong to
- * the scope that was innermost when the run began, and share memory with what flowed on: an edit in place shows in
- * both.
+ * The activations that a run kept, by hook point name, in the order in which the run reached them. The tensors belong
+ * to the scope that was innermost when the run began. They share memory with the activations that flowed on, so an edit
+ * in place changes both.
  *
- * <p>What it is made of: {@link #decomposeResid} and the other decompositions of the residual stream, under
- * TransformerLens's names. Each needs the activations that its Javadoc names, and its result belongs to the innermost
- * scope. Where a layer is asked for, -1 means the end of the model.
+ * <p>{@link #decomposeResid} and the other decompositions split the residual stream into its components, under
+ * TransformerLens's names. Each of them needs the activations that its Javadoc names. A decomposition belongs to the
+ * innermost scope. Where a method takes the layer of a decomposition, -1 means the end of the model.
+ *
+ * <pre>{@code
+ * try (var _ = TensorScope.open();
+ *         var model = HookedTransformer.fromPretrained("gpt2-small")) {
+ *     Tensor tokens = model.toTokens("The Eiffel Tower is in the city of");
+ *     ActivationCache cache = model.runWithCache(tokens, name -> true).cache();
+ *     Tensor pattern = cache.get("pattern", -1); // [1, head, pos, pos] of the last block
+ *     ResidualStack parts =
+ *             cache.decomposeResid(-1, BlockInput.ATTENTION, ActivationCache.Mode.ALL, true);
+ *     Tensor answer = Tensor.of(new long[] {model.toSingleToken(" Paris")}, Shape.of(1));
+ *     double[] effects = parts.at(-1).logitAttrs(answer).toDoubles(); // one for each label
+ *     for (int i = 0; i < effects.length; i++)
+ *         System.out.println(parts.labels().get(i) + " " + effects[i]);
+ * }
+ * }</pre>
  */
 public final class ActivationCache {
-    /** Which layers' outputs are components. */
+    /** The block outputs that {@link #decomposeResid} includes. */
     public enum Mode {
+        /** The outputs of attention and of the MLPs. */
         ALL,
+        /** The outputs of attention only. */
         ATTN,
+        /** The outputs of the MLPs only. */
         MLP
     }
 
@@ -50,11 +68,13 @@ public final class ActivationCache {
     }
 
     /**
-     * The activation at a hook point. What was not kept is worked out anew if the run had {@link Forward#checkpoints};
-     * it then belongs to the innermost scope, and is not kept now either. A short name will do too
-     * ({@link ActName#of(String)}): {@code pre5}, {@code k6a}.
+     * Returns the activation at a hook point. If the run had {@link Forward#checkpoints}, an activation that was not
+     * kept is computed again; it then belongs to the innermost scope and is not added to this cache.
      *
-     * @throws IllegalArgumentException if the run did not keep it
+     * @param point the name of the hook point, whole or short as {@link ActName#of(String)} takes it: {@code pre5},
+     *     {@code k6a}
+     * @return the activation; a kept one belongs to the scope of this cache
+     * @throws IllegalArgumentException if the run did not keep the activation and it cannot be computed again
      */
     public Tensor get(String point) {
         String name = activations.containsKey(point) ? point : ActName.of(point);
@@ -69,35 +89,55 @@ public final class ActivationCache {
     }
 
     /**
-     * The same by a short name and a layer, counted from the end if negative: {@code get("resid_pre", -1)},
+     * Returns the activation at the hook point that a short name and a layer describe: {@code get("resid_pre", -1)},
      * {@code get("q", 3)}.
+     *
+     * @param shortName the short name without its layer
+     * @param layer     the block, counted from the end if negative
+     * @return the activation, as {@link #get(String)} returns it
+     * @throws IllegalArgumentException if the model has no such block, or if the run did not keep the activation and it
+     *     cannot be computed again
      */
     public Tensor get(String shortName, int layer) {
         return get(ActName.of(shortName, model.layerIndex(layer)));
     }
 
-    /** Whether it was kept. */
+    /**
+     * {@return whether the activation at a hook point was kept}
+     *
+     * @param name the whole name of the hook point
+     */
     public boolean has(String name) {
         return activations.containsKey(name);
     }
 
-    /** The names of all that were kept, in order. */
+    /**
+     * {@return the whole names of the hook points whose activations were kept, in the order in which the run reached
+     * them}
+     */
     public List<String> names() {
         return new ArrayList<>(activations.keySet());
     }
 
-    // ------------------------------------------------------------------------------------------------- slices and
-    // copies
+    // ----------------------------------------------------------------------------------------------- slices and copies
 
-    /** The same on a device, in the innermost scope. */
+    /**
+     * Returns a cache with every kept activation on a device. Activations that lie there already share their memory
+     * with this cache. The new cache computes nothing again from checkpoints.
+     *
+     * @param device where the activations go
+     * @return the new cache, whose tensors belong to the innermost scope
+     */
     public ActivationCache to(Device device) {
         return map((name, activation) -> activation.to(device));
     }
 
     /**
-     * The same without the batch dimension, in the innermost scope.
+     * Returns a cache with every kept activation as a view without the batch dimension. The new cache computes nothing
+     * again from checkpoints.
      *
-     * @throws IllegalStateException if the batch is not of one
+     * @return the new cache, whose tensors belong to the innermost scope
+     * @throws IllegalStateException if the batch has more than one row
      */
     public ActivationCache removeBatchDim() {
         return map((name, activation) -> {
@@ -109,8 +149,13 @@ public final class ActivationCache {
     }
 
     /**
-     * Positions from start (inclusive) to end (exclusive) of every activation, of queries where there are two; in the
-     * innermost scope.
+     * Returns a cache with a range of positions of every kept activation, as views. Attention scores and patterns are
+     * cut along the query positions. The new cache computes nothing again from checkpoints.
+     *
+     * @param start the first position, from 0
+     * @param end   the position after the last
+     * @return the new cache, whose tensors belong to the innermost scope
+     * @throws IllegalArgumentException if {@code start} is negative or {@code end} is not greater than {@code start}
      */
     public ActivationCache slicePositions(long start, long end) {
         if (start < 0 || end <= start)
@@ -138,7 +183,7 @@ public final class ActivationCache {
         return layer < 0 ? model.config().nLayers() : layer;
     }
 
-    /** Components as they are gathered. */
+    /** Collects components and their labels. */
     private static final class Parts {
         private final List<Tensor> tensors = new ArrayList<>();
         private final List<String> labels = new ArrayList<>();
@@ -148,7 +193,12 @@ public final class ActivationCache {
             tensors.add(tensor.unsqueeze(0));
         }
 
-        /** Several at once, [component, ...]. */
+        /**
+         * Adds several components at once.
+         *
+         * @param more  the labels
+         * @param stack the components, [component, ...]
+         */
         void addAll(List<String> more, Tensor stack) {
             labels.addAll(more);
             tensors.add(stack);
@@ -159,7 +209,11 @@ public final class ActivationCache {
         void into(Parts parts);
     }
 
-    /** {@code position} is the only one that was gathered, or null. */
+    /**
+     * Stacks the components that are gathered.
+     *
+     * @param position the only position that is gathered; null if all positions are
+     */
     private ResidualStack stack(Integer position, Gathering gathering) {
         try (var _ = TensorScope.open()) {
             Parts parts = new Parts();
@@ -171,17 +225,28 @@ public final class ActivationCache {
         }
     }
 
-    /** An activation [batch, pos, ...] at one position, which stays as a dimension, or at all. */
+    /**
+     * Returns an activation [batch, pos, ...] at one position, which stays as a dimension of size 1; the whole
+     * activation if the position is null.
+     */
     private Tensor at(String name, Integer position) {
         return position == null ? get(name) : get(name).slice(1, position, position + 1L);
     }
 
     /**
-     * The residual stream that comes into a block as the sum of what wrote to it: embeddings, and each layer's outputs.
-     * Needs hook_embed, hook_pos_embed, and hook_attn_out and hook_mlp_out of the blocks before. Biases are part of the
-     * outputs.
+     * Splits the residual stream that enters a block into the outputs that were added to it: the embeddings, and the
+     * outputs of attention and of the MLP of each earlier block. Biases are part of these outputs. Needs hook_embed and
+     * hook_pos_embed if the embeddings are included; hook_attn_out and hook_mlp_out of the earlier blocks as far as
+     * {@code mode} includes them; and hook_attn_out of the block itself for the input of its MLP.
      *
-     * @param input    of which input of the block; that of the MLP holds the block's attention too
+     * @param layer      the block; -1 or n_layers for the end of the model
+     * @param input      the input of the block that is split; that of the MLP contains the block's attention too
+     * @param mode       which outputs of the blocks are components
+     * @param inclEmbeds true to include the embeddings as the first two components
+     * @return the components, labelled {@code embed}, {@code pos_embed}, {@code 0_attn_out}, {@code 0_mlp_out} and so
+     *     on, in the innermost scope
+     * @throws IllegalArgumentException if the layer is outside the model, has no MLP where {@code input} names it, or
+     *     leaves no component; or if a needed activation is not in the cache
      */
     public ResidualStack decomposeResid(int layer, BlockInput input, Mode mode, boolean inclEmbeds) {
         int end = mlpOrEnd(layer, input);
@@ -200,8 +265,18 @@ public final class ActivationCache {
     }
 
     /**
-     * The residual stream as it comes into each block up to one, and there. Needs hook_resid_pre of the blocks
-     * (hook_resid_mid, with those; hook_resid_post of the last).
+     * Stacks the residual stream as it enters each block up to a layer, that layer included. Needs hook_resid_pre of
+     * these blocks, hook_resid_mid for the states before their MLPs, and hook_resid_post of the last block for the end
+     * of the model.
+     *
+     * @param layer   the last block; -1 or n_layers for the end of the model
+     * @param inclMid true to include the stream before the MLP of each earlier block
+     * @param input   the input of the last block at which the stack ends; {@link BlockInput#MLP} adds the stream before
+     *     its MLP
+     * @return the states, labelled {@code 0_pre}, {@code 0_mid} and so on, {@code final_post} for the end of the model,
+     *     in the innermost scope
+     * @throws IllegalArgumentException if the layer is outside the model or has no MLP where {@code input} names it; or
+     *     if a needed activation is not in the cache
      */
     public ResidualStack accumulatedResid(int layer, boolean inclMid, BlockInput input) {
         int end = mlpOrEnd(layer, input);
@@ -220,10 +295,15 @@ public final class ActivationCache {
     }
 
     /**
-     * What each head of the blocks before one added to the residual stream, worked out from attn.hook_z, or
-     * attn.hook_result if that was kept.
+     * Splits off what each head of the blocks before a layer added to the residual stream. Computed from attn.hook_z,
+     * or taken from attn.hook_result where that was kept.
      *
-     * @param inclRemainder one more component, all the rest of the stream; needs hook_resid_post of the block before
+     * @param layer         the block that the heads come before; -1 or n_layers for the end of the model
+     * @param inclRemainder true to add the rest of the stream as one more component, {@code remainder}; needs
+     *     hook_resid_post of the block before the layer
+     * @return the components, labelled {@code L0H0} and so on, in the innermost scope
+     * @throws IllegalArgumentException if the layer is outside the model or is 0, or if a needed activation is not in
+     *     the cache
      */
     public ResidualStack stackHeadResults(int layer, boolean inclRemainder) {
         int end = layerOrEnd(layer);
@@ -234,9 +314,17 @@ public final class ActivationCache {
     }
 
     /**
-     * What each neuron of the blocks before one added, in the order of layers and neurons: mlp.hook_post times its row
-     * of W_out. That is d_mlp times a residual stream for each layer, so for one position only, counted from the end if
-     * negative. Needs hook_embed too.
+     * Splits off what each neuron of the blocks before a layer added to the residual stream at one position:
+     * mlp.hook_post times the neuron's row of W_out, in the order of layers and neurons. One position only, because
+     * each layer takes d_mlp times the memory of a residual stream. Needs mlp.hook_post of the blocks and hook_embed.
+     *
+     * @param layer         the block that the neurons come before; -1 or n_layers for the end of the model
+     * @param inclRemainder true to add the rest of the stream as one more component, {@code remainder}; needs
+     *     hook_resid_post of the block before the layer
+     * @param position      the position, counted from the end if negative
+     * @return the components, labelled {@code L0N0} and so on, in the innermost scope
+     * @throws IllegalArgumentException if the layer is outside the model or is 0, if the position is outside the run,
+     *     or if a needed activation is not in the cache
      */
     public ResidualStack stackNeuronResults(int layer, boolean inclRemainder, int position) {
         int end = layerOrEnd(layer);
@@ -248,18 +336,33 @@ public final class ActivationCache {
     }
 
     /**
-     * The residual stream that comes into a block as the sum of heads, MLPs, embeddings and biases. Needs attn.hook_z
-     * and hook_mlp_out of the blocks before, hook_embed and hook_pos_embed.
+     * Splits the residual stream that enters a block into heads, MLP outputs, embeddings and biases. Needs attn.hook_z
+     * (or attn.hook_result) and hook_mlp_out of the blocks before, attn.hook_z of the block itself for the input of its
+     * MLP, hook_embed and hook_pos_embed.
      *
-     * @param input of which input of the block
+     * @param layer the block; -1 or n_layers for the end of the model
+     * @param input the input of the block that is split; that of the MLP contains the block's attention too
+     * @return the components, labelled {@code L0H0}, {@code 0_mlp_out}, {@code embed}, {@code pos_embed}, {@code bias}
+     *     and so on, in the innermost scope
+     * @throws IllegalArgumentException if the layer is outside the model or has no MLP where {@code input} names it; or
+     *     if a needed activation is not in the cache
      */
     public ResidualStack fullResidDecomposition(int layer, BlockInput input) {
         return full(mlpOrEnd(layer, input), input, false, null);
     }
 
     /**
-     * The same with each neuron by itself, at one position, counted from the end if negative; needs mlp.hook_post
-     * instead of hook_mlp_out.
+     * Splits the residual stream that enters a block, at one position, into heads, single neurons, embeddings and
+     * biases. Needs attn.hook_z (or attn.hook_result) and mlp.hook_post of the blocks before, attn.hook_z of the block
+     * itself for the input of its MLP, hook_embed and hook_pos_embed.
+     *
+     * @param layer    the block; -1 or n_layers for the end of the model
+     * @param input    the input of the block that is split; that of the MLP contains the block's attention too
+     * @param position the position, counted from the end if negative
+     * @return the components, labelled {@code L0H0}, {@code L0N0}, {@code embed}, {@code pos_embed}, {@code bias} and
+     *     so on, in the innermost scope
+     * @throws IllegalArgumentException if the layer is outside the model or has no MLP where {@code input} names it; if
+     *     the position is outside the run; or if a needed activation is not in the cache
      */
     public ResidualStack fullResidDecompositionWithNeurons(int layer, BlockInput input, int position) {
         return full(mlpOrEnd(layer, input), input, true, index(position));
@@ -279,7 +382,9 @@ public final class ActivationCache {
         });
     }
 
-    /** The MLP of a block, which the end of the model has none of. */
+    /**
+     * Returns the layer counted from the start. Refuses the MLP input at the end of the model, where no MLP follows.
+     */
     private int mlpOrEnd(int layer, BlockInput input) {
         int end = layerOrEnd(layer);
         if (input == BlockInput.MLP && end == model.config().nLayers())
@@ -287,7 +392,7 @@ public final class ActivationCache {
         return end;
     }
 
-    /** A position counted from the start. */
+    /** Returns a position counted from the start. */
     private int index(int position) {
         int positions = (int) get("hook_embed").size(1);
         int index = position < 0 ? position + positions : position;
@@ -329,7 +434,7 @@ public final class ActivationCache {
         parts.add("remainder", whole);
     }
 
-    /** How many activations it holds, of which model. */
+    /** {@return the number of activations and the name of the model} */
     @Override
     public String toString() {
         return "ActivationCache(" + activations.size() + " activations of " + model.name() + ")";

@@ -1,9 +1,9 @@
 package io.github.panascope.lens;
 
-/** Where a block reads the residual stream. */
+/** The two points at which a block reads the residual stream. */
 public enum BlockInput {
-    /** As it comes into the block, which attention reads: {@code hook_resid_pre}. */
+    /** The stream as it enters the block, which attention reads: {@code hook_resid_pre}. */
     ATTENTION,
-    /** With what the block's attention has added, which its MLP reads: {@code hook_resid_mid}. */
+    /** The stream with the output of the block's attention, which the MLP reads: {@code hook_resid_mid}. */
     MLP
 }

@@ -4,49 +4,84 @@ import io.github.panascope.model.HookPoint;
 import io.github.panascope.torch.Tensor;
 
 /**
- * Hooks that are wanted often, as plain functions: what to do ({@link #add}, {@link #scale}, {@link #replace},
- * {@link #zero}, {@link #mean}) and where in an activation to do it ({@link #atPosition}, {@link #atHead}); for
- * instance {@code Hooks.at("blocks.3.attn.hook_z", Edits.atHead(5, Edits.zero()))}. Tensors that they are given must
- * live as long as the hook is used. They work with gradients too, and leave what flows there as it was: results are
- * copies.
+ * Common hooks as plain functions. They say what to do ({@link #add}, {@link #scale}, {@link #replace}, {@link #zero},
+ * {@link #mean}) and where in an activation to do it ({@link #atPosition}, {@link #atHead}); for instance {@code
+ * Hooks.at("blocks.3.attn.hook_z", Edits.atHead(5, Edits.zero()))}. Tensors that they are given must live as long as
+ * the hook is used. Each hook returns a copy and leaves the activation unchanged, so that it also works where gradients
+ * are computed.
  */
 public final class Edits {
     private Edits() {}
 
-    /** Adds a tensor that broadcasts to the activation, such as a direction [d_model]. */
+    /**
+     * Creates a hook that adds a tensor to the activation.
+     *
+     * @param direction a tensor that broadcasts to the activation, such as a direction [d_model]; it is converted to
+     *     the activation's dtype
+     * @return the hook
+     */
     public static Hook add(Tensor direction) {
         return (activation, point) -> activation.add(direction.to(activation.dtype()));
     }
 
-    /** Multiplies with a number. */
+    /**
+     * Creates a hook that multiplies the activation by a number.
+     *
+     * @param factor the number
+     * @return the hook
+     */
     public static Hook scale(double factor) {
         return (activation, point) -> activation.mul(factor);
     }
 
-    /** Puts a tensor that broadcasts to the activation in its place. */
+    /**
+     * Creates a hook that replaces the activation by a tensor.
+     *
+     * @param replacement a tensor that broadcasts to the activation; it is converted to the activation's dtype
+     * @return the hook
+     */
     public static Hook replace(Tensor replacement) {
         return (activation, point) -> activation.zerosLike().add(replacement.to(activation.dtype()));
     }
 
-    /** Zero ablation. */
+    /**
+     * Creates a hook that sets the activation to zero (zero ablation).
+     *
+     * @return the hook
+     */
     public static Hook zero() {
         return (activation, point) -> activation.zerosLike();
     }
 
-    /** Mean ablation over the batch: each row gets the mean of all rows. */
+    /**
+     * Creates a hook that gives each row of the batch the mean of all rows (mean ablation).
+     *
+     * @return the hook
+     */
     public static Hook mean() {
         return (activation, point) -> activation.zerosLike().add(activation.mean(0, true));
     }
 
     /**
-     * An edit at one position alone, counted from the end if negative; of queries, where there are two. The edit sees
-     * the activation without that dimension.
+     * Restricts an edit to one position; at attention scores and patterns, to one query position. The hook throws
+     * {@link IndexOutOfBoundsException} if the activation has no such position.
+     *
+     * @param position the position, counted from the end if negative
+     * @param edit     the edit, which receives the activation without the dimension of positions
+     * @return the hook
      */
     public static Hook atPosition(int position, Hook edit) {
         return (activation, point) -> at(activation, point.dimension(HookPoint.Axis.POS), position, edit, point);
     }
 
-    /** An edit at one head alone, where heads have a dimension. The edit sees the activation without that dimension. */
+    /**
+     * Restricts an edit to one attention head. The hook throws {@link IllegalArgumentException} at a point whose
+     * activation has no dimension of heads, and {@link IndexOutOfBoundsException} if there is no such head.
+     *
+     * @param head the head, counted from the end if negative
+     * @param edit the edit, which receives the activation without the dimension of heads
+     * @return the hook
+     */
     public static Hook atHead(int head, Hook edit) {
         return (activation, point) -> {
             if (!point.hasHeads())

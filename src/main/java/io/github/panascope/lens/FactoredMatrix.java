@@ -5,12 +5,12 @@ import io.github.panascope.torch.Tensor;
 import io.github.panascope.torch.TensorScope;
 
 /**
- * A matrix A·B of low rank that is kept as its two factors, with any leading dimensions (TransformerLens's
- * {@code FactoredMatrix}): a head's OV circuit W_V·W_O, its QK circuit W_Q·W_Kᵀ. Results belong to the innermost scope;
- * the factors are the caller's.
+ * A matrix A·B of low rank that is kept as its two factors, with any leading dimensions (TransformerLens's {@code
+ * FactoredMatrix}): a head's OV circuit W_V·W_O, or its QK circuit W_Q·W_Kᵀ. Results belong to the innermost scope; the
+ * factors belong to the caller.
  *
- * @param a [..., l, m]
- * @param b [..., m, r]
+ * @param a the left factor, [..., l, m]
+ * @param b the right factor, [..., m, r]
  */
 public record FactoredMatrix(Tensor a, Tensor b) {
     private static final class Linalg {
@@ -19,52 +19,78 @@ public record FactoredMatrix(Tensor a, Tensor b) {
         static final Op AS_REAL = Op.of("aten::view_as_real", "");
     }
 
-    /** Checks that the factors fit. */
+    /**
+     * Checks that the inner dimensions of the factors agree.
+     *
+     * @throws IllegalArgumentException if a factor has fewer than two dimensions, or their inner dimensions differ
+     */
     public FactoredMatrix {
         if (a.shape().rank() < 2 || b.shape().rank() < 2 || a.size(-1) != b.size(-2))
             throw new IllegalArgumentException("the factors " + a.shape() + " and " + b.shape() + " do not fit");
     }
 
-    /** The whole matrix [..., l, r]. */
+    /** {@return the whole matrix A·B, [..., l, r], in the innermost scope} */
     public Tensor ab() {
         return a.matmul(b);
     }
 
-    /** The factors the other way round [..., m, m]: small, with the same eigenvalues but for zeros. */
+    /**
+     * {@return the factors multiplied in the other order, B·A, [..., m, m], in the innermost scope: a small matrix that
+     * has the eigenvalues of A·B except for zeros}
+     */
     public Tensor ba() {
         return b.matmul(a);
     }
 
-    /** The transposed matrix. */
+    /** {@return the transposed matrix, as factors that share the memory of these} */
     public FactoredMatrix t() {
         return new FactoredMatrix(b.transpose(-2, -1), a.transpose(-2, -1));
     }
 
-    /** This matrix times another [..., r, n], kept as factors with the smaller inner dimension. */
+    /**
+     * Multiplies this matrix by another and keeps the product as factors with the smaller inner dimension.
+     *
+     * @param other the right operand, [..., r, n]
+     * @return the product, [..., l, n]; its new factor belongs to the innermost scope
+     */
     public FactoredMatrix matmul(Tensor other) {
         return b.size(-2) <= b.size(-1) ? new FactoredMatrix(a, b.matmul(other)) : new FactoredMatrix(ab(), other);
     }
 
-    /** This matrix times another, kept as factors. */
+    /**
+     * Multiplies this matrix by another factored matrix and keeps the product as factors.
+     *
+     * @param other the right operand, [..., r, n]
+     * @return the product, [..., l, n]; its new factor belongs to the innermost scope
+     */
     public FactoredMatrix matmul(FactoredMatrix other) {
         return new FactoredMatrix(a, b.matmul(other.a).matmul(other.b));
     }
 
-    /** One of the leading dimension's, such as a layer's or a head's. */
+    /**
+     * Selects one index of the first leading dimension, such as a layer or a head.
+     *
+     * @param index the index, from 0
+     * @return the selected matrix, whose factors share the memory of these
+     */
     public FactoredMatrix get(long index) {
         return new FactoredMatrix(a.select(0, index), b.select(0, index));
     }
 
     /**
-     * U·diag(S)·Vᵀ.
+     * A singular value decomposition U·diag(S)·Vᵀ.
      *
-     * @param u [..., l, k], its columns of length 1 and at right angles; k is the smallest of l, m and r
-     * @param s [..., k], from the largest down
-     * @param v [..., r, k], as U; TransformerLens calls it {@code Vh}
+     * @param u [..., l, k] with columns of length 1 at right angles to each other; k is the smallest of l, m and r
+     * @param s the singular values, [..., k], in descending order
+     * @param v [..., r, k] with columns of length 1 at right angles to each other; TransformerLens calls it {@code Vh}
      */
     public record Svd(Tensor u, Tensor s, Tensor v) {}
 
-    /** The singular value decomposition, by those of the factors and of an m×m matrix between them. */
+    /**
+     * Computes the singular value decomposition from those of the factors and of a matrix of at most m×m between them.
+     *
+     * @return the decomposition, whose tensors belong to the innermost scope
+     */
     public Svd svd() {
         try (var _ = TensorScope.open()) {
             Tensor[] left = Linalg.SVD.tensors(3, a, false);
@@ -77,7 +103,7 @@ public record FactoredMatrix(Tensor a, Tensor b) {
         }
     }
 
-    /** The Frobenius norm [...]. */
+    /** {@return the Frobenius norm, [...], in the innermost scope} */
     public Tensor norm() {
         try (var _ = TensorScope.open()) {
             Tensor s = svd().s();
@@ -85,7 +111,12 @@ public record FactoredMatrix(Tensor a, Tensor b) {
         }
     }
 
-    /** The eigenvalues, but for zeros: [..., m, 2], real and imaginary parts, in no order. The matrix is square. */
+    /**
+     * Computes the eigenvalues of a square matrix, except for zeros.
+     *
+     * @return [..., m, 2]: the real and the imaginary parts, in no particular order, in the innermost scope
+     * @throws IllegalArgumentException if the matrix is not square
+     */
     public Tensor eigenvalues() {
         if (a.size(-2) != b.size(-1))
             throw new IllegalArgumentException(
@@ -96,14 +127,15 @@ public record FactoredMatrix(Tensor a, Tensor b) {
     }
 
     /**
-     * diag(S)·Vᵀ [..., m, r]: the same but for a rotation on the left, so that norms of products with it are the same.
+     * Returns diag(S)·Vᵀ, [..., k, r]. It differs from this matrix by a rotation on the left only, so that norms of
+     * products with it are equal.
      */
     Tensor collapsedLeft() {
         Svd svd = svd();
         return svd.s().unsqueeze(-1).mul(svd.v().transpose(-2, -1));
     }
 
-    /** U·diag(S) [..., l, m]. */
+    /** Returns U·diag(S), [..., l, k]. */
     Tensor collapsedRight() {
         Svd svd = svd();
         return svd.u().mul(svd.s().unsqueeze(-2));

@@ -22,11 +22,24 @@ import java.util.stream.Stream;
 import jdk.jfr.FlightRecorder;
 
 /**
- * One forward pass, described and then run: {@code model.forward(tokens).hooks(h).loss()}. Results belong to the scope
- * that is innermost when it runs; temporaries are freed before it returns. Used by one thread, once.
+ * One forward pass of a model, which is described first and then run: {@code model.forward(tokens).hooks(h).loss()}.
+ * Results belong to the scope that is innermost when the pass runs; temporaries are freed before the call returns. An
+ * instance is used by one thread and runs once.
+ *
+ * <pre>{@code
+ * try (var _ = TensorScope.open();
+ *         var model = HookedTransformer.fromPretrained("gpt2-small")) {
+ *     Forward forward = model.forward("The Eiffel Tower is in the city of Paris")
+ *             .hooks(Hooks.at("blocks.3.hook_attn_out", Edits.zero()))
+ *             .caching("blocks.6.hook_resid_pre");
+ *     double loss = forward.loss();
+ *     Tensor stream = forward.cache().get("blocks.6.hook_resid_pre"); // [1, pos, d_model]
+ *     System.out.println("loss without the attention of block 3: " + loss + ", " + stream);
+ * }
+ * }</pre>
  */
 public final class Forward {
-    /** What a run that is to be exact seems to have a hook at; the model's source asks for it. */
+    /** The name at which an exact run reports a hook; the TorchScript source of the model asks for it. */
     static final String EXACT = "exact";
 
     private final HookedTransformer model;
@@ -55,17 +68,24 @@ public final class Forward {
         this.hooks = model.hooks();
     }
 
-    /** Calls these hooks during the run, after those of the model's view and those given before. */
+    /**
+     * Adds hooks that are called during the run, after those of the model's view and those added before.
+     *
+     * @param hooks the hooks
+     * @return this forward pass
+     */
     public Forward hooks(Hooks hooks) {
         this.hooks = this.hooks.and(Objects.requireNonNull(hooks, "hooks should not be null: Hooks.NONE has none"));
         return this;
     }
 
     /**
-     * Attaches something to this run; its own hook points are then among those that hooks and {@link #caching} can
-     * name.
+     * Attaches a component to this run. Its own hook points can then be named by hooks and by {@link #caching}.
      *
-     * @throws IllegalArgumentException if something is attached there already
+     * @param attachment the component, such as an SAE
+     * @return this forward pass
+     * @throws IllegalArgumentException if the model lacks a point that the attachment reads or writes, or if another
+     *     attachment writes the same point
      */
     public Forward attach(Attachment attachment) {
         for (String point : List.of(attachment.readsAt(), attachment.writesAt()))
@@ -76,15 +96,20 @@ public final class Forward {
         return this;
     }
 
-    /** The model's hook points, and those of what is attached. */
+    /** Returns the names of the hook points of the model and of the attachments. */
     private List<String> points() {
         return Stream.concat(model.hookNames().stream(), attached.stream().flatMap(each -> each.points().stream()))
                 .toList();
     }
 
     /**
-     * Keeps the activations at the hook points whose names pass, as the other hooks leave them; {@link #cache} has them
-     * afterwards. Points that are reached on request only ({@link HookPoint#onRequest}) have to be named.
+     * Keeps the activations at the hook points whose names pass, as the other hooks leave them. {@link #cache} returns
+     * them after the run. Points that are reached on request only ({@link HookPoint#onRequest}) are not offered to the
+     * predicate; name them in {@link #caching(String...)}. The points of an attachment are offered if it was attached
+     * before this call.
+     *
+     * @param names the predicate of whole hook point names
+     * @return this forward pass
      */
     public Forward caching(Predicate<String> names) {
         points().stream().filter(names).forEach(cached::add);
@@ -93,9 +118,12 @@ public final class Forward {
     }
 
     /**
-     * The same for these hook points.
+     * Keeps the activations at these hook points, as the other hooks leave them. {@link #cache} returns them after the
+     * run.
      *
-     * @throws IllegalArgumentException if the model has none of that name
+     * @param names the whole names of hook points, those that are reached on request included
+     * @return this forward pass
+     * @throws IllegalArgumentException if neither the model nor an attachment has a hook point of that name
      */
     public Forward caching(String... names) {
         for (String name : names) Hooks.requirePoint(name, points(), model.hookNamesOnRequest());
@@ -105,8 +133,13 @@ public final class Forward {
     }
 
     /**
-     * Of what {@link #caching} keeps, only positions from start (inclusive) to end (exclusive), of queries where there
-     * are two; copies, so that the rest is let go.
+     * Keeps only a range of positions of the activations that {@link #caching} selects; at attention scores and
+     * patterns, of the query positions. The kept parts are copies, so that the memory of the other positions is freed.
+     *
+     * @param start the first position, from 0
+     * @param end   the position after the last
+     * @return this forward pass
+     * @throws IllegalArgumentException if {@code start} is negative or {@code end} is not greater than {@code start}
      */
     public Forward cachingPositions(long start, long end) {
         if (start < 0 || end <= start)
@@ -117,9 +150,13 @@ public final class Forward {
     }
 
     /**
-     * Keeps the residual stream that comes into every n-th block, from which {@link ActivationCache#get} works out what
-     * was not kept, when it is asked for: at most n blocks run again, under the hooks and attachments of this run.
-     * Hooks that give something else the second time make the two differ.
+     * Keeps the residual stream that enters every n-th block, as a checkpoint. From it {@link ActivationCache#get}
+     * computes an activation that was not kept, when it is asked for: at most n blocks run again, under the hooks and
+     * attachments of this run. The result differs from the first run if a hook returns something else the second time.
+     *
+     * @param everyBlocks the number of blocks from one checkpoint to the next, at least 1
+     * @return this forward pass
+     * @throws IllegalArgumentException if {@code everyBlocks} is less than 1
      */
     public Forward checkpoints(int everyBlocks) {
         if (everyBlocks < 1)
@@ -130,10 +167,12 @@ public final class Forward {
     }
 
     /**
-     * Positions that are 0 here are not looked at, and those of a row are counted from its first that is not; losses
-     * leave them out.
+     * Sets an attention mask. Positions at which it is 0 are not attended to, the positions of a row are counted from
+     * its first one that is not 0, and losses leave masked positions out.
      *
      * @param mask [batch, pos] of numbers or bool, as {@link HookedTransformer#attentionMask} makes it
+     * @return this forward pass
+     * @throws IllegalArgumentException if the mask does not have the shape of the tokens
      */
     public Forward attentionMask(Tensor mask) {
         Objects.requireNonNull(mask, "an attention mask should not be null: a run without one needs no call");
@@ -145,8 +184,11 @@ public final class Forward {
     }
 
     /**
-     * How many bytes {@link #caching} will keep, worked out before the run: of the model's own points, in float32
-     * (int64 for hook_tokens). What is attached, and hooks that change the number of positions, are not counted.
+     * Computes, before the run, how many bytes {@link #caching} and {@link #checkpoints} will keep. Activations of the
+     * model's own points count as float32, hook_tokens as int64. Points of attachments, and hooks that change the
+     * number of positions, are not considered.
+     *
+     * @return the number of bytes
      */
     public long cacheBytes() {
         long checkpoints = checkpointEvery == 0
@@ -167,17 +209,26 @@ public final class Forward {
                 (name.equals("hook_tokens") ? DType.INT64 : DType.FLOAT32).bytes());
     }
 
-    /** Refuses the run, before anything is computed, if {@link #cacheBytes} is more than this. */
+    /**
+     * Limits the memory of kept activations. If {@link #cacheBytes} is larger, the run is refused before anything is
+     * computed, with an {@link IllegalStateException}.
+     *
+     * @param bytes the limit in bytes
+     * @return this forward pass
+     */
     public Forward cacheLimit(long bytes) {
         this.cacheLimit = bytes;
         return this;
     }
 
     /**
-     * Begins at a block, with this residual stream coming into it. A negative layer counts from the end.
+     * Starts the run at a block, with this residual stream as its input.
      *
-     * @param residual [batch, pos, d_model] in the model's dtype, for the tokens of this run
-     * @throws IllegalArgumentException if it has another shape or dtype
+     * @param layer    the block, counted from the end if negative
+     * @param residual the stream that enters the block, [batch, pos, d_model] in the model's dtype, for the tokens of
+     *     this run
+     * @return this forward pass
+     * @throws IllegalArgumentException if the model has no such block, or if the stream has another shape or dtype
      */
     public Forward startAtLayer(int layer, Tensor residual) {
         Objects.requireNonNull(residual, "startAtLayer needs the residual stream that comes into the block");
@@ -195,9 +246,9 @@ public final class Forward {
     }
 
     /**
-     * What {@link #caching} asked for; after the run.
+     * {@return the activations that {@link #caching} or {@link #checkpoints} asked for, after the run}
      *
-     * @throws IllegalStateException if nothing was asked for, or before the run
+     * @throws IllegalStateException if nothing was asked for, or if the pass has not run yet
      */
     public ActivationCache cache() {
         if (cache != null && !ran)
@@ -207,14 +258,26 @@ public final class Forward {
         return cache;
     }
 
-    /** Runs everything. Logits [batch, pos, d_vocab] in the model's dtype. */
+    /**
+     * Runs the whole model.
+     *
+     * @return the logits, [batch, pos, d_vocab] in the model's dtype, in the innermost scope
+     * @throws IllegalStateException if this pass has run already, or if {@link #cacheLimit} is exceeded
+     * @throws RunInterruptedException if the thread is interrupted
+     */
     public Tensor logits() {
         return run(model.config().nLayers(), (resid, set) -> model.unembed().call("forward", set, resid));
     }
 
     /**
-     * The logits [batch, end - first, d_vocab] of the positions from first (inclusive) to end (exclusive); hooks hear
-     * of all positions.
+     * Runs the whole model and unembeds a range of positions only. Hooks are called with all positions.
+     *
+     * @param first the first position, from 0
+     * @param end   the position after the last
+     * @return the logits, [batch, end - first, d_vocab] in the model's dtype, in the innermost scope
+     * @throws IndexOutOfBoundsException if the range is not within the positions of the run
+     * @throws IllegalStateException if this pass has run already, or if {@link #cacheLimit} is exceeded
+     * @throws RunInterruptedException if the thread is interrupted
      */
     public Tensor logits(long first, long end) {
         return run(model.config().nLayers(), (resid, set) -> {
@@ -228,15 +291,23 @@ public final class Forward {
     }
 
     /**
-     * A number that a run ended in, and what it depends on at hook points: the activations, as the other hooks left
-     * them, and its gradients with respect to them, under the same names and of the same shapes. The tensors belong to
-     * the scope that was innermost when the run began.
+     * A number that a run ended in, and its gradients with respect to activations. The tensors belong to the scope that
+     * was innermost when the run began.
+     *
+     * @param value       the number
+     * @param activations the activations at the requested hook points, as the other hooks left them
+     * @param gradients   the gradients of the number with respect to these activations, under the same names and of the
+     *     same shapes
      */
     public record Gradients(double value, ActivationCache activations, ActivationCache gradients) {}
 
     /**
-     * Calls these hooks with the gradients of activations as {@link #gradients} computes them, last points first; what
-     * they return flows on. They may name any hook point, and are called like other hooks, with the point's name.
+     * Adds hooks that are called with the gradients of activations while {@link #gradients} computes them, the last
+     * points first. What a hook returns flows on in the place of the gradient. The hooks may name any hook point and
+     * receive the point's name, like hooks on activations.
+     *
+     * @param hooks the hooks, after those that were added before
+     * @return this forward pass
      */
     public Forward backwardHooks(Hooks hooks) {
         this.backwardHooks = backwardHooks.and(hooks);
@@ -244,11 +315,16 @@ public final class Forward {
     }
 
     /**
-     * Runs everything, and goes back through it.
+     * Runs the whole model, computes a number from the logits, and computes the gradients of that number with respect
+     * to activations.
      *
-     * @param metric one number of the logits [batch, pos, d_vocab], made with this library's operators
+     * @param metric computes a tensor of one element from the logits [batch, pos, d_vocab], with this library's
+     *     operators
      * @param names  the hook points at which gradients are wanted
-     * @throws IllegalArgumentException if there is no such hook point
+     * @return the number, the activations at these points, and the gradients
+     * @throws IllegalArgumentException if neither the model nor an attachment has a hook point of that name
+     * @throws IllegalStateException if this pass has run already, or if {@link #cacheLimit} is exceeded
+     * @throws RunInterruptedException if the thread is interrupted
      */
     public Gradients gradients(Function<Tensor, Tensor> metric, String... names) {
         for (String name : names) Hooks.requirePoint(name, points(), model.hookNamesOnRequest());
@@ -291,15 +367,26 @@ public final class Forward {
         }
     }
 
-    /** Uses memory that several runs share, one after the other, for {@link #lossPerToken}. */
+    /**
+     * Sets the memory that {@link #lossPerToken} uses for logits, which several runs may share one after the other.
+     * Without it each run allocates its own.
+     *
+     * @param memory the memory, of this model
+     * @return this forward pass
+     */
     public Forward lossMemory(LossWorkspace memory) {
         this.lossMemory = memory;
         return this;
     }
 
     /**
-     * Runs everything but the logits as a whole. Cross-entropy of each next token, in nats, float32 [batch, pos-1]; 0
-     * where the attention mask has either of the two tokens at 0.
+     * Runs the whole model without holding all logits at once, and computes the cross-entropy of each next token.
+     *
+     * @return the losses in nats, float32 [batch, pos-1], in the innermost scope; 0 where the attention mask is 0 at
+     *     either of the two tokens
+     * @throws IllegalArgumentException if there are fewer than two positions
+     * @throws IllegalStateException if this pass has run already, or if {@link #cacheLimit} is exceeded
+     * @throws RunInterruptedException if the thread is interrupted
      */
     public Tensor lossPerToken() {
         requireTargets();
@@ -312,9 +399,16 @@ public final class Forward {
         });
     }
 
-    /** The mean of {@link #lossPerToken} over all positions that the attention mask leaves, in nats. */
+    /**
+     * Runs the whole model and averages {@link #lossPerToken} over all positions that the attention mask leaves.
+     *
+     * @return the mean loss in nats
+     * @throws IllegalArgumentException if there are fewer than two positions
+     * @throws IllegalStateException if this pass has run already, or if {@link #cacheLimit} is exceeded
+     * @throws RunInterruptedException if the thread is interrupted
+     */
     public double loss() {
-        Tensor losses = lossPerToken(); // not inside a scope of its own, which would take what was cached with it
+        Tensor losses = lossPerToken(); // outside the scope below, which would free the cached activations too
         try (var _ = TensorScope.open()) {
             return mask == null
                     ? losses.mean().item()
@@ -325,10 +419,22 @@ public final class Forward {
         }
     }
 
-    /** Logits, and the loss computed from them. */
+    /**
+     * Logits, and the loss computed from them.
+     *
+     * @param logits [batch, pos, d_vocab] in the model's dtype
+     * @param loss   the mean cross-entropy of the next tokens, in nats
+     */
     public record LogitsAndLoss(Tensor logits, double loss) {}
 
-    /** Runs once for both. Holds all logits: [batch, pos, d_vocab]. */
+    /**
+     * Runs the whole model once for the logits and the loss. Holds all logits, [batch, pos, d_vocab].
+     *
+     * @return the logits, in the innermost scope, and the mean loss over the positions that the attention mask leaves
+     * @throws IllegalArgumentException if there are fewer than two positions
+     * @throws IllegalStateException if this pass has run already, or if {@link #cacheLimit} is exceeded
+     * @throws RunInterruptedException if the thread is interrupted
+     */
     public LogitsAndLoss logitsAndLoss() {
         requireTargets();
         Tensor logits = logits();
@@ -336,8 +442,14 @@ public final class Forward {
     }
 
     /**
-     * Runs the blocks before a layer; the residual stream [batch, pos, d_model] coming into it. Negative layers count
-     * from the end.
+     * Runs the blocks before a layer.
+     *
+     * @param layer the first block that does not run, counted from the end if negative; n_layers to run all blocks
+     * @return the residual stream that enters the layer, [batch, pos, d_model] in the model's dtype, in the innermost
+     *     scope
+     * @throws IllegalArgumentException if the model has no such layer, or if the run starts after it
+     * @throws IllegalStateException if this pass has run already, or if {@link #cacheLimit} is exceeded
+     * @throws RunInterruptedException if the thread is interrupted
      */
     public Tensor stopAtLayer(int layer) {
         unembedded = false;
@@ -363,9 +475,13 @@ public final class Forward {
     }
 
     /**
-     * The result lands in the innermost scope, what is kept elsewhere.
+     * Runs the pass. The result belongs to the innermost scope.
      *
-     * @param detached whether what is kept is cut off from gradients, which it would keep alive
+     * @param keep      the scope that kept activations belong to
+     * @param under     the hooks of this run
+     * @param detached  true to cut kept activations off from gradients, whose graph they would otherwise keep alive
+     * @param stopLayer the first block that does not run
+     * @param ending    computes the result from the residual stream
      */
     private Tensor run(TensorScope keep, Hooks under, boolean detached, int stopLayer, Ending ending) {
         if (ran)
@@ -378,7 +494,7 @@ public final class Forward {
         }
         ran = true;
         RunEvent event =
-                FlightRecorder.isInitialized() ? RunEvent.started() : null; // whose class would start the recorder
+                FlightRecorder.isInitialized() ? RunEvent.started() : null; // loading RunEvent starts the recorder
         endLayer = stopLayer;
         try {
             HookTable resolved = under.resolve(points(), model.hookNamesOnRequest());
@@ -402,11 +518,11 @@ public final class Forward {
         }
     }
 
-    /** Goes through the blocks, holding no more than the residual streams of two at a time, and checkpoints. */
+    /** Runs the blocks. Besides checkpoints, it holds the residual streams of at most two blocks at a time. */
     private Tensor blocks(TensorScope keep, RunHooks set, boolean detached, int stopLayer) {
         Tensor resid = residual != null ? residual.alias() : model.embed().call("forward", set, tokens, mask);
         for (int layer = startLayer; layer < stopLayer; layer++) {
-            // A copy where something could write to it: a hook in place, on what comes in.
+            // Copied where hooks are set, because a hook could edit the incoming stream in place.
             if (checkpointEvery > 0 && (layer - startLayer) % checkpointEvery == 0)
                 checkpoints.put(
                         layer, keep.adopt(detached ? resid.detach().copy() : set == null ? resid : resid.copy()));
@@ -431,7 +547,9 @@ public final class Forward {
         };
     }
 
-    /** What this run had at a point that was not kept; null if it did not pass there. */
+    /**
+     * Computes again what this run had at a point that was not kept. Returns null if the run did not pass the point.
+     */
     private Tensor recompute(String name) {
         if (!points().contains(name) && !model.hookNamesOnRequest().contains(name)) return null;
         int layers = model.config().nLayers();
@@ -449,7 +567,7 @@ public final class Forward {
         again.caching(name);
         try (var _ = TensorScope.open()) {
             int from = checkpointBefore(Math.min(layer, layers - 1));
-            // Copies, as a hook may write to them; hooks may have changed the number of positions too.
+            // Copied, because a hook may edit the stream in place. Hooks may also have changed the number of positions.
             if (from >= 0) again.startFrom(from, checkpoints.get(from).copy());
             else if (residual != null) again.startFrom(startLayer, residual.copy());
             again.run(
@@ -462,12 +580,15 @@ public final class Forward {
         }
     }
 
-    /** One of the points of the model, or of what is attached. */
+    /** Returns the hook point of a name that the model or an attachment has. */
     private static HookPoint point(String name) {
         return HookPoint.of(name).orElseThrow();
     }
 
-    /** The last checkpoint at or before a block from which no attachment is cut in two; -1 if there is none. */
+    /**
+     * Returns the last checkpoint at or before a block such that no attachment reads before the checkpoint and writes
+     * after it; -1 if there is none.
+     */
     private int checkpointBefore(int layer) {
         return checkpoints.keySet().stream()
                 .filter(at -> at <= layer
@@ -479,7 +600,7 @@ public final class Forward {
                 .orElse(-1);
     }
 
-    /** The model, the shape of the tokens, and whether it has run. */
+    /** {@return the name of the model, the shape of the tokens, and whether the pass has run} */
     @Override
     public String toString() {
         return "Forward(" + model.name() + ", tokens " + tokens.shape() + (ran ? ", has run" : "") + ")";

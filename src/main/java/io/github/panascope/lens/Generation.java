@@ -14,16 +14,29 @@ import java.util.function.Consumer;
 import java.util.stream.Stream;
 
 /**
- * Text that a model goes on with, described and then run:
- * {@code model.generate(tokens).maxNewTokens(20).sampling(Sampling.PLAIN).seed(1).run()}. Without more words: ten
- * tokens, the most probable one each time, with a cache of keys and values, ending where every row has reached
- * {@code <|endoftext|>}. Used by one thread, once.
+ * A generation of text from prompts, which is described first and then run. By default it adds ten tokens, the most
+ * probable one each time, keeps keys and values in a cache, and ends when every row has reached {@code <|endoftext|>}.
+ * An instance is used by one thread and runs once.
+ *
+ * <pre>{@code
+ * try (var _ = TensorScope.open();
+ *         var model = HookedTransformer.fromPretrained("gpt2-small")) {
+ *     Tensor ids = model.generate("The Eiffel Tower is in")
+ *             .maxNewTokens(20)
+ *             .sampling(Sampling.PLAIN.temperature(0.8).topK(50))
+ *             .seed(1)
+ *             .onToken(tokens -> System.out.print(model.toSingleStrToken(tokens[0])))
+ *             .run();
+ *     System.out.println();
+ *     System.out.println(ids.size(1) + " tokens: " + model.toString(ids));
+ * }
+ * }</pre>
  */
 public final class Generation {
     private final HookedTransformer model;
-    /** Prompts of one length, shorter ones filled up on the left. */
+    /** The prompts at one length; shorter ones are padded on the left. */
     private final int[][] rows;
-    /** How many ids of each row were filled in; null if none. */
+    /** The number of padding ids of each row; null if no row is padded. */
     private final int[] padding;
 
     private int maxNewTokens = 10;
@@ -33,7 +46,7 @@ public final class Generation {
     private Hooks hooks;
     private long seed;
     private Consumer<int[]> listener = tokens -> {};
-    /** The ids of the step that runs, int64 [batch, pos], for attachments. */
+    /** The ids of the current step, int64 [batch, pos], which attachments read. */
     private Tensor running;
 
     Generation(HookedTransformer model, int[][] prompts) {
@@ -58,37 +71,59 @@ public final class Generation {
         return row;
     }
 
-    /** How many tokens to add at most. */
+    /**
+     * Sets the largest number of tokens to add.
+     *
+     * @param count the number of tokens, at least 0
+     * @return this generation
+     * @throws IllegalArgumentException if the number is negative
+     */
     public Generation maxNewTokens(int count) {
         if (count < 0) throw new IllegalArgumentException("maxNewTokens should be at least 0, not " + count);
         this.maxNewTokens = count;
         return this;
     }
 
-    /** How each is chosen. */
+    /**
+     * Sets how each token is chosen.
+     *
+     * @param how the sampling method
+     * @return this generation
+     */
     public Generation sampling(Sampling how) {
         this.sampling = Objects.requireNonNull(how, "sampling should not be null: Sampling.GREEDY takes the likeliest");
         return this;
     }
 
     /**
-     * The start of the random numbers; the same seed gives the same text. Each row of a batch draws numbers of its own,
-     * the first those that it would draw alone.
+     * Sets the seed of the random numbers. Equal seeds give equal texts. Each row of a batch draws from its own
+     * sequence, the first row from the one that it would draw from alone.
+     *
+     * @param start the seed
+     * @return this generation
      */
     public Generation seed(long start) {
         this.seed = start;
         return this;
     }
 
-    /** Whether a row ends at {@code <|endoftext|>}; what follows in it, while other rows go on, is that token again. */
+    /**
+     * Sets whether rows end at {@code <|endoftext|>}.
+     *
+     * @param stop true to end a row at that token, and to repeat the token while other rows continue; false to continue
+     *     every row up to the largest number of tokens
+     * @return this generation
+     */
     public Generation stopAtEos(boolean stop) {
         this.stopAtEos = stop;
         return this;
     }
 
     /**
-     * Whether keys and values are kept from token to token. Without it, everything is computed anew for each token: the
-     * same text, slowly.
+     * Sets whether keys and values are kept from token to token.
+     *
+     * @param use true to keep them; false to compute everything again for each token, which gives the same text, slowly
+     * @return this generation
      */
     public Generation usePastKvCache(boolean use) {
         this.usePastKvCache = use;
@@ -96,27 +131,37 @@ public final class Generation {
     }
 
     /**
-     * Calls these hooks at every step: first with all positions of the prompt, then, with the cache, with the new one
-     * alone. What is attached to the model, such as SAEs, sees the same, after them.
+     * Adds hooks that are called at every step: at first with all positions of the prompt, then, if keys and values are
+     * kept, with the new position only. Attachments of the model, such as SAEs, receive the same positions, after the
+     * hooks.
+     *
+     * @param others the hooks, after those of the model's view and those added before
+     * @return this generation
      */
     public Generation hooks(Hooks others) {
         this.hooks = hooks.and(Objects.requireNonNull(others, "hooks should not be null: Hooks.NONE has none"));
         return this;
     }
 
-    /** Hears of the new token of each row, step by step. What it throws ends the generation. */
+    /**
+     * Sets a listener that is called after each step with the new token id of each row. An exception of the listener
+     * ends the generation.
+     *
+     * @param hears the listener; its argument is an array of one id for each row
+     * @return this generation
+     */
     public Generation onToken(Consumer<int[]> hears) {
         this.listener = Objects.requireNonNull(hears, "onToken needs something to call with the tokens");
         return this;
     }
 
     /**
-     * Runs it.
+     * Runs the generation.
      *
-     * @return the ids of prompt and text, int64 [batch, pos + new] on the CPU; shorter prompts have
-     *     {@code <|endoftext|>} before them, which the model does not see
-     * @throws IllegalArgumentException if prompt and text may be longer than n_ctx
-     * @throws RunInterruptedException if the thread was interrupted
+     * @return the ids of prompt and text, int64 [batch, pos + new] on the CPU, in the innermost scope; shorter prompts
+     *     have {@code <|endoftext|>} before them, which the model does not attend to
+     * @throws IllegalArgumentException if prompt and largest number of new tokens are longer than n_ctx
+     * @throws RunInterruptedException if the thread is interrupted
      */
     public Tensor run() {
         int length = rows[0].length;
@@ -135,7 +180,13 @@ public final class Generation {
         return Tensor.of(ids, Shape.of(texts.length, end));
     }
 
-    /** The text alone, of a generation from one prompt, without {@code <|endoftext|>}. */
+    /**
+     * Runs a generation from one prompt.
+     *
+     * @return the text of the prompt and of the new tokens, without {@code <|endoftext|>}
+     * @throws IllegalArgumentException if prompt and largest number of new tokens are longer than n_ctx
+     * @throws RunInterruptedException if the thread is interrupted
+     */
     public String text() {
         try (var _ = TensorScope.open()) {
             int[] ids = Arrays.stream(run().toLongs())
@@ -146,7 +197,7 @@ public final class Generation {
         }
     }
 
-    /** Fills the rows from a position on; how many tokens were added. */
+    /** Fills the rows from a position on. Returns the number of tokens that were added. */
     private int generate(int[][] texts, int length) {
         List<String> points = Stream.concat(
                         model.hookNames().stream(),
@@ -156,7 +207,7 @@ public final class Generation {
         for (Attachment attachment : model.attachments()) attachment.addTo(resolved, () -> running);
         if (model.isExact()) resolved.listen(Forward.EXACT);
         SplittableRandom[] random =
-                new SplittableRandom[texts.length]; // one for each row, so that none depends on the others
+                new SplittableRandom[texts.length]; // one for each row, so that rows do not affect each other
         for (int row = 0; row < random.length; row++)
             random[row] = new SplittableRandom(seed + row * 0x9E3779B97F4A7C15L);
         boolean[] finished = new boolean[texts.length];
@@ -199,7 +250,7 @@ public final class Generation {
         return true;
     }
 
-    /** int64 [batch, end]: 0 at what was filled in; null if nothing was. */
+    /** Returns the attention mask, int64 [batch, end], which is 0 at padding; null if no row is padded. */
     private Tensor mask(int end) {
         if (padding == null) return null;
         long[] mask = new long[rows.length * end];
@@ -208,8 +259,8 @@ public final class Generation {
     }
 
     /**
-     * Logits of the token after the last one, [batch × d_vocab], running the positions from {@code first} to
-     * {@code end} alone.
+     * Returns the logits of the token after the last one, [batch × d_vocab]. Only the positions from {@code first} to
+     * {@code end} run.
      */
     private float[] nextLogits(
             int[][] texts, int first, int end, Tensor[][] cache, TensorScope cacheScope, RunHooks set) {
@@ -236,7 +287,7 @@ public final class Generation {
         }
     }
 
-    /** The model, and how much it is to write. */
+    /** {@return the name of the model, the number of prompts, and the largest number of new tokens} */
     @Override
     public String toString() {
         return "Generation(" + model.name() + ", " + rows.length + " prompts, at most " + maxNewTokens + " new tokens)";

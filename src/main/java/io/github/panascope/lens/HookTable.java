@@ -10,7 +10,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Set;
 
-/** The hooks of one run by the name of their point, in the order in which they are called. */
+/** The hooks of one run by the name of their hook point, in the order in which they are called. */
 final class HookTable {
     private record Entry(HookPoint point, List<Hook> hooks) {}
 
@@ -20,7 +20,7 @@ final class HookTable {
         at(name).hooks.add(hook);
     }
 
-    /** Has a point reported to the model's source, though no hook is called there. */
+    /** Reports a point to the model's source as hooked, although no hook is called there. */
     void listen(String name) {
         at(name);
     }
@@ -41,7 +41,7 @@ final class HookTable {
         return entries.keySet();
     }
 
-    /** A table of the hooks at these points, which this one then has no longer. */
+    /** Moves the hooks at these points from this table into a new one. */
     HookTable takeOut(Collection<String> names) {
         HookTable others = new HookTable();
         for (String name : names) {
@@ -51,7 +51,7 @@ final class HookTable {
         return others;
     }
 
-    /** What the hooks at a point leave of an activation; the activation itself, if there are none. */
+    /** Calls the hooks at a point. Returns the activation that they leave; the given one if there are none. */
     Tensor call(String name, Tensor activation) throws Exception {
         Entry entry = entries.get(name);
         if (entry == null) return activation;
@@ -65,15 +65,18 @@ final class HookTable {
         return current;
     }
 
-    /** Makes these hooks a run's. */
+    /** Sets these hooks for a run; the result has to be closed after it. */
     RunHooks open() {
         return new RunHooks(entries.keySet(), (activation, name) -> call(name, activation));
     }
 
-    /** What the next layer multiplies with has to stay; what is unembedded may be any selection of positions. */
+    /**
+     * Checks the sizes that a hook has to keep: the next layer multiplies along the last dimension, and rows stay rows.
+     * Before the unembedding a hook may select positions.
+     */
     private static void requireReplaceable(HookPoint point, Tensor before, Tensor after) {
         int rank = before.shape().rank();
-        if (rank == 0 || after.shape().rank() != rank) return; // which is refused for any module
+        if (rank == 0 || after.shape().rank() != rank) return; // RunHooks refuses this for every module
         boolean rows = before.size(0) == after.size(0) || point.part().equals("ln_final.hook_normalized");
         boolean last = before.size(-1) == after.size(-1) || point.endsInPositions();
         if (!rows || !last)

@@ -7,14 +7,28 @@ import java.util.Objects;
 import java.util.function.Predicate;
 
 /**
- * Hooks for a run, as a value: what is called at which points. Several at one point are called in the order in which
- * they were added, each with what the one before it left. Immutable.
+ * Hooks for a run, as an immutable value: which functions are called at which hook points. Hooks at one point are
+ * called in the order in which they were added, each with the activation that the one before it left.
+ *
+ * <pre>{@code
+ * try (var _ = TensorScope.open();
+ *         var model = HookedTransformer.fromPretrained("gpt2-small")) {
+ *     Tensor tokens = model.toTokens("The Eiffel Tower is in the city of");
+ *     Hooks hooks = Hooks.at("blocks.5.attn.hook_z", Edits.atHead(1, Edits.zero()))
+ *             .andWhere(name -> name.endsWith("hook_resid_post"), (activation, point) -> {
+ *                 System.out.println(point.block() + ": " + activation.norm().item());
+ *                 return null; // leaves the activation as it is
+ *             });
+ *     Tensor logits = model.runWithHooks(tokens, hooks);
+ *     System.out.println(logits);
+ * }
+ * }</pre>
  */
 public final class Hooks {
-    /** No hooks. */
+    /** The value without hooks. */
     public static final Hooks NONE = new Hooks(List.of());
 
-    /** Either a name or a predicate. */
+    /** A hook with either a name or a predicate of names; the other is null. */
     private record Entry(String name, Predicate<String> matches, Hook hook) {}
 
     private final List<Entry> entries;
@@ -23,31 +37,62 @@ public final class Hooks {
         this.entries = entries;
     }
 
-    /** A hook at one point. That the point exists is checked when a model runs. */
+    /**
+     * Creates hooks with one hook at one point. Whether the point exists is checked when a model runs.
+     *
+     * @param name the whole name of the hook point
+     * @param hook the hook
+     * @return the hooks
+     */
     public static Hooks at(String name, Hook hook) {
         Objects.requireNonNull(name, "a hook needs the name of its hook point");
         return NONE.and(name, hook);
     }
 
-    /** A hook at every point whose name passes. */
+    /**
+     * Creates hooks with one hook at every point whose name passes. Points that are reached on request only are not
+     * offered to the predicate.
+     *
+     * @param names the predicate of whole hook point names
+     * @param hook  the hook
+     * @return the hooks
+     */
     public static Hooks where(Predicate<String> names, Hook hook) {
         Objects.requireNonNull(names, "a hook needs to know at which points");
         return NONE.andWhere(names, hook);
     }
 
-    /** These hooks, and one more at a point. */
+    /**
+     * Returns these hooks with one more at a point, which is called after them.
+     *
+     * @param name the whole name of the hook point
+     * @param hook the hook
+     * @return the new hooks
+     */
     public Hooks and(String name, Hook hook) {
         return with(new Entry(name, null, Objects.requireNonNull(hook, "a hook should not be null")));
     }
 
-    /** These hooks, and then others. */
+    /**
+     * Returns these hooks followed by others.
+     *
+     * @param others the hooks that are called after these
+     * @return the new hooks
+     */
     public Hooks and(Hooks others) {
         List<Entry> all = new ArrayList<>(entries);
         all.addAll(others.entries);
         return new Hooks(List.copyOf(all));
     }
 
-    /** These hooks, and one more at every point whose name passes. */
+    /**
+     * Returns these hooks with one more at every point whose name passes, which is called after them. Points that are
+     * reached on request only are not offered to the predicate.
+     *
+     * @param names the predicate of whole hook point names
+     * @param hook  the hook
+     * @return the new hooks
+     */
     public Hooks andWhere(Predicate<String> names, Hook hook) {
         return with(new Entry(null, names, Objects.requireNonNull(hook, "a hook should not be null")));
     }
@@ -58,7 +103,11 @@ public final class Hooks {
         return new Hooks(List.copyOf(more));
     }
 
-    /** Complains unless a model has the hook point, always or on request. */
+    /**
+     * Checks that a model has a hook point, which a run reaches always or on request.
+     *
+     * @throws IllegalArgumentException if there is no such hook point
+     */
     static void requirePoint(String name, List<String> points, List<String> onRequest) {
         if (!points.contains(name) && !onRequest.contains(name))
             throw new IllegalArgumentException(
@@ -66,8 +115,12 @@ public final class Hooks {
     }
 
     /**
-     * For each of a model's points that has hooks, those hooks in order. Predicates choose among those that are always
-     * there.
+     * Collects the hooks of each hook point in the order in which they are called. Predicates select only among the
+     * points that a run always reaches.
+     *
+     * @param points    the points that a run always reaches
+     * @param onRequest the points that a run reaches on request only
+     * @throws IllegalArgumentException if a hook names a point that is in neither list
      */
     HookTable resolve(List<String> points, List<String> onRequest) {
         HookTable resolved = new HookTable();
@@ -82,7 +135,7 @@ public final class Hooks {
         return resolved;
     }
 
-    /** How many there are. */
+    /** {@return the number of hooks} */
     @Override
     public String toString() {
         return "Hooks(" + entries.size() + ")";

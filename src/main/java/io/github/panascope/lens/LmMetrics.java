@@ -6,14 +6,21 @@ import io.github.panascope.torch.TensorScope;
 import org.jspecify.annotations.Nullable;
 
 /**
- * How well logits predict the next tokens (TransformerLens's {@code lm_cross_entropy_loss} and {@code lm_accuracy}).
- * Logits are [batch, pos, d_vocab], tokens int64 [batch, pos]; the last position predicts nothing, so that there are
- * pos-1 results a row.
+ * Measures of how well logits predict the next tokens (TransformerLens's {@code lm_cross_entropy_loss} and {@code
+ * lm_accuracy}). Logits are [batch, pos, d_vocab], tokens are int64 [batch, pos]. The last position predicts nothing,
+ * so that there are pos-1 results a row.
  */
 public final class LmMetrics {
     private LmMetrics() {}
 
-    /** −log softmax(logits)[next token], in nats: float32 [batch, pos-1], in the innermost scope. */
+    /**
+     * Computes the cross-entropy of each next token, −log softmax(logits)[next token].
+     *
+     * @param logits [batch, pos, d_vocab]
+     * @param tokens int64 [batch, pos], of at least two positions
+     * @return the losses in nats, float32 [batch, pos-1] on the device of the logits, in the innermost scope
+     * @throws IllegalArgumentException if the shapes do not fit, or if there are fewer than two positions
+     */
     public static Tensor crossEntropyLossPerToken(Tensor logits, Tensor tokens) {
         try (var _ = TensorScope.open()) {
             long positions = requireTargets(logits, tokens);
@@ -30,9 +37,13 @@ public final class LmMetrics {
     }
 
     /**
-     * The mean of it.
+     * Computes the mean cross-entropy of the next tokens.
      *
-     * @param mask int64 [batch, pos]: a position counts where it and the next are not 0; null if all count
+     * @param logits [batch, pos, d_vocab]
+     * @param tokens int64 [batch, pos], of at least two positions
+     * @param mask   [batch, pos]: a position counts where the mask is not 0 at it and at the next; null if all count
+     * @return the mean loss in nats
+     * @throws IllegalArgumentException if the shapes do not fit, or if there are fewer than two positions
      */
     public static double crossEntropyLoss(Tensor logits, Tensor tokens, @Nullable Tensor mask) {
         try (var _ = TensorScope.open()) {
@@ -44,7 +55,15 @@ public final class LmMetrics {
         }
     }
 
-    /** Whether the most probable token is the next one: bool [batch, pos-1], in the innermost scope. */
+    /**
+     * Computes for each position whether its most probable token is the next token.
+     *
+     * @param logits [batch, pos, d_vocab]
+     * @param tokens int64 [batch, pos], of at least two positions
+     * @return bool [batch, pos-1] on the device of the logits, in the innermost scope; true where the prediction is
+     *     right
+     * @throws IllegalArgumentException if the shapes do not fit, or if there are fewer than two positions
+     */
     public static Tensor accuracyPerToken(Tensor logits, Tensor tokens) {
         try (var _ = TensorScope.open()) {
             long positions = requireTargets(logits, tokens);
@@ -55,24 +74,34 @@ public final class LmMetrics {
         }
     }
 
-    /** The share of positions where it is. */
+    /**
+     * Computes the share of positions whose most probable token is the next token.
+     *
+     * @param logits [batch, pos, d_vocab]
+     * @param tokens int64 [batch, pos], of at least two positions
+     * @return the share, from 0 to 1
+     * @throws IllegalArgumentException if the shapes do not fit, or if there are fewer than two positions
+     */
     public static double accuracy(Tensor logits, Tensor tokens) {
         try (var _ = TensorScope.open()) {
             return accuracyPerToken(logits, tokens).to(DType.FLOAT64).mean().item();
         }
     }
 
-    /** Zero where a mask is zero, whatever was there: not a product, which NaN would survive. */
+    /**
+     * Returns the losses with zero wherever the mask is zero. Selects instead of multiplying, because NaN would survive
+     * a product.
+     */
     static Tensor masked(Tensor losses, Tensor mask) {
         return losses.zerosLike().where(mask.eq(0), losses);
     }
 
-    /** A mask of ones and zeros, int64, whatever stands for one. */
+    /** Returns a mask of ones and zeros, int64: 1 wherever the given mask is not 0. */
     static Tensor binary(Tensor mask) {
         return mask.eq(0).eq(0).to(DType.INT64);
     }
 
-    /** 1 where a position and the next are not masked, else 0: int64 [batch, pos-1]. */
+    /** Returns 1 where neither a position nor the next is masked, else 0: int64 [batch, pos-1]. */
     static Tensor nextTokenMask(Tensor given) {
         Tensor mask = binary(given);
         long positions = mask.size(1) - 1;

@@ -12,7 +12,7 @@ import io.github.panascope.torch.TensorScope;
 import java.util.ArrayList;
 import java.util.List;
 
-/** What the files of a model have become, shared by a {@link HookedTransformer} and its views. Owns the weights. */
+/** The loaded files of a model, shared by a {@link HookedTransformer} and its views. Owns the weights. */
 final class LoadedModel {
     private final String name;
     private final ModelFamily family;
@@ -113,7 +113,7 @@ final class LoadedModel {
         return weightNames;
     }
 
-    /** {@link HookedTransformer#weight}. */
+    /** Returns a weight as {@link HookedTransformer#weight} describes it. */
     Tensor weight(String weight) {
         if (!weightNames.contains(weight))
             throw new IllegalArgumentException("'" + weight + "' is no weight of " + name + "."

@@ -5,23 +5,29 @@ import io.github.panascope.torch.Shape;
 import io.github.panascope.torch.Tensor;
 
 /**
- * Memory for the logits of some positions while losses are made of them, which runs may share one after the other
- * ({@link Forward#lossMemory}): the system has to clear memory that is got anew. In the scope that was the innermost
- * when it was made.
+ * Memory for the logits of some positions while losses are computed from them. Runs may share it one after the other
+ * ({@link Forward#lossMemory}), which saves time, because the system has to clear newly allocated memory. The tensors
+ * belong to the scope that was innermost when the workspace was made.
  *
- * @param products [positions, d_vocab], in the model's dtype
- * @param logits   [positions, d_vocab], float32; the same as products where the model is in float32, and where losses
- *     are made of logits in bfloat16 as they are
+ * @param products [positions, d_vocab] in the model's dtype
+ * @param logits   [positions, d_vocab], float32; the same tensor as {@code products} if the model is in float32, or if
+ *     losses are computed from bfloat16 logits directly
  */
 public record LossWorkspace(Tensor products, Tensor logits) {
-    /** Positions at once: 103 MB of GPT-2's vocabulary in float32. Products of fewer rows are slower. */
+    /** Positions at once on the CPU: 103 MB for GPT-2's vocabulary in float32. Products of fewer rows are slower. */
     private static final int POSITIONS = 512;
-    /** As much memory in bfloat16. */
+    /** Positions at once on the CPU in bfloat16, which take as much memory as half of them in float32. */
     private static final int POSITIONS_IN_BFLOAT16 = 1024;
-    /** The same on a GPU: 1.6 GB, in products that fill it. */
+    /** Positions at once on a GPU: 1.6 GB for GPT-2's vocabulary in float32, in products that fill the GPU. */
     private static final int POSITIONS_ON_DEVICE = 8192;
 
-    /** For a model, and at most so many positions in a run. */
+    /**
+     * Allocates the memory for a model.
+     *
+     * @param model     the model of the runs
+     * @param positions the largest number of positions in a run, over all rows
+     * @return the memory, in the innermost scope and on the device of the model
+     */
     public static LossWorkspace of(HookedTransformer model, long positions) {
         DType dtype = model.weight("unembed.W_U").dtype();
         boolean cpu = model.device().isCpu();

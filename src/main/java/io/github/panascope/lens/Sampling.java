@@ -114,7 +114,7 @@ public record Sampling(double temperature, int topK, double topP, double frequen
                 .toArray();
         double before = 0;
         for (int token : order) {
-            if (before > topP) values[token] = Double.NEGATIVE_INFINITY; // those before it pass p already
+            if (before > topP) values[token] = Double.NEGATIVE_INFINITY; // the tokens before it exceed p already
             before += probabilities[token];
         }
     }

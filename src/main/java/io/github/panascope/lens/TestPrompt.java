@@ -63,7 +63,7 @@ public record TestPrompt(List<String> promptTokens, List<List<String>> answerTok
             int width = answers.size() * vocabulary;
             Tensor byStep = logits.transpose(0, 1).to(DType.FLOAT32); // [step, answer, d_vocab]
             float[] both = Tensor.stack(0, byStep, byStep.softmax(-1))
-                    .toFloats(); // read together: each reading waits for the device
+                    .toFloats(); // read together, because each transfer waits for the device
             for (int i = 0; i < answerLength; i++) {
                 int step = i;
                 int probsOfStep = (answerLength + step) * width;
