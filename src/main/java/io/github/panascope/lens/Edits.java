@@ -5,10 +5,10 @@ import io.github.panascope.torch.Tensor;
 
 /**
  * Common hooks as plain functions. They say what to do ({@link #add}, {@link #scale}, {@link #replace}, {@link #zero},
- * {@link #mean}) and where in an activation to do it ({@link #atPosition}, {@link #atHead}); for instance {@code
- * Hooks.at("blocks.3.attn.hook_z", Edits.atHead(5, Edits.zero()))}. Tensors that they are given must live as long as
- * the hook is used. Each hook returns a copy and leaves the activation unchanged, so that it also works where gradients
- * are computed.
+ * {@link #mean}) and where in an activation to do it ({@link #atPosition}, {@link #atHead}); for instance
+ * {@code Hooks.at("blocks.3.attn.hook_z", Edits.atHead(5, Edits.zero()))}. Tensors that they are given must live as
+ * long as the hook is used. Each hook returns a copy and leaves the activation unchanged, so that it also works where
+ * gradients are computed.
  */
 public final class Edits {
     private Edits() {}

@@ -5,9 +5,9 @@ import io.github.panascope.torch.Tensor;
 import io.github.panascope.torch.TensorScope;
 
 /**
- * A matrix A·B of low rank that is kept as its two factors, with any leading dimensions (TransformerLens's {@code
- * FactoredMatrix}): a head's OV circuit W_V·W_O, or its QK circuit W_Q·W_Kᵀ. Results belong to the innermost scope; the
- * factors belong to the caller.
+ * A matrix A·B of low rank that is kept as its two factors, with any leading dimensions (TransformerLens's
+ * {@code FactoredMatrix}): a head's OV circuit W_V·W_O, or its QK circuit W_Q·W_Kᵀ. Results belong to the innermost
+ * scope; the factors belong to the caller.
  *
  * @param a the left factor, [..., l, m]
  * @param b the right factor, [..., m, r]

@@ -11,9 +11,9 @@ public interface Hook {
     /**
      * Handles an activation. Called when a run reaches the hook point, on the thread of that run.
      *
-     * @param activation the activation; borrowed: it must not be used after this call. To keep it, call {@link
-     *     Tensor#promote} or {@link TensorScope#adopt}. Tensors that the hook makes belong to a scope that closes after
-     *     it.
+     * @param activation the activation; borrowed: it must not be used after this call. To keep it, call
+     *     {@link Tensor#promote} or {@link TensorScope#adopt}. Tensors that the hook makes belong to a scope that
+     *     closes after it.
      * @param point      the hook point: its name, block and axes
      * @return the tensor that flows on in the place of the activation, with the same dtype, device, rank, number of
      *     rows and last dimension; or the same tensor, or null, to leave the activation as it is

@@ -6,9 +6,9 @@ import io.github.panascope.torch.TensorScope;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Measures of how well logits predict the next tokens (TransformerLens's {@code lm_cross_entropy_loss} and {@code
- * lm_accuracy}). Logits are [batch, pos, d_vocab], tokens are int64 [batch, pos]. The last position predicts nothing,
- * so that there are pos-1 results a row.
+ * Measures of how well logits predict the next tokens (TransformerLens's {@code lm_cross_entropy_loss} and
+ * {@code lm_accuracy}). Logits are [batch, pos, d_vocab], tokens are int64 [batch, pos]. The last position predicts
+ * nothing, so that there are pos-1 results a row.
  */
 public final class LmMetrics {
     private LmMetrics() {}

@@ -12,7 +12,7 @@ import io.github.panascope.torch.TensorScope;
 import java.util.ArrayList;
 import java.util.List;
 
-/** The loaded files of a model, shared by a {@link HookedTransformer} and its views. Owns the weights. */
+/** A model as loaded from its files, shared by a {@link HookedTransformer} and its views. Owns the weights. */
 final class LoadedModel {
     private final String name;
     private final ModelFamily family;

@@ -26,14 +26,14 @@ import java.util.stream.Collectors;
 import java.util.stream.Stream;
 
 /**
- * Where the files of a model lie, in Hugging Face's layout.
+ * The places of a model's files, in Hugging Face's layout.
  *
  * @param config     config.json
  * @param weights    the tensors, or the index of the files that hold them
- * @param shards     the files that the index names, by name; none without an index
- * @param vocabulary tokenizer.json, or vocab.json and merges.txt; none if GPT-2's own tokenizer applies
- * @param settings   what else says how texts are tokenized
- * @param assumed    why the vocabulary is not known for certain; null if it is
+ * @param shards     the files that the index names, by name; empty without an index
+ * @param vocabulary tokenizer.json, or vocab.json and merges.txt; empty if GPT-2's own tokenizer applies
+ * @param settings   the other files that determine how texts are tokenized
+ * @param assumed    the reason why the vocabulary is not known for certain; null if it is
  */
 record ModelFiles(
         Path config,
@@ -46,7 +46,8 @@ record ModelFiles(
     private static final String MERGES = "merges.txt";
     private static final String TOKENIZER = "tokenizer.json";
     /**
-     * What transformers writes, the safest first. The last one is TorchScript, which has no fixed name; this is ours.
+     * The names of weight files that transformers writes, the safest first. The last one is TorchScript, which has no
+     * fixed name: this library defines it.
      */
     private static final List<String> WEIGHTS = List.of(
             "model.safetensors",
@@ -58,7 +59,7 @@ record ModelFiles(
     /** The families of models that can be loaded. */
     static final List<ModelFamily> FAMILIES = List.of(new Gpt2());
 
-    /** The hub's id of each of TransformerLens's names and aliases. */
+    /** The hub id of each name and alias that TransformerLens has. */
     private static final Map<String, String> HUB_IDS = hubIds();
 
     private static Map<String, String> hubIds() {
@@ -68,9 +69,9 @@ record ModelFiles(
     }
 
     /**
-     * The family that a {@code config.json} is of.
+     * Returns the family of a {@code config.json}.
      *
-     * @throws InputException if no family here is
+     * @throws InputException if the model type belongs to none of {@link #FAMILIES}
      */
     static ModelFamily family(ConfigFile config) {
         String type = config.text("model_type", FAMILIES.getFirst().modelType());
@@ -84,7 +85,7 @@ record ModelFiles(
                                 .collect(Collectors.joining(" or "))));
     }
 
-    /** Whether the hub has checkpoints of its training, as revisions checkpoint-N. */
+    /** Returns whether the hub has checkpoints of the model's training, as revisions checkpoint-N. */
     static boolean hasCheckpoints(String name) {
         return HUB_IDS.getOrDefault(name, name).startsWith("stanford-crfm/");
     }
@@ -94,8 +95,8 @@ record ModelFiles(
     }
 
     /**
-     * Finds them by TransformerLens's name, a hub id (with {@code @REVISION} where it is not main), a folder, or a file
-     * of weights with config.json beside it.
+     * Finds the files of a model by its TransformerLens name, by a hub id (with {@code @REVISION} where it is not
+     * main), by a folder, or by a file of weights with config.json beside it.
      */
     static ModelFiles find(String name, Hub hub) {
         Path path;
@@ -133,7 +134,10 @@ record ModelFiles(
         return of(config, weights, vocabulary, settings, assumed, names -> hub.files(repo, names));
     }
 
-    /** Where the vocabulary is in the cache and these are not, a hub that does not answer is no reason to stop. */
+    /**
+     * Returns the other tokenizer files. If the hub does not answer, those in the cache are enough, because the
+     * vocabulary has been found already.
+     */
     private static List<Path> settings(HubRepo repo, Hub hub) {
         try {
             return settings(file -> hub.optionalFile(repo, file));
@@ -186,8 +190,9 @@ record ModelFiles(
     }
 
     /**
-     * The tokenizer's files; none if there are none. Of tokenizer.json and vocab.json the first counts, as it does for
-     * Transformers. A vocabulary of its own without merges is refused: GPT-2's must not take its place.
+     * Returns the files of the tokenizer; an empty list if there are none. tokenizer.json takes precedence over
+     * vocab.json, as it does in Transformers. A vocab.json without merges.txt is refused, because GPT-2's own tokenizer
+     * must not replace it.
      */
     private static List<Path> vocabulary(Function<String, Optional<Path>> optional, Function<String, Path> required) {
         Optional<Path> tokenizer = optional.apply(TOKENIZER);
@@ -211,7 +216,7 @@ record ModelFiles(
         return new ModelFiles(config, weights, shards, vocabulary, settings, assumed);
     }
 
-    /** Every file. */
+    /** Returns all files. */
     List<Path> all() {
         return Stream.of(List.of(config), vocabulary, settings, List.of(weights), shards.values())
                 .flatMap(Collection::stream)
@@ -222,7 +227,7 @@ record ModelFiles(
         return tokenizer(vocabulary, settings);
     }
 
-    /** The tokenizer whose files lie in a folder; GPT-2's own if there are none. */
+    /** Returns the tokenizer whose files lie in a folder; GPT-2's own if there are none. */
     static Tokenizer tokenizerIn(Path folder) {
         Function<String, Optional<Path>> optional =
                 name -> Optional.of(folder.resolve(name)).filter(Files::exists);

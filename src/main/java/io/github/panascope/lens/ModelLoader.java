@@ -19,14 +19,14 @@ import java.util.ArrayList;
 import java.util.List;
 import tools.jackson.databind.json.JsonMapper;
 
-/** Makes a {@link HookedTransformer} of files, and writes it as one. */
+/** Loads a {@link HookedTransformer} from files, and saves it as a file. */
 final class ModelLoader {
-    /** The text in a saved model that says what it is. */
+    /** The name of the text inside a saved model that describes it. */
     private static final String SAVED = "panascope.json";
 
     private ModelLoader() {}
 
-    /** {@link HookedTransformer#fromPretrained}. */
+    /** Loads a model as {@link HookedTransformer#fromPretrained} describes it. */
     static HookedTransformer fromPretrained(String nameOrFolder, HookedTransformer.Options options) {
         if (nameOrFolder.endsWith(".pt")
                 && Files.isRegularFile(Path.of(nameOrFolder))
@@ -78,7 +78,7 @@ final class ModelLoader {
         }
     }
 
-    /** {@link HookedTransformer#loadTorchScript}. */
+    /** Loads a saved model as {@link HookedTransformer#loadTorchScript} describes it. */
     static HookedTransformer loadTorchScript(Path file, Device device, boolean exact) {
         if (!Files.isRegularFile(file)) throw new InputException(file + " does not exist.");
         device.requireUsable();
@@ -110,8 +110,9 @@ final class ModelLoader {
     }
 
     /**
-     * The tokenizer that a saved model had: GPT-2's, whatever lies beside the file, or what does. Files of an earlier
-     * version do not say which it was.
+     * Returns the tokenizer that a saved model had: GPT-2's own, even if tokenizer files lie beside the model, or the
+     * one whose files lie beside it. Files of an earlier version do not name the tokenizer; its size has to fit the
+     * vocabulary then.
      */
     private static Tokenizer tokenizer(Path file, ConfigFile saved, TransformerConfig config) {
         String fingerprint = saved.has("tokenizer") ? saved.text("tokenizer") : null;
@@ -126,7 +127,7 @@ final class ModelLoader {
         return tokenizer;
     }
 
-    /** {@link HookedTransformer#save}. */
+    /** Saves a model as {@link HookedTransformer#save} describes it. */
     static void save(LoadedModel model, Path file) {
         String json = "{\"name\": " + JsonMapper.shared().writeValueAsString(model.name()) + ", \"tokenizer\": \""
                 + model.tokenizer().fingerprint() + "\", \"config\": "

@@ -12,18 +12,36 @@ import java.util.function.Function;
 import java.util.function.ToDoubleFunction;
 
 /**
- * Activation patching: a run on corrupted tokens in which one piece of an activation is the clean run's, for each piece
- * in turn, and what that does to a metric (TransformerLens's {@code patching}). The blocks before a piece run once, and
- * many pieces run together as rows of one batch.
+ * Activation patching: runs on corrupted tokens, in each of which one piece of an activation is replaced by that of a
+ * clean run, and the value of a metric for each piece (TransformerLens's {@code patching}). The blocks before a piece
+ * run once, and many pieces run together as rows of one batch.
  *
- * <p>Points are named without their block: {@code hook_resid_pre}, {@code hook_attn_out}, {@code attn.hook_z}. Results
- * are float64 on the CPU, in the innermost scope. All of them throw {@link RunInterruptedException} if the thread is
- * interrupted meanwhile.
+ * <p>Hook points are named without their block: {@code hook_resid_pre}, {@code hook_attn_out}, {@code attn.hook_z}.
+ * Results are float64 on the CPU, in the innermost scope. Every method that runs the model throws
+ * {@link RunInterruptedException} if the thread is interrupted.
+ *
+ * <pre>{@code
+ * try (var _ = TensorScope.open();
+ *         var model = HookedTransformer.fromPretrained("gpt2-small")) {
+ *     Tensor clean = model.toTokens("When John and Mary went out, John gave the bag to");
+ *     Tensor corrupted = model.toTokens("When John and Mary went out, Mary gave the bag to");
+ *     long last = clean.size(1) - 1;
+ *     int mary = model.toSingleToken(" Mary");
+ *     int john = model.toSingleToken(" John");
+ *     ToDoubleFunction<Tensor> difference = logits ->
+ *             logits.select(1, last).select(1, mary).item()
+ *                     - logits.select(1, last).select(1, john).item();
+ *     ActivationCache cache =
+ *             model.runWithCache(clean, name -> name.endsWith("attn.hook_z")).cache();
+ *     Tensor heads = Patching.of(model, corrupted, cache, difference).byHead("attn.hook_z");
+ *     System.out.println(heads.select(0, 9).select(0, 6).item()); // with head 6 of block 9 patched
+ * }
+ * }</pre>
  */
 public final class Patching {
     private static final List<String> HEAD_POINTS =
             List.of("attn.hook_z", "attn.hook_q", "attn.hook_k", "attn.hook_v", "attn.hook_pattern");
-    /** Rows that run together. */
+    /** The number of rows that run together. */
     private static final int ROWS_AT_ONCE = 32;
 
     private static final String PATCHING = "patching";
@@ -42,11 +60,15 @@ public final class Patching {
     }
 
     /**
-     * Describes it.
+     * Describes patching of a run, without running it.
      *
-     * @param corruptedTokens int64 [batch, pos]
-     * @param cleanCache      of a run on clean tokens of the same shape, with the points that will be patched
-     * @param metric          of logits [batch, pos, d_vocab], which end with its call
+     * @param model           the model
+     * @param corruptedTokens the tokens of the runs, int64 [batch, pos]
+     * @param cleanCache      the activations of a run on clean tokens of the same shape, at the points that will be
+     *     patched
+     * @param metric          computes a number from the logits [batch, pos, d_vocab], which are freed after the call
+     * @return the description, whose methods run the model
+     * @throws IllegalArgumentException if the tokens are not [batch, pos] with at least one row
      */
     public static Patching of(
             HookedTransformer model,
@@ -60,7 +82,14 @@ public final class Patching {
         return new Patching(model, corruptedTokens, cleanCache, metric);
     }
 
-    /** Each position of each layer, at a point [batch, pos, ...]: [layer, pos]. */
+    /**
+     * Patches each position of each layer.
+     *
+     * @param point a point [batch, pos, ...], without its block
+     * @return the metric for each piece, float64 [layer, pos] on the CPU, in the innermost scope
+     * @throws IllegalArgumentException if the clean run did not keep the point, or had tokens of another shape
+     * @throws RunInterruptedException if the thread is interrupted
+     */
     public Tensor byPosition(String point) {
         int positions = (int) corrupted.size(1);
         List<long[]> pieces = new ArrayList<>();
@@ -69,8 +98,14 @@ public final class Patching {
     }
 
     /**
-     * Each head of each layer, at all positions, at attn.hook_q, hook_k, hook_v, hook_z, hook_result, hook_attn_scores
-     * or hook_pattern: [layer, head].
+     * Patches each head of each layer, at all positions.
+     *
+     * @param point attn.hook_q, attn.hook_k, attn.hook_v, attn.hook_z, attn.hook_result, attn.hook_attn_scores or
+     *     attn.hook_pattern
+     * @return the metric for each piece, float64 [layer, head] on the CPU, in the innermost scope
+     * @throws IllegalArgumentException if the point has no heads, or if the clean run did not keep it or had tokens of
+     *     another shape
+     * @throws RunInterruptedException if the thread is interrupted
      */
     public Tensor byHead(String point) {
         requireHeads(point);
@@ -81,8 +116,14 @@ public final class Patching {
     }
 
     /**
-     * Each head of each layer at each position (for scores and patterns: of the query), at the same points: [layer,
-     * pos, head].
+     * Patches each head of each layer at each position; at attention scores and patterns, at each query position.
+     *
+     * @param point attn.hook_q, attn.hook_k, attn.hook_v, attn.hook_z, attn.hook_result, attn.hook_attn_scores or
+     *     attn.hook_pattern
+     * @return the metric for each piece, float64 [layer, pos, head] on the CPU, in the innermost scope
+     * @throws IllegalArgumentException if the point has no heads, or if the clean run did not keep it or had tokens of
+     *     another shape
+     * @throws RunInterruptedException if the thread is interrupted
      */
     public Tensor byPositionAndHead(String point) {
         requireHeads(point);
@@ -95,24 +136,36 @@ public final class Patching {
     }
 
     /**
-     * The usual points of a block by position: hook_resid_pre, hook_attn_out and hook_mlp_out, [3, layer, pos]
-     * (TransformerLens's {@code get_act_patch_block_every}).
+     * Patches each position of each layer at hook_resid_pre, hook_attn_out and hook_mlp_out (TransformerLens's
+     * {@code get_act_patch_block_every}).
+     *
+     * @return the metric for each piece, float64 [3, layer, pos] on the CPU, in the innermost scope
+     * @throws IllegalArgumentException if the clean run did not keep one of the points, or had tokens of another shape
+     * @throws RunInterruptedException if the thread is interrupted
      */
     public Tensor blockEvery() {
         return every(List.of("hook_resid_pre", "hook_attn_out", "hook_mlp_out"), this::byPosition);
     }
 
     /**
-     * The usual points of heads: output, query, key, value, pattern, [5, layer, head]
-     * ({@code get_act_patch_attn_head_all_pos_every}).
+     * Patches each head of each layer at its output, query, key, value and pattern (TransformerLens's
+     * {@code get_act_patch_attn_head_all_pos_every}).
+     *
+     * @return the metric for each piece, float64 [5, layer, head] on the CPU, in the innermost scope
+     * @throws IllegalArgumentException if the clean run did not keep one of the points, or had tokens of another shape
+     * @throws RunInterruptedException if the thread is interrupted
      */
     public Tensor headEvery() {
         return every(HEAD_POINTS, this::byHead);
     }
 
     /**
-     * The same by position, [5, layer, pos, head] ({@code get_act_patch_attn_head_by_pos_every}, there with the
-     * pattern's last two dimensions exchanged).
+     * Patches each head of each layer at each position, at its output, query, key, value and pattern (TransformerLens's
+     * {@code get_act_patch_attn_head_by_pos_every}, which exchanges the last two dimensions of the pattern's result).
+     *
+     * @return the metric for each piece, float64 [5, layer, pos, head] on the CPU, in the innermost scope
+     * @throws IllegalArgumentException if the clean run did not keep one of the points, or had tokens of another shape
+     * @throws RunInterruptedException if the thread is interrupted
      */
     public Tensor headByPositionEvery() {
         return every(HEAD_POINTS, this::byPositionAndHead);
@@ -126,9 +179,13 @@ public final class Patching {
     }
 
     /**
-     * Any patches: the metric of the corrupted run under each of these hooks in turn
-     * ({@code generic_activation_patch}). What they put there is theirs to say; {@link Edits} and the clean run's cache
-     * help.
+     * Computes the metric of the corrupted run under each of these hooks in turn (TransformerLens's
+     * {@code generic_activation_patch}). The hooks decide what they replace; {@link Edits} and the cache of the clean
+     * run provide what they need.
+     *
+     * @param patches the hooks of each run
+     * @return the metric of each run, in the order of {@code patches}
+     * @throws RunInterruptedException if the thread is interrupted
      */
     public double[] each(List<Hooks> patches) {
         double[] results = new double[patches.size()];
@@ -151,7 +208,9 @@ public final class Patching {
                     + " hook_attn_scores and hook_pattern");
     }
 
-    /** Pieces are (position, head), -1 for all of a kind. */
+    /**
+     * Patches pieces at a point of each layer. A piece is {position, head}; -1 stands for all positions or all heads.
+     */
     private Tensor patch(String point, List<long[]> pieces, int... sizes) {
         int layers = model.config().nLayers();
         double[] results = new double[layers * pieces.size()];
@@ -214,7 +273,7 @@ public final class Patching {
         return changed;
     }
 
-    /** The model and the shape of the tokens. */
+    /** {@return the name of the model and the shape of the tokens} */
     @Override
     public String toString() {
         return "Patching(" + model.name() + ", tokens " + corrupted.shape() + ")";

@@ -7,20 +7,25 @@ import java.util.List;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Parts of the residual stream, one on the other, as {@link ActivationCache}'s decompositions make them. Results belong
- * to the innermost scope; so does {@code values}.
+ * Components of the residual stream, stacked along a first dimension, as the decompositions of {@link ActivationCache}
+ * make them. {@code values} and the results of the methods belong to the innermost scope of the call that makes them.
  *
- * @param cache    of the run that they come from
+ * @param cache    the activations of the run that the components come from
  * @param values   [component, batch, pos, d_model], or [component, batch, d_model] at one position
- * @param labels   one for each component, as TransformerLens writes them
- * @param position the one position, counted from 0; null if all are there
+ * @param labels   one label for each component, as TransformerLens writes them
+ * @param position the only position, counted from 0; null if all positions are there
  */
 public record ResidualStack(
         ActivationCache cache,
         Tensor values,
         List<String> labels,
         @Nullable Integer position) {
-    /** Copies the labels. */
+    /**
+     * Copies the labels and checks the shape.
+     *
+     * @throws IllegalArgumentException if {@code values} does not have the rank that the position demands, or if the
+     *     number of labels is not that of the components
+     */
     public ResidualStack {
         labels = List.copyOf(labels);
         int rank = position == null ? 4 : 3;
@@ -30,7 +35,14 @@ public record ResidualStack(
                     + " at one position");
     }
 
-    /** The same at one position, counted from the end if negative. */
+    /**
+     * Selects one position of the components.
+     *
+     * @param wanted the position, counted from the end if negative
+     * @return the components at this position, which share the memory of these
+     * @throws IllegalStateException if these components are at one position already
+     * @throws IndexOutOfBoundsException if the position is outside the run
+     */
     public ResidualStack at(int wanted) {
         if (position != null) throw new IllegalStateException("these are at position " + position + " already");
         int positions = (int) values.size(2);
@@ -42,12 +54,16 @@ public record ResidualStack(
     }
 
     /**
-     * The same as a block's LayerNorm sees them: each less its mean over d_model, divided by the scale that the run had
-     * there, so that their sum is what the LayerNorm gave, but for its weights (TransformerLens's
-     * {@code apply_ln_to_stack}).
+     * Applies the LayerNorm of a block to the components, with the scale that it had in the run: subtracts from each
+     * component its mean over d_model and divides by that scale. The results add up to the output of the LayerNorm
+     * without its weights (TransformerLens's {@code apply_ln_to_stack}). Needs hook_scale of that LayerNorm in the
+     * cache.
      *
-     * @param layer    the block; n_layers for the LayerNorm before the unembedding
-     * @param input the LayerNorm before attention, or before the MLP
+     * @param layer the block; -1 or n_layers for the LayerNorm before the unembedding
+     * @param input the LayerNorm before attention, or the one before the MLP
+     * @return the normalised components, in the innermost scope
+     * @throws IllegalArgumentException if the layer is outside the model or has no MLP where {@code input} names it, or
+     *     if the cache does not hold the scale
      */
     public ResidualStack applyLn(int layer, BlockInput input) {
         int layers = cache.model().config().nLayers();
@@ -65,8 +81,11 @@ public record ResidualStack(
     }
 
     /**
-     * The same after the LayerNorm before the unembedding with a scale of each one's own, and its weights: what the
-     * model would say if it ended there (the logit lens).
+     * Applies the LayerNorm before the unembedding to the components, each with its own scale, and then the weights of
+     * that LayerNorm, if they are not folded away. The result is what the model would unembed if it ended there (the
+     * logit lens).
+     *
+     * @return the normalised components, in the innermost scope
      */
     public ResidualStack recomputeFinalLn() {
         HookedTransformer model = cache.model();
@@ -84,17 +103,28 @@ public record ResidualStack(
     }
 
     /**
-     * What each component adds to the logit of a token: its part of the last LayerNorm's output times the token's
-     * direction. b_U is left out.
+     * Computes what each component adds to the logit of a token: the component after the last LayerNorm, times the
+     * token's direction. b_U is left out. Needs ln_final.hook_scale in the cache.
      *
-     * @param tokens int64: one [], or one for each row [batch], or with all positions [batch, pos]
-     * @return [component, batch] or [component, batch, pos]
+     * @param tokens int64: one token id [], or one for each row [batch], or one for each row and position [batch, pos]
+     * @return [component, batch] or [component, batch, pos], in the innermost scope
+     * @throws IllegalArgumentException if the shape of the tokens does not fit, or if the cache does not hold the scale
      */
     public Tensor logitAttrs(Tensor tokens) {
         return logitAttrs(tokens, null);
     }
 
-    /** The same for the difference of two tokens' logits; {@code incorrectTokens} has the shape of {@code tokens}. */
+    /**
+     * Computes what each component adds to the difference of two tokens' logits: the component after the last
+     * LayerNorm, times the difference of the tokens' directions. b_U is left out. Needs ln_final.hook_scale in the
+     * cache.
+     *
+     * @param tokens          int64: one token id [], or one for each row [batch], or one for each row and position
+     *     [batch, pos]
+     * @param incorrectTokens the tokens whose logits are subtracted, in the shape of {@code tokens}; null for none
+     * @return [component, batch] or [component, batch, pos], in the innermost scope
+     * @throws IllegalArgumentException if the shape of the tokens does not fit, or if the cache does not hold the scale
+     */
     public Tensor logitAttrs(Tensor tokens, @Nullable Tensor incorrectTokens) {
         if (incorrectTokens != null && !tokens.shape().equals(incorrectTokens.shape())) {
             throw new IllegalArgumentException("tokens and incorrect tokens should have one shape, not "

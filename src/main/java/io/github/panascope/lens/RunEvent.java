@@ -7,7 +7,10 @@ import jdk.jfr.Event;
 import jdk.jfr.Label;
 import jdk.jfr.Name;
 
-/** What a flight recording says of a forward pass; operators, hooks and copies inside it have events of their own. */
+/**
+ * The event of a forward pass in a flight recording. Operators, hooks and copies inside the pass have events of their
+ * own.
+ */
 @Name("panascope.Run")
 @Label("Forward Pass")
 @Category("Panascope")
@@ -32,7 +35,7 @@ final class RunEvent extends Event {
     @Label("Activations Kept")
     int kept;
 
-    /** Begins one; null if it is switched off. */
+    /** Starts an event; returns null if the event is switched off. */
     static RunEvent started() {
         RunEvent event = new RunEvent();
         if (!event.isEnabled()) return null;

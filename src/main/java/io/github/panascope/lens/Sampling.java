@@ -4,24 +4,29 @@ import java.util.Arrays;
 import java.util.stream.IntStream;
 
 /**
- * How the next token is chosen, as TransformerLens's {@code sample_logits} does: temperature, then the penalty on what
- * was said already, then top-k or else top-p, then a draw. Immutable; {@code Sampling.GREEDY.temperature(...)} and the
- * others make new ones.
+ * The method by which the next token is chosen, as in TransformerLens's {@code sample_logits}: temperature, then the
+ * penalty on tokens that the text has already, then top-k or else top-p, then a draw. Immutable;
+ * {@code Sampling.GREEDY.temperature(...)} and the like return new values.
  *
- * @param temperature      divides the logits; at 0 the largest logit wins and nothing else applies
+ * @param temperature      divides the logits; at 0 the largest logit is taken and no other setting applies
  * @param topK             keeps the k most probable tokens; 0 keeps all
- * @param topP             keeps the most probable tokens up to and including the one that reaches this probability; 1
- *     keeps all. Not looked at if topK is given
- * @param frequencyPenalty subtracted from a token's logit for each time it stands in the text so far, the prompt
- *     included
+ * @param topP             keeps the most probable tokens up to and including the one whose running sum of probabilities
+ *     exceeds this; 1 keeps all. Ignored if {@code topK} is not 0
+ * @param frequencyPenalty subtracted from a token's logit for each time that the token occurs in the text so far, the
+ *     prompt included
  */
 public record Sampling(double temperature, int topK, double topP, double frequencyPenalty) {
-    /** The most probable token, always. */
+    /** Always the most probable token. */
     public static final Sampling GREEDY = new Sampling(0, 0, 1, 0);
-    /** A draw from what the model says. */
+    /** A draw from the probabilities of the model, unchanged. */
     public static final Sampling PLAIN = new Sampling(1, 0, 1, 0);
 
-    /** Checks the numbers. */
+    /**
+     * Checks the numbers.
+     *
+     * @throws IllegalArgumentException if the temperature is negative or infinite, if {@code topK} is negative, if
+     *     {@code topP} is not above 0 and at most 1, or if the penalty is not finite
+     */
     public Sampling {
         if (!(temperature >= 0) || Double.isInfinite(temperature))
             throw new IllegalArgumentException("temperature should be at least 0, not " + temperature);
@@ -32,31 +37,54 @@ public record Sampling(double temperature, int topK, double topP, double frequen
             throw new IllegalArgumentException("frequencyPenalty should be a number, not " + frequencyPenalty);
     }
 
-    /** The same with another temperature. */
+    /**
+     * Returns this method with another temperature.
+     *
+     * @param other the temperature, at least 0
+     * @return the new method
+     */
     public Sampling temperature(double other) {
         return new Sampling(other, topK, topP, frequencyPenalty);
     }
 
-    /** The same with another k. */
+    /**
+     * Returns this method with another number of most probable tokens.
+     *
+     * @param other the number of tokens to keep; 0 keeps all
+     * @return the new method
+     */
     public Sampling topK(int other) {
         return new Sampling(temperature, other, topP, frequencyPenalty);
     }
 
-    /** The same with another p. */
+    /**
+     * Returns this method with another limit on the sum of probabilities.
+     *
+     * @param other the limit, above 0 and at most 1; 1 keeps all tokens
+     * @return the new method
+     */
     public Sampling topP(double other) {
         return new Sampling(temperature, topK, other, frequencyPenalty);
     }
 
-    /** The same with another penalty. */
+    /**
+     * Returns this method with another frequency penalty.
+     *
+     * @param other the penalty for each occurrence of a token
+     * @return the new method
+     */
     public Sampling frequencyPenalty(double other) {
         return new Sampling(temperature, topK, topP, other);
     }
 
     /**
-     * The probabilities that a draw follows, [d_vocab], in float64; those of tokens that are left out are 0.
+     * Computes the probabilities that a draw follows.
      *
-     * @param logits of the next token, [d_vocab]
-     * @param before the tokens so far
+     * @param logits the logits of the next token, [d_vocab]
+     * @param before the token ids so far
+     * @return the probabilities, [d_vocab]; 0 for tokens that are left out
+     * @throws IllegalArgumentException if there are no logits
+     * @throws IndexOutOfBoundsException if an id of {@code before} is outside the vocabulary
      */
     public double[] probabilities(float[] logits, int[] before) {
         if (logits.length == 0) throw new IllegalArgumentException("there are no logits to choose from");
@@ -76,7 +104,11 @@ public record Sampling(double temperature, int topK, double topP, double frequen
         return softmax(values);
     }
 
-    /** The token at which the running sum of the probabilities passes a number between 0 and 1. */
+    /**
+     * Returns the token at which the running sum of the probabilities exceeds a number.
+     *
+     * @param at the number, from 0 to 1
+     */
     int draw(float[] logits, int[] before, double at) {
         if (temperature == 0) return largest(logits);
         double[] probabilities = probabilities(logits, before);
@@ -91,7 +123,7 @@ public record Sampling(double temperature, int topK, double topP, double frequen
         return last;
     }
 
-    /** The first of the largest, as torch.argmax. */
+    /** Returns the index of the largest logit; of equal ones the first, as torch.argmax does. */
     private static int largest(float[] logits) {
         int best = 0;
         for (int i = 1; i < logits.length; i++) if (logits[i] > logits[best]) best = i;

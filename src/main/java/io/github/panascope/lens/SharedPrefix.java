@@ -3,8 +3,8 @@ package io.github.panascope.lens;
 import io.github.panascope.torch.Tensor;
 
 /**
- * What several runs over the same tokens have in common: the blocks before the one where they begin to differ run once.
- * Its memory belongs to the scope that was innermost when it was made.
+ * The common beginning of several runs over the same tokens: the blocks before the one at which the runs begin to
+ * differ run once. Its memory belongs to the scope that was innermost when it was made.
  *
  * <pre>{@code
  * SharedPrefix shared = SharedPrefix.of(model, tokens, HookPoint.of(hook).orElseThrow().block());
@@ -16,7 +16,7 @@ public final class SharedPrefix {
     private final HookedTransformer model;
     private final Tensor tokens;
     private final int block;
-    /** What comes into the block, [batch, pos, d_model]; null if runs begin at the tokens. */
+    /** The stream that enters the block, [batch, pos, d_model]; null if runs begin at the tokens. */
     private final Tensor residual;
 
     private SharedPrefix(HookedTransformer model, Tensor tokens, int block, Tensor residual) {
@@ -27,12 +27,14 @@ public final class SharedPrefix {
     }
 
     /**
-     * Runs the blocks before one, if that saves anything: if there are some, and nothing that is attached to the model
-     * reads before it and writes there or later.
+     * Runs the blocks before a block, if that saves anything: if there are such blocks, and no attachment of the model
+     * reads before the block and writes at or after it.
      *
+     * @param model  the model
      * @param tokens int64 [batch, pos]
-     * @param block  the first one that runs may change; outside of the model's blocks nothing is shared
-     * @throws IllegalArgumentException if the tokens are not [batch, pos], or are no tokens of the model
+     * @param block  the first block that the runs may change; with one outside of the model nothing is shared
+     * @return the common beginning, whose memory belongs to the innermost scope
+     * @throws IllegalArgumentException if the tokens are not [batch, pos], or if the model refuses them
      */
     public static SharedPrefix of(HookedTransformer model, Tensor tokens, int block) {
         if (tokens.shape().rank() != 2)
@@ -42,15 +44,17 @@ public final class SharedPrefix {
                 model, tokens, block, saves ? model.forward(tokens).stopAtLayer(block) : null);
     }
 
-    /** Whether there is something that runs need not do again. */
+    /** {@return whether there are blocks that the runs do not repeat} */
     public boolean isShared() {
         return residual != null;
     }
 
     /**
-     * Describes a run that goes on from here.
+     * Describes a run that continues from the common beginning.
      *
-     * @param times how often the tokens' rows are repeated, one behind the other, so that each may be changed alone
+     * @param times how often the rows of the tokens are repeated, as whole blocks of rows one after the other, so that
+     *     each repetition may be changed on its own
+     * @return the forward pass over [times · batch, pos] tokens
      */
     public Forward forward(int times) {
         if (times == 1) return from(tokens, copy(residual));
@@ -59,14 +63,16 @@ public final class SharedPrefix {
         return from(repeated, residual.repeatRows(times));
     }
 
-    /** Describes a run over the first row's first position alone. */
+    /**
+     * {@return a forward pass that continues from the common beginning, over the first position of the first row only}
+     */
     public Forward forwardOfOnePosition() {
         return from(
                 tokens.slice(0, 0, 1).slice(1, 0, 1),
                 residual == null ? null : residual.slice(0, 0, 1).slice(1, 0, 1).copy());
     }
 
-    /** A hook may write to what comes in. */
+    /** Copies a stream, because a hook may edit it in place. */
     private static Tensor copy(Tensor stream) {
         return stream == null ? null : stream.copy();
     }

@@ -15,24 +15,40 @@ import java.util.stream.IntStream;
 /**
  * TransformerLens's {@code test_prompt}: how a model continues a prompt, and where the expected answer ranks.
  *
- * @param promptTokens the prompt, token by token, with {@code <|endoftext|>} before it
- * @param answerTokens each answer, token by token
- * @param positions    with one answer, one entry for each of its tokens, each predicted with the ones before it given;
- *     with several, one entry that compares their first tokens
+ * @param promptTokens the text of each token of the prompt, with {@code <|endoftext|>} before it
+ * @param answerTokens the text of each token of each answer
+ * @param positions    for one answer, one entry for each of its tokens, each predicted with the answer's earlier tokens
+ *     given; for several answers, one entry that compares their first tokens
  */
 public record TestPrompt(List<String> promptTokens, List<List<String>> answerTokens, List<Position> positions) {
-    /** A candidate for the next token: rank counts from 0 by descending probability; prob is from 0 to 1. */
+    /**
+     * A candidate for the next token.
+     *
+     * @param token the text of the token; empty for an id that the tokenizer does not have
+     * @param rank  the rank by descending probability, from 0
+     * @param logit the logit
+     * @param prob  the probability, from 0 to 1
+     */
     public record Candidate(String token, int rank, double logit, double prob) {}
 
-    /** What is predicted at one position. */
+    /**
+     * The prediction at one position.
+     *
+     * @param answers the expected token of each answer
+     * @param top     the most probable tokens, in descending order
+     */
     public record Position(List<Candidate> answers, List<Candidate> top) {}
 
     /**
-     * Runs the prompt with its answer. An answer gets a space before it unless it has one.
+     * Runs the prompt with its answers. An answer gets a space before it unless it begins with one.
      *
-     * @param hooks called during the run
-     * @param topK  how many of the most probable tokens to keep
-     * @throws IllegalArgumentException if there is no answer, or prompt and answer do not fit n_ctx
+     * @param model   the model
+     * @param prompt  the prompt, without {@code <|endoftext|>}
+     * @param answers the expected answers, at least one
+     * @param hooks   called during the run
+     * @param topK    how many of the most probable tokens to keep
+     * @return the result
+     * @throws IllegalArgumentException if there is no answer, or if prompt and answer are longer than n_ctx
      */
     public static TestPrompt run(HookedTransformer model, String prompt, List<String> answers, Hooks hooks, int topK) {
         Tokenizer tokenizer = model.tokenizer();
@@ -85,7 +101,8 @@ public record TestPrompt(List<String> promptTokens, List<List<String>> answerTok
     }
 
     /**
-     * Logits and probabilities are [answer, d_vocab]; each answer is looked up in its own row, the top in the first.
+     * Builds the prediction at one position. Logits and probabilities are [answer, d_vocab]: each answer is looked up
+     * in its own row, the most probable tokens in the first row.
      */
     private static Position position(
             float[] values, float[] probs, int vocabulary, List<Integer> targets, Tokenizer tokenizer, int topK) {
@@ -100,14 +117,14 @@ public record TestPrompt(List<String> promptTokens, List<List<String>> answerTok
                     probs[at + token]));
         }
         long[] order = new long[vocabulary];
-        // Numbers from 0 on are ordered as their bits are: by falling probability, then by token.
+        // Non-negative floats are ordered like their bits, so this sorts by descending probability, then by token id.
         for (int id = 0; id < vocabulary; id++)
             order[id] = (Integer.MAX_VALUE - (long) Float.floatToIntBits(probs[id])) << 32 | id;
         Arrays.sort(order);
         List<Candidate> top = new ArrayList<>();
         for (int i = 0; i < Math.min(topK, vocabulary); i++) {
             int id = (int) order[i];
-            // A model may have more logits than its tokenizer has tokens; those have no text.
+            // A model may have more logits than its tokenizer has tokens; the ids beyond have no text.
             String text = id < tokenizer.size() ? tokenizer.decode(id) : "";
             top.add(new Candidate(text, i, values[id], probs[id]));
         }
@@ -121,7 +138,7 @@ public record TestPrompt(List<String> promptTokens, List<List<String>> answerTok
         return rank;
     }
 
-    /** The text that TransformerLens prints, each line ended. */
+    /** {@return the text that TransformerLens prints, with a line feed after each line} */
     public String format() {
         boolean several = answerTokens.size() > 1;
         StringBuilder out = new StringBuilder();

@@ -7,14 +7,17 @@ import java.util.ArrayList;
 import java.util.List;
 
 /**
- * A model's processed weights under TransformerLens's names: those of all blocks in one tensor, [layer, ...], which is
- * a copy. Results belong to the innermost scope.
+ * The processed weights of a model under TransformerLens's names. Weights of all blocks are copied into one tensor,
+ * [layer, ...]. Results belong to the innermost scope.
  */
 public final class Weights {
-    /** Through what one head's output reaches a later head: its queries, keys or values. */
+    /** The input of a later head that the output of an earlier head reaches. */
     public enum Composition {
+        /** The queries. */
         Q,
+        /** The keys. */
         K,
+        /** The values. */
         V
     }
 
@@ -24,104 +27,108 @@ public final class Weights {
         this.model = model;
     }
 
-    /** W_E [d_vocab, d_model]; the model's own memory. */
+    /** {@return the embedding W_E, [d_vocab, d_model]; the model's own memory} */
     public Tensor wE() {
         return model.weight("embed.W_E");
     }
 
-    /** W_pos [n_ctx, d_model]; the model's own memory. */
+    /** {@return the position embedding W_pos, [n_ctx, d_model]; the model's own memory} */
     public Tensor wPos() {
         return model.weight("pos_embed.W_pos");
     }
 
-    /** W_E and W_pos, one below the other: all that can begin a residual stream. */
+    /**
+     * {@return W_E and below it W_pos, [d_vocab + n_ctx, d_model]: everything that a residual stream can begin with}
+     */
     public Tensor wEPos() {
         try (var _ = TensorScope.open()) {
             return Tensor.cat(0, wE(), wPos()).promote();
         }
     }
 
-    /** W_U [d_model, d_vocab]; the model's own memory. */
+    /** {@return the unembedding W_U, [d_model, d_vocab]; the model's own memory} */
     public Tensor wU() {
         return model.weight("unembed.W_U");
     }
 
-    /** b_U [d_vocab]; the model's own memory. */
+    /** {@return the bias of the unembedding b_U, [d_vocab]; the model's own memory} */
     public Tensor bU() {
         return model.weight("unembed.b_U");
     }
 
-    /** W_Q [layer, head, d_model, d_head]. */
+    /** {@return the query weights W_Q, [layer, head, d_model, d_head]} */
     public Tensor wQ() {
         return stacked("attn.W_Q");
     }
 
-    /** W_K [layer, head, d_model, d_head]. */
+    /** {@return the key weights W_K, [layer, head, d_model, d_head]} */
     public Tensor wK() {
         return stacked("attn.W_K");
     }
 
-    /** W_V [layer, head, d_model, d_head]. */
+    /** {@return the value weights W_V, [layer, head, d_model, d_head]} */
     public Tensor wV() {
         return stacked("attn.W_V");
     }
 
-    /** W_O [layer, head, d_head, d_model]. */
+    /** {@return the output weights of the heads W_O, [layer, head, d_head, d_model]} */
     public Tensor wO() {
         return stacked("attn.W_O");
     }
 
-    /** b_Q [layer, head, d_head]. */
+    /** {@return the query biases b_Q, [layer, head, d_head]} */
     public Tensor bQ() {
         return stacked("attn.b_Q");
     }
 
-    /** b_K [layer, head, d_head]. */
+    /** {@return the key biases b_K, [layer, head, d_head]} */
     public Tensor bK() {
         return stacked("attn.b_K");
     }
 
-    /** b_V [layer, head, d_head]; zero once folded into b_O. */
+    /** {@return the value biases b_V, [layer, head, d_head]; zero if they are folded into b_O} */
     public Tensor bV() {
         return stacked("attn.b_V");
     }
 
-    /** b_O [layer, d_model]. */
+    /** {@return the output biases of attention b_O, [layer, d_model]} */
     public Tensor bO() {
         return stacked("attn.b_O");
     }
 
-    /** W_in [layer, d_model, d_mlp]. */
+    /** {@return the input weights of the MLPs W_in, [layer, d_model, d_mlp]} */
     public Tensor wIn() {
         return stacked("mlp.W_in");
     }
 
-    /** b_in [layer, d_mlp]. */
+    /** {@return the input biases of the MLPs b_in, [layer, d_mlp]} */
     public Tensor bIn() {
         return stacked("mlp.b_in");
     }
 
-    /** W_out [layer, d_mlp, d_model]. */
+    /** {@return the output weights of the MLPs W_out, [layer, d_mlp, d_model]} */
     public Tensor wOut() {
         return stacked("mlp.W_out");
     }
 
-    /** b_out [layer, d_model]. */
+    /** {@return the output biases of the MLPs b_out, [layer, d_model]} */
     public Tensor bOut() {
         return stacked("mlp.b_out");
     }
 
-    /** W_Q·W_Kᵀ of every head, [layer, head, d_model, d_model] as factors: what a head looks for, and where. */
+    /**
+     * {@return W_Q·W_Kᵀ of every head, [layer, head, d_model, d_model] as factors: what a head looks for, and where}
+     */
     public FactoredMatrix qk() {
         return new FactoredMatrix(wQ(), wK().transpose(-2, -1));
     }
 
-    /** W_V·W_O of every head, [layer, head, d_model, d_model] as factors: what a head moves. */
+    /** {@return W_V·W_O of every head, [layer, head, d_model, d_model] as factors: what a head moves} */
     public FactoredMatrix ov() {
         return new FactoredMatrix(wV(), wO());
     }
 
-    /** L0H0, L0H1 and so on, in the order of layers and heads. */
+    /** {@return the labels of all heads, {@code L0H0}, {@code L0H1} and so on, in the order of layers and heads} */
     public List<String> allHeadLabels() {
         List<String> labels = new ArrayList<>();
         for (int layer = 0; layer < model.config().nLayers(); layer++)
@@ -130,11 +137,13 @@ public final class Weights {
     }
 
     /**
-     * How much each head reads of what each head of an earlier layer writes: ‖OV·R‖ / (‖OV‖·‖R‖), with R the later
-     * head's QK, QKᵀ or OV (Elhage et al. 2021, "A Mathematical Framework for Transformer Circuits"); zero for pairs
-     * that are not in that order.
+     * Computes how much each head reads of what each head of an earlier layer writes: ‖OV·R‖ / (‖OV‖·‖R‖), with R the
+     * QK, QKᵀ or OV of the later head (Elhage et al. 2021, "A Mathematical Framework for Transformer Circuits").
      *
-     * @return [earlier layer, earlier head, later layer, later head]
+     * @param through the input of the later head: QK for its queries, QKᵀ for its keys, OV for its values
+     * @return [earlier layer, earlier head, later layer, later head]; 0 where the second layer is not later than the
+     *     first
+     * @throws RunInterruptedException if the thread is interrupted
      */
     public Tensor allCompositionScores(Composition through) {
         int layers = model.config().nLayers();
@@ -186,7 +195,7 @@ public final class Weights {
         }
     }
 
-    /** Whose they are. */
+    /** {@return the name of the model that the weights belong to} */
     @Override
     public String toString() {
         return "Weights(" + model.name() + ")";

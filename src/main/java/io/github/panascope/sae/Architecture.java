@@ -7,25 +7,36 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.Locale;
 
-/** The architectures of SAEs that are understood, by SAELens's names. */
+/** The architectures of SAEs that are supported, under SAELens's names. */
 public enum Architecture {
+    /** Features relu(x W_enc + b_enc). */
     STANDARD,
+    /** Features relu(x (W_enc · exp(r_mag)) + b_mag) where x W_enc + b_gate is greater than 0, else 0. */
     GATED,
+    /** Features relu(x W_enc + b_enc) where x W_enc + b_enc is greater than the feature's threshold, else 0. */
     JUMPRELU,
+    /** Features relu(x W_enc + b_enc) where they are among the k largest of a position, else 0. */
     TOPK,
+    /** The features of {@link #STANDARD}, decoded into the activation at another hook point. */
     TRANSCODER,
+    /** A {@link #TRANSCODER} that adds its input, multiplied by W_skip, to its output. */
     SKIP_TRANSCODER,
+    /** The features of {@link #JUMPRELU}, decoded into the activation at another hook point. */
     JUMPRELU_TRANSCODER,
+    /** A {@link #JUMPRELU_TRANSCODER} that adds its input, multiplied by W_skip, to its output. */
     JUMPRELU_SKIP_TRANSCODER;
 
-    /** Names of SAELens that are not understood: the first three are trained, and saved as jumprelu. */
+    /**
+     * SAELens's names of architectures that are not supported. The first three exist in training only and are saved as
+     * jumprelu.
+     */
     private static final List<String> UNSUPPORTED = List.of(
             "batchtopk", "matryoshka_batchtopk", "jumprelu_training", "matching_pursuit", "temporal", "abstopk");
 
     /**
-     * The architecture that a file names.
+     * Returns the architecture that a file names.
      *
-     * @throws InputException if it is not understood
+     * @throws InputException if it is not supported
      */
     static Architecture of(ConfigFile file, String name) {
         for (Architecture each : values()) if (each.toString().equals(name)) return each;
@@ -44,22 +55,22 @@ public enum Architecture {
                 + Suggestions.didYouMean(name, supported) + " Supported are " + known);
     }
 
-    /** Whether it reads one hook point and writes another. */
+    /** {@return whether it reads one hook point and writes another} */
     public boolean isTranscoder() {
         return toString().endsWith("transcoder");
     }
 
-    /** Whether its input is added to its output through W_skip [d_out, d_in]. */
+    /** {@return whether its input is added to its output through W_skip, [d_out, d_in]} */
     public boolean hasSkipConnection() {
         return this == SKIP_TRANSCODER || this == JUMPRELU_SKIP_TRANSCODER;
     }
 
-    /** Whether each feature has a threshold [d_sae]. */
+    /** {@return whether each feature has a threshold, [d_sae]} */
     public boolean hasThreshold() {
         return toString().startsWith("jumprelu");
     }
 
-    /** SAELens's name, such as {@code jumprelu_transcoder}. */
+    /** {@return SAELens's name, such as {@code jumprelu_transcoder}} */
     @Override
     public String toString() {
         return name().toLowerCase(Locale.ROOT);

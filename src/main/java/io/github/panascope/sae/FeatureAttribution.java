@@ -16,28 +16,57 @@ import java.util.function.Function;
 import java.util.function.ToDoubleFunction;
 
 /**
- * Which features of an SAE a model's answer rests on. The SAE is attached with its error term, so that the model does
- * what it does without it.
+ * Attribution of a model's answer to the features of an SAE. The SAE is attached with its error term, so that the
+ * output of the model does not change.
  *
- * <p>{@link #byGradient} is one run there and back for all features at once: activation times gradient, the first-order
- * estimate of what taking the feature away would cost. {@link #byAblation} takes each away and runs again: exact, and
- * one row of a batch for each.
+ * <p>{@link #byGradient} runs the model forwards and backwards once for all features: activation times gradient, the
+ * first-order estimate of what the metric loses without the feature. {@link #byAblation} runs the model without each
+ * active feature in turn: exact, with one row of a batch for each feature.
+ *
+ * <pre>{@code
+ * try (var _ = TensorScope.open();
+ *         var model = HookedTransformer.fromPretrained("gpt2-small");
+ *         var sae = Sae.fromPretrained("gpt2-small-res-jb/blocks.8.hook_resid_pre")) {
+ *     Tensor tokens = model.toTokens("The Eiffel Tower is in the city of");
+ *     int last = (int) tokens.size(1) - 1;
+ *     int paris = model.toSingleToken(" Paris");
+ *     Function<Tensor, Tensor> answer = logits -> logits.select(1, last).select(1, paris);
+ *     for (var each : FeatureAttribution.topByGradient(model, sae, tokens, answer, 10))
+ *         System.out.println("position " + each.position() + ", feature " + each.feature()
+ *                 + ": about " + each.effect());
+ *     var exact = FeatureAttribution.byAblation(
+ *             model, sae, tokens, logits -> answer.apply(logits).item(), last);
+ *     System.out.println(exact.getFirst());
+ * }
+ * }</pre>
  */
 public final class FeatureAttribution {
-    /** Rows that run together. */
+    /** The number of rows that run together. */
     private static final int ROWS_AT_ONCE = 32;
 
     private FeatureAttribution() {}
 
-    /** One feature at one position: its activation there, and what it adds to the metric. */
+    /**
+     * The attribution of a metric to one feature at one position.
+     *
+     * @param position   the position, from 0
+     * @param feature    the feature, from 0
+     * @param activation the activation of the feature at the position
+     * @param effect     what the feature adds to the metric
+     */
     public record Attribution(int position, int feature, double activation, double effect) {}
 
     /**
-     * Activation times gradient of every feature at every position.
+     * Computes activation times gradient of every feature at every position.
      *
+     * @param model  the model
+     * @param sae    the SAE, which is attached for this run
      * @param tokens int64 [batch, pos]
-     * @param metric one number of the logits [batch, pos, d_vocab], made with this library's operators
+     * @param metric computes a tensor of one element from the logits [batch, pos, d_vocab], with this library's
+     *     operators
      * @return [batch, pos, d_sae], in the innermost scope
+     * @throws io.github.panascope.InputException if the SAE does not fit the model
+     * @throws RunInterruptedException if the thread is interrupted
      */
     public static Tensor byGradient(HookedTransformer model, Sae sae, Tensor tokens, Function<Tensor, Tensor> metric) {
         sae.requireFits(model);
@@ -53,8 +82,17 @@ public final class FeatureAttribution {
     }
 
     /**
-     * The attributions of one row of {@link #byGradient} that are not zero, the largest by absolute value first, at
-     * most so many.
+     * Computes activation times gradient of every active feature at every position of one row.
+     *
+     * @param model  the model
+     * @param sae    the SAE, which is attached for this run
+     * @param tokens int64 [1, pos]
+     * @param metric computes a tensor of one element from the logits [1, pos, d_vocab], with this library's operators
+     * @param most   the largest number of attributions to return, at least 0
+     * @return the attributions with the largest absolute effects, in descending order
+     * @throws IllegalArgumentException if the tokens are not one row, or if {@code most} is negative
+     * @throws io.github.panascope.InputException if the SAE does not fit the model
+     * @throws RunInterruptedException if the thread is interrupted
      */
     public static List<Attribution> topByGradient(
             HookedTransformer model, Sae sae, Tensor tokens, Function<Tensor, Tensor> metric, int most) {
@@ -79,14 +117,19 @@ public final class FeatureAttribution {
     }
 
     /**
-     * What the metric loses when one feature at one position is set to zero, for each that is active there: metric as
-     * it is, less metric without it.
+     * Computes what the metric loses when one feature at one position is set to zero, for each feature that is active
+     * there: the metric as it is minus the metric without the feature.
      *
+     * @param model     the model
+     * @param sae       the SAE, which is attached for these runs
      * @param tokens    int64 [1, pos]
-     * @param metric    of logits [1, pos, d_vocab], which end with its call
-     * @param positions those to look at; all, if none is named
-     * @return the largest by absolute value first
-     * @throws RunInterruptedException if the thread was interrupted
+     * @param metric    computes a number from the logits [1, pos, d_vocab], which are freed after the call
+     * @param positions the positions to consider, from 0; all positions if none is given
+     * @return the attributions, in descending order of the absolute effect
+     * @throws IllegalArgumentException if the tokens are not one row
+     * @throws IndexOutOfBoundsException if a position is outside the tokens
+     * @throws io.github.panascope.InputException if the SAE does not fit the model
+     * @throws RunInterruptedException if the thread is interrupted
      */
     public static List<Attribution> byAblation(
             HookedTransformer model, Sae sae, Tensor tokens, ToDoubleFunction<Tensor> metric, int... positions) {
@@ -138,7 +181,7 @@ public final class FeatureAttribution {
         }
     }
 
-    /** Row i of the batch without the i-th (position, feature). */
+    /** Returns hooks that set the i-th (position, feature) to zero in row i of the batch. */
     private static Hooks without(String point, List<int[]> pieces) {
         return Hooks.at(point, (features, name) -> {
             Tensor changed = features.copy();

@@ -11,18 +11,19 @@ import java.util.Set;
 import java.util.function.Predicate;
 
 /**
- * The {@code model_from_pretrained_kwargs} of an SAE: arguments of TransformerLens's {@code from_pretrained} that its
- * authors ask for.
+ * The {@code model_from_pretrained_kwargs} of an SAE: arguments of TransformerLens's {@code from_pretrained} with which
+ * its model has to be loaded.
  *
- * @param all by name, in their order, as Boolean, Number, String, List, Map or null; empty if none
+ * @param all the arguments by name, in the order of the file, as Boolean, Number, String, List, Map or null; empty if
+ *     there are none
  */
 public record ModelKwargs(Map<String, Object> all) {
     /** No arguments. */
     public static final ModelKwargs NONE = new ModelKwargs(Map.of());
 
     /**
-     * Arguments of TransformerLens's from_pretrained: how it processes weights, which ones it takes, and what changes
-     * no number.
+     * The arguments of from_pretrained that determine how weights are processed. {@link #REVISION} has those that
+     * select the weights, {@link #WITHOUT_EFFECT} those that change no number.
      */
     private static final Set<String> PROCESSING = Set.of(
             "fold_ln",
@@ -51,23 +52,25 @@ public record ModelKwargs(Map<String, Object> all) {
         all = Collections.unmodifiableMap(new LinkedHashMap<>(all));
     }
 
-    /** Those that say how TransformerLens should process the weights. */
+    /** {@return the arguments that determine how TransformerLens processes the weights, nulls included} */
     public Map<String, Object> processing() {
         return chosen(PROCESSING::contains);
     }
 
-    /** Those that say which state of the model's training it is, without nulls. */
+    /** {@return the arguments that select a state of the model's training, without nulls} */
     public Map<String, Object> revision() {
         return given(chosen(REVISION::contains));
     }
 
-    /** Those that may change the model and have no meaning here, without nulls. */
+    /** {@return the arguments that may change the model and have no meaning here, without nulls} */
     public Map<String, Object> unknown() {
         return given(
                 chosen(key -> !PROCESSING.contains(key) && !WITHOUT_EFFECT.contains(key) && !REVISION.contains(key)));
     }
 
-    /** {@link SaeConfig#modelAtRevision}. */
+    /**
+     * Returns a model's name with the revision of these arguments, as {@link SaeConfig#modelAtRevision} describes it.
+     */
     String at(String modelName) {
         Object revision = all.get("revision");
         Object checkpoint = all.get("checkpoint_value");
@@ -91,7 +94,7 @@ public record ModelKwargs(Map<String, Object> all) {
         return found;
     }
 
-    /** Without those that are null, which is TransformerLens's default. */
+    /** Removes the arguments that are null, because null is TransformerLens's default. */
     private static Map<String, Object> given(Map<String, Object> kwargs) {
         kwargs.values().removeIf(Objects::isNull);
         return kwargs;

@@ -7,13 +7,17 @@ import java.util.Optional;
 import java.util.stream.Collectors;
 import tools.jackson.databind.json.JsonMapper;
 
-/** Addresses on Neuronpedia. Nothing here opens a connection. */
+/** Addresses of pages on Neuronpedia. No method opens a connection. */
 public final class Neuronpedia {
     private Neuronpedia() {}
 
     /**
-     * The quick list of some features, as SAELens's {@code get_neuronpedia_quick_list} makes it; empty if the SAE has
-     * no page.
+     * Builds the address of a quick list of features, as SAELens's {@code get_neuronpedia_quick_list} does.
+     *
+     * @param sae      the configuration of the SAE
+     * @param features the features, from 0
+     * @param name     the name of the list
+     * @return the address; empty if the SAE has no page
      */
     public static Optional<String> quickList(SaeConfig sae, List<Integer> features, String name) {
         String[] parts = sae.neuronpediaId() == null
@@ -21,7 +25,7 @@ public final class Neuronpedia {
                 : sae.neuronpediaId().split("/");
         if (parts.length < 2) return Optional.empty();
         String layer = parts[1];
-        // Python's json.dumps writes a space after commas and colons, and that is part of the address.
+        // Python's json.dumps writes a space after commas and colons, which becomes part of the address.
         String list = features.stream()
                 .map(feature -> "{\"modelId\": " + json(sae.modelName()) + ", \"layer\": " + json(layer)
                         + ", \"index\": \"" + feature + "\"}")
@@ -29,7 +33,12 @@ public final class Neuronpedia {
         return Optional.of("https://neuronpedia.org/quick-list/?name=" + quote(name) + "&features=" + quote(list));
     }
 
-    /** The address of a feature's page, its number left off; empty if the SAE has none. */
+    /**
+     * Builds the address of the pages of an SAE's features, up to the number of the feature.
+     *
+     * @param sae the configuration of the SAE
+     * @return the address, which ends in a slash; empty if the SAE has no page
+     */
     public static Optional<String> featurePages(SaeConfig sae) {
         return sae.neuronpediaId() == null || !sae.neuronpediaId().contains("/")
                 ? Optional.empty()
@@ -40,7 +49,7 @@ public final class Neuronpedia {
         return text == null ? "null" : JsonMapper.shared().writeValueAsString(text);
     }
 
-    /** urllib.parse.quote: everything but letters, digits and {@code _.-~/}. */
+    /** Quotes a text as Python's urllib.parse.quote does: everything except letters, digits and {@code _.-~/}. */
     private static String quote(String text) {
         return URLEncoder.encode(text, StandardCharsets.UTF_8)
                 .replace("+", "%20")

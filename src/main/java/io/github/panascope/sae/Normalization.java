@@ -3,16 +3,19 @@ package io.github.panascope.sae;
 import io.github.panascope.torch.Tensor;
 
 /**
- * What is done to activations before an SAE sees them, and undone after it; SAELens's {@code normalize_activations}.
+ * The normalisation of activations before an SAE reads them, which is undone after it; SAELens's
+ * {@code normalize_activations}.
  */
 public enum Normalization {
-    /** Nothing. */
+    /** No normalisation. */
     NONE("none"),
-    /** Mean 0 and standard deviation 1 over d_in; the deviation divides by n-1, with 1e-5 added on the way in only. */
+    /**
+     * Mean 0 and standard deviation 1 over d_in. The deviation divides by n-1; 1e-5 is added to it before the SAE only.
+     */
     LAYER_NORM("layer_norm"),
     /** Norm √d_in. */
     CONSTANT_NORM_RESCALE("constant_norm_rescale"),
-    /** Nothing at run time: the factor was folded into the weights when they were published. */
+    /** No normalisation at run time: the factor was folded into the weights when they were published. */
     EXPECTED_AVERAGE_ONLY_IN("expected_average_only_in");
 
     private static final double EPS = 1e-5;
@@ -23,12 +26,12 @@ public enum Normalization {
         this.key = key;
     }
 
-    /** SAELens's name. */
+    /** {@return SAELens's name} */
     public String key() {
         return key;
     }
 
-    /** Normalised rows, and what undoing it needs: a shift and a scale [n, 1], or nulls. */
+    /** Normalised rows, and what undoing needs: a shift and a scale, [n, 1], or nulls. */
     record Normalized(Tensor rows, Tensor shift, Tensor scale) {}
 
     Normalized apply(Tensor rows) {

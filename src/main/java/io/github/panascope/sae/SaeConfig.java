@@ -16,18 +16,19 @@ import tools.jackson.databind.json.JsonMapper;
 import tools.jackson.databind.node.ObjectNode;
 
 /**
- * What an SAE is, from the {@code cfg.json} of SAELens 2 to 6.
+ * The configuration of an SAE, from the {@code cfg.json} of SAELens 2 to 6.
  *
- * @param architecture             which formulas it follows
- * @param dIn                      width of what it reads
- * @param dSae                     number of features
- * @param dOut                     width of what it writes: d_in, but for transcoders
- * @param k                        features that a topk SAE keeps of each position; 0 for others
- * @param rescaleActsByDecoderNorm whether a topk SAE chooses by activation times ‖W_dec‖
- * @param applyBDecToInput         whether b_dec is subtracted from the input
- * @param normalization            what is done to activations around it
- * @param reshapeHookZ             whether its input is attn.hook_z, heads side by side
- * @param metadata                 where it belongs
+ * @param architecture             the architecture, which determines the formulas
+ * @param dIn                      the width of the activation that it reads
+ * @param dSae                     the number of features
+ * @param dOut                     the width of the activation that it writes: {@code dIn} except for transcoders
+ * @param k                        the number of features that a topk SAE keeps at each position; 0 for other
+ *     architectures
+ * @param rescaleActsByDecoderNorm true if a topk SAE selects features by activation times ‖W_dec‖
+ * @param applyBDecToInput         true if b_dec is subtracted from the input
+ * @param normalization            the normalisation of activations around the SAE
+ * @param reshapeHookZ             true if the input is attn.hook_z with its heads side by side
+ * @param metadata                 the model and the hook points that the SAE belongs to
  */
 public record SaeConfig(
         Architecture architecture,
@@ -41,16 +42,16 @@ public record SaeConfig(
         boolean reshapeHookZ,
         Metadata metadata) {
     /**
-     * Where an SAE belongs.
+     * The model and the hook points that an SAE belongs to, and further facts about it.
      *
      * @param hookName      the hook point that it reads
-     * @param hookNameOut   the hook point that a transcoder writes; the same for an SAE
+     * @param hookNameOut   the hook point that it writes: for an SAE the one that it reads, for a transcoder another
      * @param modelName     the TransformerLens name of its model; null if unknown
-     * @param contextSize   tokens in a row of its training; 0 if unknown
-     * @param prependBos    whether rows began with {@code <|endoftext|>}
-     * @param neuronpediaId such as {@code gpt2-small/8-res-jb}; null if it has no page
-     * @param modelKwargs   arguments of TransformerLens's from_pretrained that its authors ask for
-     * @param other         what else SAELens keeps of it, as JSON texts by key; nothing here depends on it
+     * @param contextSize   the number of tokens in a row of its training; 0 if unknown
+     * @param prependBos    true if rows began with {@code <|endoftext|>}
+     * @param neuronpediaId the id of its page, such as {@code gpt2-small/8-res-jb}; null if it has no page
+     * @param modelKwargs   the arguments of TransformerLens's from_pretrained with which its model has to be loaded
+     * @param other         the further metadata that SAELens keeps, as JSON texts by key; nothing here depends on it
      */
     public record Metadata(
             String hookName,
@@ -67,7 +68,7 @@ public record SaeConfig(
         }
     }
 
-    /** With NaN and Infinity as Python reads and writes them. */
+    /** Reads and writes NaN and Infinity as Python does. */
     private static final JsonMapper JSON = JsonMapper.builder()
             .enable(JsonReadFeature.ALLOW_NON_NUMERIC_NUMBERS)
             .disable(JsonWriteFeature.WRITE_NAN_AS_STRINGS)
@@ -90,7 +91,7 @@ public record SaeConfig(
             "activation_fn_str",
             "activation_fn_kwargs",
             "finetuning_scaling_factor");
-    /** In `metadata` since SAELens 6, at the top before. */
+    /** The keys in {@code metadata} since SAELens 6, at the top level before. */
     private static final Set<String> METADATA = Set.of(
             "hook_name",
             "hook_point",
@@ -102,7 +103,7 @@ public record SaeConfig(
             "prepend_bos",
             "neuronpedia_id",
             "model_from_pretrained_kwargs");
-    /** What SAELens 6 keeps in `metadata` besides; kept when an SAE is saved. */
+    /** The further keys that SAELens 6 keeps in {@code metadata}; they are kept when an SAE is saved. */
     private static final Set<String> KEPT = Set.of(
             "model_class_name",
             "exclude_special_tokens",
@@ -113,7 +114,10 @@ public record SaeConfig(
             "hook_head_index_out",
             "hf_hook_name",
             "hf_hook_name_out");
-    /** Written by SAELens's trainers, of no meaning for inference; here so that none is taken for a misspelling. */
+    /**
+     * The keys that SAELens's trainers write and that have no meaning for inference. They are listed so that none is
+     * taken for a misspelling.
+     */
     private static final Set<String> TRAINING = Set.of(
             "hook_layer",
             "hook_point_layer",
@@ -185,7 +189,12 @@ public record SaeConfig(
             "jumprelu_init_threshold",
             "jumprelu_bandwidth");
 
-    /** Checks the sizes. */
+    /**
+     * Checks the sizes.
+     *
+     * @throws IllegalArgumentException if a width or the number of features is less than 1, or if a topk SAE's
+     *     {@code k} is not between 1 and {@code dSae}
+     */
     public SaeConfig {
         if (dIn < 1 || dSae < 1 || dOut < 1)
             throw new IllegalArgumentException("d_in, d_sae and d_out must be positive");
@@ -194,21 +203,30 @@ public record SaeConfig(
     }
 
     /**
-     * A file's values replaced by those that a registry gives, a JSON object; {@code metadata} takes what belongs
-     * there.
+     * Returns a file with values replaced by those that a registry gives.
+     *
+     * @param overrides the values, a JSON object; keys that do not belong to the top level go into {@code metadata}, if
+     *     the file has it
      */
     static ConfigFile overridden(ConfigFile file, String overrides) {
         return file.with(overrides, TOP, "metadata");
     }
 
-    /** A configuration, and the keys of its file that were not needed. */
+    /**
+     * A configuration that was read from a file.
+     *
+     * @param config      the configuration
+     * @param skippedKeys the keys of the file that were not needed
+     */
     public record Parsed(SaeConfig config, List<String> skippedKeys) {}
 
     /**
-     * Reads a {@code cfg.json}, of SAELens 6 (with {@code metadata}) or older.
+     * Reads a {@code cfg.json} of SAELens 6 (with {@code metadata}) or older.
      *
-     * @throws InputException if a key is missing, nearly a known one, or has a value that changes the
-     *     mathematics and is not understood
+     * @param file the content of the file
+     * @return the configuration, and the keys that were not needed
+     * @throws InputException if a key is missing, nearly equals a known key, or has an unsupported value that changes
+     *     the mathematics
      */
     public static Parsed parse(ConfigFile file) {
         ConfigFile metadata = file.object("metadata").orElse(null);
@@ -284,7 +302,7 @@ public record SaeConfig(
         return reshape.equals("hook_z");
     }
 
-    /** Old files say true, false or null. */
+    /** Reads the normalisation. Old files have true, false or null instead of a name. */
     private static Normalization normalization(ConfigFile file) {
         if (!file.has("normalize_activations")) return Normalization.NONE;
         JsonNode value = file.value("normalize_activations");
@@ -303,8 +321,8 @@ public record SaeConfig(
     }
 
     /**
-     * In SAELens 6 it is free-form, and kept whole, and says nothing of what it leaves out; before, the keys that
-     * SAELens 6 would keep.
+     * Reads the metadata. In SAELens 6 it has any keys, and all of them are kept; a missing prepend_bos means false. Of
+     * older files, the keys are kept that SAELens 6 would keep, and a missing prepend_bos means true.
      */
     private static Metadata metadata(ConfigFile place, boolean whole, boolean transcoder) {
         String hook =
@@ -331,7 +349,12 @@ public record SaeConfig(
                 other);
     }
 
-    /** The {@code cfg.json} of SAELens 6 that says the same, for weights of a dtype. */
+    /**
+     * Writes this configuration as the {@code cfg.json} of SAELens 6.
+     *
+     * @param dtype the dtype of the weights, as SAELens names it, such as {@code float32}
+     * @return the JSON text
+     */
     public String toJson(String dtype) {
         ObjectNode json = JSON.createObjectNode()
                 .put("d_in", dIn)
@@ -360,7 +383,7 @@ public record SaeConfig(
         return JSON.writeValueAsString(json);
     }
 
-    /** The same SAE with another normalisation of its input, once that is folded into the weights. */
+    /** Returns this configuration with another normalisation, for weights into which the former one was folded. */
     SaeConfig with(Normalization other) {
         return new SaeConfig(
                 architecture,
@@ -375,52 +398,60 @@ public record SaeConfig(
                 metadata);
     }
 
-    /** A number that its authors put into the metadata, such as {@code l0}; NaN if they did not. */
+    /**
+     * {@return a number that was published in the metadata, such as {@code l0}; NaN if it is not there or no number}
+     *
+     * @param key the key of the metadata
+     */
     public double reported(String key) {
         String value = metadata.other.get(key);
         return value == null ? Double.NaN : JSON.readTree(value).asDouble(Double.NaN);
     }
 
-    /** {@link Metadata#hookName}. */
+    /** {@return the hook point that the SAE reads} */
     public String hookName() {
         return metadata.hookName;
     }
 
-    /** {@link Metadata#hookNameOut}. */
+    /** {@return the hook point that the SAE writes: for a transcoder another than it reads} */
     public String hookNameOut() {
         return metadata.hookNameOut;
     }
 
-    /** {@link Metadata#modelName}. */
+    /** {@return the TransformerLens name of the SAE's model; null if unknown} */
     public @Nullable String modelName() {
         return metadata.modelName;
     }
 
-    /** {@link Metadata#contextSize}. */
+    /** {@return the number of tokens in a row of the SAE's training; 0 if unknown} */
     public int contextSize() {
         return metadata.contextSize;
     }
 
-    /** {@link Metadata#prependBos}. */
+    /** {@return whether rows of the SAE's training began with {@code <|endoftext|>}} */
     public boolean prependBos() {
         return metadata.prependBos;
     }
 
-    /** {@link Metadata#neuronpediaId}. */
+    /**
+     * {@return the id of the SAE's page on Neuronpedia, such as {@code gpt2-small/8-res-jb}; null if it has no page}
+     */
     public @Nullable String neuronpediaId() {
         return metadata.neuronpediaId;
     }
 
-    /** {@link Metadata#modelKwargs}. */
+    /** {@return the arguments of TransformerLens's from_pretrained with which the SAE's model has to be loaded} */
     public ModelKwargs modelKwargs() {
         return metadata.modelKwargs;
     }
 
     /**
-     * What to load its model by: {@link #modelName}, with the {@code @REVISION} that its authors ask for.
+     * Returns the name by which the SAE's model is loaded: {@link #modelName}, with the {@code @REVISION} that
+     * {@link #modelKwargs} asks for.
      *
-     * @return null if the model is not known
-     * @throws InputException if they ask for a checkpoint that has no revision here
+     * @return the name; null if the model is unknown
+     * @throws InputException if the arguments ask for a checkpoint whose revision is not known, or if their revision is
+     *     no text
      */
     public @Nullable String modelAtRevision() {
         return metadata.modelName == null ? null : metadata.modelKwargs.at(metadata.modelName);

@@ -10,13 +10,13 @@ import java.util.Map;
 import java.util.function.UnaryOperator;
 
 /**
- * How an SAE turns its input into features and features into its output: the formulas of SAELens 6. One case for each
- * architecture, over its weights: W_enc [d_in, d_sae], b_enc [d_sae], W_dec [d_sae, d_out], b_dec [d_out].
+ * The encoding and decoding formulas of SAELens 6, one case for each architecture, over the weights of an SAE: W_enc
+ * [d_in, d_sae], b_enc [d_sae], W_dec [d_sae, d_out], b_dec [d_out].
  *
- * <p>Rows are prepared: normalised, and without b_dec where that applies.
+ * <p>Input rows are prepared: normalised, and with b_dec subtracted where the configuration says so.
  */
 sealed interface SaeFunction {
-    /** relu(x W_enc + b_enc). */
+    /** Features relu(x W_enc + b_enc). */
     record Standard(Tensor wEnc, Tensor bEnc, Tensor wDec, Tensor bDec, boolean isExact) implements SaeFunction {
         @Override
         public Tensor encode(Tensor rows, PreActivationHook pre) throws Exception {
@@ -42,7 +42,9 @@ sealed interface SaeFunction {
         }
     }
 
-    /** 1[x W_enc + b_gate &gt; 0] · relu(x (W_enc · exp(r_mag)) + b_mag), with b_gate, r_mag and b_mag [d_sae]. */
+    /**
+     * Features 1[x W_enc + b_gate &gt; 0] · relu(x (W_enc · exp(r_mag)) + b_mag), with b_gate, r_mag and b_mag [d_sae].
+     */
     record Gated(Tensor wEnc, Tensor bGate, Tensor rMag, Tensor bMag, Tensor wDec, Tensor bDec) implements SaeFunction {
         @Override
         public Tensor encode(Tensor rows, PreActivationHook pre) throws Exception {
@@ -62,7 +64,7 @@ sealed interface SaeFunction {
         }
     }
 
-    /** h = x W_enc + b_enc; relu(h) · 1[h &gt; threshold], with threshold [d_sae]. */
+    /** Features relu(h) · 1[h &gt; threshold] with h = x W_enc + b_enc and threshold [d_sae]. */
     record JumpRelu(Tensor wEnc, Tensor bEnc, Tensor threshold, Tensor wDec, Tensor bDec, boolean isExact)
             implements SaeFunction {
         @Override
@@ -90,9 +92,9 @@ sealed interface SaeFunction {
     }
 
     /**
-     * h = x W_enc + b_enc; relu of the k largest of each row, zero elsewhere.
+     * Features relu(h) for the k largest of each row, zero elsewhere, with h = x W_enc + b_enc.
      *
-     * @param norms ‖W_dec‖ of each feature [d_sae], by which h is multiplied and features are divided again; null
+     * @param norms ‖W_dec‖ of each feature, [d_sae], by which h is multiplied and features are divided again; null
      *     without rescaling
      */
     record TopK(Tensor wEnc, Tensor bEnc, Tensor wDec, Tensor bDec, Tensor norms, int k) implements SaeFunction {
@@ -111,10 +113,7 @@ sealed interface SaeFunction {
         }
     }
 
-    /**
-     * May change what a feature's activation is made of, [n, d_sae], before the activation function: SAELens's
-     * hook_sae_acts_pre.
-     */
+    /** A hook before the activation function, which may change its input, [n, d_sae]: SAELens's hook_sae_acts_pre. */
     @FunctionalInterface
     interface PreActivationHook {
         PreActivationHook NONE = activations -> activations;
@@ -123,8 +122,8 @@ sealed interface SaeFunction {
     }
 
     /**
-     * Operators of the shim's own: what comes after a product, in one pass over bfloat16, to the product. Gradients are
-     * kept as they would be without.
+     * Operators of the native library for bfloat16 that apply what follows a product in one pass, in place. Gradients
+     * are kept as the separate operators would keep them.
      */
     final class Kernels {
         private static final Op BIAS_RELU = Op.of("lens::bias_relu_", "");
@@ -143,30 +142,33 @@ sealed interface SaeFunction {
         }
     }
 
-    /** Features [n, d_sae] of prepared rows [n, d_in]. */
+    /** Computes features [n, d_sae] from prepared rows [n, d_in]. */
     Tensor encode(Tensor rows, PreActivationHook pre) throws Exception;
 
-    /** Whether this one goes step by step, with libtorch's operators alone. */
+    /** Returns whether this function uses libtorch's operators step by step and no others. */
     default boolean isExact() {
         return false;
     }
 
-    /** The same, going step by step. */
+    /** Returns this function with libtorch's operators step by step. */
     default SaeFunction exact() {
         return this;
     }
 
-    /** Whether {@link Kernels} are made for these rows. */
+    /** Returns whether {@link Kernels} apply to these rows. */
     default boolean hasKernels(Tensor rows) {
         return !isExact() && rows.dtype() == DType.BFLOAT16 && rows.device().isCpu();
     }
 
-    /** Features from (inclusive) to (exclusive) alone, [n, to - from]; null where all are needed to know any. */
+    /**
+     * Computes the features from {@code from} (inclusive) to {@code to} (exclusive), [n, to - from]. Returns null if a
+     * feature depends on all others.
+     */
     default Tensor encode(Tensor rows, long from, long to) {
         return null;
     }
 
-    /** The features of rows, [n, d_sae], without a hook before the activation function. */
+    /** Computes the features of prepared rows, [n, d_sae], without a hook before the activation function. */
     default Tensor encode(Tensor rows) {
         try {
             return encode(rows, PreActivationHook.NONE);
@@ -177,20 +179,23 @@ sealed interface SaeFunction {
         }
     }
 
-    /** Rows [n, d_out] of features [n, d_sae]: a W_dec + b_dec; of their sparse form, if one is given. */
+    /**
+     * Computes output rows [n, d_out] from features a [n, d_sae]: a W_dec + b_dec. Uses the sparse form of the features
+     * if it is given.
+     */
     default Tensor decode(Tensor features, SparseFeatures sparse) {
         return sparse != null ? sparse.decode(wDec(), bDec()) : bDec().addmm(features, wDec());
     }
 
-    /** [d_sae, d_out]. */
+    /** Returns the decoder weights, [d_sae, d_out]. */
     Tensor wDec();
 
-    /** [d_out]. */
+    /** Returns the decoder bias, [d_out]. */
     Tensor bDec();
 
     // ------------------------------------------------------------------------------------------------- by name
 
-    /** The tensors that a configuration calls for, under SAELens's names. */
+    /** Returns the shapes of the tensors that a configuration needs, under SAELens's names. */
     static Map<String, Shape> shapes(SaeConfig config) {
         Shape features = Shape.of(config.dSae());
         Map<String, Shape> shapes = new LinkedHashMap<>();
@@ -207,7 +212,11 @@ sealed interface SaeFunction {
         return shapes;
     }
 
-    /** The architecture over weights of these names; {@code keep} gets what it works out for itself. */
+    /**
+     * Creates the function of an architecture over weights of these names.
+     *
+     * @param keep takes over tensors that the function computes for itself
+     */
     static SaeFunction of(SaeConfig config, Map<String, Tensor> w, UnaryOperator<Tensor> keep) {
         return switch (config.architecture()) {
             case STANDARD, TRANSCODER, SKIP_TRANSCODER ->
@@ -233,7 +242,7 @@ sealed interface SaeFunction {
         };
     }
 
-    /** ‖W_dec‖ of each feature, [d_sae]. */
+    /** Returns ‖W_dec‖ of each feature, [d_sae]. */
     private static Tensor norms(Tensor wDec) {
         return wDec.norm(-1, true).reshape(-1);
     }
@@ -241,8 +250,9 @@ sealed interface SaeFunction {
     // ------------------------------------------------------------------------------------------------- folding
 
     /**
-     * Weights of the same function with decoder rows of norm 1: with n = max(‖W_dec‖, 1e-8), W_dec / n, and W_enc,
-     * b_enc, b_gate, b_mag and threshold times n (r_mag, an exponent, stays). Features come out times n.
+     * Returns weights of the same function with decoder rows of norm 1: with n = max(‖W_dec‖, 1e-8), W_dec / n, and
+     * W_enc, b_enc, b_gate, b_mag and threshold times n (r_mag, an exponent, stays). Features become larger by the
+     * factor n.
      */
     static Map<String, Tensor> foldDecoderNorm(Map<String, Tensor> weights) {
         Tensor n = norms(weights.get("W_dec")).clampMin(1e-8);
@@ -254,7 +264,7 @@ sealed interface SaeFunction {
     }
 
     /**
-     * Weights for activations as they are, of an SAE that was trained on activations times s: W_enc · s, W_dec / s,
+     * Returns weights for unscaled activations of an SAE that was trained on activations times s: W_enc · s, W_dec / s,
      * b_dec / s.
      */
     static Map<String, Tensor> foldNormScaling(Map<String, Tensor> weights, double s) {
@@ -264,7 +274,7 @@ sealed interface SaeFunction {
         return folded;
     }
 
-    /** Weights in another dtype, for messages and loading alike: nothing is copied that has it already. */
+    /** Returns the weights in another dtype. A weight that has it already is not copied. */
     static Map<String, Tensor> inDType(Map<String, Tensor> weights, DType dtype) {
         Map<String, Tensor> converted = new LinkedHashMap<>();
         weights.forEach((name, tensor) -> converted.put(name, tensor.to(dtype)));

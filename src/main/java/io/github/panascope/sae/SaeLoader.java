@@ -11,11 +11,11 @@ import io.github.panascope.weights.Safetensors;
 import io.github.panascope.weights.StateDict;
 import java.util.Map;
 
-/** Makes an {@link Sae} of files. */
+/** Loads an {@link Sae} from files. */
 final class SaeLoader {
     private SaeLoader() {}
 
-    /** {@link Sae#fromPretrained(String, Sae.Options)}. */
+    /** Loads an SAE as {@link Sae#fromPretrained(String, Sae.Options)} describes it. */
     static Sae fromPretrained(String name, Sae.Options options) {
         SaeRegistry registry = options.registry() == null ? SaeRegistry.bundled() : options.registry();
         Hub hub = options.hub() == null ? Hub.fromEnvironment() : options.hub();

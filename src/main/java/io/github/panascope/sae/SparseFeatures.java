@@ -6,16 +6,16 @@ import io.github.panascope.torch.Op;
 import io.github.panascope.torch.Tensor;
 
 /**
- * Features [n, d_sae] by those that are not zero, for decoding them as sums of few rows of W_dec instead of a product
- * with all of them. In the scope that was the innermost when it was made.
+ * The features [n, d_sae] that are not zero, which are decoded as sums of few rows of W_dec instead of a product with
+ * all of W_dec. The tensors belong to the scope that was innermost when the value was made.
  *
- * @param rows    int64 [active], ascending
- * @param feature int64 [active]
- * @param values  [active]
- * @param starts  int64 [n]: where each row begins among them
+ * @param rows    the row of each feature, int64 [active], ascending
+ * @param feature the feature, int64 [active]
+ * @param values  the activation of each feature, [active]
+ * @param starts  the index at which each row begins in the other three, int64 [n]
  */
 record SparseFeatures(Tensor rows, Tensor feature, Tensor values, Tensor starts) {
-    /** Where more than one feature in so many is active, the product is faster. */
+    /** If more than one feature in this many is active, the product is faster. */
     private static final int SPARSE = 50;
 
     private static final Op NONZERO = Op.of("aten::nonzero", "");
@@ -26,7 +26,10 @@ record SparseFeatures(Tensor rows, Tensor feature, Tensor values, Tensor starts)
     private static final Op SEARCHSORTED = Op.of("aten::searchsorted", "Tensor");
     private static final Op EMBEDDING_BAG = Op.of("aten::embedding_bag", "");
 
-    /** Null where it does not pay: off the CPU, with gradients flowing, or with many that are not zero. */
+    /**
+     * Returns the sparse form, or null where it does not pay: off the CPU, while gradients flow, or with too many
+     * features that are not zero.
+     */
     static SparseFeatures of(Tensor features) {
         if (!features.device().equals(Device.CPU)
                 || features.shape().elements() == 0
@@ -43,7 +46,7 @@ record SparseFeatures(Tensor rows, Tensor feature, Tensor values, Tensor starts)
                 SEARCHSORTED.tensor(rows, ARANGE.tensor(features.size(0))));
     }
 
-    /** How many are not zero in each row. */
+    /** Returns the number of features that are not zero in each row. */
     long[] counts() {
         long[] starts = starts().toLongs();
         long[] counts = new long[starts.length];
@@ -52,12 +55,15 @@ record SparseFeatures(Tensor rows, Tensor feature, Tensor values, Tensor starts)
         return counts;
     }
 
-    /** Each by a number of its feature, [d_sae]. */
+    /** Returns the features, each divided by the number of its feature, [d_sae]. */
     SparseFeatures dividedBy(Tensor numbers) {
         return new SparseFeatures(rows, feature, values.div(numbers.indexSelect(0, feature)), starts);
     }
 
-    /** Times W_dec [d_sae, d_out] plus b_dec [d_out]: [n, d_out]. Terms are added in the order of features. */
+    /**
+     * Computes the features times W_dec [d_sae, d_out] plus b_dec [d_out]: [n, d_out]. Terms are added in the order of
+     * the features.
+     */
     Tensor decode(Tensor wDec, Tensor bDec) {
         return EMBEDDING_BAG
                 .tensor(wDec, feature, starts, false, 0, false, values)
