@@ -167,8 +167,8 @@ public final class Forward {
     }
 
     /**
-     * Sets an attention mask. Positions at which it is 0 are not attended to, the positions of a row are counted from
-     * its first one that is not 0, and losses leave masked positions out.
+     * Sets an attention mask. Positions at which it is 0 are not attended to and are skipped when the positions of a
+     * row are counted; losses leave them out.
      *
      * @param mask [batch, pos] of numbers or bool, as {@link HookedTransformer#attentionMask} makes it
      * @return this forward pass
@@ -259,7 +259,7 @@ public final class Forward {
     }
 
     /**
-     * Runs the whole model.
+     * Runs the model to its end.
      *
      * @return the logits, [batch, pos, d_vocab] in the model's dtype, in the innermost scope
      * @throws IllegalStateException if this pass has run already, or if {@link #cacheLimit} is exceeded
@@ -270,7 +270,7 @@ public final class Forward {
     }
 
     /**
-     * Runs the whole model and unembeds a range of positions only. Hooks are called with all positions.
+     * Runs the model to its end and unembeds a range of positions only. Hooks are called with all positions.
      *
      * @param first the first position, from 0
      * @param end   the position after the last
@@ -291,7 +291,7 @@ public final class Forward {
     }
 
     /**
-     * A number that a run ended in, and its gradients with respect to activations. The tensors belong to the scope that
+     * A number computed from a run, and its gradients with respect to activations. The tensors belong to the scope that
      * was innermost when the run began.
      *
      * @param value       the number
@@ -304,7 +304,7 @@ public final class Forward {
     /**
      * Adds hooks that are called with the gradients of activations while {@link #gradients} computes them, the last
      * points first. What a hook returns flows on in the place of the gradient. The hooks may name any hook point and
-     * receive the point's name, like hooks on activations.
+     * receive the gradient and the hook point, like hooks on activations.
      *
      * @param hooks the hooks, after those that were added before
      * @return this forward pass
@@ -315,13 +315,13 @@ public final class Forward {
     }
 
     /**
-     * Runs the whole model, computes a number from the logits, and computes the gradients of that number with respect
-     * to activations.
+     * Runs the model to its end, computes a number from the logits, and computes the gradients of that number with
+     * respect to activations.
      *
      * @param metric computes a tensor of one element from the logits [batch, pos, d_vocab], with this library's
      *     operators
      * @param names  the hook points at which gradients are wanted
-     * @return the number, the activations at these points, and the gradients
+     * @return the number, and the activations and gradients at those of these points that the run reached
      * @throws IllegalArgumentException if neither the model nor an attachment has a hook point of that name
      * @throws IllegalStateException if this pass has run already, or if {@link #cacheLimit} is exceeded
      * @throws RunInterruptedException if the thread is interrupted
@@ -380,7 +380,7 @@ public final class Forward {
     }
 
     /**
-     * Runs the whole model without holding all logits at once, and computes the cross-entropy of each next token.
+     * Runs the model to its end, without holding all logits at once, and computes the cross-entropy of each next token.
      *
      * @return the losses in nats, float32 [batch, pos-1], in the innermost scope; 0 where the attention mask is 0 at
      *     either of the two tokens
@@ -400,7 +400,7 @@ public final class Forward {
     }
 
     /**
-     * Runs the whole model and averages {@link #lossPerToken} over all positions that the attention mask leaves.
+     * Runs the model to its end and averages {@link #lossPerToken} over all positions that the attention mask leaves.
      *
      * @return the mean loss in nats
      * @throws IllegalArgumentException if there are fewer than two positions
@@ -428,7 +428,7 @@ public final class Forward {
     public record LogitsAndLoss(Tensor logits, double loss) {}
 
     /**
-     * Runs the whole model once for the logits and the loss. Holds all logits, [batch, pos, d_vocab].
+     * Runs the model to its end once for the logits and the loss. Holds all logits, [batch, pos, d_vocab].
      *
      * @return the logits, in the innermost scope, and the mean loss over the positions that the attention mask leaves
      * @throws IllegalArgumentException if there are fewer than two positions
