@@ -52,8 +52,8 @@ public final class SharedPrefix {
     /**
      * Describes a run that continues from the common beginning.
      *
-     * @param times how often the rows of the tokens are repeated, as whole blocks of rows one after the other, so that
-     *     each repetition may be changed on its own
+     * @param times how often all rows of the tokens are repeated, one repetition after the other, so that each may be
+     *     changed on its own
      * @return the forward pass over [times · batch, pos] tokens
      */
     public Forward forward(int times) {

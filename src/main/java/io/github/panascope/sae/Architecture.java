@@ -15,7 +15,10 @@ public enum Architecture {
     GATED,
     /** Features relu(x W_enc + b_enc) where x W_enc + b_enc is greater than the feature's threshold, else 0. */
     JUMPRELU,
-    /** Features relu(x W_enc + b_enc) where they are among the k largest of a position, else 0. */
+    /**
+     * Features relu(x W_enc + b_enc), multiplied by ‖W_dec‖ if {@link SaeConfig#rescaleActsByDecoderNorm}, where they
+     * are among the k largest of a position, else 0.
+     */
     TOPK,
     /** The features of {@link #STANDARD}, decoded into the activation at another hook point. */
     TRANSCODER,
