@@ -123,7 +123,7 @@ final class SmallCase implements AutoCloseable {
                 TestPrompt.run(model, prompt, List.of("Mary"), Hooks.NONE, 10).format();
         return List.of(
                 plain,
-                TestPrompt.run(model, prompt, List.of("Mary"), loaded.asHooks(), 10)
+                TestPrompt.run(model.with(loaded.attachment(false)), prompt, List.of("Mary"), Hooks.NONE, 10)
                         .format());
     }
 

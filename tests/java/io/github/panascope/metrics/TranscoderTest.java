@@ -88,7 +88,9 @@ class TranscoderTest {
             double expected = model.forward(tokens).hooks(byHand).loss();
             assertNotEquals(model.forward(tokens).loss(), expected, 1e-3);
             assertEquals(
-                    expected, model.forward(tokens).hooks(transcoder.asHooks()).loss(), 1e-6);
+                    expected,
+                    model.forward(tokens).attach(transcoder.attachment(false)).loss(),
+                    1e-6);
             TutorialMetrics evaluation = TutorialMetrics.run(model, transcoder, tokens);
             assertEquals(expected, evaluation.loss().reconstructed(), 1e-5);
             assertEquals(model.forward(tokens).loss(), evaluation.loss().original(), 1e-5);

@@ -173,8 +173,9 @@ class AttachedSaeTest {
                     model.generate(tokens.slice(0, 0, 1)).hooks(doubled).text(),
                     view.generate(tokens.slice(0, 0, 1)).text());
             Tensor prompt = tokens.slice(0, 0, 1).slice(1, 0, 6);
+            Hooks reconstructed = Hooks.at(sae.config().hookName(), (x, hook) -> sae.reconstruct(x));
             String spliced =
-                    model.generate(prompt).hooks(doubled.and(sae.asHooks())).text();
+                    model.generate(prompt).hooks(doubled.and(reconstructed)).text();
             assertEquals(
                     spliced, view.with(sae.attachment(false)).generate(prompt).text());
             assertEquals(

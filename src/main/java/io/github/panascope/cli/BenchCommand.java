@@ -20,7 +20,6 @@ import io.github.panascope.tokens.TokenDataset;
 import io.github.panascope.tokens.Tokenizer;
 import io.github.panascope.torch.DType;
 import io.github.panascope.torch.Device;
-import io.github.panascope.torch.Op;
 import io.github.panascope.torch.Shape;
 import io.github.panascope.torch.Tensor;
 import io.github.panascope.torch.TensorScope;
@@ -31,7 +30,6 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
-import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
@@ -55,13 +53,12 @@ import tools.jackson.databind.json.JsonMapper;
                     + " (650 MB in a temporary folder). Machines differ and are busy: look at the ratios, to the rate"
                     + " of plain matrix products measured beside each.")
 final class BenchCommand implements Callable<Integer> {
-    private static final int WIDTH = 768;
-    private static final int LAYERS = 12;
-    private static final int CONTEXT = 128;
-    private static final int L0 = 69;
+    static final int WIDTH = 768;
+    static final int LAYERS = 12;
+    static final int CONTEXT = 128;
+    static final int L0 = 69;
     private static final int ELEVEN = 11;
     private static final int TEXT_BYTES = 5_000_000;
-    private static final double GIGA = 1e9;
     private static final String PROMPT = "When John and Mary went to the shops, John gave the bag to";
 
     @Option(
@@ -143,7 +140,7 @@ final class BenchCommand implements Callable<Integer> {
     @Option(names = "--debug", description = "show stack traces")
     private boolean debug;
 
-    private final Map<String, Object> results = new LinkedHashMap<>();
+    private BenchTimer timer;
     private DType dtype;
     private Device device;
 
@@ -160,6 +157,7 @@ final class BenchCommand implements Callable<Integer> {
         } catch (IllegalArgumentException e) {
             throw new InputException("--device " + deviceName + ": " + e.getMessage() + ".", e);
         }
+        timer = new BenchTimer(device, repeats);
         Path folder = null;
         try {
             folder = Files.createTempDirectory("panascope-bench");
@@ -169,7 +167,7 @@ final class BenchCommand implements Callable<Integer> {
         } finally {
             if (folder != null) BenchCase.delete(folder);
         }
-        if (json != null) AtomicFile.write(json, JsonMapper.shared().writeValueAsString(results));
+        if (json != null) AtomicFile.write(json, JsonMapper.shared().writeValueAsString(timer.results()));
         return 0;
     }
 
@@ -187,8 +185,8 @@ final class BenchCommand implements Callable<Integer> {
                 dtypeName,
                 exact ? ", exact" : "",
                 repeats);
-        results.put("threads", Torch.threads());
-        results.put("dtype", dtypeName);
+        timer.put("threads", Torch.threads());
+        timer.put("dtype", dtypeName);
         if (wants(Part.TOKENIZE)) tokenize();
         if (only != null && Set.of(Part.TOKENIZE).containsAll(only) && !roofline) return;
         BenchCase.writeModel(folder, LAYERS, WIDTH);
@@ -200,7 +198,7 @@ final class BenchCommand implements Callable<Integer> {
                 Sae sae = sae(folder)) {
             Tensor tokens = tokens(Math.max(rows, dashboardRows));
             if (wants(Part.CELL)) cell(model, sae, tokens.slice(0, 0, rows));
-            if (wants(Part.ROOFLINE)) roofline(model, sae, tokens);
+            if (wants(Part.ROOFLINE)) new Roofline(timer, device, dtype).measure(model, sae, tokens);
             if (wants(Part.DASHBOARDS)) dashboards(model, sae, tokens, folder);
         }
     }
@@ -258,16 +256,18 @@ final class BenchCommand implements Callable<Integer> {
 
     private void cell(HookedTransformer model, Sae sae, Tensor tokens) {
         double[] l0 = new double[1];
-        Timing timing =
-                time(() -> l0[0] = TutorialMetrics.run(model, sae, tokens).l0().mean());
-        line("L0 and three losses", timing, String.format(Locale.ROOT, "%d rows, L0 %.1f", rows, l0[0]));
+        BenchTimer.Timing timing = timer.time(
+                () -> l0[0] = TutorialMetrics.run(model, sae, tokens).l0().mean());
+        timer.line("L0 and three losses", timing, String.format(Locale.ROOT, "%d rows, L0 %.1f", rows, l0[0]));
         double[] twice = new double[repeats];
         double[] both = new double[repeats];
         for (int i = 0; i < repeats; i++) {
-            double once = seconds(() -> scoped(() -> TutorialMetrics.run(model, sae, tokens)));
-            twice[i] =
-                    seconds(() -> scoped(() -> TutorialMetrics.run(model, sae, Tensor.cat(0, tokens, tokens)))) / once;
-            both[i] = seconds(() -> concurrently(() -> scoped(() -> TutorialMetrics.run(model, sae, tokens(rows)))))
+            double once = timer.seconds(() -> BenchTimer.scoped(() -> TutorialMetrics.run(model, sae, tokens)));
+            twice[i] = timer.seconds(() ->
+                            BenchTimer.scoped(() -> TutorialMetrics.run(model, sae, Tensor.cat(0, tokens, tokens))))
+                    / once;
+            both[i] = timer.seconds(() ->
+                            concurrently(() -> BenchTimer.scoped(() -> TutorialMetrics.run(model, sae, tokens(rows)))))
                     / once;
         }
         Arrays.sort(twice);
@@ -286,8 +286,8 @@ final class BenchCommand implements Callable<Integer> {
                 both[repeats / 2],
                 both[0],
                 both[repeats - 1]);
-        results.put("twice_the_rows", twice[repeats / 2]);
-        results.put("two_runs_at_once", both[repeats / 2]);
+        timer.put("twice_the_rows", twice[repeats / 2]);
+        timer.put("two_runs_at_once", both[repeats / 2]);
     }
 
     private static void concurrently(Runnable work) {
@@ -309,19 +309,19 @@ final class BenchCommand implements Callable<Integer> {
                         .rowsInAll()
                 * CONTEXT;
         Tokenizer.gpt2();
-        double first = seconds(work);
-        Timing timing = time(work);
-        line(
+        double first = timer.seconds(work);
+        BenchTimer.Timing timing = timer.time(work);
+        timer.line(
                 "tokenize and concatenate",
                 timing,
                 String.format(
                         Locale.ROOT,
                         "%.1f million characters, %.2f million tokens a second; the first time %.2f",
                         characters / 1e6,
-                        count[0] / timing.seconds / 1e6,
+                        count[0] / timing.seconds() / 1e6,
                         count[0] / first / 1e6));
-        results.put("tokenize_first", first);
-        results.put("tokens", count[0]);
+        timer.put("tokenize_first", first);
+        timer.put("tokens", count[0]);
     }
 
     /**
@@ -366,7 +366,7 @@ final class BenchCommand implements Callable<Integer> {
                 "Mary",
                 "--dtype",
                 dtypeName));
-        Timing timing = time(() -> {
+        BenchTimer.Timing timing = timer.time(() -> {
             try {
                 Process process = new ProcessBuilder(command)
                         .redirectErrorStream(true)
@@ -380,7 +380,7 @@ final class BenchCommand implements Callable<Integer> {
                 Thread.currentThread().interrupt();
             }
         });
-        line("start to test_prompt", timing, "a new process, which runs it twice: with and without the SAE");
+        timer.line("start to test_prompt", timing, "a new process, which runs it twice: with and without the SAE");
     }
 
     private void dashboards(HookedTransformer model, Sae sae, Tensor tokens, Path folder) {
@@ -392,14 +392,14 @@ final class BenchCommand implements Callable<Integer> {
         int[] eleven = IntStream.range(0, ELEVEN).toArray();
         int[] all = IntStream.range(0, BenchCase.FEATURES).toArray();
         try (Sae folded = sae.foldWDecNorm()) {
-            Timing few = time(() -> dashboards(model, folded, ids, eleven, folder));
-            Timing many = time(() -> dashboards(model, folded, ids, all, folder));
-            line("dashboards of 11 features", few, dashboardRows + " rows");
-            line(
+            BenchTimer.Timing few = timer.time(() -> dashboards(model, folded, ids, eleven, folder));
+            BenchTimer.Timing many = timer.time(() -> dashboards(model, folded, ids, all, folder));
+            timer.line("dashboards of 11 features", few, dashboardRows + " rows");
+            timer.line(
                     "dashboards of 24,576",
                     many,
                     String.format(
-                            Locale.ROOT, "%d rows; %.2f times the 11", dashboardRows, many.seconds / few.seconds));
+                            Locale.ROOT, "%d rows; %.2f times the 11", dashboardRows, many.seconds() / few.seconds()));
         }
     }
 
@@ -422,152 +422,5 @@ final class BenchCommand implements Callable<Integer> {
         } finally {
             BenchCase.delete(state);
         }
-    }
-
-    // ------------------------------------------------------------------------------------------------- the roofline
-
-    /**
-     * A phase beside a loop of the products that it is made of, in the same shapes.
-     *
-     * @param rows of activations
-     */
-    private void roofline(HookedTransformer model, Sae sae, Tensor tokens) {
-        int batch = (int) Math.min(RowsAtOnce.on(device, CONTEXT), tokens.size(0));
-        int positions = batch * CONTEXT;
-        int encoded = Math.min(positions, device.isCpu() ? 256 : 8192);
-        Tensor some = tokens.slice(0, 0, batch).to(device);
-        double copied = bandwidth();
-        System.out.printf(
-                Locale.ROOT,
-                "%nroofline: memory is copied at %.1f GB/s%n  %-28s %9s %9s %9s %12s %10s%n",
-                copied,
-                "phase",
-                "GFLOP",
-                "GB",
-                "ms",
-                "GFLOP/s",
-                "of GEMM");
-        Tensor resid = model.forward(some).stopAtLayer(BenchCase.LAYER);
-        int[][] block = {{WIDTH, 3 * WIDTH}, {WIDTH, WIDTH}, {WIDTH, 4 * WIDTH}, {4 * WIDTH, WIDTH}};
-        phase(
-                "one block",
-                positions,
-                block,
-                () -> model.forward(some).startAtLayer(BenchCase.LAYER, resid).stopAtLayer(BenchCase.LAYER + 1));
-        phase(
-                "loss",
-                positions - batch,
-                new int[][] {{WIDTH, BenchCase.VOCABULARY}},
-                () -> model.forward(some).startAtLayer(LAYERS - 1, resid).lossPerToken(),
-                () -> model.forward(some).startAtLayer(LAYERS - 1, resid).stopAtLayer(LAYERS));
-        Tensor chunk = resid.reshape(-1, WIDTH).slice(0, 0, encoded);
-        phase("encode", encoded, new int[][] {{WIDTH, BenchCase.FEATURES}}, () -> sae.encode(chunk));
-        Tensor features = sae.encode(chunk);
-        double decode = time(() -> scoped(() -> sae.decode(features))).seconds;
-        System.out.printf(
-                Locale.ROOT,
-                "  %-28s %9s %9.3f %9.1f   the product of all would be %.2f GFLOP%n%n",
-                "decode",
-                "-",
-                (double) encoded * L0 * WIDTH * 4 / GIGA,
-                decode * 1e3,
-                2.0 * encoded * BenchCase.FEATURES * WIDTH / GIGA);
-    }
-
-    private void phase(String name, int rows, int[][] products, Runnable work) {
-        phase(name, rows, products, work, null);
-    }
-
-    /** Alternates the phase (less what comes before it, if it cannot be had alone) with its products alone. */
-    private void phase(String name, int rows, int[][] products, Runnable work, Runnable before) {
-        double flop = 0;
-        double bytes = 0;
-        try (var _ = TensorScope.open()) {
-            List<Tensor[]> operands = new ArrayList<>();
-            for (int[] product : products) {
-                flop += 2.0 * rows * product[0] * product[1];
-                bytes += (double) dtype.bytes()
-                        * ((long) rows * product[0] + (long) product[0] * product[1] + (long) rows * product[1]);
-                operands.add(new Tensor[] {random(rows, product[0]), random(product[0], product[1])});
-            }
-            double[] ratios = new double[repeats];
-            double[] seconds = new double[repeats];
-            for (int i = -1; i < repeats; i++) {
-                double loop = seconds(() -> operands.forEach(pair -> scoped(() -> pair[0].matmul(pair[1]))));
-                double own = seconds(() -> scoped(work)) - (before == null ? 0 : seconds(() -> scoped(before)));
-                if (i < 0) continue;
-                ratios[i] = loop / own;
-                seconds[i] = own;
-            }
-            Arrays.sort(ratios);
-            Arrays.sort(seconds);
-            double median = seconds[repeats / 2];
-            double share = ratios[repeats / 2];
-            System.out.printf(
-                    Locale.ROOT,
-                    "  %-28s %9.2f %9.3f %9.1f %12.0f %9.0f%%%n",
-                    name,
-                    flop / GIGA,
-                    bytes / GIGA,
-                    median * 1e3,
-                    flop / median / GIGA,
-                    100 * share);
-            results.put("gemm_share_" + name.replace(' ', '_'), share);
-        }
-    }
-
-    private Tensor random(int rows, int columns) {
-        return Op.of("aten::randn", "")
-                .tensor(new long[] {rows, columns})
-                .to(dtype)
-                .to(device);
-    }
-
-    private double bandwidth() {
-        try (var _ = TensorScope.open()) {
-            Tensor from = Tensor.zeros(DType.FLOAT32, Shape.of(1 << 26), device);
-            Tensor to = Tensor.zeros(DType.FLOAT32, Shape.of(1 << 26), device);
-            double best = Double.MAX_VALUE;
-            for (int i = 0; i < 5; i++) best = Math.min(best, seconds(() -> to.copy_(from)));
-            return 2.0 * 4 * (1 << 26) / best / GIGA;
-        }
-    }
-
-    // ------------------------------------------------------------------------------------------------- timing
-
-    private record Timing(double seconds, double least, double most) {}
-
-    private static void scoped(Runnable work) {
-        try (var _ = TensorScope.open()) {
-            work.run();
-        }
-    }
-
-    private double seconds(Runnable work) {
-        device.synchronize(); // with what it was asked to do before
-        long start = System.nanoTime();
-        work.run();
-        device.synchronize();
-        return (System.nanoTime() - start) / GIGA;
-    }
-
-    private Timing time(Runnable work) {
-        double[] times = new double[repeats];
-        scoped(work); // the first one warms up
-        for (int i = 0; i < repeats; i++) times[i] = seconds(() -> scoped(work));
-        Arrays.sort(times);
-        return new Timing(times[repeats / 2], times[0], times[repeats - 1]);
-    }
-
-    private void line(String name, Timing timing, String more) {
-        System.out.printf(
-                Locale.ROOT,
-                "  %-28s %8.3f s  (%.3f to %.3f)  %s%n",
-                name,
-                timing.seconds,
-                timing.least,
-                timing.most,
-                more);
-        results.put(name.replaceAll("[ ,]+", "_"), timing.seconds);
     }
 }

@@ -44,7 +44,8 @@ final class PromptCommand implements Callable<Integer> {
             System.out.println(TestPrompt.run(model, prompt.prompt, List.of(prompt.answer), Hooks.NONE, topK)
                     .format());
             System.out.println("Under the reconstruction at " + sae.config().hookNameOut() + ":");
-            System.out.print(TestPrompt.run(model, prompt.prompt, List.of(prompt.answer), sae.asHooks(), topK)
+            System.out.print(TestPrompt.run(
+                            model.with(sae.attachment(false)), prompt.prompt, List.of(prompt.answer), Hooks.NONE, topK)
                     .format());
         }
         return 0;

@@ -207,10 +207,10 @@ final class TutorialCommand implements Callable<Integer> {
             printLosses(loss);
             input.print("");
             TestPrompt reconstructed = TestPrompt.run(
-                    model,
+                    reconstructing(model, sae, tokens, plain.positions().size()),
                     prompt.prompt,
                     answer,
-                    reconstruction(model, sae, tokens, plain.positions().size()),
+                    Hooks.NONE,
                     TOP_K);
             input.print(reconstructed.format());
             return MetricsFile.Prompt.of(prompt, tokens.toLongs(), plain, loss, reconstructed);
@@ -218,24 +218,25 @@ final class TutorialCommand implements Callable<Integer> {
     }
 
     /**
-     * As in the notebook's last cell the reconstruction of the prompt alone takes the place of prompt and answer, a
-     * position too short. That fits where all that follows comes from it, the residual stream, and where a single token
-     * is asked for; elsewhere what is there is reconstructed.
+     * Returns the model with reconstructed activations. As in the notebook's last cell, the reconstruction of the
+     * prompt alone takes the place of prompt and answer, a position too short. That fits where all that follows comes
+     * from it, the residual stream, and where a single token is asked for; elsewhere prompt and answer are
+     * reconstructed.
      */
-    private Hooks reconstruction(HookedTransformer model, Sae sae, Tensor tokens, int answerTokens) {
+    private HookedTransformer reconstructing(HookedTransformer model, Sae sae, Tensor tokens, int answerTokens) {
         String hook = sae.config().hookName();
         if (!HookPoint.of(hook).orElseThrow().isBottleneck()
                 || !hook.equals(sae.config().hookNameOut())
                 || answerTokens > 1) {
             input.print("Reconstructing prompt and answer: the notebook's way, the prompt alone, fits a residual stream"
                     + " and an answer of one token.");
-            return sae.asHooks();
+            return model.with(sae.attachment(false));
         }
         var cached = model.forward(tokens).caching(hook::equals);
         cached.lossPerToken();
         Tensor activation = cached.cache().get(hook);
         Tensor reconstruction = sae.reconstruct(activation).to(activation.dtype());
-        return Hooks.at(hook, (whole, name) -> reconstruction);
+        return model.with(Hooks.at(hook, (whole, name) -> reconstruction));
     }
 
     private String neuronpedia(Sae sae, List<Integer> chosen) {

@@ -9,7 +9,6 @@ import io.github.panascope.tokens.Tokenizer;
 import io.github.panascope.torch.DType;
 import io.github.panascope.torch.Device;
 import io.github.panascope.torch.ScriptModule;
-import io.github.panascope.torch.Shape;
 import io.github.panascope.torch.Tensor;
 import io.github.panascope.torch.TensorScope;
 import java.nio.file.Path;
@@ -17,8 +16,6 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.function.Predicate;
-import java.util.stream.IntStream;
-import java.util.stream.LongStream;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -87,6 +84,7 @@ public final class HookedTransformer implements AutoCloseable {
     }
 
     private final LoadedModel loaded;
+    private final TextCodec texts;
     private final List<String> hookNames;
     private final List<String> hookNamesOnRequest;
     private final Hooks hooks;
@@ -97,6 +95,7 @@ public final class HookedTransformer implements AutoCloseable {
 
     HookedTransformer(LoadedModel loaded, boolean exact) {
         this.loaded = loaded;
+        this.texts = new TextCodec(loaded.tokenizer(), loaded.config().nCtx());
         this.hookNames = names(HookPoint.all(loaded.config()));
         this.hookNamesOnRequest = names(HookPoint.onRequest(loaded.config()));
         this.hooks = Hooks.NONE;
@@ -107,6 +106,7 @@ public final class HookedTransformer implements AutoCloseable {
 
     private HookedTransformer(HookedTransformer model, Hooks hooks, List<Attachment> attachments, boolean exact) {
         this.loaded = model.loaded;
+        this.texts = model.texts;
         this.hookNames = model.hookNames;
         this.hookNamesOnRequest = model.hookNamesOnRequest;
         this.hooks = hooks;
@@ -444,145 +444,158 @@ public final class HookedTransformer implements AutoCloseable {
                         .toArray(int[][]::new));
     }
 
-    // ------------------------------------------------------------------------------------------------- texts and
-    // tokens
+    // ------------------------------------------------------------------------------------------------- texts, tokens
+
+    /** Where shorter texts are filled up. */
+    public enum PaddingSide {
+        /** Before the text. */
+        LEFT,
+        /** After the text. */
+        RIGHT
+    }
 
     /**
-     * The ids of a text, int64 [1, pos], with {@code <|endoftext|>} before it as TransformerLens puts it. Longer ones
-     * are cut to n_ctx.
+     * Returns the ids of a text with {@code <|endoftext|>} before it, as TransformerLens puts it.
+     *
+     * @param text any text; ids beyond n_ctx are cut off
+     * @return int64 [1, pos] on the CPU, in the innermost scope
      */
     public Tensor toTokens(String text) {
         return toTokens(text, true);
     }
 
-    /** The same with or without {@code <|endoftext|>} before it; the room for it is left either way. */
+    /**
+     * Returns the ids of a text.
+     *
+     * @param text       any text; ids beyond n_ctx are cut off, and one less fits without {@code <|endoftext|>}
+     * @param prependBos true to put {@code <|endoftext|>} before it
+     * @return int64 [1, pos] on the CPU, in the innermost scope
+     */
     public Tensor toTokens(String text, boolean prependBos) {
         return toTokens(List.of(text), prependBos);
     }
 
-    /** Where shorter texts are filled up. */
-    public enum PaddingSide {
-        LEFT,
-        RIGHT
-    }
-
     /**
-     * The ids of several texts, int64 [texts, pos], filled up on the right with {@code <|endoftext|>} to the longest.
+     * Returns the ids of several texts, filled up on the right with {@code <|endoftext|>} to the longest.
+     *
+     * @param texts      at least one; ids beyond n_ctx are cut off
+     * @param prependBos true to put {@code <|endoftext|>} before each
+     * @return int64 [texts, pos] on the CPU, in the innermost scope
      */
     public Tensor toTokens(List<String> texts, boolean prependBos) {
         return toTokens(texts, prependBos, PaddingSide.RIGHT);
     }
 
-    /** The same filled up on either side; on the left, a run needs the {@link #attentionMask}. */
+    /**
+     * Returns the ids of several texts, filled up on either side; on the left, a run needs the {@link #attentionMask}.
+     *
+     * @param texts      at least one; ids beyond n_ctx are cut off
+     * @param prependBos true to put {@code <|endoftext|>} before each
+     * @param side       where shorter texts are filled up
+     * @return int64 [texts, pos] on the CPU, in the innermost scope
+     */
     public Tensor toTokens(List<String> texts, boolean prependBos, PaddingSide side) {
-        if (texts.isEmpty()) throw new IllegalArgumentException("there should be at least one text");
-        List<int[]> rows = texts.stream().map(text -> encode(text, prependBos)).toList();
-        int length = rows.stream().mapToInt(row -> row.length).max().orElseThrow();
-        long[] ids = new long[rows.size() * length];
-        Arrays.fill(ids, tokenizer().endOfText());
-        for (int row = 0; row < rows.size(); row++) {
-            int start = side == PaddingSide.LEFT ? length - rows.get(row).length : 0;
-            for (int i = 0; i < rows.get(row).length; i++) ids[row * length + start + i] = rows.get(row)[i];
-        }
-        return Tensor.of(ids, Shape.of(rows.size(), length));
+        return this.texts.toTokens(texts, prependBos, side);
     }
 
     /**
-     * Which positions are text and which were filled in, int64 [batch, pos] of 1 and 0 on the CPU, for
-     * {@link Forward#attentionMask} (TransformerLens's {@code get_attention_mask}): {@code <|endoftext|>} at the edge
-     * of a row is what was filled in, but, on the left, for the last one where texts begin with it.
+     * Returns which positions are text and which were filled up, for {@link Forward#attentionMask} (TransformerLens's
+     * {@code get_attention_mask}): {@code <|endoftext|>} at the edge of a row counts as filled up, but, on the left,
+     * for the last one where texts begin with it.
+     *
+     * @param tokens     int64 [batch, pos]
+     * @param side       where shorter texts are filled up
+     * @param prependBos true if each text begins with {@code <|endoftext|>}
+     * @return int64 [batch, pos] of 1 and 0 on the CPU, in the innermost scope
      */
     public Tensor attentionMask(Tensor tokens, PaddingSide side, boolean prependBos) {
-        int length = (int) tokens.size(1);
-        int count = (int) tokens.size(0);
-        long[] ids = tokens.toLongs();
-        long[] mask = new long[ids.length];
-        Arrays.fill(mask, 1);
-        for (int row = 0; row < count; row++) {
-            int filled = 0;
-            while (filled < length
-                    && ids[row * length + (side == PaddingSide.LEFT ? filled : length - 1 - filled)]
-                            == tokenizer().endOfText()) filled++;
-            if (side == PaddingSide.LEFT && prependBos) filled = Math.max(0, filled - 1);
-            int from = row * length + (side == PaddingSide.LEFT ? 0 : length - filled);
-            Arrays.fill(mask, from, from + filled, 0);
-        }
-        return Tensor.of(mask, Shape.of(count, length));
-    }
-
-    private int[] encode(String text, boolean prependBos) {
-        int[] ids = tokenizer().encode(prependBos ? Tokenizer.END_OF_TEXT + text : text);
-        int longest = prependBos ? config().nCtx() : config().nCtx() - 1;
-        return ids.length > longest ? Arrays.copyOf(ids, longest) : ids;
-    }
-
-    /** The text of ids [pos] or [1, pos]; bytes that are no whole character become U+FFFD. */
-    public String toString(Tensor tokens) {
-        return tokenizer().decode(ids(tokens));
-    }
-
-    /** The text of each row of ids [batch, pos]. */
-    public List<String> toStrings(Tensor tokens) {
-        return LongStream.range(0, tokens.size(0))
-                .mapToObj(row -> {
-                    try (var _ = TensorScope.open()) {
-                        return toString(tokens.select(0, row));
-                    }
-                })
-                .toList();
-    }
-
-    /** The text of each token of a text. */
-    public List<String> toStrTokens(String text, boolean prependBos) {
-        return tokenizer().tokens(encode(text, prependBos));
-    }
-
-    /** The text of each of some ids, [pos] or [1, pos]. */
-    public List<String> toStrTokens(Tensor tokens) {
-        return tokenizer().tokens(ids(tokens));
+        return texts.attentionMask(tokens, side, prependBos);
     }
 
     /**
-     * The id of a text that is one token.
+     * Returns the text of each token of a text.
      *
-     * @throws IllegalArgumentException if it is not one
+     * @param text       any text; ids beyond n_ctx are cut off
+     * @param prependBos true to put {@code <|endoftext|>} before it
+     * @return one text for each token; bytes that are no whole character become U+FFFD
+     */
+    public List<String> toStrTokens(String text, boolean prependBos) {
+        return texts.toStrTokens(text, prependBos);
+    }
+
+    /**
+     * Returns the text of each of some ids.
+     *
+     * @param tokens int64 [pos] or [1, pos]
+     * @return one text for each token; bytes that are no whole character become U+FFFD
+     */
+    public List<String> toStrTokens(Tensor tokens) {
+        return texts.toStrTokens(tokens);
+    }
+
+    /**
+     * Returns the text of ids.
+     *
+     * @param tokens int64 [pos] or [1, pos]
+     * @return the text; bytes that are no whole character become U+FFFD
+     */
+    public String toString(Tensor tokens) {
+        return texts.toString(tokens);
+    }
+
+    /**
+     * Returns the text of each row of ids.
+     *
+     * @param tokens int64 [batch, pos]
+     * @return one text for each row; bytes that are no whole character become U+FFFD
+     */
+    public List<String> toStrings(Tensor tokens) {
+        return texts.toStrings(tokens);
+    }
+
+    /**
+     * Returns the id of a text that is one token.
+     *
+     * @param text such as {@code " Mary"}
+     * @return the id
+     * @throws IllegalArgumentException if the text is not a single token
      */
     public int toSingleToken(String text) {
-        int[] ids = tokenizer().encode(text);
-        if (ids.length != 1)
-            throw new IllegalArgumentException(
-                    "'" + text + "' is not a single token, but " + tokenizer().tokens(ids));
-        return ids[0];
-    }
-
-    /** The text of an id. */
-    public String toSingleStrToken(int token) {
-        return tokenizer().decode(token);
+        return texts.toSingleToken(text);
     }
 
     /**
-     * Where a token first stands in ids [pos] or [1, pos], from 0.
+     * Returns the text of an id.
      *
-     * @param token a text that is one token
-     * @throws IllegalArgumentException if it does not stand there, or is no single token
+     * @param token an id of the vocabulary
+     * @return the text; bytes that are no whole character become U+FFFD
+     */
+    public String toSingleStrToken(int token) {
+        return texts.toSingleStrToken(token);
+    }
+
+    /**
+     * Returns where a token first stands.
+     *
+     * @param token  a text that is one token
+     * @param tokens int64 [pos] or [1, pos]
+     * @return the position, from 0
+     * @throws IllegalArgumentException if it does not occur, or is no single token
      */
     public int tokenPosition(String token, Tensor tokens) {
-        return positions(token, tokens)[0];
+        return texts.tokenPosition(token, tokens);
     }
 
-    /** Where a token last stands; see {@link #tokenPosition}. */
+    /**
+     * Returns where a token last stands.
+     *
+     * @param token  a text that is one token
+     * @param tokens int64 [pos] or [1, pos]
+     * @return the position, from 0
+     * @throws IllegalArgumentException if it does not occur, or is no single token
+     */
     public int lastTokenPosition(String token, Tensor tokens) {
-        int[] positions = positions(token, tokens);
-        return positions[positions.length - 1];
-    }
-
-    private int[] positions(String token, Tensor tokens) {
-        int wanted = toSingleToken(token);
-        int[] ids = ids(tokens);
-        int[] found =
-                IntStream.range(0, ids.length).filter(i -> ids[i] == wanted).toArray();
-        if (found.length == 0) throw new IllegalArgumentException("'" + token + "' does not occur in the tokens");
-        return found;
+        return texts.lastTokenPosition(token, tokens);
     }
 
     /** The directions of the residual stream that raise the logits of ids [...]: columns of W_U, [..., d_model]. */
@@ -597,14 +610,6 @@ public final class HookedTransformer implements AutoCloseable {
                     .reshape(sizes)
                     .promote();
         }
-    }
-
-    private static int[] ids(Tensor tokens) {
-        if (tokens.shape().rank() > 2 || tokens.shape().rank() == 2 && tokens.size(0) != 1)
-            throw new IllegalArgumentException("ids should be [pos] or [1, pos], not " + tokens);
-        if (tokens.dtype() != DType.INT64 && tokens.dtype() != DType.INT32)
-            throw new IllegalArgumentException("ids should be whole numbers, not " + tokens.dtype());
-        return Arrays.stream(tokens.toLongs()).mapToInt(Math::toIntExact).toArray();
     }
 
     // ------------------------------------------------------------------------------------------------- parts

@@ -5,12 +5,9 @@ import io.github.panascope.RunInterruptedException;
 import io.github.panascope.hub.Hub;
 import io.github.panascope.hub.SaeRegistry;
 import io.github.panascope.internal.AtomicFile;
-import io.github.panascope.internal.Suggestions;
 import io.github.panascope.lens.Attachment;
 import io.github.panascope.lens.HookedTransformer;
 import io.github.panascope.lens.Hooks;
-import io.github.panascope.model.HookPoint;
-import io.github.panascope.model.TransformerConfig;
 import io.github.panascope.torch.DType;
 import io.github.panascope.torch.Device;
 import io.github.panascope.torch.Shape;
@@ -168,7 +165,8 @@ public final class Sae implements AutoCloseable {
         return exact ? null : SparseFeatures.of(features);
     }
 
-    private Tensor decoded(Tensor features) {
+    /** Decoded rows [n, d_out], on the normalised scale, of features [n, d_sae]. */
+    Tensor decodeRows(Tensor features) {
         return function.decode(features, sparse(features));
     }
 
@@ -282,7 +280,7 @@ public final class Sae implements AutoCloseable {
         try (var _ = TensorScope.open()) {
             long[] leading =
                     Arrays.copyOf(features.shape().sizes(), features.shape().rank() - 1);
-            return reshape(decoded(features.reshape(-1, config.dSae())), leading, config.dOut())
+            return reshape(decodeRows(features.reshape(-1, config.dSae())), leading, config.dOut())
                     .promote();
         }
     }
@@ -340,37 +338,11 @@ public final class Sae implements AutoCloseable {
             Tensor rows = rows(activations);
             Normalization.Normalized normalized = config.normalization().apply(rows);
             Tensor features = function.encode(prepared(normalized.rows()));
-            Tensor error = activations.to(dtype).sub(output(decoded(features), rows, normalized, activations));
-            return output(decoded(edit.apply(features.copy())), rows, normalized, activations)
+            Tensor error = activations.to(dtype).sub(output(decodeRows(features), rows, normalized, activations));
+            return output(decodeRows(edit.apply(features.copy())), rows, normalized, activations)
                     .add(error)
                     .promote();
         }
-    }
-
-    /**
-     * Hooks that put what this SAE makes in the place of the activation (SAELens's {@code add_sae}). A transcoder reads
-     * one point and writes another, and its hooks serve one run at a time.
-     */
-    public Hooks asHooks() {
-        String in = config.hookName();
-        String out = config.hookNameOut();
-        if (in.equals(out))
-            return Hooks.at(in, (activation, hook) -> reconstruct(activation).to(activation.dtype()));
-        Tensor[] read = new Tensor[1];
-        return Hooks.at(in, (activation, hook) -> {
-                    read[0] = activation.promote();
-                    return null;
-                })
-                .and(out, (activation, hook) -> {
-                    Tensor input = read[0];
-                    if (input == null)
-                        throw new IllegalStateException(
-                                "SAE " + name + " writes " + hook + ", but this run did not pass " + in);
-                    read[0] = null;
-                    Tensor output = reconstruct(input).to(activation.dtype());
-                    input.free();
-                    return output;
-                });
     }
 
     /** The names of the six hook points inside an SAE, as SAELens calls them, in the order in which it reaches them. */
@@ -394,56 +366,7 @@ public final class Sae implements AutoCloseable {
      *     exclude_special_tokens is {@code model.tokenizer().endOfText()}
      */
     public Attachment attachment(boolean useErrorTerm, int... excludedTokens) {
-        int[] excluded = excludedTokens.clone();
-        String prefix = config.hookNameOut() + ".";
-        List<String> points = INNER_HOOK_POINTS.stream()
-                .filter(point -> useErrorTerm || !point.equals("hook_sae_error"))
-                .map(prefix::concat)
-                .toList();
-        return new Attachment(config.hookName(), config.hookNameOut(), points, (read, there, tokens, hooks) -> {
-            Tensor input = hooks.at(prefix + "hook_sae_input", laidSideBySide(read));
-            Tensor rows = input.reshape(-1, config.dIn());
-            long[] leading = Arrays.copyOf(input.shape().sizes(), input.shape().rank() - 1);
-            Normalization.Normalized normalized = config.normalization().apply(rows);
-            Tensor features = function.encode(
-                    prepared(normalized.rows()),
-                    pre -> hooks.at(prefix + "hook_sae_acts_pre", reshape(pre, leading, config.dSae()))
-                            .reshape(-1, config.dSae()));
-            features = hooks.at(prefix + "hook_sae_acts_post", reshape(features, leading, config.dSae()));
-            Tensor decoded = decoded(features.reshape(-1, config.dSae()));
-            decoded = hooks.at(prefix + "hook_sae_recons", reshape(decoded, leading, config.dOut()))
-                    .reshape(-1, config.dOut());
-            Tensor output =
-                    finished(decoded, rows, normalized).reshape(there.shape().sizes());
-            Tensor special = excluded.length > 0 ? special(excluded, tokens, there) : null;
-            if (useErrorTerm) {
-                Tensor error = there.to(dtype)
-                        .sub(reconstruct(read).reshape(there.shape().sizes()));
-                if (special != null) error = error.zerosLike().where(special, error);
-                output = output.add(hooks.at(prefix + "hook_sae_error", error));
-            }
-            if (special != null) output = there.to(dtype).where(special, output);
-            return hooks.at(prefix + "hook_sae_output", output).to(there.dtype());
-        });
-    }
-
-    /** [batch, pos, 1, ...]: where the tokens of a run are among the excluded ones. */
-    private static Tensor special(int[] excluded, Tensor tokens, Tensor there) {
-        if (tokens == null || tokens.size(1) != there.size(1))
-            throw new IllegalStateException(
-                    "special tokens cannot be excluded: the run's positions are not those of its tokens");
-        Tensor special = tokens.eq(excluded[0]);
-        for (int i = 1; i < excluded.length; i++) {
-            Tensor another = tokens.eq(excluded[i]);
-            special = another.where(another, special);
-        }
-        while (special.shape().rank() < there.shape().rank()) special = special.unsqueeze(-1);
-        return special;
-    }
-
-    /** Activations [..., d_in] in this SAE's dtype, with the heads of hook_z in one dimension. */
-    private Tensor laidSideBySide(Tensor activations) {
-        return reshape(rows(activations), leading(activations), config.dIn());
+        return new SaeAttachment(this, useErrorTerm, excludedTokens).attachment();
     }
 
     /**
@@ -496,14 +419,14 @@ public final class Sae implements AutoCloseable {
      * Decoded features on the scale of the rows they came from, in the shape of the activations that those came from.
      */
     private Tensor output(Tensor decoded, Tensor rows, Normalization.Normalized normalized, Tensor activations) {
-        Tensor output = finished(decoded, rows, normalized);
+        Tensor output = denormalized(decoded, rows, normalized);
         return config.architecture().isTranscoder()
                 ? reshape(output, leading(activations), config.dOut())
                 : output.reshape(activations.shape().sizes());
     }
 
     /** Decoded rows on the scale of what was read; a transcoder's with its skip connection. */
-    private Tensor finished(Tensor decoded, Tensor rows, Normalization.Normalized normalized) {
+    Tensor denormalized(Tensor decoded, Tensor rows, Normalization.Normalized normalized) {
         if (!config.architecture().isTranscoder()) return config.normalization().undo(decoded, normalized);
         return weights.containsKey("W_skip")
                 ? decoded.add(rows.matmul(weights.get("W_skip").t()))
@@ -582,6 +505,16 @@ public final class Sae implements AutoCloseable {
         return activations.to(dtype).reshape(-1, config.dIn());
     }
 
+    /** Features [n, d_sae] of normalised rows, with a hook before the activation function. */
+    Tensor encodeNormalized(Tensor rows, SaeFunction.PreActivationHook hook) throws Exception {
+        return function.encode(prepared(rows), hook);
+    }
+
+    /** Activations [..., d_in] in this SAE's dtype, with the heads of hook_z in one dimension. */
+    Tensor mergeHeads(Tensor activations) {
+        return reshape(rows(activations), leading(activations), config.dIn());
+    }
+
     private Tensor prepared(Tensor rows) {
         return config.applyBDecToInput() ? rows.sub(function.bDec()) : rows;
     }
@@ -592,7 +525,7 @@ public final class Sae implements AutoCloseable {
         return Arrays.copyOf(activations.shape().sizes(), activations.shape().rank() - dropped);
     }
 
-    private static Tensor reshape(Tensor rows, long[] leading, long width) {
+    static Tensor reshape(Tensor rows, long[] leading, long width) {
         long[] sizes = Arrays.copyOf(leading, leading.length + 1);
         sizes[leading.length] = width;
         return rows.reshape(sizes);
@@ -601,36 +534,11 @@ public final class Sae implements AutoCloseable {
     /**
      * Checks that this SAE can be put into a model.
      *
+     * @param model the model
      * @throws InputException if the model has no such hook point, or of another width
      */
     public void requireFits(HookedTransformer model) {
-        String in = config.hookName();
-        String out = config.hookNameOut();
-        requireHook(model, in, config.dIn(), "d_in");
-        if (!out.equals(in)) requireHook(model, out, config.dOut(), "d_out");
-        boolean heads = HookPoint.of(in).orElseThrow().axes().getLast() == HookPoint.Axis.D_HEAD;
-        if (heads && !config.reshapeHookZ()) {
-            throw new InputException("SAE " + name + " belongs at " + in
-                    + ", whose heads have to be laid side by side: its cfg.json should say"
-                    + " \"reshape_activations\": \"hook_z\".");
-        }
-    }
-
-    private void requireHook(HookedTransformer model, String hook, int width, String what) {
-        TransformerConfig sizes = model.config();
-        HookPoint point = HookPoint.of(hook)
-                .orElseThrow(() -> new InputException("SAE " + name + " belongs at '" + hook
-                        + "', which is no hook point of model " + model.name() + "."
-                        + Suggestions.didYouMean(hook, model.hookNames())));
-        if (point.isInBlock() && point.block() >= sizes.nLayers()) {
-            throw new InputException("SAE " + name + " belongs at " + hook + ", but model " + model.name()
-                    + " has only " + sizes.nLayers() + " layers.");
-        }
-        int there = point.width(sizes);
-        if (there != width) {
-            throw new InputException("SAE " + name + " has " + what + " " + width + ", but model " + model.name()
-                    + " has " + (there < 0 ? "no feature dimension" : "width " + there) + " at " + hook + ".");
-        }
+        SaeAttachment.requireFits(this, model);
     }
 
     /** What it was loaded as. */

@@ -174,9 +174,9 @@ public final class TokenDataset {
             TokenDataset.<String>each(documents::forEach, document -> {
                 dataset.documents++;
                 batches.add(tokenizer.encode(document));
-                if (dataset.rows() >= rows) throw new Enough();
+                if (dataset.rows() >= rows) throw new StopReading();
             });
-        } catch (Enough e) {
+        } catch (StopReading e) {
             // the rest of the documents is not needed
         }
         if (dataset.rows() == 0)
@@ -186,10 +186,10 @@ public final class TokenDataset {
     }
 
     /** Ends the reading of documents. */
-    private static final class Enough extends RuntimeException {
+    private static final class StopReading extends RuntimeException {
         private static final long serialVersionUID = 1L;
 
-        Enough() {
+        StopReading() {
             super(null, null, false, false);
         }
     }

@@ -60,7 +60,7 @@ const signed = (value, digits = 3) => (value >= 0 ? "+" : "−") + Math.abs(valu
 const percent = (value, digits = 3) => (100 * value).toFixed(digits) + "%";
 const dark = () => matchMedia("(prefers-color-scheme: dark)").matches;
 
-// White to dark orange, as SAEDashboard colours activations; half as strong on dark pages, where text has to be legible.
+// White to dark orange, as SAEDashboard colours activations; half as strong on dark pages, so that text is legible.
 const heat = share =>
   share <= 0 ? "transparent" : `rgba(255, 140, 0, ${(Math.min(1, share) * (dark() ? 0.5 : 1)).toFixed(3)})`;
 const underline = (loss, largest) =>

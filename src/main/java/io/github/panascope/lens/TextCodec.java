@@ -1,0 +1,124 @@
+package io.github.panascope.lens;
+
+import io.github.panascope.tokens.Tokenizer;
+import io.github.panascope.torch.DType;
+import io.github.panascope.torch.Shape;
+import io.github.panascope.torch.Tensor;
+import io.github.panascope.torch.TensorScope;
+import java.util.Arrays;
+import java.util.List;
+import java.util.stream.IntStream;
+import java.util.stream.LongStream;
+
+/**
+ * Makes tensors of token ids of texts, and texts of ids, as TransformerLens does: with {@code <|endoftext|>} before
+ * each text, cut to the model's context, and filled up to one length. {@link HookedTransformer} says what each method
+ * does.
+ */
+final class TextCodec {
+    private final Tokenizer tokenizer;
+    private final int nCtx;
+
+    /** @param nCtx how many tokens a text may have */
+    TextCodec(Tokenizer tokenizer, int nCtx) {
+        this.tokenizer = tokenizer;
+        this.nCtx = nCtx;
+    }
+
+    Tensor toTokens(List<String> texts, boolean prependBos, HookedTransformer.PaddingSide side) {
+        if (texts.isEmpty()) throw new IllegalArgumentException("there should be at least one text");
+        List<int[]> rows = texts.stream().map(text -> encode(text, prependBos)).toList();
+        int length = rows.stream().mapToInt(row -> row.length).max().orElseThrow();
+        long[] ids = new long[rows.size() * length];
+        Arrays.fill(ids, tokenizer.endOfText());
+        for (int row = 0; row < rows.size(); row++) {
+            int start = side == HookedTransformer.PaddingSide.LEFT ? length - rows.get(row).length : 0;
+            for (int i = 0; i < rows.get(row).length; i++) ids[row * length + start + i] = rows.get(row)[i];
+        }
+        return Tensor.of(ids, Shape.of(rows.size(), length));
+    }
+
+    Tensor attentionMask(Tensor tokens, HookedTransformer.PaddingSide side, boolean prependBos) {
+        int length = (int) tokens.size(1);
+        int count = (int) tokens.size(0);
+        long[] ids = tokens.toLongs();
+        long[] mask = new long[ids.length];
+        Arrays.fill(mask, 1);
+        for (int row = 0; row < count; row++) {
+            int filled = 0;
+            while (filled < length
+                    && ids[row * length + (side == HookedTransformer.PaddingSide.LEFT ? filled : length - 1 - filled)]
+                            == tokenizer.endOfText()) filled++;
+            if (side == HookedTransformer.PaddingSide.LEFT && prependBos) filled = Math.max(0, filled - 1);
+            int from = row * length + (side == HookedTransformer.PaddingSide.LEFT ? 0 : length - filled);
+            Arrays.fill(mask, from, from + filled, 0);
+        }
+        return Tensor.of(mask, Shape.of(count, length));
+    }
+
+    /** Ids of a text; room for {@code <|endoftext|>} is left where it is not put before it, as TransformerLens does. */
+    private int[] encode(String text, boolean prependBos) {
+        int[] ids = tokenizer.encode(prependBos ? Tokenizer.END_OF_TEXT + text : text);
+        int longest = prependBos ? nCtx : nCtx - 1;
+        return ids.length > longest ? Arrays.copyOf(ids, longest) : ids;
+    }
+
+    String toString(Tensor tokens) {
+        return tokenizer.decode(ids(tokens));
+    }
+
+    List<String> toStrings(Tensor tokens) {
+        return LongStream.range(0, tokens.size(0))
+                .mapToObj(row -> {
+                    try (var _ = TensorScope.open()) {
+                        return toString(tokens.select(0, row));
+                    }
+                })
+                .toList();
+    }
+
+    List<String> toStrTokens(String text, boolean prependBos) {
+        return tokenizer.tokens(encode(text, prependBos));
+    }
+
+    List<String> toStrTokens(Tensor tokens) {
+        return tokenizer.tokens(ids(tokens));
+    }
+
+    int toSingleToken(String text) {
+        int[] ids = tokenizer.encode(text);
+        if (ids.length != 1)
+            throw new IllegalArgumentException("'" + text + "' is not a single token, but " + tokenizer.tokens(ids));
+        return ids[0];
+    }
+
+    String toSingleStrToken(int token) {
+        return tokenizer.decode(token);
+    }
+
+    int tokenPosition(String token, Tensor tokens) {
+        return positions(token, tokens)[0];
+    }
+
+    int lastTokenPosition(String token, Tensor tokens) {
+        int[] positions = positions(token, tokens);
+        return positions[positions.length - 1];
+    }
+
+    private int[] positions(String token, Tensor tokens) {
+        int wanted = toSingleToken(token);
+        int[] ids = ids(tokens);
+        int[] found =
+                IntStream.range(0, ids.length).filter(i -> ids[i] == wanted).toArray();
+        if (found.length == 0) throw new IllegalArgumentException("'" + token + "' does not occur in the tokens");
+        return found;
+    }
+
+    private static int[] ids(Tensor tokens) {
+        if (tokens.shape().rank() > 2 || tokens.shape().rank() == 2 && tokens.size(0) != 1)
+            throw new IllegalArgumentException("ids should be [pos] or [1, pos], not " + tokens);
+        if (tokens.dtype() != DType.INT64 && tokens.dtype() != DType.INT32)
+            throw new IllegalArgumentException("ids should be whole numbers, not " + tokens.dtype());
+        return Arrays.stream(tokens.toLongs()).mapToInt(Math::toIntExact).toArray();
+    }
+}
