@@ -153,20 +153,31 @@ class DocumentationTest {
         int count = 0;
         for (String block : blocks("java")) {
             if (CLASS.matcher(block).find()) continue;
-            String name = "Fragment" + count++;
-            String body = block.startsWith("static ")
-                    ? block
-                    : "static double run(HookedTransformer model) {\n" + block + "return loss;\n}";
-            compile(name, """
+            boolean member = block.startsWith("static ");
+            compileFragment(
+                    "Fragment" + count++,
+                    member ? block : "static double run(HookedTransformer model) {\n" + block + "return loss;\n}");
+        }
+        assertEquals(2, count);
+        Matcher overview = Pattern.compile("(?s)<pre>\\{@code (.*?)}</pre>")
+                .matcher(Files.readString(Path.of("src/main/javadoc/overview.html")));
+        assertTrue(overview.find());
+        compileFragment("Overview", "static void run() {\n" + overview.group(1) + "}");
+    }
+
+    private void compileFragment(String name, String members) throws IOException {
+        compile(
+                name,
+                """
                 import io.github.panascope.lens.*;
+                import io.github.panascope.sae.*;
                 import io.github.panascope.torch.*;
                 public class %s {
                     private %s() {}
                     %s
                 }
-                """.formatted(name, name, body));
-        }
-        assertEquals(2, count);
+                """
+                        .formatted(name, name, members));
     }
 
     @Test
