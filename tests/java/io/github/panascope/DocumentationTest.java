@@ -166,18 +166,15 @@ class DocumentationTest {
     }
 
     private void compileFragment(String name, String members) throws IOException {
-        compile(
-                name,
-                """
-                import io.github.panascope.lens.*;
-                import io.github.panascope.sae.*;
-                import io.github.panascope.torch.*;
-                public class %s {
-                    private %s() {}
-                    %s
-                }
-                """
-                        .formatted(name, name, members));
+        compile(name, """
+            import io.github.panascope.lens.*;
+            import io.github.panascope.sae.*;
+            import io.github.panascope.torch.*;
+            public class %s {
+                private %s() {}
+                %s
+            }
+            """.formatted(name, name, members));
     }
 
     @Test
