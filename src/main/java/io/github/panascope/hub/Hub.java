@@ -18,9 +18,9 @@ import java.util.regex.Pattern;
 
 /**
  * Access to the files of the Hugging Face hub. A file that is in the hub cache on this machine is returned without a
- * request; any other file is downloaded into the cache. The environment variables of Python's huggingface_hub (the
- * page on the command line lists them) and those of proxies have the meaning that they have for Python, which can share the cache.
- * Thread-safe.
+ * request; any other file is downloaded into the cache. The environment variables of Python's huggingface_hub (the page
+ * on the command line lists them) and those of proxies have the meaning that they have for Python, which can share the
+ * cache. Thread-safe.
  *
  * <pre>{@code
  * Hub hub = Hub.fromEnvironment()

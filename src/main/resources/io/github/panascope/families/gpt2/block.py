@@ -93,8 +93,8 @@ def attention(
     self, resid: Tensor, past: Optional[Tuple[Tensor, Tensor]], mask: Optional[Tensor]
 ) -> Tuple[Tensor, Tensor, Tensor]:
     # residual stream [batch, pos, d_model] -> what each head reads [batch, pos, head, d_head]; with the keys and values
-    # [batch, head, pos, d_head] of these and all earlier positions; `past` holds those of the earlier ones, if there are
-    # any. `mask` [batch, pos] is 0 at positions that no position attends to.
+    # [batch, head, pos, d_head] of these and all earlier positions; `past` holds those of the earlier ones, if there
+    # are any. `mask` [batch, pos] is 0 at positions that no position attends to.
     q, k, v = self.qkv(resid)
     q = lens.hook_point(q, self.name, "attn.hook_q").transpose(1, 2)
     k = lens.hook_point(k, self.name, "attn.hook_k").transpose(1, 2)

@@ -1,6 +1,6 @@
 def at(self, tokens: Tensor, first: int, mask: Optional[Tensor]) -> Tensor:
     # tokens [batch, pos], the first of them at a position -> residual stream [batch, pos, d_model].
-    # `mask` [batch, first + pos] is 0 at padding: the first position of a row that is not padding has position number 0.
+    # `mask` [batch, first + pos] is 0 at padding: the first position of a row that is not padding has number 0.
     tokens = lens.hook_point(tokens, "hook_tokens")
     embed = lens.hook_point(torch.embedding(self.W_E, tokens), "hook_embed")
     end = first + tokens.size(1)

@@ -27,7 +27,8 @@ def forward(self, resid: Tensor, first: int = 0, end: int = 9223372036854775807)
 def loss(self, resid: Tensor, tokens: Tensor, products: Tensor, logits: Tensor) -> Tensor:
     # Computes the cross-entropy of each next token [batch, pos - 1], in float32. In chunks: all logits would be
     # d_vocab floats for every position. The chunks share the memory of `products` [chunk, d_vocab] in the model's dtype
-    # and `logits` in float32, which may be the same tensor: the system would have to clear memory that is allocated for each chunk.
+    # and `logits` in float32, which may be the same tensor: the system would have to clear memory that is allocated for
+    # each chunk.
     x = self.normalize(resid)
     rows = x[:, :-1].reshape([-1, x.size(2)])
     targets = tokens[:, 1:].reshape([-1, 1])
