@@ -24,12 +24,16 @@ import java.util.stream.IntStream;
 import java.util.stream.LongStream;
 
 /**
- * What taking a feature away does to the sequences that are shown: the row runs again from the SAE's layer on, once as
- * it is and once without the feature at all of its positions, as two rows of one batch; logits are made for the
- * sequence's positions alone. On a GPU many sequences are a batch, and are read together.
+ * Ablations of features: the effect on the shown sequences when a feature is removed. From the SAE's layer on, the row
+ * of a sequence runs as two rows of one batch: unchanged, and without the feature at all positions. Logits are computed
+ * only for the positions that predict the sequence's tokens. On a GPU, a batch holds many sequences, and its results
+ * are copied to the host together.
  */
 final class Ablations {
-    /** Positions of a batch whose logits are held at once on a GPU, twice, and a few times over: 0.8 GB each time. */
+    /**
+     * The most positions of a batch on a GPU. Their logits, with and without the feature, take 0.8 GB; a few tensors of
+     * that size exist at a time.
+     */
     private static final int POSITIONS_ON_DEVICE = 2048;
 
     private final HookedTransformer model;
@@ -47,35 +51,43 @@ final class Ablations {
     }
 
     /**
-     * A part of a row, from which a feature is to be taken away.
+     * A part of a row, with the feature that is to be removed from the row.
      *
-     * @param tokens      of the whole row
-     * @param activations of the feature at all of its positions
+     * @param feature     the feature
+     * @param tokens      the token ids of the whole row
+     * @param activations the activations of the feature at all positions of the row
      * @param first       the position of the first token shown
-     * @param count       how many tokens are shown
+     * @param count       the number of tokens shown
      */
     record Piece(int feature, int[] tokens, float[] activations, int first, int count) {
-        /** The first position that predicts one of its tokens. */
+        /** {@return the first position that predicts a token of this piece} */
         int from() {
             return Math.max(0, first - 1);
         }
 
-        /** The position after the last that does. */
+        /** {@return the position after the last that predicts a token of this piece} */
         int end() {
             return first + count - 1;
         }
 
-        /** How many of its tokens nothing predicts. */
+        /**
+         * {@return the number of tokens of this piece that no position predicts: 1 if it begins with the row, else 0}
+         */
         int unpredicted() {
             return first == 0 ? 1 : 0;
         }
 
+        /** {@return the number of positions that predict a token of this piece} */
         int predicted() {
             return end() - from();
         }
     }
 
-    /** The dashboard with ablations in its sequences. The column has all activations, those that do not count too. */
+    /**
+     * Returns a copy of a dashboard with an ablation in each of its sequences.
+     *
+     * @param column all activations of the feature, including those at excluded positions
+     */
     FeatureDashboard of(FeatureDashboard dashboard, FeatureActivations column, StoredActivations corpus) {
         List<Piece> pieces = dashboard.groups().stream()
                 .flatMap(group -> group.sequences().stream())
@@ -110,7 +122,11 @@ final class Ablations {
                 sequence.tokenIds().length);
     }
 
-    /** Of pieces of rows of one length, in their order. */
+    /**
+     * Computes the ablation of each piece. The rows of all pieces have the same length.
+     *
+     * @return the ablations in the order of the pieces
+     */
     List<Ablation> of(List<Piece> pieces) {
         List<Ablation> found = new ArrayList<>();
         try (ReadAhead batches = new ReadAhead("taking features away")) {
@@ -129,7 +145,7 @@ final class Ablations {
 
     private int endOfBatch(List<Piece> pieces, int start) {
         if (model.device().isCpu()) return start + 1;
-        int rows = Math.max(1, RowsAtOnce.on(model.device(), pieces.getFirst().tokens.length) / 2); // each twice
+        int rows = Math.max(1, RowsAtOnce.on(model.device(), pieces.getFirst().tokens.length) / 2); // two rows each
         int end = start;
         for (int positions = 0; end < pieces.size() && end - start < rows; end++) {
             positions += pieces.get(end).predicted();
@@ -139,17 +155,20 @@ final class Ablations {
     }
 
     /**
-     * How many numbers there are of each position: the two losses, and what is raised and lowered most, values and
-     * tokens.
+     * {@return the number of values that {@link #run} computes for a position: two loss effects, and value and token of
+     * the {@code hover} most raised and the {@code hover} most lowered logits}
      */
     private int width() {
         return 2 + 4 * hover;
     }
 
     /**
-     * Of the positions that predict the pieces' tokens, piece by piece, float32 [positions, 2 + 4 hover]: the effect on
-     * the loss; that by the linear lens, or 0; how much the feature raises most, and which tokens; how much it lowers
-     * most, negated, and which. On the model's device, which is not waited for.
+     * Computes the effects at the positions that predict the pieces' tokens, piece by piece, on the model's device,
+     * without waiting for the device.
+     *
+     * @return float32 [positions, 2 + 4 hover]: the effect on the loss; the effect by the linear lens, or 0 without a
+     *     lens; by how much the feature raises log-probabilities, largest first, and the ids of these tokens; by how
+     *     much it lowers them, as positive numbers, largest first, and the ids of these tokens
      */
     private Tensor run(List<Piece> pieces) {
         int context = pieces.getFirst().tokens.length;
@@ -209,7 +228,10 @@ final class Ablations {
                 bottom.indices().to(DType.FLOAT32));
     }
 
-    /** How much the features' direct path raises log-probabilities: [positions, d_vocab]. */
+    /**
+     * Computes by how much the direct path of the features raises log-probabilities, by the linear lens: [positions,
+     * d_vocab].
+     */
     private Tensor lens(List<Piece> pieces, Tensor lastStream, Tensor activations, Tensor positions) {
         Tensor stream = lastStream
                 .slice(0, 0, pieces.size())
@@ -233,7 +255,7 @@ final class Ablations {
         return lensLogProbs(stream).sub(lensLogProbs(stream.sub(part)));
     }
 
-    /** Puts numbers of positions, as {@link #run} lays them out, where pieces have their tokens. */
+    /** Appends an ablation for each piece, made of the values of its positions in the layout of {@link #run}. */
     private void add(List<Piece> pieces, float[] values, List<Ablation> found) {
         int at = 0;
         for (Piece piece : pieces) {
@@ -255,10 +277,12 @@ final class Ablations {
         }
     }
 
-    /** Those of the tokens that are changed at all. */
+    /**
+     * Copies the tokens that the feature changes and the changes, which are positive in {@code found} and get the sign.
+     */
     private void changed(float[] found, int at, int sign, int[][] ids, float[][] values, int token) {
         int kept = 0;
-        while (kept < hover && found[at + kept] > 0) kept++; // before the feature fires, nothing changes
+        while (kept < hover && found[at + kept] > 0) kept++; // changes are 0 before the feature fires
         ids[token] = new int[kept];
         values[token] = new float[kept];
         for (int k = 0; k < kept; k++) {
@@ -267,7 +291,7 @@ final class Ablations {
         }
     }
 
-    /** Log-probabilities [n, d_vocab] of the last residual stream [n, d_model] by the linear lens. */
+    /** Computes log-probabilities [n, d_vocab] of the last residual stream [n, d_model] by the linear lens. */
     Tensor lensLogProbs(Tensor stream) {
         return stream.div(stream.std(-1, 1, true))
                 .matmul(model.weight("unembed.W_U").to(DType.FLOAT32))
@@ -282,21 +306,25 @@ final class Ablations {
     }
 
     /**
-     * Whether the linear lens means something: whether features have directions, on the scale of the residual stream.
+     * {@return whether the linear lens applies: whether features have directions, on the scale of the residual stream}
      */
     boolean hasLens() {
         return directions.exist() && !putsScaleBack();
     }
 
-    /** What an SAE writes is linear in features, unless it puts a scale back that it took from its input. */
+    /**
+     * {@return whether the SAE multiplies its output by a scale that it took from its input; otherwise its output is
+     * linear in the features}
+     */
     private boolean putsScaleBack() {
         return sae.config().normalization() == Normalization.LAYER_NORM
                 || sae.config().normalization() == Normalization.CONSTANT_NORM_RESCALE;
     }
 
     /**
-     * What rows [rows, pos, …] are without the pieces' features, each a row's, of which these are the activations
-     * [rows, pos].
+     * Computes rows [rows, pos, …] without the feature of the piece of each row.
+     *
+     * @param activations the activations of these features [rows, pos]
      */
     private Tensor without(Tensor x, List<Piece> pieces, Tensor activations) {
         long[] features = pieces.stream().mapToLong(Piece::feature).toArray();

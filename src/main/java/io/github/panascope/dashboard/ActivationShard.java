@@ -14,10 +14,10 @@ import java.nio.file.StandardOpenOption;
 import java.util.zip.CRC32C;
 
 /**
- * What the features were at some rows, and the tokens there: a file that is written once. Features are sparse: for each
- * position those that are not zero, by ascending number. Little-endian: the header, then tokens int32 [positions],
- * norms of the activations float32 [positions], starts int32 [positions + 1], features int32 [entries], values float32
- * [entries]; at last a CRC-32C of all that.
+ * The token ids and the feature activations of consecutive rows, in a file that is written once. Features are sparse:
+ * each position lists the features that are not zero, by ascending number. The file is little-endian: the header,
+ * tokens int32 [positions], norms of the activations float32 [positions], starts int32 [positions + 1], features int32
+ * [entries], values float32 [entries], and a CRC-32C of all these bytes.
  */
 final class ActivationShard {
     private static final int MAGIC = 0x43415350;
@@ -52,18 +52,38 @@ final class ActivationShard {
         return rows * context;
     }
 
-    /** Rows of one block as the collector has them, in order; arrays may be longer than what is used. */
+    /**
+     * The rows of one block in the layout of the collector, in ascending order. Arrays may be longer than their used
+     * part.
+     *
+     * @param tokens    the token ids [positions]
+     * @param norms     the norms of the activations [positions]
+     * @param counts    the number of features at each position [positions]
+     * @param features  the features that are not zero [entries], by position, then number
+     * @param values    the activations of these features [entries]
+     * @param positions the number of positions
+     * @param entries   the number of features at all positions together
+     */
     record Part(
             int[] tokens, float[] norms, int[] counts, int[] features, float[] values, int positions, int entries) {}
 
-    /** A copy of the tokens of a row, counted from the first here. */
+    /**
+     * Returns a copy of the token ids of a row.
+     *
+     * @param row the row, counted from 0 within this shard
+     */
     int[] tokensOf(int row) {
         int[] found = new int[context];
         tokens.get(row * context, found);
         return found;
     }
 
-    /** Writes a shard and sees it onto the disk; the caller gives it its name. Returns its checksum. */
+    /**
+     * Writes a shard and forces it onto the disk. The caller renames the file.
+     *
+     * @return the checksum of the file
+     * @throws InputException if the shard would be larger than 2 GB
+     */
     static int write(Path file, long firstRow, int rows, int context, Iterable<Part> parts) throws IOException {
         long entries = 0;
         for (Part part : parts) entries += part.entries;
@@ -89,7 +109,7 @@ final class ActivationShard {
         return writeWithChecksum(file, bytes.flip());
     }
 
-    /** Writes bytes and their checksum, and sees both onto the disk. */
+    /** Writes bytes and their checksum, forces both onto the disk, and returns the checksum. */
     private static int writeWithChecksum(Path file, ByteBuffer bytes) throws IOException {
         CRC32C crc = new CRC32C();
         crc.update(bytes.duplicate());
@@ -106,7 +126,7 @@ final class ActivationShard {
         return (int) crc.getValue();
     }
 
-    /** Maps a file and checks that it is what was written. */
+    /** Maps a file and checks its bytes against a checksum. */
     private static ByteBuffer readWithChecksum(Path file, int checksum) throws IOException {
         ByteBuffer bytes;
         try (FileChannel channel = FileChannel.open(file, StandardOpenOption.READ)) {
@@ -126,12 +146,12 @@ final class ActivationShard {
                 + " collect again.");
     }
 
-    /** Whether a file begins as shards do, whole or not. */
+    /** {@return whether a file begins with the magic number of a shard; the rest of the file is not checked} */
     static boolean is(Path file) throws IOException {
         return beginsWith(file, MAGIC);
     }
 
-    /** Whether the first four bytes of a file are these. */
+    /** {@return whether the first four bytes of a file are a magic number} */
     static boolean beginsWith(Path file, int magic) throws IOException {
         if (!Files.isRegularFile(file)) return false;
         try (InputStream in = Files.newInputStream(file)) {
@@ -144,8 +164,8 @@ final class ActivationShard {
     /**
      * Opens a shard.
      *
-     * @param checksum what it should be
-     * @throws InputException if it is not
+     * @param checksum the expected checksum of the file
+     * @throws InputException if the checksum differs, or the file has another format or version
      */
     static ActivationShard open(Path file, int checksum) throws IOException {
         ByteBuffer bytes = readWithChecksum(file, checksum);

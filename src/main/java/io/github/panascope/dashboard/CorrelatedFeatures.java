@@ -11,18 +11,18 @@ import java.util.concurrent.atomic.AtomicInteger;
 import java.util.stream.IntStream;
 
 /**
- * For each feature of an SAE, the others that go along with it most. Where most features are wanted, each pair is
- * looked at once, with the sums that each of the two would have found: products of two floats are exact as doubles, and
- * positions come in the same order.
+ * The features that correlate most with each feature of an SAE. If most features are wanted, {@link #findAll} computes
+ * each pair once. The sums are then equal to those of the computation for a single feature, because products of two
+ * floats are exact as doubles and positions are added in the same order.
  */
 final class CorrelatedFeatures {
     private final StoredActivations corpus;
     private final double[] spreads;
     private final int wanted;
-    /** The best of every feature among all; null until they are known. */
+    /** The most correlated features of every feature, among all features; null before {@link #findAll}. */
     private TopK[] known;
 
-    /** @param wanted how many others are listed of a feature */
+    /** @param wanted the number of correlated features that are listed for a feature */
     CorrelatedFeatures(StoredActivations corpus, int wanted) {
         this.corpus = corpus;
         this.spreads = corpus.spreads;
@@ -36,7 +36,7 @@ final class CorrelatedFeatures {
         private final TopK best = new TopK(wanted);
 
         /**
-         * The features that correlate most with one.
+         * Returns the features that correlate most with a feature: number, Pearson's correlation and cosine.
          *
          * @param among the features to choose from; null for all
          */
@@ -57,10 +57,10 @@ final class CorrelatedFeatures {
         }
 
         /**
-         * Offers a feature and each later one to each other.
+         * Offers each pair of a feature and a later feature to the lists of both.
          *
-         * @param lists the best of every feature so far
-         * @param least {@link TopK#least} of every list, side by side, as each is compared with each
+         * @param lists the most correlated features of every feature so far
+         * @param least {@link TopK#least} of every list in one array, because each pair is compared with two of them
          */
         private void pairs(FeatureActivations column, TopK[] lists, double[] least) {
             int feature = column.feature;
@@ -79,7 +79,10 @@ final class CorrelatedFeatures {
             }
         }
 
-        /** With all from the first one on, as {@link #pearson}: by itself, so that it is done on many at once. */
+        /**
+         * Computes Pearson's correlation with all features from {@code first} on, as {@link #pearson(int, int)} does.
+         * The loop is separate so that the compiler vectorizes it.
+         */
         private void correlate(int feature, int first) {
             double n = corpus.positions;
             double x = corpus.sums[feature];
@@ -90,14 +93,16 @@ final class CorrelatedFeatures {
                         (n * products[other] - x * sums[other]) / (spread * spreads[other] + StoredActivations.EPSILON);
         }
 
-        /** (nΣxy − ΣxΣy) / (the product of spreads + 1e-6), SAEDashboard's, over all positions. */
+        /**
+         * Computes SAEDashboard's correlation over all positions: (nΣxy − ΣxΣy) / (the product of the spreads + 1e-6).
+         */
         private double pearson(int feature, int other) {
             return (corpus.positions * products[other] - corpus.sums[feature] * corpus.sums[other])
                     / (spreads[feature] * spreads[other] + StoredActivations.EPSILON);
         }
     }
 
-    /** One that never fires, or the feature itself, goes along with nothing. */
+    /** {@return whether a feature may be listed: it is another feature, and it fires at least once} */
     private boolean counts(int feature, int other) {
         return other != feature && corpus.counts[other] != 0;
     }
@@ -112,7 +117,11 @@ final class CorrelatedFeatures {
                 .toList();
     }
 
-    /** Works out those of all features among all, so many features' activations at a time. */
+    /**
+     * Computes the most correlated features of all features, among all features.
+     *
+     * @param batches all features, in groups whose activations fit into memory together
+     */
     void findAll(ExecutorService pool, int threads, int[][] batches) throws InterruptedException, ExecutionException {
         if (known != null) return;
         TopK[][] lists = new TopK[threads][spreads.length];

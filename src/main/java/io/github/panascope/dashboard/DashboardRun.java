@@ -21,17 +21,20 @@ import java.util.function.Function;
 import java.util.stream.IntStream;
 
 /**
- * One call of {@link Dashboards#forEach}: which thread works on which features, and in what memory. On the CPU a worker
- * takes one group of neighbouring features at a time; on a device the calling thread asks for the logits of many
- * features, and workers summarize those of the copy before. What was prepared for the sink is run by the calling
- * thread, in order.
+ * One call of {@link Dashboards#forEach}: the distribution of features over threads, and the memory of each thread. On
+ * the CPU, a worker takes one group of neighbouring features at a time. On a device, the calling thread requests the
+ * logits of many features, while workers summarize the features of the previous copy. The calling thread runs the
+ * prepared tasks of the sink, in ascending order of features.
  */
 final class DashboardRun implements AutoCloseable {
-    /** Activations that are held at once, of as many features as have that many: 8 bytes each. */
+    /**
+     * The most activations that are held in memory, 8 bytes each; a batch has as many features as fit. A single feature
+     * may have more.
+     */
     private static final int ENTRIES_AT_ONCE = 32 << 20;
 
     private static final int FEATURES_AT_ONCE = 4096;
-    /** Features whose logits come from a device together: 51 MB. */
+    /** The number of features whose logits are copied from a device together: 51 MB. */
     private static final int FEATURES_IN_COPY = 256;
 
     private final Dashboards dashboards;
@@ -39,14 +42,14 @@ final class DashboardRun implements AutoCloseable {
     private final int threads;
     private final DashboardSink sink;
     private final boolean onCpu;
-    /** Among which correlated features are looked for; null for all. */
+    /** The features among which correlated features are chosen; null for all. */
     private final int[] among;
 
     private final TensorScope scope = TensorScope.shared();
     private final Queue<WorkerBuffers> idle = new ConcurrentLinkedQueue<>();
     private final ExecutorService pool;
 
-    /** @param wanted features, ascending */
+    /** @param wanted the features, ascending */
     DashboardRun(Dashboards dashboards, int[] wanted, int threads, DashboardSink sink) {
         this.dashboards = dashboards;
         this.wanted = wanted;
@@ -59,11 +62,11 @@ final class DashboardRun implements AutoCloseable {
                 Thread.ofPlatform().daemon().name("panascope-dashboard-", 0).factory());
     }
 
-    /** Scratch buffers of one thread, reused from group to group. */
+    /** The scratch buffers of one thread, reused from group to group. */
     private final class WorkerBuffers {
         final CorrelatedFeatures.Worker correlations = dashboards.correlated.new Worker();
         final float[] logits = new float[dashboards.directions.vocabulary()];
-        /** Of a group; null on a device, where one thread makes the logits of all. */
+        /** The logits of a group; null on a device, where one thread computes the logits of all groups. */
         final Tensor logitsOfGroup;
 
         WorkerBuffers() {
@@ -78,8 +81,8 @@ final class DashboardRun implements AutoCloseable {
     }
 
     void run() {
-        // Pairs of all features with all, each pair once, are half the work of the wanted ones with all where most are
-        // wanted.
+        // If more than half of the features are wanted, computing each pair of features once is less work than
+        // comparing each wanted feature with all features.
         int dSae = dashboards.sae.config().dSae();
         if (among == null && wanted.length > dSae / 2)
             await(() -> dashboards.correlated.findAll(
@@ -92,7 +95,7 @@ final class DashboardRun implements AutoCloseable {
         }
     }
 
-    /** Ends the threads; what has not begun does not begin. */
+    /** Ends the threads; tasks that have not begun are dropped. */
     @Override
     public void close() {
         pool.shutdownNow();
@@ -100,7 +103,7 @@ final class DashboardRun implements AutoCloseable {
         scope.close();
     }
 
-    /** Splits features into batches whose activations may be held at once. */
+    /** Splits features into batches whose activations may be held in memory together. */
     private int[][] batches(int[] features) {
         int[] counts = dashboards.corpus.counts;
         List<int[]> batches = new ArrayList<>();
@@ -127,7 +130,7 @@ final class DashboardRun implements AutoCloseable {
         await(() -> {
             for (int i = 0; i < running.size(); i++) {
                 List<Future<Runnable>> prepared = new ArrayList<>();
-                for (Callable<Runnable> rest : running.set(i, null).get()) // which frees what was handed over
+                for (Callable<Runnable> rest : running.set(i, null).get()) // set(i, null) frees the result
                 prepared.add(
                             dashboards.ablations == null
                                     ? CompletableFuture.completedFuture(call(rest))
@@ -138,8 +141,10 @@ final class DashboardRun implements AutoCloseable {
     }
 
     /**
-     * Summarizes the features of a group, and returns for each what prepares it for the sink: at once done, but for
-     * ablations, which take long and are spread over the threads.
+     * Summarizes the features of a group.
+     *
+     * @return for each feature a task that prepares it for the sink. Without ablations the work is already done;
+     *     ablations take long, so their tasks do the work and run on all threads
      */
     private List<Callable<Runnable>> group(WorkerBuffers buffers, FeatureActivations[] columns) {
         List<Callable<Runnable>> found = new ArrayList<>();
@@ -148,7 +153,7 @@ final class DashboardRun implements AutoCloseable {
             Tensor decoder = dashboards.directions.decoder(group).to(DType.FLOAT32);
             Tensor logits = dashboards.directions.logits(group, buffers.logitsOfGroup);
             for (FeatureActivations column : columns) {
-                RunInterruptedException.check(Dashboards.MAKING); // of this worker, once the pool is shut down
+                RunInterruptedException.check(Dashboards.MAKING); // shutting the pool down interrupts the workers
                 try (var _ = TensorScope.open()) {
                     int inGroup = column.feature - group * DecoderDirections.GROUP;
                     float[] direction = decoder.select(0, inGroup).toFloats();
@@ -171,8 +176,8 @@ final class DashboardRun implements AutoCloseable {
     // ------------------------------------------------------------------------------------------------- on a device
 
     /**
-     * Takes as many features at a time as fill a copy from the device. Workers summarize those of one copy while the
-     * device is at work on the next.
+     * Makes dashboards with as many features at a time as fit into one copy from the device. Workers summarize the
+     * features of one copy while the device computes the next.
      */
     private void onDevice(FeatureActivations[] columns) {
         try (ReadAhead ahead = new ReadAhead(Dashboards.MAKING);
@@ -186,7 +191,11 @@ final class DashboardRun implements AutoCloseable {
         }
     }
 
-    /** @param rows what {@link #decoderAndLogits} gives for the columns */
+    /**
+     * Makes the dashboards of some features and passes them to the sink.
+     *
+     * @param rows the result of {@link #decoderAndLogits} for the columns
+     */
     private void summarize(FeatureActivations[] columns, float[] rows) {
         int dOut = dashboards.sae.config().dOut();
         int vocabulary = dashboards.directions.exist() ? dashboards.directions.vocabulary() : 0;
@@ -216,8 +225,8 @@ final class DashboardRun implements AutoCloseable {
     }
 
     /**
-     * Of features, ascending: the row of W_dec and the logits of each, side by side, float32 [features, d_out +
-     * d_vocab] on the device.
+     * Computes, for features in ascending order, the row of W_dec and the logits side by side: float32 [features, d_out
+     * + d_vocab] on the device, or [features, d_out] for features without logits.
      */
     private Tensor decoderAndLogits(FeatureActivations[] columns, Tensor memory) {
         List<Tensor> decoders = new ArrayList<>();
@@ -242,7 +251,7 @@ final class DashboardRun implements AutoCloseable {
         return column.feature / DecoderDirections.GROUP;
     }
 
-    /** Where the features of the group that begins at {@code start} end. */
+    /** {@return the index after the last column of the group that begins at {@code start}} */
     private static int endOfGroup(FeatureActivations[] columns, int start) {
         int end = start;
         while (end < columns.length && group(columns[end]) == group(columns[start])) end++;
@@ -269,7 +278,7 @@ final class DashboardRun implements AutoCloseable {
         void run() throws ExecutionException, InterruptedException;
     }
 
-    /** Waits, and throws what was thrown on another thread. */
+    /** Runs a task that waits for other threads, and throws the exceptions of these threads. */
     private static void await(Waiting waiting) {
         try {
             waiting.run();

@@ -5,8 +5,8 @@ import java.util.List;
 import java.util.Objects;
 
 /**
- * Several sinks as one, each of which gets every dashboard, in the order in which they were added. They are completed
- * in that order, and closed together with this.
+ * A sink that passes every dashboard to several sinks, in the order in which they were added. It completes them in this
+ * order and closes them in reverse order.
  *
  * <pre>{@code
  * try (DashboardSinks sinks = new DashboardSinks()) {
@@ -19,15 +19,16 @@ import java.util.Objects;
 public final class DashboardSinks implements DashboardSink {
     private final List<DashboardSink> sinks = new ArrayList<>();
 
-    /** No sinks yet. */
+    /** Makes a sink without targets. */
     public DashboardSinks() {}
 
     /**
-     * Adds a sink, which this then closes.
+     * Adds a sink, which is closed together with this one.
      *
-     * @param <S>  the sink's type
+     * @param <S>  the type of the sink
      * @param sink the sink
      * @return the sink
+     * @throws NullPointerException if the sink is null
      */
     public <S extends DashboardSink> S add(S sink) {
         sinks.add(Objects.requireNonNull(sink, "a sink of dashboards should not be null"));

@@ -11,9 +11,37 @@ import java.util.BitSet;
 import java.util.List;
 
 /**
- * Makes dashboards of features from a {@link FeatureStore}, one after the other, with SAEDashboard's statistics. What
- * comes out for a feature does not depend on the others that are asked for (but with
- * {@link DashboardConfig.CorrelationScope#CHOSEN}), nor on the number of threads.
+ * A maker of dashboards: it reads the activations of features from a {@link FeatureStore} and computes SAEDashboard's
+ * statistics for one feature after the other. The dashboard of a feature does not depend on the number of threads, nor
+ * on the other features for which dashboards are made, except with {@link DashboardConfig.CorrelationScope#CHOSEN}.
+ *
+ * <p>This example collects 64 rows of a dataset and writes a page with three features:
+ *
+ * <pre>{@code
+ * int[] features = {0, 1, 14057};
+ * try (var _ = TensorScope.open();
+ *         var model = HookedTransformer.fromPretrained("gpt2-small");
+ *         var published = Sae.fromPretrained("gpt2-small-res-jb/blocks.8.hook_resid_pre");
+ *         var sae = published.foldWDecNorm()) {
+ *     Dataset texts = Dataset.of("NeelNanda/pile-10k", Hub.fromEnvironment());
+ *     TokenDataset tokens = TokenDataset.tokenizeAndConcatenate(texts::forEach,
+ *             model.tokenizer(), ChunkingStrategy.CHARACTER_CHUNKS, 128, true, 64);
+ *     StoreIdentity identity =
+ *             StoreIdentity.of(model, sae, texts.name() + ", character-chunks", 128);
+ *     DashboardPage.Header header = new DashboardPage.Header(
+ *             "Features of " + sae.name(), Map.of("Model", model.name()), null);
+ *     try (FeatureStore store =
+ *             FeatureStore.open(Path.of("features"), identity, features, sae.config().dIn())) {
+ *         FeatureCollector.into(store, model, sae)
+ *                 .collect(row -> tokens.row((int) row), 0, tokens.rows());
+ *         Dashboards dashboards = Dashboards.of(model, sae, store, DashboardConfig.DEFAULT);
+ *         try (DashboardPage page = DashboardPage.open(
+ *                 Path.of("dashboards.html"), header, model.tokenizer())) {
+ *             dashboards.forEach(features, 4, page);
+ *         }
+ *     }
+ * }
+ * }</pre>
  */
 public final class Dashboards {
     static final String MAKING = "making dashboards";
@@ -54,50 +82,67 @@ public final class Dashboards {
     }
 
     /**
-     * Reads a store's shards. The model and the SAE are those that filled it, and live as long as this.
+     * Reads the shards of a store.
      *
-     * @throws io.github.panascope.InputException if the store lacks rows between its first and its last
+     * @param model  the model that filled the store; it must stay open as long as the result is used
+     * @param sae    the SAE that filled the store; it must stay open as long as the result is used
+     * @param store  the store, which holds all rows from 0 to its last one
+     * @param config the contents of the dashboards
+     * @return the maker of dashboards
+     * @throws io.github.panascope.InputException          if the store lacks rows before its last one, holds more than
+     *     2^31 - 1 positions or is damaged, or if the SAE does not fit the model
+     * @throws io.github.panascope.RunInterruptedException if the thread is interrupted
+     * @throws IllegalArgumentException                    if the configuration looks for correlated features among all,
+     *     but the store keeps only chosen features
      */
     public static Dashboards of(HookedTransformer model, Sae sae, FeatureStore store, DashboardConfig config) {
         sae.requireFits(model);
         return new Dashboards(model, sae, store, config);
     }
 
-    /** Rows of the store. */
+    /** {@return the number of rows in the store} */
     public int rows() {
         return corpus.rows;
     }
 
-    /** Tokens in a row. */
+    /** {@return the number of tokens in a row} */
     public int context() {
         return corpus.context;
     }
 
-    /** How many positions do not count. */
+    /** {@return the number of positions at which features count as zero} */
     public int excluded() {
         return excluded.cardinality();
     }
 
-    /** How often each feature of the SAE is not zero, over all positions. */
+    /**
+     * {@return the number of positions at which each feature of the SAE is not zero [d_sae], excluded positions
+     * included; a new array}
+     */
     public int[] counts() {
         return corpus.counts.clone();
     }
 
-    /** Where features' activations are listed by quantile: SAEDashboard's 2,350 levels, finer towards 1. */
+    /**
+     * {@return the levels of {@link FeatureDashboard.Statistics#quantileData}: SAEDashboard's 2,350 levels from 0 to
+     * just below 1, finer towards 1; a new array}
+     */
     public static double[] quantiles() {
         return FeatureStatistics.quantiles();
     }
 
     /**
-     * Makes dashboards, by ascending number of the feature, and completes the sink.
+     * Makes the dashboards of features in ascending order, passes them to a sink and completes the sink.
      *
-     * @param features those wanted; each must be among those that the store was opened for
-     * @param threads  features that are worked on at once
-     * @param sink     gets the dashboards; the caller closes it
-     * @throws io.github.panascope.RunInterruptedException if the thread was interrupted
+     * @param features the features, in any order; repetitions are ignored. The store must have been opened for all of
+     *     them
+     * @param threads  the number of features that are worked on at once, at least 1
+     * @param sink     the receiver of the dashboards; the caller closes it
+     * @throws io.github.panascope.InputException          if the sink cannot write its output
+     * @throws io.github.panascope.RunInterruptedException if the thread is interrupted
      * @throws IndexOutOfBoundsException                   if the SAE has no such feature
-     * @throws IllegalArgumentException                    if the store was not opened for a feature, or there is no
-     *     thread
+     * @throws IllegalArgumentException                    if the store was not opened for a feature, or {@code threads}
+     *     is less than 1
      */
     public void forEach(int[] features, int threads, DashboardSink sink) {
         if (threads < 1) throw new IllegalArgumentException("there should be at least 1 thread, not " + threads);
@@ -116,7 +161,11 @@ public final class Dashboards {
         sink.complete();
     }
 
-    /** What is shown of a feature, without ablations. {@code logits} may be null. */
+    /**
+     * Makes the dashboard of a feature, without ablations.
+     *
+     * @param logits the logits of the feature's direction [d_vocab]; null if it has none
+     */
     FeatureDashboard dashboard(
             FeatureActivations column, List<Entry> correlatedFeatures, float[] direction, float[] logits) {
         Tables tables = new Tables(
@@ -144,7 +193,7 @@ public final class Dashboards {
         return found;
     }
 
-    /** What they are made of. */
+    /** {@return a description with the numbers of rows, tokens and features} */
     @Override
     public String toString() {
         return "Dashboards(" + rows() + " rows of " + context() + " tokens, " + dSae + " features)";

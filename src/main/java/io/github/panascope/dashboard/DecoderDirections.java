@@ -9,13 +9,14 @@ import io.github.panascope.torch.Tensor;
 import java.util.Arrays;
 
 /**
- * What features write to the residual stream: rows of W_dec where the SAE writes there, times W_out or W_O where it
- * writes to neurons or heads. And what that adds to the logits: times W_U, without the final LayerNorm and b_U.
+ * The directions of features in the residual stream, and their logits. A direction is a row of W_dec if the SAE writes
+ * to the residual stream, and a row of W_dec times W_out or W_O if it writes to neurons or heads. The logits of a
+ * feature are its direction times W_U, without the final LayerNorm and b_U.
  */
 final class DecoderDirections {
     /**
-     * Products are of this many features, counted from 0, whichever are wanted: a product's rounding may depend on its
-     * shape.
+     * The number of features in a product. Groups are counted from feature 0, whichever features are wanted, because
+     * the rounding of a product may depend on its shape.
      */
     static final int GROUP = 128;
 
@@ -29,29 +30,29 @@ final class DecoderDirections {
         this.sae = sae;
     }
 
-    /** Whether features have a direction in the residual stream. */
+    /** {@return whether features have a direction in the residual stream} */
     boolean exist() {
         HookPoint out = HookPoint.of(sae.config().hookNameOut()).orElseThrow();
         return out.isInStream() || out.outputWeight().isPresent();
     }
 
-    /** How many tokens there are. */
+    /** {@return the number of tokens of the model} */
     int vocabulary() {
         return model.config().dVocab();
     }
 
-    /** W_dec of a group, [group, d_out], in the innermost scope. */
+    /** {@return the rows of W_dec of a group [group, d_out], a view in the innermost scope} */
     Tensor decoder(int group) {
         return sae.weight("W_dec")
                 .slice(0, (long) group * GROUP, Math.min(sae.config().dSae(), (group + 1L) * GROUP));
     }
 
-    /** Directions of a group, [group, d_model]; null if there are none. */
+    /** {@return the directions of a group [group, d_model]; null if features have no directions} */
     Tensor of(int group) {
         return of(decoder(group));
     }
 
-    /** The same of any features, in their order. */
+    /** {@return the directions of features [features, d_model], in their order; null if features have no directions} */
     Tensor of(int[] features) {
         return of(sae.weight("W_dec")
                 .indexSelect(
@@ -70,7 +71,12 @@ final class DecoderDirections {
         return out.isInStream() ? decoder : null;
     }
 
-    /** Logits of a group, [group, d_vocab], in memory from {@link #logitsMemory}; null if there are none. */
+    /**
+     * Computes the logits of a group.
+     *
+     * @param memory memory from {@link #logitsMemory}, which is overwritten
+     * @return the logits [group, d_vocab] in this memory; null if features have no directions
+     */
     Tensor logits(int group, Tensor memory) {
         Tensor directions = of(group);
         return directions == null
@@ -81,7 +87,7 @@ final class DecoderDirections {
                         memory.slice(0, 0, directions.size(0)));
     }
 
-    /** Room for the logits of a group, in the innermost scope. */
+    /** {@return uninitialized memory for the logits of a group, in the innermost scope} */
     Tensor logitsMemory() {
         return Tensor.empty(sae.dtype(), Shape.of(GROUP, vocabulary()), sae.device());
     }

@@ -17,17 +17,17 @@ import java.util.function.LongFunction;
 import java.util.stream.IntStream;
 
 /**
- * Collects features on a GPU, one block of rows after the other, on one thread. Nothing of a block is waited for before
- * the next one is asked for. What is not zero is found on the device, and comes to the host in one copy a block; the
- * sums behind correlations stay there until their shard is complete.
+ * A collector of features on a GPU. One thread runs one block of rows after the other and requests the next block
+ * before it waits for the results of the previous one. The device finds the features that are not zero, which are
+ * copied to the host once per block. The sums behind the correlations stay on the device until their shard is complete.
  *
- * <p>How many features will not be zero is known only afterwards. A block makes room for as many as blocks before it
- * had, and some more; one that needs more still is run again.
+ * <p>The number of features that are not zero is only known after a block has run. A block reserves room according to
+ * earlier blocks, plus a margin; a block that needs more room runs again.
  */
 final class DeviceCollector {
-    /** Features that are encoded together. */
+    /** The number of features that are encoded together. */
     private static final int FEATURES_IN_GROUP = 2048;
-    /** Of the numbers of a group, at first, one in so many has room. */
+    /** The number of activations of a group, divided by this, is the room of the first block. */
     private static final int EXPECTED_SPARSITY = 64;
 
     private static final int SMALLEST_CAPACITY = 1024;
@@ -47,17 +47,18 @@ final class DeviceCollector {
     /** Consecutive features that are encoded together, and which of them are kept. */
     private static final class Group {
         final int first;
-        /** The features that are kept, ascending. */
+        /** The features of this group that are kept, ascending. */
         final int[] kept;
-        /** Their columns in the group, on the device; null for all. */
+        /** The columns of the kept features in the group, on the device; null if all are kept. */
         final Tensor columns;
-        /** Where in {@link #kept} are those whose sums are wanted, on the device; null for all. */
+        /** The indices in {@link #kept} of the features whose sums are wanted, on the device; null if these are all. */
         final Tensor summed;
-        /** The place of the first of these among all whose sums are wanted, and their number. */
+        /** The place of the group's first feature with sums, among all features with sums. */
         final int firstPlace;
 
+        /** The number of the group's features with sums. */
         final int places;
-        /** Room for so many numbers that are not zero. */
+        /** The number of activations that are not zero for which the next block has room. */
         int capacity;
 
         Group(int first, int[] kept, Tensor columns, Tensor summed, int firstPlace, int places, int capacity) {
@@ -71,7 +72,14 @@ final class DeviceCollector {
         }
     }
 
-    /** Some rows of one block. */
+    /**
+     * Rows of one block.
+     *
+     * @param start  the row number of the block's first row
+     * @param from   the first row, counted within the block
+     * @param to     the row after the last, counted within the block
+     * @param tokens the token ids of the rows from {@code from} to {@code to}
+     */
     private record Block(long start, int from, int to, int[] tokens) {}
 
     private DeviceCollector(
@@ -126,8 +134,8 @@ final class DeviceCollector {
     }
 
     /**
-     * Collects what a store lacks of some rows; shards end where blocks do, so that no block runs twice, if they have
-     * as many rows.
+     * Collects the rows of a range that a store lacks. If a shard has room for a whole block, it ends where a block
+     * ends, so that no block runs twice.
      */
     static void collect(
             FeatureCollector collector,
@@ -172,8 +180,8 @@ final class DeviceCollector {
                     progress.accept(to - from);
                 });
             }
-            // Read once the next shard has begun; the device's memory is free for it by then, as what it is asked to
-            // do, it does in order.
+            // The sums are read after the next shard has begun. Their memory can be freed before, because the device
+            // works on requests in order.
             blocks.next(sums::all, found -> {
                 try (FeatureStore.Shard shard = store.begin()) {
                     shard.sums().addAll(found.toLongs());
@@ -196,11 +204,13 @@ final class DeviceCollector {
     }
 
     /**
-     * Asks the device for a block, always of the same shape, rows that are not wanted filled in. What comes, int32:
-     * norms of the wanted positions, as bits of float32; then for each group the number n of what is not zero, its
-     * places in [position, kept feature], and its values as bits of float32, of which the first n count.
+     * Requests a block from the device. The input always has the shape of a whole block; rows that are not wanted are
+     * filled with token 0.
      *
-     * @param sums gets the sums of these rows; null if it has them already
+     * @param sums receives the sums of these rows; null if it has received them already
+     * @return int32: the norms of the wanted positions as bits of float32; then, for each group, the number n of
+     *     activations that are not zero, their places in [position, kept feature], and their values as bits of float32.
+     *     Only the first n places and values are valid
      */
     private Tensor run(Block block, int[] capacities, DeviceSums sums) {
         long[] ids = new long[rowsInBlock * context];
@@ -243,12 +253,12 @@ final class DeviceCollector {
                 0, COUNT_NONZERO.tensor(flat).to(DType.INT32).reshape(1), places.to(DType.INT32), bits(found));
     }
 
-    /** The same memory as int32. */
+    /** Returns a view of float32 memory as int32. */
     private static Tensor bits(Tensor floats) {
         return VIEW_AS.tensor(floats, DType.INT32);
     }
 
-    /** Makes sense of what came of a block. Runs it again if there was too little room. */
+    /** Decodes the result of a block. Runs the block again if a group needed more room than it had. */
     private ActivationShard.Part part(Block block, int[] capacities, int[] found) {
         int[] needed = capacities.clone();
         int entries = 0;
@@ -257,7 +267,7 @@ final class DeviceCollector {
             int count = found[at];
             needed[g] = Math.max(needed[g], count);
             entries += count;
-            // With an eighth to spare, as blocks differ.
+            // The margin of an eighth is for blocks with more active features than this one.
             groups.get(g).capacity = Math.max(groups.get(g).capacity, count + count / 8);
         }
         if (Arrays.equals(needed, capacities)) return part(block, capacities, found, entries);
@@ -266,7 +276,10 @@ final class DeviceCollector {
         }
     }
 
-    /** Sorts entries, by group and then position, by position: they stay in the order of features. */
+    /**
+     * Sorts entries, which come by group and then position, by position. Within a position they stay in the order of
+     * features.
+     */
     private ActivationShard.Part part(Block block, int[] capacities, int[] found, int entries) {
         int positions = block.tokens.length;
         float[] norms = new float[positions];

@@ -8,12 +8,12 @@ import io.github.panascope.torch.Tensor;
 import io.github.panascope.torch.TensorScope;
 
 /**
- * The sums of {@link NeuronCorrelationSums} over some rows, kept on a device: of each row in float64, and of rows in
- * the fixed-point numbers of {@link ExactSums}, so that they are the same however rows are put together. Two int64 for
- * each number: what is before the point, and what is behind it in 2^-40. Confined to a thread.
+ * The sums of {@link NeuronCorrelationSums} over some rows, kept on a device. Each row is summed in float64. Rows are
+ * added in the fixed-point format of {@link ExactSums}, so that the result does not depend on how rows are grouped. A
+ * sum is two int64: the integer part, and the fraction in units of 2^-40. Confined to a thread.
  */
 final class DeviceSums implements AutoCloseable {
-    /** Bytes of products that are held at once. */
+    /** The most bytes of products that are held at once. */
     private static final long PRODUCTS_AT_ONCE = 1L << 30;
 
     private static final Op FLOOR = Op.of("aten::floor", "");
@@ -21,9 +21,10 @@ final class DeviceSums implements AutoCloseable {
 
     private final int dIn;
     private final TensorScope scope = TensorScope.shared();
-    /** [2 + features, d_in]: of y, of y², and of each feature's products with y. */
+    /** The integer parts [2 + features, d_in] of the sums of y, of y², and of each feature's products with y. */
     private final Tensor whole;
 
+    /** The fractions of the sums, in the layout of {@link #whole}. */
     private final Tensor fraction;
 
     DeviceSums(int features, int dIn, Device device) {
@@ -37,7 +38,10 @@ final class DeviceSums implements AutoCloseable {
         }
     }
 
-    /** Adds y and y², float64 [rows, pos, d_in], of the rows from (inclusive) to (exclusive). */
+    /**
+     * Adds y and y², float64 [rows, pos, d_in], of the rows from {@code firstRow} (inclusive) to {@code endRow}
+     * (exclusive).
+     */
     void addNeurons(Tensor y, Tensor squares, int firstRow, int endRow) {
         try (var _ = TensorScope.open()) {
             add(0, Tensor.stack(1, y.sum(1, false), squares.sum(1, false)).slice(0, firstRow, endRow));
@@ -45,9 +49,12 @@ final class DeviceSums implements AutoCloseable {
     }
 
     /**
-     * Adds Σ x·y over the positions of each row from (inclusive) to (exclusive), for features [rows, pos, features] of
-     * consecutive places and y, float64 [rows, pos, d_in]. Those of the other rows are worked out too: a product's
-     * rounding may depend on its shape.
+     * Adds Σ x·y over the positions of each row from {@code firstRow} (inclusive) to {@code endRow} (exclusive). The
+     * products of the other rows are computed too, because the rounding of a product may depend on its shape.
+     *
+     * @param firstPlace the place of the first feature; the others have the following places
+     * @param features   x [rows, pos, features]
+     * @param y          the activation, float64 [rows, pos, d_in]
      */
     void addProducts(int firstPlace, Tensor features, Tensor y, int firstRow, int endRow) {
         long rows = y.size(0);
@@ -62,7 +69,11 @@ final class DeviceSums implements AutoCloseable {
         }
     }
 
-    /** Adds the sums of rows, float64 [rows, n, d_in], to the lines from one on. */
+    /**
+     * Adds the sums of rows, float64 [rows, n, d_in], to n lines.
+     *
+     * @param line the first of these lines
+     */
     private void add(long line, Tensor terms) {
         Tensor floor = FLOOR.tensor(terms);
         long end = line + terms.size(1);
@@ -72,8 +83,8 @@ final class DeviceSums implements AutoCloseable {
     }
 
     /**
-     * All of them, int64 [2, 2 + features, d_in], what is before the point first; on the device, in the innermost
-     * scope: for {@link NeuronCorrelationSums#addAll(long[])}.
+     * {@return all sums for {@link NeuronCorrelationSums#addAll(long[])}: int64 [2, 2 + features, d_in], integer parts
+     * first, on the device, in the innermost scope}
      */
     Tensor all() {
         return Tensor.stack(0, whole, fraction);

@@ -3,8 +3,9 @@ package io.github.panascope.dashboard;
 import java.nio.ByteBuffer;
 
 /**
- * Sums that do not depend on the order of their terms: fixed-point numbers of 63 bits before the point and 40 after it,
- * so that shards may be added up in any order. A term is rounded once, to 2^-40. Not thread-safe.
+ * Sums that do not depend on the order of their terms, so that shards may be added in any order. They are fixed-point
+ * numbers with 63 bits before and 40 bits after the point. A term is rounded once, to a multiple of 2^-40. Not
+ * thread-safe.
  */
 final class ExactSums {
     static final int BYTES = 2 * Long.BYTES;
@@ -18,14 +19,17 @@ final class ExactSums {
         fraction = new long[count];
     }
 
-    /** Adds a term, which is a number. Fractions are carried only now and then: there is room for 2^23 of them. */
+    /**
+     * Adds a finite term. Fractions are not carried here; there is room for the fractions of 2^23 terms before
+     * {@link #carry} must be called.
+     */
     void add(int index, double term) {
         double floor = Math.floor(term);
         whole[index] += (long) floor;
         fraction[index] += (long) ((term - floor) * SCALE);
     }
 
-    /** Adds a sum of terms, in its two parts. */
+    /** Adds a sum of terms, given as integer part and fraction in units of 2^-40. */
     void add(int index, long wholeOfTerms, long fractionOfTerms) {
         whole[index] += wholeOfTerms;
         fraction[index] += fractionOfTerms;
@@ -45,7 +49,7 @@ final class ExactSums {
                 + (fraction[index] & (1L << FRACTION_BITS) - 1) / SCALE;
     }
 
-    /** Brings fractions below 1, so that equal sums have equal bits. */
+    /** Carries fractions into the integer parts, so that equal sums have equal bits. */
     void carry() {
         for (int i = 0; i < whole.length; i++) {
             whole[i] += fraction[i] >> FRACTION_BITS;
@@ -53,7 +57,7 @@ final class ExactSums {
         }
     }
 
-    /** Writes one sum, after {@link #carry}. */
+    /** Writes one sum. {@link #carry} must have been called. */
     void write(int index, ByteBuffer out) {
         out.putLong(whole[index]).putLong(fraction[index]);
     }

@@ -5,9 +5,9 @@ import java.util.BitSet;
 import java.util.Set;
 
 /**
- * Which positions count as zero for every feature, by the rules of a {@link DashboardConfig}: its tokens, its positions
- * in the row, and activations whose norm is above a multiple of the row's median (torch.median: the lower of the middle
- * two).
+ * The positions that count as zero for every feature, by the rules of a {@link DashboardConfig}: certain tokens,
+ * certain positions in the row, and activations whose norm is above a multiple of the row's median. The median is that
+ * of torch.median, the lower of the middle two.
  */
 final class Exclusion {
     private final Set<Integer> tokens;
@@ -20,12 +20,12 @@ final class Exclusion {
         this.normMultiple = config.ignoreHighActivationNormMultiple();
     }
 
-    /** Whether no position is ever excluded. */
+    /** {@return whether no position is ever excluded} */
     boolean isEmpty() {
         return tokens.isEmpty() && positions.isEmpty() && !usesNorms();
     }
 
-    /** Whether the norms of activations have to be known. */
+    /** {@return whether the rules need the norms of activations} */
     boolean usesNorms() {
         return normMultiple != Double.POSITIVE_INFINITY;
     }
@@ -33,10 +33,10 @@ final class Exclusion {
     /**
      * Adds the excluded positions of a row to a set.
      *
-     * @param row      token ids
-     * @param norms    of the activation at each position; not read unless {@link #usesNorms}
      * @param excluded the set
-     * @param first    the set's bit of the row's first position
+     * @param first    the index in the set of the row's first position
+     * @param row      the token ids of the row
+     * @param norms    the norms of the activations at each position; not read unless {@link #usesNorms}
      */
     void addTo(BitSet excluded, int first, int[] row, float[] norms) {
         double limit = Double.POSITIVE_INFINITY;

@@ -3,7 +3,7 @@ package io.github.panascope.dashboard;
 import java.util.Arrays;
 import java.util.BitSet;
 
-/** One feature's activations that are not zero, by ascending index (row * context + position). */
+/** The activations of one feature that are not zero, by ascending index (row * context + position). */
 final class FeatureActivations {
     final int feature;
     int[] indices;
@@ -21,13 +21,13 @@ final class FeatureActivations {
         values[size++] = value;
     }
 
-    /** Zero where it is not listed. */
+    /** {@return the activation at an index; 0 if none is listed} */
     float at(int index) {
         int found = Arrays.binarySearch(indices, 0, size, index);
         return found < 0 ? 0 : values[found];
     }
 
-    /** The same without some positions. */
+    /** {@return the activations outside a set of indices; this object if the set is empty} */
     FeatureActivations without(BitSet excluded) {
         if (excluded.isEmpty()) return this;
         FeatureActivations kept = new FeatureActivations(feature, size);

@@ -25,17 +25,22 @@ import java.util.function.IntConsumer;
 import java.util.function.LongFunction;
 
 /**
- * Runs a model over rows of tokens up to an SAE's hook point, encodes, and puts the features into a
- * {@link FeatureStore}.
+ * A collector of features: it runs a model over rows of tokens up to an SAE's hook point, encodes the activations, and
+ * writes the features to a {@link FeatureStore}.
  *
- * <p>Rows run in blocks of eight, counted from row 0, each on one thread and always of the same shape (rows that are
- * not wanted are filled in): so what comes out for a row depends on that row, its number and the machine's instruction
- * set, on nothing else. Several blocks run at once. While this runs, operators of the whole process use one thread
- * each.
+ * <p>On the CPU, rows run in blocks of eight, counted from row 0. Each block runs on one thread and always has the same
+ * shape; rows that are not wanted are filled in. The features of a row therefore depend only on the row, its number and
+ * the instruction set of the machine. Several blocks run at once. During a run, operators of the whole process use one
+ * thread each.
+ *
+ * <p>The class comment of {@link Dashboards} has an example.
  */
 public final class FeatureCollector {
     static final int ROWS_IN_BLOCK = 8;
-    /** Features that are encoded together: a block's are then 2 MB, where all would be 100 MB. */
+    /**
+     * The number of features that are encoded together. The features of a block then take 2 MB; all of them together
+     * would take 100 MB.
+     */
     private static final int FEATURES_IN_GROUP = 512;
 
     static final String COLLECTING = "collecting features";
@@ -46,7 +51,7 @@ public final class FeatureCollector {
     private final int dIn;
     private final int stopLayer;
     private final boolean residualIsIt;
-    /** For each thread, what a block needs again and again: the activations, and a group of features. */
+    /** The buffers that each thread reuses for all blocks: the activations, and a group of features. */
     private final ThreadLocal<float[][]> buffers;
 
     /** The features that are kept; null for all. */
@@ -70,7 +75,7 @@ public final class FeatureCollector {
                 : point.block() == HookPoint.AFTER_BLOCKS ? -1 : 0;
     }
 
-    /** How rows are collected into a store: the defaults, and what should be otherwise. */
+    /** Settings of a collection of rows into a store. Each setting has a default. */
     public static final class Run {
         private final HookedTransformer model;
         private final Sae sae;
@@ -85,32 +90,61 @@ public final class FeatureCollector {
             this.store = store;
         }
 
-        /** Rows in a shard at most, of which each is on the disk before the next begins; 256 unless it is said. */
+        /**
+         * Sets the largest number of rows in a shard. Each shard is on the disk before the next one begins. The default
+         * is 256.
+         *
+         * @param rows the number of rows, at least 1
+         * @return this run
+         * @throws IllegalArgumentException if the number is less than 1
+         */
         public Run shardRows(int rows) {
             if (rows < 1) throw new IllegalArgumentException("shards need at least one row, not " + rows);
             shardRows = rows;
             return this;
         }
 
-        /** Blocks of rows that run at once on the CPU; 1 unless it is said. The bytes in the store are the same. */
+        /**
+         * Sets the number of blocks that run at once on the CPU. The bytes in the store do not depend on it. The
+         * default is 1; a GPU ignores the setting.
+         *
+         * @param count the number of threads, at least 1
+         * @return this run
+         * @throws IllegalArgumentException if the number is less than 1
+         */
         public Run threads(int count) {
             if (count < 1) throw new IllegalArgumentException("there should be at least one thread, not " + count);
             threads = count;
             return this;
         }
 
-        /** What is told how many rows were collected, now and then, from any thread. */
+        /**
+         * Sets a listener that is notified of progress. The default does nothing.
+         *
+         * @param listener called from time to time with the number of rows that this run has collected so far; may be
+         *     called from any thread, and from several at once
+         * @return this run
+         * @throws NullPointerException if the listener is null
+         */
         public Run progress(IntConsumer listener) {
             progress = Objects.requireNonNull(listener, "progress needs something to call");
             return this;
         }
 
         /**
-         * Collects the rows from first (inclusive) to end (exclusive) that the store lacks, shard by shard.
+         * Collects the rows of a range that the store lacks, shard by shard.
          *
-         * @param row the token ids of a row, as many as the store's rows have
-         * @throws io.github.panascope.RunInterruptedException if the thread was interrupted; complete shards are on the
+         * @param row   returns the token ids of a row for the row's number; all rows have as many tokens as the store's
+         *     identity says. On the CPU it is called from several threads at once
+         * @param first the first row, inclusive, at least 0
+         * @param end   the last row, exclusive
+         * @throws io.github.panascope.InputException          if the store is read-only or cannot be written, the SAE
+         *     does not fit the model, or an activation is not finite
+         * @throws io.github.panascope.RunInterruptedException if the thread is interrupted; complete shards are on the
          *     disk
+         * @throws IllegalArgumentException                    if the range is negative, or a row has another number of
+         *     tokens
+         * @throws IllegalStateException                       if rows are missing and the store was closed
          */
         public void collect(LongFunction<int[]> row, long first, long end) {
             if (first < 0 || end < first)
@@ -120,7 +154,15 @@ public final class FeatureCollector {
         }
     }
 
-    /** Collects features of a model and an SAE into a store that was opened for their {@link StoreIdentity}. */
+    /**
+     * Prepares the collection of a model's and an SAE's features into a store.
+     *
+     * @param store the store, opened for a {@link StoreIdentity} of this model and SAE
+     * @param model the model
+     * @param sae   the SAE
+     * @return the settings of the run; {@link Run#collect} starts it
+     * @throws IllegalArgumentException if the identity of the store was not made by {@link StoreIdentity#of}
+     */
     public static Run into(FeatureStore store, HookedTransformer model, Sae sae) {
         if (!store.identity().entries().keySet().containsAll(StoreIdentity.NEEDED))
             throw new IllegalArgumentException("the store's identity should be made by StoreIdentity.of");
@@ -175,7 +217,7 @@ public final class FeatureCollector {
                                 n -> progress.accept(done.addAndGet(n)));
                 }
             } finally {
-                pool.shutdownNow(); // after an exception, what has not begun does not begin
+                pool.shutdownNow(); // after an exception, tasks that have not begun are dropped
             }
         }
     }
@@ -228,7 +270,10 @@ public final class FeatureCollector {
         return parts;
     }
 
-    /** Rows {@code from} to {@code to} of a block, with the others filled in. */
+    /**
+     * Runs a block and returns the features of the rows {@code from} to {@code to} (exclusive). The other rows are
+     * filled in.
+     */
     private ActivationShard.Part block(
             LongFunction<int[]> row, long start, int from, int to, NeuronCorrelationSums sums) {
         int positions = (to - from) * context;
@@ -266,7 +311,11 @@ public final class FeatureCollector {
         }
     }
 
-    /** What the SAE reads, of tokens [rows, context] on the model's device. */
+    /**
+     * Computes the activation that the SAE reads.
+     *
+     * @param tokens the token ids [rows, context] on the model's device
+     */
     Tensor activation(Tensor tokens) {
         Forward run = model.forward(tokens);
         if (residualIsIt) return run.stopAtLayer(stopLayer);
@@ -288,7 +337,12 @@ public final class FeatureCollector {
         return norms;
     }
 
-    /** Refuses an activation that is not finite, of positions from the first of a row on. */
+    /**
+     * Refuses activations that are not finite.
+     *
+     * @param norms    the norms of the activations at consecutive positions
+     * @param firstRow the row whose first position the norms begin with
+     */
     void requireFinite(float[] norms, long firstRow) {
         for (int t = 0; t < norms.length; t++) {
             if (Float.isFinite(norms[t])) continue;
@@ -297,7 +351,10 @@ public final class FeatureCollector {
         }
     }
 
-    /** Sums over the positions of each row, in double precision and in order; rows are then added exactly. */
+    /**
+     * Adds the sums of rows. The positions of a row are summed in double precision, in order; rows are then added
+     * exactly.
+     */
     private void addTo(NeuronCorrelationSums sums, Entries entries, float[] y, int rows) {
         double[] sum = new double[dIn];
         double[] squared = new double[dIn];
@@ -313,7 +370,7 @@ public final class FeatureCollector {
             }
             sums.addNeurons(sum, squared);
         }
-        for (int e = 0; e < entries.size; ) { // by feature, then position: a row's entries of a feature lie together
+        for (int e = 0; e < entries.size; ) { // the entries of a feature in a row are adjacent
             int feature = entries.features[e];
             int place = sums.place(feature);
             int r = entries.positions[e] / context;
@@ -346,7 +403,12 @@ public final class FeatureCollector {
             this.positionCount = positionCount;
         }
 
-        /** A group, [position, feature]: found position by position, then placed by feature. */
+        /**
+         * Adds a group of features. Active features are found position by position and then sorted by feature.
+         *
+         * @param group the features [position, feature]
+         * @param kept  the features to keep; null for all
+         */
         void add(int first, int width, float[] group, BitSet kept) {
             int found = 0;
             for (int t = 0, i = 0; t < positionCount; t++) {
@@ -377,7 +439,7 @@ public final class FeatureCollector {
             values = Arrays.copyOf(values, capacity);
         }
 
-        /** The same by position and then feature: counted, then placed. */
+        /** {@return the entries sorted by position and then feature, by counting} */
         ActivationShard.Part byPosition(int[] tokens, float[] norms) {
             int[] counts = new int[positionCount];
             int[] next = new int[positionCount];

@@ -7,17 +7,18 @@ import java.util.Map;
 import org.jspecify.annotations.Nullable;
 
 /**
- * All that is shown of a feature. Activations are after {@code foldWDecNorm}: on the scale on which the feature's
+ * The dashboard of a feature. Activations are those after {@code foldWDecNorm}: on the scale on which the feature's
  * decoder direction has length 1.
  *
- * @param feature     its number
- * @param statistics  of its activations
- * @param tables      neurons and features that go along with it
- * @param activations histogram of the activations that are greater than 0
- * @param logits      histogram of what its direction adds to the logits; null if it has none (it does not write to the
- *     residual stream)
- * @param logitsTable the largest and smallest of these; null as well
- * @param groups      sequences: the highest activations, then intervals from the highest down
+ * @param feature     the number of the feature
+ * @param statistics  statistics of its activations
+ * @param tables      the neurons and features that correlate most with it, and the largest entries of its decoder
+ *     direction
+ * @param activations the histogram of the activations that are greater than 0
+ * @param logits      the histogram of the logits of its direction; null if it does not write to the residual stream
+ * @param logitsTable the largest and smallest of these logits; null if it does not write to the residual stream
+ * @param groups      the groups of sequences: the highest activations, then the intervals from the highest down; empty
+ *     if the feature never fires
  */
 public record FeatureDashboard(
         int feature,
@@ -32,13 +33,14 @@ public record FeatureDashboard(
         groups = List.copyOf(groups);
     }
 
-    /** Whether it never fires on the positions that count. */
+    /** {@return whether the feature never fires on the positions that count} */
     public boolean dead() {
         return statistics.active() == 0;
     }
 
     /**
-     * The tokens at its highest activations, from the highest down, each once and with the highest that it has there.
+     * {@return the ids of the tokens at the feature's highest activations, with the highest activation at each token,
+     * from the highest down; a new map}
      */
     public Map<Integer, Float> strongestTokens() {
         Map<Integer, Float> strongest = new LinkedHashMap<>();
@@ -50,26 +52,29 @@ public record FeatureDashboard(
         return strongest;
     }
 
-    /** The ids of these tokens. */
+    /**
+     * {@return the ids of the tokens at the feature's highest activations, from the highest down, without repetitions;
+     * a new array}
+     */
     public int[] strongestTokenIds() {
         return strongestTokens().keySet().stream().mapToInt(Integer::intValue).toArray();
     }
 
     /**
-     * Of its activations over all positions, zeros included; sums in double precision.
+     * Statistics of a feature's activations over all positions, zeros included. Sums are in double precision.
      *
-     * @param positions    all positions
-     * @param excluded     how many of them do not count (there the feature counts as zero)
-     * @param active       positions with an activation greater than 0
-     * @param fracNonzero  share of all positions with one greater than 1e-6
-     * @param max          the largest
-     * @param mean         over all positions
-     * @param meanActive   over those where it is active
+     * @param positions    the number of positions
+     * @param excluded     the number of positions that are excluded, where the feature counts as zero
+     * @param active       the number of positions with an activation greater than 0
+     * @param fracNonzero  the share of all positions with an activation greater than 1e-6
+     * @param max          the largest activation
+     * @param mean         the mean over all positions
+     * @param meanActive   the mean over the positions where the feature is active; 0 if there are none
      * @param std          the standard deviation over all positions, divided by n
-     * @param skew         E(x-m)^3 / std^3
-     * @param kurtosis     E(x-m)^4 / std^4 - 3
-     * @param quantileData at {@link Dashboards#quantiles}, linearly interpolated, without the zeros at its beginning,
-     *     rounded to 6 decimals
+     * @param skew         the skewness E(x-m)^3 / std^3; NaN if the feature never fires
+     * @param kurtosis     the excess kurtosis E(x-m)^4 / std^4 - 3; NaN if the feature never fires
+     * @param quantileData the quantiles at the levels of {@link Dashboards#quantiles}, linearly interpolated and
+     *     rounded to 6 decimals, without the zeros at the beginning
      */
     public record Statistics(
             long positions,
@@ -83,23 +88,29 @@ public record FeatureDashboard(
             double skew,
             double kurtosis,
             double[] quantileData) {
-        /** The share of all positions where it is active. */
+        /** {@return the share of all positions where the feature is active} */
         public double density() {
             return (double) active / positions;
         }
     }
 
-    /** One line of a table: what it is about, and two numbers. */
+    /**
+     * A row of a table.
+     *
+     * @param index  the number of the neuron or feature
+     * @param value  the value by which the table is sorted
+     * @param second a second value; the table says what it is
+     */
     public record Entry(int index, double value, double second) {}
 
     /**
-     * What goes along with it.
+     * The tables of neurons and features that belong to a feature.
      *
-     * @param neuronAlignment    the dimensions with the largest entries of its decoder direction: value, and its share
-     *     of the sum of absolute values
+     * @param neuronAlignment    the dimensions with the largest entries of its decoder direction: the entry, and the
+     *     share of its absolute value in the sum of absolute values
      * @param correlatedNeurons  the dimensions of the activation that correlate most with it: Pearson's correlation,
      *     and the cosine
-     * @param correlatedFeatures the other features that do, the same
+     * @param correlatedFeatures the other features that correlate most with it: Pearson's correlation, and the cosine
      */
     public record Tables(List<Entry> neuronAlignment, List<Entry> correlatedNeurons, List<Entry> correlatedFeatures) {
         /** Copies the lists. */
@@ -110,25 +121,33 @@ public record FeatureDashboard(
         }
     }
 
-    /** The largest and smallest logits, from the extreme inwards. */
+    /**
+     * The largest and smallest logits of a feature's direction.
+     *
+     * @param topTokenIds    the ids of the tokens with the largest logits, largest first
+     * @param topLogits      the logits of these tokens
+     * @param bottomTokenIds the ids of the tokens with the smallest logits, smallest first
+     * @param bottomLogits   the logits of these tokens
+     */
     public record LogitsTable(int[] topTokenIds, float[] topLogits, int[] bottomTokenIds, float[] bottomLogits) {}
 
     /**
-     * Sequences whose activations are of one kind.
+     * A group of sequences that were chosen by one criterion.
      *
-     * @param kind      how they were chosen
-     * @param low       the least activation of the interval; NaN for the highest activations
+     * @param kind      the criterion
+     * @param low       the smallest activation of the interval; NaN for the highest activations
      * @param high      the largest activation of the interval, or of the feature
      * @param contains  the share of all positions whose activations are in the interval, both ends included; NaN for
      *     the highest activations
-     * @param sequences highest activation first, or in random order
+     * @param sequences the sequences, by descending activation for the highest activations, in random order for an
+     *     interval
      */
     public record SequenceGroup(Kind kind, double low, double high, double contains, List<Sequence> sequences) {
         /** How sequences are chosen. */
         public enum Kind {
-            /** Those with the highest activations. */
+            /** The sequences with the highest activations. */
             TOP,
-            /** A random sample of those in an interval of activations. */
+            /** A random sample of the sequences in an interval of activations. */
             INTERVAL
         }
 
@@ -137,7 +156,7 @@ public record FeatureDashboard(
             sequences = List.copyOf(sequences);
         }
 
-        /** The two lines that SAEDashboard writes above them. */
+        /** {@return the two lines that SAEDashboard writes above the group} */
         List<String> title() {
             return kind == Kind.TOP
                     ? List.of("TOP ACTIVATIONS", "MAX = " + PythonText.fixed(high, 3))
@@ -152,15 +171,15 @@ public record FeatureDashboard(
     }
 
     /**
-     * A piece of a row, around a position.
+     * A part of a row, around a position.
      *
-     * @param row         of the dataset
-     * @param position    in the row
-     * @param first       position of the first token shown
-     * @param tokenIds    the tokens
-     * @param activations of the feature there
-     * @param tokenLogits what the feature's direction adds to the logit of each token; empty if it has none
-     * @param ablation    what taking the feature away does, or null
+     * @param row         the row of the dataset; -1 for a prompt
+     * @param position    the position in the row that the sequence is about
+     * @param first       the position in the row of the first token shown
+     * @param tokenIds    the ids of the tokens shown
+     * @param activations the activations of the feature at these tokens
+     * @param tokenLogits the logits of these tokens for the feature's direction; empty if it has none
+     * @param ablation    the effect of removing the feature; null if it was not computed
      */
     public record Sequence(
             int row,
@@ -176,18 +195,21 @@ public record FeatureDashboard(
     }
 
     /**
-     * What taking the feature away from the whole row does to the tokens of a sequence, by running the model again.
+     * The effect of removing the feature from the whole row on the tokens of a sequence, found by running the model
+     * again.
      *
-     * @param lossEffect     loss of each token with the feature, less the loss without it: negative where the feature
-     *     helps; 0 for the first token of a row, which nothing predicts; empty for a prompt that was not run again
-     * @param lensLossEffect the same by the linear lens, the feature's direct path alone: the last residual stream,
-     *     less the feature's part, divided by its standard deviation (n-1), times W_U (sae_vis's formula); empty if the
-     *     feature has no direction, or the SAE puts its input's scale back
-     * @param topIds         for each token (empty where the loss effects are), those whose log-probabilities at the
-     *     position before it the feature raises most
-     * @param topValues      by how much
-     * @param bottomIds      those that it lowers most
-     * @param bottomValues   by how much, negative
+     * @param lossEffect     for each token the loss with the feature minus the loss without it, in nats: negative where
+     *     the feature helps; 0 for the first token of a row, which no position predicts. Empty for a prompt without
+     *     ablation experiments
+     * @param lensLossEffect the loss effect by the linear lens, which covers only the feature's direct path: logits are
+     *     the last residual stream, without the feature's part, divided by its standard deviation (n-1), times W_U (the
+     *     formula of sae_vis). Empty if the feature has no direction, or the SAE scales its output by a scale of its
+     *     input
+     * @param topIds         for each token the ids of the tokens whose log-probabilities, at the position before it,
+     *     the feature raises most; empty if {@code lossEffect} is empty
+     * @param topValues      the increases of these log-probabilities
+     * @param bottomIds      for each token the ids of the tokens whose log-probabilities the feature lowers most
+     * @param bottomValues   the changes of these log-probabilities, which are negative
      */
     public record Ablation(
             float[] lossEffect,

@@ -8,17 +8,17 @@ import java.util.List;
 
 /** Moments and quantiles of a feature's activations over all positions, zeros included, in double precision. */
 final class FeatureStatistics {
-    /** SAEDashboard's levels: finer towards 1. */
+    /** SAEDashboard's levels, finer towards 1. */
     private static final double[] QUANTILES = levels();
-    /** Activations up to this count as zero, as in SAEDashboard. */
+    /** Activations up to this value count as zero, as in SAEDashboard. */
     private static final double SMALLEST = 1e-6;
 
     private final int positions;
     private final int excluded;
 
     /**
-     * @param positions of all rows
-     * @param excluded  those at which features count as zero
+     * @param positions the number of positions of all rows
+     * @param excluded  the positions at which features count as zero
      */
     FeatureStatistics(int positions, BitSet excluded) {
         this.positions = positions;

@@ -14,23 +14,41 @@ import java.util.stream.Collectors;
 import org.jspecify.annotations.Nullable;
 
 /**
- * A folder with what an SAE's features were at rows of tokens: shards of rows, the sums that need the dense
- * activations, and {@code manifest.json}, which says what of the rest counts. Every file is written beside its place,
- * seen onto the disk and renamed, the manifest last: a process that ends at any moment leaves a folder that is whole,
- * with fewer rows. One process at a time may write.
+ * A folder with the activations of an SAE's features at rows of tokens. It consists of shards of rows, of sums that
+ * need the dense activations, and of {@code manifest.json}, which lists the valid files. Every file is written under a
+ * temporary name, forced onto the disk and renamed, the manifest last. If the process ends at any moment, the folder
+ * stays valid, with fewer rows. One process at a time may write.
  *
- * <p>The manifest is there before the first shard is. It has a checksum of its own and those of all the files that it
- * names, so nothing is believed that it does not fit. Names of shards and sums have a random number in them that the
- * manifest keeps: by it the folder knows its own remnants, and leaves all other files alone.
+ * <p>The manifest is written before the first shard. It has a checksum of its own and the checksums of all files that
+ * it lists, so that a damaged file is recognized. Names of shards and sums contain a random number from the manifest.
+ * By this number the store recognizes its own unfinished files; it leaves all other files alone.
+ *
+ * <p>This example collects all features of an SAE. If the process ends early, a second call collects only the missing
+ * rows:
+ *
+ * <pre>{@code
+ * static void collect(HookedTransformer model, Sae sae, TokenDataset tokens, String text) {
+ *     int[] all = IntStream.range(0, sae.config().dSae()).toArray();
+ *     StoreIdentity identity = StoreIdentity.of(model, sae, text, tokens.rowLength());
+ *     try (FeatureStore store =
+ *             FeatureStore.open(Path.of("features"), identity, all, sae.config().dIn())) {
+ *         store.requireSameText(row -> tokens.row((int) row), tokens.rowsInAll());
+ *         FeatureCollector.into(store, model, sae)
+ *                 .threads(4)
+ *                 .collect(row -> tokens.row((int) row), 0, tokens.rows());
+ *         System.out.println(store.rows() + " rows are in " + store.folder());
+ *     }
+ * }
+ * }</pre>
  */
 public final class FeatureStore implements AutoCloseable {
     private final StoreFolder folder;
-    /** Null if the folder is read without one. */
+    /** The lock of the folder; null if the folder is read without one. */
     private final @Nullable StoreLock lock;
 
     private final boolean writable;
     private StoreManifest manifest;
-    /** The sums over the manifest's rows; null while a {@link Shard} has them, or until they are needed. */
+    /** The sums over the manifest's rows; null while a {@link Shard} holds them, and before their first use. */
     private @Nullable NeuronCorrelationSums sums;
 
     private int[] features;
@@ -46,15 +64,17 @@ public final class FeatureStore implements AutoCloseable {
     }
 
     /**
-     * Opens a folder to add rows to, or makes one.
+     * Opens a folder to add rows to it, or makes a new one. A folder that cannot be written is opened read-only if it
+     * holds rows.
      *
      * @param folder   the folder; it is made if it does not exist
-     * @param identity what the rows are of
-     * @param features the features whose correlations with the activation's dimensions are summed up, ascending
-     * @param dIn      the width of the activation
+     * @param identity the identity of the rows
+     * @param features the features whose correlations with the dimensions of the activation are summed, ascending
+     * @param dIn      the width of the activation, at least 1
      * @return the store; the caller closes it
-     * @throws InputException if the folder holds something else, or rows of another identity, or another process writes
-     *     to it, or nothing can be written there and it holds no rows
+     * @throws InputException           if the folder holds rows without a manifest, rows of another identity or sums
+     *     of other features; if it is damaged; if another process writes to it; or if it cannot be written and holds no
+     *     rows
      * @throws IllegalArgumentException if the features are not ascending from 0, or the width is not positive
      */
     public static FeatureStore open(Path folder, StoreIdentity identity, int[] features, int dIn) {
@@ -95,7 +115,7 @@ public final class FeatureStore implements AutoCloseable {
         }
     }
 
-    /** A folder that cannot be written may still be shown, if it holds what is asked for. */
+    /** Opens a folder that cannot be written, read-only, if it holds rows of the identity and sums of the features. */
     private static FeatureStore openToShow(
             StoreFolder files, StoreIdentity identity, int[] features, IOException whyNotWritten) throws IOException {
         if (!files.hasManifest()) throw whyNotWritten;
@@ -104,7 +124,7 @@ public final class FeatureStore implements AutoCloseable {
         return store;
     }
 
-    /** Refuses what does not belong to this folder, and a folder that is not whole; reads the sums. */
+    /** Refuses another identity, other features, and a folder with missing files; reads the sums. */
     private void check(StoreIdentity identity, int[] wanted) throws IOException {
         if (!identity().equals(identity))
             throw new InputException(folder + " holds features of something else: " + identity.difference(identity())
@@ -116,7 +136,7 @@ public final class FeatureStore implements AutoCloseable {
         for (StoreManifest.Rows range : manifest.rows()) StoreFolder.requireExists(folder.shard(manifest, range));
     }
 
-    /** Keeps the sums over the rows that count. */
+    /** Keeps the sums over the manifest's rows. */
     private void keep(NeuronCorrelationSums sums) {
         this.sums = sums;
         this.features = sums.features();
@@ -124,15 +144,17 @@ public final class FeatureStore implements AutoCloseable {
     }
 
     /**
-     * Opens the folder within a parent that holds most rows of an identity, and what is needed for some features; makes
-     * one if none does. So folders of other models, texts and features can lie beside each other.
+     * Opens one of the folders within a parent, or makes a new one. Of the folders with this identity whose sums
+     * include all given features, it opens the one with the most rows. Folders of other models, texts and features can
+     * therefore lie beside each other.
      *
-     * @param parent   the folder of folders; it is made if it does not exist
-     * @param identity what the rows are of
-     * @param features the features whose correlations with the activation's dimensions are summed up, ascending
-     * @param dIn      the width of the activation
+     * @param parent   the folder that contains the folders; it is made if it does not exist
+     * @param identity the identity of the rows
+     * @param features the features whose correlations with the dimensions of the activation are summed, ascending
+     * @param dIn      the width of the activation, at least 1
      * @return the store; the caller closes it
-     * @throws InputException as {@link #open} does
+     * @throws InputException           if the folder cannot be used, as in {@link #open}
+     * @throws IllegalArgumentException if the features are not ascending from 0, or the width is not positive
      */
     public static FeatureStore openWithin(Path parent, StoreIdentity identity, int[] features, int dIn) {
         Path best = null;
@@ -146,7 +168,7 @@ public final class FeatureStore implements AutoCloseable {
                     try {
                         found = new StoreFolder(folder).readManifest();
                     } catch (InputException e) {
-                        continue; // of another version, or damaged
+                        continue; // the folder is of another version, or damaged
                     }
                     if (found.count() > most
                             && found.identity().equals(identity)
@@ -163,11 +185,11 @@ public final class FeatureStore implements AutoCloseable {
     }
 
     /**
-     * Opens a folder to read.
+     * Opens a folder read-only, without a lock.
      *
      * @param folder the folder
      * @return the store; the caller closes it
-     * @throws InputException if it holds no features
+     * @throws InputException if the folder holds no rows, or is damaged
      */
     public static FeatureStore read(Path folder) {
         StoreFolder files = new StoreFolder(folder);
@@ -180,7 +202,7 @@ public final class FeatureStore implements AutoCloseable {
         }
     }
 
-    /** Opens a folder to read without its sums, with a lock against writers if it has a lock file. */
+    /** Opens a folder read-only, without its sums. If the folder has a lock file, writers are locked out. */
     static FeatureStore readLocked(Path folder) {
         StoreFolder files = new StoreFolder(folder);
         try {
@@ -200,22 +222,23 @@ public final class FeatureStore implements AutoCloseable {
     }
 
     /**
-     * Makes a folder of the rows of others; merging them in any order gives the same bytes. All of them are read before
-     * the folder is made.
+     * Makes a folder of the rows of other folders. The bytes do not depend on the order of the folders. All manifests
+     * are read before the folder is made.
      *
      * @param folder the folder; it is made if it does not exist
-     * @param others at least one; they stay as they are
+     * @param others the other folders, at least one; they are not changed
      * @return the store; the caller closes it
-     * @throws InputException as {@link #merge} does
+     * @throws InputException if the folders cannot be merged, as in {@link #merge}
      */
     public static FeatureStore merged(Path folder, List<Path> others) {
         return StoreMerge.merged(folder, others);
     }
 
     /**
-     * Refuses, before anything is computed, to add rows to a folder that cannot be written.
+     * Checks that rows can be added, so that a read-only store is refused before anything is computed.
      *
-     * @throws InputException if it cannot
+     * @throws InputException        if the store is read-only
+     * @throws IllegalStateException if the store was closed
      */
     void requireWritable() {
         if (closed) throw new IllegalStateException("the store " + folder + " was closed");
@@ -230,27 +253,27 @@ public final class FeatureStore implements AutoCloseable {
         return folder.path();
     }
 
-    /** {@return what the rows are of} */
+    /** {@return the identity of the rows} */
     public StoreIdentity identity() {
         return manifest.identity();
     }
 
-    /** {@return how many rows it holds} */
+    /** {@return the number of rows in the store} */
     public long rows() {
         return manifest.count();
     }
 
-    /** {@return the number after that of the last row it holds; 0 if it holds none} */
+    /** {@return the number after that of the store's last row; 0 if it holds no rows} */
     public long end() {
         return manifest.rows().isEmpty() ? 0 : manifest.rows().getLast().end();
     }
 
     /**
-     * Returns which rows of a range it does not hold yet.
+     * Returns the rows of a range that the store lacks.
      *
      * @param first the first row, inclusive
      * @param end   the last row, exclusive
-     * @return what is missing, ascending, each range as {first, end}
+     * @return the missing ranges, ascending, each as {first, end} with an exclusive end
      */
     public List<long[]> missing(long first, long end) {
         List<long[]> gaps = new ArrayList<>();
@@ -272,15 +295,15 @@ public final class FeatureStore implements AutoCloseable {
         return manifest;
     }
 
-    /** The features whose correlations are summed up, ascending. */
+    /** {@return the features whose correlations are summed, ascending} */
     int[] features() {
         return features;
     }
 
     /**
-     * The sums over all rows.
+     * {@return the sums over all rows of the store}
      *
-     * @throws IllegalStateException while a shard has them
+     * @throws IllegalStateException while a shard holds the sums
      */
     NeuronCorrelationSums sums() {
         if (begun) throw new IllegalStateException("the sums of " + folder + " are with a shard that is being added");
@@ -294,11 +317,11 @@ public final class FeatureStore implements AutoCloseable {
     }
 
     /**
-     * Checks that the rows that are here are made of the same text.
+     * Checks that the store's rows have the same tokens as a text.
      *
-     * @param row  the token ids of a row
-     * @param rows how many rows the text makes
-     * @throws InputException if a row's tokens are others, or the text makes fewer rows than are here
+     * @param row  returns the token ids of a row of the text for the row's number
+     * @param rows the number of rows of the text
+     * @throws InputException if a row has other tokens, or the text has fewer rows than the store
      */
     public void requireSameText(LongFunction<int[]> row, long rows) {
         if (end() > rows)
@@ -322,7 +345,11 @@ public final class FeatureStore implements AutoCloseable {
                     + position + ". Use another folder, or delete it.");
     }
 
-    /** The shards of all rows from 0 on, without a gap. */
+    /**
+     * {@return the shards of all rows, which begin at row 0 and have no gaps}
+     *
+     * @throws InputException if rows are missing
+     */
     List<ActivationShard> shards() {
         List<long[]> gaps = missing(0, end());
         if (end() == 0 || !gaps.isEmpty())
@@ -346,17 +373,17 @@ public final class FeatureStore implements AutoCloseable {
     // ------------------------------------------------------------------------------------------------- adding rows
 
     /**
-     * Begins to add rows: one shard at a time.
+     * Begins to add a shard. Only one shard can be added at a time.
      *
-     * @throws IllegalStateException if rows are being added
+     * @throws IllegalStateException if another shard is being added
      */
     Shard begin() {
         return new Shard();
     }
 
     /**
-     * Rows that are being added. It has the store's sums, which may be large, on loan: they come back with
-     * {@link #commit}, and are read from the disk again if it does not come to that.
+     * A shard that is being added. It holds the store's sums, which may be large: {@link #commit} returns them to the
+     * store; otherwise the store reads them from the disk again.
      */
     final class Shard implements AutoCloseable {
         private final NeuronCorrelationSums added;
@@ -367,12 +394,12 @@ public final class FeatureStore implements AutoCloseable {
             begun = true;
         }
 
-        /** The sums over the store's rows, to which those of this shard are to be added. */
+        /** {@return the sums over the store's rows, to which the sums of this shard are to be added} */
         NeuronCorrelationSums sums() {
             return added;
         }
 
-        /** Adds rows whose sums were added. Afterwards they are on the disk. */
+        /** Adds rows whose sums were added, and writes them to the disk. */
         void commit(long first, long end, Iterable<ActivationShard.Part> parts, int context) {
             if (missing(first, end).stream().mapToLong(gap -> gap[1] - gap[0]).sum() != end - first)
                 throw new IllegalStateException("rows " + first + " to " + end + " are there already");
@@ -386,7 +413,7 @@ public final class FeatureStore implements AutoCloseable {
             }
         }
 
-        /** Makes these rows, whose shards are on the disk, and the sums over them what counts. */
+        /** Writes the sums and a manifest with these rows. The shards of all rows must be on the disk. */
         void commit(List<StoreManifest.Rows> rows) throws IOException {
             Path former = manifest.sums() == null ? null : folder.path().resolve(manifest.sumsFile());
             StoreManifest next = folder.writeSums(manifest.with(rows, null), added);
@@ -407,17 +434,21 @@ public final class FeatureStore implements AutoCloseable {
     }
 
     /**
-     * Adds the rows of other folders, which stay as they are.
+     * Adds the rows of other folders.
      *
-     * @param others the folders
-     * @throws InputException if one of them is of another identity, has rows that are here already, or is being written
+     * @param others the other folders; they are not changed
+     * @throws InputException                              if this store is read-only, or another folder has another
+     *     identity, sums of other features or rows that this store has already, is being written, or is damaged; no row
+     *     is added then
+     * @throws io.github.panascope.RunInterruptedException if the thread is interrupted; no row is added then
+     * @throws IllegalStateException                       if this store was closed
      */
     public void merge(List<Path> others) {
         requireWritable();
         StoreMerge.merge(this, others);
     }
 
-    /** Frees the lock, so that another process may write. */
+    /** Releases the lock, so that another process may write. */
     @Override
     public void close() {
         closed = true;
@@ -428,7 +459,7 @@ public final class FeatureStore implements AutoCloseable {
         }
     }
 
-    /** {@return where it is, and how many rows it holds} */
+    /** {@return a description with the folder and the number of rows} */
     @Override
     public String toString() {
         return "FeatureStore(" + folder + ", " + rows() + " rows" + (closed ? ", closed" : "") + ")";

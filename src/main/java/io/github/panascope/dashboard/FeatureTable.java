@@ -21,11 +21,21 @@ import java.util.function.Function;
 import java.util.stream.IntStream;
 
 /**
- * A Parquet file with a row for each feature, for questions over all of them: what dashboards say in numbers and short
- * lists, of which those that belong together are as long as each other. Null is what there is none of: mean_active,
- * skew and kurtosis of a feature that never fires (density is 0), and the logits of one that does not write to the
- * residual stream. Numbers are not rounded. A token that is no whole character is shown with U+FFFD, so that two may
- * look alike.
+ * A Parquet file with a row for each feature: the numbers and short lists of its dashboard, for queries over all
+ * features. Lists that belong together, such as {@code top_tokens} and {@code top_activations}, have the same length. A
+ * value that does not exist is null: mean_active, skew and kurtosis of a feature that never fires, and the logits of a
+ * feature that does not write to the residual stream. Numbers are not rounded. A token that is not whole UTF-8
+ * characters contains U+FFFD, so that two such tokens may look alike.
+ *
+ * <pre>{@code
+ * static void write(HookedTransformer model, Dashboards dashboards, int[] features) {
+ *     Map<String, String> facts = Map.of("model", model.name());
+ *     try (FeatureTable table =
+ *             FeatureTable.open(Path.of("features.parquet"), model.tokenizer(), facts)) {
+ *         dashboards.forEach(features, 4, table);
+ *     }
+ * }
+ * }</pre>
  */
 public final class FeatureTable implements DashboardSink {
     private final ParquetWriter<FeatureDashboard> table;
@@ -37,9 +47,9 @@ public final class FeatureTable implements DashboardSink {
     /**
      * Opens a table without rows.
      *
-     * @param file      where it is written when it is {@linkplain #complete complete}; an older one is replaced whole
-     * @param tokenizer makes texts of token ids
-     * @param facts     what everything rests on, as name and value; kept in the file's metadata
+     * @param file      the file that {@link #complete} writes; an existing file is replaced as a whole
+     * @param tokenizer the tokenizer that decodes token ids
+     * @param facts     the facts that the table rests on, by name, which the file's metadata holds
      * @return the table; the caller closes it
      * @throws io.github.panascope.InputException if the file cannot be written
      */

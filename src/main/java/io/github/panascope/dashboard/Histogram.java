@@ -6,18 +6,18 @@ import java.util.ArrayList;
 import java.util.List;
 
 /**
- * Counts in bars of equal width from the smallest to the largest value, as torch.histc counts them in float32; the last
- * bar holds the largest.
+ * Counts of values in bars of equal width, from the smallest to the largest value. They are counted as torch.histc
+ * counts in float32; the last bar includes the largest value.
  *
- * @param heights  counts
- * @param values   middles of the bars, to 5 decimals
- * @param ticks    where an axis may have marks: three on its longer side of 0, as many as fit on the other
+ * @param heights the counts
+ * @param values  the middles of the bars, rounded to 5 decimals
+ * @param ticks   positions of marks on an axis: three on the longer side of 0, and as many as fit on the other side
  */
 public record Histogram(int[] heights, double[] values, double[] ticks) {
     private static final int BLOCK = 1024;
     private static final Histogram EMPTY = new Histogram(new int[0], new double[0], new double[0]);
 
-    /** Of values in any order; empty without any. */
+    /** {@return the histogram of the first {@code count} values, which may be in any order; empty for no values} */
     static Histogram of(float[] data, int count, int bins) {
         if (count == 0) return EMPTY;
         float min = Float.POSITIVE_INFINITY;
@@ -29,8 +29,9 @@ public record Histogram(int[] heights, double[] values, double[] ticks) {
         float low = min == max ? min - 1 : min;
         float high = min == max ? max + 1 : max;
         int[] heights = new int[bins];
+        // Three arrays, because neighbouring values often fall into one bar, whose updates would wait for each other.
         int[] second = new int[bins];
-        int[] third = new int[bins]; // as neighbours are often in the same bar and would wait for each other
+        int[] third = new int[bins];
         int[] found = new int[Math.min(count, BLOCK)];
         for (int start = 0; start < count; start += BLOCK) {
             int size = Math.min(BLOCK, count - start);
@@ -38,7 +39,7 @@ public record Histogram(int[] heights, double[] values, double[] ticks) {
             for (int j = 0; j < size; j++)
                 found[j] = (int) ((data[start + j] - low)
                         * bins
-                        / (high - low)); // by itself, so that it is done on many at once
+                        / (high - low)); // a separate loop, so that the compiler vectorizes it
             for (; i + 3 <= size; i += 3) {
                 heights[Math.min(found[i], bins - 1)]++;
                 second[Math.min(found[i + 1], bins - 1)]++;
@@ -54,7 +55,7 @@ public record Histogram(int[] heights, double[] values, double[] ticks) {
         return new Histogram(heights, values, ticks(min, max));
     }
 
-    /** torch.linspace in float32: from both ends to the middle. */
+    /** Computes an element of torch.linspace in float32, which goes from both ends to the middle. */
     static float linspace(float start, float end, int steps, int i) {
         float step = (end - start) / (steps - 1);
         return i < steps / 2 ? start + step * i : end - step * (steps - i - 1);
@@ -62,12 +63,12 @@ public record Histogram(int[] heights, double[] values, double[] ticks) {
 
     private static final double[] POWERS = {1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6};
 
-    /** To so many decimals (6 at most), half to even of the exact value, as Python's round. */
+    /** Rounds to at most 6 decimals, half to even of the exact value, as Python's round does. */
     static double rounded(double value, int decimals) {
         double scaled = value * POWERS[decimals];
         double whole = Math.rint(scaled);
-        // The product is off by half a unit in its last place at most: unless it is that near to the middle between
-        // two, the nearest is known, and their quotient is the double next to it.
+        // The product is off by at most half a unit in its last place. Unless it is that close to the middle between
+        // two integers, the nearest integer is certain, and its quotient is the double nearest to the result.
         if (Math.abs(scaled) < 0x1p40 && Math.abs(Math.abs(scaled - whole) - 0.5) > 0x1p-12)
             return (whole + 0.0) / POWERS[decimals]; // no -0
         return Double.isFinite(value)
@@ -78,8 +79,8 @@ public record Histogram(int[] heights, double[] values, double[] ticks) {
     }
 
     /**
-     * SAEDashboard's marks. Where the larger side is less than 0.3 its rule asks for hundreds of thousands; here a
-     * finer step is taken.
+     * Computes SAEDashboard's marks. If the longer side is less than 0.3, SAEDashboard's rule results in hundreds of
+     * thousands of marks; this method then uses a finer step.
      */
     private static double[] ticks(double min, double max) {
         boolean mirrored = max <= -min;

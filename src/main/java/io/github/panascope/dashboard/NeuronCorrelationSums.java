@@ -12,9 +12,9 @@ import java.util.Arrays;
 import java.util.zip.CRC32C;
 
 /**
- * The sums behind the correlations of features with the dimensions of the activation ("neurons"): Σy and Σy² of every
- * dimension, Σxy of every chosen feature with every dimension, over all positions. 16 bytes each: 302 MB for 24,576
- * features of 768 dimensions. Terms may be added by many threads.
+ * The sums behind the correlations of features with the dimensions of the activation ("neurons"), over all positions:
+ * Σy and Σy² of every dimension, and Σxy of every chosen feature with every dimension. A sum takes 16 bytes: 302 MB for
+ * 24,576 features and 768 dimensions. Several threads may add terms at once.
  */
 final class NeuronCorrelationSums {
     private static final int MAGIC = 0x534E5350;
@@ -53,7 +53,7 @@ final class NeuronCorrelationSums {
         return Arrays.stream(wanted).allMatch(feature -> Arrays.binarySearch(features, feature) >= 0);
     }
 
-    /** Whether a file has some features, without reading its sums. */
+    /** {@return whether a file has the sums of all wanted features; only its header is read} */
     static boolean covers(Path file, int[] wanted) throws IOException {
         if (!Files.exists(file)) return false;
         try (FileChannel channel = FileChannel.open(file, StandardOpenOption.READ)) {
@@ -70,12 +70,12 @@ final class NeuronCorrelationSums {
                 + (features.length == 0 ? "" : ", " + features[0] + " to " + features[features.length - 1]);
     }
 
-    /** The place of a feature among the chosen, negative if it is none. */
+    /** {@return the place of a feature among the chosen features; negative if it is not chosen} */
     int place(int feature) {
         return Arrays.binarySearch(features, feature);
     }
 
-    /** Adds what one row has: the sums over its positions. */
+    /** Adds the sums of y and y² over the positions of one row. */
     void addNeurons(double[] rowY, double[] rowYSquared) {
         synchronized (y) {
             for (int j = 0; j < dIn; j++) {
@@ -85,7 +85,7 @@ final class NeuronCorrelationSums {
         }
     }
 
-    /** Adds what one row has of a feature. */
+    /** Adds the sums of x·y over the positions of one row, for one feature. */
     void addProducts(int place, double[] rowXy) {
         ExactSums sums = xy[place];
         synchronized (locks[place % STRIPES]) {
@@ -112,8 +112,8 @@ final class NeuronCorrelationSums {
     }
 
     /**
-     * Adds sums as {@link DeviceSums} lays them out: [2, 2 + features, d_in], all that is before the point first. Not
-     * while other threads add.
+     * Adds sums in the layout of {@link DeviceSums}: [2, 2 + features, d_in], integer parts first. No other thread may
+     * add at the same time.
      */
     void addAll(long[] found) {
         ExactSums[] all = all();
@@ -124,7 +124,11 @@ final class NeuronCorrelationSums {
         }
     }
 
-    /** Writes them and sees them onto the disk; the caller gives the file its name. Returns its checksum. */
+    /**
+     * Writes the sums and forces them onto the disk. The caller renames the file.
+     *
+     * @return the checksum of the file
+     */
     int write(Path file) throws IOException {
         CRC32C crc = new CRC32C();
         try (FileChannel channel = FileChannel.open(
@@ -168,7 +172,7 @@ final class NeuronCorrelationSums {
         return all;
     }
 
-    /** Whether a file begins as these do, whole or not. */
+    /** {@return whether a file begins with the magic number of such sums; the rest of the file is not checked} */
     static boolean is(Path file) throws IOException {
         return ActivationShard.beginsWith(file, MAGIC);
     }
@@ -176,8 +180,8 @@ final class NeuronCorrelationSums {
     /**
      * Reads a file.
      *
-     * @param expected its checksum
-     * @throws InputException if that is another
+     * @param expected the expected checksum of the file
+     * @throws InputException if the checksum differs, or the file has another format or version
      */
     static NeuronCorrelationSums read(Path file, int expected) throws IOException {
         CRC32C crc = new CRC32C();
@@ -207,7 +211,7 @@ final class NeuronCorrelationSums {
         return header;
     }
 
-    /** The numbers of the features, after their count in the header. */
+    /** Reads the numbers of the features, whose count is in the header. */
     private static int[] features(Path file, FileChannel channel, CRC32C crc, ByteBuffer header) throws IOException {
         int count = header.getInt();
         if (count < 0 || count > (channel.size() - channel.position()) / Integer.BYTES)

@@ -4,20 +4,23 @@ import io.github.panascope.dashboard.FeatureDashboard.Entry;
 import java.util.Arrays;
 import java.util.List;
 
-/** The dimensions of the activation ("neurons") that go along with a feature most. */
+/** The tables of dimensions of the activation ("neurons") that belong to a feature. */
 final class NeuronTables {
     private final StoredActivations corpus;
     private final NeuronCorrelationSums neurons;
     private final int wanted;
 
-    /** @param wanted entries of a table */
+    /** @param wanted the number of rows of a table */
     NeuronTables(StoredActivations corpus, NeuronCorrelationSums neurons, int wanted) {
         this.corpus = corpus;
         this.neurons = neurons;
         this.wanted = wanted;
     }
 
-    /** The largest entries of a decoder direction: value, and its share of the sum of absolute values. */
+    /**
+     * Returns the largest entries of a decoder direction: the entry, and the share of its absolute value in the sum of
+     * absolute values.
+     */
     List<Entry> alignment(float[] direction) {
         double l1 = 0;
         for (float value : direction) l1 += Math.abs(value);
@@ -28,8 +31,8 @@ final class NeuronTables {
     }
 
     /**
-     * The dimensions with the largest Pearson correlation (nΣxy − ΣxΣy) / (√((nΣx² − (Σx)²)(nΣy² − (Σy)²)) + 1e-6),
-     * SAEDashboard's, and their cosines, over all positions; none if the feature never fires.
+     * Returns the dimensions with the largest Pearson correlation over all positions, and their cosines; none if the
+     * feature never fires. SAEDashboard's correlation is (nΣxy − ΣxΣy) / (√((nΣx² − (Σx)²)(nΣy² − (Σy)²)) + 1e-6).
      */
     List<Entry> correlated(int feature) {
         int place = neurons.place(feature);

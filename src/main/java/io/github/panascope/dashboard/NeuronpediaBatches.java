@@ -22,13 +22,13 @@ import tools.jackson.databind.MapperFeature;
 import tools.jackson.databind.json.JsonMapper;
 
 /**
- * Dashboards in the batches that Neuronpedia takes: files {@code batch-0.json}, {@code batch-1.json} and so on, as
- * SAEDashboard's NeuronpediaRunner writes them, numbers rounded to 3 decimals. Tokens are decoded from their bytes; a
- * piece of a character is U+FFFD. What NeuronpediaRunner shows are whole rows ({@link DashboardConfig#buffer} of -1)
- * and five intervals, with {@code <|endoftext|>} ignored.
+ * Dashboards in the batches that Neuronpedia reads: files {@code batch-0.json}, {@code batch-1.json} and so on, in the
+ * format of SAEDashboard's NeuronpediaRunner, with numbers rounded to 3 decimals. Tokens are decoded from their bytes;
+ * an incomplete character becomes U+FFFD. NeuronpediaRunner shows whole rows ({@link DashboardConfig#buffer} of -1) and
+ * five intervals, and ignores {@code <|endoftext|>}.
  *
- * <p>Each batch is written when it is full. When all are {@linkplain #complete complete}, batches with higher numbers,
- * which an earlier run with more features left in the folder, are deleted.
+ * <p>Each batch is written when it is full. {@link #complete} deletes batches with higher numbers, which an earlier run
+ * with more features left in the folder.
  */
 public final class NeuronpediaBatches implements DashboardSink {
     private static final int FEATURES_IN_BATCH = 128;
@@ -56,10 +56,10 @@ public final class NeuronpediaBatches implements DashboardSink {
     /**
      * Opens a folder for batches.
      *
-     * @param folder    where the batches are written; it is made with the first
-     * @param sae       whose features they are
-     * @param tokenizer makes texts of token ids
-     * @param source    makes the dashboards; its numbers of rows and of tokens in a row are written
+     * @param folder    the folder; it is made when the first batch is written
+     * @param sae       the configuration of the SAE whose features are written
+     * @param tokenizer the tokenizer that decodes token ids
+     * @param source    the maker of the dashboards, whose numbers of rows and of tokens in a row are written
      * @param dataset   the name of the dataset that the rows come from
      * @return the batches; the caller closes them
      */
@@ -75,7 +75,7 @@ public final class NeuronpediaBatches implements DashboardSink {
     }
 
     /**
-     * Writes the last batch, and deletes those of an earlier run that come after it.
+     * Writes the last batch, and deletes later batches of an earlier run.
      *
      * @throws InputException if the folder cannot be written
      */
@@ -126,7 +126,7 @@ public final class NeuronpediaBatches implements DashboardSink {
                 : new FeatureDashboard.LogitsTable(new int[0], new float[0], new int[0], new float[0]);
         Histogram logitsHistogram = dashboard.logits() != null ? dashboard.logits() : Histogram.of(new float[0], 0, 1);
         feature.put("feature_index", dashboard.feature());
-        // Alignments come value first, correlations cosine first, as there.
+        // Alignments are written value first and correlations cosine first, as NeuronpediaRunner writes them.
         List<Entry> alignment = dashboard.tables().neuronAlignment();
         feature.put(
                 "neuron_alignment_indices",
@@ -146,7 +146,7 @@ public final class NeuronpediaBatches implements DashboardSink {
         feature.put(
                 "frac_nonzero",
                 Histogram.rounded(
-                        dashboard.statistics().density(), 5)); // theirs is read off a percentage of 3 decimals
+                        dashboard.statistics().density(), 5)); // NeuronpediaRunner parses a percentage of 3 decimals
         feature.put("freq_hist_data_bar_values", rounded(dashboard.activations().values()));
         feature.put("freq_hist_data_bar_heights", dashboard.activations().heights());
         feature.put("logits_hist_data_bar_heights", logitsHistogram.heights());
@@ -169,7 +169,7 @@ public final class NeuronpediaBatches implements DashboardSink {
         activation.put("bin_min", top ? -1 : Histogram.rounded(group.low(), DECIMALS));
         activation.put("bin_max", Histogram.rounded(group.high(), DECIMALS));
         activation.put("bin_contains", top ? -1 : Histogram.rounded(group.contains(), 5));
-        // The first token of a row, <|endoftext|>, is left out there, and what follows is counted without it.
+        // NeuronpediaRunner leaves out the first token of a row, <|endoftext|>, and counts positions without it.
         int skipped = sequence.first() == 0 ? 1 : 0;
         int length = sequence.tokenIds().length;
         activation.put("tokens", tokenizer.tokens(Arrays.copyOfRange(sequence.tokenIds(), skipped, length)));

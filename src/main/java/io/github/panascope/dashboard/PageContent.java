@@ -16,12 +16,12 @@ import java.util.TreeMap;
 import java.util.concurrent.ConcurrentHashMap;
 
 /**
- * What {@code dashboard.js} reads, as JSON objects under the names that it uses: features, the list of them, the
- * prompt, and the texts of all tokens that occur. Numbers are rounded to what is shown. Many threads may ask for
- * features at once.
+ * The content that {@code dashboard.js} reads, as JSON objects under the names that it uses: features, the list of
+ * features, the prompt, and the texts of all tokens that occur. Numbers are rounded to the shown decimals. Several
+ * threads may request features at once.
  */
 final class PageContent {
-    /** Of a feature's strongest and promoted tokens, those that the list shows and searches. */
+    /** The number of a feature's strongest and promoted tokens that the list shows and searches. */
     private static final int SEARCHED_TOKENS = 3;
 
     private final Tokenizer tokenizer;
@@ -31,12 +31,12 @@ final class PageContent {
         this.tokenizer = tokenizer;
     }
 
-    /** The texts of the tokens that occur in what was made so far, by id. */
+    /** {@return the texts of the tokens that occur in all content made so far, by id} */
     Map<Integer, Object> vocabulary() {
         return new TreeMap<>(vocabulary);
     }
 
-    /** What the list of features has of one. */
+    /** {@return the entry of a feature in the list of features} */
     Map<String, Object> entry(FeatureDashboard dashboard) {
         int[] strongest = first(dashboard.strongestTokenIds());
         int[] promoted = first(
@@ -57,7 +57,7 @@ final class PageContent {
         return Arrays.copyOf(tokens, Math.min(SEARCHED_TOKENS, tokens.length));
     }
 
-    /** All that is shown of a feature. */
+    /** {@return all content that is shown of a feature} */
     Map<String, Object> feature(FeatureDashboard dashboard) {
         FeatureDashboard.Statistics s = dashboard.statistics();
         Map<String, Object> content = object(
@@ -151,7 +151,11 @@ final class PageContent {
         return changes;
     }
 
-    /** A prompt, and at each of its tokens those features that matter most, by each measure. */
+    /**
+     * {@return a prompt with the strongest features at each of its tokens, for each measure}
+     *
+     * @param shown the number of features for each token and measure
+     */
     Map<String, Object> prompt(PromptDashboard prompt, int shown) {
         Map<String, Object> metrics = new LinkedHashMap<>();
         Map<String, Object> sequences = new LinkedHashMap<>();
@@ -186,7 +190,7 @@ final class PageContent {
         return rounded;
     }
 
-    /** A JSON object of names and values in turn, in their order. */
+    /** Makes a JSON object of alternating names and values, in their order. */
     private static Map<String, Object> object(Object... namesAndValues) {
         Map<String, Object> object = LinkedHashMap.newLinkedHashMap(namesAndValues.length / 2 + 4);
         for (int i = 0; i < namesAndValues.length; i += 2)
@@ -195,8 +199,8 @@ final class PageContent {
     }
 
     /**
-     * Adds tokens to the vocabulary: the text of each, or its bytes in hexadecimal where they are no whole characters,
-     * as the script joins the bytes of neighbours.
+     * Adds tokens to the vocabulary, with their text. A token that is not whole UTF-8 characters gets its bytes in
+     * hexadecimal, because the script joins the bytes of neighbouring tokens.
      */
     private void know(int[] tokens) {
         for (int token : tokens) {

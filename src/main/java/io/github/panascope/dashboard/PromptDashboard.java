@@ -20,37 +20,41 @@ import java.util.Map;
 import java.util.TreeMap;
 
 /**
- * What features do at one prompt, for SAEDashboard's prompt-centric view: which ones matter most at each of its tokens,
- * by three measures. It holds no native memory.
+ * The activations of features at one prompt, for SAEDashboard's prompt-centric view: the strongest features at each of
+ * the prompt's tokens, by three measures. It holds no native memory.
  *
- * <p>Quantiles are read off features' dashboards: {@link #accept} each before {@link #top} is asked for them.
+ * <p>The quantiles of a feature come from its dashboard. A feature is only listed by {@link #top} after {@link #accept}
+ * has received its dashboard.
  */
 public final class PromptDashboard implements DashboardSink {
-    /** Pairs of a feature and a position whose log-probabilities are held at once. */
+    /** The number of pairs of a feature and a position whose log-probabilities are held at once on the CPU. */
     private static final int PAIRS_AT_ONCE = 256;
-    /** The same on a GPU: 0.4 GB, a few times over. */
+    /**
+     * The number of pairs of a feature and a position whose log-probabilities are held at once on a GPU: 0.4 GB, in a
+     * few tensors of that size.
+     */
     private static final int PAIRS_ON_DEVICE = 2048;
 
     private static final float[] NONE = new float[0];
     private static final String MAKING = "looking at a prompt";
 
-    /** By what features are ranked at a token, under SAEDashboard's names. */
+    /** The measures by which features are ranked at a token, under SAEDashboard's names. */
     public enum Metric {
         /** The activation. */
         ACT_SIZE,
         /**
-         * The smallest of {@link Dashboards#quantiles} at which the feature's activations over all rows are as high as
-         * here.
+         * The smallest level of {@link Dashboards#quantiles} at which the quantile of the feature's activations over
+         * all rows is at least the activation at this token; 1 if there is none.
          */
         ACT_QUANTILE,
         /**
-         * Loss of this token with the feature, less the loss without it, lowest first: exact if ablation experiments
-         * were asked for, else by the linear lens ({@link Ablation#lensLossEffect}), which takes the feature away at
-         * the position before the token alone.
+         * The loss of this token with the feature minus the loss without it, lowest first. It is exact if ablation
+         * experiments were made. Otherwise it is the effect by the linear lens ({@link Ablation#lensLossEffect}), which
+         * removes the feature only at the position before the token.
          */
         LOSS_EFFECT;
 
-        /** As SAEDashboard writes it: act_size. */
+        /** {@return the name as SAEDashboard writes it, in lower case, such as {@code act_size}} */
         public String title() {
             return name().toLowerCase(Locale.ROOT);
         }
@@ -65,19 +69,24 @@ public final class PromptDashboard implements DashboardSink {
     }
 
     /**
-     * Runs the model over a prompt once (and, if ablation experiments are asked for, once more for each feature that is
-     * active).
+     * Runs the model over a prompt once. If ablation experiments are requested, the model also runs for each active
+     * feature.
      *
-     * @param sae    as it was when the rows were collected
-     * @param tokens of the prompt, {@code <|endoftext|>} first where the SAE was trained so
-     * @param config says where features count as zero, and whether ablation experiments are made
-     * @throws IllegalArgumentException if there are no tokens
-     * @throws io.github.panascope.RunInterruptedException if the thread was interrupted
+     * @param model  the model
+     * @param sae    the SAE, in the form in which the rows were collected
+     * @param tokens the token ids of the prompt, at least one, with {@code <|endoftext|>} first if the SAE was trained
+     *     that way
+     * @param config the positions at which features count as zero, the number of changed logits, and whether ablation
+     *     experiments are made; the other settings are not used
+     * @return the prompt with its active features
+     * @throws io.github.panascope.InputException          if the SAE does not fit the model
+     * @throws io.github.panascope.RunInterruptedException if the thread is interrupted
+     * @throws IllegalArgumentException                    if there are no tokens
      */
     public static PromptDashboard of(HookedTransformer model, Sae sae, int[] tokens, DashboardConfig config) {
         sae.requireFits(model);
         if (tokens.length == 0) throw new IllegalArgumentException("a prompt needs at least one token");
-        try (var _ = Torch.singleThreaded()) { // the same numbers whatever the machine
+        try (var _ = Torch.singleThreaded()) { // so that the numbers do not depend on the number of processors
             return run(model, sae, tokens, config);
         }
     }
@@ -151,7 +160,7 @@ public final class PromptDashboard implements DashboardSink {
         return excluded;
     }
 
-    /** Activations of the features that are active somewhere, by feature. */
+    /** {@return the activations of the features that are active at any position, by feature} */
     private static Map<Integer, float[]> active(Sae sae, Tensor activation) {
         Map<Integer, float[]> active = new TreeMap<>();
         float[] features = sae.encode(sae.inputRows(activation)).toFloats();
@@ -165,7 +174,10 @@ public final class PromptDashboard implements DashboardSink {
         return active;
     }
 
-    /** The same with zeros where features do not count, without those that are then active nowhere. */
+    /**
+     * {@return a copy of the activations with zeros at excluded positions, without features that are then active
+     * nowhere}
+     */
     private static Map<Integer, float[]> counting(Map<Integer, float[]> active, BitSet excluded) {
         Map<Integer, float[]> counting = new TreeMap<>();
         active.forEach((feature, values) -> {
@@ -182,7 +194,7 @@ public final class PromptDashboard implements DashboardSink {
         for (int i = 0; i < into.length; i++) into[i] = Arrays.copyOfRange(flat, i * width, (i + 1) * width);
     }
 
-    /** The linear lens at the positions where features are active, many of them in one product. */
+    /** Computes the linear lens at the positions where features are active, with many pairs in one product. */
     private static void lens(
             Ablations ablations, Tensor stream, Tensor directions, float[][] activations, long[] ids, float[][] lens) {
         int positions = ids.length;
@@ -249,24 +261,34 @@ public final class PromptDashboard implements DashboardSink {
         }
     }
 
-    /** The prompt's tokens. */
+    /** {@return the token ids of the prompt; a new array} */
     public int[] tokens() {
         return tokens.clone();
     }
 
-    /** The features that are active at the prompt, ascending. */
+    /** {@return the features that are active at the prompt, ascending; a new array} */
     public int[] features() {
         return sequences.keySet().stream().mapToInt(Integer::intValue).toArray();
     }
 
-    /** The prompt as a sequence of a feature, around its strongest position; the row is -1. */
+    /**
+     * Returns the whole prompt as a sequence about the position where a feature is strongest. Its row is -1.
+     *
+     * @param feature a feature that is active at the prompt
+     * @return the sequence
+     * @throws IllegalArgumentException if the feature is not active at the prompt
+     */
     public Sequence sequence(int feature) {
         Sequence found = sequences.get(feature);
         if (found == null) throw new IllegalArgumentException("feature " + feature + " is not active at the prompt");
         return found;
     }
 
-    /** Learns a feature's quantiles; features that are not active at the prompt are passed over. */
+    /**
+     * Computes the quantiles of a feature at the prompt. Features that are not active at the prompt are ignored.
+     *
+     * @param dashboard the dashboard of the feature
+     */
     @Override
     public void accept(FeatureDashboard dashboard) {
         Sequence sequence = sequences.get(dashboard.feature());
@@ -276,7 +298,7 @@ public final class PromptDashboard implements DashboardSink {
         double[] found = new double[tokens.length];
         int leading = levels.length - data.length;
         for (int t = 0; t < found.length; t++) {
-            // Rounded as the table is, so that the highest activation is found in it.
+            // Rounded like the quantiles, so that the highest activation is found among them.
             double value = Histogram.rounded(sequence.activations()[t], 6);
             int level = Arrays.binarySearch(data, value);
             while (level > 0 && data[level - 1] == value) level--;
@@ -287,9 +309,16 @@ public final class PromptDashboard implements DashboardSink {
     }
 
     /**
-     * The features that matter most at a token, the first first: number, the measure, and the activation that counts
-     * for it (for LOSS_EFFECT that at the position before). Those whose dashboards were not added are left out; for
-     * LOSS_EFFECT the first token has none.
+     * Returns the strongest features at a token, strongest first. Features without a dashboard are left out. For
+     * {@link Metric#LOSS_EFFECT} the list is empty at the first token.
+     *
+     * @param metric   the measure
+     * @param position the position of the token in the prompt, from 0
+     * @param count    the largest number of features, at least 0
+     * @return entries with the number of the feature, the measure, and the activation at the token, or at the position
+     *     before it for {@link Metric#LOSS_EFFECT}
+     * @throws IndexOutOfBoundsException if the prompt has no such position
+     * @throws IllegalArgumentException  if the count is negative
      */
     public List<Entry> top(Metric metric, int position, int count) {
         if (position < 0 || position >= tokens.length)
@@ -307,7 +336,7 @@ public final class PromptDashboard implements DashboardSink {
                 .filter(entry -> !Double.isNaN(entry.value()))
                 .toList();
         double sign = metric == Metric.LOSS_EFFECT ? -1 : 1;
-        // Many features may be at their highest quantile: then by activation.
+        // Many features may be at their highest quantile, so equal measures are sorted by activation.
         return entries.stream()
                 .sorted((a, b) -> {
                     int order = Double.compare(sign * b.value(), sign * a.value());
@@ -331,7 +360,7 @@ public final class PromptDashboard implements DashboardSink {
         };
     }
 
-    /** How many tokens the prompt has, and how many features are active. */
+    /** {@return a description with the numbers of tokens and of active features} */
     @Override
     public String toString() {
         return "PromptDashboard(" + tokens.length + " tokens, " + sequences.size() + " features)";

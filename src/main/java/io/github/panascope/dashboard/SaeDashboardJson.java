@@ -16,11 +16,11 @@ import tools.jackson.core.json.JsonWriteFeature;
 import tools.jackson.databind.json.JsonMapper;
 
 /**
- * Dashboards as SAEDashboard's {@code SaeVisData.save_json} writes them, field by field: what its {@code load_json}
- * reads. Skew and kurtosis, which it leaves empty, are filled in.
+ * A JSON file with dashboards, with the fields that SAEDashboard's {@code SaeVisData.save_json} writes and its
+ * {@code load_json} reads. Skew and kurtosis, which SAEDashboard leaves empty, are filled in.
  */
 public final class SaeDashboardJson implements DashboardSink {
-    /** With NaN as Python writes and reads it. */
+    /** Writes NaN as Python writes and reads it. */
     private static final JsonMapper JSON =
             JsonMapper.builder().disable(JsonWriteFeature.WRITE_NAN_AS_STRINGS).build();
 
@@ -41,8 +41,8 @@ public final class SaeDashboardJson implements DashboardSink {
     /**
      * Opens a file without features.
      *
-     * @param file where it is written when it is {@linkplain #complete complete}; an older one is replaced whole
-     * @return the file; the caller closes it
+     * @param file the file that {@link #complete} writes; an existing file is replaced as a whole
+     * @return the sink; the caller closes it
      * @throws io.github.panascope.InputException if the file cannot be written
      */
     public static SaeDashboardJson open(Path file) {
@@ -122,7 +122,7 @@ public final class SaeDashboardJson implements DashboardSink {
         json.writeEndObject();
     }
 
-    /** The title that SAEDashboard gives the histogram of activations. */
+    /** {@return the title that SAEDashboard gives the histogram of activations} */
     static String histogramTitle(double density) {
         return "ACTIVATIONS<br>DENSITY = " + PythonText.percent(density, 3);
     }
@@ -243,7 +243,7 @@ public final class SaeDashboardJson implements DashboardSink {
         return wide;
     }
 
-    /** To 4 decimals, as SAEDashboard keeps what a sequence shows. */
+    /** Rounds to 4 decimals, as SAEDashboard rounds the values of a sequence. */
     private static double[] rounded(float[] values) {
         double[] rounded = doubles(values);
         for (int i = 0; i < rounded.length; i++) rounded[i] = Histogram.rounded(rounded[i], 4);
@@ -264,7 +264,7 @@ public final class SaeDashboardJson implements DashboardSink {
         json.writeArray(values, 0, values.length);
     }
 
-    /** Changed logits of each token; SAEDashboard drops those that are zero when rounded. */
+    /** Writes the changed logits of each token. SAEDashboard drops changes that are rounded to zero. */
     private static void changes(JsonGenerator json, String name, int[][] ids, float[][] values) {
         json.writeName(name + "_token_ids");
         json.writeStartArray();

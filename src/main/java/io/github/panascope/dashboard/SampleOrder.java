@@ -1,10 +1,10 @@
 package io.github.panascope.dashboard;
 
 /**
- * An order of all positions that looks random, fixed by (seed, feature): place = hash(seed, feature, row, position), a
- * permutation of 32-bit numbers, so that no two are at one place, and the positions at the first places can be found
- * without looking at all of them. The order of two positions depends on nothing else, so that more rows, or other
- * features, change nothing.
+ * A pseudo-random order of all positions, determined by seed and feature. The place of a position is a hash of (seed,
+ * feature, row, position). The hash is a permutation of 32-bit numbers, so no two positions have one place, and the
+ * positions at the first places can be found without visiting all positions. The order of two positions depends on
+ * nothing else: more rows or other features do not change it.
  */
 final class SampleOrder {
     private static final int A = 0x9E3779B1;
@@ -21,21 +21,25 @@ final class SampleOrder {
         after = (int) (key >>> 32);
     }
 
-    /** The finaliser of SplitMix64. */
+    /** Applies the finalizer of SplitMix64. */
     private static long mixed(long z) {
         z = (z ^ z >>> 30) * 0xBF58476D1CE4E5B9L;
         z = (z ^ z >>> 27) * 0x94D049BB133111EBL;
         return z ^ z >>> 31;
     }
 
-    /** Of an odd number, modulo 2^32, by Newton's iteration. */
+    /** Computes the inverse of an odd number modulo 2^32, by Newton's iteration. */
     private static int inverse(int odd) {
         int x = odd;
         for (int i = 0; i < 5; i++) x *= 2 - odd * x;
         return x;
     }
 
-    /** The place of a position, to be compared without sign. {@code index} is row * context + position. */
+    /**
+     * {@return the place of a position as an unsigned number}
+     *
+     * @param index row * context + position
+     */
     int place(int index) {
         int x = (index ^ before) * A;
         x = (x ^ x >>> 16) * B;
@@ -45,17 +49,17 @@ final class SampleOrder {
     }
 
     /**
-     * The places of positions that follow each other; the first of these places. By themselves, so that it is done for
-     * many at once.
+     * Computes the places of consecutive positions and returns the smallest, as an unsigned number. The loops are
+     * separate so that the compiler vectorizes them.
      */
     long places(int firstIndex, int[] places) {
         int first = Integer.MAX_VALUE;
         for (int i = 0; i < places.length; i++) places[i] = place(firstIndex + i);
-        for (int place : places) first = Math.min(first, place ^ Integer.MIN_VALUE); // without sign
+        for (int place : places) first = Math.min(first, place ^ Integer.MIN_VALUE); // as unsigned numbers
         return Integer.toUnsignedLong(first ^ Integer.MIN_VALUE);
     }
 
-    /** The position at a place. */
+    /** {@return the index of the position at a place} */
     int index(int place) {
         int x = place ^ place >>> 16;
         x = x * C_INVERSE - after;

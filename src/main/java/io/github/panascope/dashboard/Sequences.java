@@ -8,14 +8,14 @@ import java.util.BitSet;
 import java.util.List;
 
 /**
- * The sequences that are shown of a feature: those with the highest activations, by value, then row, then position; and
- * some of each interval, the first in the {@link SampleOrder}.
+ * The choice of the sequences that are shown of a feature: those with the highest activations, sorted by value, row and
+ * position; and a sample of each interval, which is the first positions in the {@link SampleOrder}.
  */
 final class Sequences {
     private final StoredActivations corpus;
     private final BitSet excluded;
     private final DashboardConfig config;
-    /** Positions of a row that a sequence may be about. */
+    /** The positions of a row that a sequence may be about. */
     private final int firstCandidate, endCandidate;
 
     Sequences(StoredActivations corpus, BitSet excluded, DashboardConfig config) {
@@ -23,7 +23,7 @@ final class Sequences {
         this.excluded = excluded;
         this.config = config;
         int buffer = config.buffer();
-        // SAEDashboard leaves one more out at the beginning, for the loss of a first token.
+        // SAEDashboard leaves out one more position at the beginning, because the first token has no loss.
         this.firstCandidate = buffer < 0 ? 0 : buffer + 1;
         this.endCandidate = buffer < 0 ? corpus.context : corpus.context - buffer;
     }
@@ -33,7 +33,11 @@ final class Sequences {
         return position >= firstCandidate && position < endCandidate && !excluded.get(index);
     }
 
-    /** All groups of a feature that fires; none of one that does not. {@code logits} may be null. */
+    /**
+     * Returns all groups of a feature; none if it never fires.
+     *
+     * @param logits the logits of the feature's direction [d_vocab]; null if it has none
+     */
     List<SequenceGroup> of(FeatureActivations column, float[] logits) {
         List<SequenceGroup> groups = new ArrayList<>();
         float max = column.max();
@@ -54,7 +58,7 @@ final class Sequences {
         return groups;
     }
 
-    /** The indices of the highest activations, highest first; earlier ones before equal later ones. */
+    /** {@return the indices of the highest activations, highest first; of equal ones the lower index comes first} */
     private int[] top(FeatureActivations column) {
         TopK top = new TopK(config.topActsGroupSize());
         for (int e = 0; e < column.size; e++)
@@ -63,7 +67,7 @@ final class Sequences {
         return top.indices();
     }
 
-    /** Keeps the first k positions in a {@link SampleOrder}, of those that are offered. */
+    /** Keeps those k of the offered positions that come first in a {@link SampleOrder}. */
     private static final class SampleTopK {
         private final TopK top;
 
@@ -71,7 +75,7 @@ final class Sequences {
             top = new TopK(k);
         }
 
-        /** Whether a place in the order is among the first k so far. */
+        /** {@return whether a place is among the first k places so far} */
         boolean takes(long place) {
             return -place > top.least();
         }
@@ -96,8 +100,8 @@ final class Sequences {
     }
 
     /**
-     * The same for the lowest interval, to which all positions belong where the feature does not fire: in the order of
-     * places, or of positions, whichever is shorter.
+     * Draws the sample of the lowest interval, which includes all positions where the feature does not fire. Visits
+     * either the places or the positions in order, whichever is expected to be shorter.
      */
     private int[] sampleWithZeros(FeatureActivations column, float high, SampleOrder order) {
         int wanted = config.quantileGroupSize();
@@ -105,7 +109,7 @@ final class Sequences {
             SampleTopK first = new SampleTopK(wanted);
             int[] places = new int[Math.max(0, endCandidate - firstCandidate)];
             for (int start = firstCandidate; start < corpus.positions; start += corpus.context) {
-                // Few come this early in the order: whether the others belong here need not be known.
+                // Few rows have a place this early, so the activations of most rows are not looked up.
                 if (!first.takes(order.places(start, places))) continue;
                 for (int i = 0; i < places.length; i++) {
                     if (first.takes(Integer.toUnsignedLong(places[i]))

@@ -18,10 +18,10 @@ import java.util.Set;
 import java.util.stream.Collectors;
 
 /**
- * The files of a {@link FeatureStore}. Each is written beside its place, forced onto the disk and renamed; the
- * manifest, which says what of the rest counts, last.
+ * The files of a {@link FeatureStore}. Each file is written under a temporary name, forced onto the disk and renamed.
+ * The manifest, which lists the valid files, is written last.
  *
- * @param path of the folder
+ * @param path the folder
  */
 record StoreFolder(Path path) {
     private static final String MANIFEST = "manifest.json";
@@ -34,7 +34,11 @@ record StoreFolder(Path path) {
         return Files.exists(manifest());
     }
 
-    /** @throws InputException if the folder has no manifest, or one that is not what was written */
+    /**
+     * Reads the manifest.
+     *
+     * @throws InputException if the folder has no manifest, or a damaged one
+     */
     StoreManifest readManifest() throws IOException {
         if (!hasManifest()) throw new InputException(path + " holds no features: it has no " + MANIFEST + ".");
         return StoreManifest.read(manifest());
@@ -44,7 +48,11 @@ record StoreFolder(Path path) {
         return path.resolve(manifest.shard(range));
     }
 
-    /** @throws InputException if the shard is missing, damaged, or of other rows */
+    /**
+     * Opens a shard.
+     *
+     * @throws InputException if the shard is missing, damaged, or has other rows
+     */
     ActivationShard openShard(StoreManifest manifest, StoreManifest.Rows range) throws IOException {
         Path file = shard(manifest, range);
         requireExists(file);
@@ -53,7 +61,11 @@ record StoreFolder(Path path) {
         return shard;
     }
 
-    /** @throws InputException if there are no rows, or the sums are missing or damaged */
+    /**
+     * Reads the sums.
+     *
+     * @throws InputException if there are no rows, or the sums are missing or damaged
+     */
     NeuronCorrelationSums readSums(StoreManifest manifest) throws IOException {
         if (manifest.sums() == null) throw new InputException(path + " holds no rows: collect some first.");
         Path file = path.resolve(manifest.sumsFile());
@@ -69,9 +81,9 @@ record StoreFolder(Path path) {
     }
 
     /**
-     * Refuses rows without a manifest, as nothing says what they are of.
+     * Refuses a folder with rows but without a manifest, because the identity of such rows is unknown.
      *
-     * @throws InputException if the folder has some
+     * @throws InputException if the folder holds rows
      */
     void requireNoRows() throws IOException {
         try (DirectoryStream<Path> files = Files.newDirectoryStream(
@@ -98,7 +110,10 @@ record StoreFolder(Path path) {
         return checksum;
     }
 
-    /** Writes the sums of a manifest, and returns it with their checksum. It does not count before it is written. */
+    /**
+     * Writes the sums of a manifest, and returns the manifest with their checksum. The returned manifest still has to
+     * be written.
+     */
     StoreManifest writeSums(StoreManifest manifest, NeuronCorrelationSums sums) throws IOException {
         Path file = path.resolve(manifest.sumsFile());
         int checksum = sums.write(part(file));
@@ -107,7 +122,7 @@ record StoreFolder(Path path) {
         return manifest.with(manifest.rows(), checksum);
     }
 
-    /** Makes a manifest the one that counts. */
+    /** Replaces the manifest of the folder. */
     void writeManifest(StoreManifest manifest) throws IOException {
         byte[] text = manifest.toJson().getBytes(StandardCharsets.UTF_8);
         try {
@@ -122,7 +137,7 @@ record StoreFolder(Path path) {
         force();
     }
 
-    /** Copies the content of a shard of another folder, not its permissions, and forces it onto the disk. */
+    /** Copies the content of another folder's shard, but not its permissions, and forces it onto the disk. */
     void copyShard(StoreManifest manifest, StoreManifest.Rows range, Path from) throws IOException {
         Path file = shard(manifest, range);
         try (FileChannel in = FileChannel.open(from, StandardOpenOption.READ);
@@ -138,8 +153,8 @@ record StoreFolder(Path path) {
     }
 
     /**
-     * Deletes what a process left that ended before it had written its manifest: files that have this folder's number
-     * in their names, and are not in the manifest.
+     * Deletes the files of processes that ended before they had written their manifest: files with this folder's number
+     * in their names that the manifest does not list.
      */
     void sweep(StoreManifest manifest) throws IOException {
         Set<String> kept = manifest.rows().stream().map(manifest::shard).collect(Collectors.toCollection(HashSet::new));
@@ -155,14 +170,14 @@ record StoreFolder(Path path) {
         return file.resolveSibling(file.getFileName() + ".part");
     }
 
-    /** Forces the names of files onto the disk, where the system can. */
+    /** Forces the names of files onto the disk, if the system supports it. */
     private void force() throws IOException {
         try (FileChannel channel = FileChannel.open(path, StandardOpenOption.READ)) {
             channel.force(true);
         }
     }
 
-    /** The exception for a file that cannot be read or written. */
+    /** {@return the exception for a file that cannot be read or written} */
     RuntimeException cannot(IOException e) {
         return cannot(path, e);
     }

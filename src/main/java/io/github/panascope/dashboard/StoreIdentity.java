@@ -31,37 +31,41 @@ import java.util.TreeSet;
 import java.util.stream.Collectors;
 
 /**
- * What must be equal for rows to belong together: model, SAE, weights, text and how they were run.
+ * The identity of rows: model, SAE, weights, text, and how they were run. A {@link FeatureStore} holds only rows of one
+ * identity.
  *
- * @param entries what it is, in words, by name
+ * @param entries the parts of the identity as text, by name, in order
  */
 public record StoreIdentity(Map<String, String> entries) {
-    /** The entry of an identity that folders are named by. */
+    /** The entry of an identity that the names of folders begin with. */
     private static final String HOOK = "hook";
 
     private static final String CONTEXT = "context";
-    /** To be counted up when the same rows of the same model would come out otherwise, be it in the last bit. */
+    /**
+     * The version of the arithmetic. It is incremented when a change of the code changes the features of unchanged
+     * rows, even in the last bit.
+     */
     private static final int ARITHMETIC = 1;
 
     private static final String KEPT = "features";
     private static final String ROWS_AT_ONCE = "rows at once";
-    /** The entries that collecting needs. */
+    /** The entries that {@link FeatureCollector} needs. */
     static final Set<String> NEEDED = Set.of(CONTEXT, ROWS_AT_ONCE);
 
     private static final Set<String> AFTER_HOOKS = Set.of("unembed.W_U", "unembed.b_U");
-    /** Numbers of a weight that one sum of its fingerprint has. */
+    /** The number of a weight's elements that one sum of its fingerprint covers. */
     private static final int SUMMED = 1 << 12;
-    /** How many of a weight are taken at once: 2 MB as int64, which stay in a processor's cache. */
+    /** The number of a weight's elements that are read at once: 2 MB as int64, which stay in a processor's cache. */
     private static final int AT_ONCE = 1 << 18;
 
     private static final Op VIEW_AS = Op.of("aten::view", "dtype");
 
-    /** Copies the entries, and keeps their order. */
+    /** Copies the entries and keeps their order. */
     public StoreIdentity {
         entries = Collections.unmodifiableMap(new LinkedHashMap<>(entries));
     }
 
-    /** For a folder: the hook, and a few digits of a hash of all. */
+    /** {@return a name for a folder: the hook point, and a few digits of a hash of the identity and the features} */
     String shortName(int[] features) {
         try {
             byte[] hash = MessageDigest.getInstance("SHA-256")
@@ -83,21 +87,32 @@ public record StoreIdentity(Map<String, String> entries) {
     }
 
     /**
-     * What rows of this model and SAE are: for {@link FeatureStore#open}.
+     * Describes rows of a model and an SAE with the default number of rows per batch, for {@link FeatureStore#open}.
      *
-     * @param sae  as it is run; dashboards show features after {@link Sae#foldWDecNorm}
-     * @param text what the rows are made of, in words: dataset, tokenization
+     * @param model   the model
+     * @param sae     the SAE in the form in which it runs; dashboards show features after {@link Sae#foldWDecNorm}
+     * @param text    a description of the text and how rows are made of it: dataset, tokenization
+     * @param context the number of tokens in a row
+     * @return the identity
+     * @throws IllegalArgumentException if the model has hooks, because an identity cannot describe them
      */
     public static StoreIdentity of(HookedTransformer model, Sae sae, String text, int context) {
         return of(model, sae, text, context, RowsAtOnce.on(model.device(), context));
     }
 
     /**
-     * The same for rows that {@link FeatureCollector.Run#collect} runs so many at once off the CPU. It has all that the
-     * numbers depend on: every field of both configurations, every weight up to the last hook point, the tokenizer, how
-     * and on what the rows run, and the versions of the arithmetic.
+     * Describes rows of a model and an SAE. The identity contains everything that the numbers depend on: every field of
+     * both configurations, every weight up to the last hook point, the tokenizer, the device, the number of rows that
+     * run together, and the versions of the arithmetic.
      *
-     * @throws IllegalArgumentException if the model has hooks, which nothing here could tell from others
+     * @param model      the model
+     * @param sae        the SAE in the form in which it runs; dashboards show features after {@link Sae#foldWDecNorm}
+     * @param text       a description of the text and how rows are made of it: dataset, tokenization
+     * @param context    the number of tokens in a row
+     * @param rowsAtOnce the number of rows that {@link FeatureCollector.Run#collect} runs together on a GPU; not used
+     *     on the CPU
+     * @return the identity
+     * @throws IllegalArgumentException if the model has hooks, because an identity cannot describe them
      */
     public static StoreIdentity of(HookedTransformer model, Sae sae, String text, int context, int rowsAtOnce) {
         if (!model.isPlain())
@@ -123,18 +138,21 @@ public record StoreIdentity(Map<String, String> entries) {
                         + (device.isCpu()
                                 ? Torch.cpuCapability()
                                 : device.describe().name()));
-        // Products round as their shape has it.
+        // The rounding of a product depends on its shape.
         entries.put(ROWS_AT_ONCE, Integer.toString(device.isCpu() ? FeatureCollector.ROWS_IN_BLOCK : rowsAtOnce));
         entries.put("arithmetic", ARITHMETIC + ", libtorch " + Torch.version());
         return new StoreIdentity(entries);
     }
 
-    /** Whose last bits differ. */
+    /** {@return the name of the kind of operators; the kinds differ in the last bits} */
     private static String operators(boolean exact) {
         return exact ? "exact" : "fused";
     }
 
-    /** Puts every component of a record, and of the records in it, under its name: a new one cannot be forgotten. */
+    /**
+     * Puts every component of a record, and of the records in it, under its name. The components are read by
+     * reflection, so that a new one cannot be forgotten.
+     */
     static void putFields(String prefix, Record fields, Map<String, String> entries) {
         for (RecordComponent component : fields.getClass().getRecordComponents()) {
             String name = prefix + "." + component.getName();
@@ -150,15 +168,16 @@ public record StoreIdentity(Map<String, String> entries) {
                         name,
                         value instanceof Map<?, ?> map
                                 ? new TreeMap<>(map).toString()
-                                : String.valueOf(value)); // a Map's own order is another each time
+                                : String.valueOf(value)); // the order of a Map may vary
         }
     }
 
     /**
-     * The identity of a folder that keeps the chosen features alone, not all of the SAE: quicker to fill, as only these
-     * are encoded, but correlated features can then be looked for among the chosen alone.
+     * Returns the identity of a folder that keeps only chosen features. It is filled faster, because only these are
+     * encoded, but correlated features can then only be chosen among them.
      *
-     * @param features those that the folder is opened for
+     * @param features the features for which the folder is opened, in any order
+     * @return the identity
      */
     public StoreIdentity ofChosen(int[] features) {
         Map<String, String> entries = new LinkedHashMap<>(this.entries);
@@ -172,24 +191,24 @@ public record StoreIdentity(Map<String, String> entries) {
         return new StoreIdentity(entries);
     }
 
-    /** Whether a folder keeps all features, not the chosen alone. */
+    /** {@return whether a folder keeps all features, not only chosen ones} */
     boolean keepsAll() {
         return !entries.containsKey(KEPT);
     }
 
-    /** Tokens in a row. */
+    /** {@return the number of tokens in a row} */
     int context() {
         return Integer.parseInt(entries.get(CONTEXT));
     }
 
-    /** Rows that ran together, where that changes last bits. */
+    /** {@return the number of rows that run together} */
     int rowsAtOnce() {
         return Integer.parseInt(entries.get(ROWS_AT_ONCE));
     }
 
     /**
-     * SHA-256 of all weights but those that come after every hook point: of their names, shapes and dtypes, and of sums
-     * that are made where they lie, so that little has to be read.
+     * Computes a SHA-256 over the names, shapes and dtypes of all weights except those after the last hook point, and
+     * over sums of their bits. The sums are computed on the weights' device, so that few bytes are copied.
      */
     private static String fingerprint(HookedTransformer model, Sae sae) {
         try (var _ = TensorScope.open()) {
@@ -212,7 +231,7 @@ public record StoreIdentity(Map<String, String> entries) {
                         (name + " " + weight.shape() + " " + weight.dtype() + "\n").getBytes(StandardCharsets.UTF_8));
                 sums.add(sums(weight, factors));
             });
-            // Copied together: each copy waits for the device.
+            // All sums are copied together, because each copy waits for the device.
             long[] all = Tensor.cat(0, sums.toArray(Tensor[]::new)).toLongs();
             ByteBuffer bytes = ByteBuffer.allocate(all.length * Long.BYTES);
             bytes.asLongBuffer().put(all);
@@ -224,8 +243,10 @@ public record StoreIdentity(Map<String, String> entries) {
     }
 
     /**
-     * Sums of the bits of a weight, each number's times a factor of its own, modulo 2^64: int64, one of {@link #SUMMED}
-     * numbers, on the weight's device. Factors are odd, so that a number that differs is seen for certain.
+     * Computes sums of the bits of a weight, modulo 2^64, in which each element has its own factor. Factors are odd, so
+     * that a change of a single element always changes a sum.
+     *
+     * @return int64, one sum for each {@link #SUMMED} elements, on the weight's device
      */
     private static Tensor sums(Tensor weight, Tensor factors) {
         try (var _ = TensorScope.open()) {

@@ -9,7 +9,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 
-/** The lock file of a {@link FeatureStore}: held by one writer, or by any number of readers. */
+/** The lock file of a {@link FeatureStore}, which one writer or any number of readers hold. */
 final class StoreLock implements AutoCloseable {
     private static final String NAME = "lock";
 
@@ -21,7 +21,7 @@ final class StoreLock implements AutoCloseable {
         this.lock = lock;
     }
 
-    /** Opens the lock file of a folder that is to be written, for {@link #forWriting}. */
+    /** Opens the lock file of a folder for {@link #forWriting}, and makes it if needed. */
     static FileChannel openFile(Path folder) throws IOException {
         return FileChannel.open(folder.resolve(NAME), StandardOpenOption.CREATE, StandardOpenOption.WRITE);
     }
@@ -29,8 +29,8 @@ final class StoreLock implements AutoCloseable {
     /**
      * Locks a folder for one writer.
      *
-     * @param file of {@link #openFile}; it is closed with the lock, or at once if there is none
-     * @throws InputException if another process writes to it
+     * @param file the result of {@link #openFile}; it is closed with the lock, or at once if locking fails
+     * @throws InputException if another process holds the lock
      */
     static StoreLock forWriting(Path folder, FileChannel file) throws IOException {
         return lock(
@@ -42,8 +42,8 @@ final class StoreLock implements AutoCloseable {
     /**
      * Locks a folder against writers.
      *
-     * @return null if the folder has no lock file that can be read
-     * @throws InputException if it is being written
+     * @return the lock; null if the folder has no lock file that can be read
+     * @throws InputException if a writer holds the lock
      */
     static StoreLock forReading(Path folder) throws IOException {
         Path file = folder.resolve(NAME);
@@ -69,7 +69,7 @@ final class StoreLock implements AutoCloseable {
         try {
             return channel.tryLock(0, Long.MAX_VALUE, shared);
         } catch (OverlappingFileLockException e) {
-            return null; // this process holds it
+            return null; // this process holds the lock
         }
     }
 

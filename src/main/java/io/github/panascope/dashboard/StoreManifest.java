@@ -21,11 +21,12 @@ import tools.jackson.databind.node.ArrayNode;
 import tools.jackson.databind.node.ObjectNode;
 
 /**
- * What the manifest of a {@link FeatureStore} says.
+ * The manifest of a {@link FeatureStore}.
  *
- * @param id   what is in the names of this folder's files, 16 hexadecimal digits
- * @param rows by first row, none twice
- * @param sums the CRC-32C of the file of sums; null as long as there are no rows
+ * @param id       the number in the names of the folder's files, 16 hexadecimal digits
+ * @param identity the identity of the rows
+ * @param rows     the ranges of rows, ascending, without overlaps
+ * @param sums     the CRC-32C of the file of sums; null if there are no rows
  */
 record StoreManifest(String id, StoreIdentity identity, List<Rows> rows, Integer sums) {
     private static final String FORMAT_NAME = "panascope features ";
@@ -33,11 +34,11 @@ record StoreManifest(String id, StoreIdentity identity, List<Rows> rows, Integer
     private static final int ID_BYTES = 8;
 
     /**
-     * Rows that one file holds.
+     * The rows of one file.
      *
-     * @param first    the first of them
-     * @param end      the one after the last
-     * @param checksum the file's CRC-32C
+     * @param first    the first row
+     * @param end      the row after the last
+     * @param checksum the CRC-32C of the file
      */
     record Rows(long first, long end, int checksum) {
         long count() {
@@ -53,7 +54,10 @@ record StoreManifest(String id, StoreIdentity identity, List<Rows> rows, Integer
         return String.format("rows-%08d-%08d-%s.bin", range.first, range.end, id);
     }
 
-    /** Named by what is in it, so that the manifest of before still finds its own. */
+    /**
+     * {@return the name of the file of sums, which depends on the rows, so that the previous manifest still finds its
+     * file}
+     */
     String sumsFile() {
         return "sums-" + count() + "-" + rows.size() + "-" + id + ".bin";
     }
@@ -85,7 +89,7 @@ record StoreManifest(String id, StoreIdentity identity, List<Rows> rows, Integer
         return json.toPrettyString() + "\n";
     }
 
-    /** Of all that a manifest says but this. */
+    /** {@return the checksum of a manifest without its own entry} */
     private static String checksum(ObjectNode json) {
         CRC32C crc = new CRC32C();
         crc.update(json.deepCopy().without("checksum").toString().getBytes(StandardCharsets.UTF_8));
@@ -99,7 +103,7 @@ record StoreManifest(String id, StoreIdentity identity, List<Rows> rows, Integer
     /**
      * Reads a manifest.
      *
-     * @throws InputException if it is of another version, or is not what was written
+     * @throws InputException if it is of another version, or damaged
      */
     static StoreManifest read(Path file) throws IOException {
         JsonNode json;
@@ -119,7 +123,7 @@ record StoreManifest(String id, StoreIdentity identity, List<Rows> rows, Integer
                     + (json.has("format") ? json.path("format") : "missing") + ".");
         if (!json.path("checksum").asString("").equals(checksum(object)))
             throw damaged(file, "its checksum does not fit", null);
-        // From here on it is what somebody wrote, with a checksum.
+        // The checksum fits, but the manifest may have been written by hand, so every field is checked.
         String id = text(file, json.path("id"), "[0-9a-f]{16}");
         Map<String, String> entries = new LinkedHashMap<>();
         if (!json.path("identity").isObject()) throw damaged(file, "it has no identity", null);
@@ -136,7 +140,11 @@ record StoreManifest(String id, StoreIdentity identity, List<Rows> rows, Integer
                 rows.isEmpty() ? null : HexFormat.fromHexDigits(text(file, json.path("sums"), "[0-9a-f]{8}")));
     }
 
-    /** Rows, none of which may come before {@code least}. */
+    /**
+     * Reads a range of rows.
+     *
+     * @param least the smallest allowed first row
+     */
     private static Rows range(Path file, JsonNode json, long least) {
         JsonNode first = json.path(0);
         JsonNode end = json.path(1);

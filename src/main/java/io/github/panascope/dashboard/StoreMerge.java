@@ -8,7 +8,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 
-/** Adds the rows of some {@link FeatureStore}s to another, all of them or none. */
+/** Adds the rows of {@link FeatureStore}s to another store: all of them, or none if one of them is refused. */
 final class StoreMerge {
     private StoreMerge() {}
 
@@ -26,7 +26,7 @@ final class StoreMerge {
         }
     }
 
-    /** Opens a folder for what another one holds. */
+    /** Opens a folder with the identity and the features of another folder. */
     private static FeatureStore open(Path folder, Path like) {
         NeuronCorrelationSums sums;
         StoreIdentity identity;
@@ -55,10 +55,10 @@ final class StoreMerge {
     }
 
     /**
-     * Opens the stores, and refuses those that cannot be merged.
+     * Opens the stores, and refuses stores that cannot be merged.
      *
-     * @param stores gets what is opened
-     * @return all rows that there will be
+     * @param stores receives the stores that are opened
+     * @return all rows of the merged store
      */
     private static List<StoreManifest.Rows> require(FeatureStore into, List<Path> others, List<FeatureStore> stores) {
         List<StoreManifest.Rows> rows = new ArrayList<>(into.manifest().rows());
@@ -86,10 +86,10 @@ final class StoreMerge {
     private static void add(FeatureStore into, FeatureStore other, NeuronCorrelationSums sums) throws IOException {
         for (StoreManifest.Rows range : other.manifest().rows()) {
             RunInterruptedException.check("merging into " + into.folder());
-            other.files().openShard(other.manifest(), range); // damaged shards are refused before anything counts
+            other.files().openShard(other.manifest(), range); // refuses damaged shards before the manifest is written
             into.files().copyShard(into.manifest(), range, other.files().shard(other.manifest(), range));
         }
-        NeuronCorrelationSums added = other.files().readSums(other.manifest()); // of one folder at a time: may be large
+        NeuronCorrelationSums added = other.files().readSums(other.manifest()); // one at a time: sums may be large
         if (!added.sameFeatures(sums))
             throw new InputException(other.folder() + " cannot be merged: it was made for other features, "
                     + added.describe() + " there and " + sums.describe() + " here.");

@@ -8,18 +8,19 @@ import java.util.BitSet;
 import java.util.List;
 
 /**
- * All shards of a store as one: positions by index (row * context + position), and sums over all of them for every
- * feature. Safe for many threads once made.
+ * All shards of a store as one: positions by index (row * context + position), and sums over all positions for every
+ * feature. Immutable once made, so that many threads may use it.
  */
 final class StoredActivations {
-    /** What SAEDashboard adds to the denominators of correlations and cosines. */
+    /** The number that SAEDashboard adds to the denominators of correlations and cosines. */
     static final double EPSILON = 1e-6;
 
     final List<ActivationShard> shards;
     final int context, positions, rows;
-    /** How often each feature is not zero, and Σx and Σx² of its activations. */
+    /** The number of positions at which each feature is not zero. */
     final int[] counts;
 
+    /** Σx and Σx² of the activations of each feature. */
     final double[] sums, squares;
     /** The {@link #spread} of each feature. */
     final double[] spreads;
@@ -56,12 +57,12 @@ final class StoredActivations {
         for (int feature = 0; feature < dSae; feature++) spreads[feature] = spread(sums[feature], squares[feature]);
     }
 
-    /** √(nΣx² − (Σx)²), over all positions. */
+    /** {@return √(nΣx² − (Σx)²) over all positions, for Σx and Σx²} */
     double spread(double sum, double squared) {
         return Math.sqrt(Math.max(0, positions * squared - sum * sum));
     }
 
-    /** The columns of some features, in their order. */
+    /** {@return the activations of features, in the order of the features} */
     FeatureActivations[] columns(int[] features, int dSae) {
         int[] place = new int[dSae];
         Arrays.fill(place, -1);
@@ -83,7 +84,7 @@ final class StoredActivations {
         return columns;
     }
 
-    /** Which shard holds an index. */
+    /** {@return the number of the shard that holds an index} */
     private int shard(int index) {
         int found = Arrays.binarySearch(firstIndex, index);
         return found >= 0 ? found : -found - 2;
@@ -102,7 +103,8 @@ final class StoredActivations {
     }
 
     /**
-     * Adds x·v to the sum of every feature, from the first one on, that is active with value v where the column has x.
+     * Adds x·v to the sums of all features from {@code first} on, for every position where the column has activation x
+     * and the feature has activation v.
      */
     void addProducts(FeatureActivations column, double[] products, int first) {
         int[] features = new int[256];
@@ -118,7 +120,7 @@ final class StoredActivations {
                 features = new int[2 * size];
                 values = new float[2 * size];
             }
-            // Copied first: many small reads of a mapped file take longer than the products.
+            // Entries are copied first, because many small reads of a mapped file take longer than the products.
             shard.features.get(start, features, 0, size);
             shard.values.get(start, values, 0, size);
             double x = column.values[i];
@@ -126,7 +128,7 @@ final class StoredActivations {
         }
     }
 
-    /** Where the entries of features from {@code first} on begin. */
+    /** {@return the index of the first entry of a feature from {@code first} on} */
     private static int first(IntBuffer features, int start, int end, int first) {
         if (first == 0) return start;
         int low = start;
@@ -139,7 +141,7 @@ final class StoredActivations {
         return low;
     }
 
-    /** The indices of the positions at which features count as zero. */
+    /** {@return the indices of the positions at which features count as zero} */
     BitSet excluded(DashboardConfig config) {
         BitSet excluded = new BitSet();
         Exclusion exclusion = new Exclusion(config);

@@ -3,11 +3,13 @@ package io.github.panascope.dashboard;
 import java.util.Arrays;
 
 /**
- * Keeps the k largest of the values that are offered, largest first; of equal values those with the lower index first.
- * NaN and negative infinity are never kept. An insertion into a sorted list: k is small.
+ * The k largest of the offered values, largest first; of equal values those with the lower index first. NaN and
+ * negative infinity are never kept. Values are inserted into a sorted list, because k is small.
  */
 final class TopK {
-    /** Values that are compared together, in a loop that the JIT compiler turns into vector instructions. */
+    /**
+     * The number of values that are compared together, in a loop that the JIT compiler turns into vector instructions.
+     */
     private static final int BLOCK = 256;
 
     private final int[] indices;
@@ -23,7 +25,7 @@ final class TopK {
         clear();
     }
 
-    /** The indices of the k largest values of an array. */
+    /** {@return the indices of the k largest values of an array, largest first} */
     static int[] of(float[] array, int k) {
         TopK top = new TopK(Math.min(k, array.length));
         for (int start = 0; start < array.length; start += BLOCK) {
@@ -36,7 +38,7 @@ final class TopK {
         return top.indices();
     }
 
-    /** The indices of the k smallest values of an array, smallest first. */
+    /** {@return the indices of the k smallest values of an array, smallest first} */
     static int[] lowest(float[] array, int k) {
         TopK top = new TopK(Math.min(k, array.length));
         for (int start = 0; start < array.length; start += BLOCK) {
@@ -49,7 +51,7 @@ final class TopK {
         return top.indices();
     }
 
-    /** The indices of the k largest values of an array. */
+    /** {@return the indices of the k largest values of an array, largest first} */
     static int[] of(double[] array, int k) {
         TopK top = new TopK(Math.min(k, array.length));
         for (int start = 0; start < array.length; start += BLOCK) {
@@ -62,15 +64,15 @@ final class TopK {
         return top.indices();
     }
 
-    /** Forgets all values. */
+    /** Removes all values. */
     void clear() {
         size = 0;
         least = indices.length == 0 ? Double.POSITIVE_INFINITY : Double.NEGATIVE_INFINITY;
     }
 
     /**
-     * What a value must exceed to be kept; a value equal to it is kept only if its index is lower. Negative infinity as
-     * long as there is room.
+     * {@return the value that a new value must exceed to be kept, or equal with a lower index; negative infinity while
+     * there are fewer than k values}
      */
     double least() {
         return least;
@@ -80,22 +82,22 @@ final class TopK {
         return size;
     }
 
-    /** The index of the i-th largest value. */
+    /** {@return the index of the i-th largest value, from 0} */
     int index(int i) {
         return indices[i];
     }
 
-    /** The i-th largest value. */
+    /** {@return the i-th largest value, from 0} */
     double value(int i) {
         return values[i];
     }
 
-    /** What was offered together with the i-th largest value. */
+    /** {@return the number that was offered together with the i-th largest value, from 0} */
     double attached(int i) {
         return attached[i];
     }
 
-    /** The indices of the values, largest first. */
+    /** {@return the indices of the values, largest value first} */
     int[] indices() {
         return Arrays.copyOf(indices, size);
     }
@@ -105,7 +107,7 @@ final class TopK {
         offer(index, value, 0);
     }
 
-    /** Keeps a value if it is among the k largest, and with it another number that does not count for the order. */
+    /** Keeps a value if it is among the k largest, together with a number that does not affect the order. */
     void offer(int index, double value, double with) {
         if (!(value >= least) || value == Double.NEGATIVE_INFINITY || indices.length == 0) return;
         if (size == indices.length && value == least && index > indices[size - 1]) return;
@@ -121,7 +123,7 @@ final class TopK {
         if (size == indices.length) least = values[size - 1];
     }
 
-    /** Offers all values of another list. */
+    /** Offers all values of another list, with their attached numbers. */
     void offerAll(TopK other) {
         for (int i = 0; i < other.size; i++) offer(other.indices[i], other.values[i], other.attached[i]);
     }

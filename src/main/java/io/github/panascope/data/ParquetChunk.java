@@ -5,9 +5,12 @@ import java.io.IOException;
 import java.util.List;
 import java.util.zip.GZIPOutputStream;
 
-/** What a column has in the row group that is being filled: its values, and at which levels they stand. */
+/**
+ * The content of a column in the row group that is being filled: its values, and their repetition and definition
+ * levels.
+ */
 final class ParquetChunk<V extends Comparable<V>> {
-    /** As the format numbers them. */
+    /** The numbers of the format for a page type, encodings and a compression. */
     private static final int DATA_PAGE = 0;
 
     private static final int PLAIN = 0;
@@ -32,7 +35,7 @@ final class ParquetChunk<V extends Comparable<V>> {
     private void clear() {
         for (ByteArrayOutputStream part : List.of(repetitions, definitions, values)) part.reset();
         count = nulls = 0;
-        ordered = type != ParquetWriter.Type.STRING; // texts may be long, and Java's order is not that of UTF-8
+        ordered = type != ParquetWriter.Type.STRING; // texts may be long, and Java orders them differently from UTF-8
         least = largest = null;
     }
 
@@ -60,20 +63,20 @@ final class ParquetChunk<V extends Comparable<V>> {
         V value = type.values.cast(object);
         type.plain.accept(values, value);
         if (!ordered) return;
-        ordered = !Double.isNaN(((Number) value).doubleValue()); // readers differ on where NaN stands
+        ordered = !Double.isNaN(((Number) value).doubleValue()); // readers differ in how they order NaN
         if (least == null || value.compareTo(least) < 0) least = value;
         if (largest == null || value.compareTo(largest) > 0) largest = value;
     }
 
     /**
-     * Ends the row group: one page.
+     * Ends the row group of this column and returns its page.
      *
-     * @param at     where the page will be in the file
-     * @param footer gets what it says of the column there
-     * @param sizes  to which the page's is added, as it is before compression
+     * @param at     the offset of the page in the file
+     * @param footer receives the metadata of the column
+     * @param sizes  the first element is increased by the size of the page before compression
      */
     byte[] page(long at, ThriftOutput footer, long[] sizes) throws IOException {
-        List<ByteArrayOutputStream> parts = switch (column.deepest) { // levels only where they can differ
+        List<ByteArrayOutputStream> parts = switch (column.deepest) { // levels are written only if they can differ
             case 0 -> List.of(values);
             case 1 -> List.of(definitions.withLength(), values);
             default -> List.of(repetitions.withLength(), definitions.withLength(), values);
@@ -132,7 +135,7 @@ final class ParquetChunk<V extends Comparable<V>> {
         return bytes.toByteArray();
     }
 
-    /** Runs of equal levels: a varint of twice the length, and the level. */
+    /** Levels, run-length encoded: for each run of equal levels a varint of twice its length, and the level. */
     private static final class Levels extends ByteArrayOutputStream {
         private int level, length;
 

@@ -13,15 +13,19 @@ import java.util.function.BiConsumer;
 import java.util.function.Function;
 
 /**
- * Writes tables as Parquet, row by row: columns of values and of lists of values. A row group is held in memory until
- * it is full, so any number of rows fits. What the format leaves open is the simplest that every reader has: one data
- * page of version 1 for each column of a row group, values plain, levels in runs, gzip. Same rows, same bytes.
+ * A writer of tables as Parquet, row by row, with columns of values and of lists of values. A row group is held in
+ * memory until it is full, so the number of rows is not limited. Of the choices that the format allows, the writer
+ * takes the simplest that every reader supports: one data page of version 1 for each column of a row group, plain
+ * values, run-length encoded levels, gzip. Equal rows result in equal bytes.
+ *
+ * @param <T> the type of a row
  */
 public final class ParquetWriter<T> implements AutoCloseable {
     private static final int GROUP_BYTES = 1 << 24;
     private static final int GROUP_ROWS = 1 << 17;
     /**
-     * As the format numbers them: repetitions, a converted type, logical types of which LIST is a converted one too.
+     * The numbers of the format for repetitions, for a converted type, and for logical types. LIST is the number of a
+     * logical type and of a converted type.
      */
     private static final int REQUIRED = 0;
 
@@ -33,21 +37,25 @@ public final class ParquetWriter<T> implements AutoCloseable {
 
     private static final byte[] MAGIC = utf8("PAR1");
 
-    /** What the values of a column are. */
+    /**
+     * The type of the values of a column.
+     *
+     * @param <V> the Java type of the values
+     */
     public static final class Type<V extends Comparable<V>> {
-        /** Whole numbers of 4 bytes. */
+        /** Integers of 4 bytes. */
         public static final Type<Integer> INT32 =
                 new Type<>(1, Integer.class, (out, value) -> little(out, value, Integer.BYTES));
-        /** Whole numbers of 8 bytes. */
+        /** Integers of 8 bytes. */
         public static final Type<Long> INT64 =
                 new Type<>(2, Long.class, (out, value) -> little(out, value, Long.BYTES));
-        /** Numbers of 4 bytes. */
+        /** Floating-point numbers of 4 bytes. */
         public static final Type<Float> FLOAT =
                 new Type<>(4, Float.class, (out, value) -> little(out, Float.floatToRawIntBits(value), Float.BYTES));
-        /** Numbers of 8 bytes. */
+        /** Floating-point numbers of 8 bytes. */
         public static final Type<Double> DOUBLE = new Type<>(
                 5, Double.class, (out, value) -> little(out, Double.doubleToRawLongBits(value), Double.BYTES));
-        /** Text, in UTF-8; half a surrogate pair becomes a question mark. */
+        /** Text in UTF-8. An unpaired surrogate becomes a question mark. */
         public static final Type<String> STRING = new Type<>(6, String.class, (out, value) -> {
             byte[] text = utf8(value);
             little(out, text.length, Integer.BYTES);
@@ -65,13 +73,17 @@ public final class ParquetWriter<T> implements AutoCloseable {
         }
     }
 
-    /** A column, and what of a row its value is. */
+    /**
+     * A column of a table, with a function that returns its value for a row.
+     *
+     * @param <T> the type of a row
+     */
     public static final class Column<T> {
         final String name;
         final Type<?> type;
         /**
-         * The level of its values: 0 if there always is one, 1 if there may be null, 2 in lists, as those may be null
-         * or empty.
+         * The highest definition level: 0 for a required value, 1 for a value that may be null, 2 for a list, which may
+         * be null or empty.
          */
         final int deepest;
 
@@ -84,17 +96,44 @@ public final class ParquetWriter<T> implements AutoCloseable {
             this.value = value;
         }
 
-        /** Has a value in each row. */
+        /**
+         * Makes a column with a value in each row.
+         *
+         * @param <T>   the type of a row
+         * @param <V>   the Java type of the values
+         * @param name  the name of the column
+         * @param type  the type of the values
+         * @param value returns the value for a row, which must not be null
+         * @return the column
+         */
         public static <T, V extends Comparable<V>> Column<T> required(String name, Type<V> type, Function<T, V> value) {
             return new Column<>(name, type, 0, value);
         }
 
-        /** Has a value or null. */
+        /**
+         * Makes a column with a value or null in each row.
+         *
+         * @param <T>   the type of a row
+         * @param <V>   the Java type of the values
+         * @param name  the name of the column
+         * @param type  the type of the values
+         * @param value returns the value for a row, or null
+         * @return the column
+         */
         public static <T, V extends Comparable<V>> Column<T> optional(String name, Type<V> type, Function<T, V> value) {
             return new Column<>(name, type, 1, value);
         }
 
-        /** Has a list, which may be empty, or null; no element is null. */
+        /**
+         * Makes a column with a list or null in each row.
+         *
+         * @param <T>   the type of a row
+         * @param <V>   the Java type of the elements
+         * @param name  the name of the column
+         * @param type  the type of the elements
+         * @param value returns the list for a row, which may be empty but has no null elements, or null
+         * @return the column
+         */
         public static <T, V extends Comparable<V>> Column<T> list(
                 String name, Type<V> type, Function<T, List<V>> value) {
             return new Column<>(name, type, 2, value);
@@ -125,15 +164,15 @@ public final class ParquetWriter<T> implements AutoCloseable {
     }
 
     /**
-     * Opens a table to be written row by row: {@link #add}, then {@link #commit}, and {@link #close} in any case.
+     * Opens a table to be written row by row: call {@link #add}, then {@link #commit}, and {@link #close} in any case.
      *
-     * @param <T>     what is a row
-     * @param file    the file; an older one is replaced whole
-     * @param columns of the table, in order
-     * @param facts   what is to be known of the table, as name and value; kept in the file's metadata
+     * @param <T>     the type of a row
+     * @param file    the file; an existing file is replaced as a whole
+     * @param columns the columns of the table, in order; at least one, with distinct names
+     * @param facts   facts about the table, by name, which the file's metadata holds
      * @return a table without rows; the caller closes it
      * @throws InputException           if the file cannot be written
-     * @throws IllegalArgumentException if there is no column, or two have one name
+     * @throws IllegalArgumentException if there is no column, or two columns have one name
      */
     public static <T> ParquetWriter<T> open(Path file, List<Column<T>> columns, Map<String, String> facts) {
         return open(file, columns, facts, GROUP_BYTES);
@@ -149,16 +188,16 @@ public final class ParquetWriter<T> implements AutoCloseable {
     /**
      * Adds a row.
      *
-     * @param row the row, of which each column takes its value
+     * @param row the row; the function of each column is called with it
      * @throws InputException           if the file cannot be written
-     * @throws IllegalArgumentException if there is null where a value should be
+     * @throws IllegalArgumentException if a value is null that must not be null
      */
     public void add(T row) {
         file.write(() -> append(row));
     }
 
     /**
-     * Writes what follows the rows, and gives the file its name.
+     * Writes the last row group and the footer, and moves the file to its final place.
      *
      * @throws InputException if the file cannot be written
      */
@@ -167,7 +206,7 @@ public final class ParquetWriter<T> implements AutoCloseable {
         file.commit();
     }
 
-    /** Deletes what was written, unless it was committed. */
+    /** Deletes the temporary file, unless it was committed. */
     @Override
     public void close() {
         file.close();
@@ -214,7 +253,7 @@ public final class ParquetWriter<T> implements AutoCloseable {
         if (rowsInGroup > 0) endGroup();
         ThriftOutput footer = new ThriftOutput();
         footer.struct(file -> {
-            file.i32(1, 1); // the format's version
+            file.i32(1, 1); // the version of the format
             file.list(
                     2,
                     ThriftOutput.STRUCT,
@@ -236,7 +275,7 @@ public final class ParquetWriter<T> implements AutoCloseable {
                 fact.text(2, value);
             }));
             file.text(6, "panascope");
-            // Each column has the order of its type: without this, readers ignore the least and the largest value.
+            // Each column has the order of its type. Without this entry, readers ignore the smallest and largest value.
             file.list(7, ThriftOutput.STRUCT, columns.size());
             for (int i = 0; i < columns.size(); i++) file.struct(order -> order.struct(1, _ -> {}));
         });
@@ -255,7 +294,7 @@ public final class ParquetWriter<T> implements AutoCloseable {
         }
     }
 
-    /** A value, or a group of one node, which comes next. */
+    /** Writes the schema of a value, or, if the type is null, of a group with a single child, which is written next. */
     private static void node(ThriftOutput file, Type<?> type, int repetition, String name, int logical) {
         file.struct(node -> {
             if (type != null) node.i32(1, type.number);

@@ -22,8 +22,9 @@ import java.util.regex.Pattern;
 import tools.jackson.core.exc.JacksonIOException;
 
 /**
- * A file that appears whole or not at all: written beside its place, and moved there at the end. The target of a
- * symbolic link is replaced, not the link; devices and pipes, which cannot be replaced, are written to directly.
+ * A file that is either written as a whole or not changed. The content goes to a temporary file in the same folder,
+ * which is renamed at the end. If the file is a symbolic link, the target of the link is replaced, not the link.
+ * Devices and pipes, which cannot be replaced, are written to directly.
  *
  * <pre>{@code
  * try (AtomicFile file = AtomicFile.open(path)) {
@@ -37,7 +38,7 @@ public final class AtomicFile implements AutoCloseable {
     private final Path file;
     /** The final place, with symbolic links resolved; null if {@link #file} itself is written to. */
     private final Path target;
-    /** What is written to until the end. */
+    /** The temporary file; {@link #file} itself if that cannot be replaced. */
     private final Path part;
 
     private OutputStream out;
@@ -51,29 +52,45 @@ public final class AtomicFile implements AutoCloseable {
     /** Writes the content of a file through a channel. */
     @FunctionalInterface
     public interface Content {
-        /** Writes the content from its start. */
+        /**
+         * Writes the content.
+         *
+         * @param out the channel, at position 0 of an empty file
+         * @throws IOException if the content cannot be written
+         */
         void write(FileChannel out) throws IOException;
     }
 
-    /** Writes the content of a file that is given by name. */
+    /** Writes the content of a file that is given by its path. */
     @FunctionalInterface
     public interface Writer {
-        /** Writes to a file that exists and is empty. */
+        /**
+         * Writes the content.
+         *
+         * @param file the path of a file that exists and is empty
+         * @throws IOException if the content cannot be written
+         */
         void write(Path file) throws IOException;
     }
 
-    /** One step of writing a file. */
+    /** A step of writing a file. */
     @FunctionalInterface
     public interface Step {
-        /** Writes. */
+        /**
+         * Runs the step.
+         *
+         * @throws IOException if the file cannot be written
+         */
         void run() throws IOException;
     }
 
     /**
-     * Writes a file and the folders it lies in; an older one of that name is replaced.
+     * Writes a file and makes the folders that it lies in. An existing file is replaced.
      *
-     * @throws InputException          if that is not possible; the older one is then as it was
-     * @throws RunInterruptedException if the thread is interrupted; the older one is then as it was
+     * @param file    the file
+     * @param content writes the content
+     * @throws InputException          if the file cannot be written; an existing file is then not changed
+     * @throws RunInterruptedException if the thread is interrupted; an existing file is then not changed
      */
     public static void write(Path file, Content content) {
         writePath(file, part -> {
@@ -84,10 +101,12 @@ public final class AtomicFile implements AutoCloseable {
     }
 
     /**
-     * Writes a file like {@link #write(Path, Content)}, for a writer that takes a file's name.
+     * Writes a file like {@link #write(Path, Content)}, with a writer that takes the path of a file.
      *
-     * @throws InputException          if that is not possible; an older file is then as it was
-     * @throws RunInterruptedException if the thread is interrupted; an older file is then as it was
+     * @param file   the file
+     * @param writer writes the content to the path of the temporary file
+     * @throws InputException          if the file cannot be written; an existing file is then not changed
+     * @throws RunInterruptedException if the thread is interrupted; an existing file is then not changed
      */
     public static void writePath(Path file, Writer writer) {
         try (AtomicFile opened = open(file)) {
@@ -99,8 +118,10 @@ public final class AtomicFile implements AutoCloseable {
     /**
      * Writes text in UTF-8 to a file like {@link #write(Path, Content)}.
      *
-     * @throws InputException          if that is not possible; an older file is then as it was
-     * @throws RunInterruptedException if the thread is interrupted; an older file is then as it was
+     * @param file the file
+     * @param text the text
+     * @throws InputException          if the file cannot be written; an existing file is then not changed
+     * @throws RunInterruptedException if the thread is interrupted; an existing file is then not changed
      */
     public static void write(Path file, String text) {
         write(file, out -> {
@@ -110,9 +131,12 @@ public final class AtomicFile implements AutoCloseable {
     }
 
     /**
-     * Opens a file to be written step by step: {@link #write}, then {@link #commit}, and {@link #close} in any case.
+     * Opens a file to be written step by step: call {@link #write(Step)}, then {@link #commit}, and {@link #close} in
+     * any case. Makes the folders that the file lies in.
      *
-     * @throws InputException if nothing can be written there
+     * @param file the file
+     * @return the file without content; the caller closes it
+     * @throws InputException if the file cannot be written
      */
     public static AtomicFile open(Path file) {
         try {
@@ -132,7 +156,8 @@ public final class AtomicFile implements AutoCloseable {
     /**
      * Runs a step that writes to {@link #out}.
      *
-     * @throws InputException          if it fails
+     * @param step the step
+     * @throws InputException          if the step fails with an I/O error
      * @throws RunInterruptedException if the thread is interrupted
      */
     public void write(Step step) {
@@ -148,9 +173,9 @@ public final class AtomicFile implements AutoCloseable {
     }
 
     /**
-     * The content, buffered; this file closes it.
+     * {@return the buffered stream for the content; this file closes it}
      *
-     * @throws InputException if nothing can be written there
+     * @throws InputException if the file cannot be written
      */
     public OutputStream out() {
         write(() -> {
@@ -160,10 +185,10 @@ public final class AtomicFile implements AutoCloseable {
     }
 
     /**
-     * Ends the content, and gives the file its name.
+     * Ends the content, and moves the temporary file to its final place.
      *
-     * @throws InputException          if that is not possible; an older file is then as it was
-     * @throws RunInterruptedException if the thread is interrupted; an older file is then as it was
+     * @throws InputException          if the file cannot be written; an existing file is then not changed
+     * @throws RunInterruptedException if the thread is interrupted; an existing file is then not changed
      */
     public void commit() {
         write(() -> {
@@ -174,13 +199,17 @@ public final class AtomicFile implements AutoCloseable {
         });
     }
 
-    /** Deletes what was written, unless it was committed. */
+    /**
+     * Deletes the temporary file, unless it was committed.
+     *
+     * @throws InputException if the temporary file cannot be deleted
+     */
     @Override
     public void close() {
         try {
             if (out != null) out.close();
         } catch (IOException e) {
-            // what could not be written has been reported, or is not wanted
+            // the error has been reported, or the content is not wanted
         }
         if (target == null) return;
         try {
@@ -196,8 +225,8 @@ public final class AtomicFile implements AutoCloseable {
     }
 
     /**
-     * Deletes what processes left that ended while they wrote the same file: parts that were not written to for an
-     * hour.
+     * Deletes the temporary files of processes that ended while they wrote the same file: those that were not written
+     * to for an hour.
      */
     private static void sweep(Path folder, String prefix) {
         Instant recent = Instant.now().minus(Duration.ofHours(1));

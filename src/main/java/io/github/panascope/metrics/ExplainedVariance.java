@@ -16,6 +16,9 @@ public final class ExplainedVariance {
     private double squares;
     private double[] sums;
 
+    /** Makes an accumulator without rows. */
+    public ExplainedVariance() {}
+
     /**
      * Adds rows of activations and their reconstructions.
      *

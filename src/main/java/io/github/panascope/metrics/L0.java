@@ -10,6 +10,9 @@ public final class L0 {
     private long[] histogram = new long[64];
     private int max = -1;
 
+    /** Makes an accumulator without positions. */
+    public L0() {}
+
     /**
      * Counts one position.
      *

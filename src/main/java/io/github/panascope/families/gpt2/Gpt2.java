@@ -17,6 +17,9 @@ import java.util.function.Function;
 
 /** The family of GPT-2: its four sizes, distilgpt2, and Stanford's models of the same architecture. */
 public final class Gpt2 implements ModelFamily {
+    /** Makes the family, which has no state. */
+    public Gpt2() {}
+
     @Override
     public String modelType() {
         return "gpt2";
