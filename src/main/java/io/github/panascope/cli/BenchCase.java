@@ -18,22 +18,25 @@ import java.util.List;
 import java.util.Map;
 
 /**
- * Models and SAEs of the real shapes with random weights, to measure on; what the weights are changes no time but by
- * how many features are active.
+ * Models and SAEs with the shapes of published ones and random weights, for measurements. The values of the weights
+ * affect times only through the number of active features.
  */
 public final class BenchCase {
-    /** Sizes of GPT-2 and of its SAEs. */
+    /** The number of tokens of GPT-2. */
     public static final int VOCABULARY = 50257;
 
+    /** The number of positions of GPT-2. */
     public static final int CONTEXT = 1024;
+    /** The number of features of an SAE of GPT-2. */
     public static final int FEATURES = 24576;
+    /** The block whose input the SAE reads. */
     public static final int LAYER = 8;
 
     private static final double SCALE = 0.05;
 
     private BenchCase() {}
 
-    /** A GPT-2 as Hugging Face saves it; the size of its weights in bytes. */
+    /** Writes a GPT-2 in the format of Hugging Face, and returns the size of its weights in bytes. */
     public static long writeModel(Path folder, int layers, int width) {
         Map<String, long[]> shapes = new LinkedHashMap<>();
         shapes.put("wte.weight", new long[] {VOCABULARY, width});
@@ -60,7 +63,13 @@ public final class BenchCase {
         shapes.put(name + ".bias", new long[] {weight[weight.length - 1]});
     }
 
-    /** An SAE of 24,576 features as SAELens saves it, {@code bias} in b_enc; the size of its weights in bytes. */
+    /**
+     * Writes an SAE of 24,576 features in the format of SAELens, and returns the size of its weights in bytes.
+     *
+     * @param folder the folder to write to
+     * @param width  the width of the activation
+     * @param bias   the value of all elements of b_enc
+     */
     public static long writeSae(Path folder, int width, double bias) {
         Map<String, long[]> shapes = new LinkedHashMap<>();
         shapes.put("W_enc", new long[] {width, FEATURES});
@@ -75,7 +84,10 @@ public final class BenchCase {
         return write(folder.resolve("sae_weights.safetensors"), shapes, Map.of("b_enc", bias));
     }
 
-    /** Writes pieces of one random memory, or a constant, under every name. */
+    /**
+     * Writes a tensor under every name: a part of one random memory, or a constant. Returns the size of all tensors in
+     * bytes.
+     */
     private static long write(Path file, Map<String, long[]> shapes, Map<String, Double> constants) {
         try (var _ = TensorScope.open()) {
             Torch.seed(0);
@@ -109,7 +121,7 @@ public final class BenchCase {
         return Arrays.stream(sizes).reduce(1, Math::multiplyExact);
     }
 
-    /** Removes a folder and what is in it. */
+    /** Deletes a folder with its content. A failure is printed, not thrown. */
     public static void delete(Path folder) {
         try (var files = Files.walk(folder)) {
             for (Path file : files.sorted(Comparator.reverseOrder()).toList()) Files.delete(file);

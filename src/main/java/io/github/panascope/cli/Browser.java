@@ -3,11 +3,11 @@ package io.github.panascope.cli;
 import java.io.IOException;
 import java.net.URI;
 
-/** Opens a page for a person who asked for it. */
+/** Opens pages in a browser. */
 final class Browser {
     private Browser() {}
 
-    /** Where there is no browser, says where the page is. */
+    /** Opens a page, or prints its address if no browser can be started. */
     static void open(URI page, InputOptions input) {
         try {
             new ProcessBuilder("xdg-open", page.toString())

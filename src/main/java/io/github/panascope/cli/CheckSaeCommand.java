@@ -16,7 +16,7 @@ import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 
-/** Compares an SAE with what its authors say of it. */
+/** The command {@code check-sae}, which compares an SAE's metrics with those that its authors report. */
 @Command(
         name = "check-sae",
         mixinStandardHelpOptions = true,
@@ -28,11 +28,11 @@ import picocli.CommandLine.Option;
                     + " off.")
 final class CheckSaeCommand implements Callable<Integer> {
     /**
-     * How far L0 may be off as a factor, and explained variance as a difference: texts differ by less, mistakes by
-     * more.
+     * The largest ratio of L0 to the reported L0, in either direction. Other texts change L0 by less, mistakes by more.
      */
     private static final double L0_FACTOR = 2;
 
+    /** The largest loss of explained variance against the reported one. */
     private static final double VARIANCE_LOST = 0.2;
 
     @Mixin
@@ -84,7 +84,7 @@ final class CheckSaeCommand implements Callable<Integer> {
         double foundL0 = found.l0().mean();
         double foundVariance = found.explainedVariance().value();
         boolean l0Fits = Double.isNaN(l0) || foundL0 <= l0 * L0_FACTOR && foundL0 >= l0 / L0_FACTOR;
-        // Whatever is expected, an SAE that reconstructs worse than the mean activation is none.
+        // Without a reported value, an SAE that reconstructs worse than the mean activation is still refused.
         boolean varianceFits = foundVariance >= (Double.isNaN(variance) ? 0 : variance - VARIANCE_LOST);
         input.print(String.format(Locale.ROOT, "%n%-20s %10s %10s", "", "expected", "here"));
         line("L0", "%.1f", l0, foundL0, l0Fits);

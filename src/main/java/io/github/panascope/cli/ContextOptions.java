@@ -5,9 +5,9 @@ import io.github.panascope.lens.HookedTransformer;
 import io.github.panascope.sae.Sae;
 import picocli.CommandLine.Option;
 
-/** How long rows of tokens are; the same for every command that reads some. */
+/** The option for the number of tokens in a row, shared by all commands that read rows. */
 final class ContextOptions {
-    /** Where the SAE does not say in which context it was trained. */
+    /** The number of tokens in a row if the SAE's configuration does not contain its context size. */
     private static final int DEFAULT_CONTEXT = 128;
 
     @Option(names = "--context-size", paramLabel = "N", description = "tokens in a row (default: the SAE's)")

@@ -17,7 +17,7 @@ import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 
-/** Dashboards of features: one pass over the text for all of them, then one page. */
+/** The command {@code dashboard}, which collects features in one pass over the text and writes their dashboards. */
 @Command(
         name = "dashboard",
         mixinStandardHelpOptions = true,
@@ -30,7 +30,7 @@ final class DashboardCommand implements Callable<Integer> {
     private static final int DEFAULT_CONTEXT = 128;
     private static final int BATCH = 128;
     private static final int MOST = 10_000;
-    /** Where there are not many processors: more threads than that only take memory. */
+    /** The largest number of threads on a machine with few processors. More threads would only take memory. */
     private static final int MOST_THREADS = 64;
 
     @Mixin
@@ -199,7 +199,7 @@ final class DashboardCommand implements Callable<Integer> {
         files.require();
         Outputs.requireNamed("--state", state);
         if (state == null || !Files.isDirectory(state))
-            Outputs.requireFolder("--state", state); // what is there may be read alone
+            Outputs.requireFolder("--state", state); // an existing folder may be read-only
         files.requireUnread(text.check(input), state);
         Device device = input.chooseDevice();
         try (var _ = TensorScope.open();

@@ -30,7 +30,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.TreeSet;
 
-/** Collects what features are at rows of text, and writes their dashboards; for the commands that do. */
+/** Collects features at rows of text and writes their dashboards, for the commands that show dashboards. */
 final class DashboardWriter implements AutoCloseable {
     private final InputOptions input;
     private final HookedTransformer model;
@@ -39,7 +39,11 @@ final class DashboardWriter implements AutoCloseable {
     private final int threads;
     private final String text;
 
-    /** Makes a copy of the SAE with decoder norms folded in, as dashboards show it. */
+    /**
+     * Makes a copy of the SAE with decoder norms folded in, because dashboards show features on that scale.
+     *
+     * @param threads the number of threads; null for the number of libtorch's threads
+     */
     DashboardWriter(InputOptions input, HookedTransformer model, Sae sae, RowOptions.Rows rows, Integer threads) {
         this.input = input;
         this.model = model;
@@ -63,17 +67,18 @@ final class DashboardWriter implements AutoCloseable {
     }
 
     /**
-     * What is shown of a prompt.
+     * A prompt to be shown on the page.
      *
-     * @param shown features of each token
+     * @param dashboard the features at the prompt
+     * @param shown     the number of features listed for each token
      */
     record Prompt(PromptDashboard dashboard, int shown) {}
 
     /**
      * Runs the model over a prompt.
      *
-     * @param alone whether there is nothing to show but the features that are active at it
-     * @throws InputException if then there are none
+     * @param alone true if only the features that are active at the prompt are shown
+     * @throws InputException if the prompt is too long, or if {@code alone} is true and no feature is active
      */
     PromptDashboard prompt(String prompt, DashboardConfig config, boolean alone) {
         int length = model.tokenizer().encode(prompt).length + (sae.config().prependBos() ? 1 : 0);
@@ -98,15 +103,19 @@ final class DashboardWriter implements AutoCloseable {
         }
     }
 
-    /** Where features are collected. */
+    /** {@return the device on which features are collected} */
     Device device() {
         return model.device();
     }
 
-    /** The folder named, or else one for these features among those of {@code parent}. */
+    /**
+     * Opens a folder of features.
+     *
+     * @param named the folder to open; null for a folder within {@code parent} that suits the features
+     */
     FeatureStore open(Path named, Path parent, int[] features, DashboardConfig config) {
         int[] sorted = Arrays.stream(features).sorted().toArray();
-        // Features that are neither shown nor correlated need not be encoded.
+        // Unless all features are correlated, only the shown features are encoded.
         StoreIdentity all = StoreIdentity.of(model, sae, text, rows.context(), rows.atOnce());
         StoreIdentity identity =
                 config.correlatedFeatures() == DashboardConfig.CorrelationScope.ALL ? all : all.ofChosen(sorted);
@@ -115,10 +124,10 @@ final class DashboardWriter implements AutoCloseable {
                 : FeatureStore.openWithin(parent, identity, sorted, sae.config().dIn());
     }
 
-    /** Adds the rows of a range that the folder lacks. */
+    /** Collects the rows of a range that the folder lacks. */
     void collect(FeatureStore store, long first, long end, int shardRows) {
         TokenDataset there =
-                rows.first(store.end()); // dashboards show all rows of the folder, not those asked for alone
+                rows.first(store.end()); // dashboards show all rows of the folder, not only the range
         store.requireSameText(row -> there.row((int) row), there.rowsInAll());
         long missing = store.missing(first, end).stream()
                 .mapToLong(gap -> gap[1] - gap[0])
@@ -140,8 +149,8 @@ final class DashboardWriter implements AutoCloseable {
     /**
      * Writes the dashboards of some features.
      *
-     * @param prompt what is shown of a prompt, or null
-     * @param other  gets each dashboard too, or null
+     * @param prompt a prompt to be shown on the page, or null
+     * @param other  a sink that also receives each dashboard, or null
      */
     void write(
             FeatureStore store,
@@ -172,7 +181,7 @@ final class DashboardWriter implements AutoCloseable {
         input.print("Wrote " + files.list() + " (" + features.length + " features, " + dashboards.rows() + " rows)");
     }
 
-    /** Shows how many dashboards were made. */
+    /** A sink that shows the number of finished dashboards in a progress bar. */
     private static final class ProgressSink implements DashboardSink {
         private final Progress progress;
         private final int wanted;
@@ -188,7 +197,7 @@ final class DashboardWriter implements AutoCloseable {
             progress.update(++made, wanted);
         }
 
-        /** Does not refer to the dashboard, which may then be freed. */
+        /** Returns a task that holds no reference to the dashboard, so that the dashboard can be freed. */
         @Override
         public Runnable prepare(FeatureDashboard dashboard) {
             return () -> progress.update(++made, wanted);

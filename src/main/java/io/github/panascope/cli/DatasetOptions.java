@@ -7,7 +7,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import picocli.CommandLine.Option;
 
-/** Which documents to read; the same for every command that reads some. */
+/** The options that choose documents, shared by all commands that read documents. */
 final class DatasetOptions {
     @Option(
             names = "--dataset",
@@ -38,12 +38,12 @@ final class DatasetOptions {
     private long skipped;
     private boolean told;
 
-    /** The texts of a dataset, to be handed over; those that are null are skipped and counted. */
+    /** Returns the texts of a dataset. Null texts are skipped and counted. */
     TokenDataset.Documents texts(Dataset documents) {
         return receiver -> documents.forEach(receiver, count -> skipped = count);
     }
 
-    /** Says, once, how many texts were skipped. */
+    /** Prints, once, how many texts were skipped. */
     void tellSkipped(InputOptions input) {
         if (skipped == 0 || told) return;
         told = true;
@@ -51,15 +51,15 @@ final class DatasetOptions {
     }
 
     /**
-     * Its column and split, where they are not the usual ones, each after a comma. A file that is named by itself has
-     * no splits.
+     * {@return the column and the split of the dataset if they are not the defaults, each after a comma; a dataset that
+     * is a single file has no splits}
      */
     String selection(Dataset documents) {
         boolean split = !this.split.equals("train") && !Files.isRegularFile(Path.of(documents.name()));
         return (column == null ? "" : ", column " + column) + (split ? ", split " + this.split : "");
     }
 
-    /** The one that was named, or else a default. */
+    /** Opens the dataset that the options name, or else a default. */
     Dataset open(String otherwise, Hub hub) {
         Dataset found = Dataset.of(isNamed() ? dataset : otherwise, split, hub);
         return column == null ? found : found.column(column);

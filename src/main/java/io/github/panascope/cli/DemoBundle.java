@@ -6,8 +6,10 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 
 /**
- * The demo bundle: a small model, an SAE and texts, so that the first command needs no hub. Lies beside the command
- * line's jar.
+ * The demo bundle: a small model, an SAE and texts, with which the commands run without the hub. It lies beside the jar
+ * of the command line.
+ *
+ * @param folder the folder of the bundle
  */
 record DemoBundle(Path folder) {
     static DemoBundle find() {

@@ -15,7 +15,7 @@ import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Option;
 
-/** What of the installation works, what does not, and what to do. */
+/** The command {@code doctor}, which checks the installation and prints what works, what fails, and how to fix it. */
 @Command(
         name = "doctor",
         mixinStandardHelpOptions = true,
@@ -110,7 +110,7 @@ final class DoctorCommand implements Callable<Integer> {
         return usable;
     }
 
-    /** A product whose result is known. */
+    /** Computes a matrix product on a device, prints whether it is right, and returns that. */
     private static boolean computes(Device device) {
         try (var _ = TensorScope.open()) {
             Tensor ones = Tensor.zeros(DType.FLOAT32, Shape.of(64, 64), device).add(1);

@@ -5,7 +5,7 @@ import java.util.LinkedHashMap;
 import java.util.Locale;
 import java.util.Map;
 
-/** Downloads as one progress bar: those under way together, by bytes. */
+/** A progress bar for all downloads that run at the same time, counted in bytes. */
 final class Downloads implements Hub.Progress {
     private final Map<String, long[]> files = new LinkedHashMap<>();
     private final boolean quiet;
@@ -31,7 +31,7 @@ final class Downloads implements Hub.Progress {
                 files.size() == 1 ? file : files.size() + " files",
                 all,
                 known ? files.values().stream().mapToLong(each -> each[1]).sum() : 0);
-        if (files.values().stream().allMatch(each -> each[0] == each[1])) { // none is under way
+        if (files.values().stream().allMatch(each -> each[0] == each[1])) { // all are finished
             bar.close();
             bar = null;
             files.clear();

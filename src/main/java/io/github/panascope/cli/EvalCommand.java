@@ -27,7 +27,7 @@ import tools.jackson.databind.MapperFeature;
 import tools.jackson.databind.SerializationFeature;
 import tools.jackson.databind.json.JsonMapper;
 
-/** Every metric of sae_lens.evals. */
+/** The command {@code eval}, which computes every metric of sae_lens.evals. */
 @Command(
         name = "eval",
         mixinStandardHelpOptions = true,
@@ -37,7 +37,7 @@ import tools.jackson.databind.json.JsonMapper;
                     + " sparse it is. Rows are made as SAELens's ActivationsStore makes them, in the dataset's order"
                     + " (SAELens shuffles them first).")
 final class EvalCommand implements Callable<Integer> {
-    /** What authors wrote about their SAE goes into the file as it is, NaN too. */
+    /** Writes the values of an SAE's configuration unchanged, NaN included. */
     private static final JsonMapper JSON = JsonMapper.builder()
             .enable(SerializationFeature.INDENT_OUTPUT)
             .disable(MapperFeature.SORT_PROPERTIES_ALPHABETICALLY)
@@ -191,7 +191,7 @@ final class EvalCommand implements Callable<Integer> {
                 .collect(Collectors.joining(",", "", "\n"));
     }
 
-    /** As SAELens writes them: -1 for what is no number. */
+    /** Replaces NaN by -1, as SAELens does. */
     private static double number(double value) {
         return Double.isNaN(value) ? -1 : value;
     }

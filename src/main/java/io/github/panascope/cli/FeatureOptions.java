@@ -8,7 +8,7 @@ import java.util.TreeSet;
 import java.util.stream.IntStream;
 import picocli.CommandLine.Option;
 
-/** Which features; the same for every command that shows some. */
+/** The option that chooses features, shared by all commands that show features. */
 final class FeatureOptions {
     private static final int FIRST_FEATURES = 10;
 
@@ -22,9 +22,9 @@ final class FeatureOptions {
         return features != null;
     }
 
-    /** In the order in which they were given. */
+    /** {@return the chosen features, in the order in which they were given} */
     int[] of(int dSae) {
-        // The same random one every time, so that two runs can be compared.
+        // The random feature has a fixed seed, so that two runs can be compared.
         if (features == null)
             return IntStream.concat(
                             IntStream.range(0, Math.min(FIRST_FEATURES, dSae)),
@@ -54,7 +54,12 @@ final class FeatureOptions {
         return IntStream.rangeClosed(first, last);
     }
 
-    /** Numbers separated by commas, for options that take some. */
+    /**
+     * Checks the numbers of an option.
+     *
+     * @param given the numbers; null for none
+     * @param end   the number after the largest allowed one
+     */
     static TreeSet<Integer> numbers(String option, List<Integer> given, int end) {
         TreeSet<Integer> numbers = new TreeSet<>();
         if (given == null) return numbers;

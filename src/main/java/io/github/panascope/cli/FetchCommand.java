@@ -16,7 +16,7 @@ import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Option;
 
-/** Prepares a machine for work without a network. */
+/** The command {@code fetch}, which downloads files so that later commands run without a network. */
 @Command(
         name = "fetch",
         mixinStandardHelpOptions = true,
@@ -102,7 +102,7 @@ final class FetchCommand implements Callable<Integer> {
         }
     }
 
-    /** The folder that holds them all. */
+    /** {@return the deepest folder that contains all files} */
     private static Path common(List<Path> files) {
         Path folder = files.getFirst().toAbsolutePath().getParent();
         for (Path file : files) while (!file.toAbsolutePath().startsWith(folder)) folder = folder.getParent();

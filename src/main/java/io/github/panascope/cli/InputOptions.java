@@ -17,9 +17,9 @@ import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
 import picocli.CommandLine.Option;
 
-/** What to load and where to run it; the same for every command that runs a model. */
+/** The options for the model, the SAE and the device, shared by all commands that run a model. */
 final class InputOptions {
-    /** Names of --processing. */
+    /** The values of --processing. */
     enum Processing {
         DEFAULT(WeightProcessing.DEFAULT),
         NONE(WeightProcessing.NONE),
@@ -95,7 +95,7 @@ final class InputOptions {
     private boolean quiet;
 
     private Hub hub;
-    /** The model, if it is loaded while the SAE is. */
+    /** The model, if it is loaded at the same time as the SAE; otherwise null. */
     private CompletableFuture<HookedTransformer> early;
 
     boolean quiet() {
@@ -115,7 +115,7 @@ final class InputOptions {
         return model == null && sae == null;
     }
 
-    /** Files on this machine that the model, the SAE and the registry may be read from. */
+    /** {@return the local files from which the model, the SAE and the registry may be read} */
     List<Path> files() {
         List<Path> files = new ArrayList<>();
         if (demo()) {
@@ -132,7 +132,7 @@ final class InputOptions {
         if (!quiet) System.out.println(text);
     }
 
-    /** The device, after saying which, and why not a better one. */
+    /** Chooses the device, and prints it, with the reason if the CPU is chosen automatically. */
     Device chooseDevice() {
         Device chosen;
         try {
@@ -171,7 +171,7 @@ final class InputOptions {
         return chosen;
     }
 
-    /** Loads the SAE, and gives SAELens's advice where its authors ask for other model processing. */
+    /** Loads the SAE, and prints SAELens's advice if its authors use other processing of the model's weights. */
     Sae loadSae(Device device) {
         if (sae == null && model != null)
             throw new InputException("--model is given without --sae: name the SAE that belongs to it.");
@@ -215,7 +215,7 @@ final class InputOptions {
         return loaded;
     }
 
-    /** Loads the model: the one named, else the demo's, else the one that the SAE names. */
+    /** Loads the model: the one that the options name, else the demo's, else the one that the SAE names. */
     HookedTransformer loadModel(Device device, Sae sae) {
         String name = model != null
                 ? model
@@ -230,7 +230,7 @@ final class InputOptions {
         return loaded;
     }
 
-    /** The same SAE in another dtype, silently. */
+    /** Loads the SAE in a dtype, without output. */
     Sae saeIn(DType other, Device device) {
         return Sae.fromPretrained(
                 demo() ? DemoBundle.find().sae() : sae,
@@ -242,7 +242,7 @@ final class InputOptions {
                         .registry(registry()));
     }
 
-    /** The same model in another dtype, silently. */
+    /** Loads the model in a dtype, without output. */
     HookedTransformer modelIn(DType other, Device device, Sae sae) {
         return fromPretrained(
                 model != null
@@ -273,7 +273,9 @@ final class InputOptions {
         }
     }
 
-    /** For people and metrics.json: not a folder of the installation. */
+    /**
+     * {@return the model's name for messages and metrics.json; "demo" for the demo, not a folder of the installation}
+     */
     String modelName(Sae sae) {
         return model != null ? model : demo() ? "demo" : sae.config().modelAtRevision();
     }
@@ -282,7 +284,7 @@ final class InputOptions {
         return demo() ? "demo" : sae;
     }
 
-    /** The dataset to use if none is named: the demo's with the demo, the tutorial's otherwise. */
+    /** {@return the dataset to use if none is named: the demo's with the demo, the tutorial's otherwise} */
     String defaultDataset() {
         return demo() ? DemoBundle.find().dataset() : TUTORIAL_DATASET;
     }

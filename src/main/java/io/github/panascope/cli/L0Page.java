@@ -5,11 +5,11 @@ import io.github.panascope.internal.PythonText;
 import io.github.panascope.metrics.L0;
 import java.util.Arrays;
 
-/** l0_histogram.html: the histogram as one interactive page, drawn by uPlot. */
+/** The page {@code l0_histogram.html}: an interactive histogram of L0, drawn by uPlot. */
 final class L0Page {
     private L0Page() {}
 
-    /** The page for an SAE's L0 over some rows. */
+    /** {@return the page for an SAE's L0 over some rows} */
     static String of(L0 l0, String sae, String hook) {
         return histogram(PageTemplate.of(L0Page.class, "l0_histogram.html"), l0)
                 .text("SAE", sae)
@@ -17,7 +17,7 @@ final class L0Page {
                 .page();
     }
 
-    /** Puts the histogram into a page that has places for it. */
+    /** Fills the places of a page template that the histogram needs. */
     static PageTemplate histogram(PageTemplate page, L0 l0) {
         return page.style("STYLE", PageTemplate.plotStyle() + PageTemplate.resource(L0Page.class, "report.css"))
                 .script("UPLOT", PageTemplate.plotScript())

@@ -23,15 +23,15 @@ import java.util.concurrent.locks.LockSupport;
 import java.util.function.Supplier;
 
 /**
- * How long loading takes beside reading the same file into memory, and what memory it takes that is not the file's: on
- * files of the real shapes, made for it and removed again. Reading and loading both find the file in the page cache,
- * and alternate.
+ * A measurement of loading: its time beside that of reading the same file into memory, and its memory beyond the pages
+ * of the file. The files have the shapes of published models; they are written before and deleted afterwards. Reading
+ * and loading alternate, and both find the file in the page cache.
  */
 final class LoadBench {
     private static final int ROUNDS = 5;
     private static final double MB = 1e6;
 
-    /** Layers and width. */
+    /** The number of layers and the width of each model. */
     private static final Map<String, int[]> SIZES = Map.of(
             "gpt2-small",
             new int[] {12, 768},
@@ -44,7 +44,7 @@ final class LoadBench {
 
     private LoadBench() {}
 
-    /** Prints a line for each way of loading a model of this size, and for an SAE of 24,576 features. */
+    /** Prints a line for each way of loading a model of a size, and for an SAE of 24,576 features. */
     static void run(String model) {
         int[] size = SIZES.get(model);
         if (size == null)
@@ -79,7 +79,7 @@ final class LoadBench {
         double[] reading = new double[ROUNDS];
         double[] loading = new double[ROUNDS];
         long most = 0;
-        for (int round = -1; round < ROUNDS; round++) { // the first one warms up
+        for (int round = -1; round < ROUNDS; round++) { // the first round warms up
             double read = read(file);
             try (PeakMemory memory = new PeakMemory()) {
                 long start = System.nanoTime();
@@ -112,7 +112,10 @@ final class LoadBench {
                 (double) most / bytes);
     }
 
-    /** Into memory of its own, as whoever does not map a file has to; libtorch's, which is not cleared first. */
+    /**
+     * Measures the seconds to read a file into memory, as a loader without memory mapping does. The memory comes from
+     * libtorch, which does not clear it first.
+     */
     private static double read(Path file) throws IOException {
         long start = System.nanoTime();
         try (var _ = TensorScope.open();
@@ -123,8 +126,8 @@ final class LoadBench {
     }
 
     /**
-     * The most memory of this process that is no file's, over what there was at the start, asked every few
-     * milliseconds.
+     * The peak of this process's memory that is not mapped from files, above its value at the start. It is sampled
+     * every 2 ms.
      */
     private static final class PeakMemory implements AutoCloseable {
         private final AtomicBoolean stopped = new AtomicBoolean();
@@ -150,7 +153,7 @@ final class LoadBench {
                         .findFirst()
                         .orElse(0);
             } catch (IOException e) {
-                return 0; // nowhere but on Linux
+                return 0; // the file exists only on Linux
             }
         }
 

@@ -18,7 +18,9 @@ import java.util.logging.Logger;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
 
-/** Entry point on Java 22 and newer. Exit codes: 0 done, 1 it failed, 2 what the user gave cannot be used. */
+/**
+ * The entry point on Java 22 and newer. Exit codes: 0 for success, 1 for a failure, 2 for input that cannot be used.
+ */
 @Command(
         name = "panascope",
         mixinStandardHelpOptions = true,
@@ -43,23 +45,26 @@ public final class Main {
     static final int BAD_INPUT = 2;
 
     /**
-     * Held, or the logger would be collected and its level forgotten. It reports at every start that it found no Vector
-     * API.
+     * Logger of the Parquet reader, which reports at every start that it found no Vector API. The reference keeps the
+     * logger from being collected, which would reset its level.
      */
     private static final Logger PARQUET = Logger.getLogger("dev.hardwood");
 
     static {
-        PARQUET.setLevel(Level.OFF); // what goes wrong is told in one sentence
+        PARQUET.setLevel(Level.OFF); // errors are reported in one sentence instead
     }
 
-    /** Commands that run a model. */
+    /** The commands that run a model. */
     private static final Set<String> NATIVE = Set.of("tutorial", "prompt", "check-sae", "eval", "dashboard");
 
     private static final StandardOutput OUT = new StandardOutput();
 
     private Main() {}
 
-    /** Remembers why writing failed: a reader that had enough (`| head`) is no failure. */
+    /**
+     * A stream that remembers whether writing failed because the reader closed the pipe, as {@code | head} does. That
+     * is not a failure of the command.
+     */
     private static final class StandardOutput extends FilterOutputStream {
         private boolean brokenPipe;
 
@@ -85,15 +90,15 @@ public final class Main {
     /** Runs a command and ends the process with its exit code. */
     public static void main(String[] args) {
         endWith(System.getProperty("panascope.parent"));
-        // Tokens are UTF-8 whatever the locale says, as they are for the peers.
+        // Tokens are printed in UTF-8 regardless of the locale, as TransformerLens and SAELens print them.
         System.setOut(new PrintStream(OUT, true, StandardCharsets.UTF_8));
         System.setErr(new PrintStream(new FileOutputStream(FileDescriptor.err), true, StandardCharsets.UTF_8));
         System.exit(runAndSay(args));
     }
 
     /**
-     * Begins with what takes long at the start while the rest of it goes on; whether it can be had is for whoever needs
-     * it to say.
+     * Starts to load libtorch and the tokenizer in the background. Errors are ignored here, because they occur again
+     * where the command uses them.
      */
     private static void prepare(String[] args) {
         if (args.length == 0 || !NATIVE.contains(args[0]) || Arrays.asList(args).contains("--help")) return;
@@ -102,15 +107,15 @@ public final class Main {
                 try {
                     work.run();
                 } catch (RuntimeException | Error e) {
-                    // said when it is asked for
+                    // reported when the command uses it
                 }
             });
         }
     }
 
     /**
-     * Ends this process with the one that started it for an older Java, however that ends: its lock and its memory
-     * would stay.
+     * Ends this process together with the process of an older Java that started it, however that one ends. Otherwise
+     * this process would keep its lock and its memory.
      */
     private static void endWith(String parent) {
         if (parent == null) return;
@@ -121,7 +126,10 @@ public final class Main {
                         () -> Runtime.getRuntime().halt(FAILED));
     }
 
-    /** As {@link #run}, with a sentence for what no command could have foreseen, and for output that nobody got. */
+    /**
+     * Runs a command as {@link #run} does, and prints a message for unforeseen errors and for output that could not be
+     * written.
+     */
     private static int runAndSay(String... args) {
         int status;
         try {
@@ -147,7 +155,7 @@ public final class Main {
         return FAILED;
     }
 
-    /** Runs a command with the process's own streams; its exit code. */
+    /** Runs a command with the streams of the process, and returns its exit code. */
     static int run(String... args) {
         CommandLine line = new CommandLine(new Main());
         line.setOut(new PrintWriter(System.out, true)).setErr(new PrintWriter(System.err, true));

@@ -8,7 +8,7 @@ import picocli.CommandLine.Command;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
 
-/** Joins what several runs of `dashboard --rows A-B` collected. */
+/** The command {@code merge}, which joins the features that several runs of {@code dashboard --rows A-B} collected. */
 @Command(
         name = "merge",
         mixinStandardHelpOptions = true,

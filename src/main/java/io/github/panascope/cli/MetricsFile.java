@@ -15,8 +15,8 @@ import tools.jackson.databind.SerializationFeature;
 import tools.jackson.databind.json.JsonMapper;
 
 /**
- * metrics.json: stable names, which other programs read. Losses in nats; l0_histogram counts positions at index = L0;
- * seconds are wall time.
+ * The content of {@code metrics.json}. Its names are stable, because other programs read them. Losses are in nats,
+ * l0_histogram has the number of positions with L0 = i at index i, and seconds are wall time.
  */
 @JsonPropertyOrder(alphabetic = false)
 record MetricsFile(
@@ -46,8 +46,8 @@ record MetricsFile(
         Map<String, Double> seconds) {
 
     /**
-     * What another dtype than float32 changes, measured on some of the rows: its number less float32's. Absent in
-     * float32.
+     * The differences between the metrics in another dtype and in float32, measured on some of the rows. Absent if the
+     * dtype is float32.
      */
     record DTypeError(
             int rows,
@@ -65,7 +65,10 @@ record MetricsFile(
         }
     }
 
-    /** {@code tokens} are the ids of the prompt, {@code rank} that of the answer's first token, from 0. */
+    /**
+     * The results for a prompt. {@code tokens} are its token ids; {@code rank} is the rank of the answer's first token,
+     * from 0.
+     */
     record Prompt(
             String text,
             String answer,
@@ -92,7 +95,7 @@ record MetricsFile(
         }
     }
 
-    /** A feature that has a dashboard: density and maximum are over its rows. */
+    /** A feature with a dashboard. Density and maximum are over the rows of the dashboard. */
     record Feature(
             int feature,
             double density,
@@ -118,7 +121,7 @@ record MetricsFile(
         }
     }
 
-    /** A next token. */
+    /** A candidate for the next token. */
     record Candidate(String token, double logit, double prob) {
         static List<Candidate> top(TestPrompt result) {
             return result.positions().get(0).top().stream()

@@ -23,14 +23,17 @@ record OutputFiles(Path page, Path json, Path neuronpedia, Path table) {
         Outputs.requireDifferent(page, json, table);
     }
 
-    /** Refuses files that are read: those of the model, the SAE and the dataset, and of the folder of features. */
+    /**
+     * Refuses to overwrite files that the command reads: those of the model, the SAE and the dataset, and those of the
+     * folder of features.
+     */
     void requireUnread(List<Path> read, Path state) {
         Outputs.requireUnread("--out", page, read, state);
         Outputs.requireUnread("--json", json, read, state);
         Outputs.requireUnread("--table", table, read, state);
     }
 
-    /** Their names. */
+    /** {@return the names of the files, separated by commas} */
     String list() {
         return Stream.of(page, json, neuronpedia, table)
                 .filter(Objects::nonNull)

@@ -12,22 +12,22 @@ import java.util.Set;
 import java.util.regex.Pattern;
 import java.util.stream.Stream;
 
-/** Complains about places that cannot be written to before anything takes time. */
+/** Checks of output places before a command computes anything. */
 final class Outputs {
-    /** Names of files that readers of models, tokenizers and SAEs look for in a folder. */
+    /** The names of files that readers of models, tokenizers and SAEs look for in a folder. */
     private static final Pattern READ = Pattern.compile(".*\\.(safetensors|pt|bin|npz|index\\.json)"
             + "|(cfg|config|vocab|added_tokens|special_tokens_map|tokenizer.*)\\.json|merges\\.txt");
-    /** Names of files in a folder of features. */
+    /** The names of files in a folder of features. */
     private static final Pattern STORED = Pattern.compile("manifest\\.json|lock|rows-.*\\.bin");
 
     private Outputs() {}
 
-    /** An empty text is no name, though Java takes it for the current folder; null is no place. */
+    /** Refuses an empty path, which Java takes for the current folder. Null is accepted. */
     static void requireNamed(String option, Path place) {
         if (place != null && place.toString().isEmpty()) throw new InputException(option + " should not be empty.");
     }
 
-    /** Null is no place, and no complaint. */
+    /** Refuses a path to which no file can be written. Null is accepted. */
     static void requireFile(String option, Path file) {
         if (file == null) return;
         requireNamed(option, file);
@@ -35,7 +35,7 @@ final class Outputs {
         requireMakeable(option, file, file.toAbsolutePath().getParent());
     }
 
-    /** The same of a folder. */
+    /** Refuses a path at which no folder can be made or written to. Null is accepted. */
     static void requireFolder(String option, Path folder) {
         if (folder == null) return;
         requireNamed(option, folder);
@@ -44,7 +44,7 @@ final class Outputs {
         requireMakeable(option, folder, folder.toAbsolutePath());
     }
 
-    /** That no two of these files are one; nulls are none. */
+    /** Refuses files of which two are equal. Nulls are ignored. */
     static void requireDifferent(Path... files) {
         Set<Path> seen = new HashSet<>();
         for (Path file : files) {
@@ -54,8 +54,8 @@ final class Outputs {
     }
 
     /**
-     * The files that may be read where a model or an SAE is named: the file itself, and what a reader would look for in
-     * its folder; none if it is not on this machine.
+     * Returns the files that may be read for a model or an SAE: the file itself, and the files that a reader looks for
+     * in its folder; none if it is not on this machine.
      */
     static List<Path> readFrom(String modelOrSae) {
         try {
@@ -72,13 +72,14 @@ final class Outputs {
             }
             return found;
         } catch (InvalidPathException | IOException e) {
-            return List.of(); // the command that reads it complains of that
+            return List.of(); // the command that reads it reports the error
         }
     }
 
     /**
-     * That a file to be written is none that is read.
+     * Refuses to overwrite a file that the command reads.
      *
+     * @param file  the file to be written, or null
      * @param read  files of the model, the SAE and the dataset
      * @param state a folder of features, or null
      */
@@ -101,7 +102,7 @@ final class Outputs {
     private static boolean isSame(Path a, Path b) {
         try {
             return Files.isSameFile(a, b);
-        } catch (IOException e) { // one of them is not there
+        } catch (IOException e) { // one of them does not exist
             return a.toAbsolutePath().normalize().equals(b.toAbsolutePath().normalize());
         }
     }

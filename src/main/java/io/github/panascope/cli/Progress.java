@@ -5,15 +5,15 @@ import java.io.PrintStream;
 import java.util.Locale;
 
 /**
- * A progress bar on standard error for what takes longer than a second; none if that is no terminal, or if it should be
- * quiet.
+ * A progress bar on standard error for work that takes longer than a second. It is not shown if standard error is no
+ * terminal, or in quiet mode.
  */
 final class Progress implements AutoCloseable {
     private static final long DELAY_NANOS = 1_000_000_000L;
     private static final long REDRAW_NANOS = 100_000_000L;
     private static final int WIDTH = 30;
 
-    /** What is counted. */
+    /** The unit of the counted work. */
     enum Unit {
         THINGS {
             @Override
@@ -31,7 +31,7 @@ final class Progress implements AutoCloseable {
         abstract String amount(double number);
     }
 
-    /** The one on the screen, or null. */
+    /** The bar on the screen, or null. */
     private static volatile Progress drawn;
 
     private final String label;
@@ -52,12 +52,20 @@ final class Progress implements AutoCloseable {
         this.shown = !quiet && console != null && console.isTerminal();
     }
 
-    /** {@code total} is 0 if it is not known how much there is. */
+    /**
+     * Updates the bar.
+     *
+     * @param total the amount of work; 0 if it is not known
+     */
     void update(long done, long total) {
         update("", done, total);
     }
 
-    /** The same, saying what it is at. */
+    /**
+     * Updates the bar, with the name of the current work.
+     *
+     * @param total the amount of work; 0 if it is not known
+     */
     void update(String what, long done, long total) {
         long now = System.nanoTime();
         if (!shown || now - start < DELAY_NANOS || now - lastDrawn < REDRAW_NANOS && done != total) return;
@@ -77,13 +85,13 @@ final class Progress implements AutoCloseable {
         out.flush();
     }
 
-    /** Takes the bar away. */
+    /** Removes the bar from the screen. */
     @Override
     public void close() {
         if (drawn == this) clear();
     }
 
-    /** Takes away what is on the screen, so that a message finds an empty line. */
+    /** Removes the bar on the screen, so that a message starts on an empty line. */
     static void clear() {
         Progress there = drawn;
         if (there == null) return;

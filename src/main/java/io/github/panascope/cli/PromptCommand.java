@@ -12,7 +12,7 @@ import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 
-/** test_prompt alone. */
+/** The command {@code prompt}, which runs TransformerLens's test_prompt without and with the SAE. */
 @Command(
         name = "prompt",
         mixinStandardHelpOptions = true,

@@ -5,7 +5,7 @@ import io.github.panascope.lens.HookedTransformer;
 import io.github.panascope.tokens.Tokenizer;
 import picocli.CommandLine.Option;
 
-/** The prompt to test, and what is expected after it. */
+/** The options for the prompt to test and the expected answer. */
 final class PromptOptions {
     private static final String IOI = "When John and Mary went to the shops, John gave the bag to";
 
@@ -19,7 +19,7 @@ final class PromptOptions {
             description = "what should follow; a space is put before it unless it has one (default: Mary)")
     String answer;
 
-    /** Refuses, before anything is computed, what would not run. */
+    /** Refuses, before anything is computed, a prompt or an answer that cannot be run. */
     void check(HookedTransformer model) {
         Tokenizer tokenizer = model.tokenizer();
         int answerLength = tokenizer.encode(answer.startsWith(" ") ? answer : " " + answer).length;

@@ -9,18 +9,18 @@ import java.util.List;
 import java.util.Map;
 import java.util.stream.Collectors;
 
-/** index.html: all of the tutorial's numbers and plots, and the way to its dashboards. */
+/** The page {@code index.html}: all numbers and plots of the tutorial, and a link to its dashboards. */
 final class ReportPage {
     private static final int LISTED = 100;
 
     private ReportPage() {}
 
     /**
-     * The page.
+     * Makes the page.
      *
-     * @param facts      what everything rests on
-     * @param dashboards the name of the page with dashboards, beside this one; null if there is none
-     * @param files      names of other files beside this one
+     * @param facts      the facts that the numbers rest on, by name
+     * @param dashboards the name of the page with dashboards, in the same folder; null if there is none
+     * @param files      the names of other files in the same folder
      */
     static String of(MetricsFile metrics, L0 l0, Map<String, String> facts, String dashboards, List<String> files) {
         PageTemplate page = PageTemplate.of(ReportPage.class, "index.html")
@@ -123,7 +123,7 @@ final class ReportPage {
         return tokens.stream().map(ReportPage::code).collect(Collectors.joining(" "));
     }
 
-    /** A token: what it begins and ends with can be seen. */
+    /** Formats a token so that white space at its ends is visible. */
     private static String code(String token) {
         return "<code>" + escaped(PythonText.repr(token)) + "</code>";
     }

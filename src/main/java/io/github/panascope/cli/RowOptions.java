@@ -18,8 +18,8 @@ import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 
 /**
- * Which documents to read, and how rows of tokens are made of them; the same for every command that does so as
- * TransformerLens.
+ * The options that choose documents and how rows of tokens are made of them, shared by all commands that make rows as
+ * TransformerLens does.
  */
 final class RowOptions {
     private static final int SHARD_ROWS = 256;
@@ -48,13 +48,13 @@ final class RowOptions {
     /**
      * Rows of tokens.
      *
-     * @param tokens  the rows that are used, of all that there are
-     * @param context tokens in a row
-     * @param name    of the dataset, for people
-     * @param how     they were made
-     * @param selection of the dataset, for people: its column and split where they are not the usual ones
-     * @param atOnce  how many run together
-     * @param again   reads them anew, so many at most
+     * @param tokens    the rows that are used, of all rows of the dataset
+     * @param context   the number of tokens in a row
+     * @param name      the name of the dataset, for messages
+     * @param how       the way the rows were made
+     * @param selection the column and the split of the dataset if they are not the defaults, for messages
+     * @param atOnce    the number of rows that run together
+     * @param again     reads the rows again, with the number of rows to keep
      */
     record Rows(
             TokenDataset tokens,
@@ -65,14 +65,18 @@ final class RowOptions {
             int atOnce,
             LongFunction<TokenDataset> again) {
         /**
-         * Rows after which what was collected is kept on the disk, if nobody says otherwise: off the CPU that takes
-         * longer than to collect a batch.
+         * {@return the default number of rows after which collected features are written to the disk; on a GPU several
+         * batches, because writing takes longer than collecting a batch}
          */
         int inShard(Device device) {
             return device.isCpu() ? SHARD_ROWS : BATCHES_IN_SHARD * atOnce;
         }
 
-        /** Rows from the first on, also those that are not used: so many, or all that there are. */
+        /**
+         * Returns the first rows of the dataset, including rows that are not used.
+         *
+         * @param count the smallest number of rows to return; all rows are returned if the dataset has fewer
+         */
         TokenDataset first(long count) {
             return count <= tokens.rows() || tokens.rows() == tokens.rowsInAll() ? tokens : again.apply(count);
         }
@@ -81,9 +85,9 @@ final class RowOptions {
     private Dataset documents;
 
     /**
-     * Complains about what was asked for before anything takes time.
+     * Checks the options before anything is computed.
      *
-     * @return the files on this machine that are read, as far as they are known before that
+     * @return the local files that will be read, as far as they are known already
      */
     List<Path> check(InputOptions input) {
         if (rowsAtOnce != null && rowsAtOnce < 1)
@@ -105,7 +109,7 @@ final class RowOptions {
                 + ", not '" + tokenization + "'.");
     }
 
-    /** At most so many rows. */
+    /** Reads rows, at most {@code limit} of them. */
     Rows read(InputOptions input, HookedTransformer model, Sae sae, long limit) {
         int size = context.of(sae, model);
         if (documents == null) documents = dataset.open(input.defaultDataset(), input.hub());
@@ -124,7 +128,7 @@ final class RowOptions {
 
     private TokenDataset tokens(InputOptions input, HookedTransformer model, Sae sae, int size, long limit) {
         TokenDataset tokens = tokenized(input, model, sae, size, limit);
-        dataset.tellSkipped(input); // now that no progress is drawn
+        dataset.tellSkipped(input); // printed after the progress bar is gone
         return tokens;
     }
 

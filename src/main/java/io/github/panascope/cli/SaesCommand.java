@@ -20,7 +20,7 @@ import picocli.CommandLine.Parameters;
 import tools.jackson.databind.SerializationFeature;
 import tools.jackson.databind.json.JsonMapper;
 
-/** Lists the registry of published SAEs. */
+/** The command {@code saes}, which lists the registry of published SAEs. */
 @Command(
         name = "saes",
         mixinStandardHelpOptions = true,
@@ -47,7 +47,7 @@ final class SaesCommand implements Callable<Integer> {
     @Option(names = "--json", description = "print JSON instead of a table")
     private boolean json;
 
-    /** A line of the JSON; absent values are left out. */
+    /** An SAE in the JSON output. Null values are left out. */
     @JsonInclude(JsonInclude.Include.NON_NULL)
     record Line(
             String sae,

@@ -26,7 +26,7 @@ import picocli.CommandLine.Command;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
 
-/** Shows pages on this machine's own address, as the notebook's display_vis_inline does. */
+/** The command {@code serve}, which shows pages on the loopback address, as the notebook's display_vis_inline does. */
 @Command(
         name = "serve",
         mixinStandardHelpOptions = true,
@@ -75,7 +75,7 @@ final class ServeCommand implements Callable<Integer> {
         return 0;
     }
 
-    /** Without an index.html, the pages that there are; at least one. */
+    /** Returns the pages of a folder without an index.html; at least one. */
     private static List<Path> pages(Path folder) throws IOException {
         try (var files = Files.list(folder)) {
             List<Path> pages = files.filter(file -> file.toString().endsWith(".html") && Files.isRegularFile(file))
@@ -88,7 +88,7 @@ final class ServeCommand implements Callable<Integer> {
         }
     }
 
-    /** Listens on the loopback address, on this port or, if it is taken, another. */
+    /** Starts a server on the loopback address, on the given port or, if that is in use, on another. */
     static HttpServer start(Path what, int port) throws IOException {
         InetAddress loopback = InetAddress.getByAddress(new byte[] {127, 0, 0, 1});
         HttpServer server;
@@ -111,13 +111,14 @@ final class ServeCommand implements Callable<Integer> {
 
     private static void answer(HttpExchange exchange, Path folder, Path only) throws IOException {
         List<String> hosts = exchange.getRequestHeaders().getOrDefault("Host", List.of());
-        String target = exchange.getRequestURI().getRawAuthority(); // where a whole address was asked for
+        String target = exchange.getRequestURI().getRawAuthority(); // present if the request has an absolute address
         String path = exchange.getRequestURI().getPath();
         if (hosts.size() != 1 || path == null || !path.startsWith("/")) {
             refuse(exchange, 400);
             return;
         }
-        if (!isOurs(hosts.getFirst()) || target != null && !isOurs(target)) { // a name that somebody made point here
+        // Refuses foreign host names that resolve to the loopback address.
+        if (!isOurs(hosts.getFirst()) || target != null && !isOurs(target)) {
             refuse(exchange, 403);
             return;
         }
@@ -133,7 +134,7 @@ final class ServeCommand implements Callable<Integer> {
         } else if (only == null && !path.endsWith("/") && Files.isDirectory(named(folder, path))) {
             String query = exchange.getRequestURI().getRawQuery();
             String relative = folder.relativize(named(folder, path)).toString();
-            // Or its page's links would lead beside it.
+            // Without the slash at the end, relative links of the page would lead to the parent folder.
             exchange.getResponseHeaders()
                     .set(
                             "Location",
@@ -152,7 +153,9 @@ final class ServeCommand implements Callable<Integer> {
         exchange.sendResponseHeaders(status, -1);
     }
 
-    /** Sends what the file is now: another one that takes its name meanwhile changes nothing. */
+    /**
+     * Sends the current content of a file. The file stays open, so replacing it meanwhile does not change the response.
+     */
     private static void send(HttpExchange exchange, Path file, boolean withBody) throws IOException {
         FileChannel opened;
         try {
@@ -173,7 +176,7 @@ final class ServeCommand implements Callable<Integer> {
             headers.set("Content-Type", type);
             headers.set("X-Content-Type-Options", "nosniff");
             headers.set("Cache-Control", "no-store");
-            if (!withBody) headers.set("Content-Length", Long.toString(size)); // with a body, the server sets it
+            if (!withBody) headers.set("Content-Length", Long.toString(size)); // the server sets it if there is a body
             exchange.sendResponseHeaders(200, withBody && size > 0 ? size : -1);
             if (!withBody) return;
             WritableByteChannel body = Channels.newChannel(exchange.getResponseBody());
@@ -182,7 +185,7 @@ final class ServeCommand implements Callable<Integer> {
         }
     }
 
-    /** A path as it stands in an address, with the slash before it. */
+    /** {@return a path with a leading slash, escaped for an address} */
     static String escaped(String path) {
         try {
             return new URI(null, null, "/" + path, null).toASCIIString();
@@ -191,14 +194,16 @@ final class ServeCommand implements Callable<Integer> {
         }
     }
 
-    /** What an address names, there or not. */
+    /** {@return the path that an address names, whether it exists or not} */
     private static Path named(Path folder, String address) {
         return folder.resolve("." + address).normalize();
     }
 
     /**
-     * The file of an address, if it lies in the folder; symbolic links that leave it lead nowhere. If one file alone is
-     * shown, no other.
+     * Returns the file of an address, or null if there is none. Without {@code only}, symbolic links that leave the
+     * folder are refused.
+     *
+     * @param only the only file that may be returned; null for all files of the folder
      */
     private static Path file(Path folder, String address, Path only) {
         try {

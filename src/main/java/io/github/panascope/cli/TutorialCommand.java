@@ -34,7 +34,7 @@ import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 
-/** The tutorial, step by step as in the notebook. */
+/** The command {@code tutorial}, which runs the steps of SAELens's tutorial notebook. */
 @Command(
         name = "tutorial",
         mixinStandardHelpOptions = true,
@@ -43,7 +43,7 @@ import picocli.CommandLine.Option;
                 + " losses, test_prompt with and without the SAE, Neuronpedia, dashboards of features.")
 final class TutorialCommand implements Callable<Integer> {
     private static final int TOP_K = 10;
-    /** Rows on which another dtype is compared with float32. */
+    /** The number of rows on which another dtype is compared with float32. */
     private static final int ERROR_ROWS = 4;
 
     private static final String DASHBOARDS = "demo_feature_dashboards.html";
@@ -105,9 +105,9 @@ final class TutorialCommand implements Callable<Integer> {
     public Integer call() {
         checkOptions();
         Outputs.requireUnread("--json", json, text.check(input), null);
-        Torch.version(); // loads libtorch, which is part of starting up
+        Torch.version(); // loads libtorch, which counts as startup
         long begun = System.nanoTime();
-        seconds.put("startup", 0.0); // known at the end, but stands first
+        seconds.put("startup", 0.0); // the value is known at the end, but its entry comes first
         Device device = input.chooseDevice();
         try (var _ = TensorScope.open();
                 Sae sae = timed("load_sae", () -> input.loadSae(device));
@@ -175,7 +175,7 @@ final class TutorialCommand implements Callable<Integer> {
         return evaluation;
     }
 
-    /** What this dtype changes, on the first few rows: both are run. */
+    /** Compares the metrics in this dtype with those in float32, by running both on the first few rows. */
     private MetricsFile.DTypeError dtypeError(
             Device device, HookedTransformer model, Sae sae, TokenDataset tokens, int few) {
         try (var _ = TensorScope.open();
@@ -218,10 +218,10 @@ final class TutorialCommand implements Callable<Integer> {
     }
 
     /**
-     * Returns the model with reconstructed activations. As in the notebook's last cell, the reconstruction of the
-     * prompt alone takes the place of prompt and answer, a position too short. That fits where all that follows comes
-     * from it, the residual stream, and where a single token is asked for; elsewhere prompt and answer are
-     * reconstructed.
+     * Returns a view of the model that replaces activations by their reconstruction. As in the last cell of the notebook,
+     * the reconstruction of the prompt replaces the activation of prompt and answer, which is a position longer. This
+     * requires that everything after the hook point depends only on this activation, as for the residual stream, and an
+     * answer of a single token. In other cases prompt and answer are reconstructed.
      */
     private HookedTransformer reconstructing(HookedTransformer model, Sae sae, Tensor tokens, int answerTokens) {
         String hook = sae.config().hookName();

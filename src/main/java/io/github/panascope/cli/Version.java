@@ -6,7 +6,7 @@ import java.io.UncheckedIOException;
 import java.util.Properties;
 import picocli.CommandLine;
 
-/** This build's version. */
+/** The version of this build. */
 final class Version implements CommandLine.IVersionProvider {
     static String number() {
         try (InputStream in = Version.class.getResourceAsStream("version.properties")) {
