@@ -126,8 +126,7 @@ final class DashboardWriter implements AutoCloseable {
 
     /** Collects the rows of a range that the folder lacks. */
     void collect(FeatureStore store, long first, long end, int shardRows) {
-        TokenDataset there =
-                rows.first(store.end()); // dashboards show all rows of the folder, not only the range
+        TokenDataset there = rows.first(store.end()); // dashboards show all rows of the folder, not only the range
         store.requireSameText(row -> there.row((int) row), there.rowsInAll());
         long missing = store.missing(first, end).stream()
                 .mapToLong(gap -> gap[1] - gap[0])
