@@ -33,7 +33,7 @@ import picocli.CommandLine.Parameters;
         sortOptions = false,
         description =
                 "Shows a page, or a folder of pages, on the loopback address of this machine, until it is interrupted."
-                        + " Nobody else can reach it.")
+                        + " No other machine can reach it.")
 final class ServeCommand implements Callable<Integer> {
     @Parameters(
             index = "0",
