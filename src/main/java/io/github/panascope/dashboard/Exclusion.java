@@ -7,7 +7,8 @@ import java.util.Set;
 /**
  * The positions that count as zero for every feature, by the rules of a {@link DashboardConfig}: certain tokens,
  * certain positions in the row, and activations whose norm is above a multiple of the row's median. The median is that
- * of torch.median, the lower of the middle two.
+ * of torch.median, the lower of the middle two. {@link FeatureCollector} (on a device {@link DeviceCollector}) computes
+ * the norms of rows, and {@link PromptDashboard} those of a prompt.
  */
 final class Exclusion {
     private final Set<Integer> tokens;

@@ -9,7 +9,7 @@ import java.util.List;
 
 /**
  * The choice of the sequences that are shown of a feature: those with the highest activations, sorted by value, row and
- * position; and a sample of each interval, which is the first positions in the {@link SampleOrder}.
+ * position; and, from each interval, the positions that come first in the {@link SampleOrder}.
  */
 final class Sequences {
     private final StoredActivations corpus;
@@ -100,8 +100,8 @@ final class Sequences {
     }
 
     /**
-     * Draws the sample of the lowest interval, which includes all positions where the feature does not fire. Visits
-     * either the places or the positions in order, whichever is expected to be shorter.
+     * Draws the sample of the lowest interval, which includes all positions where the feature does not fire. If there
+     * are few positions, hashes them all; otherwise goes through the places 0, 1, 2 and so on until enough are found.
      */
     private int[] sampleWithZeros(FeatureActivations column, float high, SampleOrder order) {
         int wanted = config.quantileGroupSize();
@@ -109,7 +109,7 @@ final class Sequences {
             SampleTopK first = new SampleTopK(wanted);
             int[] places = new int[Math.max(0, endCandidate - firstCandidate)];
             for (int start = firstCandidate; start < corpus.positions; start += corpus.context) {
-                // Few rows have a place this early, so the activations of most rows are not looked up.
+                // Most rows have no position that sorts before those already kept, so their activations are not looked up.
                 if (!first.takes(order.places(start, places))) continue;
                 for (int i = 0; i < places.length; i++) {
                     if (first.takes(Integer.toUnsignedLong(places[i]))

@@ -49,11 +49,11 @@ public final class Dataset {
             Set.of("test", "testing", "eval", "evaluation"),
             Set.of("validation", "valid", "val", "dev"));
     /** Files that accompany a dataset and contain no documents. */
-    private static final Set<String> BESIDE =
+    private static final Set<String> NO_DOCUMENTS =
             Set.of("readme.md", "license.txt", "dataset_info.json", "dataset_infos.json", "state.json", "config.json");
     /**
-     * The largest size of a plain-text file in bytes. A Java string holds at most 2 GB, and no single document is as
-     * long as this limit.
+     * The largest size of a plain-text file in bytes. A Java string holds at most 2 GB. Longer files
+     * are refused, as they are surely several documents.
      */
     private static final long MAX_PLAIN = 1L << 30;
 
@@ -287,7 +287,7 @@ public final class Dataset {
     /** Returns the format of a file, or null if the file is not part of a dataset. */
     private static Kind kind(String file) {
         String lower = file.toLowerCase(Locale.ROOT);
-        if (BESIDE.contains(lower.substring(Math.max(lower.lastIndexOf('/'), lower.lastIndexOf('\\')) + 1)))
+        if (NO_DOCUMENTS.contains(lower.substring(Math.max(lower.lastIndexOf('/'), lower.lastIndexOf('\\')) + 1)))
             return null;
         if (lower.endsWith(".parquet")) return Kind.PARQUET;
         if (lower.matches("(?s).*\\.(jsonl|ndjson|json)(\\.(gz|zst))?")) return Kind.JSON_LINES;

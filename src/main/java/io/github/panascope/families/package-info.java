@@ -1,7 +1,7 @@
 /**
  * Families of models. A family knows the meaning of its configuration and weight files and builds its models as
- * TorchScript; each family has a package of its own, such as {@code families.gpt2}, and no other package knows its
- * names.
+ * TorchScript; each family has a package of its own, such as {@code families.gpt2}. No other package knows its names;
+ * {@code lens.ModelFiles.FAMILIES} lists the families.
  *
  * <ul>
  *   <li>{@link io.github.panascope.families.ModelFamily}: the knowledge about one family

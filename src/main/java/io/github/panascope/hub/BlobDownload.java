@@ -34,7 +34,7 @@ final class BlobDownload {
         this.progress = progress;
     }
 
-    /** Signals that writing to the cache failed, as opposed to a failure of the network. */
+    /** Signals that writing to the cache failed, not reading from the network. */
     static final class CacheException extends IOException {
         private static final long serialVersionUID = 1L;
 

@@ -7,6 +7,8 @@
  *   <li>{@link io.github.panascope.hub.Hub}: finds and downloads files
  *   <li>{@link io.github.panascope.hub.HubRepo}: a repository of a model or a dataset, at one revision
  *   <li>{@link io.github.panascope.hub.SaeRegistry}: the published SAEs by name
+ *   <li>{@code HubDownload} and {@code BlobDownload}, not public: which files are requested, and how the bytes of one
+ *       arrive, go on after an interruption, and are verified
  *   <li>{@link io.github.panascope.hub.HubUnreachableException}: the hub does not answer
  * </ul>
  *

@@ -39,7 +39,10 @@ import jdk.jfr.FlightRecorder;
  * }</pre>
  */
 public final class Forward {
-    /** The name at which an exact run reports a hook; the TorchScript source of the model asks for it. */
+    /**
+     * The name of no hook point. An exact run has a hook at it, and the TorchScript sources ask {@code
+     * lens.hooked("exact")} to choose the operators that go step by step.
+     */
     static final String EXACT = "exact";
 
     private final HookedTransformer model;
@@ -69,7 +72,7 @@ public final class Forward {
     }
 
     /**
-     * Adds hooks that are called during the run, after those of the model's view and those added before.
+     * Adds hooks that are called during the run, after those of {@link HookedTransformer#with(Hooks)} and those added before.
      *
      * @param hooks the hooks
      * @return this forward pass
@@ -103,7 +106,7 @@ public final class Forward {
     }
 
     /**
-     * Keeps the activations at the hook points whose names pass, as the other hooks leave them. {@link #cache} returns
+     * Keeps the activations at the hook points whose names the predicate accepts, as the other hooks leave them. {@link #cache} returns
      * them after the run. Points that are reached on request only ({@link HookPoint#onRequest}) are not offered to the
      * predicate; name them in {@link #caching(String...)}. The points of an attachment are offered if it was attached
      * before this call.
@@ -167,8 +170,8 @@ public final class Forward {
     }
 
     /**
-     * Sets an attention mask. Positions at which it is 0 are not attended to and are skipped when the positions of a
-     * row are counted; losses leave them out.
+     * Sets an attention mask. Positions at which it is 0 are not attended to, get no position number (the next position
+     * takes it), and no loss.
      *
      * @param mask [batch, pos] of numbers or bool, as {@link HookedTransformer#attentionMask} makes it
      * @return this forward pass
@@ -302,8 +305,8 @@ public final class Forward {
     public record Gradients(double value, ActivationCache activations, ActivationCache gradients) {}
 
     /**
-     * Adds hooks that are called with the gradients of activations while {@link #gradients} computes them, the last
-     * points first. What a hook returns flows on in the place of the gradient. The hooks may name any hook point and
+     * Adds hooks that are called with the gradients of activations while {@link #gradients} computes them, in the
+     * reverse order of the run. What a hook returns flows on in the place of the gradient. The hooks may name any hook point and
      * receive the gradient and the hook point, like hooks on activations.
      *
      * @param hooks the hooks, after those that were added before
@@ -371,7 +374,7 @@ public final class Forward {
      * Sets the memory that {@link #lossPerToken} uses for logits, which several runs may share one after the other.
      * Without it each run allocates its own.
      *
-     * @param memory the memory, of this model
+     * @param memory a workspace made for this model
      * @return this forward pass
      */
     public Forward lossMemory(LossWorkspace memory) {
@@ -400,7 +403,7 @@ public final class Forward {
     }
 
     /**
-     * Runs the model to its end and averages {@link #lossPerToken} over all positions that the attention mask leaves.
+     * Runs the model to its end and averages {@link #lossPerToken} over all positions where the attention mask is 1.
      *
      * @return the mean loss in nats
      * @throws IllegalArgumentException if there are fewer than two positions
@@ -430,7 +433,7 @@ public final class Forward {
     /**
      * Runs the model to its end once for the logits and the loss. Holds all logits, [batch, pos, d_vocab].
      *
-     * @return the logits, in the innermost scope, and the mean loss over the positions that the attention mask leaves
+     * @return the logits, in the innermost scope, and the mean loss over the positions where the attention mask is 1
      * @throws IllegalArgumentException if there are fewer than two positions
      * @throws IllegalStateException if this pass has run already, or if {@link #cacheLimit} is exceeded
      * @throws RunInterruptedException if the thread is interrupted
@@ -452,11 +455,11 @@ public final class Forward {
      * @throws RunInterruptedException if the thread is interrupted
      */
     public Tensor stopAtLayer(int layer) {
-        unembedded = false;
         int stop = layer == model.config().nLayers() ? layer : model.layerIndex(layer);
         if (stop < startLayer)
             throw new IllegalArgumentException(
                     "a run that starts at layer " + startLayer + " cannot stop before layer " + stop);
+        unembedded = false;
         return run(stop, (resid, set) -> resid);
     }
 

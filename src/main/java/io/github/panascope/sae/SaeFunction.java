@@ -10,8 +10,9 @@ import java.util.Map;
 import java.util.function.UnaryOperator;
 
 /**
- * The encoding and decoding formulas of SAELens 6, one case for each architecture, over the weights of an SAE: W_enc
- * [d_in, d_sae], b_enc [d_sae], W_dec [d_sae, d_out], b_dec [d_out].
+ * The encoding and decoding formulas of SAELens 6 over the weights of an SAE: W_enc [d_in, d_sae], b_enc [d_sae], W_dec
+ * [d_sae, d_out], b_dec [d_out]. One record for each way of encoding; transcoders share the records of the SAEs that
+ * they resemble, and {@link Sae} adds the skip connection.
  *
  * <p>Input rows are prepared: normalised, and with b_dec subtracted where the configuration says so.
  */
@@ -94,8 +95,8 @@ sealed interface SaeFunction {
     /**
      * Features relu(h) for the k largest of each row, zero elsewhere, with h = x W_enc + b_enc.
      *
-     * @param norms ‖W_dec‖ of each feature, [d_sae], by which h is multiplied and features are divided again; null
-     *     without rescaling
+     * @param norms ‖W_dec‖ of each feature, [d_sae], by which h is multiplied before the largest are taken, and features
+     *     are divided before they are decoded; null without rescaling
      */
     record TopK(Tensor wEnc, Tensor bEnc, Tensor wDec, Tensor bDec, Tensor norms, int k) implements SaeFunction {
         @Override
@@ -122,8 +123,8 @@ sealed interface SaeFunction {
     }
 
     /**
-     * Operators of the native library for bfloat16 that apply what follows a product in one pass, in place. Gradients
-     * are kept as the separate operators would keep them.
+     * Operators of the native library for bfloat16: bias and activation function after a matrix product in one pass, in
+     * place. Autograd works as with the separate operators.
      */
     final class Kernels {
         private static final Op BIAS_RELU = Op.of("lens::bias_relu_", "");
@@ -145,7 +146,7 @@ sealed interface SaeFunction {
     /** Computes features [n, d_sae] from prepared rows [n, d_in]. */
     Tensor encode(Tensor rows, PreActivationHook pre) throws Exception;
 
-    /** Returns whether this function uses libtorch's operators step by step and no others. */
+    /** Returns whether the kernels of the native library are switched off; only functions that could use them can be exact. */
     default boolean isExact() {
         return false;
     }

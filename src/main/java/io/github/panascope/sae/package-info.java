@@ -8,6 +8,7 @@
  * <li>{@link io.github.panascope.sae.Sae}: an SAE; loads and saves it, encodes, decodes, and attaches to a run.
  * <li>{@link io.github.panascope.sae.SaeConfig}: its configuration, with {@link io.github.panascope.sae.Architecture},
  * {@link io.github.panascope.sae.Normalization} and {@link io.github.panascope.sae.ModelKwargs}.
+ * <li>{@code SaeFunction}, not public: the formulas of the architectures.
  * <li>{@link io.github.panascope.sae.HookedSaeTransformer}: a model with SAEs in every run.
  * <li>{@link io.github.panascope.sae.FeatureAttribution}: the effect of each feature on a metric of the logits.
  * <li>{@link io.github.panascope.sae.Neuronpedia}: the addresses of an SAE's pages.

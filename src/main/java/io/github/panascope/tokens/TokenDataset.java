@@ -150,8 +150,8 @@ public final class TokenDataset {
 
     /**
      * Makes the first rows that SAELens's ActivationsStore makes of documents: the documents are joined, separated by
-     * {@code <|endoftext|>}, and cut where a row is full, so that no token is lost. Reads only as many documents as the
-     * rows need.
+     * {@code <|endoftext|>}, and cut where a row is full, so that only the tokens that do not fill the last row are
+     * lost. Reads only as many documents as the rows need.
      *
      * @param documents   the texts
      * @param tokenizer   the tokenizer

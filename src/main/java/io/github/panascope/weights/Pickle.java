@@ -18,7 +18,7 @@ import java.util.function.Function;
 /**
  * A reader of Python's pickle format, as far as files of tensors need it. The opcodes are those of pickletools
  * (protocols 2 to 5). Nothing is imported and nothing is called: the name of a Python function becomes a
- * {@link Global}, and a callback of the caller decides what applying it means, and refuses all but a few names.
+ * {@link Global}, which is not looked up. The caller's callback accepts a few names and refuses all others.
  *
  * <p>The values are null, Boolean, Long, BigInteger, Double, String, {@code byte[]}, List (for lists and tuples), Map
  * (for dictionaries) and the objects that the callbacks return. Memory is bounded by the length of the input, as each

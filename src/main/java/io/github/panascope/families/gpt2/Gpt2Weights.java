@@ -32,8 +32,7 @@ final class Gpt2Weights implements ModelWeights {
     private final String prefix;
     private final Set<String> used = new HashSet<>();
     /**
-     * Tensors that are not views of the file. They are changed in place, as another copy would cost as much memory
-     * again.
+     * Tensors that are not views of the file. They are changed in place, which saves a second copy.
      */
     private final Set<Tensor> own = new HashSet<>();
 
@@ -85,7 +84,7 @@ final class Gpt2Weights implements ModelWeights {
             Tensor wOut = load(block + "mlp.c_proj.weight", mlp, width);
             Tensor bOut = load(block + "mlp.c_proj.bias", width);
             if (processing.foldLn()) {
-                bQkv = bQkv.add(ln1Bias.matmul(wQkv)); // with the weights before they are folded
+                bQkv = bQkv.add(ln1Bias.matmul(wQkv)); // needs the weights before they are folded
                 wQkv = folded(wQkv, ln1Weight);
                 bIn = bIn.add(ln2Bias.matmul(wIn));
                 wIn = folded(wIn, ln2Weight);
