@@ -48,7 +48,6 @@ class StyleTest {
     private static final int METHOD_LINES = 60;
     /** Tests that check too many things at once. */
     private static final Set<String> LONGER_METHODS = Set.of(
-            "FeatureTableTest.aRowHasWhatADashboardSays",
             "GoldenDashboardTest.compare",
             "SurfaceTest.hooksOnGradientsSeeAndChangeThemAsInTransformerLens",
             "OperatorFuzzTest.run",
