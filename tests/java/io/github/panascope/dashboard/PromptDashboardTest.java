@@ -32,6 +32,7 @@ import org.junit.jupiter.api.extension.ExtendWith;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.AfterParameterizedClassInvocation;
 import org.junit.jupiter.params.BeforeParameterizedClassInvocation;
+import org.junit.jupiter.params.Parameter;
 import org.junit.jupiter.params.ParameterizedClass;
 import org.junit.jupiter.params.provider.ValueSource;
 import tools.jackson.databind.JsonNode;
@@ -46,7 +47,9 @@ class PromptDashboardTest {
     @ParameterizedClass
     @ValueSource(strings = {"standard_a", "gated_b"})
     class AgainstSaeDashboard {
-        private static String name;
+        @Parameter
+        private String name;
+
         private static JsonNode expected;
         private static int[] features, tokens;
         private static TensorScope scope;
@@ -55,12 +58,8 @@ class PromptDashboardTest {
         private static PromptDashboard prompt, ablated;
 
         @BeforeParameterizedClassInvocation
-        static void load(String golden, @TempDir Path folder) throws IOException {
-            name = golden;
-            load(Golden.of(golden), folder);
-        }
-
-        private static void load(Golden golden, Path folder) throws IOException {
+        static void load(String name, @TempDir Path folder) throws IOException {
+            Golden golden = Golden.of(name);
             expected = JsonMapper.shared()
                     .readTree(Files.readString(golden.folder().resolve("prompt.json")));
             JsonNode summary = golden.expected().get("dashboard");
@@ -116,8 +115,10 @@ class PromptDashboardTest {
 
         @Test
         void theScoresAtEachTokenAreTheirs() {
-            List<String> text =
-                    model.toStrTokens(model.toTokens(expected.get("prompt").stringValue(), true));
+            List<String> text;
+            try (var _ = TensorScope.open()) {
+                text = model.toStrTokens(model.toTokens(expected.get("prompt").stringValue(), true));
+            }
             int compared = 0;
             for (Metric metric : Metric.values())
                 for (int position = 0; position < tokens.length; position++)
