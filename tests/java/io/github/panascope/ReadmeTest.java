@@ -3,6 +3,7 @@ package io.github.panascope;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import io.github.panascope.cli.CapturedOutput;
 import io.github.panascope.data.Dataset;
 import io.github.panascope.lens.HookedTransformer;
 import io.github.panascope.metrics.TutorialMetrics;
@@ -11,7 +12,6 @@ import io.github.panascope.tokens.ChunkingStrategy;
 import io.github.panascope.tokens.TokenDataset;
 import io.github.panascope.torch.TensorScope;
 import java.io.ByteArrayOutputStream;
-import java.io.PrintStream;
 import java.net.URL;
 import java.net.URLClassLoader;
 import java.nio.charset.StandardCharsets;
@@ -54,16 +54,12 @@ class ReadmeTest {
                         folder.toString(),
                         source.toString());
         assertEquals(0, status, messages.toString(StandardCharsets.UTF_8));
-        ByteArrayOutputStream printed = new ByteArrayOutputStream();
-        PrintStream out = System.out;
-        System.setOut(new PrintStream(printed, true, StandardCharsets.UTF_8));
-        try (URLClassLoader loader =
-                new URLClassLoader(new URL[] {folder.toUri().toURL()})) {
+        try (CapturedOutput console = CapturedOutput.start();
+                URLClassLoader loader =
+                        new URLClassLoader(new URL[] {folder.toUri().toURL()})) {
             loader.loadClass(name).getMethod("main", String[].class).invoke(null, (Object) arguments);
-        } finally {
-            System.setOut(out);
+            return console.output();
         }
-        return printed.toString(StandardCharsets.UTF_8);
     }
 
     @Test

@@ -52,13 +52,11 @@ class StyleTest {
             "SurfaceTest.hooksOnGradientsSeeAndChangeThemAsInTransformerLens",
             "OperatorFuzzTest.run",
             "TokensTest.piecesAreThoseOfThePattern",
-            "CommandLineTest.theTutorialOnTheDemoEqualsThePeersAndIsMeaningful",
             "PackagedIT.aKilledRunGoesOnToTheSameBytes",
             "SurfaceTest.textsOfAnyLengthsAreGeneratedTogether",
             "DashboardPageTest.aPromptShowsWhatMattersAtEachToken",
             "FeatureStoreTest.aManifestThatDoesNotFitItsFilesIsRefused",
             "EventsTest.aRecordingHoldsRunsOperatorsHooksCopiesAndAllocations",
-            "CommandLineTest.badModelsAreRefused",
             "AttachedSaeTest.aViewHasItsHooksAndSaesInEveryRun");
 
     private static final Pattern QUALIFIED =
