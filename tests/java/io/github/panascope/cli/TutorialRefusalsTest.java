@@ -188,6 +188,7 @@ class TutorialRefusalsTest {
 
     @Test
     void aSplitWithoutFilesIsRefused() throws IOException {
+        Files.writeString(folder.resolve("train.txt"), "text");
         assertRefused("has no files of the split 'test'", "--dataset", folder.toString(), "--split", "test");
     }
 

@@ -27,6 +27,7 @@ public final class ArrowColumn implements AutoCloseable {
             arena.close();
             throw e;
         }
+        HandleTraces.opened(this, "an Arrow column");
     }
 
     /** The {@code struct ArrowSchema}. */
@@ -43,6 +44,7 @@ public final class ArrowColumn implements AutoCloseable {
     @Override
     public synchronized void close() {
         if (!arena.scope().isAlive()) return;
+        HandleTraces.closed(this);
         Psc.psc_arrow_release(schema, array);
         arena.close();
     }
