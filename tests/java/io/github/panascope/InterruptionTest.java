@@ -64,7 +64,7 @@ class InterruptionTest {
         Golden golden = Golden.standardA();
         scope = TensorScope.open();
         model = HookedTransformer.fromPretrained(golden.model().toString(), TestDevice.OPTIONS.hub(golden.hub()));
-        sae = TestDevice.sae(golden.folder().resolve("sae"));
+        sae = golden.loadSae();
         tokens = TokenDataset.tokenizeAndConcatenate(
                 Dataset.of(golden.dataset().toString(), golden.hub())::forEach,
                 model.tokenizer(),

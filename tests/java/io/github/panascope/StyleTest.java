@@ -48,14 +48,10 @@ class StyleTest {
     private static final int METHOD_LINES = 60;
     /** Tests that check too many things at once. */
     private static final Set<String> LONGER_METHODS = Set.of(
-            "GoldenDashboardTest.compare",
-            "SurfaceTest.hooksOnGradientsSeeAndChangeThemAsInTransformerLens",
             "OperatorFuzzTest.run",
             "TokensTest.piecesAreThoseOfThePattern",
             "PackagedIT.aKilledRunGoesOnToTheSameBytes",
-            "SurfaceTest.textsOfAnyLengthsAreGeneratedTogether",
             "DashboardPageTest.aPromptShowsWhatMattersAtEachToken",
-            "FeatureStoreTest.aManifestThatDoesNotFitItsFilesIsRefused",
             "EventsTest.aRecordingHoldsRunsOperatorsHooksCopiesAndAllocations",
             "AttachedSaeTest.aViewHasItsHooksAndSaesInEveryRun");
 

@@ -26,7 +26,7 @@ final class DashboardFixture implements AutoCloseable {
     DashboardFixture() {
         Golden golden = Golden.standardA();
         model = HookedTransformer.fromPretrained(golden.model().toString(), TestDevice.OPTIONS.hub(golden.hub()));
-        loaded = TestDevice.sae(golden.folder().resolve("sae"));
+        loaded = golden.loadSae();
         sae = loaded.foldWDecNorm();
         tokens = TokenDataset.tokenizeAndConcatenate(
                 Dataset.of(golden.dataset().toString(), golden.hub())::forEach,

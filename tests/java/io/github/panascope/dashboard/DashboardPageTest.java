@@ -27,6 +27,8 @@ import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 import org.openqa.selenium.By;
 import org.openqa.selenium.Keys;
 import org.openqa.selenium.WebElement;
@@ -343,14 +345,16 @@ class DashboardPageTest {
         assertQuiet();
     }
 
-    @Test
-    void axeFindsNothing() throws Exception {
-        for (String scheme : List.of("light", "dark")) {
-            open(page("axe.html", 12, "When John and Mary went to the shops", true), "#feature=3");
-            browser.colours(scheme);
+    @ParameterizedTest
+    @ValueSource(strings = {"light", "dark"})
+    void axeFindsNothing(String scheme) {
+        open(page("axe.html", 12, "When John and Mary went to the shops", true), "#feature=3");
+        browser.colours(scheme);
+        try {
             browser.assertAccessible(scheme);
             browser.screenshot("dashboard-page-" + scheme);
+        } finally {
+            browser.colours("");
         }
-        browser.colours("");
     }
 }

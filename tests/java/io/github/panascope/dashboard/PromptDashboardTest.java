@@ -76,7 +76,7 @@ class PromptDashboardTest {
             int context = golden.expected().get("args").get("context_size").intValue();
             scope = TensorScope.open();
             model = HookedTransformer.fromPretrained(golden.model().toString(), TestDevice.OPTIONS.hub(golden.hub()));
-            loaded = TestDevice.sae(golden.folder().resolve("sae"));
+            loaded = golden.loadSae();
             sae = loaded.foldWDecNorm();
             TokenDataset dataset = TokenDataset.tokenizeAndConcatenate(
                     Dataset.of(golden.dataset().toString(), golden.hub())::forEach,
@@ -206,9 +206,7 @@ class PromptDashboardTest {
         try (var _ = TensorScope.open();
                 HookedTransformer model = HookedTransformer.fromPretrained(
                         golden.model().toString(), TestDevice.OPTIONS.hub(golden.hub()));
-                Sae sae = Sae.fromPretrained(
-                        golden.folder().resolve("sae").toString(),
-                        Sae.Options.DEFAULT.device(TestDevice.DEVICE).hub(golden.hub()))) {
+                Sae sae = golden.loadSae()) {
             int[] tokens = Arrays.stream(model.toTokens("When John and Mary went to the shops", true)
                             .toLongs())
                     .mapToInt(token -> (int) token)

@@ -45,8 +45,7 @@ class GoldenModelTest {
     private static final Golden GOLDEN = Golden.standardA();
 
     private static HookedTransformer load(WeightProcessing processing) {
-        return HookedTransformer.fromPretrained(
-                "gpt2-small", TestDevice.options(processing).hub(GOLDEN.hub()));
+        return GOLDEN.loadModel(TestDevice.options(processing));
     }
 
     static WeightProcessing processing(String name) {

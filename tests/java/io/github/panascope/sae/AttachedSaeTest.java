@@ -34,8 +34,7 @@ class AttachedSaeTest {
     private static final Path FOLDER = Path.of("tests/resources/golden/attached");
 
     private static HookedTransformer model() {
-        return HookedTransformer.fromPretrained(
-                "gpt2-small", TestDevice.OPTIONS.hub(Golden.standardA().hub()));
+        return Golden.standardA().loadModel();
     }
 
     private static Sae sae(String name) {

@@ -30,9 +30,7 @@ class EventsTest {
         Path file = folder.resolve("run.jfr");
         try (Recording recording = new Recording();
                 var _ = TensorScope.open();
-                HookedTransformer model = HookedTransformer.fromPretrained(
-                        "gpt2-small",
-                        HookedTransformer.Options.DEFAULT.hub(Golden.standardA().hub()))) {
+                HookedTransformer model = Golden.standardA().loadModel(HookedTransformer.Options.DEFAULT)) {
             recording.enable("panascope.Operator").withThreshold(Duration.ZERO);
             for (String name : List.of("Run", "Hook", "Copy", "Allocation")) recording.enable("panascope." + name);
             recording.start();
