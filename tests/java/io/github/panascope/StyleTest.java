@@ -49,11 +49,8 @@ class StyleTest {
     /** Tests that check too many things at once. */
     private static final Set<String> LONGER_METHODS = Set.of(
             "OperatorFuzzTest.run",
-            "TokensTest.piecesAreThoseOfThePattern",
             "PackagedIT.aKilledRunGoesOnToTheSameBytes",
-            "DashboardPageTest.aPromptShowsWhatMattersAtEachToken",
-            "EventsTest.aRecordingHoldsRunsOperatorsHooksCopiesAndAllocations",
-            "AttachedSaeTest.aViewHasItsHooksAndSaesInEveryRun");
+            "DashboardPageTest.aPromptShowsWhatMattersAtEachToken");
 
     private static final Pattern QUALIFIED =
             Pattern.compile("(?<![.\\w])(java|javax|tools|com|org|io)(\\.[a-z]\\w*)+\\.[A-Z]\\w*");

@@ -68,7 +68,7 @@ class HubCacheTest extends HubFixture {
     }
 
     @Test
-    void whatADeadProcessLeftIsInNobodysWay() throws IOException {
+    void whatADeadProcessLeftIsNoObstacle() throws IOException {
         Files.createDirectories(cache.resolve(".locks/models--owner--name"));
         Files.writeString(
                 cache.resolve(".locks/models--owner--name/" + FakeHub.sha256(weights) + ".lock"), "12345\nhost\n");
@@ -81,7 +81,7 @@ class HubCacheTest extends HubFixture {
     }
 
     @Test
-    void aFileThatSomebodyElseFetchesIsWaitedFor() throws Exception {
+    void aFileThatAnotherProcessFetchesIsWaitedFor() throws Exception {
         Path lock = Files.createDirectories(cache.resolve(".locks/models--owner--name"))
                 .resolve(FakeHub.sha256(weights) + ".lock");
         Files.write(Files.createDirectories(part().getParent()).resolve(part().getFileName()), new byte[1000]);

@@ -70,7 +70,7 @@ class HubDownloadTest extends HubFixture {
         assertFetched();
     }
 
-    /** It has answered what the file is: whoever asks for a tokenizer must not think that there may be none. */
+    /** The hub has answered that the file exists: a caller must not take a failure for a missing optional file. */
     @Test
     void aHubThatFailsWhileItSendsIsNotUnreachable() {
         server.storageMishaps.add(FakeHub.sends(new byte[weights.length]));
