@@ -150,7 +150,10 @@ class DashboardCommandTest {
         assertFalse(console.output().contains("are there already"), console::output);
     }
 
-    /** Equal weights under another config.json are another model, for a state that is resumed and for parts that are merged. */
+    /**
+     * Equal weights under another config.json are another model, for a state that is resumed and for parts that are
+     * merged.
+     */
     @Test
     void anotherConfigurationIsNoticed() throws IOException {
         Path model = Files.createDirectories(folder.resolve("model"));

@@ -10,8 +10,8 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /**
- * Texts of any lengths, generated together. TransformerLens does not mask what it fills in while it generates; here each
- * row is what its text alone gives.
+ * Texts of any lengths, generated together. TransformerLens does not mask what it fills in while it generates; here
+ * each row is what its text alone gives.
  */
 @OnEachDevice
 class PaddedGenerationTest extends SurfaceFixture {
