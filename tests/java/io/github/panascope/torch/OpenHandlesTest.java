@@ -20,19 +20,19 @@ class OpenHandlesTest {
         private Leaks() {}
 
         public static void main(String[] arguments) {
-            try (TensorScope scope = TensorScope.open()) {
+            long mark;
+            try (var _ = TensorScope.open()) {
                 Tensor early = Tensor.of(new float[] {0}, Shape.of(1));
-                long mark = OpenHandles.mark();
+                mark = OpenHandles.mark();
                 leakTensor();
                 leakHooks();
                 closeAll(early);
                 System.out.println(OpenHandles.openedSince(mark));
-                scope.close();
-                System.out.println("tensors after their scope: "
-                        + HandleTraces.openSince(mark).stream()
-                                .filter(stack -> stack.getMessage().equals("a tensor"))
-                                .count());
             }
+            System.out.println("tensors after their scope: "
+                    + HandleTraces.openSince(mark).stream()
+                            .filter(stack -> stack.getMessage().equals("a tensor"))
+                            .count());
         }
 
         private static Tensor leakTensor() {
