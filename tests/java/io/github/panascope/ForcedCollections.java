@@ -4,7 +4,8 @@ import org.junit.jupiter.api.extension.BeforeAllCallback;
 import org.junit.jupiter.api.extension.ExtensionContext;
 
 /**
- * Collects garbage all the time, so that what native code still needs and nobody holds is gone by the next operator.
+ * Collects garbage all the time, so that what native code still needs and no Java reference holds is gone by the next
+ * operator.
  * Profile {@code stress} switches it on.
  */
 public final class ForcedCollections implements BeforeAllCallback {

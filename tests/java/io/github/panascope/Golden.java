@@ -4,6 +4,8 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.github.panascope.hub.Hub;
+import io.github.panascope.lens.HookedTransformer;
+import io.github.panascope.sae.Sae;
 import io.github.panascope.torch.Tensor;
 import java.io.IOException;
 import java.io.UncheckedIOException;
@@ -48,6 +50,23 @@ public record Golden(Path folder, JsonNode expected) {
 
     public Path model() {
         return folder.resolve("hub/models--gpt2/snapshots/" + "0".repeat(40));
+    }
+
+    /** Loads the case's model from its hub cache, on the device of the tests, in float32. */
+    public HookedTransformer loadModel() {
+        return loadModel(TestDevice.OPTIONS);
+    }
+
+    /** Loads the case's model with options of which this case gives the hub. */
+    public HookedTransformer loadModel(HookedTransformer.Options options) {
+        return HookedTransformer.fromPretrained("gpt2-small", options.hub(hub()));
+    }
+
+    /** Loads the case's SAE from its folder, on the device of the tests, in float32. */
+    public Sae loadSae() {
+        return Sae.fromPretrained(
+                folder.resolve("sae").toString(),
+                Sae.Options.DEFAULT.device(TestDevice.DEVICE).hub(hub()));
     }
 
     public String text(String key) {

@@ -31,13 +31,12 @@ public final class HeadlessBrowser implements AutoCloseable {
         this.driver = driver;
     }
 
-    /** Skips the tests where there is none. */
+    /** Starts a browser. Where there is none, the calling test is skipped. */
     public static HeadlessBrowser start() {
         Path chromium = onPath("chromium");
         Path chromedriver = onPath("chromedriver");
-        assumeTrue(
-                chromium != null && chromedriver != null,
-                "chromium and chromedriver are not on the PATH: pages are not tried in a browser");
+        assumeTrue(chromium != null, "no chromium found (apt install chromium)");
+        assumeTrue(chromedriver != null, "no chromedriver found (apt install chromium-driver)");
         ChromeOptions options = new ChromeOptions();
         options.setBinary(chromium.toFile());
         options.addArguments(

@@ -64,7 +64,7 @@ class InterruptionTest {
         Golden golden = Golden.standardA();
         scope = TensorScope.open();
         model = HookedTransformer.fromPretrained(golden.model().toString(), TestDevice.OPTIONS.hub(golden.hub()));
-        sae = TestDevice.sae(golden.folder().resolve("sae"));
+        sae = golden.loadSae();
         tokens = TokenDataset.tokenizeAndConcatenate(
                 Dataset.of(golden.dataset().toString(), golden.hub())::forEach,
                 model.tokenizer(),
@@ -243,7 +243,7 @@ class InterruptionTest {
                         model.config().dVocab(),
                         CONTEXT,
                         1000));
-        // A file that is read by an interrupted thread closes, whoever looks first.
+        // A file channel that an interrupted thread reads is closed, at whichever place reads first.
         Golden golden = Golden.standardA();
         assertStops("reading", 0, step -> {
             step.run();

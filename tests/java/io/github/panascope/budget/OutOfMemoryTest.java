@@ -51,9 +51,8 @@ class OutOfMemoryTest {
         Golden golden = Golden.standardA();
         Device device = TestDevice.DEVICE;
         try (var _ = TensorScope.open();
-                HookedTransformer model =
-                        HookedTransformer.fromPretrained("gpt2-small", TestDevice.OPTIONS.hub(golden.hub()));
-                Sae sae = TestDevice.sae(golden.folder().resolve("sae"))) {
+                HookedTransformer model = golden.loadModel();
+                Sae sae = golden.loadSae()) {
             long[] ids = IntStream.range(0, ROWS * CONTEXT)
                     .mapToLong(i -> i % CONTEXT == 0 ? 50256 : i * 31L % 50257)
                     .toArray();

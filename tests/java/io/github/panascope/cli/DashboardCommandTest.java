@@ -9,10 +9,7 @@ import io.github.panascope.LeakCheck;
 import io.github.panascope.torch.Tensor;
 import io.github.panascope.torch.TensorScope;
 import io.github.panascope.weights.Safetensors;
-import java.io.ByteArrayOutputStream;
 import java.io.IOException;
-import java.io.PrintStream;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -21,59 +18,40 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.stream.IntStream;
-import org.junit.jupiter.api.AfterEach;
-import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.extension.ExtendWith;
+import org.junit.jupiter.api.extension.RegisterExtension;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.json.JsonMapper;
 import tools.jackson.databind.node.ObjectNode;
 
 /** {@code panascope dashboard} and {@code merge} as a user has them, on the demo. */
-@ExtendWith(LeakCheck.class)
+@ExtendWith({LeakCheck.class, DemoFixture.class})
 class DashboardCommandTest {
     @TempDir
     private Path folder;
 
-    private final PrintStream out = System.out;
-    private final PrintStream err = System.err;
-    private final ByteArrayOutputStream printed = new ByteArrayOutputStream();
-    private final ByteArrayOutputStream complained = new ByteArrayOutputStream();
-
-    @BeforeEach
-    void capture() {
-        System.setProperty("panascope.demo", Path.of("src/demo/bundle").toString());
-        System.setOut(new PrintStream(printed, true, StandardCharsets.UTF_8));
-        System.setErr(new PrintStream(complained, true, StandardCharsets.UTF_8));
-    }
-
-    @AfterEach
-    void release() {
-        System.setOut(out);
-        System.setErr(err);
-        System.clearProperty("panascope.demo");
-    }
-
-    private String output() {
-        return printed.toString(StandardCharsets.UTF_8);
-    }
+    @RegisterExtension
+    private final CapturedOutput console = new CapturedOutput();
 
     private void dashboard(String... arguments) {
         List<String> all = new ArrayList<>(List.of("dashboard"));
         all.addAll(Arrays.asList(arguments));
-        complained.reset();
-        printed.reset();
-        assertEquals(0, Main.run(all.toArray(String[]::new)), () -> complained.toString(StandardCharsets.UTF_8));
+        console.reset();
+        assertEquals(0, Main.run(all.toArray(String[]::new)), console::complaint);
     }
 
     private void assertRefused(String part, String... arguments) {
         List<String> all = new ArrayList<>(List.of(
                 "dashboard", "--out", folder.resolve("refused/page.html").toString()));
         all.addAll(Arrays.asList(arguments));
-        complained.reset();
+        console.reset();
         assertEquals(2, Main.run(all.toArray(String[]::new)), () -> String.join(" ", arguments) + " was not refused");
-        String complaint = complained.toString(StandardCharsets.UTF_8);
+        String complaint = console.complaint();
         assertTrue(complaint.startsWith("panascope: ") && complaint.contains(part), complaint);
         assertEquals(1, complaint.lines().count(), complaint);
         assertFalse(Files.exists(folder.resolve("refused")), "something was written");
@@ -104,18 +82,20 @@ class DashboardCommandTest {
         };
         dashboard(all);
         assertTrue(
-                output().contains("(6 features, 24 rows)") && output().contains("features are active"), this::output);
+                console.output().contains("(6 features, 24 rows)")
+                        && console.output().contains("features are active"),
+                console::output);
         for (String file : List.of("page.html", "page.json", "np/batch-0.json", "features.parquet"))
             assertTrue(Files.size(folder.resolve(file)) > 1000, file);
         JsonNode batch = JsonMapper.shared().readTree(Files.readString(folder.resolve("np/batch-0.json")));
         assertEquals(6, batch.get("features").size());
         byte[] first = Files.readAllBytes(folder.resolve("page.html"));
         dashboard(all);
-        assertTrue(output().contains("24 of 24 rows are there already"), this::output);
+        assertTrue(console.output().contains("24 of 24 rows are there already"), console::output);
         assertArrayEquals(first, Files.readAllBytes(folder.resolve("page.html")));
         all[3] = "32"; // more rows, for the same features
         dashboard(all);
-        assertTrue(output().contains("24 of 32 rows are there already"), this::output);
+        assertTrue(console.output().contains("24 of 32 rows are there already"), console::output);
     }
 
     @Test
@@ -124,13 +104,12 @@ class DashboardCommandTest {
         dashboard("--features", "0-3", "--rows", "0-7", "--out", at("part.html"), "--state", at("first"));
         dashboard("--features", "0-3", "--rows", "8-19", "--out", at("part.html"), "--state", at("second"));
         assertTrue(
-                output().contains("Collected rows 8 to 19 in") && output().contains("panascope merge"), this::output);
-        assertEquals(
-                0,
-                Main.run("merge", at("merged"), at("first"), at("second")),
-                () -> complained.toString(StandardCharsets.UTF_8));
+                console.output().contains("Collected rows 8 to 19 in")
+                        && console.output().contains("panascope merge"),
+                console::output);
+        assertEquals(0, Main.run("merge", at("merged"), at("first"), at("second")), console::complaint);
         dashboard("--features", "0-3", "--rows", "20", "--out", at("merged.html"), "--state", at("merged"));
-        assertTrue(output().contains("20 of 20 rows are there already"), this::output);
+        assertTrue(console.output().contains("20 of 20 rows are there already"), console::output);
         assertArrayEquals(
                 Files.readAllBytes(folder.resolve("whole.html")), Files.readAllBytes(folder.resolve("merged.html")));
     }
@@ -138,17 +117,16 @@ class DashboardCommandTest {
     /** Whatever of an SAE changes, what was collected with it before is not taken for its own. */
     @Test
     void anotherSaeUnderTheSameNameIsNoticed() throws IOException {
-        Path demo = Path.of("src/demo/bundle");
         Path sae = Files.createDirectories(folder.resolve("sae"));
         for (String file : List.of("cfg.json", "sae_weights.safetensors"))
-            Files.copy(demo.resolve("sae").resolve(file), sae.resolve(file));
+            Files.copy(DemoFixture.FOLDER.resolve("sae").resolve(file), sae.resolve(file));
         String[] arguments = {
             "--model",
-            demo.resolve("model").toString(),
+            DemoFixture.model(),
             "--sae",
             sae.toString(),
             "--dataset",
-            demo.resolve("dataset.parquet").toString(),
+            DemoFixture.dataset(),
             "--rows",
             "4",
             "--features",
@@ -169,24 +147,26 @@ class DashboardCommandTest {
             Safetensors.write(sae.resolve("sae_weights.safetensors"), weights);
         }
         dashboard(arguments);
-        assertFalse(output().contains("are there already"), this::output);
+        assertFalse(console.output().contains("are there already"), console::output);
     }
 
-    /** The same weights under another config.json are another model; so it is with parts that are merged. */
+    /**
+     * Equal weights under another config.json are another model, for a state that is resumed and for parts that are
+     * merged.
+     */
     @Test
     void anotherConfigurationIsNoticed() throws IOException {
-        Path demo = Path.of("src/demo/bundle");
         Path model = Files.createDirectories(folder.resolve("model"));
         for (String file : List.of("config.json", "model.safetensors"))
-            Files.copy(demo.resolve("model").resolve(file), model.resolve(file));
+            Files.copy(DemoFixture.FOLDER.resolve("model").resolve(file), model.resolve(file));
         String config = Files.readString(model.resolve("config.json"));
         String[] first = {
             "--model",
             model.toString(),
             "--sae",
-            demo.resolve("sae").toString(),
+            DemoFixture.sae(),
             "--dataset",
-            demo.resolve("dataset.parquet").toString(),
+            DemoFixture.dataset(),
             "--rows",
             "4",
             "--features",
@@ -208,16 +188,14 @@ class DashboardCommandTest {
             Files.writeString(model.resolve("config.json"), other.toString());
             assertRefused("holds features of something else: model.", Arrays.copyOf(first, 12));
             dashboard(second);
-            complained.reset();
+            console.reset();
             assertEquals(2, Main.run("merge", at("merged"), at("state"), second[11]), change.getKey());
-            assertTrue(
-                    complained.toString(StandardCharsets.UTF_8).contains("cannot be merged: model."),
-                    () -> complained.toString(StandardCharsets.UTF_8));
+            assertTrue(console.complaint().contains("cannot be merged: model."), console::complaint);
             second[11] = at("second-" + change.getKey());
         }
         Files.writeString(model.resolve("config.json"), config);
         dashboard(first);
-        assertTrue(output().contains("4 of 4 rows are there already"), this::output);
+        assertTrue(console.output().contains("4 of 4 rows are there already"), console::output);
     }
 
     /** Those that were not asked for are on the page too. */
@@ -243,7 +221,7 @@ class DashboardCommandTest {
             at("page.html")
         };
         dashboard(arguments);
-        assertTrue(output().contains("24 rows)"), this::output);
+        assertTrue(console.output().contains("24 rows)"), console::output);
         byte[] page = Files.readAllBytes(folder.resolve("page.html"));
         arguments[3] = "8";
         dashboard(arguments);
@@ -259,12 +237,11 @@ class DashboardCommandTest {
 
     @Test
     void aPromptAtWhichNothingIsActiveShowsTheFeaturesAskedFor() throws IOException {
-        Path demo = Path.of("src/demo/bundle");
         Path sae = Files.createDirectories(folder.resolve("sae"));
-        Files.copy(demo.resolve("sae/cfg.json"), sae.resolve("cfg.json"));
+        Files.copy(DemoFixture.FOLDER.resolve("sae/cfg.json"), sae.resolve("cfg.json"));
         try (TensorScope scope = TensorScope.open()) {
             Map<String, Tensor> weights = new LinkedHashMap<>();
-            Safetensors file = Safetensors.open(demo.resolve("sae/sae_weights.safetensors"), scope);
+            Safetensors file = Safetensors.open(DemoFixture.FOLDER.resolve("sae/sae_weights.safetensors"), scope);
             for (String name : file.names())
                 weights.put(
                         name,
@@ -275,11 +252,11 @@ class DashboardCommandTest {
         }
         String[] arguments = {
             "--model",
-            demo.resolve("model").toString(),
+            DemoFixture.model(),
             "--sae",
             sae.toString(),
             "--dataset",
-            demo.resolve("dataset.parquet").toString(),
+            DemoFixture.dataset(),
             "--rows",
             "4",
             "--prompt",
@@ -291,9 +268,9 @@ class DashboardCommandTest {
         };
         dashboard(arguments);
         assertTrue(
-                output().contains("No feature of the SAE is active at the prompt.")
-                        && output().contains("(3 features, 4 rows)"),
-                this::output);
+                console.output().contains("No feature of the SAE is active at the prompt.")
+                        && console.output().contains("(3 features, 4 rows)"),
+                console::output);
         assertTrue(Files.size(folder.resolve("page.html")) > 1000);
         assertRefused(
                 "no feature of the SAE is active at --prompt; --features names some", Arrays.copyOf(arguments, 10));
@@ -318,46 +295,70 @@ class DashboardCommandTest {
                 "8",
                 "--out",
                 at("page.html"));
-        String[] words = output().replaceAll("(?s).*tokens, (\\d+) features are active.*\\((\\d+) features.*", "$1 $2")
+        String[] words = console.output()
+                .replaceAll("(?s).*tokens, (\\d+) features are active.*\\((\\d+) features.*", "$1 $2")
                 .split(" ");
         assertEquals(words[0], words[1], "the dashboards are of the features that are active");
     }
 
+    @ParameterizedTest
+    @CsvSource(
+            delimiter = '|',
+            quoteCharacter = '`',
+            value = {
+                "--rows should be a number, or a range such as 1000-1999, not '1000-' | --rows | 1000-",
+                "--rows 5-4 holds no row | --rows | 5-4",
+                "--rows 0 holds no row | --rows | 0",
+                "begins after them | --rows | 900000-900001",
+                "--shard-rows should be at least 1 | --shard-rows | 0",
+                "--threads should be at least 1 | --threads | 0",
+                "--features: 1024 is outside the SAE's features 0 to 1023 | --features | 1024",
+                "--features: the range 9-3 goes down | --features | 9-3",
+                "--features should be numbers and ranges such as 0-9,14057, or all; 'x' is neither | --features | x",
+                "--buffer should be 0 or more, or -1 for whole rows, not -2 | --buffer | -2",
+                "--buffer 2147483647 leaves no position | --buffer | 2147483647",
+                "should be at most 10000 | --n-quantiles | 2147483647",
+                "--buffer 64 leaves no position in rows of 128 tokens | --buffer | 64",
+                "should not be negative | --n-quantiles | -1",
+                "--ignore-tokens: 50257 is outside 0 to 50256 | --ignore-tokens | 50257",
+                "--ignore-positions: 128 is outside 0 to 127 | --ignore-positions | 128",
+                "should be positive, not -2.0 | --ignore-high-activation-norm-multiple | -2",
+                "--num-top-features should be at least 1 | --num-top-features | 0",
+                "Invalid value for option '--correlated-features' | --correlated-features | none"
+            })
+    void aBadOptionIsRefused(String message, String option, String value) throws IOException {
+        assertRefused(message, option, value);
+    }
+
     @Test
-    void badOptionsAreRefused() throws IOException {
-        assertRefused("--rows should be a number, or a range such as 1000-1999, not '1000-'", "--rows", "1000-");
-        assertRefused("--rows 5-4 holds no row", "--rows", "5-4");
-        assertRefused("--rows 0 holds no row", "--rows", "0");
-        assertRefused("begins after them", "--rows", "900000-900001");
-        assertRefused("--shard-rows should be at least 1", "--shard-rows", "0");
-        assertRefused("--threads should be at least 1", "--threads", "0");
-        assertRefused("--features: 1024 is outside the SAE's features 0 to 1023", "--features", "1024");
-        assertRefused("--features: the range 9-3 goes down", "--features", "9-3");
-        assertRefused(
-                "--features should be numbers and ranges such as 0-9,14057, or all; 'x' is neither", "--features", "x");
-        assertRefused("--buffer should be 0 or more, or -1 for whole rows, not -2", "--buffer", "-2");
-        assertRefused("--buffer 2147483647 leaves no position", "--buffer", "2147483647");
-        assertRefused("should be at most 10000", "--n-quantiles", "2147483647");
-        assertRefused("is named for two outputs", "--json", at("same"), "--table", at("d/../same"));
-        assertRefused("--buffer 64 leaves no position in rows of 128 tokens", "--buffer", "64");
-        assertRefused("should not be negative", "--n-quantiles", "-1");
-        assertRefused("--ignore-tokens: 50257 is outside 0 to 50256", "--ignore-tokens", "50257");
-        assertRefused("--ignore-positions: 128 is outside 0 to 127", "--ignore-positions", "128");
-        assertRefused("should be positive, not -2.0", "--ignore-high-activation-norm-multiple", "-2");
+    void anEmptyPromptIsRefused() throws IOException {
         assertRefused("--prompt should not be empty", "--prompt", "");
+    }
+
+    @Test
+    void aPromptThatIsTooLongIsRefused() throws IOException {
         assertRefused(
                 "--prompt has 301 tokens, more than the model's context of 256",
                 "--prompt",
                 "word" + " word".repeat(299));
-        assertRefused("--num-top-features should be at least 1", "--num-top-features", "0");
-        assertRefused("Invalid value for option '--correlated-features'", "--correlated-features", "none");
+    }
+
+    @Test
+    void oneFileForTwoOutputsIsRefused() throws IOException {
+        assertRefused("is named for two outputs", "--json", at("same"), "--table", at("d/../same"));
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"--state", "--neuronpedia"})
+    void aFileInPlaceOfAFolderIsRefused(String option) throws IOException {
         Path file = Files.writeString(folder.resolve("file"), "x");
-        assertRefused("is a file, not a folder", "--state", file.toString());
-        assertRefused("is a file, not a folder", "--neuronpedia", file.toString());
-        assertRefused(
-                "is a folder",
-                "--json",
-                Files.createDirectories(folder.resolve("d")).toString());
-        assertRefused("is a folder", "--table", folder.resolve("d").toString());
+        assertRefused("is a file, not a folder", option, file.toString());
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"--json", "--table"})
+    void aFolderInPlaceOfAFileIsRefused(String option) throws IOException {
+        Path there = Files.createDirectories(folder.resolve("d"));
+        assertRefused("is a folder", option, there.toString());
     }
 }

@@ -7,12 +7,9 @@ import static org.junit.jupiter.api.Assumptions.assumeFalse;
 import io.github.panascope.LeakCheck;
 import io.github.panascope.OnEachDevice;
 import io.github.panascope.TestDevice;
-import java.io.ByteArrayOutputStream;
 import java.io.IOException;
-import java.io.PrintStream;
 import java.io.UncheckedIOException;
 import java.math.BigDecimal;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -20,7 +17,6 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.regex.MatchResult;
 import java.util.regex.Pattern;
-import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.extension.ExtendWith;
 import org.junit.jupiter.api.io.TempDir;
@@ -32,7 +28,7 @@ import org.junit.jupiter.params.provider.CsvSource;
  * Numbers are the same but for rounding: more rows run together there, and a product's rounding depends on its shape.
  */
 @OnEachDevice
-@ExtendWith(LeakCheck.class)
+@ExtendWith({LeakCheck.class, DemoFixture.class})
 class EachDeviceTest {
     private static final String NUMBER = "[-+]?\\d+\\.\\d+([eE]-?\\d+)?";
     /**
@@ -48,18 +44,9 @@ class EachDeviceTest {
     @TempDir
     private Path folder;
 
-    private final PrintStream out = System.out;
-
     @BeforeEach
-    void useTheDemo() {
+    void needAnotherDevice() {
         assumeFalse(TestDevice.DEVICE.isCpu(), "there is nothing to compare");
-        System.setProperty("panascope.demo", Path.of("src/demo/bundle").toString());
-    }
-
-    @AfterEach
-    void release() {
-        System.setOut(out);
-        System.clearProperty("panascope.demo");
     }
 
     private String printed(String device, List<String> command) {
@@ -67,19 +54,15 @@ class EachDeviceTest {
         for (String argument : command)
             arguments.add(argument.replace("FOLDER", folder.resolve(device).toString()));
         arguments.addAll(List.of("--device", device));
-        ByteArrayOutputStream printed = new ByteArrayOutputStream();
-        System.setOut(new PrintStream(printed, true, StandardCharsets.UTF_8));
-        try {
+        try (CapturedOutput console = CapturedOutput.start()) {
             Files.createDirectories(folder.resolve(device));
-            assertEquals(0, Main.run(arguments.toArray(String[]::new)), printed.toString(StandardCharsets.UTF_8));
+            assertEquals(0, Main.run(arguments.toArray(String[]::new)), () -> console.output() + console.complaint());
+            return console.output()
+                    .replace(folder.resolve(device).toString(), "FOLDER")
+                    .replace("Device: " + device, "Device:");
         } catch (IOException e) {
             throw new UncheckedIOException(e);
-        } finally {
-            System.setOut(out);
         }
-        return printed.toString(StandardCharsets.UTF_8)
-                .replace(folder.resolve(device).toString(), "FOLDER")
-                .replace("Device: " + device, "Device:");
     }
 
     @ParameterizedTest

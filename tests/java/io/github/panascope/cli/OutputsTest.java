@@ -6,59 +6,40 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.github.panascope.LeakCheck;
-import java.io.ByteArrayOutputStream;
 import java.io.IOException;
-import java.io.PrintStream;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
-import org.junit.jupiter.api.AfterEach;
-import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.extension.ExtendWith;
+import org.junit.jupiter.api.extension.RegisterExtension;
 import org.junit.jupiter.api.io.TempDir;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.json.JsonMapper;
 
 /** Places that a command should not write to, and arguments that are none, told before anything runs. */
-@ExtendWith(LeakCheck.class)
+@ExtendWith({LeakCheck.class, DemoFixture.class})
 class OutputsTest {
     private static final String LOST = " is a file that this run reads, and would be lost: name another one.";
 
     @TempDir
     private Path folder;
 
-    private final PrintStream out = System.out;
-    private final PrintStream err = System.err;
-    private final ByteArrayOutputStream complained = new ByteArrayOutputStream();
-
-    @BeforeEach
-    void capture() {
-        System.setProperty("panascope.demo", Path.of("src/demo/bundle").toString());
-        System.setOut(new PrintStream(new ByteArrayOutputStream(), true, StandardCharsets.UTF_8));
-        System.setErr(new PrintStream(complained, true, StandardCharsets.UTF_8));
-    }
-
-    @AfterEach
-    void release() {
-        System.setOut(out);
-        System.setErr(err);
-        System.clearProperty("panascope.demo");
-    }
+    @RegisterExtension
+    private final CapturedOutput console = new CapturedOutput();
 
     private void run(int status, String command, String... arguments) {
         List<String> all = new ArrayList<>(List.of(command));
         all.addAll(Arrays.asList(arguments));
-        complained.reset();
-        assertEquals(status, Main.run(all.toArray(String[]::new)), () -> complained.toString(StandardCharsets.UTF_8));
+        console.reset();
+        assertEquals(status, Main.run(all.toArray(String[]::new)), console::complaint);
     }
 
     private void assertRefused(String message, String command, String... arguments) {
         run(2, command, arguments);
-        assertEquals("panascope: " + message + "\n", complained.toString(StandardCharsets.UTF_8));
+        assertEquals("panascope: " + message + "\n", console.complaint());
     }
 
     private String at(String name) {
@@ -114,8 +95,8 @@ class OutputsTest {
         assertRefused(
                 "--csv " + model.resolve("config.json") + LOST, "eval", with(asFile, "--csv", at("model/config.json")));
         run(2, "eval", with(named, "--json", at("model/notes.json"))); // which goes on to the SAE
-        assertFalse(complained.toString(StandardCharsets.UTF_8).contains("would be lost"));
-        Path demo = Path.of("src/demo/bundle/dataset.parquet");
+        assertFalse(console.complaint().contains("would be lost"));
+        Path demo = DemoFixture.FOLDER.resolve("dataset.parquet");
         assertRefused("--table " + demo + LOST, "dashboard", "--out", at("a.html"), "--table", demo.toString());
     }
 

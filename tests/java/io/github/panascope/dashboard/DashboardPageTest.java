@@ -14,6 +14,7 @@ import io.github.panascope.lens.HookedTransformer;
 import io.github.panascope.sae.Sae;
 import io.github.panascope.tokens.Tokenizer;
 import io.github.panascope.torch.TensorScope;
+import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -24,9 +25,14 @@ import java.util.Map;
 import java.util.Random;
 import java.util.stream.IntStream;
 import org.junit.jupiter.api.AfterAll;
+import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Nested;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 import org.openqa.selenium.By;
 import org.openqa.selenium.Keys;
 import org.openqa.selenium.WebElement;
@@ -247,75 +253,125 @@ class DashboardPageTest {
         assertQuiet();
     }
 
-    @Test
-    void aPromptShowsWhatMattersAtEachToken() throws Exception {
-        Golden golden = Golden.of("standard_a");
-        int[] features = {0, 3, 8, 57};
-        Path file = folder.resolve("prompt.html");
-        try (var _ = TensorScope.open();
-                HookedTransformer model = HookedTransformer.fromPretrained(
-                        golden.model().toString(), HookedTransformer.Options.DEFAULT.hub(golden.hub()));
-                Sae sae = Sae.fromPretrained(
-                        golden.folder().resolve("sae").toString(), Sae.Options.DEFAULT.hub(golden.hub()));
-                DashboardPage page =
-                        DashboardPage.open(file, new DashboardPage.Header("Prompt", Map.of(), null), TOKENIZER)) {
-            int[] tokens = Arrays.stream(model.toTokens("When John & <b>Mary</b> went to the shops", true)
-                            .toLongs())
-                    .mapToInt(token -> (int) token)
-                    .toArray();
-            PromptDashboard prompt = PromptDashboard.of(model, sae, tokens, DashboardConfig.DEFAULT);
-            for (int number : features) {
-                FeatureDashboard dashboard = feature(number, "the harbour was quiet and then some more", false);
-                page.accept(dashboard);
-                prompt.accept(dashboard);
+    /** What matters at each token of a prompt. */
+    @Nested
+    class OfAPrompt {
+        private static Path file;
+
+        private List<WebElement> buttons;
+
+        @BeforeAll
+        static void write() throws IOException {
+            Golden golden = Golden.of("standard_a");
+            int[] features = {0, 3, 8, 57};
+            file = folder.resolve("prompt.html");
+            try (var _ = TensorScope.open();
+                    HookedTransformer model = HookedTransformer.fromPretrained(
+                            golden.model().toString(), HookedTransformer.Options.DEFAULT.hub(golden.hub()));
+                    Sae sae = Sae.fromPretrained(
+                            golden.folder().resolve("sae").toString(), Sae.Options.DEFAULT.hub(golden.hub()));
+                    DashboardPage page = DashboardPage.open(
+                            file, new DashboardPage.Header("Prompt", Map.of(), null), TOKENIZER)) {
+                int[] tokens = Arrays.stream(model.toTokens("When John & <b>Mary</b> went to the shops", true)
+                                .toLongs())
+                        .mapToInt(token -> (int) token)
+                        .toArray();
+                PromptDashboard prompt = PromptDashboard.of(model, sae, tokens, DashboardConfig.DEFAULT);
+                for (int number : features) {
+                    FeatureDashboard dashboard = feature(number, "the harbour was quiet and then some more", false);
+                    page.accept(dashboard);
+                    prompt.accept(dashboard);
+                }
+                page.prompt(prompt, 2);
+                page.complete();
             }
-            page.prompt(prompt, 2);
-            page.complete();
         }
-        open(file, "");
-        waitFor("document.documentElement.dataset.prompt");
-        List<WebElement> buttons = browser.driver.findElements(By.cssSelector("#prompt-tokens button"));
-        assertEquals("<|endoftext|>", buttons.getFirst().getText());
-        assertEquals("true", buttons.getLast().getDomAttribute("aria-pressed"));
-        buttons.getFirst().click();
-        waitFor("document.documentElement.dataset.prompt === 'act_size 0'");
-        List<WebElement> cards = browser.driver.findElements(By.className("card"));
-        assertEquals(2, cards.size());
-        assertTrue(
-                cards.getFirst().getText().startsWith("Feature 3 1.6")
-                        || cards.getFirst().getText().startsWith("Feature 3\n1.6"),
-                cards.getFirst().getText());
-        assertEquals("true", buttons.getFirst().getDomAttribute("aria-pressed"));
-        assertEquals(
-                11,
-                cards.getFirst().findElements(By.className("sequence")).size(),
-                "the prompt and ten of the highest");
-        new Actions(browser.driver)
-                .moveToElement(cards.getFirst()
-                        .findElements(By.cssSelector(".sequence span"))
-                        .getFirst())
-                .perform();
-        assertTrue(
-                element("tip").getText().contains("of the prompt")
-                        && element("tip").getText().contains("by the lens"),
-                element("tip").getText());
-        script("document.getElementById('metric').value = 'act_quantile';"
-                + " document.getElementById('metric').dispatchEvent(new Event('input'))");
-        waitFor("document.documentElement.dataset.prompt === 'act_quantile 0'");
-        script("document.getElementById('metric').value = 'loss_effect';"
-                + " document.getElementById('metric').dispatchEvent(new Event('input'))");
-        waitFor("document.documentElement.dataset.prompt === 'loss_effect 0'");
-        assertEquals("Nothing predicts the first token.", element("cards").getText());
-        buttons.get(1).click();
-        waitFor("document.documentElement.dataset.prompt === 'loss_effect 1'");
-        assertEquals(2, browser.driver.findElements(By.className("card")).size());
-        assertTrue(element("metric-hint").getText().endsWith("by the linear lens"));
-        browser.screenshot("dashboard-prompt");
-        browser.driver.findElement(By.cssSelector(".card h3 a")).click();
-        waitFor("document.documentElement.dataset.shown !== '0'");
-        assertEquals(0L, script("return document.querySelectorAll('#prompt-tokens b').length"));
-        browser.assertAccessible("with a prompt");
-        assertQuiet();
+
+        @BeforeEach
+        void open() {
+            DashboardPageTest.open(file, "");
+            waitFor("document.documentElement.dataset.prompt");
+            buttons = browser.driver.findElements(By.cssSelector("#prompt-tokens button"));
+        }
+
+        @AfterEach
+        void nothingIsSaid() {
+            assertQuiet();
+        }
+
+        private static void choose(String metric, int token) {
+            script("document.getElementById('metric').value = '" + metric + "';"
+                    + " document.getElementById('metric').dispatchEvent(new Event('input'))");
+            waitFor("document.documentElement.dataset.prompt === '" + metric + " " + token + "'");
+        }
+
+        private WebElement firstCardOfTheFirstToken() {
+            buttons.getFirst().click();
+            waitFor("document.documentElement.dataset.prompt === 'act_size 0'");
+            return browser.driver.findElements(By.className("card")).getFirst();
+        }
+
+        @Test
+        void theLastTokenIsChosen() {
+            assertEquals("<|endoftext|>", buttons.getFirst().getText());
+            assertEquals("true", buttons.getLast().getDomAttribute("aria-pressed"));
+        }
+
+        @Test
+        void aTokenShowsItsFeatures() {
+            String first = firstCardOfTheFirstToken().getText();
+            assertEquals(2, browser.driver.findElements(By.className("card")).size());
+            assertTrue(first.startsWith("Feature 3 1.6") || first.startsWith("Feature 3\n1.6"), first);
+            assertEquals("true", buttons.getFirst().getDomAttribute("aria-pressed"));
+        }
+
+        @Test
+        void aFeatureShowsThePromptAndTenOfTheHighest() {
+            assertEquals(
+                    11,
+                    firstCardOfTheFirstToken()
+                            .findElements(By.className("sequence"))
+                            .size());
+        }
+
+        @Test
+        void pointingShowsWhatATokenOfThePromptIs() {
+            new Actions(browser.driver)
+                    .moveToElement(firstCardOfTheFirstToken()
+                            .findElements(By.cssSelector(".sequence span"))
+                            .getFirst())
+                    .perform();
+            String tip = element("tip").getText();
+            assertTrue(tip.contains("of the prompt") && tip.contains("by the lens"), tip);
+        }
+
+        @Test
+        void nothingPredictsTheFirstToken() {
+            firstCardOfTheFirstToken();
+            choose("act_quantile", 0);
+            choose("loss_effect", 0);
+            assertEquals("Nothing predicts the first token.", element("cards").getText());
+        }
+
+        @Test
+        void effectsOnTheLossAreThoseOfTheLens() {
+            firstCardOfTheFirstToken();
+            choose("loss_effect", 0);
+            buttons.get(1).click();
+            waitFor("document.documentElement.dataset.prompt === 'loss_effect 1'");
+            assertEquals(2, browser.driver.findElements(By.className("card")).size());
+            assertTrue(element("metric-hint").getText().endsWith("by the linear lens"));
+            browser.screenshot("dashboard-prompt");
+        }
+
+        @Test
+        void aCardLeadsToItsFeature() {
+            firstCardOfTheFirstToken();
+            browser.driver.findElement(By.cssSelector(".card h3 a")).click();
+            waitFor("document.documentElement.dataset.shown !== '0'");
+            assertEquals(0L, script("return document.querySelectorAll('#prompt-tokens b').length"));
+            browser.assertAccessible("with a prompt");
+        }
     }
 
     @Test
@@ -345,14 +401,16 @@ class DashboardPageTest {
         assertQuiet();
     }
 
-    @Test
-    void axeFindsNothing() throws Exception {
-        for (String scheme : List.of("light", "dark")) {
-            open(page("axe.html", 12, "When John and Mary went to the shops", true), "#feature=3");
-            browser.colours(scheme);
+    @ParameterizedTest
+    @ValueSource(strings = {"light", "dark"})
+    void axeFindsNothing(String scheme) {
+        open(page("axe.html", 12, "When John and Mary went to the shops", true), "#feature=3");
+        browser.colours(scheme);
+        try {
             browser.assertAccessible(scheme);
             browser.screenshot("dashboard-page-" + scheme);
+        } finally {
+            browser.colours("");
         }
-        browser.colours("");
     }
 }

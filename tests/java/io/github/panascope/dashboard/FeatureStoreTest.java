@@ -26,6 +26,8 @@ import java.util.zip.CRC32C;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.function.Executable;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 import tools.jackson.databind.json.JsonMapper;
 import tools.jackson.databind.node.ArrayNode;
 import tools.jackson.databind.node.ObjectNode;
@@ -187,7 +189,7 @@ class FeatureStoreTest {
         Path sums = Files.createDirectories(folder.resolve("sums"));
         Files.copy(files(filled, "sums-*").getFirst(), sums.resolve("sums-6-2.bin"));
         assertRefused("but no manifest.json", () -> open("sums"));
-        // What only has such a name is nobody's business.
+        // Files that only have such names belong to others, and are left alone.
         Path foreign = Files.createDirectories(folder.resolve("foreign"));
         for (String name : List.of("rows-1.bin", "sums-6-2.bin", "rows-00000000-00000004.bin.part"))
             Files.writeString(foreign.resolve(name), "mine");
@@ -252,7 +254,7 @@ class FeatureStoreTest {
         open("one").close(); // spaces do not matter
     }
 
-    /** The same with a checksum that fits, as somebody might write it who means well. */
+    /** Changes a manifest and gives it a checksum that fits, as an edit with good intentions would. */
     private static void rewrite(Path manifest, Consumer<ObjectNode> change) throws IOException {
         ObjectNode json = (ObjectNode) JsonMapper.shared().readTree(Files.readString(manifest));
         change.accept(json);
@@ -263,14 +265,11 @@ class FeatureStoreTest {
         Files.writeString(manifest, json.toString());
     }
 
-    @Test
-    void aManifestThatDoesNotFitItsFilesIsRefused() throws IOException {
-        Path manifest = filled("one").resolve("manifest.json");
-        String whole = Files.readString(manifest);
-        ArrayNode rows = (ArrayNode) JsonMapper.shared().readTree(whole).path("rows");
+    /** Lists of shards that are not those of the folder. */
+    private static List<String> badRows(ArrayNode rows) {
         String first = rows.get(0).toString();
         String second = rows.get(1).toString();
-        List<String> bad = List.of(
+        return List.of(
                 "[" + first + "]",
                 "[" + second + "]",
                 "[" + first + "," + first + "," + second + "]",
@@ -291,40 +290,50 @@ class FeatureStoreTest {
                 "[" + first + "," + second + ",[6,8,\"00000000\"]]",
                 "[[0,4," + rows.get(1).get(2) + "],[4,6," + rows.get(0).get(2) + "]]",
                 "null");
-        for (String each : bad) {
-            for (boolean fits : new boolean[] {false, true}) {
-                Files.writeString(manifest, whole);
-                if (fits)
-                    rewrite(
-                            manifest,
-                            json -> json.set("rows", JsonMapper.shared().readTree(each)));
-                else
-                    Files.writeString(
-                            manifest,
-                            ((ObjectNode) JsonMapper.shared().readTree(whole))
-                                    .set("rows", JsonMapper.shared().readTree(each))
-                                    .toString());
-                String message = assertThrows(
-                                InputException.class,
-                                () -> {
-                                    try (FeatureStore store = open("one")) {
-                                        store.shards();
-                                    }
-                                },
-                                each)
-                        .getMessage();
-                assertTrue(message.matches("(?s).*(damaged|missing|lacks).*"), message);
-                assertThrows(
-                        InputException.class,
-                        () -> FeatureStore.merged(folder.resolve("merged"), List.of(folder.resolve("one"))),
-                        each);
-            }
-        }
-        for (String sums : List.of("null", "\"00000000\"", "7", "\"../../etc/passwd\"")) {
+    }
+
+    @ParameterizedTest(name = "with a checksum that fits: {0}")
+    @ValueSource(booleans = {false, true})
+    void aManifestWithOtherShardsIsRefused(boolean fits) throws IOException {
+        Path manifest = filled("one").resolve("manifest.json");
+        String whole = Files.readString(manifest);
+        for (String bad :
+                badRows((ArrayNode) JsonMapper.shared().readTree(whole).path("rows"))) {
             Files.writeString(manifest, whole);
-            rewrite(manifest, json -> json.set("sums", JsonMapper.shared().readTree(sums)));
-            assertRefusedEverywhere("damaged", "one");
+            if (fits)
+                rewrite(manifest, json -> json.set("rows", JsonMapper.shared().readTree(bad)));
+            else
+                Files.writeString(
+                        manifest,
+                        ((ObjectNode) JsonMapper.shared().readTree(whole))
+                                .set("rows", JsonMapper.shared().readTree(bad))
+                                .toString());
+            String message = assertThrows(
+                            InputException.class,
+                            () -> {
+                                try (FeatureStore store = open("one")) {
+                                    store.shards();
+                                }
+                            },
+                            bad)
+                    .getMessage();
+            assertTrue(message.matches("(?s).*(damaged|missing|lacks).*"), message);
+            assertThrows(
+                    InputException.class,
+                    () -> FeatureStore.merged(folder.resolve("merged"), List.of(folder.resolve("one"))),
+                    bad);
         }
+        Files.writeString(manifest, whole);
+        open("one").close();
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"null", "\"00000000\"", "7", "\"../../etc/passwd\""})
+    void aManifestWithOtherSumsIsRefused(String sums) throws IOException {
+        Path manifest = filled("one").resolve("manifest.json");
+        String whole = Files.readString(manifest);
+        rewrite(manifest, json -> json.set("sums", JsonMapper.shared().readTree(sums)));
+        assertRefusedEverywhere("damaged", "one");
         Files.writeString(manifest, whole);
         open("one").close();
     }

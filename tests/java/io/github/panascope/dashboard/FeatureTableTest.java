@@ -14,15 +14,20 @@ import io.github.panascope.dashboard.FeatureDashboard.SequenceGroup;
 import io.github.panascope.dashboard.FeatureDashboard.Statistics;
 import io.github.panascope.dashboard.FeatureDashboard.Tables;
 import io.github.panascope.tokens.Tokenizer;
+import java.io.IOException;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
+import java.util.function.Consumer;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
 /** The table of features, read again. */
 class FeatureTableTest {
     private static final Tokenizer TOKENIZER = Tokenizer.gpt2();
+    private static final Map<String, String> METADATA = Map.of("Model", "gpt2-small");
+    private static final List<Entry> NEURONS = List.of(new Entry(11, .5, .25), new Entry(3, .125, .0625));
+    private static final Histogram NO_VALUES = Histogram.of(new float[0], 0, 50);
 
     @TempDir
     private Path folder;
@@ -32,11 +37,8 @@ class FeatureTableTest {
         return new Sequence(0, 8, 7, new int[] {1, id, 2}, new float[] {9, activation, 9}, new float[0], null);
     }
 
-    @Test
-    void aRowHasWhatADashboardSays() throws Exception {
-        Histogram none = Histogram.of(new float[0], 0, 50);
-        Tables tables = new Tables(
-                List.of(new Entry(11, .5, .25), new Entry(3, .125, .0625)), List.of(new Entry(7, .75, .5)), List.of());
+    private static FeatureDashboard alive() {
+        Tables tables = new Tables(NEURONS, List.of(new Entry(7, .75, .5)), List.of());
         List<SequenceGroup> groups = List.of(
                 new SequenceGroup(
                         SequenceGroup.Kind.TOP,
@@ -50,32 +52,66 @@ class FeatureTableTest {
                                 sequence(" dog", 2))),
                 new SequenceGroup(SequenceGroup.Kind.INTERVAL, 1, 2, .1, List.of(sequence(" cow", 1.5f))));
         int[] tokens = {TOKENIZER.encode(" up")[0], TOKENIZER.endOfText()};
-        FeatureDashboard alive = new FeatureDashboard(
+        return new FeatureDashboard(
                 5,
                 new Statistics(1000, 10, 40, .039, 4, .1, 2.5, .2, 3, 4, new double[] {1}),
                 tables,
-                none,
-                none,
+                NO_VALUES,
+                NO_VALUES,
                 new LogitsTable(tokens, new float[] {2, 1}, new int[] {0}, new float[] {-3}),
                 groups);
-        FeatureDashboard dead = new FeatureDashboard(
+    }
+
+    private static FeatureDashboard dead() {
+        return new FeatureDashboard(
                 24575,
                 new Statistics(1000, 10, 0, 0, 0, 0, 0, 0, Double.NaN, Double.NaN, new double[0]),
-                new Tables(tables.neuronAlignment(), List.of(), List.of()),
-                none,
+                new Tables(NEURONS, List.of(), List.of()),
+                NO_VALUES,
                 null,
                 null,
                 List.of());
-        Path file = folder.resolve("features.parquet");
-        try (FeatureTable table = FeatureTable.open(file, TOKENIZER, Map.of("Model", "gpt2-small"))) {
-            List.of(alive, dead).forEach(table::accept);
+    }
+
+    private static void write(Path file, FeatureDashboard... dashboards) {
+        try (FeatureTable table = FeatureTable.open(file, TOKENIZER, METADATA)) {
+            for (FeatureDashboard dashboard : dashboards) table.accept(dashboard);
             table.complete();
         }
+    }
+
+    /** Writes one dashboard, and reads the first row of the table. */
+    private void assertRow(FeatureDashboard dashboard, Consumer<RowReader> check) throws IOException {
+        Path file = folder.resolve("features.parquet");
+        write(file, dashboard);
         try (InputFile input = InputFile.of(file);
                 ParquetFileReader reader = ParquetFileReader.open(input);
                 RowReader rows = reader.rowReader()) {
-            assertEquals(Map.of("Model", "gpt2-small"), reader.getFileMetaData().keyValueMetadata());
             rows.next();
+            check.accept(rows);
+            assertFalse(rows.hasNext());
+        }
+    }
+
+    @Test
+    void metadataAndOneRowForEachFeatureAreWritten() throws IOException {
+        Path file = folder.resolve("features.parquet");
+        write(file, alive(), dead());
+        try (InputFile input = InputFile.of(file);
+                ParquetFileReader reader = ParquetFileReader.open(input);
+                RowReader rows = reader.rowReader()) {
+            assertEquals(METADATA, reader.getFileMetaData().keyValueMetadata());
+            rows.next();
+            assertEquals(5, rows.getInt("feature"));
+            rows.next();
+            assertEquals(24575, rows.getInt("feature"));
+            assertFalse(rows.hasNext());
+        }
+    }
+
+    @Test
+    void aRowHasTheStatistics() throws IOException {
+        assertRow(alive(), rows -> {
             assertEquals(5, rows.getInt("feature"));
             assertEquals(.04, rows.getDouble("density"));
             assertEquals(
@@ -87,6 +123,12 @@ class FeatureTableTest {
                     List.of("frac_nonzero", "mean", "mean_active", "std", "skew", "kurtosis").stream()
                             .map(rows::getDouble)
                             .toList());
+        });
+    }
+
+    @Test
+    void aRowHasTheTokensThatActivateAndThoseThatArePromoted() throws IOException {
+        assertRow(alive(), rows -> {
             assertEquals(
                     List.of(" cat", "\ufffd", " dog"),
                     rows.getList("top_tokens").strings());
@@ -97,6 +139,12 @@ class FeatureTableTest {
             assertEquals(List.of(2f, 1f), rows.getList("promoted_logits").floats());
             assertEquals(List.of("!"), rows.getList("suppressed_tokens").strings());
             assertEquals(List.of(-3f), rows.getList("suppressed_logits").floats());
+        });
+    }
+
+    @Test
+    void aRowHasTheNeuronsAndFeaturesThatGoWithIt() throws IOException {
+        assertRow(alive(), rows -> {
             assertEquals(List.of(11, 3), rows.getList("neuron_alignment").values());
             assertEquals(
                     List.of(.5f, .125f), rows.getList("neuron_alignment_values").floats());
@@ -105,7 +153,12 @@ class FeatureTableTest {
                     List.of(.75f), rows.getList("correlated_neurons_pearson").floats());
             assertTrue(rows.getList("correlated_features").isEmpty()
                     && rows.getList("correlated_features_pearson").isEmpty());
-            rows.next();
+        });
+    }
+
+    @Test
+    void aDeadFeatureHasNoMomentsAndNoLogits() throws IOException {
+        assertRow(dead(), rows -> {
             assertEquals(24575, rows.getInt("feature"));
             assertEquals(0, rows.getDouble("density"));
             for (String name : List.of(
@@ -119,7 +172,6 @@ class FeatureTableTest {
             for (String name : List.of("top_tokens", "top_activations", "correlated_neurons"))
                 assertTrue(rows.getList(name).isEmpty(), name);
             assertEquals(2, rows.getList("neuron_alignment").size());
-            assertFalse(rows.hasNext());
-        }
+        });
     }
 }

@@ -261,7 +261,7 @@ public final class FakeHub implements AutoCloseable {
         return stallAfter(bytes, null, millis);
     }
 
-    /** The same with other bytes than the file's. */
+    /** Sends other bytes than the file's. */
     static Mishap stallAfter(int bytes, byte[] other, long millis) {
         return (exchange, file) -> {
             byte[] content = other == null ? file : other;

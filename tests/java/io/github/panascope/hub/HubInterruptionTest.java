@@ -7,50 +7,28 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.github.panascope.RunInterruptedException;
-import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.List;
-import java.util.Map;
-import java.util.Random;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicReference;
-import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.io.TempDir;
 
 /** What waits for the hub ends soon after its thread is interrupted, whatever the server does meanwhile. */
-class HubInterruptionTest {
-    private static final HubRepo REPO = HubRepo.model("owner/name");
-    private static final String PATH = "/owner/name/resolve/main/";
+class HubInterruptionTest extends HubFixture {
     /** Longer than any test waits. */
     private static final long LONG_MILLIS = 60_000;
 
-    private final byte[] weights = new byte[300_000];
-
-    @TempDir
-    private Path cache;
-
-    private FakeHub server;
-
     @BeforeEach
-    void start() throws IOException {
-        new Random(1).nextBytes(weights);
-        server = new FakeHub()
-                .large(PATH + "big.safetensors", weights)
-                .small(PATH + "config.json", "{}")
-                .small(PATH + "other.json", "[]");
+    void addAnotherFile() {
+        server.small(PATH + "other.json", "[]");
     }
 
-    @AfterEach
-    void stop() {
-        server.close();
-    }
-
-    private Hub hub() {
-        return Hub.of(Map.of("HF_HOME", cache.toString(), "HF_ENDPOINT", server.endpoint()));
+    /** A hub with the patience that users get: it is an interruption that ends it. */
+    private Hub patientHub() {
+        return Hub.of(environment());
     }
 
     private void assertEnds(String doing, Thread.Builder threads, Runnable call) throws InterruptedException {
@@ -81,8 +59,8 @@ class HubInterruptionTest {
         assertEnds(
                 "fetching big.safetensors of model owner/name",
                 Thread.ofPlatform(),
-                () -> hub().file(REPO, "big.safetensors"));
-        assertArrayEquals(weights, Files.readAllBytes(hub().file(REPO, "big.safetensors")));
+                () -> patientHub().file(REPO, "big.safetensors"));
+        assertArrayEquals(weights, Files.readAllBytes(patientHub().file(REPO, "big.safetensors")));
         String range = server.requests.getLast();
         assertTrue(range.matches("storage bytes=[1-9]\\d*-"), range);
     }
@@ -91,7 +69,9 @@ class HubInterruptionTest {
     void aDownloadThatTricklesEnds() throws Exception {
         server.storageMishaps.add(FakeHub.drips(20));
         assertEnds(
-                "fetching model owner/name", Thread.ofPlatform(), () -> hub().files(REPO, List.of("big.safetensors")));
+                "fetching model owner/name",
+                Thread.ofPlatform(),
+                () -> patientHub().files(REPO, List.of("big.safetensors")));
     }
 
     @Test
@@ -100,26 +80,32 @@ class HubInterruptionTest {
         assertEnds(
                 "fetching model owner/name",
                 Thread.ofPlatform(),
-                () -> hub().files(REPO, List.of("big.safetensors", "config.json", "other.json")));
+                () -> patientHub().files(REPO, List.of("big.safetensors", "config.json", "other.json")));
     }
 
     @Test
     void aQuestionWithoutAnAnswerEnds() throws Exception {
         for (Thread.Builder threads : List.of(Thread.ofPlatform(), Thread.ofVirtual())) {
             server.hubMishaps.add((exchange, _) -> sleep());
-            assertEnds("fetching config.json of model owner/name", threads, () -> hub().file(REPO, "config.json"));
+            assertEnds(
+                    "fetching config.json of model owner/name",
+                    threads,
+                    () -> patientHub().file(REPO, "config.json"));
         }
     }
 
     @Test
     void aListWithoutAnEndEnds() throws Exception {
         server.hubMishaps.add(FakeHub.drips(20));
-        assertEnds("listing model owner/name", Thread.ofPlatform(), () -> hub().names(REPO, names -> names));
+        assertEnds(
+                "listing model owner/name",
+                Thread.ofPlatform(),
+                () -> patientHub().names(REPO, names -> names));
     }
 
     @Test
     void aThreadThatIsInterruptedAlreadyGetsWhatIsHere() {
-        Hub hub = hub();
+        Hub hub = patientHub();
         Path file = hub.file(REPO, "config.json");
         RunInterruptedException e;
         Thread.currentThread().interrupt();

@@ -35,8 +35,7 @@ class BFloat16Test {
 
     private static HookedTransformer model(DType dtype, boolean exact) {
         var options = HookedTransformer.Options.DEFAULT.dtype(dtype).exact(exact);
-        return HookedTransformer.fromPretrained(
-                "gpt2-small", options.hub(Golden.standardA().hub()));
+        return Golden.standardA().loadModel(options);
     }
 
     @AfterAll

@@ -26,19 +26,17 @@ import org.junit.jupiter.api.extension.ExtendWith;
 class CheckpointsTest {
     /** Step by step: what is kept beside it does not change a run's last bits. */
     private static HookedTransformer model() {
-        return HookedTransformer.fromPretrained(
-                "gpt2-small",
-                HookedTransformer.Options.DEFAULT
+        return Golden.standardA()
+                .loadModel(HookedTransformer.Options.DEFAULT
                         .device(TestDevice.DEVICE)
-                        .exact(true)
-                        .hub(Golden.standardA().hub()));
+                        .exact(true));
     }
 
     @Test
     void whatWasNotKeptIsTheSameAsIfItHadBeen() {
         try (var _ = TensorScope.open();
                 HookedTransformer model = model();
-                Sae sae = TestDevice.sae(Golden.standardA().folder().resolve("sae"))) {
+                Sae sae = Golden.standardA().loadSae()) {
             Tensor tokens = model.toTokens(List.of("When John and Mary went to the shops", "The harbour"), true);
             // Edits at the very points that checkpoints are taken before, in place and not; and an SAE on the way.
             Hooks hooks = Hooks.at("blocks.0.hook_resid_pre", (x, name) -> x.add(1))

@@ -29,8 +29,7 @@ class DecompositionTest {
 
     private static HookedTransformer model(String kind) {
         WeightProcessing processing = kind.equals("processed") ? WeightProcessing.DEFAULT : WeightProcessing.NONE;
-        return HookedTransformer.fromPretrained(
-                "gpt2-small", TestDevice.options(processing).hub(CASE.hub()));
+        return CASE.loadModel(TestDevice.options(processing));
     }
 
     private static Tensor tokens(TensorScope scope) {

@@ -45,8 +45,7 @@ class GoldenModelTest {
     private static final Golden GOLDEN = Golden.standardA();
 
     private static HookedTransformer load(WeightProcessing processing) {
-        return HookedTransformer.fromPretrained(
-                "gpt2-small", TestDevice.options(processing).hub(GOLDEN.hub()));
+        return GOLDEN.loadModel(TestDevice.options(processing));
     }
 
     static WeightProcessing processing(String name) {
@@ -323,7 +322,7 @@ class GoldenModelTest {
                                 .sub(exact.forward(tokens).lossPerToken())),
                         2e-5 * largest,
                         processing.toString());
-                // Whoever looks at what is in between gets the steps; exactly so, where all of it is looked at.
+                // A hook on an intermediate result gets the steps; they are exact where hooks are on all of them.
                 Tensor seen = model.runWithHooks(tokens, Hooks.where(name -> true, (activation, name) -> null));
                 assertTrue(exact.run(tokens).sameElements(seen));
             }

@@ -8,7 +8,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import io.github.panascope.Golden;
 import io.github.panascope.LeakCheck;
 import io.github.panascope.OnEachDevice;
-import io.github.panascope.TestDevice;
+import io.github.panascope.model.HookPoint;
 import io.github.panascope.torch.DType;
 import io.github.panascope.torch.Shape;
 import io.github.panascope.torch.Tensor;
@@ -31,8 +31,7 @@ class HooksTest {
 
     @BeforeAll
     static void load() {
-        model = HookedTransformer.fromPretrained(
-                "gpt2-small", TestDevice.OPTIONS.hub(Golden.standardA().hub()));
+        model = Golden.standardA().loadModel();
     }
 
     @AfterAll
@@ -42,6 +41,45 @@ class HooksTest {
 
     private static Tensor tokens() {
         return model.toTokens("When John and Mary went");
+    }
+
+    @Test
+    void hookPointsAreThoseThatEveryRunReachesInItsOrder() {
+        List<String> names = model.hookPoints().stream().map(HookPoint::name).toList();
+        List<String> onRequest = HookPoint.onRequest(model.config()).stream()
+                .map(HookPoint::name)
+                .toList();
+        assertEquals(
+                model.hookNames().stream()
+                        .filter(name -> !onRequest.contains(name))
+                        .toList(),
+                names);
+        List<String> reached = new ArrayList<>();
+        try (var _ = TensorScope.open()) {
+            model.runWithHooks(tokens(), Hooks.where(names::contains, (x, point) -> {
+                reached.add(point.name());
+                return null;
+            }));
+        }
+        assertEquals(names, reached);
+    }
+
+    @Test
+    void aHookPointKnowsItsBlockAndItsPart() {
+        for (HookPoint point : model.hookPoints()) {
+            boolean inBlock = point.name().startsWith("blocks.");
+            assertEquals(
+                    point.name(),
+                    inBlock ? "blocks." + point.block() + "." + point.part() : point.part(),
+                    point.name());
+            if (!inBlock)
+                assertEquals(
+                        point.name().startsWith("ln_final.") ? HookPoint.AFTER_BLOCKS : HookPoint.BEFORE_BLOCKS,
+                        point.block(),
+                        point.name());
+            else assertTrue(point.block() >= 0 && point.block() < model.config().nLayers(), point.name());
+            assertEquals(point, HookPoint.of(point.name()).orElseThrow());
+        }
     }
 
     @Test
@@ -77,7 +115,7 @@ class HooksTest {
     void aReplacementAtEachPointIsWhatFlowsOn() {
         try (var _ = TensorScope.open()) {
             HookedTransformer model =
-                    HooksTest.model.exact(); // else fused operators do what nobody looks at, with other rounding
+                    HooksTest.model.exact(); // else fused operators compute what no hook is on, with other rounding
             Tensor plain = model.run(tokens());
             for (String point : model.hookNames()) {
                 Tensor same = model.runWithHooks(tokens(), Hooks.at(point, (x, name) -> x.copy()));

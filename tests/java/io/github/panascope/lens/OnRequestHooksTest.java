@@ -36,8 +36,7 @@ class OnRequestHooksTest {
     private static final Path EXPECTED = Path.of("tests/resources/golden/hooks/expected.safetensors");
 
     private static HookedTransformer model() {
-        return HookedTransformer.fromPretrained(
-                "gpt2-small", TestDevice.options(WeightProcessing.DEFAULT).hub(GOLDEN.hub()));
+        return GOLDEN.loadModel(TestDevice.options(WeightProcessing.DEFAULT));
     }
 
     private static Tensor tokens(TensorScope scope) {

@@ -6,7 +6,6 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import io.github.panascope.Golden;
 import io.github.panascope.LeakCheck;
 import io.github.panascope.OnEachDevice;
-import io.github.panascope.TestDevice;
 import io.github.panascope.torch.DType;
 import io.github.panascope.torch.Tensor;
 import io.github.panascope.torch.TensorScope;
@@ -23,8 +22,7 @@ class PatchingTest {
     private static final Path EXPECTED = Path.of("tests/resources/golden/patching/expected.safetensors");
 
     private static HookedTransformer model() {
-        return HookedTransformer.fromPretrained(
-                "gpt2-small", TestDevice.OPTIONS.hub(Golden.standardA().hub()));
+        return Golden.standardA().loadModel();
     }
 
     private static double difference(Tensor logits) {

@@ -40,8 +40,7 @@ class SaeEvalsTest {
     @Test
     void partsMergeToTheWhole() {
         try (var _ = TensorScope.open();
-                HookedTransformer model = HookedTransformer.fromPretrained(
-                        "gpt2-small", TestDevice.OPTIONS.hub(Golden.standardA().hub()));
+                HookedTransformer model = Golden.standardA().loadModel();
                 Sae sae = TestDevice.sae(Path.of("tests/resources/golden/standard_a/sae"))) {
             JsonNode rows = GOLDEN.expected().get("standard").get("tokens");
             Tensor tokens = Tensor.of(
@@ -75,8 +74,7 @@ class SaeEvalsTest {
     void everyMetricEqualsSaeLens(String name, String hub, String sae) {
         JsonNode expected = GOLDEN.expected().get(name);
         try (var _ = TensorScope.open();
-                HookedTransformer model = HookedTransformer.fromPretrained(
-                        "gpt2-small", TestDevice.OPTIONS.hub(Golden.of(hub).hub()));
+                HookedTransformer model = Golden.of(hub).loadModel();
                 Sae loaded = TestDevice.sae(Path.of("tests/resources/golden/" + sae))) {
             JsonNode rows = expected.get("tokens");
             Tensor tokens = Tensor.of(

@@ -6,7 +6,6 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import io.github.panascope.Golden;
 import io.github.panascope.LeakCheck;
 import io.github.panascope.OnEachDevice;
-import io.github.panascope.TestDevice;
 import io.github.panascope.lens.HookedTransformer;
 import io.github.panascope.sae.Sae;
 import io.github.panascope.torch.Tensor;
@@ -32,11 +31,8 @@ class SoakTest {
     void twoHundredRunsLeaveResidentMemoryFlat() throws IOException {
         Golden golden = Golden.standardA();
         try (var _ = TensorScope.open();
-                HookedTransformer model =
-                        HookedTransformer.fromPretrained("gpt2-small", TestDevice.OPTIONS.hub(golden.hub()));
-                Sae sae = Sae.fromPretrained(
-                        golden.folder().resolve("sae").toString(),
-                        Sae.Options.DEFAULT.device(TestDevice.DEVICE).hub(golden.hub()))) {
+                HookedTransformer model = golden.loadModel();
+                Sae sae = golden.loadSae()) {
             Tensor tokens = Tensor.ofTokens(
                             IntStream.range(0, 128).map(i -> i * 31 % 50257).toArray())
                     .reshape(2, 64);

@@ -74,8 +74,7 @@ class TranscoderTest {
     void itsOutputTakesTheMlpsPlace(String architecture, String in, String read) throws IOException {
         Golden golden = Golden.standardA();
         try (var scope = TensorScope.open();
-                HookedTransformer model =
-                        HookedTransformer.fromPretrained("gpt2-small", TestDevice.OPTIONS.hub(golden.hub()));
+                HookedTransformer model = golden.loadModel();
                 Sae transcoder = transcoder(architecture, "blocks.1." + in, "blocks.1.hook_mlp_out")) {
             Tensor tokens = Safetensors.open(golden.folder().resolve("expected.safetensors"), scope)
                     .tensor("small_tokens");

@@ -32,10 +32,10 @@ import org.junit.jupiter.params.provider.ValueSource;
 @OnEachDevice
 class AttachedSaeTest {
     private static final Path FOLDER = Path.of("tests/resources/golden/attached");
+    private static final Hooks DOUBLED = Hooks.at("blocks.0.hook_mlp_out", (x, name) -> x.mul(2));
 
     private static HookedTransformer model() {
-        return HookedTransformer.fromPretrained(
-                "gpt2-small", TestDevice.OPTIONS.hub(Golden.standardA().hub()));
+        return Golden.standardA().loadModel();
     }
 
     private static Sae sae(String name) {
@@ -139,29 +139,43 @@ class AttachedSaeTest {
         }
     }
 
+    private static Tensor tokens(TensorScope scope) {
+        return Safetensors.open(FOLDER.resolve("expected.safetensors"), scope).tensor("tokens");
+    }
+
     @Test
-    void aViewHasItsHooksAndSaesInEveryRun() {
+    void theHooksOfAViewComeFirst() {
+        try (var scope = TensorScope.open();
+                HookedTransformer model = model()) {
+            Tensor tokens = tokens(scope);
+            Hooks plusOne = Hooks.at("blocks.0.hook_mlp_out", (x, name) -> x.add(1));
+            HookedTransformer view = model.with(DOUBLED);
+            assertTrue(model.runWithHooks(tokens, DOUBLED).sameElements(view.run(tokens)));
+            assertTrue(
+                    model.runWithHooks(tokens, DOUBLED.and(plusOne)).sameElements(view.runWithHooks(tokens, plusOne)));
+            assertTrue(model.runWithHooks(tokens, DOUBLED.and(plusOne))
+                    .sameElements(model.with(DOUBLED).with(plusOne).run(tokens)));
+        }
+    }
+
+    /** A view with hooks and two SAEs, of which the first was attached twice. */
+    private static HookedTransformer attached(HookedTransformer model, Sae sae, Sae gated) {
+        return model.with(DOUBLED)
+                .with(sae.attachment(false))
+                .with(gated.attachment(false))
+                .with(sae.attachment(true));
+    }
+
+    @Test
+    void aViewHasItsSaesInEveryRun() {
         try (var scope = TensorScope.open();
                 HookedTransformer model = model();
                 Sae sae = sae("standard");
                 Sae gated = sae("gated")) {
-            Tensor tokens = Safetensors.open(FOLDER.resolve("expected.safetensors"), scope)
-                    .tensor("tokens");
-            Tensor plain = model.run(tokens);
-            Hooks doubled = Hooks.at("blocks.0.hook_mlp_out", (x, name) -> x.mul(2));
-            Hooks plusOne = Hooks.at("blocks.0.hook_mlp_out", (x, name) -> x.add(1));
-            HookedTransformer view = model.with(doubled);
-            assertTrue(model.runWithHooks(tokens, doubled).sameElements(view.run(tokens)));
-            assertTrue(
-                    model.runWithHooks(tokens, doubled.and(plusOne)).sameElements(view.runWithHooks(tokens, plusOne)),
-                    "the view's come first");
-            assertTrue(model.runWithHooks(tokens, doubled.and(plusOne))
-                    .sameElements(model.with(doubled).with(plusOne).run(tokens)));
-            HookedTransformer attached = view.with(sae.attachment(false))
-                    .with(gated.attachment(false))
-                    .with(sae.attachment(true));
+            Tensor tokens = tokens(scope);
+            HookedTransformer attached = attached(model, sae, gated);
             assertTrue(model.forward(tokens)
-                    .hooks(doubled)
+                    .hooks(DOUBLED)
                     .attach(gated.attachment(false))
                     .attach(sae.attachment(true))
                     .logits()
@@ -169,23 +183,38 @@ class AttachedSaeTest {
             assertTrue(attached.runWithCache(tokens, name -> name.endsWith("hook_sae_error"))
                     .cache()
                     .has("blocks.2.hook_resid_pre.hook_sae_error"));
+        }
+    }
+
+    @Test
+    void aViewGeneratesWithItsHooksAndItsSae() {
+        try (var scope = TensorScope.open();
+                HookedTransformer model = model();
+                Sae sae = sae("standard")) {
+            Tensor tokens = tokens(scope).slice(0, 0, 1);
+            HookedTransformer view = model.with(DOUBLED);
             assertEquals(
-                    model.generate(tokens.slice(0, 0, 1)).hooks(doubled).text(),
-                    view.generate(tokens.slice(0, 0, 1)).text());
-            Tensor prompt = tokens.slice(0, 0, 1).slice(1, 0, 6);
+                    model.generate(tokens).hooks(DOUBLED).text(),
+                    view.generate(tokens).text());
+            Tensor prompt = tokens.slice(1, 0, 6);
             Hooks reconstructed = Hooks.at(sae.config().hookName(), (x, hook) -> sae.reconstruct(x));
             String spliced =
-                    model.generate(prompt).hooks(doubled.and(reconstructed)).text();
-            assertEquals(
-                    spliced, view.with(sae.attachment(false)).generate(prompt).text());
-            assertEquals(
-                    spliced,
-                    view.with(sae.attachment(false))
-                            .generate(prompt)
-                            .usePastKvCache(false)
-                            .text());
+                    model.generate(prompt).hooks(DOUBLED.and(reconstructed)).text();
+            HookedTransformer with = view.with(sae.attachment(false));
+            assertEquals(spliced, with.generate(prompt).text());
+            assertEquals(spliced, with.generate(prompt).usePastKvCache(false).text());
+        }
+    }
+
+    @Test
+    void hooksInsideAnAttachedSaeAreCalledAtEachStep() {
+        try (var scope = TensorScope.open();
+                HookedTransformer model = model();
+                Sae sae = sae("standard");
+                Sae gated = sae("gated")) {
             List<String> seen = new ArrayList<>();
-            attached.generate(prompt)
+            attached(model, sae, gated)
+                    .generate(tokens(scope).slice(0, 0, 1).slice(1, 0, 6))
                     .maxNewTokens(2)
                     .hooks(Hooks.at("blocks.2.hook_resid_pre.hook_sae_error", (_, name) -> {
                         seen.add(name.name());
@@ -193,14 +222,35 @@ class AttachedSaeTest {
                     }))
                     .text();
             assertEquals(2, seen.size());
+        }
+    }
+
+    @Test
+    void anExactSaeIsAViewThatOwnsNothing() {
+        try (var _ = TensorScope.open();
+                Sae sae = sae("standard")) {
             try (Sae exact = sae.exact()) {
                 assertEquals(sae.config(), exact.config());
             }
-            sae.encode(Tensor.zeros(
-                    DType.FLOAT32, Shape.of(1, sae.config().dIn()), model.device())); // a view owns nothing
+            sae.encode(Tensor.zeros(DType.FLOAT32, Shape.of(1, sae.config().dIn()), TestDevice.DEVICE));
+        }
+    }
+
+    @Test
+    void nothingOfAViewStaysAndClosingOneFreesNothing() {
+        try (var scope = TensorScope.open();
+                HookedTransformer model = model();
+                Sae sae = sae("standard");
+                Sae gated = sae("gated")) {
+            Tensor tokens = tokens(scope);
+            Tensor plain = model.run(tokens);
+            HookedTransformer view = model.with(DOUBLED);
+            HookedTransformer attached = attached(model, sae, gated);
+            view.run(tokens);
+            attached.run(tokens);
             attached.close();
             view.close();
-            assertTrue(plain.sameElements(model.run(tokens)), "nothing of a view stays, and closing one frees nothing");
+            assertTrue(plain.sameElements(model.run(tokens)));
         }
     }
 

@@ -40,9 +40,7 @@ class GradientsTest {
     };
 
     private static HookedTransformer model(WeightProcessing processing) {
-        return HookedTransformer.fromPretrained(
-                "gpt2-small",
-                TestDevice.options(processing).hub(Golden.standardA().hub()));
+        return Golden.standardA().loadModel(TestDevice.options(processing));
     }
 
     private static void compare(Safetensors expected, String kind, Forward forward) {

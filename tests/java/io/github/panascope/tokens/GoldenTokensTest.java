@@ -8,7 +8,6 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import io.github.panascope.Golden;
 import io.github.panascope.LeakCheck;
 import io.github.panascope.OnEachDevice;
-import io.github.panascope.TestDevice;
 import io.github.panascope.lens.HookedTransformer;
 import io.github.panascope.torch.Shape;
 import io.github.panascope.torch.Tensor;
@@ -26,8 +25,7 @@ class GoldenTokensTest {
     private static final Golden GOLDEN = Golden.of("tokens");
 
     private static HookedTransformer model() {
-        return HookedTransformer.fromPretrained(
-                "gpt2-small", TestDevice.OPTIONS.hub(Golden.standardA().hub()));
+        return Golden.standardA().loadModel();
     }
 
     private static List<String> strings(JsonNode list) {

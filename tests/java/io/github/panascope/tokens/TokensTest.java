@@ -64,73 +64,92 @@ class TokensTest {
         assertEquals("'\\U000e0001🤖'", PythonText.repr("\udb40\udc01🤖"));
     }
 
-    /** What takes the tokenizer's own texts apart finds the pieces of its pattern, on whatever comes together. */
+    /** The pattern of GPT-2's own pre-tokenizer. */
+    private static final Pattern PIECES = Pattern.compile(
+            "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+",
+            Pattern.UNICODE_CHARACTER_CLASS);
+
+    /** What the pattern treats in different ways, or an implementation might. */
+    private static final String[] PARTS = {
+        " ",
+        "  ",
+        "\n",
+        "\r\n",
+        "\t",
+        "\u00a0",
+        "\u3000",
+        "\u0085",
+        "\u200b",
+        "\u001c",
+        "'",
+        "'s",
+        "'ll",
+        "'re",
+        "'v",
+        "'LL",
+        "a",
+        "Zq",
+        "é",
+        "ǅ",
+        "ʰ",
+        "中",
+        "𝒜",
+        "7",
+        "½",
+        "Ⅷ",
+        "𝟘",
+        "٣",
+        ".",
+        "!?",
+        "-",
+        "🤖",
+        "\ud83e",
+        "\udd16",
+        "\u0301",
+        "_",
+        "\ue000",
+        "\u0378",
+        "<|endoftext|"
+    };
+
     @Test
-    void piecesAreThoseOfThePattern() {
-        Pattern pattern = Pattern.compile(
-                "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+",
-                Pattern.UNICODE_CHARACTER_CLASS);
-        String[] parts = {
-            " ",
-            "  ",
-            "\n",
-            "\r\n",
-            "\t",
-            "\u00a0",
-            "\u3000",
-            "\u0085",
-            "\u200b",
-            "\u001c",
-            "'",
-            "'s",
-            "'ll",
-            "'re",
-            "'v",
-            "'LL",
-            "a",
-            "Zq",
-            "é",
-            "ǅ",
-            "ʰ",
-            "中",
-            "𝒜",
-            "7",
-            "½",
-            "Ⅷ",
-            "𝟘",
-            "٣",
-            ".",
-            "!?",
-            "-",
-            "🤖",
-            "\ud83e",
-            "\udd16",
-            "\u0301",
-            "_",
-            "\ue000",
-            "\u0378",
-            "<|endoftext|"
-        };
-        Encoding library = Encodings.newLazyEncodingRegistry().getEncoding(EncodingType.R50K_BASE);
+    void piecesOfRandomTextsAreThoseOfThePattern() {
         Random random = new Random(5);
         for (int i = 0; i < 20_000; i++) {
-            String text = IntStream.range(0, 1 + random.nextInt(12))
-                    .mapToObj(_ -> parts[random.nextInt(parts.length)])
-                    .collect(Collectors.joining());
+            String text = randomText(random);
             List<String> expected =
-                    pattern.matcher(text).results().map(MatchResult::group).toList();
+                    PIECES.matcher(text).results().map(MatchResult::group).toList();
             List<String> found = new ArrayList<>();
             char[] chars = text.toCharArray();
             for (int start = 0, end; start < chars.length; start = end)
                 found.add(text.substring(start, end = Gpt2PreTokenizer.end(chars, start, chars.length)));
             assertEquals(expected, found);
+        }
+    }
+
+    @Test
+    void tokensOfRandomTextsAreThoseOfTheLibrary() {
+        Encoding library = Encodings.newLazyEncodingRegistry().getEncoding(EncodingType.R50K_BASE);
+        Random random = new Random(5);
+        for (int i = 0; i < 20_000; i++) {
+            String text = randomText(random);
             if (!text.contains(Tokenizer.END_OF_TEXT))
                 assertArrayEquals(library.encodeOrdinary(text).toArray(), GPT2.encode(text), text);
         }
+    }
+
+    private static String randomText(Random random) {
+        return IntStream.range(0, 1 + random.nextInt(12))
+                .mapToObj(_ -> PARTS[random.nextInt(PARTS.length)])
+                .collect(Collectors.joining());
+    }
+
+    @Test
+    void everyCharacterIsInThePieceOfThePattern() {
         for (int c = 0; c <= Character.MAX_CODE_POINT; c++) {
             char[] text = ("a" + Character.toString(c) + "1").toCharArray();
             String whole = new String(text);
-            var match = pattern.matcher(whole);
+            var match = PIECES.matcher(whole);
             assertTrue(match.find());
             assertEquals(match.end(), Gpt2PreTokenizer.end(text, 0, text.length), Integer.toHexString(c));
             if (match.end() < text.length) {

@@ -28,6 +28,7 @@ public final class ArrowColumn implements AutoCloseable {
             arena.close();
             throw e;
         }
+        HandleTraces.opened(this, "an Arrow column");
     }
 
     /** {@return the {@code struct ArrowSchema}, alive until this column is closed} */
@@ -44,6 +45,7 @@ public final class ArrowColumn implements AutoCloseable {
     @Override
     public synchronized void close() {
         if (!arena.scope().isAlive()) return;
+        HandleTraces.closed(this);
         Psc.psc_arrow_release(schema, array);
         arena.close();
     }

@@ -20,6 +20,7 @@ public final class Dlpack implements AutoCloseable {
             Native.check(Psc.psc_dlpack_export(tensor.handle(), out), () -> "giving out " + tensor);
             managed = out.get(ADDRESS, 0);
         }
+        HandleTraces.opened(this, "a DLPack tensor");
     }
 
     /**
@@ -42,6 +43,7 @@ public final class Dlpack implements AutoCloseable {
     public synchronized MemorySegment give() {
         MemorySegment pointer = pointer();
         managed = null;
+        HandleTraces.closed(this);
         return pointer;
     }
 

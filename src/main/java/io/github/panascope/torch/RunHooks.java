@@ -50,6 +50,7 @@ public final class RunHooks implements AutoCloseable {
             handle = out.get(ADDRESS, 0).reinterpret(0, arena, null);
         }
         ACTIVE.put(id, this);
+        HandleTraces.opened(this, "a set of hooks");
     }
 
     MemorySegment handle() {
@@ -91,6 +92,7 @@ public final class RunHooks implements AutoCloseable {
             throw new IllegalStateException("this set of hooks is in use: close it after the run", e);
         }
         ACTIVE.remove(id);
+        HandleTraces.closed(this);
         Psc.psc_hooks_free(MemorySegment.ofAddress(handle.address()));
     }
 

@@ -49,6 +49,7 @@ public final class TensorScope implements AutoCloseable {
         this.arena = arena;
         this.owner = owner;
         this.outer = outer;
+        HandleTraces.opened(this, "a scope");
     }
 
     /**
@@ -148,6 +149,8 @@ public final class TensorScope implements AutoCloseable {
             if (outer == null) INNERMOST.remove();
             else INNERMOST.set(outer);
         }
+        HandleTraces.closed(this, tensors);
+        HandleTraces.closed(this, modules);
         for (int i = tensorCount - 1; i >= 0; i--) Psc.psc_tensor_free(MemorySegment.ofAddress(tensors[i]));
         for (int i = modules.length - 1; i >= 0; i--) Psc.psc_module_free(MemorySegment.ofAddress(modules[i]));
     }
@@ -171,6 +174,7 @@ public final class TensorScope implements AutoCloseable {
             throw e;
         }
         tensors[tensorCount] = pointer.address();
+        HandleTraces.opened(pointer, "a tensor");
         return new Tensor(handle(pointer), this, tensorCount++);
     }
 
@@ -188,6 +192,7 @@ public final class TensorScope implements AutoCloseable {
         if (owner == null)
             throw new IllegalStateException(
                     "what a shared scope owns is freed when the scope closes: another thread could be using it");
+        if (HandleTraces.ON) HandleTraces.closed(tensors[slot]);
         tensors[slot] = 0; // freeing NULL, when the scope closes, does nothing
         Psc.psc_tensor_free(MemorySegment.ofAddress(handle.address()));
     }
@@ -201,6 +206,7 @@ public final class TensorScope implements AutoCloseable {
             throw e;
         }
         modules[modules.length - 1] = pointer.address();
+        HandleTraces.opened(pointer, "a module");
         return handle(pointer);
     }
 

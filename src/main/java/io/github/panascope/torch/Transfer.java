@@ -25,6 +25,7 @@ public final class Transfer implements AutoCloseable {
             Native.check(Psc.psc_transfer_begin(tensor.handle(), out), () -> "copying " + tensor + " to the host");
             handle = out.get(ADDRESS, 0).reinterpret(0, arena, null);
         }
+        HandleTraces.opened(this, "a transfer");
     }
 
     /**
@@ -63,6 +64,7 @@ public final class Transfer implements AutoCloseable {
         if (!arena.scope().isAlive()) return;
         requireThread();
         arena.close();
+        HandleTraces.closed(this);
         Psc.psc_transfer_free(MemorySegment.ofAddress(handle.address()));
     }
 
