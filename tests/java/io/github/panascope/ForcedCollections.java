@@ -4,8 +4,8 @@ import org.junit.jupiter.api.extension.BeforeAllCallback;
 import org.junit.jupiter.api.extension.ExtensionContext;
 
 /**
- * Collects garbage all the time, so that what native code still needs and nobody holds is gone by the next operator.
- * Profile {@code stress} switches it on.
+ * Collects garbage all the time, so that an object that native code still needs, but no Java code holds, is gone by the
+ * next operator. Profile {@code stress} switches it on.
  */
 public final class ForcedCollections implements BeforeAllCallback {
     private static final long PAUSE_MILLIS = 5;

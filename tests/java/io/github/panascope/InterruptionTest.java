@@ -243,7 +243,7 @@ class InterruptionTest {
                         model.config().dVocab(),
                         CONTEXT,
                         1000));
-        // A file that is read by an interrupted thread closes, whoever looks first.
+        // A file that an interrupted thread reads is closed, whichever check finds the interruption first.
         Golden golden = Golden.standardA();
         assertStops("reading", 0, step -> {
             step.run();

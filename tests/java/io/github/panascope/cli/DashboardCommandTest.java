@@ -172,7 +172,7 @@ class DashboardCommandTest {
         assertFalse(output().contains("are there already"), this::output);
     }
 
-    /** The same weights under another config.json are another model; so it is with parts that are merged. */
+    /** Equal weights under another config.json are another model, for a resumed run as well as for merged parts. */
     @Test
     void anotherConfigurationIsNoticed() throws IOException {
         Path demo = Path.of("src/demo/bundle");

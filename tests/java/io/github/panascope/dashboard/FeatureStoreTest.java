@@ -187,7 +187,7 @@ class FeatureStoreTest {
         Path sums = Files.createDirectories(folder.resolve("sums"));
         Files.copy(files(filled, "sums-*").getFirst(), sums.resolve("sums-6-2.bin"));
         assertRefused("but no manifest.json", () -> open("sums"));
-        // What only has such a name is nobody's business.
+        // Files that only have such names stay as they are.
         Path foreign = Files.createDirectories(folder.resolve("foreign"));
         for (String name : List.of("rows-1.bin", "sums-6-2.bin", "rows-00000000-00000004.bin.part"))
             Files.writeString(foreign.resolve(name), "mine");
@@ -252,7 +252,7 @@ class FeatureStoreTest {
         open("one").close(); // spaces do not matter
     }
 
-    /** The same with a checksum that fits, as somebody might write it who means well. */
+    /** Changes a manifest and gives it the checksum of its new content, like a careful edit by hand. */
     private static void rewrite(Path manifest, Consumer<ObjectNode> change) throws IOException {
         ObjectNode json = (ObjectNode) JsonMapper.shared().readTree(Files.readString(manifest));
         change.accept(json);

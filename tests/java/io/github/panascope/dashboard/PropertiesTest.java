@@ -40,7 +40,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.extension.ExtendWith;
 import org.junit.jupiter.api.io.TempDir;
 
-/** The same bytes come out whatever the shards, their order, the number of threads and the other features. */
+/** Outputs do not depend, byte for byte, on the shards, their order, the number of threads or the other features. */
 @ExtendWith(LeakCheck.class)
 @OnEachDevice
 class PropertiesTest {
@@ -259,7 +259,7 @@ class PropertiesTest {
         assertThrows(InputException.class, () -> FeatureStore.read(folder.resolve("none")));
     }
 
-    /** Fields of records, of those in them, and of those that nobody has thought of yet. */
+    /** An identity has the fields of records and of records in them, those of components added later included. */
     @Test
     void anIdentityHasEveryFieldOfBothConfigurations() throws Exception {
         Map<String, String> entries =

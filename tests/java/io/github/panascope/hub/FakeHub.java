@@ -155,7 +155,7 @@ public final class FakeHub implements AutoCloseable {
             exchange.getResponseHeaders()
                     .add(
                             "X-Error-Code",
-                            path.startsWith("/nobody/")
+                            path.startsWith("/absent/")
                                     ? "RepoNotFound"
                                     : path.contains("/resolve/main/") ? "EntryNotFound" : "RevisionNotFound");
             exchange.sendResponseHeaders(404, -1);
@@ -256,12 +256,12 @@ public final class FakeHub implements AutoCloseable {
         };
     }
 
-    /** Sends some and then nothing for a while. */
+    /** Sends some bytes of the file, and then nothing for a while. */
     static Mishap stallAfter(int bytes, long millis) {
         return stallAfter(bytes, null, millis);
     }
 
-    /** The same with other bytes than the file's. */
+    /** Sends some bytes of other content than the file's, and then nothing for a while. */
     static Mishap stallAfter(int bytes, byte[] other, long millis) {
         return (exchange, file) -> {
             byte[] content = other == null ? file : other;

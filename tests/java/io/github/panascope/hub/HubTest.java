@@ -239,7 +239,10 @@ class HubTest {
         assertMessage("too many requests: wait a while, or set HF_TOKEN", () -> hub().file(REPO, "config.json"));
     }
 
-    /** It has answered what the file is: whoever asks for a tokenizer must not think that there may be none. */
+    /**
+     * The hub has answered which file it is, so that a caller that asks for a tokenizer must not conclude that there
+     * may be none.
+     */
     @Test
     void aHubThatFailsWhileItSendsIsNotUnreachable() {
         server.storageMishaps.add(FakeHub.sends(new byte[weights.length]));
@@ -695,7 +698,7 @@ class HubTest {
     }
 
     @Test
-    void whatADeadProcessLeftIsInNobodysWay() throws IOException {
+    void whatADeadProcessLeftIsNotInTheWay() throws IOException {
         Files.createDirectories(cache.resolve(".locks/models--owner--name"));
         Files.writeString(
                 cache.resolve(".locks/models--owner--name/" + FakeHub.sha256(weights) + ".lock"), "12345\nhost\n");
@@ -708,7 +711,7 @@ class HubTest {
     }
 
     @Test
-    void aFileThatSomebodyElseFetchesIsWaitedFor() throws Exception {
+    void aFileThatAnotherProcessFetchesIsWaitedFor() throws Exception {
         Path lock = Files.createDirectories(cache.resolve(".locks/models--owner--name"))
                 .resolve(FakeHub.sha256(weights) + ".lock");
         Files.write(Files.createDirectories(part().getParent()).resolve(part().getFileName()), new byte[1000]);
@@ -803,7 +806,7 @@ class HubTest {
     @Test
     void whatCannotBeHadIsOneSentence() throws IOException {
         assertMessage("model owner/name has no file 'nothing.bin'.", () -> hub().file(REPO, "nothing.bin"));
-        assertMessage("it does not exist", () -> hub().file(HubRepo.model("nobody/name"), "config.json2"));
+        assertMessage("it does not exist", () -> hub().file(HubRepo.model("absent/name"), "config.json2"));
         assertMessage("set HF_TOKEN", () -> hub().file(HubRepo.model("secret/name"), "x"));
         assertMessage("HF_TOKEN gives no access", () -> hub("HF_TOKEN", "t").file(HubRepo.model("secret/name"), "x"));
         assertMessage(

@@ -323,7 +323,7 @@ class GoldenModelTest {
                                 .sub(exact.forward(tokens).lossPerToken())),
                         2e-5 * largest,
                         processing.toString());
-                // Whoever looks at what is in between gets the steps; exactly so, where all of it is looked at.
+                // Hooks at points in between make the model run step by step; with a hook at each, it is exact.
                 Tensor seen = model.runWithHooks(tokens, Hooks.where(name -> true, (activation, name) -> null));
                 assertTrue(exact.run(tokens).sameElements(seen));
             }

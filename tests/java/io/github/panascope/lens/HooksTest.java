@@ -77,7 +77,7 @@ class HooksTest {
     void aReplacementAtEachPointIsWhatFlowsOn() {
         try (var _ = TensorScope.open()) {
             HookedTransformer model =
-                    HooksTest.model.exact(); // else fused operators do what nobody looks at, with other rounding
+                    HooksTest.model.exact(); // else fused operators compute what no hook reads, with other rounding
             Tensor plain = model.run(tokens());
             for (String point : model.hookNames()) {
                 Tensor same = model.runWithHooks(tokens(), Hooks.at(point, (x, name) -> x.copy()));

@@ -107,7 +107,7 @@ class KernelsTest {
         assertRounded(normalized(sum), both[1], what + " add_norm");
     }
 
-    /** The same, not one row behind the other. */
+    /** Returns equal elements whose rows do not lie one behind the other in memory. */
     private static Tensor strided(Tensor x) {
         return Tensor.cat(1, x, x).slice(1, 0, x.size(1));
     }
@@ -252,7 +252,7 @@ class KernelsTest {
         }
     }
 
-    /** A key or value that is no number is one for those who see it, and for nobody before. */
+    /** A key or value that is NaN, infinite or extreme affects the positions that attend to it, and no earlier ones. */
     @ParameterizedTest
     @ValueSource(ints = {0, 1, 2})
     void attentionSeesNothingOfWhatComesLater(int vectors) {
