@@ -253,7 +253,7 @@ final class BenchCommand implements Callable<Integer> {
         return Tensor.of(ids, Shape.of(rows, CONTEXT));
     }
 
-    // ------------------------------------------------------------------------------------------------- what is timed
+    // ------------------------------------------------------------------------------------------------- timed work
 
     private void cell(HookedTransformer model, Sae sae, Tensor tokens) {
         double[] l0 = new double[1];

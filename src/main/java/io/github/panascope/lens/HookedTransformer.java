@@ -330,7 +330,7 @@ public final class HookedTransformer implements AutoCloseable {
         ModelLoader.save(loaded, file);
     }
 
-    // ------------------------------------------------------------------------------------------------- what it is
+    // ------------------------------------------------------------------------------------------------- properties
 
     /** {@return the name, hub id, folder or file from which the model was loaded} */
     public String name() {
@@ -444,7 +444,7 @@ public final class HookedTransformer implements AutoCloseable {
         }
     }
 
-    // ------------------------------------------------------------------------------------------------- running it
+    // ------------------------------------------------------------------------------------------------- runs
 
     /**
      * Describes a forward pass over token ids.

@@ -565,8 +565,7 @@ public final class Sae implements AutoCloseable {
                 : decoded;
     }
 
-    // ------------------------------------------------------------------------------------------------- made from this
-    // one
+    // ------------------------------------------------------------------------------------------------- derived SAEs
 
     /**
      * Returns a new SAE that computes the same function with decoder rows of norm 1, like SAELens's
