@@ -47,7 +47,7 @@ void require_owned(const at::Tensor &tensor) {
   psc::require_plain(tensor, "another library");
   const auto &data = tensor.storage().data_ptr();
   TORCH_CHECK(tensor.numel() == 0 || (data.get_deleter() != nullptr && data.get_context() != nullptr),
-              "this tensor's memory belongs to somebody else, who may free it while the other library uses it: give it "
+              "this tensor's memory belongs to another owner, who may free it while the other library uses it: give it "
               "a copy() instead");
 }
 

@@ -344,7 +344,7 @@ static void exchange(void) {
   int32_t n;
   void *managed;
   OK(psc_tensor_wrap(data, PSC_FLOAT32, (int64_t[]){2, 3}, 2, &borrowed));
-  fails(psc_dlpack_export(borrowed, &managed), PSC_ERR_VALUE, "belongs to somebody else");
+  fails(psc_dlpack_export(borrowed, &managed), PSC_ERR_VALUE, "belongs to another owner");
   OK(psc_op_find("aten::clone", "", &clone));
   shape_like = tensor_value(borrowed);
   psc_call watched = {.watch = 1};
@@ -364,7 +364,7 @@ static void exchange(void) {
   CHECK(psc_live_handles(PSC_KIND_EXPORT) == 1);
 
   _Alignas(8) char schema[72], array[80];
-  fails(psc_arrow_export(borrowed, "x", schema, array), PSC_ERR_VALUE, "belongs to somebody else");
+  fails(psc_arrow_export(borrowed, "x", schema, array), PSC_ERR_VALUE, "belongs to another owner");
   OK(psc_arrow_export(back, "x", schema, array));
   psc_tensor_free(back);
   OK(psc_arrow_import(schema, array, &t));

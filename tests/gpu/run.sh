@@ -118,7 +118,7 @@ for name in "${WANTED[@]}"; do
   [[ " ${NAMES[*]} " = *" $name "* ]] || die "there is no step '$name'."
 done
 
-# --- what is written: the file is whole after each step, whoever ends this script in the middle
+# --- what is written: the file is whole after each step, even if this script ends in the middle
 first_line() { "$@" 2>/dev/null | sed -n 1p || true; }
 ask_gpu() { first_line nvidia-smi --query-gpu="$1" --format=csv,noheader; }
 version_of_torch() {

@@ -77,7 +77,7 @@ public class NeighbourBenchmark {
         }
     }
 
-    /** The same, freed by itself. */
+    /** An operator on four floats, its result freed by itself. */
     @Benchmark
     public Object djlOperatorCallClosed(Djl state) {
         try (NDArray sum = state.small.add(state.small)) {
@@ -99,7 +99,7 @@ public class NeighbourBenchmark {
         }
     }
 
-    /** The same, freed by itself. */
+    /** An operator on four floats, its result freed by itself. */
     @Benchmark
     public Object bytedecoOperatorCallClosed(Bytedeco state) {
         try (Tensor sum = state.small.add(state.small)) {

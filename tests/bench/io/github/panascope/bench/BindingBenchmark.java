@@ -74,7 +74,7 @@ public class BindingBenchmark {
         }
     }
 
-    /** The same, freed by itself. */
+    /** An operator on four floats, its result freed by itself. */
     @Benchmark
     public void operatorCallFreed() {
         small.add(small).free();
@@ -88,7 +88,7 @@ public class BindingBenchmark {
         }
     }
 
-    /** A hook point that nobody listens to. */
+    /** A hook point without a hook. */
     @Benchmark
     @OperationsPerInvocation(POINTS)
     public Object hookPointWithoutHook() {

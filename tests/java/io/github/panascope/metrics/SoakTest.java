@@ -17,7 +17,7 @@ import java.util.stream.IntStream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.extension.ExtendWith;
 
-/** The same work again and again takes no more memory. */
+/** Work that is repeated many times takes no more memory than once. */
 @ExtendWith(LeakCheck.class)
 @OnEachDevice
 class SoakTest {

@@ -96,7 +96,7 @@ class ExchangeTest {
     }
 
     @Test
-    void memoryThatNobodyKeepsIsNotGivenOut() {
+    void memoryOfAnotherOwnerIsNotGivenOut() {
         try (Arena arena = Arena.ofConfined();
                 var _ = TensorScope.open()) {
             Tensor wrapped = Tensor.wrap(arena.allocate(16, 8), DType.FLOAT32, Shape.of(4));
@@ -104,7 +104,7 @@ class ExchangeTest {
                 assertThrows(TorchException.class, wrapped::toDlpack),
                 assertThrows(TorchException.class, () -> wrapped.toArrow("x"))
             }) {
-                assertTrue(refused.getMessage().contains("belongs to somebody else"), refused.getMessage());
+                assertTrue(refused.getMessage().contains("belongs to another owner"), refused.getMessage());
             }
             wrapped.copy().toDlpack().close();
             assertThrows(IllegalArgumentException.class, () -> Tensor.fromDlpack(MemorySegment.NULL));

@@ -113,7 +113,7 @@ class OperatorFuzzTest {
         returned += last.getLong(OperatorCaller.RETURNED);
         refused += last.getLong(OperatorCaller.REFUSED);
         if (process.exitValue() == 0) {
-            assertTrue(text.lines().anyMatch("handles 0"::equals), "handles that nobody freed: " + text);
+            assertTrue(text.lines().anyMatch("handles 0"::equals), "handles that were not freed: " + text);
             return CALLS;
         }
         long call = last.getLong(0);

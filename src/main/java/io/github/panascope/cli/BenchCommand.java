@@ -43,7 +43,7 @@ import picocli.CommandLine.Command;
 import picocli.CommandLine.Option;
 import tools.jackson.databind.json.JsonMapper;
 
-/** The tutorial's work, timed on a random case of GPT-2 small's shape that it makes itself. */
+/** The command that times the tutorial's work on a model and an SAE with random weights of GPT-2 small's shape. */
 @Command(
         name = "bench",
         mixinStandardHelpOptions = true,
@@ -220,7 +220,8 @@ final class BenchCommand implements Callable<Integer> {
     }
 
     /**
-     * With as many features active as GPT-2's own SAE has: the threshold is looked for with a first SAE that has none.
+     * Writes an SAE with as many active features as the published SAE of GPT-2 small has. The threshold for that is
+     * measured with a first SAE whose bias is 0.
      */
     private void writeSae(Path folder) {
         BenchCase.writeSae(folder, WIDTH, 0);
@@ -243,7 +244,7 @@ final class BenchCommand implements Callable<Integer> {
         BenchCase.writeSae(folder, WIDTH, -threshold);
     }
 
-    /** Random rows, {@code <|endoftext|>} first. */
+    /** Returns random rows, int64 [rows, CONTEXT], that begin with {@code <|endoftext|>}. */
     private static Tensor tokens(int rows) {
         Random random = new Random(1);
         long[] ids = new long[rows * CONTEXT];
@@ -252,7 +253,7 @@ final class BenchCommand implements Callable<Integer> {
         return Tensor.of(ids, Shape.of(rows, CONTEXT));
     }
 
-    // ------------------------------------------------------------------------------------------------- what is timed
+    // ------------------------------------------------------------------------------------------------- timed work
 
     private void cell(HookedTransformer model, Sae sae, Tensor tokens) {
         double[] l0 = new double[1];
@@ -297,7 +298,10 @@ final class BenchCommand implements Callable<Integer> {
         other.join();
     }
 
-    /** The tokenizer knows the words after the first time, as the peers' does. */
+    /**
+     * Times tokenization. After the first run the tokenizer has the words in its cache, as those of other libraries do;
+     * the time of the first run is reported too.
+     */
     private void tokenize() {
         List<String> documents = texts == null ? madeUp() : new ArrayList<>();
         if (texts != null) Dataset.of(texts, Hub.fromEnvironment()).forEach(documents::add);
@@ -325,8 +329,8 @@ final class BenchCommand implements Callable<Integer> {
     }
 
     /**
-     * Words as often as in texts: frequent ones come early in the vocabulary, and the one of rank n turns up as 1/n
-     * (Zipf).
+     * Makes up texts whose words are as frequent as in real ones: frequent words come early in the vocabulary, and the
+     * word of rank n occurs with a frequency proportional to 1/n (Zipf).
      */
     private static List<String> madeUp() {
         Random random = new Random(2);
@@ -346,7 +350,7 @@ final class BenchCommand implements Callable<Integer> {
         return documents;
     }
 
-    /** A process of its own, from its start to what it prints. */
+    /** Times a new process from its start to its end. */
     private void coldStart(Path folder) throws IOException {
         String java = ProcessHandle.current().info().command().orElse("java");
         List<String> command = new ArrayList<>(List.of(

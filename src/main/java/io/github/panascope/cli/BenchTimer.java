@@ -7,7 +7,7 @@ import java.util.LinkedHashMap;
 import java.util.Locale;
 import java.util.Map;
 
-/** Times work on a device, prints what it took, and keeps it under stable names. */
+/** Times work on a device, prints the times, and keeps them under stable names. */
 final class BenchTimer {
     static final double GIGA = 1e9;
 
@@ -24,7 +24,7 @@ final class BenchTimer {
         return repeats;
     }
 
-    /** What was measured, by name. */
+    /** Returns the measured values by name. */
     Map<String, Object> results() {
         return results;
     }
@@ -33,26 +33,26 @@ final class BenchTimer {
         results.put(name, value);
     }
 
-    /** Seconds: the median, the least and the most. */
+    /** The median, the smallest and the largest of several times, in seconds. */
     record Timing(double seconds, double least, double most) {}
 
-    /** Runs work whose tensors are freed after it. */
+    /** Runs work in a scope that frees its tensors afterwards. */
     static void scoped(Runnable work) {
         try (var _ = TensorScope.open()) {
             work.run();
         }
     }
 
-    /** The seconds that work takes, with what it asks of the device. */
+    /** Returns the seconds that work takes, the work that it queues on the device included. */
     double seconds(Runnable work) {
-        device.synchronize(); // which ends what it was asked to do before
+        device.synchronize(); // waits for work that was queued before
         long start = System.nanoTime();
         work.run();
         device.synchronize();
         return (System.nanoTime() - start) / GIGA;
     }
 
-    /** Times work several times, after a first one that warms up. */
+    /** Times work several times, after a first run for warming up. */
     Timing time(Runnable work) {
         double[] times = new double[repeats];
         scoped(work);
@@ -61,7 +61,7 @@ final class BenchTimer {
         return new Timing(times[repeats / 2], times[0], times[repeats - 1]);
     }
 
-    /** Prints and keeps a result. */
+    /** Prints a line with a result and keeps its median. */
     void line(String name, Timing timing, String more) {
         System.out.printf(
                 Locale.ROOT,

@@ -14,7 +14,7 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.Locale;
 
-/** Times phases of a run beside a loop of the matrix products that they are made of, in the same shapes. */
+/** Times phases of a run and compares each with a loop of the matrix products that it consists of, in equal shapes. */
 final class Roofline {
     private final BenchTimer timer;
     private final Device device;
@@ -84,7 +84,13 @@ final class Roofline {
         phase(name, rows, products, work, null);
     }
 
-    /** Alternates the phase (less what comes before it, if it cannot be had alone) with its products alone. */
+    /**
+     * Times a phase and the loop of its products in turns, and prints the share of the loop in the phase's time.
+     *
+     * @param work   runs the phase
+     * @param before runs the part of {@code work} that does not belong to the phase, whose time is subtracted; null if
+     *     there is none
+     */
     private void phase(String name, int rows, int[][] products, Runnable work, Runnable before) {
         double flop = 0;
         double bytes = 0;

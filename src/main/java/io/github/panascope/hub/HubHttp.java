@@ -88,11 +88,11 @@ final class HubHttp {
         /** Counts a failure and pauses before the next attempt; throws the cause if no attempt is left. */
         void failed(IOException cause, Duration asked) throws IOException, InterruptedException {
             failures++;
-            boolean nobodyThere = cause instanceof ConnectException
+            boolean unreachable = cause instanceof ConnectException
                     || cause instanceof UnknownHostException
                     || cause instanceof NoRouteToHostException;
             boolean hopeless =
-                    cause instanceof FinalException || cause instanceof SSLException || nobodyThere && failures >= 2;
+                    cause instanceof FinalException || cause instanceof SSLException || unreachable && failures >= 2;
             if (hopeless || failures >= patience.attempts || left.isZero()) throw cause;
             Duration pause = asked != null ? asked : patience.first.multipliedBy(1L << Math.min(failures - 1, 10));
             if (pause.compareTo(left) > 0) pause = left;

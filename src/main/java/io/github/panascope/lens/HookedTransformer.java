@@ -19,23 +19,43 @@ import java.util.function.Predicate;
 import org.jspecify.annotations.Nullable;
 
 /**
- * A GPT-2 with a hook at every point that TransformerLens names. Immutable, and safe to run from many threads at once.
- * It owns its weights until it is closed; what its runs return belongs to the caller's innermost {@link TensorScope}.
+ * A GPT-2 with a hook at every point that TransformerLens names: loads and saves the model, runs it, and converts texts
+ * to token ids. It is immutable, and many threads may run it at once. It owns its weights until it is closed; the
+ * results of runs belong to the {@link TensorScope} that is innermost when the caller runs it.
  *
  * <p>Token ids are int64 [batch, pos] or [pos]. {@code ln1.hook_scale} and {@code ln1.hook_normalized} are reached once
  * a block, where TransformerLens 2 reaches them three times.
+ *
+ * <pre>{@code
+ * try (var _ = TensorScope.open();
+ *         var model = HookedTransformer.fromPretrained("gpt2-small")) {
+ *     Tensor john = model.toTokens("When John and Mary went out, John gave the bag to");
+ *     Tensor mary = model.toTokens("When John and Mary went out, Mary gave the bag to");
+ *     System.out.println("loss " + model.forward(john).loss());
+ *
+ *     String point = "blocks.6.hook_resid_pre";
+ *     var run = model.runWithCache(john, point::equals);
+ *     int position = model.lastTokenPosition(" John", john); // where the two prompts differ
+ *     Tensor stream = run.cache().get(point).select(1, position); // [1, d_model]
+ *     Hooks patch = Hooks.at(point, Edits.atPosition(position, Edits.replace(stream)));
+ *     Tensor patched = model.runWithHooks(mary, patch); // logits [1, pos, d_vocab]
+ *
+ *     int answer = model.toSingleToken(" Mary");
+ *     for (Tensor logits : List.of(run.logits(), model.run(mary), patched))
+ *         System.out.println(logits.select(1, -1).select(1, answer).item());
+ * }
+ * }</pre>
  */
 public final class HookedTransformer implements AutoCloseable {
     /**
-     * How a model is loaded: the defaults, and what should be otherwise, as in
+     * The way in which a model is loaded, as the defaults with changes:
      * {@code Options.DEFAULT.device(Device.CUDA).dtype(DType.BFLOAT16)}.
      *
-     * @param processing which weight-processing steps to apply
-     * @param device     where the weights go
+     * @param processing the weight-processing steps to apply
+     * @param device     the device that the weights are put on
      * @param dtype      float32 or bfloat16; LayerNorm and losses are float32 in both
-     * @param exact      whether it goes step by step, see {@link HookedTransformer#exact}
-     * @param hub        where files come from that are not on this machine; null for the hub as the environment
-     *     describes it
+     * @param exact      true for a model that runs step by step, see {@link HookedTransformer#exact}
+     * @param hub        the source of files that are not on this machine; null for {@link Hub#fromEnvironment}
      */
     public record Options(
             WeightProcessing processing,
@@ -43,37 +63,67 @@ public final class HookedTransformer implements AutoCloseable {
             DType dtype,
             boolean exact,
             @Nullable Hub hub) {
-        /** What {@code HookedTransformer.from_pretrained} does, on the CPU in float32. */
+        /** The processing of TransformerLens's {@code HookedTransformer.from_pretrained}, on the CPU in float32. */
         public static final Options DEFAULT =
                 new Options(WeightProcessing.DEFAULT, Device.CPU, DType.FLOAT32, false, null);
 
-        /** Checks the dtype. */
+        /**
+         * Checks the dtype.
+         *
+         * @throws IllegalArgumentException if it is neither float32 nor bfloat16
+         */
         public Options {
             if (dtype != DType.FLOAT32 && dtype != DType.BFLOAT16)
                 throw new IllegalArgumentException("a model runs in float32 or bfloat16, not " + dtype);
         }
 
-        /** These options with other weight-processing steps. */
+        /**
+         * Returns these options with other weight-processing steps.
+         *
+         * @param other the steps to apply
+         * @return the new options
+         */
         public Options processing(WeightProcessing other) {
             return new Options(other, device, dtype, exact, hub);
         }
 
-        /** These options with the weights on another device. */
+        /**
+         * Returns these options with the weights on another device.
+         *
+         * @param other the device
+         * @return the new options
+         */
         public Options device(Device other) {
             return new Options(processing, other, dtype, exact, hub);
         }
 
-        /** These options with weights of another dtype, float32 or bfloat16. */
+        /**
+         * Returns these options with weights of another dtype.
+         *
+         * @param other float32 or bfloat16
+         * @return the new options
+         * @throws IllegalArgumentException if the dtype is neither float32 nor bfloat16
+         */
         public Options dtype(DType other) {
             return new Options(processing, device, other, exact, hub);
         }
 
-        /** These options for a model that goes step by step, or does not. */
+        /**
+         * Returns these options for a model that runs step by step, or for one that does not.
+         *
+         * @param other true to run step by step, see {@link HookedTransformer#exact}
+         * @return the new options
+         */
         public Options exact(boolean other) {
             return new Options(processing, device, dtype, other, hub);
         }
 
-        /** These options with another hub. */
+        /**
+         * Returns these options with another hub.
+         *
+         * @param other the source of files that are not on this machine
+         * @return the new options
+         */
         public Options hub(Hub other) {
             return new Options(processing, device, dtype, exact, other);
         }
@@ -90,7 +140,7 @@ public final class HookedTransformer implements AutoCloseable {
     private final Hooks hooks;
     private final List<Attachment> attachments;
     private final boolean exact;
-    /** Whether this is another model seen with hooks, which owns nothing. */
+    /** True for a view of another model, which does not own the weights. */
     private final boolean view;
 
     HookedTransformer(LoadedModel loaded, boolean exact) {
@@ -120,17 +170,25 @@ public final class HookedTransformer implements AutoCloseable {
     }
 
     /**
-     * This model with hooks in every run, before those of the run itself. A view: it shares the weights, costs nothing,
-     * needs no closing, and can be used as long as this model, beside it and beside other views, by any number of
-     * threads.
+     * Returns a view of this model with hooks in every run. They are called after the hooks of this view and before
+     * those of the run. The view shares the weights, takes no memory of its own, and needs no closing. It can be used
+     * until the model is closed, beside the model and other views, by any number of threads.
+     *
+     * @param others the hooks
+     * @return the view
      */
     public HookedTransformer with(Hooks others) {
         return new HookedTransformer(this, hooks.and(others), attachments, exact);
     }
 
     /**
-     * This model with something attached in every run, such as an SAE: a view, as above. What is attached to the same
-     * point already is replaced.
+     * Returns a view of this model with a component attached in every run. It replaces an attachment of this view that
+     * writes the same hook point. The view shares the weights and needs no closing; it can be used until the model is
+     * closed.
+     *
+     * @param attachment the component, such as an SAE
+     * @return the view
+     * @throws IllegalArgumentException if the model lacks a point that the attachment reads or writes
      */
     public HookedTransformer with(Attachment attachment) {
         for (String point : List.of(attachment.readsAt(), attachment.writesAt()))
@@ -142,27 +200,33 @@ public final class HookedTransformer implements AutoCloseable {
     }
 
     /**
-     * This model going step by step, as TransformerLens does: without the fused operators that stand in for LayerNorm
-     * and attention where no hook looks at what is in between, and without the shortcuts of metrics. Slower; results
-     * differ by rounding. A view, as above.
+     * Returns a view of this model that runs step by step, as TransformerLens does: without the fused operators that
+     * compute LayerNorm and attention where no hook reads the values in between, and without the shortcuts of metrics.
+     * It is slower, and results differ by rounding. The view shares the weights and needs no closing; it can be used
+     * until the model is closed.
+     *
+     * @return the view
      */
     public HookedTransformer exact() {
         return new HookedTransformer(this, hooks, attachments, true);
     }
 
-    /** Whether this is a view made by {@link #exact}. */
+    /** {@return whether runs go step by step, as {@link #exact} or {@link Options#exact} asked for} */
     public boolean isExact() {
         return exact;
     }
 
-    /** Whether runs have no hooks and attachments but their own. */
+    /** {@return whether runs have no hooks and attachments other than those that are added to the run itself} */
     public boolean isPlain() {
         return hooks == Hooks.NONE && attachments.isEmpty();
     }
 
     /**
-     * Whether a run of this view may start at a block: whether nothing that is attached reads before it and writes
-     * there or later.
+     * Returns whether a run of this view may start at a block. It may not if an attachment reads before the block and
+     * writes in it or later.
+     *
+     * @param block the block, from 0
+     * @return true if the run may start there
      */
     public boolean canStartAt(int block) {
         return attachments.stream()
@@ -170,7 +234,7 @@ public final class HookedTransformer implements AutoCloseable {
                         && HookPoint.of(each.writesAt()).orElseThrow().block() >= block);
     }
 
-    /** What every run of this view has. */
+    /** Returns the hooks that every run of this view has. */
     Hooks hooks() {
         return hooks;
     }
@@ -183,96 +247,122 @@ public final class HookedTransformer implements AutoCloseable {
      * Loads a model: by its TransformerLens name ({@code gpt2-small}); by its hub id, {@code @REVISION} added where
      * that is not main; by the folder that holds its {@code config.json} and weights ({@code model.safetensors},
      * {@code pytorch_model.bin}, or their shards with an index); or by a file of weights with {@code config.json}
-     * beside it, which may be TorchScript that was traced or scripted from Hugging Face's GPT-2. What {@link #save}
-     * wrote is recognised too. The hub's cache is asked first; without a match there it is fetched.
+     * beside it, which may be TorchScript that was traced or scripted from Hugging Face's GPT-2. A file that
+     * {@link #save} wrote is recognised too. Files are looked up in the hub's cache first and fetched if they are not
+     * there.
      *
-     * @throws InputException if there is no such model, or its files cannot be used
+     * @param nameOrFolder the name, hub id, folder or file
+     * @param options      the processing of the weights, their device and dtype, and the hub
+     * @return the model, which the caller closes
+     * @throws InputException if there is no such model, or if its files cannot be used
+     * @throws IllegalArgumentException if the device cannot be used
      */
     public static HookedTransformer fromPretrained(String nameOrFolder, Options options) {
         return ModelLoader.fromPretrained(nameOrFolder, options);
     }
 
-    /** Loads a model with {@link Options#DEFAULT}; see {@link #fromPretrained(String, Options)}. */
+    /**
+     * Loads a model with {@link Options#DEFAULT}, as {@link #fromPretrained(String, Options)} does.
+     *
+     * @param nameOrFolder the TransformerLens name, hub id, folder or file
+     * @return the model, which the caller closes
+     * @throws InputException if there is no such model, or if its files cannot be used
+     */
     public static HookedTransformer fromPretrained(String nameOrFolder) {
         return fromPretrained(nameOrFolder, Options.DEFAULT);
     }
 
     /**
-     * Brings a model's files onto this machine, without loading it: {@link #fromPretrained} then needs no network.
+     * Downloads a model's files without loading it. {@link #fromPretrained} then needs no network.
      *
-     * @return the files of configuration, tokenizer and weights
-     * @throws InputException as {@link #fromPretrained} does
+     * @param name the TransformerLens name, hub id, folder or file
+     * @param hub  the source of files that are not on this machine
+     * @return the paths of the files of configuration, tokenizer and weights
+     * @throws InputException if there is no such model, or if its files cannot be downloaded
      */
     public static List<Path> fetch(String name, Hub hub) {
         return ModelFiles.find(name, hub).all();
     }
 
-    /** Whether a name is one of GPT-2's in TransformerLens. */
+    /**
+     * Returns whether a name is one of the names or aliases that TransformerLens has for a GPT-2.
+     *
+     * @param name the name, such as {@code gpt2-small}
+     * @return true if it is
+     */
     public static boolean isKnown(String name) {
         return ModelFiles.isKnown(name);
     }
 
     /**
-     * Whether the checkpoints of a model's training are published as revisions {@code checkpoint-N}, N being the steps
-     * that were taken: stanford-crfm's are.
+     * Returns whether the checkpoints of a model's training are published as revisions {@code checkpoint-N}, where N is
+     * the number of training steps. This holds for the models of stanford-crfm.
+     *
+     * @param name the TransformerLens name or hub id
+     * @return true if they are
      */
     public static boolean hasCheckpoints(String name) {
         return ModelFiles.hasCheckpoints(name);
     }
 
     /**
-     * Loads what {@link #save} wrote, with the tokenizer that it had: GPT-2's own, or else that whose files lie beside
-     * it. Its weights alone are read; no code in the file is run.
+     * Loads a model from a file that {@link #save} wrote, with the tokenizer that it had: GPT-2's own, or the one whose
+     * files lie beside the model's file. Only the weights are read; no code in the file is run.
      *
-     * @throws InputException if the file is missing or was not written by {@link #save}, or if the model had another
-     *     tokenizer
+     * @param file   the file
+     * @param device the device that the weights are put on
+     * @return the model, which the caller closes
+     * @throws InputException if the file is missing or was not written by {@link #save}, or if the files beside it are
+     *     of another tokenizer than the model had
+     * @throws IllegalArgumentException if the device cannot be used
      */
     public static HookedTransformer loadTorchScript(Path file, Device device) {
         return ModelLoader.loadTorchScript(file, device, false);
     }
 
     /**
-     * Writes the model as TorchScript (.pt) with its weights as they are processed, for {@link #loadTorchScript}.
+     * Writes the model as TorchScript (.pt) with its processed weights, for {@link #loadTorchScript}.
      *
-     * @throws InputException if the file cannot be written; an older one is then as it was
+     * @param file the file; it is replaced if it exists
+     * @throws InputException if the file cannot be written; an older file then stays as it was
      */
     public void save(Path file) {
         ModelLoader.save(loaded, file);
     }
 
-    // ------------------------------------------------------------------------------------------------- what it is
+    // ------------------------------------------------------------------------------------------------- properties
 
-    /** What it was loaded as. */
+    /** {@return the name, hub id, folder or file from which the model was loaded} */
     public String name() {
         return loaded.name();
     }
 
-    /** Its sizes. */
+    /** {@return the sizes of the model} */
     public TransformerConfig config() {
         return loaded.config();
     }
 
-    /** Its tokenizer. */
+    /** {@return the tokenizer of the model} */
     public Tokenizer tokenizer() {
         return loaded.tokenizer();
     }
 
-    /** The dtype of its weights and of the residual stream: float32 or bfloat16. */
+    /** {@return the dtype of the weights and of the residual stream: float32 or bfloat16} */
     public DType dtype() {
         return loaded.dtype();
     }
 
-    /** Where its weights lie. */
+    /** {@return the device of the weights} */
     public Device device() {
         return loaded.device();
     }
 
-    /** All its hook points that a run always reaches, in its order. */
+    /** {@return the hook points that a run always reaches, in the order in which it reaches them} */
     public List<HookPoint> hookPoints() {
         return HookPoint.all(config());
     }
 
-    /** The names of all its hook points, in the order in which a run reaches them. */
+    /** {@return the whole names of the hook points that a run always reaches, in the order in which it reaches them} */
     public List<String> hookNames() {
         return hookNames;
     }
@@ -281,51 +371,62 @@ public final class HookedTransformer implements AutoCloseable {
         return hookNamesOnRequest;
     }
 
-    /** Sentences for a user who loads it: nothing is wrong, but something could be. */
+    /** {@return sentences about what may be wrong with the files of the model, for the user who loads it} */
     public List<String> advice() {
         return loaded.advice();
     }
 
-    /** Keys of its config.json that were not needed. */
+    /** {@return the keys of the model's {@code config.json} that were not needed} */
     public List<String> skippedKeys() {
         return loaded.skippedKeys();
     }
 
-    /** Its weights under TransformerLens's names, those of all blocks together, and what is made of them. */
+    /** {@return the processed weights under TransformerLens's names, with those of all blocks in one tensor} */
     public Weights weights() {
         return new Weights(this);
     }
 
     /**
-     * A processed weight by TransformerLens's name and in its shape, in the innermost scope: {@code embed.W_E}
-     * [d_vocab, d_model], {@code pos_embed.W_pos} [n_ctx, d_model], {@code blocks.0.attn.W_Q} (and {@code W_K},
-     * {@code W_V}) [head, d_model, d_head] with {@code b_Q} [head, d_head], {@code blocks.0.attn.W_O} [head, d_head,
-     * d_model] and {@code b_O} [d_model], {@code blocks.0.mlp.W_in} [d_model, d_mlp], {@code b_in}, {@code W_out} and
-     * {@code b_out}, {@code blocks.0.ln1.w}, {@code ln_final.w} and so on where they are not folded away,
-     * {@code unembed.W_U} [d_model, d_vocab] and {@code unembed.b_U}. The model's own memory, not to be written to.
+     * Returns a processed weight under TransformerLens's name and in its shape: {@code embed.W_E} [d_vocab, d_model],
+     * {@code pos_embed.W_pos} [n_ctx, d_model], {@code blocks.0.attn.W_Q} (and {@code W_K}, {@code W_V}) [head,
+     * d_model, d_head] with {@code b_Q} [head, d_head], {@code blocks.0.attn.W_O} [head, d_head, d_model] and
+     * {@code b_O} [d_model], {@code blocks.0.mlp.W_in} [d_model, d_mlp], {@code b_in}, {@code W_out} and {@code b_out},
+     * {@code blocks.0.ln1.w}, {@code ln_final.w} and so on where they are not folded away, {@code unembed.W_U}
+     * [d_model, d_vocab] and {@code unembed.b_U}.
      *
+     * @param name the name, one of {@link #weightNames}
+     * @return the weight, in the innermost scope; the model's own memory, which must not be written to
      * @throws IllegalArgumentException if the model has no weight of that name
      */
     public Tensor weight(String name) {
         return loaded.weight(name);
     }
 
-    /** The names of the processed weights, as {@link #weight} takes them, in the order in which a run uses them. */
+    /** {@return the names of the processed weights, for {@link #weight}, in the order in which a run uses them} */
     public List<String> weightNames() {
         return loaded.weightNames();
     }
 
-    /** Whether there is a weight of this name; LayerNorm's are folded away by the default processing. */
+    /**
+     * Returns whether the model has a weight of this name. The default processing folds the weights of LayerNorm into
+     * others, so that they are not there.
+     *
+     * @param name the name, as {@link #weight} takes it
+     * @return true if the model has the weight
+     */
     public boolean hasWeight(String name) {
         return loaded.weightNames().contains(name);
     }
 
     /**
-     * The sum of the biases that the blocks before one add to the residual stream, [d_model], in the innermost scope:
-     * those of attention, and of the MLPs if wanted.
+     * Sums the biases that the residual stream has received at an input of a block.
      *
-     * @param input            up to which input of that block: the MLP's has the bias of its attention too
-     * @param includeMlpBiases those of the MLPs too, not of attention alone
+     * @param layer            the block, from 0; n_layers for the end of the model
+     * @param input            the input of the block: at that of the MLP, the bias of the block's own attention is
+     *     included
+     * @param includeMlpBiases true to include the biases of the MLPs, false for those of attention only
+     * @return the sum, [d_model], in the innermost scope
+     * @throws IllegalArgumentException if the model has no such input
      */
     public Tensor accumulatedBias(int layer, BlockInput input, boolean includeMlpBiases) {
         if (layer < 0 || layer > config().nLayers() || input == BlockInput.MLP && layer == config().nLayers())
@@ -343,13 +444,17 @@ public final class HookedTransformer implements AutoCloseable {
         }
     }
 
-    // ------------------------------------------------------------------------------------------------- running it
+    // ------------------------------------------------------------------------------------------------- runs
 
     /**
      * Describes a forward pass over token ids.
      *
-     * @throws IllegalArgumentException if the ids are not int64 [batch, pos] or [pos], are none, or are more than n_ctx
-     * @throws IndexOutOfBoundsException if an id is outside the vocabulary; only of ids on the CPU
+     * @param tokens the token ids, int64 [batch, pos] or [pos], on any device
+     * @return the forward pass, which runs when one of its results is asked for
+     * @throws IllegalArgumentException if the ids have another shape or dtype, are none, or are more than n_ctx in a
+     *     row
+     * @throws IndexOutOfBoundsException if an id on the CPU is outside the vocabulary
+     * @throws IllegalStateException if the model was closed
      */
     public Forward forward(Tensor tokens) {
         Tensor batch = tokens.shape().rank() == 1 ? tokens.unsqueeze(0) : tokens;
@@ -368,8 +473,9 @@ public final class HookedTransformer implements AutoCloseable {
     }
 
     /**
-     * On the CPU libtorch says no more than that an index is out of range; on a GPU the whole context is lost. Ids that
-     * are on a GPU already are not looked at, as that would wait for it.
+     * Checks that ids on the CPU are in the vocabulary. Without this check, libtorch reports on the CPU only that an
+     * index is out of range; on a GPU the whole context is lost. Ids that are on a GPU already are not checked, because
+     * that would wait for the GPU.
      */
     private void requireInVocabulary(Tensor batch) {
         if (!batch.device().isCpu()) return;
@@ -382,25 +488,69 @@ public final class HookedTransformer implements AutoCloseable {
         }
     }
 
-    /** Describes a forward pass over a text, with {@code <|endoftext|>} before it. */
+    /**
+     * Describes a forward pass over a text, with {@code <|endoftext|>} before it.
+     *
+     * @param text any text; ids beyond n_ctx are cut off
+     * @return the forward pass, which runs when one of its results is asked for
+     * @throws IllegalStateException if the model was closed
+     */
     public Forward forward(String text) {
         return forward(toTokens(text));
     }
 
-    /** Logits [batch, pos, d_vocab] without hooks. */
+    /**
+     * Runs the model over token ids, under the hooks and attachments of this view only.
+     *
+     * @param tokens the token ids, int64 [batch, pos] or [pos]
+     * @return the logits, [batch, pos, d_vocab] in the model's dtype, in the innermost scope
+     * @throws IllegalArgumentException if the ids have another shape or dtype, are none, or are more than n_ctx in a
+     *     row
+     * @throws IndexOutOfBoundsException if an id on the CPU is outside the vocabulary
+     * @throws IllegalStateException if the model was closed
+     * @throws io.github.panascope.RunInterruptedException if the thread is interrupted
+     */
     public Tensor run(Tensor tokens) {
         return forward(tokens).logits();
     }
 
-    /** Logits [batch, pos, d_vocab] under these hooks. Nothing of them is left behind, whatever is thrown. */
+    /**
+     * Runs the model over token ids under hooks. The hooks do not stay in the model, even if the run throws.
+     *
+     * @param tokens the token ids, int64 [batch, pos] or [pos]
+     * @param hooks  the hooks, which are called after those of this view
+     * @return the logits, [batch, pos, d_vocab] in the model's dtype, in the innermost scope
+     * @throws IllegalArgumentException if the ids have another shape or dtype, are none, or are more than n_ctx in a
+     *     row, or if a hook names a point that does not exist
+     * @throws IndexOutOfBoundsException if an id on the CPU is outside the vocabulary
+     * @throws IllegalStateException if the model was closed
+     * @throws io.github.panascope.RunInterruptedException if the thread is interrupted
+     */
     public Tensor runWithHooks(Tensor tokens, Hooks hooks) {
         return forward(tokens).hooks(hooks).logits();
     }
 
-    /** Logits [batch, pos, d_vocab] and the activations that were asked for. */
+    /**
+     * The logits of a run, and the activations that it kept.
+     *
+     * @param logits [batch, pos, d_vocab] in the model's dtype
+     * @param cache  the activations at the selected hook points
+     */
     public record RunWithCache(Tensor logits, ActivationCache cache) {}
 
-    /** Runs, keeping the activations at the hook points whose names pass. */
+    /**
+     * Runs the model over token ids and keeps the activations at the hook points whose names pass. Points that are
+     * reached on request only are not offered to the predicate; {@link Forward#caching(String...)} keeps them.
+     *
+     * @param tokens the token ids, int64 [batch, pos] or [pos]
+     * @param names  the predicate of whole hook point names
+     * @return the logits and the activations, in the innermost scope
+     * @throws IllegalArgumentException if the ids have another shape or dtype, are none, or are more than n_ctx in a
+     *     row
+     * @throws IndexOutOfBoundsException if an id on the CPU is outside the vocabulary
+     * @throws IllegalStateException if the model was closed
+     * @throws io.github.panascope.RunInterruptedException if the thread is interrupted
+     */
     public RunWithCache runWithCache(Tensor tokens, Predicate<String> names) {
         Forward forward = forward(tokens).caching(names);
         Tensor logits = forward.logits();
@@ -408,9 +558,12 @@ public final class HookedTransformer implements AutoCloseable {
     }
 
     /**
-     * Describes a generation that goes on from prompts of one length.
+     * Describes a generation of text from prompts of one length.
      *
-     * @param tokens int64 [batch, pos] or [pos], at least one
+     * @param tokens the token ids of the prompts, int64 [batch, pos] or [pos], at least one
+     * @return the generation, which {@link Generation#run} runs
+     * @throws IllegalArgumentException if the ids have another shape or dtype, or are none
+     * @throws IndexOutOfBoundsException if an id is outside the vocabulary
      */
     public Generation generate(Tensor tokens) {
         Tensor batch = tokens.shape().rank() == 1 ? tokens.unsqueeze(0) : tokens;
@@ -427,13 +580,23 @@ public final class HookedTransformer implements AutoCloseable {
         return new Generation(this, rows);
     }
 
-    /** The same from a text, with {@code <|endoftext|>} before it. */
+    /**
+     * Describes a generation of text from a prompt, with {@code <|endoftext|>} before it.
+     *
+     * @param prompt any text
+     * @return the generation, which {@link Generation#run} runs
+     */
     public Generation generate(String prompt) {
         return generate(List.of(prompt));
     }
 
     /**
-     * The same from texts of any lengths; each row is what its text alone would give, if nothing is drawn by chance.
+     * Describes a generation of text from prompts of any lengths, with {@code <|endoftext|>} before each. Without
+     * random sampling, each row becomes the text that its prompt alone would give.
+     *
+     * @param prompts the prompts, at least one
+     * @return the generation, which {@link Generation#run} runs
+     * @throws IllegalArgumentException if there are no prompts
      */
     public Generation generate(List<String> prompts) {
         if (prompts.isEmpty()) throw new IllegalArgumentException("there should be at least one text");
@@ -446,11 +609,11 @@ public final class HookedTransformer implements AutoCloseable {
 
     // ------------------------------------------------------------------------------------------------- texts, tokens
 
-    /** Where shorter texts are filled up. */
+    /** The side on which shorter texts are padded with {@code <|endoftext|>} to the length of the longest. */
     public enum PaddingSide {
-        /** Before the text. */
+        /** Padding before the text. */
         LEFT,
-        /** After the text. */
+        /** Padding after the text. */
         RIGHT
     }
 
@@ -467,7 +630,7 @@ public final class HookedTransformer implements AutoCloseable {
     /**
      * Returns the ids of a text.
      *
-     * @param text       any text; ids beyond n_ctx are cut off, and one less fits without {@code <|endoftext|>}
+     * @param text       any text; ids beyond n_ctx are cut off, or beyond n_ctx - 1 without {@code <|endoftext|>}
      * @param prependBos true to put {@code <|endoftext|>} before it
      * @return int64 [1, pos] on the CPU, in the innermost scope
      */
@@ -476,37 +639,40 @@ public final class HookedTransformer implements AutoCloseable {
     }
 
     /**
-     * Returns the ids of several texts, filled up on the right with {@code <|endoftext|>} to the longest.
+     * Returns the ids of several texts, padded on the right with {@code <|endoftext|>} to the longest.
      *
      * @param texts      at least one; ids beyond n_ctx are cut off
      * @param prependBos true to put {@code <|endoftext|>} before each
      * @return int64 [texts, pos] on the CPU, in the innermost scope
+     * @throws IllegalArgumentException if there are no texts
      */
     public Tensor toTokens(List<String> texts, boolean prependBos) {
         return toTokens(texts, prependBos, PaddingSide.RIGHT);
     }
 
     /**
-     * Returns the ids of several texts, filled up on either side; on the left, a run needs the {@link #attentionMask}.
+     * Returns the ids of several texts, padded on either side. With padding on the left, a run needs the
+     * {@link #attentionMask}.
      *
      * @param texts      at least one; ids beyond n_ctx are cut off
      * @param prependBos true to put {@code <|endoftext|>} before each
-     * @param side       where shorter texts are filled up
+     * @param side       the side on which shorter texts are padded
      * @return int64 [texts, pos] on the CPU, in the innermost scope
+     * @throws IllegalArgumentException if there are no texts
      */
     public Tensor toTokens(List<String> texts, boolean prependBos, PaddingSide side) {
         return this.texts.toTokens(texts, prependBos, side);
     }
 
     /**
-     * Returns which positions are text and which were filled up, for {@link Forward#attentionMask} (TransformerLens's
-     * {@code get_attention_mask}): {@code <|endoftext|>} at the edge of a row counts as filled up, but, on the left,
-     * for the last one where texts begin with it.
+     * Returns which positions are text and which are padding, for {@link Forward#attentionMask} (TransformerLens's
+     * {@code get_attention_mask}). Every {@code <|endoftext|>} at the padded end of a row counts as padding, except for
+     * the last one on the left if texts begin with it.
      *
      * @param tokens     int64 [batch, pos]
-     * @param side       where shorter texts are filled up
+     * @param side       the side on which shorter texts are padded
      * @param prependBos true if each text begins with {@code <|endoftext|>}
-     * @return int64 [batch, pos] of 1 and 0 on the CPU, in the innermost scope
+     * @return int64 [batch, pos] on the CPU, in the innermost scope: 1 at text, 0 at padding
      */
     public Tensor attentionMask(Tensor tokens, PaddingSide side, boolean prependBos) {
         return texts.attentionMask(tokens, side, prependBos);
@@ -517,27 +683,29 @@ public final class HookedTransformer implements AutoCloseable {
      *
      * @param text       any text; ids beyond n_ctx are cut off
      * @param prependBos true to put {@code <|endoftext|>} before it
-     * @return one text for each token; bytes that are no whole character become U+FFFD
+     * @return the text of each token; bytes that are no whole character become U+FFFD
      */
     public List<String> toStrTokens(String text, boolean prependBos) {
         return texts.toStrTokens(text, prependBos);
     }
 
     /**
-     * Returns the text of each of some ids.
+     * Returns the text of each id.
      *
-     * @param tokens int64 [pos] or [1, pos]
-     * @return one text for each token; bytes that are no whole character become U+FFFD
+     * @param tokens int64 or int32 [pos] or [1, pos]
+     * @return the text of each token; bytes that are no whole character become U+FFFD
+     * @throws IllegalArgumentException if the ids have another shape or dtype
      */
     public List<String> toStrTokens(Tensor tokens) {
         return texts.toStrTokens(tokens);
     }
 
     /**
-     * Returns the text of ids.
+     * Returns the text of a row of ids.
      *
-     * @param tokens int64 [pos] or [1, pos]
+     * @param tokens int64 or int32 [pos] or [1, pos]
      * @return the text; bytes that are no whole character become U+FFFD
+     * @throws IllegalArgumentException if the ids have another shape or dtype
      */
     public String toString(Tensor tokens) {
         return texts.toString(tokens);
@@ -546,8 +714,9 @@ public final class HookedTransformer implements AutoCloseable {
     /**
      * Returns the text of each row of ids.
      *
-     * @param tokens int64 [batch, pos]
-     * @return one text for each row; bytes that are no whole character become U+FFFD
+     * @param tokens int64 or int32 [batch, pos]
+     * @return the text of each row; bytes that are no whole character become U+FFFD
+     * @throws IllegalArgumentException if the ids have another dtype
      */
     public List<String> toStrings(Tensor tokens) {
         return texts.toStrings(tokens);
@@ -556,7 +725,7 @@ public final class HookedTransformer implements AutoCloseable {
     /**
      * Returns the id of a text that is one token.
      *
-     * @param text such as {@code " Mary"}
+     * @param text the text, such as {@code " Mary"}
      * @return the id
      * @throws IllegalArgumentException if the text is not a single token
      */
@@ -575,30 +744,36 @@ public final class HookedTransformer implements AutoCloseable {
     }
 
     /**
-     * Returns where a token first stands.
+     * Returns the first position of a token.
      *
      * @param token  a text that is one token
-     * @param tokens int64 [pos] or [1, pos]
+     * @param tokens int64 or int32 [pos] or [1, pos]
      * @return the position, from 0
-     * @throws IllegalArgumentException if it does not occur, or is no single token
+     * @throws IllegalArgumentException if the token does not occur, or if the text is not a single token
      */
     public int tokenPosition(String token, Tensor tokens) {
         return texts.tokenPosition(token, tokens);
     }
 
     /**
-     * Returns where a token last stands.
+     * Returns the last position of a token.
      *
      * @param token  a text that is one token
-     * @param tokens int64 [pos] or [1, pos]
+     * @param tokens int64 or int32 [pos] or [1, pos]
      * @return the position, from 0
-     * @throws IllegalArgumentException if it does not occur, or is no single token
+     * @throws IllegalArgumentException if the token does not occur, or if the text is not a single token
      */
     public int lastTokenPosition(String token, Tensor tokens) {
         return texts.lastTokenPosition(token, tokens);
     }
 
-    /** The directions of the residual stream that raise the logits of ids [...]: columns of W_U, [..., d_model]. */
+    /**
+     * Returns the directions of the residual stream that raise the logits of token ids: columns of W_U.
+     *
+     * @param tokens the token ids, int64 [...]
+     * @return the directions, [..., d_model], in the innermost scope
+     * @throws IndexOutOfBoundsException if an id on the CPU is outside the vocabulary
+     */
     public Tensor tokensToResidualDirections(Tensor tokens) {
         try (var _ = TensorScope.open()) {
             requireInVocabulary(tokens.reshape(1, -1));
@@ -634,13 +809,13 @@ public final class HookedTransformer implements AutoCloseable {
         return loaded.unembed();
     }
 
-    /** Frees the weights; a view has none, and does nothing. */
+    /** Frees the weights. Closing a view has no effect, because the weights belong to the model. */
     @Override
     public void close() {
         if (!view) loaded.scope().close();
     }
 
-    /** Its name, size and where it runs. */
+    /** {@return a description with the name, size and device of the model, and whether it was closed} */
     @Override
     public String toString() {
         String with = isPlain() ? "" : ", with hooks or attachments";

@@ -11,15 +11,19 @@ import java.util.stream.IntStream;
 import java.util.stream.LongStream;
 
 /**
- * Makes tensors of token ids of texts, and texts of ids, as TransformerLens does: with {@code <|endoftext|>} before
- * each text, cut to the model's context, and filled up to one length. {@link HookedTransformer} says what each method
- * does.
+ * Converts texts to tensors of token ids and back, as TransformerLens does: with {@code <|endoftext|>} before each
+ * text, cut to the model's context, and padded to one length. {@link HookedTransformer} has the same methods and
+ * describes them.
  */
 final class TextCodec {
     private final Tokenizer tokenizer;
     private final int nCtx;
 
-    /** @param nCtx how many tokens a text may have */
+    /**
+     * Creates a codec of a model.
+     *
+     * @param nCtx the largest number of tokens of a text
+     */
     TextCodec(Tokenizer tokenizer, int nCtx) {
         this.tokenizer = tokenizer;
         this.nCtx = nCtx;
@@ -56,7 +60,10 @@ final class TextCodec {
         return Tensor.of(mask, Shape.of(count, length));
     }
 
-    /** Ids of a text; room for {@code <|endoftext|>} is left where it is not put before it, as TransformerLens does. */
+    /**
+     * Returns the ids of a text, cut to the context. As in TransformerLens, a text without {@code <|endoftext|>} is cut
+     * so that it would still fit.
+     */
     private int[] encode(String text, boolean prependBos) {
         int[] ids = tokenizer.encode(prependBos ? Tokenizer.END_OF_TEXT + text : text);
         int longest = prependBos ? nCtx : nCtx - 1;

@@ -28,23 +28,41 @@ import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 
 /**
- * A sparse autoencoder. Immutable, safe to use from many threads at once; owns its weights until it is closed. Results
- * belong to the caller's innermost {@link TensorScope}.
+ * A sparse autoencoder: loads and saves it, encodes activations into features, decodes features, and puts itself into a
+ * run of a model. It is immutable, and many threads may use it at once. It owns its weights until it is closed; results
+ * belong to the innermost {@link TensorScope} of the caller.
  *
- * <p>Activations are [..., d_in] (or [..., head, d_head] at attn.hook_z), features [..., d_sae]; both in the SAE's
- * dtype and on its device. The formulas are those of SAELens 6.
+ * <p>Activations are [..., d_in] (or [..., head, d_head] at attn.hook_z) on the SAE's device, of any floating-point
+ * dtype; features are [..., d_sae] in the SAE's dtype. The formulas are those of SAELens 6.
+ *
+ * <pre>{@code
+ * try (var _ = TensorScope.open();
+ *         var model = HookedTransformer.fromPretrained("gpt2-small");
+ *         var sae = Sae.fromPretrained("gpt2-small-res-jb/blocks.8.hook_resid_pre")) {
+ *     Tensor tokens = model.toTokens("The Eiffel Tower is in the city of Paris");
+ *     String point = sae.config().hookName();
+ *     Tensor activation = model.runWithCache(tokens, point::equals).cache().get(point);
+ *
+ *     Tensor features = sae.encode(activation); // [1, pos, d_sae]
+ *     Tensor active = features.gt(0).sum(-1, false); // int64 [1, pos]
+ *     System.out.println("L0 " + active.to(DType.FLOAT64).mean().item());
+ *
+ *     double original = model.forward(tokens).loss();
+ *     double spliced = model.forward(tokens).attach(sae.attachment(false)).loss();
+ *     System.out.println("loss " + original + ", with the SAE in the run " + spliced);
+ * }
+ * }</pre>
  */
 public final class Sae implements AutoCloseable {
     /**
-     * How an SAE is loaded: the defaults, and what should be otherwise, as in
+     * The way in which an SAE is loaded, as the defaults with changes:
      * {@code Options.DEFAULT.device(Device.CUDA).dtype(DType.BFLOAT16)}.
      *
-     * @param device   where the weights go
+     * @param device   the device that the weights are put on
      * @param dtype    float32 or bfloat16
-     * @param exact    whether it decodes as {@link Sae#exact} does
-     * @param hub      where files come from that are not on this machine; null for the hub as the environment describes
-     *     it
-     * @param registry the releases that are known by name; null for those that the jar carries
+     * @param exact    true for an SAE that computes as {@link Sae#exact} does
+     * @param hub      the source of files that are not on this machine; null for {@link Hub#fromEnvironment}
+     * @param registry the releases that are known by name; null for {@link SaeRegistry#bundled}
      */
     public record Options(
             Device device,
@@ -52,36 +70,66 @@ public final class Sae implements AutoCloseable {
             boolean exact,
             @Nullable Hub hub,
             @Nullable SaeRegistry registry) {
-        /** On the CPU in float32. */
+        /** On the CPU in float32, with the hub of the environment and the releases that the jar contains. */
         public static final Options DEFAULT = new Options(Device.CPU, DType.FLOAT32, false, null, null);
 
-        /** Checks the dtype. */
+        /**
+         * Checks the dtype.
+         *
+         * @throws IllegalArgumentException if it is neither float32 nor bfloat16
+         */
         public Options {
             if (dtype != DType.FLOAT32 && dtype != DType.BFLOAT16)
                 throw new IllegalArgumentException("an SAE runs in float32 or bfloat16, not " + dtype);
         }
 
-        /** These options with the weights on another device. */
+        /**
+         * Returns these options with the weights on another device.
+         *
+         * @param other the device
+         * @return the new options
+         */
         public Options device(Device other) {
             return new Options(other, dtype, exact, hub, registry);
         }
 
-        /** These options with weights of another dtype, float32 or bfloat16. */
+        /**
+         * Returns these options with weights of another dtype.
+         *
+         * @param other float32 or bfloat16
+         * @return the new options
+         * @throws IllegalArgumentException if the dtype is neither float32 nor bfloat16
+         */
         public Options dtype(DType other) {
             return new Options(device, other, exact, hub, registry);
         }
 
-        /** These options for an SAE that decodes by the whole product, or does not. */
+        /**
+         * Returns these options for an SAE that decodes by the product with all of W_dec, or for one that does not.
+         *
+         * @param other true to compute as {@link Sae#exact} does
+         * @return the new options
+         */
         public Options exact(boolean other) {
             return new Options(device, dtype, other, hub, registry);
         }
 
-        /** These options with another hub. */
+        /**
+         * Returns these options with another hub.
+         *
+         * @param other the source of files that are not on this machine
+         * @return the new options
+         */
         public Options hub(Hub other) {
             return new Options(device, dtype, exact, other, registry);
         }
 
-        /** These options with other releases. */
+        /**
+         * Returns these options with another registry.
+         *
+         * @param other the releases that are known by name
+         * @return the new options
+         */
         public Options registry(SaeRegistry other) {
             return new Options(device, dtype, exact, hub, other);
         }
@@ -98,12 +146,12 @@ public final class Sae implements AutoCloseable {
     private final DType dtype;
     private final Device device;
     private final boolean exact;
-    /** Whether this is another SAE seen in another way, which owns nothing. */
+    /** True for a view of another SAE, which does not own the weights. */
     private final boolean view;
 
     private final TensorScope scope;
 
-    /** Takes the weights, of any scope, into its own. */
+    /** Creates an SAE whose scope takes over the weights from any scope. */
     Sae(
             String name,
             SaeConfig config,
@@ -130,7 +178,11 @@ public final class Sae implements AutoCloseable {
         this.scope = scope;
     }
 
-    /** Another way to see an SAE: a view, or what takes its place and frees its weights. */
+    /**
+     * Creates an SAE over the weights of another.
+     *
+     * @param view true for a view; false for an SAE that replaces the other one and frees the weights
+     */
     Sae(Sae other, boolean exact, boolean view) {
         this.name = other.name;
         this.config = other.config;
@@ -147,51 +199,66 @@ public final class Sae implements AutoCloseable {
     }
 
     /**
-     * This SAE decoding as SAELens does, by the product with all of W_dec where otherwise only the active features'
-     * rows are added, and encoding step by step in bfloat16 too: slower, and the same but for rounding. A view: it
-     * shares the weights, needs no closing, and can be used as long as this SAE.
+     * Returns a view of this SAE that computes as SAELens does: it decodes by the product with all of W_dec instead of
+     * a sum of the rows of active features, and it encodes step by step in bfloat16 too. It is slower, and results
+     * differ by rounding. The view shares the weights and needs no closing; it can be used until the SAE is closed.
+     *
+     * @return the view
      */
     public Sae exact() {
         return new Sae(this, true, true);
     }
 
-    /** Whether it decodes as {@link #exact} does. */
+    /** {@return whether this SAE computes as {@link #exact} or {@link Options#exact} asked for} */
     public boolean isExact() {
         return exact;
     }
 
-    /** The form to decode from; null to take them all. */
+    /** Returns the sparse form of features [n, d_sae]; null if all of them are decoded. */
     private SparseFeatures sparse(Tensor features) {
         return exact ? null : SparseFeatures.of(features);
     }
 
-    /** Decoded rows [n, d_out], on the normalised scale, of features [n, d_sae]. */
+    /** Decodes features [n, d_sae] into rows [n, d_out] on the normalised scale. */
     Tensor decodeRows(Tensor features) {
         return function.decode(features, sparse(features));
     }
 
     /**
      * Loads an SAE: RELEASE/SAE_ID of the registry ({@code gpt2-small-res-jb/blocks.8.hook_resid_pre}), OWNER/REPO/PATH
-     * of a folder on the hub, or a folder here that holds {@code cfg.json} and {@code sae_weights.safetensors}. Weights
-     * are mapped from their file, without a copy where dtype and device allow it.
+     * of a folder on the hub, or a local folder that holds {@code cfg.json} and {@code sae_weights.safetensors}.
+     * Weights are mapped from their file, without a copy where dtype and device allow it.
      *
-     * @throws InputException if there is no such SAE, or its files cannot be used
+     * @param name    the name of the SAE, or the folder
+     * @param options the device, the dtype, the hub and the registry
+     * @return the SAE, which the caller closes
+     * @throws InputException if there is no such SAE, or if its files cannot be used
+     * @throws IllegalArgumentException if the device cannot be used
      */
     public static Sae fromPretrained(String name, Options options) {
         return SaeLoader.fromPretrained(name, options);
     }
 
-    /** Loads an SAE with {@link Options#DEFAULT}; see {@link #fromPretrained(String, Options)}. */
+    /**
+     * Loads an SAE with {@link Options#DEFAULT}, as {@link #fromPretrained(String, Options)} does.
+     *
+     * @param name the name of the SAE, or the folder
+     * @return the SAE, which the caller closes
+     * @throws InputException if there is no such SAE, or if its files cannot be used
+     */
     public static Sae fromPretrained(String name) {
         return fromPretrained(name, Options.DEFAULT);
     }
 
     /**
-     * Brings an SAE's files onto this machine and checks its configuration, without loading it: {@link #fromPretrained}
-     * then needs no network.
+     * Downloads an SAE's files and checks the configuration, without loading the SAE. {@link #fromPretrained} then
+     * needs no network.
      *
-     * @return the files, the weights last
-     * @throws InputException as {@link #fromPretrained} does
+     * @param name     the name of the SAE, or the folder
+     * @param hub      the source of files that are not on this machine
+     * @param registry the releases that are known by name
+     * @return the path of the sparsity file, if the SAE has one, and the path of the weights
+     * @throws InputException if there is no such SAE, or if its configuration or files cannot be used
      */
     public static List<Path> fetch(String name, Hub hub, SaeRegistry registry) {
         SaeFiles files = SaeFiles.find(name, hub, registry);
@@ -199,15 +266,22 @@ public final class Sae implements AutoCloseable {
                 .toList();
     }
 
-    /** Whether an SAE of the registry belongs to a GPT-2 and is published in a layout that is understood here. */
+    /**
+     * Returns whether an SAE of the registry belongs to a GPT-2 and is published in a layout that can be loaded.
+     *
+     * @param sae the entry of the registry
+     * @return true if it can be loaded
+     */
     public static boolean supports(SaeRegistry.Entry sae) {
         return HookedTransformer.isKnown(sae.model()) && SaeFiles.LOADERS.contains(sae.loader());
     }
 
     /**
-     * Features [..., d_sae] of activations, before any exclusion; a feature is active where it is greater than 0.
+     * Encodes activations into features at all positions. A feature is active where it is greater than 0.
      *
-     * @throws IllegalArgumentException if the last dimension is not d_in
+     * @param activations [..., d_in], or [..., head, d_head] at attn.hook_z
+     * @return the features, [..., d_sae] in the SAE's dtype, in the innermost scope
+     * @throws IllegalArgumentException if the activations do not have the width d_in
      */
     public Tensor encode(Tensor activations) {
         try (var _ = TensorScope.open()) {
@@ -218,25 +292,46 @@ public final class Sae implements AutoCloseable {
         }
     }
 
-    /** Receives the features of one group after the other. */
+    /** Receives the features of each group from {@link Sae#encodeInGroups(Tensor, int, FeatureGroup)}. */
     @FunctionalInterface
     public interface FeatureGroup {
-        /** Features from {@code first} on of all rows, [n, group]; they end with the call. */
+        /**
+         * Handles the features of one group.
+         *
+         * @param first    the index of the first feature of the group
+         * @param features the features of all rows, [n, group]; borrowed: they are freed after this call
+         */
         void accept(int first, Tensor features);
     }
 
     /**
-     * {@link #encode} a group of consecutive features at a time, so that all of them are never held at once (but for
-     * topk, which has to see all). A group's numbers do not depend on the others.
+     * Encodes activations like {@link #encode}, one group of consecutive features at a time, so that all features are
+     * not held at once. A topk SAE still computes all features first, because each depends on the others. The numbers
+     * of a group do not depend on the other groups.
      *
-     * @param activations [..., d_in], whose leading dimensions are laid flat
-     * @param size        of a group; the last may be smaller
+     * @param activations [..., d_in], or [..., head, d_head] at attn.hook_z; the leading dimensions are flattened to n
+     *     rows
+     * @param size        the number of features in a group, at least 1; the last group may be smaller
+     * @param consumer    is called for each group in ascending order
+     * @throws IllegalArgumentException if the size is less than 1, or if the activations do not have the width d_in
+     * @throws RunInterruptedException if the thread is interrupted
      */
     public void encodeInGroups(Tensor activations, int size, FeatureGroup consumer) {
         encodeInGroups(activations, size, first -> true, consumer);
     }
 
-    /** The same, without the groups that nobody wants. */
+    /**
+     * Encodes activations like {@link #encode}, one group of consecutive features at a time, and skips the groups that
+     * are not wanted.
+     *
+     * @param activations [..., d_in], or [..., head, d_head] at attn.hook_z; the leading dimensions are flattened to n
+     *     rows
+     * @param size        the number of features in a group, at least 1; the last group may be smaller
+     * @param wanted      returns, for the index of the first feature of a group, true if the group is to be encoded
+     * @param consumer    is called for each wanted group in ascending order
+     * @throws IllegalArgumentException if the size is less than 1, or if the activations do not have the width d_in
+     * @throws RunInterruptedException if the thread is interrupted
+     */
     public void encodeInGroups(Tensor activations, int size, IntPredicate wanted, FeatureGroup consumer) {
         if (size < 1) throw new IllegalArgumentException("a group should have at least 1 feature, not " + size);
         Objects.requireNonNull(consumer, "encodeInGroups needs a consumer of the groups");
@@ -256,20 +351,31 @@ public final class Sae implements AutoCloseable {
                     }
                 }
                 all = function.encode(prepared);
-                first -= size; // again, from all
+                first -= size; // encodes this group again, now as a slice of all features
             }
         }
     }
 
-    /** Activations as this SAE reads them before it normalises them: [n, d_in] in its dtype, heads side by side. */
+    /**
+     * Returns activations in the form in which this SAE reads them, before it normalises them.
+     *
+     * @param activations [..., d_in], or [..., head, d_head] at attn.hook_z
+     * @return [n, d_in] in the SAE's dtype, with the leading dimensions flattened and the heads side by side, in the
+     *     innermost scope
+     * @throws IllegalArgumentException if the activations do not have the width d_in
+     */
     public Tensor inputRows(Tensor activations) {
         return rows(activations);
     }
 
     /**
-     * Activations [..., d_out] of features [..., d_sae]. Where the SAE normalises its input, this is on the normalised
-     * scale: {@link #reconstruct} knows the input and puts its scale back. A skip transcoder's skip connection needs
-     * the input too. At attn.hook_z the heads stay side by side.
+     * Decodes features. If the SAE normalises its input, the result is on the normalised scale, and it lacks the skip
+     * connection of a skip transcoder, because both depend on the input; {@link #reconstruct} has the input and
+     * includes them. At attn.hook_z the heads stay side by side.
+     *
+     * @param features [..., d_sae] in the SAE's dtype
+     * @return the decoded activations, [..., d_out], in the innermost scope
+     * @throws IllegalArgumentException if the last dimension is not d_sae, or if the dtype is not a floating-point one
      */
     public Tensor decode(Tensor features) {
         if (features.shape().rank() == 0 || features.size(-1) != config.dSae())
@@ -286,8 +392,13 @@ public final class Sae implements AutoCloseable {
     }
 
     /**
-     * What the SAE makes of activations, in their shape: decode(encode(x)), with normalisation undone; a transcoder's
-     * output is [..., d_out].
+     * Reconstructs activations: decode(encode(x)), with normalisation undone. For a transcoder this is its output,
+     * including the skip connection.
+     *
+     * @param activations [..., d_in], or [..., head, d_head] at attn.hook_z
+     * @return the reconstruction, in the shape of the activations; for a transcoder [..., d_out]; in the SAE's dtype,
+     *     in the innermost scope
+     * @throws IllegalArgumentException if the activations do not have the width d_in
      */
     public Tensor reconstruct(Tensor activations) {
         try (var _ = TensorScope.open()) {
@@ -296,15 +407,21 @@ public final class Sae implements AutoCloseable {
     }
 
     /**
-     * Features of activations, and what the SAE makes of them.
+     * The features of activations, and the reconstruction from them.
      *
-     * @param features       [n, d_sae], the activations' leading dimensions laid flat
-     * @param reconstruction in the activations' shape
-     * @param active         int64 [n]: how many features are active at each
+     * @param features       the features, [n, d_sae], with the leading dimensions of the activations flattened
+     * @param reconstruction the reconstruction, in the shape of the activations; for a transcoder [..., d_out]
+     * @param active         the number of active features in each row, int64 [n]
      */
     public record Encoded(Tensor features, Tensor reconstruction, Tensor active) {}
 
-    /** Both at once, encoding once. */
+    /**
+     * Computes features and the reconstruction of activations, encoding them once.
+     *
+     * @param activations [..., d_in], or [..., head, d_head] at attn.hook_z
+     * @return the features, the reconstruction and the numbers of active features, in the innermost scope
+     * @throws IllegalArgumentException if the activations do not have the width d_in
+     */
     public Encoded encodeAndReconstruct(Tensor activations) {
         try (var _ = TensorScope.open()) {
             Tensor rows = rows(activations);
@@ -323,12 +440,15 @@ public final class Sae implements AutoCloseable {
     }
 
     /**
-     * What the SAE makes of activations after somebody changed their features, plus what it fails to reconstruct
+     * Reconstructs activations from edited features, and adds the error of the reconstruction without the edit
      * (SAELens's {@code use_error_term}): decode(edit(f)) + x - decode(f). Without a change this is x itself.
      *
-     * @param edit gets the features [n, d_sae] of activations whose leading dimensions are laid flat; gives the new
-     *     ones
-     * @throws IllegalStateException for a transcoder, whose output is no reconstruction of its input
+     * @param activations [..., d_in], or [..., head, d_head] at attn.hook_z
+     * @param edit        receives a copy of the features, [n, d_sae] with the leading dimensions of the activations
+     *     flattened, and returns the new ones
+     * @return the result, in the shape of the activations and in the SAE's dtype, in the innermost scope
+     * @throws IllegalArgumentException if the activations do not have the width d_in
+     * @throws IllegalStateException if this is a transcoder, whose output is not a reconstruction of its input
      */
     public Tensor reconstructWithErrorTerm(Tensor activations, UnaryOperator<Tensor> edit) {
         if (config.architecture().isTranscoder())
@@ -345,7 +465,7 @@ public final class Sae implements AutoCloseable {
         }
     }
 
-    /** The names of the six hook points inside an SAE, as SAELens calls them, in the order in which it reaches them. */
+    /** SAELens's names of the six hook points inside an SAE, in the order in which a run reaches them. */
     public static final List<String> INNER_HOOK_POINTS = List.of(
             "hook_sae_input",
             "hook_sae_acts_pre",
@@ -355,22 +475,29 @@ public final class Sae implements AutoCloseable {
             "hook_sae_output");
 
     /**
-     * This SAE for one run, {@code model.forward(tokens).attach(sae.attachment(...))}, with its
-     * {@link #INNER_HOOK_POINTS} as hook points of the run: the name of the point that it writes, a dot, and theirs. As
-     * in SAELens's HookedSAETransformer, hook_sae_error is reached only with the error term, and is that of the SAE
-     * without hooks, so that a change of features is not made up for.
+     * Returns this SAE as a component of a run: {@code model.forward(tokens).attach(sae.attachment(...))}. The
+     * {@link #INNER_HOOK_POINTS} become hook points of the run; their whole names are the name of the point that the
+     * SAE writes, a dot, and the inner name. As in SAELens's HookedSAETransformer, hook_sae_error is reached only with
+     * the error term, and is the error of the SAE without hooks, so that it does not compensate for a change of
+     * features.
      *
-     * @param useErrorTerm         whether what the SAE fails to reconstruct is added, so that without a change nothing
-     *     changes
-     * @param excludedTokens       token ids at whose positions the model keeps its own activation; SAELens's
+     * @param useErrorTerm   true to add the error of the reconstruction, so that without an edit the model's output
+     *     does not change
+     * @param excludedTokens the token ids at whose positions the model keeps its own activation; SAELens's
      *     exclude_special_tokens is {@code model.tokenizer().endOfText()}
+     * @return the attachment
      */
     public Attachment attachment(boolean useErrorTerm, int... excludedTokens) {
         return new SaeAttachment(this, useErrorTerm, excludedTokens).attachment();
     }
 
     /**
-     * Hooks that set features to zero at every position, for a run to which this SAE is {@link #attachment attached}.
+     * Creates hooks that set features to zero at every position of a run to which this SAE is
+     * {@link #attachment attached}.
+     *
+     * @param features the indices of the features
+     * @return the hooks
+     * @throws IndexOutOfBoundsException if there is no such feature
      */
     public Hooks ablation(int... features) {
         requireFeatures(features);
@@ -382,8 +509,12 @@ public final class Sae implements AutoCloseable {
     }
 
     /**
-     * Hooks that add a feature's direction to what this SAE writes, at every position: coefficient · W_dec[feature].
+     * Creates hooks that steer along a feature: at every position they add coefficient · W_dec[feature] to the
+     * activation at the hook point that this SAE writes.
      *
+     * @param feature     the index of the feature
+     * @param coefficient the factor
+     * @return the hooks
      * @throws IndexOutOfBoundsException if there is no such feature
      */
     public Hooks steering(int feature, double coefficient) {
@@ -398,9 +529,12 @@ public final class Sae implements AutoCloseable {
     }
 
     /**
-     * The logit lens of features: what each one's direction adds to the logits, W_dec[features] · W_U, [features,
-     * d_vocab]. Meaningful where this SAE writes to the residual stream.
+     * Computes the logit lens of features: the change of the logits along the direction of each, W_dec[features] · W_U.
+     * It is meaningful for an SAE that writes to the residual stream.
      *
+     * @param model    the model whose unembedding is used, on the SAE's device
+     * @param features the indices of the features
+     * @return [features, d_vocab] in the SAE's dtype, in the innermost scope
      * @throws IndexOutOfBoundsException if there is no such feature
      */
     public Tensor logitLens(HookedTransformer model, int... features) {
@@ -415,9 +549,7 @@ public final class Sae implements AutoCloseable {
         }
     }
 
-    /**
-     * Decoded features on the scale of the rows they came from, in the shape of the activations that those came from.
-     */
+    /** Returns decoded features on the scale of the rows, and in the shape of the activations, that were encoded. */
     private Tensor output(Tensor decoded, Tensor rows, Normalization.Normalized normalized, Tensor activations) {
         Tensor output = denormalized(decoded, rows, normalized);
         return config.architecture().isTranscoder()
@@ -425,7 +557,7 @@ public final class Sae implements AutoCloseable {
                 : output.reshape(activations.shape().sizes());
     }
 
-    /** Decoded rows on the scale of what was read; a transcoder's with its skip connection. */
+    /** Returns decoded rows on the scale of the input; those of a skip transcoder with the skip connection. */
     Tensor denormalized(Tensor decoded, Tensor rows, Normalization.Normalized normalized) {
         if (!config.architecture().isTranscoder()) return config.normalization().undo(decoded, normalized);
         return weights.containsKey("W_skip")
@@ -433,15 +565,16 @@ public final class Sae implements AutoCloseable {
                 : decoded;
     }
 
-    // ------------------------------------------------------------------------------------------------- made from this
-    // one
+    // ------------------------------------------------------------------------------------------------- derived SAEs
 
     /**
-     * The same function with decoder rows of norm 1, as SAELens's {@code fold_W_dec_norm} makes of it in place:
-     * features come out larger by the norms. This SAE stays as it is; the new one owns its weights.
+     * Returns a new SAE that computes the same function with decoder rows of norm 1, like SAELens's
+     * {@code fold_W_dec_norm}, which works in place. Features become larger by the factor of the norms. This SAE stays
+     * as it is.
      *
-     * @throws IllegalStateException for a topk SAE that does not rescale by decoder norms: others would be among the k
-     *     largest
+     * @return the new SAE, which owns its weights and which the caller closes
+     * @throws IllegalStateException if this is a topk SAE that does not rescale by decoder norms, because other
+     *     features would be among the k largest
      */
     public Sae foldWDecNorm() {
         if (config.architecture() == Architecture.TOPK && !config.rescaleActsByDecoderNorm()) {
@@ -464,10 +597,11 @@ public final class Sae implements AutoCloseable {
     }
 
     /**
-     * Saves it as SAELens 6 does ({@code cfg.json}, {@code sae_weights.safetensors}, and {@code sparsity.safetensors}
-     * if it has one), for {@code SAE.load_from_disk} and for {@link #fromPretrained(String)}. Each file is replaced
-     * whole; the configuration comes last.
+     * Saves this SAE as SAELens 6 does ({@code cfg.json}, {@code sae_weights.safetensors}, and
+     * {@code sparsity.safetensors} if the sparsity is known), for {@code SAE.load_from_disk} and for
+     * {@link #fromPretrained(String)}. Each file is replaced whole; the configuration is written last.
      *
+     * @param folder the folder
      * @throws InputException if the folder cannot be written
      */
     public void save(Path folder) {
@@ -477,7 +611,13 @@ public final class Sae implements AutoCloseable {
         AtomicFile.write(folder.resolve("cfg.json"), config.toJson(dtype.toString()));
     }
 
-    /** A weight by SAELens's name, such as {@code W_dec} [d_sae, d_out]; owned by this SAE, not to be written to. */
+    /**
+     * Returns a weight by SAELens's name.
+     *
+     * @param weight the name, one of {@link #weightNames}, such as {@code W_dec} [d_sae, d_out]
+     * @return the weight, which belongs to this SAE and must not be written to
+     * @throws IllegalArgumentException if the SAE has no weight of that name
+     */
     public Tensor weight(String weight) {
         Tensor tensor = weights.get(weight);
         if (tensor == null)
@@ -486,7 +626,7 @@ public final class Sae implements AutoCloseable {
         return tensor;
     }
 
-    /** The names of the weights that it has, sorted. */
+    /** {@return the names of the weights, sorted} */
     public List<String> weightNames() {
         return weights.keySet().stream().sorted().toList();
     }
@@ -505,12 +645,12 @@ public final class Sae implements AutoCloseable {
         return activations.to(dtype).reshape(-1, config.dIn());
     }
 
-    /** Features [n, d_sae] of normalised rows, with a hook before the activation function. */
+    /** Encodes normalised rows into features [n, d_sae], with a hook before the activation function. */
     Tensor encodeNormalized(Tensor rows, SaeFunction.PreActivationHook hook) throws Exception {
         return function.encode(prepared(rows), hook);
     }
 
-    /** Activations [..., d_in] in this SAE's dtype, with the heads of hook_z in one dimension. */
+    /** Returns activations as [..., d_in] in this SAE's dtype, with the heads of hook_z in one dimension. */
     Tensor mergeHeads(Tensor activations) {
         return reshape(rows(activations), leading(activations), config.dIn());
     }
@@ -535,43 +675,47 @@ public final class Sae implements AutoCloseable {
      * Checks that this SAE can be put into a model.
      *
      * @param model the model
-     * @throws InputException if the model has no such hook point, or of another width
+     * @throws InputException if the model lacks a hook point that the SAE reads or writes, or if the activation there
+     *     has another width
      */
     public void requireFits(HookedTransformer model) {
         SaeAttachment.requireFits(this, model);
     }
 
-    /** What it was loaded as. */
+    /** {@return the name or folder from which the SAE was loaded} */
     public String name() {
         return name;
     }
 
-    /** Its configuration, with what the registry knows of it. */
+    /** {@return the configuration, in which values of the registry replace those of the file} */
     public SaeConfig config() {
         return config;
     }
 
-    /** Keys of its cfg.json that were not needed. */
+    /** {@return the keys of the SAE's configuration file that were not needed} */
     public List<String> skippedKeys() {
         return skippedKeys;
     }
 
-    /** Sentences that a user should see: what may be amiss with the way it was published. */
+    /** {@return sentences about what may be wrong with the way in which the SAE was published, for the user} */
     public List<String> advice() {
         return advice;
     }
 
-    /** The logarithm to base 10 of how often each feature fires, float32 [d_sae], as published; owned by this SAE. */
+    /**
+     * {@return the logarithm to base 10 of how often each feature is active, float32 [d_sae], as it was published; it
+     * belongs to this SAE; empty if it was not published}
+     */
     public Optional<Tensor> logSparsity() {
         return Optional.ofNullable(logSparsity);
     }
 
-    /** Its element type. */
+    /** {@return the dtype of the weights: float32 or bfloat16} */
     public DType dtype() {
         return dtype;
     }
 
-    /** Where its weights lie. */
+    /** {@return the device of the weights} */
     public Device device() {
         return device;
     }
@@ -583,13 +727,13 @@ public final class Sae implements AutoCloseable {
                         "feature " + feature + " is outside the SAE's features 0 to " + (config.dSae() - 1));
     }
 
-    /** Frees the weights. */
+    /** Frees the weights. Closing a view has no effect, because the weights belong to the SAE. */
     @Override
     public void close() {
         if (!view) scope.close();
     }
 
-    /** Its name, architecture, shape and where it works. */
+    /** {@return a description with the name, architecture, sizes, dtype and device, and whether the SAE was closed} */
     @Override
     public String toString() {
         return "Sae(" + name + ", " + config.architecture() + ", " + config.dIn() + " to " + config.dSae()

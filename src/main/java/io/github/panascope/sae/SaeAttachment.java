@@ -10,17 +10,19 @@ import io.github.panascope.torch.Tensor;
 import java.util.Arrays;
 import java.util.List;
 
-/** How an SAE is spliced into a run of a model: which points it reads and writes, and its own hook points. */
+/** The splicing of an SAE into a run of a model: the points that it reads and writes, and its own hook points. */
 final class SaeAttachment {
     private final Sae sae;
     private final SaeConfig config;
     private final boolean useErrorTerm;
     private final int[] excluded;
-    /** Of the names of its own hook points. */
+    /** The prefix of the names of the SAE's own hook points. */
     private final String prefix;
 
     /**
-     * @param useErrorTerm whether what the SAE fails to reconstruct is added
+     * Creates the splicing of an SAE.
+     *
+     * @param useErrorTerm true to add the error of the reconstruction
      * @param excluded     token ids at whose positions the model keeps its own activation
      */
     SaeAttachment(Sae sae, boolean useErrorTerm, int... excluded) {
@@ -65,7 +67,7 @@ final class SaeAttachment {
         return hooks.at(prefix + "hook_sae_output", output).to(there.dtype());
     }
 
-    /** [batch, pos, 1, ...]: where the tokens of a run are among the excluded ones. */
+    /** Returns bool [batch, pos, 1, ...], true where a token of the run is among the excluded ones. */
     private static Tensor special(int[] excluded, Tensor tokens, Tensor there) {
         if (tokens == null || tokens.size(1) != there.size(1))
             throw new IllegalStateException(
@@ -82,7 +84,8 @@ final class SaeAttachment {
     /**
      * Checks that an SAE can be put into a model.
      *
-     * @throws InputException if the model has no such hook point, or of another width
+     * @throws InputException if the model lacks a hook point that the SAE reads or writes, or if the activation there
+     *     has another width
      */
     static void requireFits(Sae sae, HookedTransformer model) {
         SaeConfig config = sae.config();

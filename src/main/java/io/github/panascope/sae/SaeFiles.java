@@ -23,26 +23,28 @@ import tools.jackson.databind.json.JsonMapper;
 import tools.jackson.databind.node.ObjectNode;
 
 /**
- * Where the files of an SAE lie, and what is in them: one case for each layout that SAELens has a loader for and that
- * GPT-2's SAEs are published in. All end in a configuration and weights as SAELens names them.
+ * The files of an SAE and their layout: one case for each layout that SAELens has a loader for and that GPT-2's SAEs
+ * are published in. Every layout is converted to a configuration and weights under SAELens's names.
  *
- * @param parsed   its configuration
- * @param weights  its tensors
- * @param sparsity log10 of how often each feature fires, where that is published
- * @param layout   what the tensors are called
- * @param scaling  what to fold into weights that were trained on scaled activations, or NaN
+ * @param parsed   the configuration
+ * @param weights  the file of the tensors
+ * @param sparsity the file of log10 of how often each feature is active; empty if it is not published
+ * @param layout   the names that the tensors have in their file
+ * @param scaling  the factor to fold into weights that were trained on scaled activations; NaN if none is known
  */
 record SaeFiles(SaeConfig.Parsed parsed, Path weights, Optional<Path> sparsity, Layout layout, double scaling) {
-    /** What tensors are called in a file. */
+    /** The names that tensors have in a file. */
     enum Layout {
+        /** The names of SAELens. */
         SAE_LENS,
+        /** The names of dictionary_learning's classes. */
         DICTIONARY_LEARNING
     }
 
     private static final String WEIGHTS = "sae_weights.safetensors";
     private static final String SPARSITY = "sparsity.safetensors";
     private static final String CONFIG = "cfg.json";
-    /** SAELens's names of the layouts that are understood. */
+    /** SAELens's names of the layouts that can be loaded. */
     static final List<String> LOADERS = List.of("sae_lens", "connor_rob_hook_z", "dictionary_learning_1");
 
     static SaeFiles find(String name, Hub hub, SaeRegistry registry) {
@@ -97,8 +99,8 @@ record SaeFiles(SaeConfig.Parsed parsed, Path weights, Optional<Path> sparsity, 
     }
 
     /**
-     * A pickled {@code NAME.pt} with W_enc, b_enc, W_dec, b_dec, and {@code NAME_cfg.json}; always on attn.hook_z of
-     * gpt2-small.
+     * Finds a pickled {@code NAME.pt} with W_enc, b_enc, W_dec and b_dec, and {@code NAME_cfg.json}. SAEs of this
+     * layout are always on attn.hook_z of gpt2-small.
      */
     private static SaeFiles connorRob(HubRepo repo, SaeRegistry.Entry entry, Hub hub) {
         String path = entry.path();
@@ -122,7 +124,7 @@ record SaeFiles(SaeConfig.Parsed parsed, Path weights, Optional<Path> sparsity, 
                 entry.normScalingFactor());
     }
 
-    /** A pickled {@code ae.pt} of one of dictionary_learning's classes, and {@code config.json}. */
+    /** Finds a pickled {@code ae.pt} of one of dictionary_learning's classes, and {@code config.json}. */
     private static SaeFiles dictionaryLearning(HubRepo repo, SaeRegistry.Entry entry, Hub hub) {
         ConfigFile file = ConfigFile.read(hub.file(repo, entry.path() + "/config.json"));
         ConfigFile trainer = file.object("trainer")
@@ -177,9 +179,10 @@ record SaeFiles(SaeConfig.Parsed parsed, Path weights, Optional<Path> sparsity, 
     // ------------------------------------------------------------------------------------------------- the tensors
 
     /**
-     * The weights under SAELens's names, as the configuration has their shapes, over the mapped file.
+     * Returns the weights under SAELens's names, over the mapped file.
      *
-     * @throws InputException if some are missing, left over, or of another shape
+     * @throws InputException if the file lacks a tensor, holds one that is not needed, or has one of another shape than
+     *     the configuration says
      */
     Map<String, Tensor> tensors(StateDict file) {
         Map<String, Shape> shapes = SaeFunction.shapes(parsed.config());
@@ -205,7 +208,10 @@ record SaeFiles(SaeConfig.Parsed parsed, Path weights, Optional<Path> sparsity, 
         }
     }
 
-    /** Old files carry a factor for each feature; all ones change nothing, anything else is another SAE. */
+    /**
+     * Checks that the factors of features, which old files carry, are all 1. Factors of 1 change nothing; any others
+     * make another SAE.
+     */
     private static void requireOnes(StateDict file) {
         try (var _ = TensorScope.open()) {
             for (float factor : file.tensor("scaling_factor").toFloats()) {
@@ -216,7 +222,10 @@ record SaeFiles(SaeConfig.Parsed parsed, Path weights, Optional<Path> sparsity, 
         }
     }
 
-    /** dictionary_learning keeps torch.nn.Linear's transposed matrices, and calls b_dec by the name of the day. */
+    /**
+     * Returns the weights of a file of dictionary_learning under SAELens's names. Its classes keep the transposed
+     * matrices of torch.nn.Linear, and the name of b_dec depends on the class.
+     */
     private static Map<String, Tensor> dictionaryTensors(StateDict file, Map<String, Shape> shapes) {
         Map<String, List<String>> names = Map.of(
                 "W_enc",
@@ -248,13 +257,13 @@ record SaeFiles(SaeConfig.Parsed parsed, Path weights, Optional<Path> sparsity, 
                         wanted,
                         file.weight(name, Shape.of(shape.size(1), shape.size(0)))
                                 .t());
-            } else if (name.equals("threshold") && file.shape(name).rank() == 0) { // one for all features
+            } else if (name.equals("threshold") && file.shape(name).rank() == 0) { // one threshold for all features
                 tensors.put(wanted, Tensor.zeros(file.dtype(name), shape).add(file.tensor(name)));
             } else {
                 tensors.put(wanted, file.weight(name, shape));
             }
         });
-        left.removeAll(List.of("k", "threshold")); // kept by the trainers of topk, whose encode uses neither
+        left.removeAll(List.of("k", "threshold")); // topk trainers save both, but their encode uses neither
         left.removeAll(
                 List.of("activation_post_normalizer", "group_sizes", "active_groups")); // Matryoshka's bookkeeping
         if (!left.isEmpty())
@@ -263,7 +272,7 @@ record SaeFiles(SaeConfig.Parsed parsed, Path weights, Optional<Path> sparsity, 
         return tensors;
     }
 
-    /** Sentences for a user who loads this: nothing is wrong, but something could be. */
+    /** Returns sentences about what may be wrong with these files, for the user who loads them. */
     List<String> advice() {
         List<String> advice = new ArrayList<>();
         if (parsed.config().normalization() == Normalization.EXPECTED_AVERAGE_ONLY_IN && Double.isNaN(scaling)) {
