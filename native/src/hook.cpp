@@ -24,8 +24,8 @@ namespace {
 thread_local const psc_hooks *active = nullptr;
 thread_local psc::Unchanged *active_kept = nullptr;
 
-// The stack that a callback to Java needs: the JVM reserves some 100 KB at the low end of the stack, and ends the process
-// if a callback reaches them, as no exception could be caught there.
+// The stack that a callback to Java needs: the JVM reserves some 100 KB at the low end of the stack, and ends the
+// process if a callback reaches them, as no exception could be caught there.
 constexpr uintptr_t STACK_FOR_CALLBACK = 160 * 1024;
 
 // Returns the lowest address of this thread's stack; 0 if the system does not report it.

@@ -270,8 +270,8 @@ class DashboardPageTest {
                             golden.model().toString(), HookedTransformer.Options.DEFAULT.hub(golden.hub()));
                     Sae sae = Sae.fromPretrained(
                             golden.folder().resolve("sae").toString(), Sae.Options.DEFAULT.hub(golden.hub()));
-                    DashboardPage page = DashboardPage.open(
-                            file, new DashboardPage.Header("Prompt", Map.of(), null), TOKENIZER)) {
+                    DashboardPage page =
+                            DashboardPage.open(file, new DashboardPage.Header("Prompt", Map.of(), null), TOKENIZER)) {
                 int[] tokens = Arrays.stream(model.toTokens("When John & <b>Mary</b> went to the shops", true)
                                 .toLongs())
                         .mapToInt(token -> (int) token)

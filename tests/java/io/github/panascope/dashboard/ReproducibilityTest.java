@@ -31,7 +31,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.extension.ExtendWith;
 import org.junit.jupiter.api.io.TempDir;
 
-/** The same bytes come out whatever the shards, their order, the number of threads and the other features. */
+/** Equal bytes come out whatever the shards, their order, the number of threads and the other features. */
 @ExtendWith(LeakCheck.class)
 @OnEachDevice
 class ReproducibilityTest {

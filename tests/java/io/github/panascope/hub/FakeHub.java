@@ -155,7 +155,7 @@ public final class FakeHub implements AutoCloseable {
             exchange.getResponseHeaders()
                     .add(
                             "X-Error-Code",
-                            path.startsWith("/nobody/")
+                            path.startsWith("/absent/")
                                     ? "RepoNotFound"
                                     : path.contains("/resolve/main/") ? "EntryNotFound" : "RevisionNotFound");
             exchange.sendResponseHeaders(404, -1);

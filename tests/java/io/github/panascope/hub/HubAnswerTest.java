@@ -119,7 +119,7 @@ class HubAnswerTest extends HubFixture {
     @Test
     void whatCannotBeHadIsOneSentence() throws IOException {
         assertMessage("model owner/name has no file 'nothing.bin'.", () -> hub().file(REPO, "nothing.bin"));
-        assertMessage("it does not exist", () -> hub().file(HubRepo.model("nobody/name"), "config.json2"));
+        assertMessage("it does not exist", () -> hub().file(HubRepo.model("absent/name"), "config.json2"));
         assertMessage("set HF_TOKEN", () -> hub().file(HubRepo.model("secret/name"), "x"));
         assertMessage("HF_TOKEN gives no access", () -> hub("HF_TOKEN", "t").file(HubRepo.model("secret/name"), "x"));
         assertMessage(

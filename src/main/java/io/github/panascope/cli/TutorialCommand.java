@@ -220,8 +220,8 @@ final class TutorialCommand implements Callable<Integer> {
     /**
      * Returns a view of the model that replaces activations by their reconstruction. As in the last cell of the
      * notebook, the reconstruction of the prompt replaces the activation of prompt and answer, which is a position
-     * longer. This requires that everything after the hook point depends only on this activation, as for the residual stream, and an
-     * answer of a single token. In other cases prompt and answer are reconstructed.
+     * longer. This requires that everything after the hook point depends only on this activation, as for the residual
+     * stream, and an answer of a single token. In other cases prompt and answer are reconstructed.
      */
     private HookedTransformer reconstructing(HookedTransformer model, Sae sae, Tensor tokens, int answerTokens) {
         String hook = sae.config().hookName();

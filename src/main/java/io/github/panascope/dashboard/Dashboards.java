@@ -11,9 +11,9 @@ import java.util.BitSet;
 import java.util.List;
 
 /**
- * Makes dashboards: reads the activations of features from a {@link FeatureStore} and computes SAEDashboard's statistics
- * feature by feature. The dashboard of a feature does not depend on the number of threads, nor
- * on the other features for which dashboards are made, except with {@link DashboardConfig.CorrelationScope#CHOSEN}.
+ * Makes dashboards: reads the activations of features from a {@link FeatureStore} and computes SAEDashboard's
+ * statistics feature by feature. The dashboard of a feature does not depend on the number of threads, nor on the other
+ * features for which dashboards are made, except with {@link DashboardConfig.CorrelationScope#CHOSEN}.
  *
  * <p>This example collects 64 rows of a dataset and writes a page with three features:
  *

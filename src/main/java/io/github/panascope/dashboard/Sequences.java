@@ -109,7 +109,8 @@ final class Sequences {
             SampleTopK first = new SampleTopK(wanted);
             int[] places = new int[Math.max(0, endCandidate - firstCandidate)];
             for (int start = firstCandidate; start < corpus.positions; start += corpus.context) {
-                // Most rows have no position that sorts before those already kept, so their activations are not looked up.
+                // Most rows have no position that sorts before those already kept, so their activations are not looked
+                // up.
                 if (!first.takes(order.places(start, places))) continue;
                 for (int i = 0; i < places.length; i++) {
                     if (first.takes(Integer.toUnsignedLong(places[i]))

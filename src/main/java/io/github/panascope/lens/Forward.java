@@ -72,7 +72,8 @@ public final class Forward {
     }
 
     /**
-     * Adds hooks that are called during the run, after those of {@link HookedTransformer#with(Hooks)} and those added before.
+     * Adds hooks that are called during the run, after those of {@link HookedTransformer#with(Hooks)} and those added
+     * before.
      *
      * @param hooks the hooks
      * @return this forward pass
@@ -106,10 +107,10 @@ public final class Forward {
     }
 
     /**
-     * Keeps the activations at the hook points whose names the predicate accepts, as the other hooks leave them. {@link #cache} returns
-     * them after the run. Points that are reached on request only ({@link HookPoint#onRequest}) are not offered to the
-     * predicate; name them in {@link #caching(String...)}. The points of an attachment are offered if it was attached
-     * before this call.
+     * Keeps the activations at the hook points whose names the predicate accepts, as the other hooks leave them. {@link
+     * #cache} returns them after the run. Points that are reached on request only ({@link HookPoint#onRequest}) are not
+     * offered to the predicate; name them in {@link #caching(String...)}. The points of an attachment are offered if it
+     * was attached before this call.
      *
      * @param names the predicate of whole hook point names
      * @return this forward pass
@@ -306,8 +307,8 @@ public final class Forward {
 
     /**
      * Adds hooks that are called with the gradients of activations while {@link #gradients} computes them, in the
-     * reverse order of the run. What a hook returns flows on in the place of the gradient. The hooks may name any hook point and
-     * receive the gradient and the hook point, like hooks on activations.
+     * reverse order of the run. What a hook returns flows on in the place of the gradient. The hooks may name any hook
+     * point and receive the gradient and the hook point, like hooks on activations.
      *
      * @param hooks the hooks, after those that were added before
      * @return this forward pass

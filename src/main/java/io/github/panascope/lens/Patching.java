@@ -12,9 +12,9 @@ import java.util.function.Function;
 import java.util.function.ToDoubleFunction;
 
 /**
- * Activation patching (TransformerLens's {@code patching}). The model runs on corrupted tokens; in each run one piece of
- * an activation is replaced by that of a clean run, and the result is the value of a metric for each piece. The blocks
- * before a piece run once, and many pieces run together as rows of one batch.
+ * Activation patching (TransformerLens's {@code patching}). The model runs on corrupted tokens; in each run one piece
+ * of an activation is replaced by that of a clean run, and the result is the value of a metric for each piece. The
+ * blocks before a piece run once, and many pieces run together as rows of one batch.
  *
  * <p>Hook points are named without their block: {@code hook_resid_pre}, {@code hook_attn_out}, {@code attn.hook_z}.
  * Results are float64 on the CPU, in the innermost scope. Every method that runs the model throws

@@ -95,8 +95,8 @@ sealed interface SaeFunction {
     /**
      * Features relu(h) for the k largest of each row, zero elsewhere, with h = x W_enc + b_enc.
      *
-     * @param norms ‖W_dec‖ of each feature, [d_sae], by which h is multiplied before the largest are taken, and features
-     *     are divided before they are decoded; null without rescaling
+     * @param norms ‖W_dec‖ of each feature, [d_sae], by which h is multiplied before the largest are taken, and
+     *     features are divided before they are decoded; null without rescaling
      */
     record TopK(Tensor wEnc, Tensor bEnc, Tensor wDec, Tensor bDec, Tensor norms, int k) implements SaeFunction {
         @Override
@@ -146,7 +146,10 @@ sealed interface SaeFunction {
     /** Computes features [n, d_sae] from prepared rows [n, d_in]. */
     Tensor encode(Tensor rows, PreActivationHook pre) throws Exception;
 
-    /** Returns whether the kernels of the native library are switched off; only functions that could use them can be exact. */
+    /**
+     * Returns whether the kernels of the native library are switched off; only functions that could use them can be
+     * exact.
+     */
     default boolean isExact() {
         return false;
     }

@@ -27,9 +27,9 @@ import java.util.concurrent.atomic.AtomicInteger;
  * operators are put into it (into the innermost one, if several are open). {@link #shared} makes a scope that any
  * thread may read from, for weights. Nothing is put there automatically; {@link #adopt} puts it there.
  *
- * <p>After closing, every use of what the scope owned throws an {@link IllegalStateException}; a use by the wrong thread
- * throws a {@link WrongThreadException}. Closing a shared scope while a call uses it throws an
- * {@link IllegalStateException} too, and leaves it open.
+ * <p>After closing, every use of what the scope owned throws an {@link IllegalStateException}; a use by the wrong
+ * thread throws a {@link WrongThreadException}. Closing a shared scope while a call uses it throws an {@link
+ * IllegalStateException} too, and leaves it open.
  */
 public final class TensorScope implements AutoCloseable {
     private static final ThreadLocal<TensorScope> INNERMOST = new ThreadLocal<>();
