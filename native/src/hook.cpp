@@ -29,7 +29,7 @@ thread_local psc::Unchanged *active_kept = nullptr;
 constexpr uintptr_t STACK_FOR_CALLBACK = 160 * 1024;
 
 // Returns the lowest address of this thread's stack; 0 if the system does not report it.
-uintptr_t stack_end() {
+uintptr_t stack_lowest() {
   thread_local const uintptr_t end = [] {
     pthread_attr_t attributes;
     void *lowest = nullptr;
@@ -44,7 +44,7 @@ uintptr_t stack_end() {
 
 bool stack_suffices() {
   char here;
-  return reinterpret_cast<uintptr_t>(&here) - stack_end() >= STACK_FOR_CALLBACK;
+  return reinterpret_cast<uintptr_t>(&here) - stack_lowest() >= STACK_FOR_CALLBACK;
 }
 
 void require_stack() {
@@ -55,7 +55,7 @@ void require_stack() {
 }
 
 // Calls the hook of a point, if there is one, and replaces the activation with its result.
-void report(c10::IValue &value, const std::string &name) {
+void call_hook(c10::IValue &value, const std::string &name) {
   const psc_hooks *hooks = active;
   if (hooks->names.count(name) == 0) return;
   require_stack();
@@ -71,7 +71,7 @@ void report(c10::IValue &value, const std::string &name) {
 
 // stack: activation, name -> activation. Boxed, so that a point without a hook costs no conversion and no copy.
 void hook_point(const c10::OperatorHandle &, torch::jit::Stack *stack) {
-  if (active != nullptr) report((*stack)[stack->size() - 2], stack->back().toStringRef());
+  if (active != nullptr) call_hook((*stack)[stack->size() - 2], stack->back().toStringRef());
   stack->pop_back();
 }
 
@@ -79,7 +79,7 @@ void hook_point(const c10::OperatorHandle &, torch::jit::Stack *stack) {
 // in their part share their code.
 void hook_point_in(const c10::OperatorHandle &, torch::jit::Stack *stack) {
   if (active != nullptr)
-    report((*stack)[stack->size() - 3], (*stack)[stack->size() - 2].toStringRef() + stack->back().toStringRef());
+    call_hook((*stack)[stack->size() - 3], (*stack)[stack->size() - 2].toStringRef() + stack->back().toStringRef());
   torch::jit::drop(*stack, 2);
 }
 

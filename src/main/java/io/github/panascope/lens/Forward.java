@@ -62,7 +62,7 @@ public final class Forward {
     private boolean unembedded = true;
     private boolean ran;
     private Tensor mask;
-    private LossWorkspace lossMemory;
+    private LossWorkspace lossWorkspace;
     private Hooks backwardHooks = Hooks.NONE;
 
     Forward(HookedTransformer model, Tensor tokens) {
@@ -378,8 +378,8 @@ public final class Forward {
      * @param memory a workspace made for this model
      * @return this forward pass
      */
-    public Forward lossMemory(LossWorkspace memory) {
-        this.lossMemory = memory;
+    public Forward lossWorkspace(LossWorkspace memory) {
+        this.lossWorkspace = memory;
         return this;
     }
 
@@ -395,8 +395,8 @@ public final class Forward {
     public Tensor lossPerToken() {
         requireTargets();
         return run(model.config().nLayers(), (resid, set) -> {
-            LossWorkspace memory = lossMemory != null
-                    ? lossMemory
+            LossWorkspace memory = lossWorkspace != null
+                    ? lossWorkspace
                     : LossWorkspace.of(model, tokens.shape().elements());
             Tensor losses = model.unembed().call("loss", set, resid, tokens, memory.products(), memory.logits());
             return mask == null ? losses : LmMetrics.masked(losses, LmMetrics.nextTokenMask(mask));

@@ -6,8 +6,8 @@ import io.github.panascope.torch.Tensor;
 
 /**
  * Memory for the logits of some positions while losses are computed from them. Runs may share it one after the other
- * ({@link Forward#lossMemory}), which saves time, because the system has to clear newly allocated memory. The tensors
- * belong to the scope that was innermost when the workspace was made.
+ * ({@link Forward#lossWorkspace}), which saves time, because the system has to clear newly allocated memory. The
+ * tensors belong to the scope that was innermost when the workspace was made.
  *
  * @param products [positions, d_vocab] in the model's dtype
  * @param logits   [positions, d_vocab], float32; the same tensor as {@code products} if the model is in float32, or if

@@ -150,14 +150,14 @@ public record TutorialMetrics(L0 l0, ExplainedVariance explainedVariance, Downst
         String out = sae.config().hookNameOut(); // equal to the input's, except for transcoders
         SharedPrefix shared =
                 SharedPrefix.of(model, batch, HookPoint.of(in).orElseThrow().block());
-        Forward plain = shared.forward(1).lossMemory(memory).caching(in, out);
+        Forward plain = shared.forward(1).lossWorkspace(memory).caching(in, out);
         List<Tensor> parts = new ArrayList<>();
         parts.add(sum(plain.lossPerToken()));
         List<Tensor> chunks = new ArrayList<>();
         Tensor reconstruction =
                 reconstruct(sae, plain.cache().get(in), plain.cache().get(out), chunks);
         Hooks replaced = Hooks.at(out, (activation, name) -> reconstruction);
-        parts.add(sum(shared.forward(1).lossMemory(memory).hooks(replaced).lossPerToken()));
+        parts.add(sum(shared.forward(1).lossWorkspace(memory).hooks(replaced).lossPerToken()));
         parts.add(zero(model, batch, memory, shared, out));
         parts.addAll(chunks);
         return Tensor.cat(0, parts.toArray(Tensor[]::new));
@@ -175,7 +175,7 @@ public record TutorialMetrics(L0 l0, ExplainedVariance explainedVariance, Downst
         boolean constant =
                 !model.isExact() && model.isPlain() && shared.isShared() && point.isBottleneck() && point.isInBlock();
         if (!constant)
-            return sum(shared.forward(1).lossMemory(memory).hooks(zeros).lossPerToken());
+            return sum(shared.forward(1).lossWorkspace(memory).hooks(zeros).lossPerToken());
         Tensor logProbs = shared.forwardOfOnePosition()
                 .hooks(zeros)
                 .logits()

@@ -68,7 +68,7 @@ public final class TokenDataset {
      *
      * @param documents    the texts
      * @param tokenizer    the tokenizer
-     * @param tokenization how documents are joined and cut
+     * @param chunking     how documents are joined and cut
      * @param maxLength    tokens in a row, including the {@code <|endoftext|>} at its beginning; at least 2
      * @return the rows
      * @throws InputException if there is no row
@@ -76,8 +76,8 @@ public final class TokenDataset {
      * @throws IllegalArgumentException if {@code maxLength} is too small, or larger than 2^24
      */
     public static TokenDataset tokenizeAndConcatenate(
-            Documents documents, Tokenizer tokenizer, ChunkingStrategy tokenization, int maxLength) {
-        return tokenizeAndConcatenate(documents, tokenizer, tokenization, maxLength, true, Long.MAX_VALUE);
+            Documents documents, Tokenizer tokenizer, ChunkingStrategy chunking, int maxLength) {
+        return tokenizeAndConcatenate(documents, tokenizer, chunking, maxLength, true, Long.MAX_VALUE);
     }
 
     /**
@@ -86,7 +86,7 @@ public final class TokenDataset {
      *
      * @param documents    the texts
      * @param tokenizer    the tokenizer
-     * @param tokenization how documents are joined and cut
+     * @param chunking     how documents are joined and cut
      * @param maxLength    tokens in a row, at least 2
      * @param addBosToken  true to begin each row with {@code <|endoftext|>}, as the {@code prepend_bos} of an SAE says
      * @param keep         number of rows to keep
@@ -98,13 +98,13 @@ public final class TokenDataset {
     public static TokenDataset tokenizeAndConcatenate(
             Documents documents,
             Tokenizer tokenizer,
-            ChunkingStrategy tokenization,
+            ChunkingStrategy chunking,
             int maxLength,
             boolean addBosToken,
             long keep) {
         TokenDataset dataset = new TokenDataset(maxLength);
         dataset.documents =
-                forEachRow(documents, tokenizer, tokenization, maxLength, addBosToken, row -> dataset.add(row, keep));
+                forEachRow(documents, tokenizer, chunking, maxLength, addBosToken, row -> dataset.add(row, keep));
         if (dataset.rowsInAll == 0)
             throw new InputException(
                     "the dataset is empty: its " + dataset.documents + " documents hold nothing but white space.");
@@ -116,7 +116,7 @@ public final class TokenDataset {
      *
      * @param documents    the texts
      * @param tokenizer    the tokenizer
-     * @param tokenization how documents are joined and cut
+     * @param chunking     how documents are joined and cut
      * @param maxLength    tokens in a row, at least 2 with {@code addBosToken}, otherwise at least 1
      * @param addBosToken  true to begin each row with {@code <|endoftext|>}
      * @param rows         called with each row, in an array that it may keep
@@ -127,11 +127,11 @@ public final class TokenDataset {
     public static long forEachRow(
             Documents documents,
             Tokenizer tokenizer,
-            ChunkingStrategy tokenization,
+            ChunkingStrategy chunking,
             int maxLength,
             boolean addBosToken,
             Consumer<int[]> rows) {
-        return new TokenizeAndConcatenate(tokenizer, tokenization, maxLength, addBosToken, rows)
+        return new TokenizeAndConcatenate(tokenizer, chunking, maxLength, addBosToken, rows)
                 .all(consumer -> each(documents::forEach, consumer));
     }
 

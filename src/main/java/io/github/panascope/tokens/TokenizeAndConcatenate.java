@@ -16,7 +16,7 @@ final class TokenizeAndConcatenate {
     private static final int PIECES = 20;
 
     private final Tokenizer tokenizer;
-    private final ChunkingStrategy tokenization;
+    private final ChunkingStrategy chunking;
     private final int maxLength;
     /** 1 if rows begin with the end token, otherwise 0. */
     private final int bos;
@@ -24,13 +24,9 @@ final class TokenizeAndConcatenate {
     private final Consumer<int[]> rows;
 
     TokenizeAndConcatenate(
-            Tokenizer tokenizer,
-            ChunkingStrategy tokenization,
-            int maxLength,
-            boolean addBosToken,
-            Consumer<int[]> rows) {
+            Tokenizer tokenizer, ChunkingStrategy chunking, int maxLength, boolean addBosToken, Consumer<int[]> rows) {
         this.tokenizer = tokenizer;
-        this.tokenization = tokenization;
+        this.chunking = chunking;
         this.maxLength = maxLength;
         this.bos = addBosToken ? 1 : 0;
         if (maxLength <= bos)
@@ -53,7 +49,7 @@ final class TokenizeAndConcatenate {
     }
 
     private void addGroup(List<String> group) {
-        int[] ids = switch (tokenization) {
+        int[] ids = switch (chunking) {
             case CHARACTER_CHUNKS, WHITESPACE_CHUNKS -> chunked(String.join(Tokenizer.END_OF_TEXT, group));
             case PER_DOCUMENT -> perDocument(group);
         };
@@ -89,7 +85,7 @@ final class TokenizeAndConcatenate {
     private List<String> pieces(String text) {
         int length = text.codePointCount(0, text.length());
         int pieceLength = (length - 1) / PIECES + 1;
-        int lookahead = tokenization == ChunkingStrategy.WHITESPACE_CHUNKS ? pieceLength / 10 : 0;
+        int lookahead = chunking == ChunkingStrategy.WHITESPACE_CHUNKS ? pieceLength / 10 : 0;
         List<String> pieces = new ArrayList<>(PIECES);
         int start = 0;
         for (int i = 0, done = 0; i < PIECES; i++) {

@@ -85,7 +85,7 @@ final class NativeLibrary {
         if (!os.equals("Linux") || !(arch.equals("amd64") || arch.equals("x86_64"))) {
             throw new NativeLibraryException("only Linux on x86_64 is supported so far; this is " + os + " on " + arch);
         }
-        Shim named = Shim.named(System.getenv(Shim.VARIABLE));
+        NamedShim named = NamedShim.named(System.getenv(NamedShim.VARIABLE));
         Properties properties = named != null
                 ? named.properties()
                 : properties(

@@ -540,7 +540,7 @@ public final class Tensor {
      * @return a new tensor of the broadcast shape, in the innermost scope
      */
     public Tensor where(Tensor condition, Tensor other) {
-        return Ops.WHERE.tensor(condition, this, other);
+        return TensorOps.WHERE.tensor(condition, this, other);
     }
 
     /**
@@ -550,7 +550,7 @@ public final class Tensor {
      * @return a bool tensor of the same shape, true where the element equals the number, in the innermost scope
      */
     public Tensor eq(double number) {
-        return Ops.EQ.tensor(this, number);
+        return TensorOps.EQ.tensor(this, number);
     }
 
     /**
@@ -560,7 +560,7 @@ public final class Tensor {
      * @return a bool tensor of the broadcast shape, true where the elements are equal, in the innermost scope
      */
     public Tensor eq(Tensor other) {
-        return Ops.EQ_TENSOR.tensor(this, other);
+        return TensorOps.EQ_TENSOR.tensor(this, other);
     }
 
     /**
@@ -570,7 +570,7 @@ public final class Tensor {
      * @return the indices along the dimension, int64, in the innermost scope; of equal elements the first
      */
     public Tensor argmax(int dimension) {
-        return Ops.ARGMAX.tensor(this, dimension, false);
+        return TensorOps.ARGMAX.tensor(this, dimension, false);
     }
 
     /**
@@ -579,7 +579,7 @@ public final class Tensor {
      * @return a new tensor, in the innermost scope
      */
     public Tensor abs() {
-        return Ops.ABS.tensor(this);
+        return TensorOps.ABS.tensor(this);
     }
 
     /**
@@ -588,7 +588,7 @@ public final class Tensor {
      * @return a tensor that shares this one's memory, in the innermost scope
      */
     public Tensor detach() {
-        return Ops.DETACH.tensor(this);
+        return TensorOps.DETACH.tensor(this);
     }
 
     /**
@@ -633,7 +633,7 @@ public final class Tensor {
      * @return a new tensor of the broadcast shape, in the innermost scope
      */
     public Tensor add(Tensor other) {
-        return Ops.ADD.tensor(this, other);
+        return TensorOps.ADD.tensor(this, other);
     }
 
     /**
@@ -643,7 +643,7 @@ public final class Tensor {
      * @return a new tensor of the broadcast shape, in the innermost scope
      */
     public Tensor sub(Tensor other) {
-        return Ops.SUB.tensor(this, other);
+        return TensorOps.SUB.tensor(this, other);
     }
 
     /**
@@ -653,7 +653,7 @@ public final class Tensor {
      * @return a new tensor of the broadcast shape, in the innermost scope
      */
     public Tensor mul(Tensor other) {
-        return Ops.MUL.tensor(this, other);
+        return TensorOps.MUL.tensor(this, other);
     }
 
     /**
@@ -663,7 +663,7 @@ public final class Tensor {
      * @return a new tensor, in the innermost scope
      */
     public Tensor mul(double factor) {
-        return Ops.MUL_SCALAR.tensor(this, factor);
+        return TensorOps.MUL_SCALAR.tensor(this, factor);
     }
 
     /**
@@ -673,7 +673,7 @@ public final class Tensor {
      * @return a new tensor of the broadcast shape, in the innermost scope
      */
     public Tensor div(Tensor other) {
-        return Ops.DIV.tensor(this, other);
+        return TensorOps.DIV.tensor(this, other);
     }
 
     /**
@@ -683,7 +683,7 @@ public final class Tensor {
      * @return a new tensor, in the innermost scope
      */
     public Tensor add(double number) {
-        return Ops.ADD_SCALAR.tensor(this, number);
+        return TensorOps.ADD_SCALAR.tensor(this, number);
     }
 
     /**
@@ -693,7 +693,7 @@ public final class Tensor {
      * @return this tensor
      */
     public Tensor add_(Tensor other) {
-        Ops.ADD_.tensor(this, other).free();
+        TensorOps.ADD_.tensor(this, other).free();
         return this;
     }
 
@@ -704,7 +704,7 @@ public final class Tensor {
      * @return this tensor
      */
     public Tensor sub_(Tensor other) {
-        Ops.SUB_.tensor(this, other).free();
+        TensorOps.SUB_.tensor(this, other).free();
         return this;
     }
 
@@ -715,7 +715,7 @@ public final class Tensor {
      * @return this tensor
      */
     public Tensor mul_(Tensor other) {
-        Ops.MUL_.tensor(this, other).free();
+        TensorOps.MUL_.tensor(this, other).free();
         return this;
     }
 
@@ -725,7 +725,7 @@ public final class Tensor {
      * @return this tensor
      */
     public Tensor zero_() {
-        Ops.ZERO_.tensor(this).free();
+        TensorOps.ZERO_.tensor(this).free();
         return this;
     }
 
@@ -736,7 +736,7 @@ public final class Tensor {
      * @return this tensor
      */
     public Tensor copy_(Tensor source) {
-        Ops.COPY_.tensor(this, source).free();
+        TensorOps.COPY_.tensor(this, source).free();
         return this;
     }
 
@@ -747,7 +747,7 @@ public final class Tensor {
      * @return a new tensor, in the innermost scope
      */
     public Tensor matmul(Tensor other) {
-        return Ops.MATMUL.tensor(this, other);
+        return TensorOps.MATMUL.tensor(this, other);
     }
 
     /**
@@ -758,7 +758,7 @@ public final class Tensor {
      * @return a new tensor [n, m], in the innermost scope
      */
     public Tensor addmm(Tensor a, Tensor b) {
-        return Ops.ADDMM.tensor(this, a, b);
+        return TensorOps.ADDMM.tensor(this, a, b);
     }
 
     /**
@@ -769,7 +769,7 @@ public final class Tensor {
      * @return a new tensor of the broadcast shape, in the innermost scope
      */
     public Tensor addcmul(Tensor a, Tensor b) {
-        return Ops.ADDCMUL.tensor(this, a, b, 1.0);
+        return TensorOps.ADDCMUL.tensor(this, a, b, 1.0);
     }
 
     /**
@@ -778,7 +778,7 @@ public final class Tensor {
      * @return a new tensor, in the innermost scope
      */
     public Tensor relu() {
-        return Ops.RELU.tensor(this);
+        return TensorOps.RELU.tensor(this);
     }
 
     /**
@@ -787,7 +787,7 @@ public final class Tensor {
      * @return this tensor
      */
     public Tensor relu_() {
-        Ops.RELU_.tensor(this).free();
+        TensorOps.RELU_.tensor(this).free();
         return this;
     }
 
@@ -797,7 +797,7 @@ public final class Tensor {
      * @return a new tensor, in the innermost scope
      */
     public Tensor sqrt() {
-        return Ops.SQRT.tensor(this);
+        return TensorOps.SQRT.tensor(this);
     }
 
     /**
@@ -806,7 +806,7 @@ public final class Tensor {
      * @return a new tensor, in the innermost scope
      */
     public Tensor exp() {
-        return Ops.EXP.tensor(this);
+        return TensorOps.EXP.tensor(this);
     }
 
     /**
@@ -816,7 +816,7 @@ public final class Tensor {
      * @return a new tensor, in the innermost scope
      */
     public Tensor clampMin(double number) {
-        return Ops.CLAMP_MIN.tensor(this, number);
+        return TensorOps.CLAMP_MIN.tensor(this, number);
     }
 
     /**
@@ -826,7 +826,7 @@ public final class Tensor {
      * @return a bool tensor of the broadcast shape, true where this tensor's element is larger, in the innermost scope
      */
     public Tensor gt(Tensor other) {
-        return Ops.GT_TENSOR.tensor(this, other);
+        return TensorOps.GT_TENSOR.tensor(this, other);
     }
 
     /**
@@ -836,7 +836,7 @@ public final class Tensor {
      * @return a bool tensor of the same shape, true where the element is larger than the number, in the innermost scope
      */
     public Tensor gt(double number) {
-        return Ops.GT.tensor(this, number);
+        return TensorOps.GT.tensor(this, number);
     }
 
     /**
@@ -847,7 +847,7 @@ public final class Tensor {
      * @return a new tensor, in the innermost scope
      */
     public Tensor mean(int dimension, boolean keepDimension) {
-        return Ops.MEAN.tensor(this, new long[] {dimension}, keepDimension);
+        return TensorOps.MEAN.tensor(this, new long[] {dimension}, keepDimension);
     }
 
     /**
@@ -856,7 +856,7 @@ public final class Tensor {
      * @return a scalar tensor, in the innermost scope
      */
     public Tensor mean() {
-        return Ops.MEAN_ALL.tensor(this);
+        return TensorOps.MEAN_ALL.tensor(this);
     }
 
     /**
@@ -867,7 +867,7 @@ public final class Tensor {
      * @return a new tensor, in the innermost scope
      */
     public Tensor sum(int dimension, boolean keepDimension) {
-        return Ops.SUM.tensor(this, new long[] {dimension}, keepDimension);
+        return TensorOps.SUM.tensor(this, new long[] {dimension}, keepDimension);
     }
 
     /**
@@ -877,7 +877,7 @@ public final class Tensor {
      * @return a scalar tensor of that dtype, in the innermost scope
      */
     public Tensor sum(DType accumulator) {
-        return Ops.SUM_ALL.tensor(this, accumulator);
+        return TensorOps.SUM_ALL.tensor(this, accumulator);
     }
 
     /**
@@ -886,7 +886,7 @@ public final class Tensor {
      * @return a scalar tensor, in the innermost scope
      */
     public Tensor norm() {
-        return Ops.NORM.tensor(this, 2.0, new long[0], false);
+        return TensorOps.NORM.tensor(this, 2.0, new long[0], false);
     }
 
     /**
@@ -897,7 +897,7 @@ public final class Tensor {
      * @return a new tensor, in the innermost scope
      */
     public Tensor norm(int dimension, boolean keep) {
-        return Ops.NORM.tensor(this, 2.0, new long[] {dimension}, keep);
+        return TensorOps.NORM.tensor(this, 2.0, new long[] {dimension}, keep);
     }
 
     /**
@@ -909,7 +909,7 @@ public final class Tensor {
      * @return a new tensor, in the innermost scope
      */
     public Tensor std(int dimension, int correction, boolean keep) {
-        return Ops.STD.tensor(this, new long[] {dimension}, correction, keep);
+        return TensorOps.STD.tensor(this, new long[] {dimension}, correction, keep);
     }
 
     /**
@@ -919,7 +919,7 @@ public final class Tensor {
      * @return a new tensor of the same shape, in the innermost scope
      */
     public Tensor softmax(int dimension) {
-        return Ops.SOFTMAX.tensor(this, dimension);
+        return TensorOps.SOFTMAX.tensor(this, dimension);
     }
 
     /**
@@ -929,7 +929,7 @@ public final class Tensor {
      * @return a new tensor of the same shape, in the innermost scope
      */
     public Tensor logSoftmax(int dimension) {
-        return Ops.LOG_SOFTMAX.tensor(this, dimension);
+        return TensorOps.LOG_SOFTMAX.tensor(this, dimension);
     }
 
     /**
@@ -940,7 +940,7 @@ public final class Tensor {
      * @return a new tensor of the indices' shape, in the innermost scope
      */
     public Tensor gather(int dimension, Tensor indices) {
-        return Ops.GATHER.tensor(this, dimension, indices);
+        return TensorOps.GATHER.tensor(this, dimension, indices);
     }
 
     /**
@@ -952,7 +952,7 @@ public final class Tensor {
      * @return a changed copy of this tensor, in the innermost scope
      */
     public Tensor scatter(int dimension, Tensor indices, Tensor values) {
-        return Ops.SCATTER.tensor(this, dimension, indices, values);
+        return TensorOps.SCATTER.tensor(this, dimension, indices, values);
     }
 
     /**
@@ -973,7 +973,7 @@ public final class Tensor {
      * @return the sorted elements and their former indices, of this tensor's shape, in the innermost scope
      */
     public Sorted sortDescending() {
-        return Sorted.of(Ops.SORT.tensors(2, this, true, -1, true));
+        return Sorted.of(TensorOps.SORT.tensors(2, this, true, -1, true));
     }
 
     /**
@@ -983,7 +983,7 @@ public final class Tensor {
      * @return the elements, largest first, and their indices; the last dimension has size k; in the innermost scope
      */
     public Sorted topk(long k) {
-        return Sorted.of(Ops.TOPK.tensors(2, this, k));
+        return Sorted.of(TensorOps.TOPK.tensors(2, this, k));
     }
 
     /**
@@ -995,7 +995,7 @@ public final class Tensor {
      * @return a view, in the innermost scope
      */
     public Tensor slice(int dimension, long start, long end) {
-        return Ops.SLICE.tensor(this, dimension, start, end);
+        return TensorOps.SLICE.tensor(this, dimension, start, end);
     }
 
     /**
@@ -1006,7 +1006,7 @@ public final class Tensor {
      * @return a view, in the innermost scope
      */
     public Tensor select(int dimension, long index) {
-        return Ops.SELECT.tensor(this, dimension, index);
+        return TensorOps.SELECT.tensor(this, dimension, index);
     }
 
     /**
@@ -1017,7 +1017,7 @@ public final class Tensor {
      * @return a new tensor of size n along the dimension, in the innermost scope
      */
     public Tensor indexSelect(int dimension, Tensor indices) {
-        return Ops.INDEX_SELECT.tensor(this, dimension, indices);
+        return TensorOps.INDEX_SELECT.tensor(this, dimension, indices);
     }
 
     /**
@@ -1029,7 +1029,7 @@ public final class Tensor {
      * @return a changed copy of this tensor, in the innermost scope
      */
     public Tensor indexFill(int dimension, Tensor indices, double number) {
-        return Ops.INDEX_FILL.tensor(this, dimension, indices, number);
+        return TensorOps.INDEX_FILL.tensor(this, dimension, indices, number);
     }
 
     /**
@@ -1039,7 +1039,7 @@ public final class Tensor {
      * @return a view where possible, else a copy, in the innermost scope
      */
     public Tensor reshape(long... sizes) {
-        return Ops.RESHAPE.tensor(this, sizes);
+        return TensorOps.RESHAPE.tensor(this, sizes);
     }
 
     /**
@@ -1048,7 +1048,7 @@ public final class Tensor {
      * @return a view, in the innermost scope
      */
     public Tensor t() {
-        return Ops.T.tensor(this);
+        return TensorOps.T.tensor(this);
     }
 
     /**
@@ -1059,7 +1059,7 @@ public final class Tensor {
      * @return a view, in the innermost scope
      */
     public Tensor transpose(int first, int second) {
-        return Ops.TRANSPOSE.tensor(this, first, second);
+        return TensorOps.TRANSPOSE.tensor(this, first, second);
     }
 
     /**
@@ -1069,7 +1069,7 @@ public final class Tensor {
      * @return a view, in the innermost scope
      */
     public Tensor unsqueeze(int dimension) {
-        return Ops.UNSQUEEZE.tensor(this, dimension);
+        return TensorOps.UNSQUEEZE.tensor(this, dimension);
     }
 
     /**
@@ -1082,7 +1082,7 @@ public final class Tensor {
      * @throws TorchException if the view would reach beyond the memory
      */
     public Tensor asStrided(long[] sizes, long[] strides, long offset) {
-        return Ops.AS_STRIDED.tensor(this, sizes, strides, offset);
+        return TensorOps.AS_STRIDED.tensor(this, sizes, strides, offset);
     }
 
     /**
@@ -1093,7 +1093,7 @@ public final class Tensor {
      * @return a new tensor, in the innermost scope
      */
     public static Tensor cat(int dimension, Tensor... parts) {
-        return Ops.CAT.tensor(parts, dimension);
+        return TensorOps.CAT.tensor(parts, dimension);
     }
 
     /**
@@ -1104,7 +1104,7 @@ public final class Tensor {
      * @return a new tensor, in the innermost scope
      */
     public static Tensor stack(int dimension, Tensor... parts) {
-        return Ops.STACK.tensor(parts, dimension);
+        return TensorOps.STACK.tensor(parts, dimension);
     }
 
     /**
@@ -1127,7 +1127,7 @@ public final class Tensor {
      * @return a tensor with its own memory, in the innermost scope
      */
     public Tensor copy() {
-        return Ops.CLONE.tensor(this);
+        return TensorOps.CLONE.tensor(this);
     }
 
     /**
@@ -1136,7 +1136,7 @@ public final class Tensor {
      * @return a contiguous tensor, in the innermost scope; it shares this one's memory if that is contiguous
      */
     public Tensor contiguous() {
-        return Ops.CONTIGUOUS.tensor(this);
+        return TensorOps.CONTIGUOUS.tensor(this);
     }
 
     /**
@@ -1156,7 +1156,7 @@ public final class Tensor {
      * @return a tensor of that dtype, in the innermost scope; it shares this one's memory if that has the dtype
      */
     public Tensor to(DType target) {
-        return Ops.TO_DTYPE.tensor(this, target);
+        return TensorOps.TO_DTYPE.tensor(this, target);
     }
 
     /**
@@ -1172,9 +1172,10 @@ public final class Tensor {
         Events.Copy event = target.equals(device()) ? null : Events.copy();
         // An unawaited copy out of page-locked memory would read it later, when its owner may have written to it.
         // Other host memory is read before the call returns.
-        boolean waits =
-                target.isCpu() || !device().isCpu() || (Boolean) Ops.IS_PINNED.call(this)[0];
-        Tensor moved = Ops.TO_DEVICE.tensor(this, target, dtype(), !waits);
+        boolean waits = target.isCpu()
+                || !device().isCpu()
+                || (Boolean) TensorOps.IS_PINNED.call(this)[0];
+        Tensor moved = TensorOps.TO_DEVICE.tensor(this, target, dtype(), !waits);
         if (event != null) event.finish(device(), target, shape().elements() * dtype().bytes());
         return moved;
     }
@@ -1185,7 +1186,7 @@ public final class Tensor {
      * @return a new tensor, in the innermost scope
      */
     public Tensor zerosLike() {
-        return Ops.ZEROS_LIKE.tensor(this);
+        return TensorOps.ZEROS_LIKE.tensor(this);
     }
 
     /**
@@ -1195,7 +1196,7 @@ public final class Tensor {
      * @return true if both have one shape and equal elements
      */
     public boolean sameElements(Tensor other) {
-        return (Boolean) Ops.EQUAL.call(this, Objects.requireNonNull(other))[0];
+        return (Boolean) TensorOps.EQUAL.call(this, Objects.requireNonNull(other))[0];
     }
 
     /** Returns dtype and shape for messages, or a substitute where they cannot be read. */

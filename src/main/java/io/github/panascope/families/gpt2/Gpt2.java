@@ -27,7 +27,7 @@ public final class Gpt2 implements ModelFamily {
 
     @Override
     public Map<String, String> hubIds() {
-        return Gpt2Names.hubIds();
+        return Gpt2HubIds.hubIds();
     }
 
     @Override

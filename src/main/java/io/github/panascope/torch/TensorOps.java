@@ -1,8 +1,8 @@
 package io.github.panascope.torch;
 
 /** The operators behind Tensor's methods, looked up once. A new one needs a line, a method in Tensor and a test. */
-final class Ops {
-    private Ops() {}
+final class TensorOps {
+    private TensorOps() {}
 
     static final Op ADD = Op.of("aten::add", "Tensor");
     static final Op ADD_ = Op.of("aten::add_", "Tensor");

@@ -14,7 +14,7 @@ import java.util.Properties;
  * @param library    the file, such as libpanascope.so
  * @param properties the properties that build-native.sh wrote beside the library
  */
-record Shim(Path library, Properties properties) {
+record NamedShim(Path library, Properties properties) {
     static final String VARIABLE = "PANASCOPE_SHIM";
     private static final String PROPERTIES = "shim.properties";
 
@@ -24,7 +24,7 @@ record Shim(Path library, Properties properties) {
      *
      * @throws NativeLibraryException if the file, or the properties beside it, are missing
      */
-    static Shim named(String value) throws IOException {
+    static NamedShim named(String value) throws IOException {
         if (value == null || value.isEmpty()) return null;
         Path library = Path.of(value).toAbsolutePath();
         if (!Files.isRegularFile(library)) throw refused(value, "is no file");
@@ -41,7 +41,7 @@ record Shim(Path library, Properties properties) {
                 throw refused(value, "has a " + PROPERTIES + " beside it without " + key);
             }
         }
-        return new Shim(library, properties);
+        return new NamedShim(library, properties);
     }
 
     private static NativeLibraryException refused(String value, String why) {

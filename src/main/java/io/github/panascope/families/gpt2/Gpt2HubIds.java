@@ -5,8 +5,8 @@ import java.util.List;
 import java.util.Map;
 
 /** TransformerLens's names and aliases of the models of this family, with their ids on the hub. */
-final class Gpt2Names {
-    private Gpt2Names() {}
+final class Gpt2HubIds {
+    private Gpt2HubIds() {}
 
     static Map<String, String> hubIds() {
         Map<String, String> ids = new LinkedHashMap<>();

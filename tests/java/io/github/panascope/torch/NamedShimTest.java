@@ -18,12 +18,12 @@ import org.junit.jupiter.api.io.TempDir;
  * How the native library is found, or not: what PANASCOPE_SHIM may say (that it is used is PackagedIT's to see), and a
  * JVM that refuses.
  */
-class ShimTest {
+class NamedShimTest {
     @TempDir
     private Path folder;
 
     private static void assertRefused(Path library, String why) {
-        String message = assertThrows(NativeLibraryException.class, () -> Shim.named(library.toString()))
+        String message = assertThrows(NativeLibraryException.class, () -> NamedShim.named(library.toString()))
                 .getMessage();
         assertTrue(message.startsWith("PANASCOPE_SHIM=" + library + " " + why), message);
         assertTrue(message.contains("build-native.sh"), message);
@@ -32,8 +32,8 @@ class ShimTest {
 
     @Test
     void nothingIsNamedByAnEmptyVariable() throws IOException {
-        assertNull(Shim.named(null));
-        assertNull(Shim.named(""));
+        assertNull(NamedShim.named(null));
+        assertNull(NamedShim.named(""));
     }
 
     @Test
@@ -51,7 +51,7 @@ class ShimTest {
         Files.writeString(beside, "torch.version=\\uZZZZ\n");
         assertRefused(library, "has a shim.properties beside it that cannot be read");
         Files.writeString(beside, "torch.version=2.11.0\ntorch.source=python\n");
-        Shim shim = Shim.named(library.toString());
+        NamedShim shim = NamedShim.named(library.toString());
         assertEquals(library, shim.library());
         assertEquals("2.11.0", shim.properties().getProperty("torch.version"));
         assertEquals("python", shim.properties().getProperty("torch.source"));
