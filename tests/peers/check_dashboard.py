@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """Does SAEDashboard read the dashboards that were written here? Its load_json, and its own writer over what came out.
 
-    python tests/peers/check_dashboard.py dashboards.json
+python tests/peers/check_dashboard.py dashboards.json
 """
+
 import json
 import sys
 import tempfile
@@ -14,7 +15,12 @@ text = Path(sys.argv[1]).read_text()
 data = _SaeVisData.from_dict(json.loads(text))
 features = list(data.feature_data_dict)
 first = data.feature_data_dict[features[0]]
-print(len(features), "features:", first.acts_histogram_data.title, [group.title.replace("<br>", " ") for group in first.sequence_data.seq_group_data][:2])
+print(
+    len(features),
+    "features:",
+    first.acts_histogram_data.title,
+    [group.title.replace("<br>", " ") for group in first.sequence_data.seq_group_data][:2],
+)
 again = data.to_dict()
 theirs, ours = json.loads(json.dumps(again)), json.loads(text)
 

@@ -4,10 +4,12 @@
     mvn -B test -Dtest=GoldenArchitectureTest -Dpanascope.saved=FOLDER
     python tests/peers/check_saved.py FOLDER
 
-The test saves each SAE of tests/resources/golden/saes again, as it is and with decoder norms folded. Here SAELens loads them from there and
+The test saves each SAE of tests/resources/golden/saes again, as it is and with decoder norms folded. Here SAELens
+loads them from there and
 computes; the numbers it gave for the originals are in the goldens. Result with sae-lens 6.54.12:
 "38 SAEs, 76 comparisons, largest difference 9.5e-07; all equal".
 """
+
 import sys
 from pathlib import Path
 

@@ -4,6 +4,7 @@
 
 Needs pyarrow 14 or newer and zstandard.
 """
+
 import gzip
 import json
 from pathlib import Path
@@ -23,9 +24,15 @@ def main():
     for codec in ("none", "snappy", "gzip", "zstd", "brotli"):
         pq.write_table(table, OUT / f"{codec}.parquet", compression=codec, row_group_size=30)
     for name, kind in (("tokens", pa.list_(pa.int32())), ("input_ids", pa.list_(pa.int64()))):
-        pq.write_table(pa.table({"attention_mask": pa.array([[1] * len(ids) for ids in TOKENS]), name: pa.array(TOKENS, kind)}), OUT / f"{name}.parquet", row_group_size=40)
+        pq.write_table(
+            pa.table({"attention_mask": pa.array([[1] * len(ids) for ids in TOKENS]), name: pa.array(TOKENS, kind)}),
+            OUT / f"{name}.parquet",
+            row_group_size=40,
+        )
     structure = pa.array([{"text": "not this"}] * 3)
-    pq.write_table(pa.table({"meta": structure, "text": pa.array(["this", None, ""])}), OUT / "beside_structure.parquet")
+    pq.write_table(
+        pa.table({"meta": structure, "text": pa.array(["this", None, ""])}), OUT / "beside_structure.parquet"
+    )
     pq.write_table(pa.table({"text": structure}), OUT / "structure.parquet")
     pq.write_table(pa.table({"tokens": pa.array([[1, 2], [3, None]])}), OUT / "null_token.parquet")
     pq.write_table(pa.table([pa.array(["a"]), pa.array(["b"])], names=["text", "text"]), OUT / "twice.parquet")
@@ -37,7 +44,12 @@ def main():
     some = [None if i % 3 == 0 else f"{i % 50}" if i % 3 == 1 else "é🤖" * (i % 5) for i in range(200)]
     for dictionary in (True, False):
         form = "dictionary" if dictionary else "plain"
-        pq.write_table(pa.table({"text": pa.array(some)}), OUT / f"nulls_{form}.parquet", row_group_size=90, use_dictionary=dictionary)
+        pq.write_table(
+            pa.table({"text": pa.array(some)}),
+            OUT / f"nulls_{form}.parquet",
+            row_group_size=90,
+            use_dictionary=dictionary,
+        )
     latin = pa.array(["\ufffd".encode(), "naïve".encode(), "naïve".encode("latin-1")], pa.binary())
     pq.write_table(pa.table({"text": latin}), OUT / "latin.parquet")
     pq.write_table(pa.table({"meta": structure, "text": latin}), OUT / "latin_beside_structure.parquet")

@@ -5,6 +5,7 @@
 
 Writes tests/resources/golden/decompositions/expected.json (labels, versions) and expected.safetensors.
 """
+
 import json
 import os
 from importlib.metadata import version
@@ -28,7 +29,10 @@ def keep(name, pair):
     E["labels"][name] = [str(label) for label in labels]
 
 
-for kind, load in (("processed", HookedTransformer.from_pretrained), ("no_processing", HookedTransformer.from_pretrained_no_processing)):
+for kind, load in (
+    ("processed", HookedTransformer.from_pretrained),
+    ("no_processing", HookedTransformer.from_pretrained_no_processing),
+):
     model = load("gpt2-small", device="cpu")
     tokens = load_file(GOLDEN / "standard_a" / "expected.safetensors")["small_tokens"][:, :3]
     _, cache = model.run_with_cache(tokens)
@@ -41,11 +45,18 @@ for kind, load in (("processed", HookedTransformer.from_pretrained), ("no_proces
     keep(f"{kind}/heads", cache.stack_head_results(-1, return_labels=True, incl_remainder=True))
     keep(f"{kind}/heads_ln", cache.stack_head_results(2, return_labels=True, apply_ln=True))
     keep(f"{kind}/neurons", cache.stack_neuron_results(1, return_labels=True, incl_remainder=True, pos_slice=-1))
-    keep(f"{kind}/full", cache.get_full_resid_decomposition(2, mlp_input=True, expand_neurons=False, return_labels=True))
-    keep(f"{kind}/full_neurons", cache.get_full_resid_decomposition(1, expand_neurons=True, pos_slice=-1, return_labels=True))
+    keep(
+        f"{kind}/full", cache.get_full_resid_decomposition(2, mlp_input=True, expand_neurons=False, return_labels=True)
+    )
+    keep(
+        f"{kind}/full_neurons",
+        cache.get_full_resid_decomposition(1, expand_neurons=True, pos_slice=-1, return_labels=True),
+    )
     stack = cache.decompose_resid(-1)
     T[f"{kind}/attrs_one"] = cache.logit_attrs(stack, 5335)
-    T[f"{kind}/attrs_difference"] = cache.logit_attrs(stack[:, :, -1], torch.tensor([10, 20]), torch.tensor([30, 40]), pos_slice=-1)
+    T[f"{kind}/attrs_difference"] = cache.logit_attrs(
+        stack[:, :, -1], torch.tensor([10, 20]), torch.tensor([30, 40]), pos_slice=-1
+    )
 out = GOLDEN / "decompositions"
 out.mkdir(exist_ok=True)
 (out / "expected.json").write_text(json.dumps(E))

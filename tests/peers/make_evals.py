@@ -1,10 +1,13 @@
 #!/usr/bin/env python3
-"""sae_lens.evals on the models and SAEs of the golden cases standard_a, gated_b, topk_d and on the SAE at attn.hook_z of golden/attached.
+"""sae_lens.evals on the models and SAEs of the golden cases standard_a, gated_b, topk_d and on the SAE at attn.hook_z
+of golden/attached.
 
     python tests/peers/make_evals.py
 
-Writes tests/resources/golden/evals/expected.json. The tokens are the cases' first rows: 12 for the losses, 8 for the rest, in batches of 4.
+Writes tests/resources/golden/evals/expected.json. The tokens are the cases' first rows: 12 for the losses, 8 for the
+rest, in batches of 4.
 """
+
 import json
 import os
 import sys
@@ -16,8 +19,17 @@ if len(sys.argv) == 1:  # a process for each case: the hub's cache is chosen whe
     import subprocess
 
     E = {"versions": {p: version(p) for p in ("torch", "transformers", "transformer-lens", "sae-lens")}}
-    for case, hub, sae in (("standard", "standard_a", "standard_a/sae"), ("gated", "gated_b", "gated_b/sae"), ("topk", "topk_d", "topk_d/sae"), ("hook_z", "standard_a", "attached/jumprelu_z")):
-        E[case] = json.loads(subprocess.run([sys.executable, __file__, hub, sae], check=True, capture_output=True, text=True).stdout.splitlines()[-1])
+    for case, hub, sae in (
+        ("standard", "standard_a", "standard_a/sae"),
+        ("gated", "gated_b", "gated_b/sae"),
+        ("topk", "topk_d", "topk_d/sae"),
+        ("hook_z", "standard_a", "attached/jumprelu_z"),
+    ):
+        E[case] = json.loads(
+            subprocess.run(
+                [sys.executable, __file__, hub, sae], check=True, capture_output=True, text=True
+            ).stdout.splitlines()[-1]
+        )
     (GOLDEN / "evals").mkdir(exist_ok=True)
     (GOLDEN / "evals" / "expected.json").write_text(json.dumps(E))
     sys.exit()
@@ -28,7 +40,11 @@ import torch
 
 torch.set_grad_enabled(False)
 from sae_lens import SAE
-from sae_lens.evals import get_downstream_reconstruction_metrics, get_featurewise_weight_based_metrics, get_sparsity_and_variance_metrics
+from sae_lens.evals import (
+    get_downstream_reconstruction_metrics,
+    get_featurewise_weight_based_metrics,
+    get_sparsity_and_variance_metrics,
+)
 from sae_lens.training.activation_scaler import ActivationScaler
 from transformer_lens import HookedTransformer
 
@@ -59,7 +75,9 @@ class Store:
 out = {"tokens": tokens.tolist()}
 for name, ignore in (("exclude", [50256]), ("all", None)):
     metrics = get_downstream_reconstruction_metrics(sae, model, Store(), ActivationScaler(), True, True, 3, 4, ignore)
-    some, features = get_sparsity_and_variance_metrics(sae, model, Store(), ActivationScaler(), 2, True, True, True, True, 4, {}, ignore)
+    some, features = get_sparsity_and_variance_metrics(
+        sae, model, Store(), ActivationScaler(), 2, True, True, True, True, 4, {}, ignore
+    )
     features |= get_featurewise_weight_based_metrics(sae)
     out[name] = metrics | some | {k: [None if x != x else x for x in v] for k, v in features.items()}
 print(json.dumps(out))

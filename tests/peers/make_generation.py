@@ -1,11 +1,14 @@
 #!/usr/bin/env python3
-"""What TransformerLens generates on the model of the golden case standard_a, greedily, and the distributions that it draws from.
+"""What TransformerLens generates on the model of the golden case standard_a, greedily, and the distributions that it
+draws from.
 
     python tests/peers/make_generation.py
 
-Writes tests/resources/golden/generation/: expected.json (token ids, versions) and expected.safetensors (logits, and the log-probabilities that its
+Writes tests/resources/golden/generation/: expected.json (token ids, versions) and expected.safetensors (logits, and
+the log-probabilities that its
 sample_logits hands to its random draw). The logits for those are random with a fixed seed.
 """
+
 import json
 import os
 from importlib.metadata import version
@@ -22,8 +25,17 @@ from transformer_lens import HookedTransformer, utils
 
 SEED = 5
 model = HookedTransformer.from_pretrained("gpt2-small", device="cpu")
-expected = {"seed": SEED, "versions": {p: version(p) for p in ("torch", "transformers", "transformer-lens")}, "greedy": []}
-prompts = [["When John and Mary went to the shops, John gave the bag to"], ["The harbour was quiet"], [""], ["a b c d e f", "one two three four five six"]]
+expected = {
+    "seed": SEED,
+    "versions": {p: version(p) for p in ("torch", "transformers", "transformer-lens")},
+    "greedy": [],
+}
+prompts = [
+    ["When John and Mary went to the shops, John gave the bag to"],
+    ["The harbour was quiet"],
+    [""],
+    ["a b c d e f", "one two three four five six"],
+]
 for texts in prompts:
     tokens = model.to_tokens(texts)
     for cache in (True, False):
@@ -38,14 +50,24 @@ assert expected["greedy_halved_mlp"] != expected["greedy"][0]["tokens"][:1], "th
 torch.manual_seed(SEED)
 logits, before = torch.randn(1, 300) * 3, torch.randint(0, 300, (1, 40))
 tensors = {"logits": logits, "before": before}
-cases = {"plain": {}, "temperature": dict(temperature=0.7), "top_k": dict(top_k=10), "top_p": dict(top_p=0.6), "top_p_small": dict(top_p=0.01), "penalty": dict(freq_penalty=1.5),
-         "all_k": dict(temperature=1.3, top_k=25, freq_penalty=0.5), "all_p": dict(temperature=1.3, top_p=0.9, freq_penalty=0.5)}
+cases = {
+    "plain": {},
+    "temperature": dict(temperature=0.7),
+    "top_k": dict(top_k=10),
+    "top_p": dict(top_p=0.6),
+    "top_p_small": dict(top_p=0.01),
+    "penalty": dict(freq_penalty=1.5),
+    "all_k": dict(temperature=1.3, top_k=25, freq_penalty=0.5),
+    "all_p": dict(temperature=1.3, top_p=0.9, freq_penalty=0.5),
+}
 real = torch.distributions.categorical.Categorical
 for name, options in cases.items():
+
     class Seen(real):
         def __init__(self, *a, **kw):
             super().__init__(*a, **kw)
             tensors[f"probs/{name}"] = self.probs.double()
+
     torch.distributions.categorical.Categorical = Seen
     utils.sample_logits(logits, tokens=before, **options)
     torch.distributions.categorical.Categorical = real

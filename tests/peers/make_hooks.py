@@ -1,10 +1,13 @@
 #!/usr/bin/env python3
-"""What TransformerLens has at the hook points that are off by default, and what hooks there do: on the model of the golden case standard_a.
+"""What TransformerLens has at the hook points that are off by default, and what hooks there do: on the model of the
+golden case standard_a.
 
     python tests/peers/make_hooks.py
 
-Writes tests/resources/golden/hooks/expected.safetensors, with the versions in its metadata. No random number is drawn: interventions are fixed.
+Writes tests/resources/golden/hooks/expected.safetensors, with the versions in its metadata. No random number is
+drawn: interventions are fixed.
 """
+
 import os
 from importlib.metadata import version
 from pathlib import Path
@@ -24,7 +27,9 @@ out = {}
 
 
 def intervention(name, point, hook):
-    out[f"loss/{name}"] = model.run_with_hooks(tokens, fwd_hooks=[(point, hook)], return_type="loss", loss_per_token=True)
+    out[f"loss/{name}"] = model.run_with_hooks(
+        tokens, fwd_hooks=[(point, hook)], return_type="loss", loss_per_token=True
+    )
 
 
 def scaled_head(x, hook):
@@ -45,9 +50,14 @@ for p in ("hook_q_input", "hook_k_input", "hook_v_input", "attn.hook_result"):
 intervention("hook_mlp_in", "blocks.1.hook_mlp_in", lambda x, hook: x * 0.5)
 model.set_use_split_qkv_input(False)
 model.set_use_attn_in(True)
-out["blocks.1.hook_attn_in"] = model.run_with_cache(tokens, names_filter="blocks.1.hook_attn_in")[1]["blocks.1.hook_attn_in"]
+out["blocks.1.hook_attn_in"] = model.run_with_cache(tokens, names_filter="blocks.1.hook_attn_in")[1][
+    "blocks.1.hook_attn_in"
+]
 intervention("hook_attn_in", "blocks.1.hook_attn_in", scaled_head)
 
 (GOLDEN / "hooks").mkdir(exist_ok=True)
-save_file({k: v.clone().contiguous() for k, v in out.items()}, GOLDEN / "hooks" / "expected.safetensors",
-          metadata={p: version(p) for p in ("torch", "transformers", "transformer-lens")})
+save_file(
+    {k: v.clone().contiguous() for k, v in out.items()},
+    GOLDEN / "hooks" / "expected.safetensors",
+    metadata={p: version(p) for p in ("torch", "transformers", "transformer-lens")},
+)

@@ -4,6 +4,7 @@
 
 Made with requests 2.34.2, huggingface_hub 0.36.2 and datasets, as sae-lens brings them.
 """
+
 import json
 import os
 import subprocess
@@ -81,13 +82,19 @@ NO_PROXY = [  # (no_proxy, addresses)
     ("a, huggingface.co ,b", [HUB]),
     ("a huggingface.co", [HUB]),
     (",,", [HUB]),
-    ("mirror.example:8080", [PLAIN, "http://mirror.example:81/x", "http://mirror.example/x", "http://a.mirror.example:8080/x"]),
+    (
+        "mirror.example:8080",
+        [PLAIN, "http://mirror.example:81/x", "http://mirror.example/x", "http://a.mirror.example:8080/x"],
+    ),
     ("mirror.example:80", ["http://mirror.example/x"]),
     ("my_host", ["http://my_host:8080/x", "http://a.my_host/x"]),
     ("127.0.0.1", ["http://127.0.0.1:8080/x", "http://127.0.0.2/x"]),
     ("127.0.0.1:8080", ["http://127.0.0.1:8080/x"]),
     ("127.0.0.0/8", ["http://127.9.9.9/x", "http://128.0.0.1/x", "http://localhost/x"]),
-    ("10.1.2.3/16,192.168.0.0/24", ["http://10.1.255.1/x", "http://10.2.0.1/x", "http://192.168.0.77/x", "http://192.168.1.1/x"]),
+    (
+        "10.1.2.3/16,192.168.0.0/24",
+        ["http://10.1.255.1/x", "http://10.2.0.1/x", "http://192.168.0.77/x", "http://192.168.1.1/x"],
+    ),
     ("10.1.2.3/32", ["http://10.1.2.3/x", "http://10.1.2.4/x"]),
     ("10.1.2.3/0,10.1.2.3/33,10.1.2.3/x,10.1.2.3/8/8", ["http://10.1.2.3/x"]),
     ("10.256.0.0/8,host/8,0x0a.0.0.0/8", ["http://10.1.2.3/x"]),
@@ -109,6 +116,7 @@ def proxy(variables, address):
     from requests.adapters import HTTPAdapter
     from requests.utils import get_environ_proxies, prepend_scheme_if_needed, select_proxy
     from urllib3.util import parse_url
+
     os.environ.clear()
     os.environ.update(variables)
     found = select_proxy(address, get_environ_proxies(address))
@@ -123,7 +131,10 @@ def proxy(variables, address):
         if not whole.startswith("socks"):  # those need another package
             adapter.proxy_manager_for(whole)
         port = parts.port or {"http": 80, "https": 443}.get(parts.scheme, 1080)
-        return {"address": f"{parts.scheme}://{parts.host}:{port}", "authorization": adapter.proxy_headers(whole).get("Proxy-Authorization")}
+        return {
+            "address": f"{parts.scheme}://{parts.host}:{port}",
+            "authorization": adapter.proxy_headers(whole).get("Proxy-Authorization"),
+        }
     except Exception:
         return "error"
 
@@ -181,8 +192,16 @@ import json
 from huggingface_hub import constants, get_token
 from huggingface_hub.utils._headers import get_token_to_send
 from datasets import config
-print(json.dumps({"cache": constants.HF_HUB_CACHE, "token": get_token_to_send(None), "offline": constants.HF_HUB_OFFLINE, "datasets_offline": config.HF_HUB_OFFLINE,
-                  "etag_timeout": constants.HF_HUB_ETAG_TIMEOUT, "download_timeout": constants.HF_HUB_DOWNLOAD_TIMEOUT, "endpoint": constants.ENDPOINT, "silent": bool(constants.HF_HUB_DISABLE_PROGRESS_BARS)}))
+print(json.dumps({
+    "cache": constants.HF_HUB_CACHE,
+    "token": get_token_to_send(None),
+    "offline": constants.HF_HUB_OFFLINE,
+    "datasets_offline": config.HF_HUB_OFFLINE,
+    "etag_timeout": constants.HF_HUB_ETAG_TIMEOUT,
+    "download_timeout": constants.HF_HUB_DOWNLOAD_TIMEOUT,
+    "endpoint": constants.ENDPOINT,
+    "silent": bool(constants.HF_HUB_DISABLE_PROGRESS_BARS),
+}))
 """
 
 
@@ -190,16 +209,31 @@ def read(variables):
     done = subprocess.run([sys.executable, "-c", READ], env=variables, capture_output=True, text=True, check=True)
     is_ = json.loads(done.stdout)
     # Where the user root's home is differs from system to system: the test looks there too.
-    if "~root" in variables.get("HF_HOME", ""): is_["cache"] = is_["cache"].replace(os.path.expanduser("~root"), "ROOTS-HOME")
+    if "~root" in variables.get("HF_HOME", ""):
+        is_["cache"] = is_["cache"].replace(os.path.expanduser("~root"), "ROOTS-HOME")
     return is_
 
 
 def main():
     variables = [{"environment": each, "is": read(each)} for each in VARIABLES]
-    cases = PROXIES + [({"http_proxy": P, "https_proxy": P, "NO_PROXY": value}, addresses) for value, addresses in NO_PROXY] + BOTH
-    proxies = [{"environment": each, "address": address, "is": proxy(each, address)} for each, addresses in cases for address in addresses]
+    cases = (
+        PROXIES
+        + [({"http_proxy": P, "https_proxy": P, "NO_PROXY": value}, addresses) for value, addresses in NO_PROXY]
+        + BOTH
+    )
+    proxies = [
+        {"environment": each, "address": address, "is": proxy(each, address)}
+        for each, addresses in cases
+        for address in addresses
+    ]
     row = lambda each: json.dumps(each, separators=(",", ":"))
-    print('{"proxies":[\n' + ",\n".join(map(row, proxies)) + '\n],\n"variables":[\n' + ",\n".join(map(row, variables)) + "\n]}")
+    print(
+        '{"proxies":[\n'
+        + ",\n".join(map(row, proxies))
+        + '\n],\n"variables":[\n'
+        + ",\n".join(map(row, variables))
+        + "\n]}"
+    )
 
 
 main()

@@ -1,8 +1,10 @@
 #!/usr/bin/env python3
 """Adds neuronpedia.json to a golden case: a batch of a few features as SAEDashboard's NeuronpediaRunner writes it.
 
-The runner tokenizes each document by itself and shuffles, so that it is given the case's own rows here, in the file in which it keeps its tokens; all else it does itself.
+The runner tokenizes each document by itself and shuffles, so that it is given the case's own rows here, in the file
+in which it keeps its tokens; all else it does itself.
 """
+
 import argparse, json, os, shutil, tempfile
 from pathlib import Path
 
@@ -15,10 +17,13 @@ a = ap.parse_args()
 
 case = Path(a.case).resolve()
 shared = Path(a.shared).resolve() if a.shared else case.parent / "standard_a"
-work = tempfile.TemporaryDirectory()          # the runner keeps its caches in the current folder
+work = tempfile.TemporaryDirectory()  # the runner keeps its caches in the current folder
 os.chdir(work.name)
-for each in (shared, case): shutil.copytree(each / "hub/models--gpt2", "hub/models--gpt2", dirs_exist_ok=True)
-os.environ.update(HF_HUB_CACHE=str(Path("hub").resolve()), HF_HUB_OFFLINE="1", TRANSFORMERS_OFFLINE="1", WANDB_MODE="disabled")
+for each in (shared, case):
+    shutil.copytree(each / "hub/models--gpt2", "hub/models--gpt2", dirs_exist_ok=True)
+os.environ.update(
+    HF_HUB_CACHE=str(Path("hub").resolve()), HF_HUB_OFFLINE="1", TRANSFORMERS_OFFLINE="1", WANDB_MODE="disabled"
+)
 import torch, datasets
 from transformer_lens import utils
 from sae_dashboard.neuronpedia.neuronpedia_runner import NeuronpediaRunner
@@ -26,11 +31,27 @@ from sae_dashboard.neuronpedia.neuronpedia_runner_config import NeuronpediaRunne
 
 args = json.loads((case / "expected.json").read_text())["args"]
 rows, context = args["dash_rows"], args["context_size"]
-Path("texts").mkdir(); shutil.copy(shared / "dataset.parquet", "texts")
-runner = NeuronpediaRunner(NeuronpediaRunnerConfig(sae_set="golden", np_set_name="res-jb", sae_path=str(case / "sae"), from_local_sae=True, outputs_dir="out", huggingface_dataset_path="texts",
-    n_prompts_total=rows, n_tokens_in_prompt=context, n_features_at_a_time=a.features, start_batch=a.batch, end_batch=a.batch))
+Path("texts").mkdir()
+shutil.copy(shared / "dataset.parquet", "texts")
+runner = NeuronpediaRunner(
+    NeuronpediaRunnerConfig(
+        sae_set="golden",
+        np_set_name="res-jb",
+        sae_path=str(case / "sae"),
+        from_local_sae=True,
+        outputs_dir="out",
+        huggingface_dataset_path="texts",
+        n_prompts_total=rows,
+        n_tokens_in_prompt=context,
+        n_features_at_a_time=a.features,
+        start_batch=a.batch,
+        end_batch=a.batch,
+    )
+)
 texts = datasets.Dataset.from_parquet("texts/dataset.parquet")
-tokens = utils.tokenize_and_concatenate(texts, runner.model.tokenizer, streaming=True, max_length=context, add_bos_token=True)["tokens"]
+tokens = utils.tokenize_and_concatenate(
+    texts, runner.model.tokenizer, streaming=True, max_length=context, add_bos_token=True
+)["tokens"]
 tokens = tokens if torch.is_tensor(tokens) else torch.stack([torch.as_tensor(row) for row in tokens])
 torch.save(tokens[:rows].clone(), f"{runner.cfg.outputs_dir}/tokens_{rows}.pt")
 runner.run()

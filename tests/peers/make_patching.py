@@ -3,9 +3,11 @@
 
     python tests/peers/make_patching.py
 
-Writes tests/resources/golden/patching/expected.safetensors: the tokens, and the metric for every patch. The metric is the difference of two logits at
+Writes tests/resources/golden/patching/expected.safetensors: the tokens, and the metric for every patch. The metric is
+the difference of two logits at
 the last position.
 """
+
 import os
 from importlib.metadata import version
 from pathlib import Path
@@ -26,17 +28,26 @@ _, cache = model.run_with_cache(clean)
 metric = lambda logits: (logits[:, -1, 5335] - logits[:, -1, 1757]).mean()
 T = {"clean": clean, "corrupted": corrupted}
 for name, function in {
-    "hook_resid_pre": patching.get_act_patch_resid_pre, "hook_resid_mid": patching.get_act_patch_resid_mid, "hook_attn_out": patching.get_act_patch_attn_out,
+    "hook_resid_pre": patching.get_act_patch_resid_pre,
+    "hook_resid_mid": patching.get_act_patch_resid_mid,
+    "hook_attn_out": patching.get_act_patch_attn_out,
     "hook_mlp_out": patching.get_act_patch_mlp_out,
-    "attn.hook_z/by_pos": patching.get_act_patch_attn_head_out_by_pos, "attn.hook_q/by_pos": patching.get_act_patch_attn_head_q_by_pos,
-    "attn.hook_k/by_pos": patching.get_act_patch_attn_head_k_by_pos, "attn.hook_v/by_pos": patching.get_act_patch_attn_head_v_by_pos,
+    "attn.hook_z/by_pos": patching.get_act_patch_attn_head_out_by_pos,
+    "attn.hook_q/by_pos": patching.get_act_patch_attn_head_q_by_pos,
+    "attn.hook_k/by_pos": patching.get_act_patch_attn_head_k_by_pos,
+    "attn.hook_v/by_pos": patching.get_act_patch_attn_head_v_by_pos,
     "attn.hook_pattern/by_pos": patching.get_act_patch_attn_head_pattern_by_pos,
-    "attn.hook_z/all": patching.get_act_patch_attn_head_out_all_pos, "attn.hook_q/all": patching.get_act_patch_attn_head_q_all_pos,
-    "attn.hook_k/all": patching.get_act_patch_attn_head_k_all_pos, "attn.hook_v/all": patching.get_act_patch_attn_head_v_all_pos,
+    "attn.hook_z/all": patching.get_act_patch_attn_head_out_all_pos,
+    "attn.hook_q/all": patching.get_act_patch_attn_head_q_all_pos,
+    "attn.hook_k/all": patching.get_act_patch_attn_head_k_all_pos,
+    "attn.hook_v/all": patching.get_act_patch_attn_head_v_all_pos,
     "attn.hook_pattern/all": patching.get_act_patch_attn_head_pattern_all_pos,
 }.items():
     T[name] = function(model, corrupted, cache, metric)
     print(name, tuple(T[name].shape))
 (GOLDEN / "patching").mkdir(exist_ok=True)
-save_file({k: v.clone().contiguous() for k, v in T.items()}, GOLDEN / "patching" / "expected.safetensors",
-          metadata={p: version(p) for p in ("torch", "transformers", "transformer-lens")})
+save_file(
+    {k: v.clone().contiguous() for k, v in T.items()},
+    GOLDEN / "patching" / "expected.safetensors",
+    metadata={p: version(p) for p in ("torch", "transformers", "transformer-lens")},
+)

@@ -1,9 +1,11 @@
-"""Small tokenizers as Python writes them, and the ids that Transformers makes with them: tests/resources/golden/tokenizers.
+"""Small tokenizers as Python writes them, and the ids that Transformers makes with them:
+tests/resources/golden/tokenizers.
 
     python tests/peers/make_tokenizer_files.py
 
 Made with tokenizers 0.23.3 and transformers 5.24.0, which need no torch.
 """
+
 import json
 import pathlib
 import shutil
@@ -13,8 +15,17 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, 
 from transformers import GPT2TokenizerFast, PreTrainedTokenizerFast
 
 END = "<|endoftext|>"
-CORPUS = ["The cat sat on the mat, the dog's hat " * 20 + " over there, and then 12 other words; naïve cafés, 猫 and 🤖."]
-TEXTS = ["", "The cat sat on the mat.", " the  dog's\n\nhat ", f"a{END}b {END}", "naïve 猫🤖\u0301", "12 hats over there, and then the other mats"]
+CORPUS = [
+    "The cat sat on the mat, the dog's hat " * 20 + " over there, and then 12 other words; naïve cafés, 猫 and 🤖."
+]
+TEXTS = [
+    "",
+    "The cat sat on the mat.",
+    " the  dog's\n\nhat ",
+    f"a{END}b {END}",
+    "naïve 猫🤖\u0301",
+    "12 hats over there, and then the other mats",
+]
 OUT = pathlib.Path(__file__).resolve().parent.parent / "resources/golden/tokenizers"
 
 
@@ -23,7 +34,9 @@ def trained():
     made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     made.decoder = decoders.ByteLevel()
     made.post_processor = processors.ByteLevel(trim_offsets=False)
-    trainer = trainers.BpeTrainer(vocab_size=330, special_tokens=[END], initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), show_progress=False)
+    trainer = trainers.BpeTrainer(
+        vocab_size=330, special_tokens=[END], initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), show_progress=False
+    )
     made.train_from_iterator(CORPUS, trainer)
     return made
 

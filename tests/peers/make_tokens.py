@@ -5,6 +5,7 @@
 
 Writes tests/resources/golden/tokens/expected.json and expected.safetensors.
 """
+
 import json
 import os
 from importlib.metadata import version
@@ -32,16 +33,37 @@ E["to_single_token"] = {t: model.to_single_token(t) for t in (" Mary", "the", "\
 E["to_single_str_token"] = {str(i): model.to_single_str_token(i) for i in (0, 5335, 50256)}
 ids = model.to_tokens("the cat and the dog and the bird")
 E["position_tokens"] = ids.tolist()
-E["get_token_position"] = {f"{t}/{m}": model.get_token_position(t, ids, mode=m) for t in (" the", " and", " dog") for m in ("first", "last")}
+E["get_token_position"] = {
+    f"{t}/{m}": model.get_token_position(t, ids, mode=m) for t in (" the", " and", " dog") for m in ("first", "last")
+}
 from sae_lens.tokenization_and_batching import concat_and_batch_sequences
 
-documents = ["one two three four five six seven", "<|endoftext|>eight nine", "", "ten", " eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen", "a", "b", "c d e f g h i j k l m n"]
+documents = [
+    "one two three four five six seven",
+    "<|endoftext|>eight nine",
+    "",
+    "ten",
+    " eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen",
+    "a",
+    "b",
+    "c d e f g h i j k l m n",
+]
 E["documents"] = documents
 for prepend in (True, False):
     for size in (2, 4, 9):
-        ids = (torch.tensor(model.tokenizer(d, add_special_tokens=False)["input_ids"], dtype=torch.long) for d in documents)
-        E[f"concat_and_batch/{prepend}/{size}"] = [row.tolist() for row in concat_and_batch_sequences(ids, size, begin_batch_token_id=50256 if prepend else None, sequence_separator_token_id=50256)]
-T = {"directions_one": model.tokens_to_residual_directions(" Mary"), "directions": model.tokens_to_residual_directions(torch.tensor([[1, 2, 3], [4, 5, 6]]))}
+        ids = (
+            torch.tensor(model.tokenizer(d, add_special_tokens=False)["input_ids"], dtype=torch.long) for d in documents
+        )
+        E[f"concat_and_batch/{prepend}/{size}"] = [
+            row.tolist()
+            for row in concat_and_batch_sequences(
+                ids, size, begin_batch_token_id=50256 if prepend else None, sequence_separator_token_id=50256
+            )
+        ]
+T = {
+    "directions_one": model.tokens_to_residual_directions(" Mary"),
+    "directions": model.tokens_to_residual_directions(torch.tensor([[1, 2, 3], [4, 5, 6]])),
+}
 out = GOLDEN / "tokens"
 out.mkdir(exist_ok=True)
 (out / "expected.json").write_text(json.dumps(E))

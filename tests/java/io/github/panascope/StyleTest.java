@@ -64,7 +64,8 @@ class StyleTest {
         List<String> longer = new ArrayList<>();
         List<Path> all = new ArrayList<>(java());
         all.addAll(files(name -> name.matches(".*\\.(c|cpp|h)"), "native"));
-        all.addAll(files(name -> name.matches(".*\\.(js|css|html|py)"), "src/main/resources"));
+        all.addAll(files(name -> name.matches(".*\\.(js|css|html|py|sh)"), "src", "tests", "bindings"));
+        all.add(Path.of("build-native.sh"));
         for (Path file : all) {
             List<String> lines = Files.readAllLines(file);
             for (int i = 0; i < lines.size(); i++) {
