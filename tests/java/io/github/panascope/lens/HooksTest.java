@@ -1,6 +1,7 @@
 package io.github.panascope.lens;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertSame;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
@@ -62,6 +63,12 @@ class HooksTest {
             }));
         }
         assertEquals(names, reached);
+    }
+
+    @Test
+    void aViewWithoutHooksIsPlain() {
+        assertTrue(model.with(Hooks.NONE).isPlain());
+        assertFalse(model.with(Hooks.at("hook_embed", (x, point) -> x)).isPlain());
     }
 
     @Test

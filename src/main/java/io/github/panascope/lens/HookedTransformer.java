@@ -124,7 +124,7 @@ public final class HookedTransformer implements AutoCloseable {
          * @param other the source of files that are not on this machine
          * @return the new options
          */
-        public Options hub(Hub other) {
+        public Options hub(@Nullable Hub other) {
             return new Options(processing, device, dtype, exact, other);
         }
 
@@ -218,7 +218,7 @@ public final class HookedTransformer implements AutoCloseable {
 
     /** {@return whether runs have no hooks and attachments other than those that are added to the run itself} */
     public boolean isPlain() {
-        return hooks == Hooks.NONE && attachments.isEmpty();
+        return hooks.isEmpty() && attachments.isEmpty();
     }
 
     /**

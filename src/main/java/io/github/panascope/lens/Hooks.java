@@ -73,6 +73,10 @@ public final class Hooks {
         return with(new Entry(name, null, Objects.requireNonNull(hook, "a hook should not be null")));
     }
 
+    boolean isEmpty() {
+        return entries.isEmpty();
+    }
+
     /**
      * Returns these hooks followed by others.
      *

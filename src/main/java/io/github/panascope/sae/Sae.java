@@ -120,7 +120,7 @@ public final class Sae implements AutoCloseable {
          * @param other the source of files that are not on this machine
          * @return the new options
          */
-        public Options hub(Hub other) {
+        public Options hub(@Nullable Hub other) {
             return new Options(device, dtype, exact, other, registry);
         }
 
@@ -130,7 +130,7 @@ public final class Sae implements AutoCloseable {
          * @param other the releases that are known by name
          * @return the new options
          */
-        public Options registry(SaeRegistry other) {
+        public Options registry(@Nullable SaeRegistry other) {
             return new Options(device, dtype, exact, hub, other);
         }
     }
