@@ -3,9 +3,12 @@ package io.github.panascope;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import io.github.panascope.data.Dataset;
 import io.github.panascope.hub.Hub;
 import io.github.panascope.lens.HookedTransformer;
 import io.github.panascope.sae.Sae;
+import io.github.panascope.tokens.ChunkingStrategy;
+import io.github.panascope.tokens.TokenDataset;
 import io.github.panascope.torch.Tensor;
 import java.io.IOException;
 import java.io.UncheckedIOException;
@@ -67,6 +70,22 @@ public record Golden(Path folder, JsonNode expected) {
         return Sae.fromPretrained(
                 folder.resolve("sae").toString(),
                 Sae.Options.DEFAULT.device(TestDevice.DEVICE).hub(hub()));
+    }
+
+    /** Loads the SAE of the case's hub cache by its name in the registry, on the device of the tests, in float32. */
+    public Sae loadPublishedSae() {
+        return Sae.fromPretrained(
+                "gpt2-small-res-jb/blocks.2.hook_resid_pre",
+                Sae.Options.DEFAULT.device(TestDevice.DEVICE).hub(hub()));
+    }
+
+    /** The corpus in rows of tokens, chunked as the case's goldens are. */
+    public TokenDataset tokens(HookedTransformer model, int context) {
+        return TokenDataset.tokenizeAndConcatenate(
+                Dataset.of(dataset().toString(), hub())::forEach,
+                model.tokenizer(),
+                ChunkingStrategy.WHITESPACE_CHUNKS,
+                context);
     }
 
     public String text(String key) {

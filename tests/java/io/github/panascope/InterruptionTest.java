@@ -65,11 +65,7 @@ class InterruptionTest {
         scope = TensorScope.open();
         model = HookedTransformer.fromPretrained(golden.model().toString(), TestDevice.OPTIONS.hub(golden.hub()));
         sae = golden.loadSae();
-        tokens = TokenDataset.tokenizeAndConcatenate(
-                Dataset.of(golden.dataset().toString(), golden.hub())::forEach,
-                model.tokenizer(),
-                ChunkingStrategy.WHITESPACE_CHUNKS,
-                CONTEXT);
+        tokens = golden.tokens(model, CONTEXT);
     }
 
     @AfterEach

@@ -2,10 +2,8 @@ package io.github.panascope.dashboard;
 
 import io.github.panascope.Golden;
 import io.github.panascope.TestDevice;
-import io.github.panascope.data.Dataset;
 import io.github.panascope.lens.HookedTransformer;
 import io.github.panascope.sae.Sae;
-import io.github.panascope.tokens.ChunkingStrategy;
 import io.github.panascope.tokens.TokenDataset;
 import java.nio.file.Path;
 
@@ -28,11 +26,7 @@ final class DashboardFixture implements AutoCloseable {
         model = HookedTransformer.fromPretrained(golden.model().toString(), TestDevice.OPTIONS.hub(golden.hub()));
         loaded = golden.loadSae();
         sae = loaded.foldWDecNorm();
-        tokens = TokenDataset.tokenizeAndConcatenate(
-                Dataset.of(golden.dataset().toString(), golden.hub())::forEach,
-                model.tokenizer(),
-                ChunkingStrategy.WHITESPACE_CHUNKS,
-                CONTEXT);
+        tokens = golden.tokens(model, CONTEXT);
     }
 
     StoreIdentity identity() {

@@ -5,55 +5,16 @@ import static io.github.panascope.dashboard.DashboardFixture.ROWS;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import io.github.panascope.LeakCheck;
 import io.github.panascope.OnEachDevice;
 import io.github.panascope.torch.TensorScope;
-import java.nio.file.Path;
 import java.util.HashMap;
 import java.util.Map;
 import java.util.Set;
-import org.junit.jupiter.api.AfterAll;
-import org.junit.jupiter.api.AfterEach;
-import org.junit.jupiter.api.BeforeAll;
-import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.extension.ExtendWith;
-import org.junit.jupiter.api.io.TempDir;
 
 /** Dashboards with options: excluded positions and ablations. */
-@ExtendWith(LeakCheck.class)
 @OnEachDevice
-class DashboardsTest {
-    private static DashboardFixture fixture;
-
-    @TempDir
-    private Path folder;
-
-    private TensorScope scope;
-
-    @BeforeAll
-    static void load() {
-        fixture = new DashboardFixture();
-    }
-
-    @AfterAll
-    static void close() {
-        fixture.close();
-    }
-
-    @BeforeEach
-    void openScope() {
-        scope = TensorScope.open();
-    }
-
-    @AfterEach
-    void closeScope() {
-        scope.close();
-    }
-
-    private FeatureStore open(String name, int... features) {
-        return fixture.open(folder.resolve(name), features);
-    }
+class DashboardsTest extends UsesDashboardFixture {
 
     @Test
     void excludedPositionsCountAsZero() {

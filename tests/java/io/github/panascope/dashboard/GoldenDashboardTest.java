@@ -6,12 +6,9 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import io.github.panascope.Golden;
 import io.github.panascope.LeakCheck;
 import io.github.panascope.OnEachDevice;
-import io.github.panascope.TestDevice;
 import io.github.panascope.dashboard.FeatureDashboard.Entry;
-import io.github.panascope.data.Dataset;
 import io.github.panascope.lens.HookedTransformer;
 import io.github.panascope.sae.Sae;
-import io.github.panascope.tokens.ChunkingStrategy;
 import io.github.panascope.tokens.TokenDataset;
 import io.github.panascope.torch.TensorScope;
 import java.nio.file.Files;
@@ -67,17 +64,10 @@ class GoldenDashboardTest {
         int rows = summary.get("rows").intValue();
         int context = golden.expected().get("args").get("context_size").intValue();
         try (var _ = TensorScope.open();
-                HookedTransformer model = HookedTransformer.fromPretrained(
-                        golden.model().toString(), TestDevice.OPTIONS.hub(golden.hub()));
-                Sae loaded = Sae.fromPretrained(
-                        golden.folder().resolve("sae").toString(),
-                        Sae.Options.DEFAULT.device(TestDevice.DEVICE).hub(golden.hub()));
+                HookedTransformer model = golden.loadModel();
+                Sae loaded = golden.loadSae();
                 Sae sae = loaded.foldWDecNorm()) {
-            TokenDataset tokens = TokenDataset.tokenizeAndConcatenate(
-                    Dataset.of(golden.dataset().toString(), golden.hub())::forEach,
-                    model.tokenizer(),
-                    ChunkingStrategy.WHITESPACE_CHUNKS,
-                    context);
+            TokenDataset tokens = golden.tokens(model, context);
             try (FeatureStore store = FeatureStore.open(
                     folder,
                     StoreIdentity.of(model, sae, name, context),

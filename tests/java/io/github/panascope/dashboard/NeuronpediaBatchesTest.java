@@ -6,11 +6,8 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import io.github.panascope.Golden;
 import io.github.panascope.LeakCheck;
 import io.github.panascope.OnEachDevice;
-import io.github.panascope.TestDevice;
-import io.github.panascope.data.Dataset;
 import io.github.panascope.lens.HookedTransformer;
 import io.github.panascope.sae.Sae;
-import io.github.panascope.tokens.ChunkingStrategy;
 import io.github.panascope.tokens.TokenDataset;
 import io.github.panascope.torch.TensorScope;
 import java.nio.charset.StandardCharsets;
@@ -53,17 +50,10 @@ class NeuronpediaBatchesTest {
         int context = first.get("n_tokens_in_prompt").intValue();
         Path file = folder.resolve("batch-0.json");
         try (var _ = TensorScope.open();
-                HookedTransformer model = HookedTransformer.fromPretrained(
-                        golden.model().toString(), TestDevice.OPTIONS.hub(golden.hub()));
-                Sae loaded = Sae.fromPretrained(
-                        golden.folder().resolve("sae").toString(),
-                        Sae.Options.DEFAULT.device(TestDevice.DEVICE).hub(golden.hub()));
+                HookedTransformer model = golden.loadModel();
+                Sae loaded = golden.loadSae();
                 Sae sae = loaded.foldWDecNorm()) {
-            TokenDataset tokens = TokenDataset.tokenizeAndConcatenate(
-                    Dataset.of(golden.dataset().toString(), golden.hub())::forEach,
-                    model.tokenizer(),
-                    ChunkingStrategy.WHITESPACE_CHUNKS,
-                    context);
+            TokenDataset tokens = golden.tokens(model, context);
             try (FeatureStore store = FeatureStore.open(
                     folder.resolve("features"),
                     StoreIdentity.of(model, sae, name, context),

@@ -12,10 +12,8 @@ import io.github.panascope.TestDevice;
 import io.github.panascope.dashboard.FeatureDashboard.Entry;
 import io.github.panascope.dashboard.FeatureDashboard.Sequence;
 import io.github.panascope.dashboard.PromptDashboard.Metric;
-import io.github.panascope.data.Dataset;
 import io.github.panascope.lens.HookedTransformer;
 import io.github.panascope.sae.Sae;
-import io.github.panascope.tokens.ChunkingStrategy;
 import io.github.panascope.tokens.TokenDataset;
 import io.github.panascope.torch.TensorScope;
 import java.io.IOException;
@@ -78,11 +76,7 @@ class PromptDashboardTest {
             model = HookedTransformer.fromPretrained(golden.model().toString(), TestDevice.OPTIONS.hub(golden.hub()));
             loaded = golden.loadSae();
             sae = loaded.foldWDecNorm();
-            TokenDataset dataset = TokenDataset.tokenizeAndConcatenate(
-                    Dataset.of(golden.dataset().toString(), golden.hub())::forEach,
-                    model.tokenizer(),
-                    ChunkingStrategy.WHITESPACE_CHUNKS,
-                    context);
+            TokenDataset dataset = golden.tokens(model, context);
             prompt = PromptDashboard.of(model, sae, tokens, DashboardConfig.DEFAULT);
             try (FeatureStore store = FeatureStore.open(
                     folder.resolve("features"),

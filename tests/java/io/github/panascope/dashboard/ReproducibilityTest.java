@@ -7,7 +7,6 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.github.panascope.InputException;
-import io.github.panascope.LeakCheck;
 import io.github.panascope.OnEachDevice;
 import io.github.panascope.torch.TensorScope;
 import java.io.IOException;
@@ -22,31 +21,19 @@ import java.util.List;
 import java.util.Map;
 import java.util.Random;
 import java.util.stream.IntStream;
-import org.junit.jupiter.api.AfterAll;
-import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeAll;
-import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.RepeatedTest;
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.extension.ExtendWith;
 import org.junit.jupiter.api.io.TempDir;
 
 /** Equal bytes come out whatever the shards, their order, the number of threads and the other features. */
-@ExtendWith(LeakCheck.class)
 @OnEachDevice
-class ReproducibilityTest {
-    private static DashboardFixture fixture;
+class ReproducibilityTest extends UsesDashboardFixture {
     /** What one pass of one thread over one folder gives. */
-    private static Map<Integer, String> expected;
-
-    @TempDir
-    private Path folder;
-
-    private TensorScope scope;
+    private Map<Integer, String> expected;
 
     @BeforeAll
-    static void load(@TempDir Path whole) {
-        fixture = new DashboardFixture();
+    void makeExpected(@TempDir Path whole) {
         try (var _ = TensorScope.open();
                 FeatureStore store = fixture.open(whole.resolve("features"), FEATURES)) {
             fixture.collect(store, 0, ROWS, 1000, 1);
@@ -54,27 +41,8 @@ class ReproducibilityTest {
         }
     }
 
-    @AfterAll
-    static void close() {
-        fixture.close();
-    }
-
-    @BeforeEach
-    void openScope() {
-        scope = TensorScope.open();
-    }
-
-    @AfterEach
-    void closeScope() {
-        scope.close();
-    }
-
-    private FeatureStore open(String name, int... features) {
-        return fixture.open(folder.resolve(name), features);
-    }
-
     /** Each feature's own bytes, as SAEDashboard's JSON has them. */
-    private static Map<Integer, String> dashboards(FeatureStore store, Path folder, int threads, int... features) {
+    private Map<Integer, String> dashboards(FeatureStore store, Path folder, int threads, int... features) {
         Map<Integer, String> found = new HashMap<>();
         Dashboards dashboards = Dashboards.of(fixture.model, fixture.sae, store, DashboardConfig.DEFAULT);
         dashboards.forEach(features, threads, dashboard -> {

@@ -5,7 +5,6 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import io.github.panascope.LeakCheck;
 import io.github.panascope.OnEachDevice;
 import io.github.panascope.lens.Hooks;
 import io.github.panascope.torch.Tensor;
@@ -15,40 +14,11 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
-import org.junit.jupiter.api.AfterAll;
-import org.junit.jupiter.api.AfterEach;
-import org.junit.jupiter.api.BeforeAll;
-import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.extension.ExtendWith;
 
 /** The identity of a folder of features names all that its numbers depend on. */
-@ExtendWith(LeakCheck.class)
 @OnEachDevice
-class StoreIdentityTest {
-    private static DashboardFixture fixture;
-
-    private TensorScope scope;
-
-    @BeforeAll
-    static void load() {
-        fixture = new DashboardFixture();
-    }
-
-    @AfterAll
-    static void close() {
-        fixture.close();
-    }
-
-    @BeforeEach
-    void openScope() {
-        scope = TensorScope.open();
-    }
-
-    @AfterEach
-    void closeScope() {
-        scope.close();
-    }
+class StoreIdentityTest extends UsesDashboardFixture {
 
     @Test
     void anIdentityHasEveryFieldOfBothConfigurations() throws Exception {

@@ -8,56 +8,17 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.github.panascope.InputException;
-import io.github.panascope.LeakCheck;
 import io.github.panascope.OnEachDevice;
-import io.github.panascope.torch.TensorScope;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
-import org.junit.jupiter.api.AfterAll;
-import org.junit.jupiter.api.AfterEach;
-import org.junit.jupiter.api.BeforeAll;
-import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.extension.ExtendWith;
 import org.junit.jupiter.api.function.Executable;
-import org.junit.jupiter.api.io.TempDir;
 
 /** What does not belong to a folder of features of a model and an SAE is refused. */
-@ExtendWith(LeakCheck.class)
 @OnEachDevice
-class StoreRefusalsTest {
-    private static DashboardFixture fixture;
-
-    @TempDir
-    private Path folder;
-
-    private TensorScope scope;
-
-    @BeforeAll
-    static void load() {
-        fixture = new DashboardFixture();
-    }
-
-    @AfterAll
-    static void close() {
-        fixture.close();
-    }
-
-    @BeforeEach
-    void openScope() {
-        scope = TensorScope.open();
-    }
-
-    @AfterEach
-    void closeScope() {
-        scope.close();
-    }
-
-    private FeatureStore open(String name, int... features) {
-        return fixture.open(folder.resolve(name), features);
-    }
+class StoreRefusalsTest extends UsesDashboardFixture {
 
     /** A folder with the features of some rows. */
     private Path filled(String name, int first, int end) {

@@ -42,6 +42,7 @@ public final class FakeHub implements AutoCloseable {
     }
 
     public final List<String> requests = new CopyOnWriteArrayList<>();
+
     final List<String> hubTokens = new CopyOnWriteArrayList<>();
     final List<String> storageTokens = new CopyOnWriteArrayList<>();
     final List<String> proxyTokens = new CopyOnWriteArrayList<>();
@@ -284,5 +285,12 @@ public final class FakeHub implements AutoCloseable {
     public void close() {
         hub.stop(0);
         storage.stop(0);
+    }
+
+    /** The requests for the content of files, each with the bytes that were asked for. */
+    List<String> storageRequests() {
+        return requests.stream()
+                .filter(request -> request.startsWith("storage"))
+                .toList();
     }
 }

@@ -50,12 +50,7 @@ class HubAnswerTest extends HubFixture {
             server.storageMishaps.add(i % 2 == 0 ? FakeHub.status(503) : FakeHub.stallAfter(0, 1));
         }
         assertMessage("cannot be fetched", () -> hub().file(REPO, "big.safetensors"));
-        assertEquals(
-                3,
-                server.requests.stream()
-                        .filter(request -> request.startsWith("storage"))
-                        .count(),
-                server.requests.toString());
+        assertEquals(3, server.storageRequests().size(), server.requests.toString());
     }
 
     @Test

@@ -109,11 +109,6 @@ class HubCacheTest extends HubFixture {
             for (Future<Path> file : threads.invokeAll(Collections.nCopies(6, fetch)))
                 assertArrayEquals(weights, Files.readAllBytes(file.get()));
         }
-        assertEquals(
-                1,
-                server.requests.stream()
-                        .filter(request -> request.startsWith("storage"))
-                        .count(),
-                server.requests.toString());
+        assertEquals(1, server.storageRequests().size(), server.requests.toString());
     }
 }

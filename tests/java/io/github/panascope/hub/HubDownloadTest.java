@@ -33,9 +33,7 @@ class HubDownloadTest extends HubFixture {
                 .file(REPO, "big.safetensors");
         assertArrayEquals(weights, Files.readAllBytes(file));
         assertEquals(Map.of("big.safetensors", 300_000L), told);
-        List<String> asked = server.requests.stream()
-                .filter(request -> request.startsWith("storage"))
-                .toList();
+        List<String> asked = server.storageRequests();
         assertEquals(3, asked.size());
         assertEquals("storage all", asked.get(0));
         assertTrue(asked.get(2).matches("storage bytes=1[0-9]{5}-"), asked.toString());
@@ -109,11 +107,7 @@ class HubDownloadTest extends HubFixture {
         Files.createDirectories(part().getParent());
         Files.write(part(), new byte[1000]);
         assertFetched();
-        assertEquals(
-                List.of("storage bytes=1000-", "storage all"),
-                server.requests.stream()
-                        .filter(request -> request.startsWith("storage"))
-                        .toList());
+        assertEquals(List.of("storage bytes=1000-", "storage all"), server.storageRequests());
     }
 
     @Test
@@ -181,12 +175,7 @@ class HubDownloadTest extends HubFixture {
     void aFileThatDripsIsNotWaitedFor() {
         for (int i = 0; i < 5; i++) server.storageMishaps.add(FakeHub.drips(20));
         assertMessage("bytes came within 0.4 s", () -> hub().file(REPO, "big.safetensors"));
-        assertEquals(
-                3,
-                server.requests.stream()
-                        .filter(request -> request.startsWith("storage"))
-                        .count(),
-                server.requests.toString());
+        assertEquals(3, server.storageRequests().size(), server.requests.toString());
     }
 
     @Test

@@ -7,10 +7,8 @@ import io.github.panascope.Golden;
 import io.github.panascope.LeakCheck;
 import io.github.panascope.OnEachDevice;
 import io.github.panascope.TestDevice;
-import io.github.panascope.data.Dataset;
 import io.github.panascope.lens.HookedTransformer;
 import io.github.panascope.sae.Sae;
-import io.github.panascope.tokens.ChunkingStrategy;
 import io.github.panascope.tokens.TokenDataset;
 import io.github.panascope.torch.Tensor;
 import io.github.panascope.torch.TensorScope;
@@ -60,11 +58,7 @@ class TutorialMetricsTest {
             try (var _ = TensorScope.open();
                     HookedTransformer model = golden.loadModel();
                     Sae sae = golden.loadSae()) {
-                TokenDataset tokens = TokenDataset.tokenizeAndConcatenate(
-                        Dataset.of(golden.dataset().toString(), golden.hub())::forEach,
-                        model.tokenizer(),
-                        ChunkingStrategy.WHITESPACE_CHUNKS,
-                        64);
+                TokenDataset tokens = golden.tokens(model, 64);
                 rows = tokens.rows();
                 evaluation = TutorialMetrics.run(model, sae, tokens.batch(0, ROWS));
                 exact = TutorialMetrics.run(model.exact(), sae.exact(), tokens.batch(0, ROWS));

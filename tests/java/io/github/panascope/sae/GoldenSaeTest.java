@@ -7,9 +7,7 @@ import io.github.panascope.Golden;
 import io.github.panascope.LeakCheck;
 import io.github.panascope.OnEachDevice;
 import io.github.panascope.TestDevice;
-import io.github.panascope.data.Dataset;
 import io.github.panascope.lens.HookedTransformer;
-import io.github.panascope.tokens.ChunkingStrategy;
 import io.github.panascope.tokens.TokenDataset;
 import io.github.panascope.torch.DType;
 import io.github.panascope.torch.Shape;
@@ -27,17 +25,11 @@ import org.junit.jupiter.params.provider.ValueSource;
 @OnEachDevice
 class GoldenSaeTest {
     private static final Golden GOLDEN = Golden.standardA();
-    private static final String RELEASE = "gpt2-small-res-jb/blocks.2.hook_resid_pre";
-
-    private static Sae sae() {
-        return Sae.fromPretrained(
-                RELEASE, Sae.Options.DEFAULT.device(TestDevice.DEVICE).hub(GOLDEN.hub()));
-    }
 
     @Test
     void legacyAndPresentLayoutsAreTheSameSae() {
         try (var _ = TensorScope.open();
-                Sae legacy = sae();
+                Sae legacy = GOLDEN.loadPublishedSae();
                 Sae present = GOLDEN.loadSae()) {
             assertEquals(
                     List.of(
@@ -69,11 +61,7 @@ class GoldenSaeTest {
         try (var scope = TensorScope.open();
                 HookedTransformer model = golden.loadModel();
                 Sae sae = golden.loadSae()) {
-            TokenDataset tokens = TokenDataset.tokenizeAndConcatenate(
-                    Dataset.of(golden.dataset().toString(), golden.hub())::forEach,
-                    model.tokenizer(),
-                    ChunkingStrategy.WHITESPACE_CHUNKS,
-                    64);
+            TokenDataset tokens = golden.tokens(model, 64);
             Safetensors expected = Safetensors.open(golden.folder().resolve("expected.safetensors"), scope);
             String hook = sae.config().hookName();
             Tensor resid = model.runWithCache(tokens.batch(0, 2), hook::equals)

@@ -15,7 +15,6 @@ import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ConcurrentLinkedQueue;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.ExecutorService;
-import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
 import java.util.function.Function;
 import java.util.stream.IntStream;
@@ -57,9 +56,7 @@ final class DashboardRun implements AutoCloseable {
         this.sink = sink;
         this.onCpu = dashboards.sae.device().isCpu();
         this.among = dashboards.config.correlatedFeatures() == DashboardConfig.CorrelationScope.ALL ? null : wanted;
-        this.pool = Executors.newFixedThreadPool(
-                threads,
-                Thread.ofPlatform().daemon().name("panascope-dashboard-", 0).factory());
+        this.pool = Workers.pool(threads, "panascope-dashboard");
     }
 
     /** The scratch buffers of one thread, reused from group to group. */
@@ -85,8 +82,11 @@ final class DashboardRun implements AutoCloseable {
         // comparing each wanted feature with all features.
         int dSae = dashboards.sae.config().dSae();
         if (among == null && wanted.length > dSae / 2)
-            await(() -> dashboards.correlated.findAll(
-                    pool, threads, batches(IntStream.range(0, dSae).toArray())));
+            Workers.await(Dashboards.MAKING, () -> {
+                dashboards.correlated.findAll(
+                        pool, threads, batches(IntStream.range(0, dSae).toArray()));
+                return null;
+            });
         for (int i = 0; i < threads; i++) idle.add(new WorkerBuffers());
         for (int[] batch : batches(wanted)) {
             FeatureActivations[] columns = dashboards.corpus.columns(batch, dSae);
@@ -127,7 +127,7 @@ final class DashboardRun implements AutoCloseable {
             FeatureActivations[] group = Arrays.copyOfRange(columns, start, end);
             running.add(pool.submit(() -> withBuffers(buffers -> group(buffers, group))));
         }
-        await(() -> {
+        Workers.await(Dashboards.MAKING, () -> {
             for (int i = 0; i < running.size(); i++) {
                 List<Future<Runnable>> prepared = new ArrayList<>();
                 for (Callable<Runnable> rest : running.set(i, null).get()) // set(i, null) frees the result
@@ -137,6 +137,7 @@ final class DashboardRun implements AutoCloseable {
                                     : pool.submit(rest));
                 runInOrder(prepared);
             }
+            return null;
         });
     }
 
@@ -210,7 +211,7 @@ final class DashboardRun implements AutoCloseable {
                 return dashboards.dashboard(column, buffers.correlations.of(column, among), direction, logits);
             })));
         }
-        await(() -> {
+        Workers.await(Dashboards.MAKING, () -> {
             List<Future<Runnable>> prepared = new ArrayList<>();
             for (int i = 0; i < columns.length; i++) {
                 RunInterruptedException.check(Dashboards.MAKING);
@@ -221,6 +222,7 @@ final class DashboardRun implements AutoCloseable {
                 prepared.add(pool.submit(() -> sink.prepare(whole)));
             }
             runInOrder(prepared);
+            return null;
         });
     }
 
@@ -271,23 +273,6 @@ final class DashboardRun implements AutoCloseable {
         for (Future<Runnable> each : prepared) {
             RunInterruptedException.check(Dashboards.MAKING);
             each.get().run();
-        }
-    }
-
-    private interface Waiting {
-        void run() throws ExecutionException, InterruptedException;
-    }
-
-    /** Runs a task that waits for other threads, and throws the exceptions of these threads. */
-    private static void await(Waiting waiting) {
-        try {
-            waiting.run();
-        } catch (ExecutionException e) {
-            if (e.getCause() instanceof RuntimeException cause) throw cause;
-            if (e.getCause() instanceof Error cause) throw cause;
-            throw new IllegalStateException(e.getCause());
-        } catch (InterruptedException e) {
-            throw RunInterruptedException.of(Dashboards.MAKING, e);
         }
     }
 

@@ -6,7 +6,8 @@ package io.github.panascope.dashboard;
  *
  * <p>{@link Dashboards#forEach} calls {@link #prepare} on its worker threads, runs the returned tasks on the calling
  * thread in ascending order of features, and calls {@link #complete} after the last task. The caller that made the sink
- * closes it. A sink that is closed before it is complete leaves no file behind.
+ * closes it. A file of a sink that is closed before it is complete is not written; {@link NeuronpediaBatches} writes
+ * each of its files when that is full.
  */
 @FunctionalInterface
 public interface DashboardSink extends AutoCloseable {

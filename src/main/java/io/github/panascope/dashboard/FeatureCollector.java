@@ -16,9 +16,7 @@ import java.util.BitSet;
 import java.util.List;
 import java.util.Objects;
 import java.util.concurrent.Callable;
-import java.util.concurrent.ExecutionException;
 import java.util.concurrent.ExecutorService;
-import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.function.IntConsumer;
@@ -199,12 +197,7 @@ public final class FeatureCollector {
         }
         AtomicInteger done = new AtomicInteger();
         try (var _ = Torch.singleThreaded();
-                ExecutorService pool = Executors.newFixedThreadPool(
-                        threads,
-                        Thread.ofPlatform()
-                                .daemon()
-                                .name("panascope-collect-", 0)
-                                .factory())) {
+                ExecutorService pool = Workers.pool(threads, "panascope-collect")) {
             try {
                 for (long[] gap : store.missing(first, end)) {
                     for (long at = gap[0]; at < gap[1]; at += shardRows)
@@ -254,20 +247,14 @@ public final class FeatureCollector {
         }
         List<Future<ActivationShard.Part>> running = new ArrayList<>();
         for (Callable<ActivationShard.Part> block : blocks) running.add(pool.submit(block));
-        List<ActivationShard.Part> parts = new ArrayList<>();
-        try {
+        return Workers.await(COLLECTING, () -> {
+            List<ActivationShard.Part> parts = new ArrayList<>();
             for (Future<ActivationShard.Part> each : running) {
                 RunInterruptedException.check(COLLECTING);
                 parts.add(each.get());
             }
-        } catch (ExecutionException e) {
-            if (e.getCause() instanceof RuntimeException cause) throw cause;
-            if (e.getCause() instanceof Error cause) throw cause;
-            throw new IllegalStateException(e.getCause());
-        } catch (InterruptedException e) {
-            throw RunInterruptedException.of(COLLECTING, e);
-        }
-        return parts;
+            return parts;
+        });
     }
 
     /**

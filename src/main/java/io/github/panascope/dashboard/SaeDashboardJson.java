@@ -46,7 +46,13 @@ public final class SaeDashboardJson implements DashboardSink {
      * @throws io.github.panascope.InputException if the file cannot be written
      */
     public static SaeDashboardJson open(Path file) {
-        return new SaeDashboardJson(AtomicFile.open(file));
+        AtomicFile opened = AtomicFile.open(file);
+        try {
+            return new SaeDashboardJson(opened);
+        } catch (RuntimeException | Error e) {
+            opened.close();
+            throw e;
+        }
     }
 
     @Override
