@@ -19,8 +19,8 @@ need xz; need mvn; need tar; need python3
 JDK=${JAVA_HOME:-$(dirname "$(dirname "$(readlink -f "$(command -v javac || echo /)")")")}
 [ -x "$JDK/bin/jlink" ] && [ "$("$JDK/bin/jlink" --version | cut -d. -f1)" -ge 22 ] \
   || die "JAVA_HOME should name a JDK 22 or newer with jlink."
-[ -f target/panascope.jar ] && [ -d target/demo ] && [ -d target/test-classes/io ] \
-  || die "target/ lacks panascope.jar, demo/ or test-classes/: run mvn -B -q package -DskipTests first."
+[ -f target/panascope.jar ] && [ -d target/test-classes/io ] \
+  || die "target/ lacks panascope.jar or test-classes/: run mvn -B -q package -DskipTests first."
 
 rm -rf "$STAGE" "$ARCHIVE"
 mkdir -p "$ROOT/target/lib" "$ROOT/src/demo" "$ROOT/tests/resources"
@@ -29,8 +29,7 @@ mkdir -p "$ROOT/target/lib" "$ROOT/src/demo" "$ROOT/tests/resources"
 cp target/panascope*.jar "$ROOT/target/"
 cp target/lib/*.jar "$ROOT/target/lib/"
 rm "$ROOT"/target/lib/pytorch-native-cpu*.jar  # 111 MB that Python's torch takes the place of
-cp -r target/demo "$ROOT/target/demo"
-ln -s ../../target/demo "$ROOT/src/demo/bundle"
+cp -r src/demo/bundle "$ROOT/src/demo/bundle"
 cp -r native build-native.sh "$ROOT/"
 cp tests/gpu/run.sh "$ROOT/"
 

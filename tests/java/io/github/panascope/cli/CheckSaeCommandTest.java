@@ -12,7 +12,7 @@ import org.junit.jupiter.api.extension.RegisterExtension;
 import org.junit.jupiter.api.io.TempDir;
 
 /** {@code panascope check-sae} as a user has it. */
-@ExtendWith({LeakCheck.class, DemoFixture.class})
+@ExtendWith(LeakCheck.class)
 class CheckSaeCommandTest {
     @TempDir
     private Path folder;

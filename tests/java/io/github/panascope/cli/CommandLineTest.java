@@ -17,7 +17,7 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
 /** Commands as a user has them: what they print. */
-@ExtendWith({LeakCheck.class, DemoFixture.class})
+@ExtendWith(LeakCheck.class)
 class CommandLineTest {
     @TempDir
     private Path folder;

@@ -30,7 +30,7 @@ import tools.jackson.databind.json.JsonMapper;
 import tools.jackson.databind.node.ObjectNode;
 
 /** {@code panascope dashboard} and {@code merge} as a user has them, on the demo. */
-@ExtendWith({LeakCheck.class, DemoFixture.class})
+@ExtendWith(LeakCheck.class)
 class DashboardCommandTest {
     @TempDir
     private Path folder;

@@ -7,23 +7,12 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
-import org.junit.jupiter.api.extension.AfterAllCallback;
-import org.junit.jupiter.api.extension.BeforeAllCallback;
-import org.junit.jupiter.api.extension.ExtensionContext;
 
-/** The demo of the sources: as an extension it is the one that commands find while the tests of a class run. */
-final class DemoFixture implements BeforeAllCallback, AfterAllCallback {
+/** The demo bundle of the sources. */
+final class DemoFixture {
     static final Path FOLDER = Path.of("src/demo/bundle");
 
-    @Override
-    public void beforeAll(ExtensionContext context) {
-        System.setProperty("panascope.demo", FOLDER.toString());
-    }
-
-    @Override
-    public void afterAll(ExtensionContext context) {
-        System.clearProperty("panascope.demo");
-    }
+    private DemoFixture() {}
 
     static String model() {
         return FOLDER.resolve("model").toString();

@@ -28,7 +28,7 @@ import org.junit.jupiter.params.provider.CsvSource;
  * Numbers are the same but for rounding: more rows run together there, and a product's rounding depends on its shape.
  */
 @OnEachDevice
-@ExtendWith({LeakCheck.class, DemoFixture.class})
+@ExtendWith(LeakCheck.class)
 class EachDeviceTest {
     private static final String NUMBER = "[-+]?\\d+\\.\\d+([eE]-?\\d+)?";
     /**

@@ -18,7 +18,7 @@ import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.json.JsonMapper;
 
 /** {@code panascope eval} as a user has it. */
-@ExtendWith({LeakCheck.class, DemoFixture.class})
+@ExtendWith(LeakCheck.class)
 class EvalCommandTest {
     @TempDir
     private Path folder;

@@ -20,7 +20,7 @@ import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.json.JsonMapper;
 
 /** Places that a command should not write to, and arguments that are none, told before anything runs. */
-@ExtendWith({LeakCheck.class, DemoFixture.class})
+@ExtendWith(LeakCheck.class)
 class OutputsTest {
     private static final String LOST = " is a file that this run reads, and would be lost: name another one.";
 

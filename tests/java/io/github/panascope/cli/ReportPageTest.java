@@ -6,12 +6,10 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import io.github.panascope.HeadlessBrowser;
 import java.nio.file.Path;
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.extension.ExtendWith;
 import org.junit.jupiter.api.io.TempDir;
 import org.openqa.selenium.By;
 
 /** The tutorial's pages in a browser, with their links. */
-@ExtendWith(DemoFixture.class)
 class ReportPageTest {
     @TempDir
     private Path folder;

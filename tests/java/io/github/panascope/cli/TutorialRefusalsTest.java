@@ -20,7 +20,7 @@ import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /** Models, SAEs, datasets and options that {@code panascope tutorial} refuses in one sentence. */
-@ExtendWith({LeakCheck.class, DemoFixture.class})
+@ExtendWith(LeakCheck.class)
 class TutorialRefusalsTest {
     @TempDir
     private Path folder;

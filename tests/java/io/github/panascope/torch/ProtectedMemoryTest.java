@@ -53,7 +53,6 @@ class ProtectedMemoryTest {
                 "--enable-native-access=ALL-UNNAMED",
                 "-XX:-CreateCoredumpOnCrash",
                 "-XX:ErrorFile=" + folder.resolve("crash.log"),
-                "-Dpanascope.demo=" + Path.of("src/demo/bundle").toAbsolutePath(),
                 "-cp",
                 System.getProperty("java.class.path")));
         command.addAll(List.of(main));

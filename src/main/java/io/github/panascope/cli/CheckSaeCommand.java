@@ -2,6 +2,7 @@ package io.github.panascope.cli;
 
 import io.github.panascope.InputException;
 import io.github.panascope.data.Dataset;
+import io.github.panascope.demo.DemoBundle;
 import io.github.panascope.hub.SaeRegistry;
 import io.github.panascope.lens.HookedTransformer;
 import io.github.panascope.metrics.TutorialMetrics;

@@ -1,6 +1,7 @@
 package io.github.panascope.cli;
 
 import io.github.panascope.InputException;
+import io.github.panascope.demo.DemoBundle;
 import io.github.panascope.torch.DType;
 import io.github.panascope.torch.Device;
 import io.github.panascope.torch.NativeLibraryException;

@@ -1,6 +1,7 @@
 package io.github.panascope.cli;
 
 import io.github.panascope.InputException;
+import io.github.panascope.demo.DemoBundle;
 import io.github.panascope.hub.Hub;
 import io.github.panascope.hub.SaeRegistry;
 import io.github.panascope.lens.HookedTransformer;

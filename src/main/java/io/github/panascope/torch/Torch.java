@@ -7,6 +7,7 @@ import io.github.panascope.bindings.Psc;
 import java.lang.foreign.FunctionDescriptor;
 import java.lang.foreign.Linker;
 import java.lang.foreign.MemorySegment;
+import java.nio.file.Path;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import org.jspecify.annotations.Nullable;
@@ -31,6 +32,16 @@ public final class Torch {
     /** {@return the version of the loaded libtorch, such as {@code 2.7.1}} */
     public static String version() {
         return NativeLibrary.load().torchVersion();
+    }
+
+    /**
+     * Returns the folder in which Panascope keeps what it unpacks: libtorch, the shim, the demo bundle. It is
+     * {@code $PANASCOPE_CACHE}, or else {@code panascope} in {@code $XDG_CACHE_HOME} or {@code ~/.cache}.
+     *
+     * @return the folder, which need not exist yet
+     */
+    public static Path cache() {
+        return LibTorch.cache();
     }
 
     /** {@return where libtorch and the shim were loaded from, in words} */
