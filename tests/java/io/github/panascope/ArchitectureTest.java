@@ -20,6 +20,7 @@ class ArchitectureTest {
     private static final Map<String, Set<String>> MAY_USE = Map.ofEntries(
             Map.entry("bindings", Set.of()),
             Map.entry("internal", Set.of()),
+            Map.entry("demo", Set.of("torch")),
             Map.entry("torch", Set.of("bindings")),
             Map.entry("hub", Set.of("internal")),
             Map.entry("weights", Set.of("internal", "torch")),
@@ -46,6 +47,7 @@ class ArchitectureTest {
                             "sae",
                             "metrics",
                             "dashboard",
+                            "demo",
                             "plot")));
 
     private static List<Path> classes(String inPackage) throws IOException {

@@ -13,8 +13,6 @@ import java.nio.charset.StandardCharsets;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Set;
-import java.util.logging.Level;
-import java.util.logging.Logger;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
 
@@ -43,16 +41,6 @@ import picocli.CommandLine.Command;
 public final class Main {
     static final int FAILED = 1;
     static final int BAD_INPUT = 2;
-
-    /**
-     * Logger of the Parquet reader, which reports at every start that it found no Vector API. The reference keeps the
-     * logger from being collected, which would reset its level.
-     */
-    private static final Logger PARQUET = Logger.getLogger("dev.hardwood");
-
-    static {
-        PARQUET.setLevel(Level.OFF); // errors are reported in one sentence instead
-    }
 
     /** The commands that run a model. */
     private static final Set<String> NATIVE = Set.of("tutorial", "prompt", "check-sae", "eval", "dashboard");

@@ -374,6 +374,8 @@ public final class Dataset {
         RunInterruptedException.check("reading " + file);
         try {
             TextFile.requireRegular(file);
+            if (kind(file.toString()) == Kind.PARQUET)
+                NativeCodecs.require(file, "dev.hardwood.reader.ParquetFileReader", "dev.hardwood:hardwood-core");
             return reader.read(file);
         } catch (ConsumerException e) {
             throw e.thrown;

@@ -225,14 +225,18 @@ final class JsonLines {
                 e);
     }
 
+    private static InputStream zstd(InputStream in) throws IOException {
+        NativeCodecs.load();
+        return new ZstdInputStream(in).setContinuous(false);
+    }
+
     /** Opens a file as text in strict UTF-8. */
     private static Reader reader(Path file) throws IOException {
         String name = file.toString().toLowerCase(Locale.ROOT);
         InputStream in = Files.newInputStream(file);
         try {
-            InputStream unpacked = name.endsWith(".gz")
-                    ? new GzipMembers(in, 1 << 16)
-                    : name.endsWith(".zst") ? new ZstdInputStream(in).setContinuous(false) : in;
+            InputStream unpacked =
+                    name.endsWith(".gz") ? new GzipMembers(in, 1 << 16) : name.endsWith(".zst") ? zstd(in) : in;
             return new InputStreamReader(
                     unpacked,
                     StandardCharsets.UTF_8

@@ -21,10 +21,23 @@ import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Set;
 import java.util.function.Consumer;
+import java.util.logging.Level;
+import java.util.logging.Logger;
 import java.util.stream.Collectors;
 
 /** A reader of columns of a Parquet file, batch by batch. */
 final class ParquetFile {
+    /**
+     * Logger of the Parquet reader, which reports at every start that it found no Vector API. Errors are thrown
+     * instead. The reference keeps the logger from being collected, which would reset its level.
+     */
+    private static final Logger LOG = Logger.getLogger("dev.hardwood");
+
+    static {
+        if (LOG.getLevel() == null) LOG.setLevel(Level.OFF);
+        NativeCodecs.load();
+    }
+
     private ParquetFile() {}
 
     /**

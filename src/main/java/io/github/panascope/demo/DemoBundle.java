@@ -31,7 +31,7 @@ import java.util.List;
  * @param folder the folder of the bundle
  */
 public record DemoBundle(Path folder) {
-    private static final String ROOT = "/demo/";
+    private static final String ROOT = "demo/";
     /** What the peers compute on this bundle: no two bundles have this file in common. */
     private static final String NAMESAKE = "expected.json";
 
@@ -45,15 +45,18 @@ public record DemoBundle(Path folder) {
             NAMESAKE); // last: where it lies, the bundle is whole
 
     /**
-     * Finds the bundle on the class path or module path. A bundle in a jar (12 MB) is unpacked into the folder of
-     * {@link Torch#cache()} when it is first asked for.
+     * Finds the bundle: the artefact {@code panascope-demo} on the class path or module path. It is unpacked (12 MB)
+     * into the folder of {@link Torch#cache()} when it is first asked for.
      *
      * @return the bundle, as files
-     * @throws InputException if the bundle cannot be unpacked; the message names the folder
+     * @throws InputException if the artefact is absent, or the bundle cannot be unpacked; the message names the folder
      */
     public static DemoBundle find() {
-        URL namesake = DemoBundle.class.getResource(ROOT + NAMESAKE);
-        if (namesake == null) throw new InputException("the jar of the demo bundle lacks " + ROOT + NAMESAKE + ".");
+        URL namesake = DemoBundle.class.getClassLoader().getResource(ROOT + NAMESAKE);
+        if (namesake == null)
+            throw new InputException(
+                    "the demo bundle is not there: put the artefact io.github.panascope:panascope-demo on"
+                            + " the class path, or name a model, an SAE and a dataset.");
         if (namesake.getProtocol().equals("file"))
             return new DemoBundle(Path.of(URI.create(namesake.toString())).getParent());
         Path kept = Torch.cache().resolve("demo");
@@ -74,8 +77,8 @@ public record DemoBundle(Path folder) {
         Files.createDirectories(target.getParent());
         Path part =
                 Files.createTempFile(target.getParent(), target.getFileName().toString(), ".part");
-        try (InputStream in = DemoBundle.class.getResourceAsStream(ROOT + file)) {
-            if (in == null) throw new InputException("the jar of the demo bundle lacks " + ROOT + file + ".");
+        try (InputStream in = DemoBundle.class.getClassLoader().getResourceAsStream(ROOT + file)) {
+            if (in == null) throw new InputException("the artefact panascope-demo lacks " + ROOT + file + ".");
             Files.copy(in, part, StandardCopyOption.REPLACE_EXISTING);
             Files.move(part, target, StandardCopyOption.ATOMIC_MOVE);
         } finally {
