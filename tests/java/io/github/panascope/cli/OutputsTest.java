@@ -6,6 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.github.panascope.LeakCheck;
+import io.github.panascope.demo.DemoBundle;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -96,7 +97,7 @@ class OutputsTest {
                 "--csv " + model.resolve("config.json") + LOST, "eval", with(asFile, "--csv", at("model/config.json")));
         run(2, "eval", with(named, "--json", at("model/notes.json"))); // which goes on to the SAE
         assertFalse(console.complaint().contains("would be lost"));
-        Path demo = DemoFixture.FOLDER.resolve("dataset.parquet");
+        Path demo = Path.of(DemoBundle.find().dataset());
         assertRefused("--table " + demo + LOST, "dashboard", "--out", at("a.html"), "--table", demo.toString());
     }
 
