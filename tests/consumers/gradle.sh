@@ -10,9 +10,9 @@ block README.md java 'class TutorialL0' > src/main/java/TutorialL0.java
 sed -i "s/mainClass = /mainClassName = /; s/    mavenCentral()/&\n    maven { url 'file:\/\/${STAGING//\//\\/}' }/" build.gradle
 if gradle --version | grep -q '^Gradle 4'; then
   sed -i '/^application {/d; /^}$/{$d}' build.gradle
-  export JAVA_HOME=${GRADLE_JAVA_HOME:-/usr/lib/jvm/default-java}
+  export JAVA_HOME=${GRADLE_JAVA_HOME:-/usr/lib/jvm/java-17-openjdk-amd64}
 fi
 echo 'task jars { doLast { println sourceSets.main.runtimeClasspath.asPath } }' >> build.gradle
 JARS=$(gradle -q --no-daemon -g "$WORK/gradle" jars | tail -1)
-javac -Xlint:all -Werror -cp "$JARS" -d "$WORK/classes" src/main/java/TutorialL0.java
+javac -Xlint:all,-path -Werror -cp "$JARS" -d "$WORK/classes" src/main/java/TutorialL0.java
 check "$(java --enable-native-access=ALL-UNNAMED -cp "$WORK/classes:$JARS" TutorialL0)"

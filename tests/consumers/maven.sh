@@ -15,4 +15,4 @@ mvn -B -q -s "$WORK/settings.xml" dependency:build-classpath -DincludeScope=runt
 BYTES=$(tr : '\n' < "$WORK/jars" | grep -v panascope-demo | xargs stat -L -c %s | awk '{s += $1} END {print s}')
 OWN=$(tr : '\n' < "$WORK/jars" | grep '/panascope-0' | xargs stat -L -c %s)
 echo "$NAME: the library with all that it needs has $BYTES bytes, its own jar $OWN"
-[ "$BYTES" -lt 130000000 ] || die "that is more than 130 MB."
+[ "$BYTES" -lt $((130 << 20)) ] || die "that is more than 130 MiB."
