@@ -7,7 +7,7 @@ mkdir -p "$WORK/project/src/main/java" && cd "$WORK/project"
 block src/site/markdown/embedding.md groovy "id 'application'" > build.gradle
 block README.md java 'class TutorialL0' > src/main/java/TutorialL0.java
 # Gradle 5 and older have no mainClass.
-sed -i "s/mainClass = /mainClassName = /; s/    mavenCentral()/&\n    maven { url 'file:\/\/${STAGING//\//\\/}' }/" build.gradle
+sed -i "s/mainClass = /mainClassName = /; s|    mavenCentral()|&\n    maven { url 'file://$STAGING' }|" build.gradle
 if gradle --version | grep -q '^Gradle 4'; then
   sed -i '/^application {/d; /^}$/{$d}' build.gradle
   export JAVA_HOME=${GRADLE_JAVA_HOME:-/usr/lib/jvm/java-17-openjdk-amd64}

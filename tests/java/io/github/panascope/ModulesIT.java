@@ -123,6 +123,22 @@ class ModulesIT {
         assertEquals(expected, printed.strip(), "nothing else is printed");
     }
 
+    /** The packages bindings, families and internal are not exported. */
+    @Test
+    @Order(2)
+    void whatIsNotExportedIsNotSeen() throws Exception {
+        for (String hidden : List.of("internal.TextFile", "bindings.Psc", "families.ModelFamily")) {
+            Files.createDirectories(folder.resolve("hidden"));
+            Files.writeString(folder.resolve("hidden/module-info.java"), java.get(0));
+            Files.writeString(
+                    folder.resolve("hidden/Uses.java"),
+                    "package com.example.reading;\nimport io.github.panascope." + hidden + ";\nclass Uses {}\n");
+            String printed = run("! javac -p lib -d hidden/out hidden/*.java");
+            assertTrue(printed.contains("package io.github.panascope." + hidden.replaceFirst("\\..*", "")), printed);
+            assertTrue(printed.contains("is not visible"), printed);
+        }
+    }
+
     @Test
     @Order(3)
     void withAJavaOfOnesOwn() throws Exception {
