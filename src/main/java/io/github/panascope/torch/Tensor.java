@@ -123,6 +123,60 @@ public final class Tensor {
     }
 
     /**
+     * Makes a CPU tensor of ones.
+     *
+     * @param dtype the element type
+     * @param shape the shape
+     * @return a row-major CPU tensor, in the innermost scope
+     */
+    public static Tensor ones(DType dtype, Shape shape) {
+        return full(dtype, shape, 1, Device.CPU);
+    }
+
+    /**
+     * Makes a tensor of one number.
+     *
+     * @param dtype  the element type
+     * @param shape  the shape
+     * @param number the value of all elements
+     * @param device the device that holds the memory
+     * @return a row-major tensor, in the innermost scope
+     * @throws IllegalArgumentException if the device cannot be used
+     */
+    public static Tensor full(DType dtype, Shape shape, Number number, Device device) {
+        Tensor tensor = empty(dtype, shape, device);
+        TensorOps.FILL_.tensor(tensor, number).free();
+        return tensor;
+    }
+
+    /**
+     * Makes an int64 CPU tensor of the numbers 0, 1, 2 and so on.
+     *
+     * @param end the number after the last one, at least 0
+     * @return an int64 CPU tensor [end], in the innermost scope
+     * @throws TorchException if the end is negative
+     */
+    public static Tensor arange(long end) {
+        return TensorOps.ARANGE.tensor(end, DType.INT64);
+    }
+
+    /**
+     * Draws a tensor from the normal distribution of mean 0 and standard deviation 1. {@link Torch#seed} makes the
+     * numbers repeatable: they are those of PyTorch with its seed on this kind of device.
+     *
+     * @param dtype  a floating-point type
+     * @param shape  the shape
+     * @param device the device that draws and holds the numbers
+     * @return a row-major tensor, in the innermost scope
+     * @throws IllegalArgumentException if the device cannot be used
+     */
+    public static Tensor randn(DType dtype, Shape shape, Device device) {
+        Tensor tensor = empty(dtype, shape, device);
+        TensorOps.NORMAL_.tensor(tensor, 0.0, 1.0).free();
+        return tensor;
+    }
+
+    /**
      * Copies an array into a new float32 CPU tensor.
      *
      * @param values the elements, row by row
@@ -501,12 +555,59 @@ public final class Tensor {
      * @throws ArithmeticException if the element is an integer that a double cannot represent exactly
      */
     public double item() {
-        if (shape().elements() != 1)
-            throw new IllegalStateException("item() needs one element; this tensor has shape " + shape);
+        requireOneElement();
         double item = toDoubles()[0];
         if (dtype() == DType.INT64 && Math.abs(item) >= 1L << 53 && toLongs()[0] != (long) item)
             throw new ArithmeticException("the element " + toLongs()[0] + " is no double: use toLongs()");
         return item;
+    }
+
+    /**
+     * Returns the only element. A floating-point element loses its fraction.
+     *
+     * @return the element as a long
+     * @throws IllegalStateException if the tensor does not have exactly one element
+     * @throws ArithmeticException if the element is NaN, or outside the range of a long
+     */
+    public long itemLong() {
+        requireOneElement();
+        return toLongs()[0];
+    }
+
+    /**
+     * Returns whether the only element is not zero.
+     *
+     * @return true for a bool that is true, and for any other number than 0
+     * @throws IllegalStateException if the tensor does not have exactly one element
+     */
+    public boolean itemBoolean() {
+        requireOneElement();
+        return toDoubles()[0] != 0;
+    }
+
+    private void requireOneElement() {
+        if (shape().elements() != 1)
+            throw new IllegalStateException("item() needs one element; this tensor has shape " + shape);
+    }
+
+    /**
+     * Returns one element, as {@link #item} does. For a view of a row, use {@link #select}.
+     *
+     * @param indices an index for each dimension; a negative one counts from the end
+     * @return the element as a double
+     * @throws IllegalArgumentException if there are not as many indices as dimensions
+     * @throws IndexOutOfBoundsException if an index is out of range
+     * @throws ArithmeticException if the element is an integer that a double cannot represent exactly
+     */
+    public double get(long... indices) {
+        if (indices.length != shape().rank())
+            throw new IllegalArgumentException("an element of a tensor of shape " + shape + " has " + shape.rank()
+                    + " indices, not " + indices.length + ": select(0, i) returns a view of a row");
+        try (var _ = TensorScope.open()) {
+            Tensor element = this;
+            for (long index : indices) element = element.select(0, index);
+            return element.item();
+        }
     }
 
     /**
@@ -541,26 +642,6 @@ public final class Tensor {
      */
     public Tensor where(Tensor condition, Tensor other) {
         return TensorOps.WHERE.tensor(condition, this, other);
-    }
-
-    /**
-     * Compares every element with a number.
-     *
-     * @param number the number
-     * @return a bool tensor of the same shape, true where the element equals the number, in the innermost scope
-     */
-    public Tensor eq(double number) {
-        return TensorOps.EQ.tensor(this, number);
-    }
-
-    /**
-     * Compares two tensors element by element, broadcast.
-     *
-     * @param other the other tensor
-     * @return a bool tensor of the broadcast shape, true where the elements are equal, in the innermost scope
-     */
-    public Tensor eq(Tensor other) {
-        return TensorOps.EQ_TENSOR.tensor(this, other);
     }
 
     /**
@@ -647,6 +728,16 @@ public final class Tensor {
     }
 
     /**
+     * Subtracts a number from every element.
+     *
+     * @param number the subtrahend, an integer or a floating-point number
+     * @return a new tensor, in the innermost scope
+     */
+    public Tensor sub(Number number) {
+        return TensorOps.SUB_SCALAR.tensor(this, number);
+    }
+
+    /**
      * Computes {@code this * other} element by element, broadcast.
      *
      * @param other the other factor
@@ -659,10 +750,10 @@ public final class Tensor {
     /**
      * Multiplies every element by a number.
      *
-     * @param factor the number
+     * @param factor the number, an integer or a floating-point number
      * @return a new tensor, in the innermost scope
      */
-    public Tensor mul(double factor) {
+    public Tensor mul(Number factor) {
         return TensorOps.MUL_SCALAR.tensor(this, factor);
     }
 
@@ -677,12 +768,43 @@ public final class Tensor {
     }
 
     /**
-     * Adds a number to every element.
+     * Divides every element by a number. Integers and bools are divided as float32.
      *
-     * @param number the number
+     * @param divisor the number, an integer or a floating-point number
      * @return a new tensor, in the innermost scope
      */
-    public Tensor add(double number) {
+    public Tensor div(Number divisor) {
+        return TensorOps.DIV_SCALAR.tensor(this, divisor);
+    }
+
+    /**
+     * Computes {@code -x} for every element.
+     *
+     * @return a new tensor, in the innermost scope
+     * @throws TorchException if this tensor is bool
+     */
+    public Tensor neg() {
+        return TensorOps.NEG.tensor(this);
+    }
+
+    /**
+     * Raises every element to a power.
+     *
+     * @param exponent the exponent, an integer or a floating-point number
+     * @return a new tensor, in the innermost scope
+     * @throws TorchException if this tensor has an integer dtype and the exponent is a negative integer
+     */
+    public Tensor pow(Number exponent) {
+        return TensorOps.POW.tensor(this, exponent);
+    }
+
+    /**
+     * Adds a number to every element.
+     *
+     * @param number the number, an integer or a floating-point number
+     * @return a new tensor, in the innermost scope
+     */
+    public Tensor add(Number number) {
         return TensorOps.ADD_SCALAR.tensor(this, number);
     }
 
@@ -751,6 +873,19 @@ public final class Tensor {
     }
 
     /**
+     * Sums products of tensors as an equation in Einstein's notation says, such as {@code bd,fd->bf} for the products
+     * of rows of two matrices.
+     *
+     * @param equation a letter for each dimension of each operand, {@code ->}, and the letters of the result
+     * @param operands the tensors
+     * @return a new tensor, in the innermost scope
+     * @throws TorchException if the equation does not fit the operands
+     */
+    public static Tensor einsum(String equation, Tensor... operands) {
+        return TensorOps.EINSUM.tensor(equation, operands);
+    }
+
+    /**
      * Computes {@code this + a·b}, a matrix product and a sum in one operator. This tensor is broadcast to [n, m].
      *
      * @param a a matrix [n, k]
@@ -810,13 +945,73 @@ public final class Tensor {
     }
 
     /**
+     * Computes the natural logarithm of every element: negative infinity at 0, NaN below.
+     *
+     * @return a new tensor, in the innermost scope
+     */
+    public Tensor log() {
+        return TensorOps.LOG.tensor(this);
+    }
+
+    /**
      * Computes max(x, number) for every element.
      *
      * @param number the lower bound
      * @return a new tensor, in the innermost scope
      */
-    public Tensor clampMin(double number) {
+    public Tensor clampMin(Number number) {
         return TensorOps.CLAMP_MIN.tensor(this, number);
+    }
+
+    /**
+     * Computes min(max(x, least), most) for every element.
+     *
+     * @param least the lower bound
+     * @param most  the upper bound; it is the result where the bounds cross
+     * @return a new tensor, in the innermost scope
+     */
+    public Tensor clamp(Number least, Number most) {
+        return TensorOps.CLAMP.tensor(this, least, most);
+    }
+
+    /**
+     * Computes {@code this == other} element by element, broadcast. NaN equals nothing.
+     *
+     * @param other the tensor to compare with
+     * @return a bool tensor of the broadcast shape, true where the elements are equal, in the innermost scope
+     */
+    public Tensor eq(Tensor other) {
+        return TensorOps.EQ_TENSOR.tensor(this, other);
+    }
+
+    /**
+     * Computes {@code this == number} for every element.
+     *
+     * @param number the number to compare with, an integer or a floating-point number
+     * @return a bool tensor of the same shape, true where the element equals the number, in the innermost scope
+     */
+    public Tensor eq(Number number) {
+        return TensorOps.EQ.tensor(this, number);
+    }
+
+    /**
+     * Computes {@code this != other} element by element, broadcast.
+     *
+     * @param other the tensor to compare with
+     * @return a bool tensor of the broadcast shape, true where the elements differ, in the innermost scope
+     */
+    public Tensor ne(Tensor other) {
+        return TensorOps.NE_TENSOR.tensor(this, other);
+    }
+
+    /**
+     * Computes {@code this != number} for every element.
+     *
+     * @param number the number to compare with, an integer or a floating-point number
+     * @return a bool tensor of the same shape, true where the element differs from the number, in the innermost scope
+     */
+    public Tensor ne(Number number) {
+        return TensorOps.NE.tensor(this, number);
     }
 
     /**
@@ -830,13 +1025,134 @@ public final class Tensor {
     }
 
     /**
-     * Compares every element with a number.
+     * Computes {@code this > number} for every element.
      *
-     * @param number the number
+     * @param number the number to compare with, an integer or a floating-point number
      * @return a bool tensor of the same shape, true where the element is larger than the number, in the innermost scope
      */
-    public Tensor gt(double number) {
+    public Tensor gt(Number number) {
         return TensorOps.GT.tensor(this, number);
+    }
+
+    /**
+     * Computes {@code this >= other} element by element, broadcast.
+     *
+     * @param other the tensor to compare with
+     * @return a bool tensor of the broadcast shape, true where this tensor's element is larger or equal, in the
+     *     innermost scope
+     */
+    public Tensor ge(Tensor other) {
+        return TensorOps.GE_TENSOR.tensor(this, other);
+    }
+
+    /**
+     * Computes {@code this >= number} for every element.
+     *
+     * @param number the number to compare with, an integer or a floating-point number
+     * @return a bool tensor of the same shape, true where the element is at least the number, in the innermost scope
+     */
+    public Tensor ge(Number number) {
+        return TensorOps.GE.tensor(this, number);
+    }
+
+    /**
+     * Computes {@code this < other} element by element, broadcast.
+     *
+     * @param other the tensor to compare with
+     * @return a bool tensor of the broadcast shape, true where this tensor's element is smaller, in the innermost scope
+     */
+    public Tensor lt(Tensor other) {
+        return TensorOps.LT_TENSOR.tensor(this, other);
+    }
+
+    /**
+     * Computes {@code this < number} for every element.
+     *
+     * @param number the number to compare with, an integer or a floating-point number
+     * @return a bool tensor of the same shape, true where the element is smaller than the number, in the innermost
+     *     scope
+     */
+    public Tensor lt(Number number) {
+        return TensorOps.LT.tensor(this, number);
+    }
+
+    /**
+     * Computes {@code this <= other} element by element, broadcast.
+     *
+     * @param other the tensor to compare with
+     * @return a bool tensor of the broadcast shape, true where this tensor's element is smaller or equal, in the
+     *     innermost scope
+     */
+    public Tensor le(Tensor other) {
+        return TensorOps.LE_TENSOR.tensor(this, other);
+    }
+
+    /**
+     * Computes {@code this <= number} for every element.
+     *
+     * @param number the number to compare with, an integer or a floating-point number
+     * @return a bool tensor of the same shape, true where the element is at most the number, in the innermost scope
+     */
+    public Tensor le(Number number) {
+        return TensorOps.LE.tensor(this, number);
+    }
+
+    /**
+     * Finds the elements that are not a number.
+     *
+     * @return a bool tensor of the same shape, true where the element is NaN, in the innermost scope
+     */
+    public Tensor isnan() {
+        return TensorOps.ISNAN.tensor(this);
+    }
+
+    /**
+     * Returns whether any element is not zero, as in {@code x.gt(0).any().itemBoolean()}.
+     *
+     * @return a bool scalar tensor, in the innermost scope; false without elements
+     */
+    public Tensor any() {
+        return TensorOps.ANY.tensor(this);
+    }
+
+    /**
+     * Returns whether any element along one dimension is not zero.
+     *
+     * @param dimension     the dimension; a negative one counts from the end
+     * @param keepDimension true keeps the dimension, with size 1; false removes it
+     * @return a new bool tensor, in the innermost scope
+     */
+    public Tensor any(int dimension, boolean keepDimension) {
+        return TensorOps.ANY_DIM.tensor(this, dimension, keepDimension);
+    }
+
+    /**
+     * Returns whether all elements are not zero.
+     *
+     * @return a bool scalar tensor, in the innermost scope; true without elements
+     */
+    public Tensor all() {
+        return TensorOps.ALL.tensor(this);
+    }
+
+    /**
+     * Returns whether all elements along one dimension are not zero.
+     *
+     * @param dimension     the dimension; a negative one counts from the end
+     * @param keepDimension true keeps the dimension, with size 1; false removes it
+     * @return a new bool tensor, in the innermost scope
+     */
+    public Tensor all(int dimension, boolean keepDimension) {
+        return TensorOps.ALL_DIM.tensor(this, dimension, keepDimension);
+    }
+
+    /**
+     * Finds the elements that are not zero, in row-major order. Waits for the device.
+     *
+     * @return the indices of n elements, int64 [n, rank], in the innermost scope
+     */
+    public Tensor nonzero() {
+        return TensorOps.NONZERO.tensor(this);
     }
 
     /**
@@ -868,6 +1184,15 @@ public final class Tensor {
      */
     public Tensor sum(int dimension, boolean keepDimension) {
         return TensorOps.SUM.tensor(this, new long[] {dimension}, keepDimension);
+    }
+
+    /**
+     * Computes the sum over all elements. Integers and bools are summed as int64.
+     *
+     * @return a scalar tensor, in the innermost scope
+     */
+    public Tensor sum() {
+        return TensorOps.SUM_ALL.tensor(this);
     }
 
     /**
@@ -953,6 +1278,81 @@ public final class Tensor {
      */
     public Tensor scatter(int dimension, Tensor indices, Tensor values) {
         return TensorOps.SCATTER.tensor(this, dimension, indices, values);
+    }
+
+    /**
+     * Finds the largest element.
+     *
+     * @return a scalar tensor, in the innermost scope; NaN if an element is NaN
+     * @throws TorchException if there are no elements
+     */
+    public Tensor max() {
+        return TensorOps.MAX.tensor(this);
+    }
+
+    /**
+     * Finds the smallest element.
+     *
+     * @return a scalar tensor, in the innermost scope; NaN if an element is NaN
+     * @throws TorchException if there are no elements
+     */
+    public Tensor min() {
+        return TensorOps.MIN.tensor(this);
+    }
+
+    /**
+     * The largest or smallest elements along a dimension.
+     *
+     * @param values  the elements; NaN where an element is NaN
+     * @param indices their indices along the dimension, int64, of the same shape; on the CPU the first of equal
+     *     elements
+     */
+    public record Extremes(Tensor values, Tensor indices) {
+        private static Extremes of(Tensor[] results) {
+            return new Extremes(results[0], results[1]);
+        }
+    }
+
+    /**
+     * Finds the largest elements along one dimension.
+     *
+     * @param dimension     the dimension; a negative one counts from the end
+     * @param keepDimension true keeps the dimension, with size 1; false removes it
+     * @return the elements and their indices, in the innermost scope
+     */
+    public Extremes max(int dimension, boolean keepDimension) {
+        return Extremes.of(TensorOps.MAX_DIM.tensors(2, this, dimension, keepDimension));
+    }
+
+    /**
+     * Finds the smallest elements along one dimension.
+     *
+     * @param dimension     the dimension; a negative one counts from the end
+     * @param keepDimension true keeps the dimension, with size 1; false removes it
+     * @return the elements and their indices, in the innermost scope
+     */
+    public Extremes min(int dimension, boolean keepDimension) {
+        return Extremes.of(TensorOps.MIN_DIM.tensors(2, this, dimension, keepDimension));
+    }
+
+    /**
+     * Computes the larger of two elements, element by element, broadcast.
+     *
+     * @param other the other tensor
+     * @return a new tensor of the broadcast shape, in the innermost scope; NaN where either element is NaN
+     */
+    public Tensor maximum(Tensor other) {
+        return TensorOps.MAXIMUM.tensor(this, other);
+    }
+
+    /**
+     * Computes the smaller of two elements, element by element, broadcast.
+     *
+     * @param other the other tensor
+     * @return a new tensor of the broadcast shape, in the innermost scope; NaN where either element is NaN
+     */
+    public Tensor minimum(Tensor other) {
+        return TensorOps.MINIMUM.tensor(this, other);
     }
 
     /**
@@ -1060,6 +1460,48 @@ public final class Tensor {
      */
     public Tensor transpose(int first, int second) {
         return TensorOps.TRANSPOSE.tensor(this, first, second);
+    }
+
+    /**
+     * Returns a view with the dimensions in another order.
+     *
+     * @param dimensions all dimensions, in their new order; negative ones count from the end
+     * @return a view, in the innermost scope
+     */
+    public Tensor permute(int... dimensions) {
+        return TensorOps.PERMUTE.tensor(
+                this, Arrays.stream(dimensions).asLongStream().toArray());
+    }
+
+    /**
+     * Joins consecutive dimensions into one.
+     *
+     * @param first the first of them; a negative one counts from the end
+     * @param last  the last of them, inclusive; a negative one counts from the end
+     * @return a view where possible, else a copy, in the innermost scope
+     */
+    public Tensor flatten(int first, int last) {
+        return TensorOps.FLATTEN.tensor(this, first, last);
+    }
+
+    /**
+     * Returns a view without a dimension of size 1.
+     *
+     * @param dimension the dimension, which stays if it has another size; a negative one counts from the end
+     * @return a view, in the innermost scope
+     */
+    public Tensor squeeze(int dimension) {
+        return TensorOps.SQUEEZE.tensor(this, dimension);
+    }
+
+    /**
+     * Returns a view that repeats dimensions of size 1, without a copy.
+     *
+     * @param sizes the new sizes; -1 keeps a size, and sizes beyond this tensor's rank come first
+     * @return a view, in the innermost scope
+     */
+    public Tensor expand(long... sizes) {
+        return TensorOps.EXPAND.tensor(this, sizes);
     }
 
     /**
@@ -1197,6 +1639,19 @@ public final class Tensor {
      */
     public boolean sameElements(Tensor other) {
         return (Boolean) TensorOps.EQUAL.call(this, Objects.requireNonNull(other))[0];
+    }
+
+    /**
+     * Returns whether all elements are close to those of another tensor: {@code |this - other| <= atol + rtol *
+     * |other|}. NaN is close to nothing.
+     *
+     * @param other the expected elements, of one dtype with this tensor; both are broadcast
+     * @param rtol  the relative tolerance; PyTorch's default is 1e-5
+     * @param atol  the absolute tolerance; PyTorch's default is 1e-8
+     * @return true if all elements are close
+     */
+    public boolean allclose(Tensor other, double rtol, double atol) {
+        return (Boolean) TensorOps.ALLCLOSE.call(this, Objects.requireNonNull(other), rtol, atol)[0];
     }
 
     /** Returns dtype and shape for messages, or a substitute where they cannot be read. */

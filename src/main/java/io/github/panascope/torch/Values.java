@@ -61,6 +61,8 @@ final class Values implements AutoCloseable {
             }
             case Integer number -> number(at, Psc.PSC_TAG_INT(), number);
             case Long number -> number(at, Psc.PSC_TAG_INT(), number);
+            case Short number -> number(at, Psc.PSC_TAG_INT(), number);
+            case Byte number -> number(at, Psc.PSC_TAG_INT(), number);
             case Boolean truth -> number(at, Psc.PSC_TAG_BOOL(), truth ? 1 : 0);
             case DType dtype -> number(at, Psc.PSC_TAG_DTYPE(), dtype.code);
             case Float number -> number(at, number);
