@@ -46,7 +46,7 @@ class TensorTest {
             assertArrayEquals(
                     new float[] {1, 2, 3, 4, 5, 6, 1, 2, 3, 4, 5, 6},
                     Tensor.cat(0, x, x).toFloats());
-            assertEquals("Tensor(float32, [2, 3], cpu)", x.toString());
+            assertEquals("Tensor(float32, [2, 3], cpu)", x.describe());
             assertEquals(Shape.of(3, 2), x.t().shape());
             assertFalse(x.t().isContiguous());
             assertEquals(DType.BFLOAT16, x.to(DType.BFLOAT16).dtype());
@@ -141,6 +141,7 @@ class TensorTest {
             assertThrows(IllegalStateException.class, () -> lost.add(1));
             assertThrows(IllegalStateException.class, () -> view.get(ValueLayout.JAVA_FLOAT, 0));
             assertEquals("Tensor(closed)", lost.toString());
+            assertEquals("Tensor(closed)", lost.describe());
             assertArrayEquals(new float[] {1, 1}, kept.toFloats());
             assertSameScopeEnds(outer, kept);
         }

@@ -85,7 +85,7 @@ public final class Edits {
     public static Hook atHead(int head, Hook edit) {
         return (activation, point) -> {
             if (!point.hasHeads())
-                throw new IllegalArgumentException(point + " has no heads: its activation is " + activation);
+                throw new IllegalArgumentException(point + " has no heads: its activation is " + activation.describe());
             return at(activation, point.dimension(HookPoint.Axis.HEAD), head, edit, point);
         };
     }

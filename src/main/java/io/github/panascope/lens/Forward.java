@@ -239,7 +239,7 @@ public final class Forward {
         Shape expected = Shape.of(tokens.size(0), tokens.size(1), model.config().dModel());
         if (!residual.shape().equals(expected) || residual.dtype() != model.dtype())
             throw new IllegalArgumentException("the residual stream should be " + expected + " of " + model.dtype()
-                    + " for these tokens, not " + residual);
+                    + " for these tokens, not " + residual.describe());
         startFrom(model.layerIndex(layer), residual);
         return this;
     }

@@ -80,7 +80,8 @@ final class HookTable {
         boolean rows = before.size(0) == after.size(0) || point.part().equals("ln_final.hook_normalized");
         boolean last = before.size(-1) == after.size(-1) || point.endsInPositions();
         if (!rows || !last)
-            throw new IllegalArgumentException("the hook at " + point + " returned " + after + " in the place of "
-                    + before + ": the " + (rows ? "last dimension" : "number of rows") + " must stay");
+            throw new IllegalArgumentException(
+                    "the hook at " + point + " returned " + after.describe() + " in the place of " + before.describe()
+                            + ": the " + (rows ? "last dimension" : "number of rows") + " must stay");
     }
 }

@@ -459,13 +459,14 @@ public final class HookedTransformer implements AutoCloseable {
     public Forward forward(Tensor tokens) {
         Tensor batch = tokens.shape().rank() == 1 ? tokens.unsqueeze(0) : tokens;
         if (batch.dtype() != DType.INT64 || batch.shape().rank() != 2)
-            throw new IllegalArgumentException("tokens should be int64 [batch, pos], not " + tokens);
+            throw new IllegalArgumentException("tokens should be int64 [batch, pos], not " + tokens.describe());
         if (batch.size(1) > config().nCtx()) {
             throw new IllegalArgumentException(
                     "a context of " + batch.size(1) + " tokens is longer than the model's n_ctx of " + config().nCtx());
         }
         if (!loaded.scope().isOpen()) throw new IllegalStateException("the model " + name() + " was closed");
-        if (batch.shape().elements() == 0) throw new IllegalArgumentException("tokens should not be empty: " + tokens);
+        if (batch.shape().elements() == 0)
+            throw new IllegalArgumentException("tokens should not be empty: " + tokens.describe());
         requireInVocabulary(batch);
         Forward forward = new Forward(this, batch.device().equals(device()) ? batch : batch.to(device()));
         attachments.forEach(forward::attach);
@@ -570,7 +571,7 @@ public final class HookedTransformer implements AutoCloseable {
         if (batch.dtype() != DType.INT64
                 || batch.shape().rank() != 2
                 || batch.shape().elements() == 0)
-            throw new IllegalArgumentException("tokens should be int64 [batch, pos], not " + tokens);
+            throw new IllegalArgumentException("tokens should be int64 [batch, pos], not " + tokens.describe());
         requireInVocabulary(batch.to(Device.CPU));
         int length = (int) batch.size(1);
         int[] ids = Arrays.stream(batch.toLongs()).mapToInt(Math::toIntExact).toArray();

@@ -78,7 +78,7 @@ public final class Patching {
         Objects.requireNonNull(cleanCache, "patching needs the cache of a clean run");
         Objects.requireNonNull(metric, "patching needs a metric of the logits");
         if (corruptedTokens.shape().rank() != 2 || corruptedTokens.size(0) == 0)
-            throw new IllegalArgumentException("tokens should be [batch, pos], not " + corruptedTokens);
+            throw new IllegalArgumentException("tokens should be [batch, pos], not " + corruptedTokens.describe());
         return new Patching(model, corruptedTokens, cleanCache, metric);
     }
 

@@ -30,7 +30,7 @@ public record ResidualStack(
         labels = List.copyOf(labels);
         int rank = position == null ? 4 : 3;
         if (values.shape().rank() != rank || labels.size() != values.size(0))
-            throw new IllegalArgumentException(labels.size() + " labels for " + values
+            throw new IllegalArgumentException(labels.size() + " labels for " + values.describe()
                     + ": parts of the stream should be [component, batch, pos, d_model], or [component, batch, d_model]"
                     + " at one position");
     }

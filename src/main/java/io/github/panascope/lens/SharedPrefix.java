@@ -38,7 +38,7 @@ public final class SharedPrefix {
      */
     public static SharedPrefix of(HookedTransformer model, Tensor tokens, int block) {
         if (tokens.shape().rank() != 2)
-            throw new IllegalArgumentException("tokens should be int64 [batch, pos], not " + tokens);
+            throw new IllegalArgumentException("tokens should be int64 [batch, pos], not " + tokens.describe());
         boolean saves = block > 0 && block < model.config().nLayers() && model.canStartAt(block);
         return new SharedPrefix(
                 model, tokens, block, saves ? model.forward(tokens).stopAtLayer(block) : null);

@@ -123,7 +123,7 @@ final class TextCodec {
 
     private static int[] ids(Tensor tokens) {
         if (tokens.shape().rank() > 2 || tokens.shape().rank() == 2 && tokens.size(0) != 1)
-            throw new IllegalArgumentException("ids should be [pos] or [1, pos], not " + tokens);
+            throw new IllegalArgumentException("ids should be [pos] or [1, pos], not " + tokens.describe());
         if (tokens.dtype() != DType.INT64 && tokens.dtype() != DType.INT32)
             throw new IllegalArgumentException("ids should be whole numbers, not " + tokens.dtype());
         return Arrays.stream(tokens.toLongs()).mapToInt(Math::toIntExact).toArray();

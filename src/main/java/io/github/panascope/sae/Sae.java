@@ -380,7 +380,7 @@ public final class Sae implements AutoCloseable {
     public Tensor decode(Tensor features) {
         if (features.shape().rank() == 0 || features.size(-1) != config.dSae())
             throw new IllegalArgumentException(
-                    "the SAE has " + config.dSae() + " features, but " + features + " was given");
+                    "the SAE has " + config.dSae() + " features, but " + features.describe() + " was given");
         if (features.dtype() != dtype && !features.dtype().isFloatingPoint())
             throw new IllegalArgumentException("features should be " + dtype + ", not " + features.dtype());
         try (var _ = TensorScope.open()) {
@@ -641,7 +641,7 @@ public final class Sae implements AutoCloseable {
             width *= activations.size(-2);
         if (width != config.dIn())
             throw new IllegalArgumentException(
-                    "the SAE reads " + config.dIn() + " dimensions, but " + activations + " has " + width);
+                    "the SAE reads " + config.dIn() + " dimensions, but " + activations.describe() + " has " + width);
         return activations.to(dtype).reshape(-1, config.dIn());
     }
 

@@ -23,7 +23,7 @@ public final class ArrowColumn implements AutoCloseable {
         try (Scratch scratch = Scratch.open()) {
             Native.check(
                     Psc.psc_arrow_export(tensor.handle(), scratch.text(name), schema, array),
-                    () -> "giving out " + tensor);
+                    () -> "giving out " + tensor.describe());
         } catch (RuntimeException | Error e) {
             arena.close();
             throw e;

@@ -17,7 +17,7 @@ public final class Dlpack implements AutoCloseable {
     Dlpack(Tensor tensor) {
         try (Scratch scratch = Scratch.open()) {
             MemorySegment out = scratch.pointer();
-            Native.check(Psc.psc_dlpack_export(tensor.handle(), out), () -> "giving out " + tensor);
+            Native.check(Psc.psc_dlpack_export(tensor.handle(), out), () -> "giving out " + tensor.describe());
             managed = out.get(ADDRESS, 0);
         }
         HandleTraces.opened(this, "a DLPack tensor");

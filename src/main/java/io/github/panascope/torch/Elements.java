@@ -27,7 +27,7 @@ final class Elements {
     static int floats(Tensor tensor, float[] into) {
         long elements = tensor.shape().elements();
         if (elements > into.length)
-            throw new IllegalArgumentException("an array of " + into.length + " is too short for " + tensor);
+            throw new IllegalArgumentException("an array of " + into.length + " is too short for " + tensor.describe());
         Events.Copy event = Events.copy();
         try (var _ = TensorScope.open()) {
             MemorySegment.copy(

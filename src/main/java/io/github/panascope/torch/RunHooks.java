@@ -151,8 +151,8 @@ public final class RunHooks implements AutoCloseable {
                         ? "device"
                         : before.shape().rank() != after.shape().rank() ? "rank" : null;
         if (differs != null) {
-            throw new IllegalArgumentException("the hook at " + name + " returned " + after + " in the place of "
-                    + before + ": the " + differs + " must stay");
+            throw new IllegalArgumentException("the hook at " + name + " returned " + after.describe()
+                    + " in the place of " + before.describe() + ": the " + differs + " must stay");
         }
     }
 

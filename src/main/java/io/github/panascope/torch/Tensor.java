@@ -19,8 +19,10 @@ import java.util.Objects;
  * try (TensorScope scope = TensorScope.open()) {
  *     Tensor x = Tensor.of(new float[] {1, -2, 3, 4}, Shape.of(2, 2));
  *     Tensor y = x.relu().matmul(x.t());
- *     System.out.println(y); // Tensor(float32, [2, 2], cpu)
- *     System.out.println(Arrays.toString(y.toFloats())); // [1.0, 3.0, -5.0, 25.0]
+ *     System.out.println(y);
+ *     // tensor([[ 1.,  3.],
+ *     //         [-5., 25.]], shape=[2, 2], dtype=float32, device=cpu)
+ *     System.out.println(y.get(1, 1)); // 25.0
  * } // frees x, y and the intermediate results
  * }</pre>
  *
@@ -377,19 +379,19 @@ public final class Tensor {
 
     /** {@return the element type} */
     public DType dtype() {
-        describe();
+        readInfo();
         return dtype;
     }
 
     /** {@return the sizes of the dimensions, outermost first} */
     public Shape shape() {
-        describe();
+        readInfo();
         return shape;
     }
 
     /** {@return the device that holds the memory} */
     public Device device() {
-        describe();
+        readInfo();
         return device;
     }
 
@@ -411,7 +413,7 @@ public final class Tensor {
         }
     }
 
-    private void describe() {
+    private void readInfo() {
         if (shape != null) return; // dtype, shape and device of a libtorch tensor handle never change here
         try (Scratch scratch = Scratch.open()) {
             MemorySegment info = info(scratch);
@@ -1665,12 +1667,35 @@ public final class Tensor {
         }
     }
 
-    /** {@return dtype, shape and device, where they can be read; never elements} */
-    @Override
-    public String toString() {
+    /**
+     * Describes this tensor in one line, for messages and logs. Never reads elements, waits or throws.
+     *
+     * @return dtype, shape and device, such as {@code Tensor(float32, [2, 3], cpu)}; a substitute where they cannot be
+     *     read
+     */
+    public String describe() {
         String brief = brief();
         return shape == null || freed || !scope.isOpen()
                 ? brief
                 : "Tensor(" + dtype + ", " + shape + ", " + device + ")";
+    }
+
+    /**
+     * Prints the elements as PyTorch prints them with its default options: four digits, or an exponent where the
+     * magnitudes ask for one; of more than 1000 elements the first and last three along each dimension. Shape, dtype
+     * and device follow, which PyTorch leaves out where they are its defaults. Reads only the printed elements; waits
+     * for the device if they lie on one.
+     *
+     * @return the elements, such as {@code tensor([1.0000, 2.5000], shape=[2], dtype=float32, device=cpu)};
+     *     {@link #describe} where they cannot be read: from a wrong thread, of a closed scope, of a sparse tensor
+     */
+    @Override
+    public String toString() {
+        if (freed || !scope.isUsable()) return describe();
+        try {
+            return TensorText.of(this);
+        } catch (RuntimeException e) {
+            return describe();
+        }
     }
 }

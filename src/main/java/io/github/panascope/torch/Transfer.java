@@ -22,7 +22,9 @@ public final class Transfer implements AutoCloseable {
         bytes = tensor.shape().elements() * tensor.dtype().bytes();
         try (Scratch scratch = Scratch.open()) {
             MemorySegment out = scratch.pointer();
-            Native.check(Psc.psc_transfer_begin(tensor.handle(), out), () -> "copying " + tensor + " to the host");
+            Native.check(
+                    Psc.psc_transfer_begin(tensor.handle(), out),
+                    () -> "copying " + tensor.describe() + " to the host");
             handle = out.get(ADDRESS, 0).reinterpret(0, arena, null);
         }
         HandleTraces.opened(this, "a transfer");
