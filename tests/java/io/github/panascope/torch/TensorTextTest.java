@@ -78,9 +78,9 @@ class TensorTextTest {
         try (var _ = TensorScope.open()) {
             Tensor x = Tensor.of(new float[] {1, 2, 3, 4, 5, 6.5f}, Shape.of(2, 3));
             assertEquals("""
-                            tensor([[1.0000, 2.0000, 3.0000],
-                                    [4.0000, 5.0000, 6.5000]], shape=[2, 3], dtype=float32, device=cpu)\
-                            """, x.toString());
+                tensor([[1.0000, 2.0000, 3.0000],
+                        [4.0000, 5.0000, 6.5000]], shape=[2, 3], dtype=float32, device=cpu)\
+                """, x.toString());
             assertEquals("Tensor(float32, [2, 3], cpu)", x.describe());
             assertEquals(
                     """

@@ -2,9 +2,7 @@ package io.github.panascope.dashboard;
 
 import io.github.panascope.InputException;
 import io.github.panascope.RunInterruptedException;
-import io.github.panascope.lens.Forward;
 import io.github.panascope.lens.HookedTransformer;
-import io.github.panascope.model.HookPoint;
 import io.github.panascope.sae.Sae;
 import io.github.panascope.torch.Shape;
 import io.github.panascope.torch.Tensor;
@@ -39,16 +37,14 @@ public final class FeatureCollector {
      * The number of features that are encoded together. The features of a block then take 2 MB; all of them together
      * would take 100 MB.
      */
-    private static final int FEATURES_IN_GROUP = 512;
+    static final int FEATURES_IN_GROUP = 512;
 
     static final String COLLECTING = "collecting features";
 
-    private final HookedTransformer model;
+    private final SaeInput input;
     private final Sae sae;
     private final int context;
     private final int dIn;
-    private final int stopLayer;
-    private final boolean residualIsIt;
     /** The buffers that each thread reuses for all blocks: the activations, and a group of features. */
     private final ThreadLocal<float[][]> buffers;
 
@@ -57,20 +53,14 @@ public final class FeatureCollector {
 
     private FeatureCollector(HookedTransformer model, Sae sae, int context, BitSet kept) {
         sae.requireFits(model);
-        this.model = model;
+        this.input = new SaeInput(model, sae);
         this.sae = sae;
         this.context = context;
         this.kept = kept;
         this.dIn = sae.config().dIn();
-        String hook = sae.config().hookName();
         this.buffers = ThreadLocal.withInitial(() -> new float[][] {
             new float[ROWS_IN_BLOCK * context * dIn], new float[ROWS_IN_BLOCK * context * FEATURES_IN_GROUP]
         });
-        HookPoint point = HookPoint.of(hook).orElseThrow();
-        this.residualIsIt = point.isInBlock() && point.part().equals("hook_resid_pre");
-        this.stopLayer = point.isInBlock()
-                ? point.block() + (residualIsIt ? 0 : 1)
-                : point.block() == HookPoint.AFTER_BLOCKS ? -1 : 0;
     }
 
     /** Settings of a collection of rows into a store. Each setting has a default. */
@@ -304,13 +294,7 @@ public final class FeatureCollector {
      * @param tokens the token ids [rows, context] on the model's device
      */
     Tensor activation(Tensor tokens) {
-        Forward run = model.forward(tokens);
-        if (residualIsIt) return run.stopAtLayer(stopLayer);
-        String hook = sae.config().hookName();
-        run.caching(hook);
-        if (stopLayer < 0) run.logits();
-        else run.stopAtLayer(stopLayer);
-        return run.cache().get(hook);
+        return input.of(tokens);
     }
 
     private float[] norms(float[] y, int positions, long firstRow) {
