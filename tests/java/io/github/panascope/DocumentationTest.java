@@ -141,7 +141,7 @@ class DocumentationTest {
     @Test
     void everyExampleIsRunHere() throws Exception {
         assertEquals(
-                Set.of("TutorialL0", "WhoGetsTheBag", "ThreeFeatures", "WithoutTheMlp"),
+                Set.of("TutorialL0", "WhoGetsTheBag", "ThreeFeatures", "TopExamples", "WithoutTheMlp"),
                 classes().keySet());
         assertEquals(
                 List.of("TutorialL0"),
@@ -226,6 +226,22 @@ class DocumentationTest {
                 folder.toString());
         assertEquals("3 features of 16 rows", printed.strip());
         assertTrue(Files.readString(folder.resolve("three_features.html")).contains("</html>"));
+    }
+
+    @Test
+    void theExamplesOfTwoFeaturesArePrinted() throws Exception {
+        Path demo = Path.of("src/demo/bundle");
+        String printed = run(
+                "TopExamples",
+                demo.resolve("model").toString(),
+                demo.resolve("sae").toString(),
+                demo.resolve("dataset.parquet").toString());
+        Matcher found = Pattern.compile(
+                        "feature (748|8), 3 examples(\n  [0-9.]+  text \\d+, position \\d+: .*\\[\\[.+\\]\\].*){3}\n")
+                .matcher(printed);
+        assertTrue(
+                found.find() && found.group(1).equals("748") && found.find() && found.end() == printed.length(),
+                printed);
     }
 
     @Test

@@ -26,6 +26,8 @@
  * {@link io.github.panascope.dashboard.NeuronpediaBatches}: sinks that write the formats of SAEDashboard and of
  * Neuronpedia.
  * <li>{@link io.github.panascope.dashboard.PromptDashboard}: the strongest features at the tokens of a prompt.
+ * <li>{@link io.github.panascope.dashboard.FeatureExamples}: the texts at which features are most active, without a
+ * folder.
  * </ul>
  *
  * <pre>{@code

@@ -79,9 +79,9 @@ public final class Op {
      * Calls the operator.
      *
      * @param arguments the arguments in the schema's order, as {@link Tensor}, {@code Integer}, {@code Long},
-     *     {@code Short} or {@code Byte}, {@code Float} or {@code Double}, {@code Boolean}, {@code String}, {@link DType}, {@link Device},
-     *     {@code long[]}, {@code double[]}, {@code Tensor[]}, or null for None; arguments left off at the end take
-     *     their defaults
+     *     {@code Short} or {@code Byte}, {@code Float} or {@code Double}, {@code Boolean}, {@code String},
+     *     {@link DType}, {@link Device}, {@code long[]}, {@code double[]}, {@code Tensor[]}, or null for None;
+     *     arguments left off at the end take their defaults
      * @return the results in order, lists laid out flat: {@link Tensor} (in the innermost scope), {@code Long},
      *     {@code Double}, {@code Boolean} or null
      * @throws IllegalStateException if no scope is open
