@@ -71,7 +71,7 @@ final class TensorText {
         return text.out.append(')').toString();
     }
 
-    /** Returns a view of the elements that are shown; a summarised dimension becomes two: its ends, and their places. */
+    /** Returns a view of the elements that are shown; a summarised dimension becomes two: ends, and places in them. */
     private static Tensor shown(Tensor tensor, boolean[] summarised) {
         Tensor view = tensor;
         List<Integer> order = new ArrayList<>();
