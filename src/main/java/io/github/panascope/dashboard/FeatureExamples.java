@@ -46,7 +46,7 @@ public record FeatureExamples(int feature, List<Example> examples) {
      * @param position    the position of the strongest token in the text, or in the dataset's row
      * @param first       the position of the window's first token
      * @param tokens      the tokens of the window, as texts
-     * @param activations the feature's activations at these tokens; a new array at each call
+     * @param activations the feature's activations at these tokens
      * @param before      the text before the window that belongs to its context, but stands in another row; often empty
      * @param after       the text after the window that belongs to its context, but stands in another row; often empty
      */
@@ -58,6 +58,7 @@ public record FeatureExamples(int feature, List<Example> examples) {
             activations = activations.clone();
         }
 
+        /** {@return the feature's activations at the tokens of the window; a new array} */
         @Override
         public float[] activations() {
             return activations.clone();
