@@ -30,26 +30,38 @@ import java.util.concurrent.atomic.AtomicInteger;
  * <p>After closing, every use of what the scope owned throws an {@link IllegalStateException}; a use by the wrong
  * thread throws a {@link WrongThreadException}. Closing a shared scope while a call uses it throws an {@link
  * IllegalStateException} too, and leaves it open.
+ *
+ * <p>In a notebook or a shell, where each input may run on another thread and no block encloses them, {@link #collected}
+ * opens a scope for every thread that has none of its own. The garbage collector frees its tensors.
  */
 public final class TensorScope implements AutoCloseable {
     private static final ThreadLocal<TensorScope> INNERMOST = new ThreadLocal<>();
     private static final int CLOSED = -1;
+    private static final long[] NOTHING = {};
+    /** The scope of threads that have none open, or null. */
+    private static volatile TensorScope everywhere;
 
     private final Arena arena;
     private final Thread owner;
     private final TensorScope outer;
     private final String name; // of what the scope belongs to, for messages; null if it has none
+    private final Collected collected; // null unless the garbage collector frees what the scope owns
     private final AtomicInteger uses = new AtomicInteger();
-    private long[] tensors = new long[8];
+    private long[] tensors = NOTHING;
     private int tensorCount;
-    private long[] modules = new long[0];
+    private long[] modules = NOTHING;
 
     private TensorScope(Arena arena, Thread owner, TensorScope outer, String name) {
+        this(arena, owner, outer, name, null);
+        HandleTraces.opened(this, "a scope");
+    }
+
+    private TensorScope(Arena arena, Thread owner, TensorScope outer, String name, Collected collected) {
         this.name = name;
         this.arena = arena;
         this.owner = owner;
         this.outer = outer;
-        HandleTraces.opened(this, "a scope");
+        this.collected = collected;
     }
 
     /**
@@ -88,18 +100,44 @@ public final class TensorScope implements AutoCloseable {
     }
 
     /**
-     * Returns the innermost open scope of the calling thread.
+     * Opens the scope of all threads that have none of their own open, for notebooks and shells. The garbage collector
+     * frees a tensor of this scope once nothing refers to it or to its {@linkplain Tensor#segment memory}, whatever
+     * thread made it; {@link Tensor#free} has no effect there. The collector is called whenever many tensors were made.
+     * There is one such scope at a time, and until it closes, each call returns it.
+     *
+     * @return the scope; when it closes, its tensors can no longer be used, and threads need scopes of their own again
+     * @throws NativeLibraryException if libtorch cannot be loaded
+     */
+    public static TensorScope collected() {
+        NativeLibrary.load();
+        synchronized (TensorScope.class) {
+            if (everywhere == null || !everywhere.isOpen())
+                everywhere = new TensorScope(Arena.ofShared(), null, null, "the scope of all threads", new Collected());
+            return everywhere;
+        }
+    }
+
+    /**
+     * Returns the innermost open scope of the calling thread, or the {@linkplain #collected scope of all threads} if
+     * the thread has none open.
      *
      * @return the scope
-     * @throws IllegalStateException if the thread has no open scope
+     * @throws IllegalStateException if no scope is open
      */
     public static TensorScope current() {
         TensorScope scope = INNERMOST.get();
+        if (scope == null) scope = ofAllThreads();
         if (scope == null)
             throw new IllegalStateException(
                     "no TensorScope is open on this thread: open one with try (var scope = TensorScope.open()) { ..."
                             + " }");
         return scope;
+    }
+
+    /** Returns the open scope of all threads, or null. */
+    private static TensorScope ofAllThreads() {
+        TensorScope scope = everywhere;
+        return scope != null && scope.isOpen() ? scope : null;
     }
 
     /**
@@ -118,11 +156,12 @@ public final class TensorScope implements AutoCloseable {
 
     /** {@return whether this scope is still open} */
     public boolean isOpen() {
-        return arena.scope().isAlive();
+        return arena.scope().isAlive() && (collected == null || outer == null || outer.isOpen());
     }
 
     /**
-     * Frees everything that this scope owns. Closing twice does nothing.
+     * Frees everything that this scope owns. Closing twice does nothing. What the garbage collector frees is freed when
+     * it next runs.
      *
      * @throws WrongThreadException if another thread closes a confined scope
      * @throws IllegalStateException if an inner scope is still open, or a running call uses this one; it then stays
@@ -160,15 +199,17 @@ public final class TensorScope implements AutoCloseable {
     }
 
     TensorScope outer() {
-        if (outer == null) throw new IllegalStateException("this scope has no outer one to promote into");
-        return outer;
+        TensorScope found = outer == null && owner != null ? ofAllThreads() : outer;
+        if (found == null) throw new IllegalStateException("this scope has no outer one to promote into");
+        return found;
     }
 
     /** Takes over a native tensor. Frees it if the scope cannot take it. */
     synchronized Tensor own(MemorySegment pointer) {
         try {
             checkUsable();
-            if (tensorCount == tensors.length) tensors = Arrays.copyOf(tensors, tensorCount * 2);
+            if (collected != null) return collected(pointer);
+            if (tensorCount == tensors.length) tensors = Arrays.copyOf(tensors, Math.max(8, tensorCount * 2));
         } catch (RuntimeException | Error e) {
             Psc.psc_tensor_free(pointer);
             throw e;
@@ -176,6 +217,16 @@ public final class TensorScope implements AutoCloseable {
         tensors[tensorCount] = pointer.address();
         HandleTraces.opened(pointer, "a tensor");
         return new Tensor(handle(pointer), this, tensorCount++);
+    }
+
+    /**
+     * Makes a handle to a native tensor that the garbage collector frees. The handle has a scope of its own, within
+     * this one, whose arena lives as long as the handle, its memory as a segment, and native calls that use it.
+     */
+    private Tensor collected(MemorySegment pointer) {
+        HandleTraces.opened(pointer, "a tensor");
+        TensorScope own = new TensorScope(collected.take(pointer), null, this, name, collected);
+        return new Tensor(own.handle(pointer), own, -1);
     }
 
     /** Makes a handle to a tensor that this scope does not free, and that must not be used after the scope closes. */
@@ -242,6 +293,7 @@ public final class TensorScope implements AutoCloseable {
     /** {@return what the scope belongs to, and how many tensors it owns} */
     @Override
     public String toString() {
+        if (collected != null) return "TensorScope(of all threads, " + (isOpen() ? collected + ")" : "closed)");
         String whose = name != null ? "of " + name : owner == null ? "shared" : "of thread '" + owner.getName() + "'";
         return "TensorScope(" + whose + ", " + (isOpen() ? tensorCount + " tensors" : "closed") + ")";
     }
