@@ -48,7 +48,8 @@ class ArchitectureTest {
                             "metrics",
                             "dashboard",
                             "demo",
-                            "plot")));
+                            "plot")),
+            Map.entry("notebook", Set.of("torch", "tokens", "lens", "metrics", "dashboard", "plot")));
 
     private static List<Path> classes(String inPackage) throws IOException {
         try (var walk = Files.walk(CLASSES.resolve(inPackage))) {

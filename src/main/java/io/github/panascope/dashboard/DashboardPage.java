@@ -27,7 +27,7 @@ import tools.jackson.databind.MapperFeature;
 import tools.jackson.databind.json.JsonMapper;
 
 /**
- * An HTML file with dashboards of any number of features. The page loads nothing else: its content security policy
+ * An HTML page, in a file or a stream, with dashboards of any number of features. The page loads nothing else: its content security policy
  * forbids every request and every script but its own. Each feature is compressed separately and unpacked when it is
  * shown. Text of the corpus is always data, never markup.
  *
@@ -79,7 +79,8 @@ public final class DashboardPage implements DashboardSink {
         }
     }
 
-    private final Path file;
+    private final @Nullable Path file;
+    private final @Nullable OutputStream out; // if there is no file
     private final Header header;
     private final PageContent content;
     private final List<Object> index = new ArrayList<>();
@@ -88,8 +89,9 @@ public final class DashboardPage implements DashboardSink {
     private @Nullable PromptDashboard prompt;
     private int shownFeatures;
 
-    private DashboardPage(Path file, Header header, Tokenizer tokenizer) {
-        this.file = Objects.requireNonNull(file, "the page's file should not be null");
+    private DashboardPage(@Nullable Path file, @Nullable OutputStream out, Header header, Tokenizer tokenizer) {
+        this.file = file;
+        this.out = out;
         this.header = Objects.requireNonNull(header, "the page's header should not be null");
         this.content = new PageContent(Objects.requireNonNull(
                 tokenizer, "the tokenizer, which makes texts of the page's tokens, should not be null"));
@@ -117,7 +119,23 @@ public final class DashboardPage implements DashboardSink {
      * @throws NullPointerException if an argument is null
      */
     public static DashboardPage open(Path file, Header header, Tokenizer tokenizer) {
-        return new DashboardPage(file, header, tokenizer);
+        return new DashboardPage(
+                Objects.requireNonNull(file, "the page's file should not be null"), null, header, tokenizer);
+    }
+
+    /**
+     * Opens a page without features that is written to a stream.
+     *
+     * @param out       the stream to which {@link #complete} writes the page in UTF-8; it is not closed
+     * @param header    the head of the page
+     * @param tokenizer the tokenizer that decodes token ids
+     * @return the page; the caller closes it
+     * @throws InputException       if the temporary file cannot be created
+     * @throws NullPointerException if an argument is null
+     */
+    public static DashboardPage open(OutputStream out, Header header, Tokenizer tokenizer) {
+        return new DashboardPage(
+                null, Objects.requireNonNull(out, "the page's stream should not be null"), header, tokenizer);
     }
 
     private static InputException cannot(IOException e) {
@@ -165,9 +183,10 @@ public final class DashboardPage implements DashboardSink {
     }
 
     /**
-     * Writes the page to its file.
+     * Writes the page to its file or stream.
      *
      * @throws InputException if the file cannot be written
+     * @throws UncheckedIOException if the stream cannot be written
      */
     @Override
     public void complete() {
@@ -189,15 +208,30 @@ public final class DashboardPage implements DashboardSink {
         } catch (IOException e) {
             throw cannot(e);
         }
-        AtomicFile.writePath(file, part -> {
-            try (OutputStream out = Files.newOutputStream(part)) {
-                out.write((around[0] + "{\"about\":\"" + packed(about) + "\",\"features\":{")
-                        .getBytes(StandardCharsets.UTF_8));
-                waiting.position(0);
-                Channels.newInputStream(waiting).transferTo(out);
-                out.write(("}}" + around[1]).getBytes(StandardCharsets.UTF_8));
-            }
-        });
+        String before = around[0] + "{\"about\":\"" + packed(about) + "\",\"features\":{";
+        String after = "}}" + around[1];
+        if (out == null) {
+            AtomicFile.writePath(file, part -> {
+                try (OutputStream opened = Files.newOutputStream(part)) {
+                    write(opened, before, after);
+                }
+            });
+            return;
+        }
+        try {
+            write(out, before, after);
+            out.flush();
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+    }
+
+    /** Writes the features, with the parts of the page before and after them. */
+    private void write(OutputStream to, String before, String after) throws IOException {
+        to.write(before.getBytes(StandardCharsets.UTF_8));
+        waiting.position(0);
+        Channels.newInputStream(waiting).transferTo(to);
+        to.write(after.getBytes(StandardCharsets.UTF_8));
     }
 
     /** Deletes the temporary file. */

@@ -150,17 +150,17 @@ public final class HeatMap {
                         + " fill=\"white\"/>%n",
                 Math.max(left + width + RIGHT, left + 8 * title.length()),
                 TOP + height + bottom,
-                escaped(title),
+                Svg.escaped(title),
                 FONT));
-        svg.append(text(left, 22, "start", 0, "font-size=\"15\" font-weight=\"bold\"", title));
-        svg.append(text(14, TOP + height / 2, "middle", -90, "", rowName));
-        svg.append(text(left + width / 2, TOP + height + bottom - 8, "middle", 0, "", columnName));
+        svg.append(Svg.text(left, 22, "start", 0, "font-size=\"15\" font-weight=\"bold\"", title));
+        svg.append(Svg.text(14, TOP + height / 2, "middle", -90, "", rowName));
+        svg.append(Svg.text(left + width / 2, TOP + height + bottom - 8, "middle", 0, "", columnName));
         // Labels that would overlap are left out.
         int every = Math.max(1, (FONT + 1 + cell) / cell - (cell >= FONT ? 1 : 0));
         for (int row = 0; row < values.length; row += every)
-            svg.append(text(left - 5, TOP + row * cell + cell / 2 + 4, "end", 0, "", rowLabels.get(row)));
+            svg.append(Svg.text(left - 5, TOP + row * cell + cell / 2 + 4, "end", 0, "", rowLabels.get(row)));
         for (int column = 0; column < values[0].length; column += every)
-            svg.append(text(
+            svg.append(Svg.text(
                     left + column * cell + cell / 2 + 4, TOP + height + 6, "end", -90, "", columnLabels.get(column)));
         for (int row = 0; row < values.length; row++)
             for (int column = 0; column < values[row].length; column++) {
@@ -174,8 +174,8 @@ public final class HeatMap {
                         cell,
                         cell,
                         colour(value, largest),
-                        escaped(rowLabels.get(row)),
-                        escaped(columnLabels.get(column)),
+                        Svg.escaped(rowLabels.get(row)),
+                        Svg.escaped(columnLabels.get(column)),
                         String.format(Locale.ROOT, "%.4g", value)));
             }
         svg.append(scale(left + width + 20, Math.min(height, 160), largest)).append(String.format("</svg>%n"));
@@ -196,7 +196,7 @@ public final class HeatMap {
                     colour(value, largest)));
         }
         for (double share : new double[] {1, 0, -1}) {
-            scale.append(text(
+            scale.append(Svg.text(
                     x + 19,
                     (int) Math.round(TOP + (1 - share) / 2 * height) + 4,
                     "start",
@@ -205,20 +205,6 @@ public final class HeatMap {
                     String.format(Locale.ROOT, "%.3g", share * largest)));
         }
         return scale.toString();
-    }
-
-    private static String text(int x, int y, String anchor, int angle, String more, String text) {
-        if (text.isEmpty()) return "";
-        String turned = angle == 0 ? "" : " transform=\"rotate(" + angle + " " + x + " " + y + ")\"";
-        return String.format(
-                Locale.ROOT,
-                "<text x=\"%d\" y=\"%d\" text-anchor=\"%s\"%s %s xml:space=\"preserve\">%s</text>%n",
-                x,
-                y,
-                anchor,
-                turned,
-                more,
-                escaped(text));
     }
 
     /** Returns the colour of a value; grey where it is not a finite number. */
@@ -230,24 +216,5 @@ public final class HeatMap {
                 .map(i -> (int) Math.round(ZERO[i] + share * (end[i] - ZERO[i])))
                 .toArray();
         return String.format("#%02x%02x%02x", mixed[0], mixed[1], mixed[2]);
-    }
-
-    /** Escapes the special characters of XML, and replaces control characters, which XML does not allow. */
-    private static String escaped(String text) {
-        StringBuilder escaped = new StringBuilder();
-        text.codePoints().forEach(c -> {
-            switch (c) {
-                case '&' -> escaped.append("&amp;");
-                case '<' -> escaped.append("&lt;");
-                case '>' -> escaped.append("&gt;");
-                case '"' -> escaped.append("&quot;");
-                case '\n' -> escaped.append("\\n");
-                case '\t' -> escaped.append("\\t");
-                default ->
-                    escaped.appendCodePoint(
-                            c < 0x20 || c >= 0xd800 && c <= 0xdfff || c == 0xfffe || c == 0xffff ? 0xfffd : c);
-            }
-        });
-        return escaped.toString();
     }
 }

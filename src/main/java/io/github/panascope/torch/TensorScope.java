@@ -106,15 +106,11 @@ public final class TensorScope implements AutoCloseable {
      * There is one such scope at a time, and until it closes, each call returns it.
      *
      * @return the scope; when it closes, its tensors can no longer be used, and threads need scopes of their own again
-     * @throws NativeLibraryException if libtorch cannot be loaded
      */
-    public static TensorScope collected() {
-        NativeLibrary.load();
-        synchronized (TensorScope.class) {
-            if (everywhere == null || !everywhere.isOpen())
-                everywhere = new TensorScope(Arena.ofShared(), null, null, "the scope of all threads", new Collected());
-            return everywhere;
-        }
+    public static synchronized TensorScope collected() {
+        if (everywhere == null || !everywhere.isOpen())
+            everywhere = new TensorScope(Arena.ofShared(), null, null, "the scope of all threads", new Collected());
+        return everywhere;
     }
 
     /**
@@ -123,10 +119,11 @@ public final class TensorScope implements AutoCloseable {
      *
      * @return the scope
      * @throws IllegalStateException if no scope is open
+     * @throws NativeLibraryException if it is the scope of all threads and libtorch cannot be loaded
      */
     public static TensorScope current() {
         TensorScope scope = INNERMOST.get();
-        if (scope == null) scope = ofAllThreads();
+        if (scope == null && (scope = ofAllThreads()) != null) NativeLibrary.load();
         if (scope == null)
             throw new IllegalStateException(
                     "no TensorScope is open on this thread: open one with try (var scope = TensorScope.open()) { ..."

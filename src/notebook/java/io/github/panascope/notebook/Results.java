@@ -1,0 +1,134 @@
+package io.github.panascope.notebook;
+
+import io.github.panascope.dashboard.FeatureDashboard;
+import io.github.panascope.lens.ActivationCache;
+import io.github.panascope.lens.TestPrompt;
+import io.github.panascope.metrics.DownstreamLoss;
+import io.github.panascope.metrics.L0;
+import io.github.panascope.metrics.SaeEvals;
+import io.github.panascope.metrics.TutorialMetrics;
+import io.github.panascope.plot.CountHistogram;
+import io.github.panascope.tokens.Tokenizer;
+import io.github.panascope.torch.Tensor;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Locale;
+import java.util.stream.Collectors;
+
+/** What is shown for results, in HTML. */
+final class Results {
+    private Results() {}
+
+    static String html(L0 l0) {
+        return Html.paragraph("average l0 " + l0.mean() + " over " + l0.positions() + " positions")
+                + CountHistogram.of(l0.histogram())
+                        .title("L0")
+                        .axes("number of SAE features active per token", "token positions")
+                        .svg();
+    }
+
+    static String html(DownstreamLoss loss) {
+        return Html.table(
+                List.of("cross-entropy loss", "nats per token"),
+                List.of(
+                        List.of("Orig", Double.toString(loss.original())),
+                        List.of("reconstr", Double.toString(loss.reconstructed())),
+                        List.of("Zero", Double.toString(loss.zero())),
+                        List.of("CE loss score", fixed(loss.score(), 4))));
+    }
+
+    static String html(TutorialMetrics metrics) {
+        return html(metrics.l0())
+                + html(metrics.loss())
+                + Html.paragraph("explained variance "
+                        + fixed(metrics.explainedVariance().value(), 4));
+    }
+
+    static String html(SaeEvals evals) {
+        List<List<String>> rows = new ArrayList<>();
+        evals.metrics()
+                .forEach((group, metrics) -> metrics.forEach((name, value) -> rows.add(
+                        List.of(Html.escaped(group), Html.escaped(name), Html.escaped(Double.toString(value))))));
+        return Html.table(List.of("group", "metric", "value"), rows);
+    }
+
+    static String html(ActivationCache cache) {
+        List<List<String>> rows = new ArrayList<>();
+        double bytes = 0;
+        for (String name : cache.names()) {
+            Tensor activation = cache.get(name);
+            bytes += (double) activation.shape().elements() * activation.dtype().bytes();
+            rows.add(List.of(
+                    Html.escaped(name),
+                    activation.shape().toString(),
+                    activation.dtype().toString()));
+        }
+        String about = rows.size() + " activations, " + fixed(bytes / 1e6, 1) + " MB";
+        return Html.paragraph(about)
+                + "<div style=\"max-height:320px;overflow:auto;width:fit-content\">"
+                + Html.table(List.of("hook point", "shape", "dtype"), rows)
+                + "</div>";
+    }
+
+    static String html(TestPrompt prompt) {
+        StringBuilder html =
+                new StringBuilder("<p style=\"margin:2px 0\">Prompt: ").append(tokens(prompt.promptTokens()));
+        for (List<String> answer : prompt.answerTokens())
+            html.append("<br>Answer: ").append(tokens(answer));
+        html.append("</p>");
+        List<String> head = List.of("token", "rank", "logit", "prob", "");
+        for (TestPrompt.Position position : prompt.positions()) {
+            List<List<String>> rows = new ArrayList<>();
+            for (TestPrompt.Candidate answer : position.answers()) rows.add(row(answer, "answer"));
+            for (TestPrompt.Candidate candidate : position.top())
+                rows.add(row(candidate, position.answers().contains(candidate) ? "answer" : "top"));
+            html.append(Html.table(head, rows));
+        }
+        return html.toString();
+    }
+
+    private static String tokens(List<String> tokens) {
+        return tokens.stream().map(Html::token).collect(Collectors.joining(" "));
+    }
+
+    private static List<String> row(TestPrompt.Candidate candidate, String kind) {
+        String token = Html.token(candidate.token());
+        return List.of(
+                kind.equals("answer") ? "<b>" + token + "</b>" : token,
+                Integer.toString(candidate.rank()),
+                fixed(candidate.logit(), 2),
+                fixed(candidate.prob() * 100, 2) + "%",
+                bar(candidate.prob()));
+    }
+
+    /** Returns a bar whose length is a share of 120 pixels. */
+    private static String bar(double share) {
+        return "<div style=\"width:120px\"><div style=\"height:10px;background:#2166ac;width:" + Math.round(120 * share)
+                + "px\"></div></div>";
+    }
+
+    /**
+     * Returns the page of a feature, if a model is {@linkplain Notebook#keep kept} whose tokenizer makes texts of the
+     * tokens; without one, a table with the ids of tokens.
+     */
+    static String html(FeatureDashboard dashboard) {
+        Tokenizer tokenizer = Notebook.tokenizer();
+        if (tokenizer != null)
+            return Notebook.page(tokenizer, List.of(dashboard), "Feature " + dashboard.feature())
+                    .iframe();
+        FeatureDashboard.Statistics statistics = dashboard.statistics();
+        List<List<String>> rows = new ArrayList<>();
+        rows.add(List.of("feature", Integer.toString(dashboard.feature())));
+        rows.add(List.of("density", fixed(100 * statistics.density(), 3) + "%"));
+        rows.add(List.of("max", fixed(statistics.max(), 3)));
+        rows.add(List.of("mean where active", fixed(statistics.meanActive(), 3)));
+        dashboard
+                .strongestTokens()
+                .forEach((id, activation) -> rows.add(List.of("strongest at token id " + id, fixed(activation, 3))));
+        return Html.table(null, rows);
+    }
+
+    private static String fixed(double number, int decimals) {
+        return String.format(Locale.ROOT, "%." + decimals + "f", number);
+    }
+}
