@@ -49,7 +49,7 @@ class ArchitectureTest {
                             "dashboard",
                             "demo",
                             "plot")),
-            Map.entry("notebook", Set.of("torch", "tokens", "lens", "metrics", "dashboard", "plot")));
+            Map.entry("notebook", Set.of("internal", "torch", "tokens", "lens", "metrics", "dashboard", "plot")));
 
     private static List<Path> classes(String inPackage) throws IOException {
         try (var walk = Files.walk(CLASSES.resolve(inPackage))) {

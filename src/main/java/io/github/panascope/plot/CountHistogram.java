@@ -26,7 +26,7 @@ public final class CountHistogram {
     private static final int BOTTOM = 48;
     private static final int FONT = 12;
     /** More counts than this share bars. */
-    private static final int MOST_BARS = 65;
+    private static final int MOST_BARS = 130;
 
     private final long[] occurrences;
     private final String title, countName, occurrenceName;
@@ -144,6 +144,12 @@ public final class CountHistogram {
                     String.format(Locale.ROOT, "mean %.2f", mean)));
         }
         return svg.append(String.format("</svg>%n")).toString();
+    }
+
+    /** {@return the title, and the mean count} */
+    @Override
+    public String toString() {
+        return "CountHistogram(" + (title.isEmpty() ? "" : title + ", ") + "mean " + mean() + ")";
     }
 
     /** Returns the place of a count, in the middle of its share of the width. */

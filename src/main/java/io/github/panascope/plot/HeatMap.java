@@ -182,6 +182,12 @@ public final class HeatMap {
         return svg.toString();
     }
 
+    /** {@return the title, and the numbers of rows and columns} */
+    @Override
+    public String toString() {
+        return "HeatMap(" + (title.isEmpty() ? "" : title + ", ") + values.length + " x " + values[0].length + ")";
+    }
+
     private static String scale(int x, int height, double largest) {
         StringBuilder scale = new StringBuilder();
         int steps = 40;

@@ -19,9 +19,10 @@ public final class Progress implements DashboardSink {
     private final String label;
     private final long total;
     private final long start = System.nanoTime();
-    private long drawn;
+    private long drawn = System.nanoTime();
     private long counted;
-    private boolean shown;
+    private long latest;
+    private boolean ended = true; // nothing is shown yet that a line end would have to follow
 
     Progress(String label, long total) {
         this.label = label;
@@ -34,14 +35,16 @@ public final class Progress implements DashboardSink {
      * @param done the amount that is done; when it is the total, the line is ended
      */
     public void update(long done) {
-        long now = System.nanoTime();
+        latest = done;
         boolean last = total > 0 && done >= total;
-        if (!last && now - drawn < REDRAW_NANOS) return;
-        drawn = now;
-        shown = true;
-        System.out.print("\r" + line(done, (now - start) / 1e9) + (last ? "\n" : ""));
+        if (last || System.nanoTime() - drawn >= REDRAW_NANOS) draw(last);
+    }
+
+    private void draw(boolean last) {
+        drawn = System.nanoTime();
+        System.out.print("\r" + line(latest, (drawn - start) / 1e9) + (last ? "\n" : ""));
         System.out.flush();
-        if (last) shown = false;
+        ended = last;
     }
 
     private String line(long done, double seconds) {
@@ -76,11 +79,10 @@ public final class Progress implements DashboardSink {
         return () -> update(++counted);
     }
 
-    /** Ends the line. */
+    /** Ends the line, with what was done at last. */
     @Override
     public void close() {
-        if (shown) System.out.println();
-        shown = false;
+        if (!ended) draw(true);
     }
 
     /** {@return the label and the total} */

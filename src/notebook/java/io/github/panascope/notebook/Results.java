@@ -1,6 +1,7 @@
 package io.github.panascope.notebook;
 
 import io.github.panascope.dashboard.FeatureDashboard;
+import io.github.panascope.internal.PythonText;
 import io.github.panascope.lens.ActivationCache;
 import io.github.panascope.lens.TestPrompt;
 import io.github.panascope.metrics.DownstreamLoss;
@@ -12,7 +13,6 @@ import io.github.panascope.tokens.Tokenizer;
 import io.github.panascope.torch.Tensor;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.Locale;
 import java.util.stream.Collectors;
 
 /** What is shown for results, in HTML. */
@@ -34,14 +34,14 @@ final class Results {
                         List.of("Orig", Double.toString(loss.original())),
                         List.of("reconstr", Double.toString(loss.reconstructed())),
                         List.of("Zero", Double.toString(loss.zero())),
-                        List.of("CE loss score", fixed(loss.score(), 4))));
+                        List.of("CE loss score", PythonText.fixed(loss.score(), 4))));
     }
 
     static String html(TutorialMetrics metrics) {
         return html(metrics.l0())
                 + html(metrics.loss())
                 + Html.paragraph("explained variance "
-                        + fixed(metrics.explainedVariance().value(), 4));
+                        + PythonText.fixed(metrics.explainedVariance().value(), 4));
     }
 
     static String html(SaeEvals evals) {
@@ -63,7 +63,7 @@ final class Results {
                     activation.shape().toString(),
                     activation.dtype().toString()));
         }
-        String about = rows.size() + " activations, " + fixed(bytes / 1e6, 1) + " MB";
+        String about = rows.size() + " activations, " + PythonText.fixed(bytes / 1e6, 1) + " MB";
         return Html.paragraph(about)
                 + "<div style=\"max-height:320px;overflow:auto;width:fit-content\">"
                 + Html.table(List.of("hook point", "shape", "dtype"), rows)
@@ -96,8 +96,8 @@ final class Results {
         return List.of(
                 kind.equals("answer") ? "<b>" + token + "</b>" : token,
                 Integer.toString(candidate.rank()),
-                fixed(candidate.logit(), 2),
-                fixed(candidate.prob() * 100, 2) + "%",
+                PythonText.fixed(candidate.logit(), 2),
+                PythonText.percent(candidate.prob(), 2),
                 bar(candidate.prob()));
     }
 
@@ -119,16 +119,13 @@ final class Results {
         FeatureDashboard.Statistics statistics = dashboard.statistics();
         List<List<String>> rows = new ArrayList<>();
         rows.add(List.of("feature", Integer.toString(dashboard.feature())));
-        rows.add(List.of("density", fixed(100 * statistics.density(), 3) + "%"));
-        rows.add(List.of("max", fixed(statistics.max(), 3)));
-        rows.add(List.of("mean where active", fixed(statistics.meanActive(), 3)));
+        rows.add(List.of("density", PythonText.percent(statistics.density(), 3)));
+        rows.add(List.of("max", PythonText.fixed(statistics.max(), 3)));
+        rows.add(List.of("mean where active", PythonText.fixed(statistics.meanActive(), 3)));
         dashboard
                 .strongestTokens()
-                .forEach((id, activation) -> rows.add(List.of("strongest at token id " + id, fixed(activation, 3))));
+                .forEach((id, activation) ->
+                        rows.add(List.of("strongest at token id " + id, PythonText.fixed(activation, 3))));
         return Html.table(null, rows);
-    }
-
-    private static String fixed(double number, int decimals) {
-        return String.format(Locale.ROOT, "%." + decimals + "f", number);
     }
 }
