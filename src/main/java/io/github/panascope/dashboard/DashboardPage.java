@@ -27,9 +27,9 @@ import tools.jackson.databind.MapperFeature;
 import tools.jackson.databind.json.JsonMapper;
 
 /**
- * An HTML page, in a file or a stream, with dashboards of any number of features. The page loads nothing else: its content security policy
- * forbids every request and every script but its own. Each feature is compressed separately and unpacked when it is
- * shown. Text of the corpus is always data, never markup.
+ * An HTML page, in a file or a stream, with dashboards of any number of features. The page loads nothing else: its
+ * content security policy forbids every request and every script but its own. Each feature is compressed separately and
+ * unpacked when it is shown. Text of the corpus is always data, never markup.
  *
  * <p>The compressed features are collected in a temporary file until the page is {@linkplain #complete complete}, so
  * that their number is not limited by memory.

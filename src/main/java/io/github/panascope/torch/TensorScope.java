@@ -31,8 +31,8 @@ import java.util.concurrent.atomic.AtomicInteger;
  * thread throws a {@link WrongThreadException}. Closing a shared scope while a call uses it throws an {@link
  * IllegalStateException} too, and leaves it open.
  *
- * <p>In a notebook or a shell, where each input may run on another thread and no block encloses them, {@link #collected}
- * opens a scope for every thread that has none of its own. The garbage collector frees its tensors.
+ * <p>In a notebook or a shell, where each input may run on another thread and no block encloses them,
+ * {@link #collected} opens a scope for every thread that has none of its own. The garbage collector frees its tensors.
  */
 public final class TensorScope implements AutoCloseable {
     private static final ThreadLocal<TensorScope> INNERMOST = new ThreadLocal<>();

@@ -566,6 +566,14 @@ const byFeature = new Map();
   });
   $("more").addEventListener("click", more);
   addEventListener("hashchange", fromAddress);
+  // In a frame whose text is an attribute, as in a notebook, links within the page would lead to the outer page.
+  if (location.protocol === "about:")
+    addEventListener("click", event => {
+      const link = event.target.closest('a[href^="#"]');
+      if (!link) return;
+      event.preventDefault();
+      location.hash = link.getAttribute("href");
+    });
   addEventListener("keydown", event => {
     if (event.ctrlKey || event.metaKey || event.altKey || /^(INPUT|SELECT|TEXTAREA)$/.test(event.target.tagName)) {
       if (event.key === "Escape") event.target.blur();

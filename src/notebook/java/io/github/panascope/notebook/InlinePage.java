@@ -20,7 +20,8 @@ public record InlinePage(String html, int height) {
     /** Returns a frame that holds the page. */
     String iframe() {
         return "<iframe sandbox=\"allow-scripts\" style=\"width:100%;height:" + height
-                + "px;border:1px solid #8888;background:white\" srcdoc=\"" + Html.escaped(html) + "\"></iframe>";
+                + "px;box-sizing:border-box;border:1px solid #8888;background:white\" srcdoc=\"" + Html.escaped(html)
+                + "\"></iframe>";
     }
 
     /** {@return the number of characters of the page, and its height} */

@@ -19,8 +19,8 @@ import org.jspecify.annotations.Nullable;
  * What a notebook needs beside the library: things that are kept over cells, progress in one line, dashboards within a
  * cell.
  *
- * <p>Tensors need nothing of this. {@link PanascopeExtension} opens a scope for all threads, and a tensor lives there as
- * long as a variable of the notebook refers to it.
+ * <p>Tensors need nothing of this. {@link PanascopeExtension} opens a scope for all threads, and a tensor lives there
+ * as long as a variable of the notebook refers to it.
  *
  * <pre>{@code
  * // a cell that can run again: the earlier model is closed first

@@ -35,6 +35,7 @@ public final class PanascopeExtension implements Extension {
     @Override
     public void install(BaseKernel kernel) {
         TensorScope.collected();
+        Progress.drawTo(new KernelLines(kernel));
         UnnamedResults unnamed = new UnnamedResults(kernel);
         Renderer renderer = kernel.getRenderer();
         show(renderer, Tensor.class, tensor -> {

@@ -6,8 +6,9 @@ import io.github.panascope.tokens.TokenDataset;
 import java.util.Locale;
 
 /**
- * One line below a cell that changes while the cell works: what is done, how much of it, and how long it takes. It is
- * written to the standard output with carriage returns, which notebooks understand, at most five times a second.
+ * One line below a cell that changes while the cell works, at most five times a second: what is done, how much of it,
+ * and how long it takes. The notebook keeps the line's last state. Outside of a kernel the line is written to the
+ * standard output, with carriage returns.
  *
  * <p>{@link #update} fits wherever the library takes a listener. As a {@link DashboardSink} the line counts dashboards;
  * {@link #counting} counts documents.
@@ -15,6 +16,18 @@ import java.util.Locale;
 public final class Progress implements DashboardSink {
     private static final long REDRAW_NANOS = 200_000_000L;
     private static final int WIDTH = 24;
+
+    /** Where lines are drawn. */
+    @FunctionalInterface
+    interface Output {
+        /** Draws a line, in the place of what was drawn for the same work before. */
+        void draw(Progress progress, String line, boolean last);
+    }
+
+    private static volatile Output output = (progress, line, last) -> {
+        System.out.print("\r" + line + (last ? "\n" : ""));
+        System.out.flush();
+    };
 
     private final String label;
     private final long total;
@@ -27,6 +40,11 @@ public final class Progress implements DashboardSink {
     Progress(String label, long total) {
         this.label = label;
         this.total = total;
+    }
+
+    /** Has lines drawn elsewhere than on the standard output. */
+    static void drawTo(Output other) {
+        output = other;
     }
 
     /**
@@ -42,9 +60,8 @@ public final class Progress implements DashboardSink {
 
     private void draw(boolean last) {
         drawn = System.nanoTime();
-        System.out.print("\r" + line(latest, (drawn - start) / 1e9) + (last ? "\n" : ""));
-        System.out.flush();
         ended = last;
+        output.draw(this, line(latest, (drawn - start) / 1e9), last);
     }
 
     private String line(long done, double seconds) {

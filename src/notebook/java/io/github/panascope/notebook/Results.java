@@ -71,18 +71,25 @@ final class Results {
     }
 
     static String html(TestPrompt prompt) {
-        StringBuilder html =
-                new StringBuilder("<p style=\"margin:2px 0\">Prompt: ").append(tokens(prompt.promptTokens()));
-        for (List<String> answer : prompt.answerTokens())
-            html.append("<br>Answer: ").append(tokens(answer));
-        html.append("</p>");
-        List<String> head = List.of("token", "rank", "logit", "prob", "");
+        StringBuilder html = new StringBuilder("<p style=\"margin:2px 0\">Prompt: ")
+                .append(tokens(prompt.promptTokens()))
+                .append("</p>");
         for (TestPrompt.Position position : prompt.positions()) {
-            List<List<String>> rows = new ArrayList<>();
-            for (TestPrompt.Candidate answer : position.answers()) rows.add(row(answer, "answer"));
-            for (TestPrompt.Candidate candidate : position.top())
-                rows.add(row(candidate, position.answers().contains(candidate) ? "answer" : "top"));
-            html.append(Html.table(head, rows));
+            for (TestPrompt.Candidate answer : position.answers())
+                html.append("<p style=\"margin:2px 0\">Answer: ")
+                        .append(Html.token(answer.token()))
+                        .append(" rank ")
+                        .append(answer.rank())
+                        .append(", logit ")
+                        .append(PythonText.fixed(answer.logit(), 2))
+                        .append(", prob ")
+                        .append(PythonText.percent(answer.prob(), 2))
+                        .append("</p>");
+            html.append(Html.table(
+                    List.of("token", "rank", "logit", "prob", ""),
+                    position.top().stream()
+                            .map(candidate -> row(candidate, position.answers().contains(candidate)))
+                            .toList()));
         }
         return html.toString();
     }
@@ -91,10 +98,10 @@ final class Results {
         return tokens.stream().map(Html::token).collect(Collectors.joining(" "));
     }
 
-    private static List<String> row(TestPrompt.Candidate candidate, String kind) {
+    private static List<String> row(TestPrompt.Candidate candidate, boolean isAnswer) {
         String token = Html.token(candidate.token());
         return List.of(
-                kind.equals("answer") ? "<b>" + token + "</b>" : token,
+                isAnswer ? "<b>" + token + "</b>" : token,
                 Integer.toString(candidate.rank()),
                 PythonText.fixed(candidate.logit(), 2),
                 PythonText.percent(candidate.prob(), 2),
