@@ -5,6 +5,8 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.github.panascope.LeakCheck;
+import io.github.panascope.dashboard.FeatureDashboard;
+import io.github.panascope.dashboard.Histogram;
 import io.github.panascope.lens.ActivationCache;
 import io.github.panascope.lens.HookedTransformer;
 import io.github.panascope.lens.TestPrompt;
@@ -110,6 +112,25 @@ class ResultsTest {
         String html = Results.html(l0);
         assertTrue(html.contains("average l0 2.0 over 3 positions"), html);
         assertTrue(html.contains("<title>1: 2</title>") && html.contains("<title>4: 1</title>"), html);
+    }
+
+    @Test
+    void aFeatureIsAPageWhereATokenizerIsKept() {
+        FeatureDashboard dashboard = new FeatureDashboard(
+                8,
+                new FeatureDashboard.Statistics(1000, 0, 25, .025, 3, .1, 1.5, 0, 0, 0, new double[0]),
+                new FeatureDashboard.Tables(List.of(), List.of(), List.of()),
+                new Histogram(new int[0], new double[0], new double[0]),
+                null,
+                null,
+                List.of());
+        assertEquals(
+                List.of("feature", "8", "density", "2.500%", "max", "3.000", "mean where active", "1.500"),
+                cells(Results.html(dashboard)));
+        Notebook.keep("model", () -> HookedTransformer.fromPretrained("src/demo/bundle/model"));
+        String page = Results.html(dashboard);
+        Notebook.close("model");
+        assertTrue(page.startsWith("<iframe sandbox=\"allow-scripts\"") && page.contains("Feature 8"), page);
     }
 
     @Test

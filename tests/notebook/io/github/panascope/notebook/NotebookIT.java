@@ -39,6 +39,7 @@ class NotebookIT {
             + Arrays.stream(JARS.split(" "))
                     .map(jar -> Path.of("").toAbsolutePath() + "/" + jar)
                     .collect(Collectors.joining(" "));
+    private static final String PUBLISHED_CELL = "%maven io.github.panascope:panascope-notebook:0.1.0";
     private static String python;
 
     @TempDir
@@ -88,10 +89,14 @@ class NotebookIT {
         } finally {
             Files.delete(copy);
         }
+        JsonNode executed = JSON.readTree(folder.resolve("executed.ipynb").toFile());
         Map<String, JsonNode> cells = new LinkedHashMap<>();
-        for (JsonNode cell :
-                JSON.readTree(folder.resolve("executed.ipynb").toFile()).get("cells"))
-            cells.put(cell.get("id").asString(), cell);
+        for (JsonNode cell : executed.get("cells")) cells.put(cell.get("id").asString(), cell);
+        if ("write".equals(System.getProperty("panascope.notebook"))) {
+            ((ObjectNode) cells.get("jars")).put("source", PUBLISHED_CELL);
+            for (JsonNode cell : cells.values()) ((ObjectNode) cell.get("metadata")).remove("execution");
+            Files.writeString(NOTEBOOK, JSON.writerWithDefaultPrettyPrinter().writeValueAsString(executed) + "\n");
+        }
         return cells;
     }
 
@@ -216,6 +221,7 @@ class NotebookIT {
             import io.github.panascope.lens.*;
             import io.github.panascope.notebook.*;
             import io.github.panascope.torch.*;
+            import java.nio.file.*;
             """)));
         all.addAll(cells);
         Path in = folder.resolve("cells.json");
@@ -266,6 +272,20 @@ class NotebookIT {
         assertNull(results.get(3).get("error").asString(null), results.get(3).toString());
         assertEquals("[1, 9, 50257]", results.get(3).get("text").asString().strip());
         assertEquals("[1, 9]", results.get(4).get("text").asString().strip());
+    }
+
+    @Test
+    void theCellsOfThePageRun() throws Exception {
+        List<Cell> cells = new ArrayList<>();
+        for (MatchResult cell :
+                all("(?s)```jshell\n(.*?)```", Files.readString(Path.of("src/site/markdown/notebook.md"))))
+            cells.add(Cell.of(cell.group(1)));
+        assertEquals(3, cells.size());
+        List<JsonNode> results = results(cells);
+        for (JsonNode result : results) assertNull(result.get("error").asString(null), result.toString());
+        assertEquals(
+                "Tensor(float32, [1, 9, 96], cpu)",
+                results.get(1).get("text").asString().split("\n")[0]);
     }
 
     /** A variable, a result without a name, and a model, each made again by its cell. */
