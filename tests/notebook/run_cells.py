@@ -1,8 +1,8 @@
 """Runs cells in a kernel of JJava, for NotebookIT: run_cells.py CELLS.json RESULTS.json
 
 A cell is {"code": ..., "interrupt": true or false}. One that is interrupted has to print a line first; the interrupt is
-sent a second after it. A result has the cell's streams as one text, its error or null, the seconds that it took, and
-the seconds from the interrupt to the end, or null.
+sent a second after it. A result has the cell's streams and results as one text, its results as one HTML, its error or
+null, the seconds that it took, and the seconds from the interrupt to the end, or null.
 """
 
 import json
@@ -12,7 +12,7 @@ from jupyter_client.manager import start_new_kernel
 
 
 def run(manager, client, cell):
-    text, error, printed, interrupted = [], None, None, None
+    text, html, error, printed, interrupted = [], [], None, None, None
     started = time.monotonic()
     request = client.execute(cell['code'], store_history=True)
     while True:
@@ -33,8 +33,9 @@ def run(manager, client, cell):
         if message['msg_type'] == 'stream':
             text.append(content['text'])
             printed = printed or time.monotonic()
-        elif message['msg_type'] in ('execute_result', 'display_data'):
+        elif message['msg_type'] in ('execute_result', 'display_data', 'update_display_data'):
             text.append(content['data'].get('text/plain', ''))
+            html.append(content['data'].get('text/html', ''))
         elif message['msg_type'] == 'error':
             error = '\n'.join(content['traceback'])
         elif message['msg_type'] == 'status' and content['execution_state'] == 'idle':
@@ -42,6 +43,7 @@ def run(manager, client, cell):
     ended = time.monotonic()
     return {
         'text': ''.join(text),
+        'html': ''.join(html),
         'error': error,
         'seconds': ended - started,
         'afterInterrupt': ended - interrupted if interrupted else None,

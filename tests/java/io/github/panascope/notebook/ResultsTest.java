@@ -80,7 +80,7 @@ class ResultsTest {
         String shown = "&lt;img src=x onerror=&#39;alert(1)&#39;&gt;\\n&quot;&amp;";
         assertTrue(
                 html.contains("Answer: <code style=\"white-space:pre;background:#8882;padding:0 1px\">" + shown
-                        + "</code> rank 0, logit 25.36, prob 98.76%"),
+                        + "</code>: rank 0, logit 25.36, prob 98.76%"),
                 html);
         assertEquals(
                 List.of(

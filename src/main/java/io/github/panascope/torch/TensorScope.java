@@ -103,7 +103,8 @@ public final class TensorScope implements AutoCloseable {
      * Opens the scope of all threads that have none of their own open, for notebooks and shells. The garbage collector
      * frees a tensor of this scope once nothing refers to it or to its {@linkplain Tensor#segment memory}, whatever
      * thread made it; {@link Tensor#free} has no effect there. The collector is called whenever many tensors were made.
-     * There is one such scope at a time, and until it closes, each call returns it.
+     * {@link Tensor#promote} in the outermost block of a thread puts a tensor here. There is one such scope at a time,
+     * and until it closes, each call returns it.
      *
      * @return the scope; when it closes, its tensors can no longer be used, and threads need scopes of their own again
      */

@@ -78,7 +78,7 @@ final class Results {
             for (TestPrompt.Candidate answer : position.answers())
                 html.append("<p style=\"margin:2px 0\">Answer: ")
                         .append(Html.token(answer.token()))
-                        .append(" rank ")
+                        .append(": rank ")
                         .append(answer.rank())
                         .append(", logit ")
                         .append(PythonText.fixed(answer.logit(), 2))
