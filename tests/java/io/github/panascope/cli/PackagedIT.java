@@ -369,7 +369,7 @@ class PackagedIT {
     }
 
     @Test
-    void theLibrarysJarHasNoCommandLineAndNoDemo() throws IOException {
+    void theLibrarysJarHasNoCommandLineNoNotebookAndNoDemo() throws IOException {
         Path library;
         try (var files = Files.list(JAR.getParent())) {
             library = files.filter(file -> file.getFileName().toString().matches("panascope-[0-9.]+\\.jar"))
@@ -382,6 +382,9 @@ class PackagedIT {
                     && names.contains("io/github/panascope/torch/Tensor.class"));
             assertTrue(
                     names.stream().noneMatch(name -> name.contains("/cli/") || name.contains("demo")), names::toString);
+            assertTrue(
+                    names.stream().noneMatch(name -> name.contains("/notebook/") || name.contains("jjava")),
+                    names::toString);
         }
     }
 }
