@@ -75,18 +75,21 @@ find_libtorch() {
   fi
 }
 
-# --- compile: everything under native/, with one set of flags
+# --- compile: everything under native/, with one set of flags. The shim names no folder of this machine, so that it has
+# the same bytes wherever it is built: it finds libtorch beside itself or, as Java does it, opened before.
 compile() { # folder, extra flags
-  local dir=$1; shift
+  local dir=$1 objects; shift
   mkdir -p "$dir"
-  local common=(-O2 -g1 -fPIC -fvisibility=hidden -Wall -Wextra -Werror -Inative/include "$@")
+  local common=(-O2 -g1 -fPIC -fvisibility=hidden -Wall -Wextra -Werror -Inative/include
+                "-ffile-prefix-map=$PWD=." "-ffile-prefix-map=$INCLUDE=libtorch/include" "$@")
   local cxx=("-std=$STANDARD" "-D_GLIBCXX_USE_CXX11_ABI=$CXX11_ABI" "-DPSC_HEADER_SHA256=\"$HEADER\""
              -isystem "$INCLUDE" -isystem "$INCLUDE/torch/csrc/api/include")
   printf '%s\n' native/src/*.cpp |
     xargs -P "$(nproc)" -I{} sh -c 'f=$1; d=$2; shift 2; "$@" -c "$f" -o "$d/$(basename "$f" .cpp).o"' \
     - {} "$dir" "$CXX" "${cxx[@]}" "${common[@]}"
+  mapfile -t objects < <(printf '%s\n' "$dir"/*.o | LC_ALL=C sort)
   "$CXX" -shared "$@" -Wl,--version-script=native/psc.map -Wl,-soname,libpanascope.so -Wl,--no-undefined \
-    -Wl,-rpath,"$LIB" -o "$dir/libpanascope.so" "$dir"/*.o -L"$LIB" -ltorch_cpu -lc10
+    -Wl,-rpath,'$ORIGIN' -o "$dir/libpanascope.so" "${objects[@]}" -L"$LIB" -ltorch_cpu -lc10
   "$CC" -std=c11 "${common[@]}" native/test/psc_test.c -o "$dir/psc_test" -L"$dir" -lpanascope -lm \
     -Wl,-rpath,"$PWD/$dir" -Wl,-rpath-link,"$LIB"
   "$CC" -std=c11 "${common[@]}" -shared native/test/consumer.c -o "$dir/libconsumer.so"
