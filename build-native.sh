@@ -21,7 +21,7 @@ WHEEL_SHA256=aea4fc1bf433d12843eb2c6b2204861f43d8364597697074c8d38ae2507f8730
 
 OUT=target/native/linux-x86_64
 CACHE=${PANASCOPE_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/panascope}
-CXX=${CXX:-g++} CC=${CC:-gcc}
+CXX=${CXX:-g++} CC=${CC:-gcc} READELF=${READELF:-readelf}
 TESTS=${PANASCOPE_NATIVE_TESTS:-yes}
 
 die() { echo "build-native: $*" >&2; exit 1; }
@@ -83,18 +83,31 @@ compile() { # folder, extra flags
   local common=(-O2 -g1 -fPIC -fvisibility=hidden -Wall -Wextra -Werror -Inative/include
                 "-ffile-prefix-map=$PWD=." "-ffile-prefix-map=$INCLUDE=libtorch/include" "$@")
   local cxx=("-std=$STANDARD" "-D_GLIBCXX_USE_CXX11_ABI=$CXX11_ABI" "-DPSC_HEADER_SHA256=\"$HEADER\""
-             -isystem "$INCLUDE" -isystem "$INCLUDE/torch/csrc/api/include")
+             -isystem "$INCLUDE" -isystem "$INCLUDE/torch/csrc/api/include" -include native/src/older_glibc.h)
   printf '%s\n' native/src/*.cpp |
     xargs -P "$(nproc)" -I{} sh -c 'f=$1; d=$2; shift 2; "$@" -c "$f" -o "$d/$(basename "$f" .cpp).o"' \
     - {} "$dir" "$CXX" "${cxx[@]}" "${common[@]}"
   mapfile -t objects < <(printf '%s\n' "$dir"/*.o | LC_ALL=C sort)
   "$CXX" -shared "$@" -Wl,--version-script=native/psc.map -Wl,-soname,libpanascope.so -Wl,--no-undefined \
-    -Wl,-rpath,'$ORIGIN' -o "$dir/libpanascope.so" "${objects[@]}" -L"$LIB" -ltorch_cpu -lc10
+    -Wl,-rpath,'$ORIGIN' -o "$dir/libpanascope.so" "${objects[@]}" -L"$LIB" -ltorch_cpu -lc10 -lpthread -ldl
   "$CC" -std=c11 "${common[@]}" native/test/psc_test.c -o "$dir/psc_test" -L"$dir" -lpanascope -lm \
     -Wl,-rpath,"$PWD/$dir" -Wl,-rpath-link,"$LIB"
   "$CC" -std=c11 "${common[@]}" -shared native/test/consumer.c -o "$dir/libconsumer.so"
   "$CXX" "${cxx[@]}" "${common[@]}" -shared -DNDEBUG native/test/counters.cpp \
     -o "$dir/libcounters.so" -L"$LIB" -ltorch_cpu -lc10 -Wl,-rpath,"$LIB"
+}
+
+# --- what the shim may ask of the system: no newer glibc and libstdc++ than the default libtorch itself needs
+LIMITS="GLIBC_2.29 GLIBCXX_3.4.26 CXXABI_1.3.11"
+check_versions() { # library
+  local symbol version limit
+  while IFS=@ read -r symbol version; do
+    for limit in $LIMITS; do
+      [ "${limit%_*}" != "${version%_*}" ] || [ "$(printf '%s\n' "$version" "$limit" | sort -V | tail -n 1)" = "$limit" ] ||
+        die "the shim needs $symbol of $version, and libtorch itself needs no more than $limit: native/src/older_glibc.h" \
+          "is the place to ask for an older version of it."
+    done
+  done < <("$READELF" --dyn-syms -W "$1" | awk '$7 == "UND" && $8 ~ /@/ {print $8}')
 }
 
 # --- the stand-in for CUDA (native/test/standin.cpp): a separate libtorch folder for tests, never part of a jar
@@ -139,6 +152,8 @@ CXX11_ABI=1; grep -q _ZNSt7__cxx11 "$LIB/libc10.so" || CXX11_ABI=0  # as libtorc
 echo "build-native: compiling the shim for libtorch $TORCH_VERSION ($SOURCE)" >&2
 rm -rf target/native-build "$OUT"
 compile target/native-build/plain
+# Another libtorch is this machine's, and so is a shim for it.
+[ "$SOURCE" != default ] || check_versions target/native-build/plain/libpanascope.so
 if [ "$TESTS" != no ]; then
   compile target/native-build/asan -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
   [ -e "$LIB/libtorch_cuda.so" ] || standin || {
