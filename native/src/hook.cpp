@@ -31,6 +31,10 @@ constexpr uintptr_t STACK_FOR_CALLBACK = 160 * 1024;
 // Returns the lowest address of this thread's stack; 0 if the system does not report it.
 uintptr_t stack_lowest() {
   thread_local const uintptr_t end = [] {
+#ifdef __APPLE__
+    const auto highest = reinterpret_cast<uintptr_t>(pthread_get_stackaddr_np(pthread_self()));
+    return highest - pthread_get_stacksize_np(pthread_self());
+#else
     pthread_attr_t attributes;
     void *lowest = nullptr;
     size_t size = 0;
@@ -38,6 +42,7 @@ uintptr_t stack_lowest() {
     if (pthread_attr_getstack(&attributes, &lowest, &size) != 0) lowest = nullptr;
     pthread_attr_destroy(&attributes);
     return reinterpret_cast<uintptr_t>(lowest);
+#endif
   }();
   return end;
 }

@@ -13,12 +13,13 @@
 #define PSC_FIRST_GLIBC "GLIBC_2.17"
 #endif
 
-// These functions got another version when glibc 2.32 and 2.34 moved them into libc.so.6, and no other behaviour. Each
-// glibc still has the first one.
+// These functions have the same results in all their versions: glibc 2.32 and 2.34 moved them into libc.so.6, and 2.29
+// took the handler of errors, which no program has any more, out of log. Each glibc still has the first version.
 #ifdef PSC_FIRST_GLIBC
 __asm__(".symver pthread_once, pthread_once@" PSC_FIRST_GLIBC);
 __asm__(".symver pthread_getattr_np, pthread_getattr_np@" PSC_FIRST_GLIBC);
 __asm__(".symver pthread_attr_getstack, pthread_attr_getstack@" PSC_FIRST_GLIBC);
+__asm__(".symver log, log@" PSC_FIRST_GLIBC);
 __asm__(".symver dlopen, dlopen@" PSC_FIRST_GLIBC);
 __asm__(".symver dlsym, dlsym@" PSC_FIRST_GLIBC);
 #endif

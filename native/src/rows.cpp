@@ -88,6 +88,7 @@ namespace body {
 KERNELS()
 }  // namespace any
 
+#ifdef __x86_64__
 namespace avx2 {
 constexpr int64_t LANES = 8;
 namespace body {
@@ -117,6 +118,11 @@ int64_t newest_here() {
   bool all = wider && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
   return all ? 2 : 1;
 }
+#else
+constexpr const psc::RowKernels *SETS[] = {&any::SET};
+
+int64_t newest_here() { return 0; }
+#endif
 
 std::atomic<int64_t> used{newest_here()};
 
