@@ -9,6 +9,7 @@ import io.github.panascope.torch.Shape;
 import io.github.panascope.torch.Tensor;
 import io.github.panascope.torch.TensorScope;
 import io.github.panascope.torch.Torch;
+import java.lang.module.ModuleDescriptor;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
@@ -20,7 +21,7 @@ import picocli.CommandLine.Option;
 @Command(
         name = "doctor",
         mixinStandardHelpOptions = true,
-        description = "Looks at the installation: Java, libtorch, the shim, MKL, CUDA, threads, glibc.")
+        description = "Looks at the installation: Java, the system, libtorch, the shim, MKL, CUDA, threads.")
 final class DoctorCommand implements Callable<Integer> {
     @Option(names = "--debug", description = "show stack traces and libtorch's whole description of itself")
     private boolean debug;
@@ -41,18 +42,7 @@ final class DoctorCommand implements Callable<Integer> {
                 "ok",
                 "java",
                 Runtime.version() + " (" + System.getProperty("java.vendor") + "), " + System.getProperty("java.home"));
-        line(
-                "ok",
-                "system",
-                System.getProperty("os.name") + " " + System.getProperty("os.version") + " "
-                        + System.getProperty("os.arch"));
-        String libc = Torch.libcVersion();
-        line(
-                libc == null ? "??" : "ok",
-                "glibc",
-                libc == null
-                        ? "none: libtorch needs glibc 2.29 or newer, and musl has none"
-                        : libc + " (libtorch needs 2.29)");
+        system();
         try {
             line("ok", "libtorch", Torch.version() + ", " + Torch.origin());
         } catch (NativeLibraryException e) {
@@ -79,6 +69,32 @@ final class DoctorCommand implements Callable<Integer> {
         for (Device each : usable()) if (!computes(each)) return Main.FAILED;
         if (bench != null) LoadBench.run(bench);
         return 0;
+    }
+
+    /** Prints what the system is, and which of its libraries are too old for libtorch. */
+    private static void system() {
+        String os = System.getProperty("os.name");
+        String arch = System.getProperty("os.arch");
+        line("ok", "system", os + " " + System.getProperty("os.version") + " " + arch);
+        try {
+            String platform = Torch.platform();
+            line(platform.contains("(") ? "--" : "ok", "platform", platform);
+        } catch (NativeLibraryException e) {
+            line("NO", "platform", e.getMessage());
+        }
+        if (!os.equals("Linux")) return;
+        needed("glibc", Torch.libcVersion(), arch.equals("aarch64") ? "2.28" : "2.29");
+        needed("libstdc++", Torch.libstdcxxVersion(), arch.equals("aarch64") ? "6.0.22" : "6.0.26");
+    }
+
+    private static void needed(String library, String version, String least) {
+        if (version == null) {
+            line("??", library, "none was found, and libtorch needs " + least + " or newer");
+        } else if (ModuleDescriptor.Version.parse(version).compareTo(ModuleDescriptor.Version.parse(least)) < 0) {
+            line("NO", library, version + ", and libtorch needs " + least + " or newer: take a newer system");
+        } else {
+            line("ok", library, version + " (libtorch needs " + least + ")");
+        }
     }
 
     private static void device(String name, Device device) {

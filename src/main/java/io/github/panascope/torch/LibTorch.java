@@ -3,8 +3,7 @@ package io.github.panascope.torch;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.OutputStream;
-import java.nio.ByteBuffer;
-import java.nio.ByteOrder;
+import java.net.URL;
 import java.nio.channels.FileChannel;
 import java.nio.channels.FileLock;
 import java.nio.charset.StandardCharsets;
@@ -16,8 +15,10 @@ import java.security.DigestInputStream;
 import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
 import java.util.ArrayList;
+import java.util.Collections;
 import java.util.HexFormat;
 import java.util.List;
+import java.util.Properties;
 import java.util.concurrent.TimeUnit;
 import java.util.regex.Pattern;
 
@@ -26,49 +27,49 @@ import java.util.regex.Pattern;
  * shim was built against one; the libraries of the Maven artifact, unpacked once into the cache that build-native.sh
  * uses too.
  *
- * @param folder  the folder that holds libtorch_cpu.so
+ * @param folder  the folder that holds libtorch_cpu, and what it needs
  * @param version the version, such as 2.7.1
  * @param origin  where it was found, in words
  */
 record LibTorch(Path folder, String version, String origin) {
-    private static final List<String> LIBRARIES =
-            List.of("libgomp-98b21ff3.so.1", "libc10.so", "libtorch_cpu.so", "libtorch.so");
+    private static final String ARTIFACT = "ai.djl.pytorch:pytorch-native-cpu";
+    private static final String PROPERTIES = "native/lib/pytorch.properties";
 
-    /** Finds the libtorch for a shim that was built for this version from this source. */
-    static LibTorch find(String version, String source) throws IOException {
+    /** Finds the libtorch for a shim of this platform that was built for this version from this source. */
+    static LibTorch find(String version, String source, Platform platform) throws IOException {
         List<String> tried = new ArrayList<>();
         String variable = System.getenv("LIBTORCH");
         if (variable != null && !variable.isEmpty()) {
             // An explicit setting of the user is used or refused, never ignored.
             LibTorch explicit = fromFolder(
-                    Path.of(variable, "lib"),
+                    Path.of(variable, "lib").resolve(platform.library("torch_cpu")),
                     Path.of(variable, "build-version"),
                     version,
                     "LIBTORCH=" + variable,
                     tried);
             if (explicit != null) return explicit;
-            throw new NativeLibraryException(String.join("; ", tried) + advice());
+            throw new NativeLibraryException(String.join("; ", tried) + advice(platform));
         }
         tried.add("LIBTORCH is not set");
         if ("python".equals(source)) {
-            LibTorch python = fromPython(version, tried);
+            LibTorch python = fromPython(version, platform, tried);
             if (python != null) return python;
         }
-        LibTorch bundled = fromArtifact(version, tried);
+        LibTorch bundled = fromArtifact(version, platform, tried);
         if (bundled != null) return bundled;
         throw new NativeLibraryException(
-                "no libtorch " + version + " was found: " + String.join("; ", tried) + advice());
+                "no libtorch " + version + " was found: " + String.join("; ", tried) + advice(platform));
     }
 
-    static String advice() {
-        return ". Set LIBTORCH to an unpacked libtorch and run build-native.sh, or put the Maven artifact"
-                + " ai.djl.pytorch:pytorch-native-cpu (classifier linux-x86_64) on the class path";
+    static String advice(Platform platform) {
+        return ". Set LIBTORCH to an unpacked libtorch and run build-native.sh, or put the Maven artifact " + ARTIFACT
+                + " (classifier " + platform.name() + ") on the class path";
     }
 
-    private static LibTorch fromFolder(Path folder, Path versionFile, String wanted, String origin, List<String> tried)
+    private static LibTorch fromFolder(Path library, Path versionFile, String wanted, String origin, List<String> tried)
             throws IOException {
-        if (!Files.exists(folder.resolve("libtorch_cpu.so"))) {
-            tried.add(origin + " has no " + folder.resolve("libtorch_cpu.so"));
+        if (!Files.exists(library)) {
+            tried.add(origin + " has no " + library);
             return null;
         }
         String version = Files.exists(versionFile) ? versionIn(Files.readString(versionFile)) : wanted;
@@ -77,7 +78,7 @@ record LibTorch(Path folder, String version, String origin) {
                     + ": run build-native.sh again with it");
             return null;
         }
-        return new LibTorch(folder, version, origin);
+        return new LibTorch(library.getParent(), version, origin);
     }
 
     private static String versionIn(String text) {
@@ -86,7 +87,7 @@ record LibTorch(Path folder, String version, String origin) {
     }
 
     /** Asks python3 for the folder of its torch, without importing it. */
-    private static LibTorch fromPython(String wanted, List<String> tried) throws IOException {
+    private static LibTorch fromPython(String wanted, Platform platform, List<String> tried) throws IOException {
         String question =
                 "import importlib.util as u; s = u.find_spec('torch'); print(s.submodule_search_locations[0] if s else"
                         + " '')";
@@ -111,37 +112,61 @@ record LibTorch(Path folder, String version, String origin) {
         }
         Path torch = Path.of(answer);
         return fromFolder(
-                torch.resolve("lib"), torch.resolve("version.py"), wanted, "python3's torch in " + torch, tried);
+                torch.resolve("lib").resolve(platform.library("torch_cpu")),
+                torch.resolve("version.py"),
+                wanted,
+                "python3's torch in " + torch,
+                tried);
     }
 
-    private static LibTorch fromArtifact(String version, List<String> tried) throws IOException {
-        Path kept = cache().resolve("libtorch").resolve(version + "-cpu-linux-x86_64");
+    private static LibTorch fromArtifact(String version, Platform platform, List<String> tried) throws IOException {
+        Path kept = cache().resolve("libtorch").resolve(version + "-cpu-" + platform.name());
         Path libraries = kept.resolve("lib");
-        String origin = "ai.djl.pytorch:pytorch-native-cpu:" + version + ", unpacked in " + kept;
+        String origin = ARTIFACT + ":" + version + ", unpacked in " + kept;
         if (Files.exists(kept.resolve("complete"))) return new LibTorch(libraries, version, origin);
         ClassLoader loader = LibTorch.class.getClassLoader();
-        String prefix = "pytorch/cpu/linux-x86_64/";
-        if (loader.getResource(prefix + "libtorch_cpu.so") == null) {
-            tried.add("the artifact ai.djl.pytorch:pytorch-native-cpu is not on the class path");
+        Properties artifact = artifact(loader, platform, tried);
+        if (artifact == null) return null;
+        String found = versionIn(artifact.getProperty("version", "unknown"));
+        if (!found.equals(version)) {
+            tried.add("the artifact " + ARTIFACT + " on the class path is version " + found);
             return null;
         }
-        try (InputStream in = loader.getResourceAsStream("native/lib/pytorch.properties")) {
-            String found = in == null ? "unknown" : versionIn(new String(in.readAllBytes(), StandardCharsets.UTF_8));
-            if (!found.equals(version)) {
-                tried.add("the artifact ai.djl.pytorch:pytorch-native-cpu on the class path is version " + found);
-                return null;
-            }
-        }
-        Path marker = kept.resolveSibling(version + "-cpu-linux-x86_64-jar");
-        unpack(loader, prefix, marker);
+        Path marker = kept.resolveSibling(kept.getFileName() + "-jar");
+        String prefix = "pytorch/cpu/" + platform.name() + "/";
+        unpack(loader, prefix, List.of(artifact.getProperty("libraries", "").split(",")), marker);
         return new LibTorch(marker, version, origin + "-jar");
+    }
+
+    /**
+     * Returns what the artifact for this platform says of itself, or null. Artifacts for several platforms may lie on
+     * the class path, and each has a file of this name.
+     */
+    static Properties artifact(ClassLoader loader, Platform platform, List<String> tried) throws IOException {
+        List<String> others = new ArrayList<>();
+        for (URL resource : Collections.list(loader.getResources(PROPERTIES))) {
+            Properties properties = new Properties();
+            try (InputStream in = resource.openStream()) {
+                properties.load(in);
+            }
+            String classifier = properties.getProperty("classifier", "unknown");
+            if (classifier.equals(platform.name())) return properties;
+            others.add(classifier);
+        }
+        tried.add(
+                others.isEmpty()
+                        ? "the artifact " + ARTIFACT + " is not on the class path"
+                        : "the artifact " + ARTIFACT + " on the class path is for " + String.join(" and ", others)
+                                + ", and this is " + platform.name());
+        return null;
     }
 
     /**
      * Unpacks all libraries into a folder, once, even if several processes try at the same time. Makes real copies:
      * libtorch searches for its other libraries beside itself.
      */
-    private static void unpack(ClassLoader loader, String prefix, Path folder) throws IOException {
+    private static void unpack(ClassLoader loader, String prefix, List<String> libraries, Path folder)
+            throws IOException {
         if (Files.exists(folder.resolve("complete"))) return;
         Files.createDirectories(folder);
         try (FileChannel lock =
@@ -151,7 +176,7 @@ record LibTorch(Path folder, String version, String origin) {
             try (var left = Files.newDirectoryStream(folder, "*.part")) { // left by a process that was killed
                 for (Path part : left) Files.delete(part);
             }
-            for (String library : LIBRARIES) {
+            for (String library : libraries) {
                 try (InputStream in = loader.getResourceAsStream(prefix + library)) {
                     if (in == null)
                         throw new NativeLibraryException("the libtorch artifact on the class path lacks " + library);
@@ -159,24 +184,6 @@ record LibTorch(Path folder, String version, String origin) {
                 }
             }
             Files.createFile(folder.resolve("complete"));
-        }
-    }
-
-    /** Refuses a library that is truncated or not a regular file: loading it would end the process, or never return. */
-    static void requireWhole(Path library) throws IOException {
-        if (!Files.isRegularFile(library))
-            throw new NativeLibraryException(library + " is not a regular file" + advice());
-        ByteBuffer header = ByteBuffer.allocate(64).order(ByteOrder.LITTLE_ENDIAN);
-        try (FileChannel channel = FileChannel.open(library)) {
-            while (header.hasRemaining() && channel.read(header) >= 0) {}
-            if (header.hasRemaining() || header.getInt(0) != 0x464c457f)
-                throw new NativeLibraryException(library + " is not a library for Linux" + advice());
-            // The section headers lie at the end of an ELF file: their offset, size and number are in its header.
-            long end =
-                    header.getLong(0x28) + (long) (header.getShort(0x3a) & 0xffff) * (header.getShort(0x3c) & 0xffff);
-            if (end > channel.size())
-                throw new NativeLibraryException(library + " is truncated: it has " + channel.size()
-                        + " bytes, and should have " + end + advice());
         }
     }
 

@@ -16,7 +16,7 @@ import java.util.Properties;
  */
 record NamedShim(Path library, Properties properties) {
     static final String VARIABLE = "PANASCOPE_SHIM";
-    private static final String PROPERTIES = "shim.properties";
+    static final String PROPERTIES = "shim.properties";
 
     /**
      * Returns the shim that the variable's value names; null if it names none. Like LIBTORCH, this is an explicit

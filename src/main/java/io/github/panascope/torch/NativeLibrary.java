@@ -16,6 +16,8 @@ import java.nio.file.Paths;
 import java.util.Properties;
 import java.util.Set;
 import java.util.TreeSet;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
 
@@ -24,8 +26,7 @@ import java.util.stream.Stream;
  * compares their versions before it calls any other function.
  */
 final class NativeLibrary {
-    private static final String PLATFORM = "linux-x86_64";
-    private static final String SHIM = "/native/" + PLATFORM + "/";
+    private static final Pattern LIBSTDCXX = Pattern.compile("/libstdc\\+\\+\\.so\\.([0-9]+\\.[0-9]+\\.[0-9]+)$");
 
     private static volatile NativeLibrary loaded;
     private static NativeLibraryException refused;
@@ -80,35 +81,35 @@ final class NativeLibrary {
     }
 
     private static NativeLibrary open() throws IOException {
-        String os = System.getProperty("os.name");
-        String arch = System.getProperty("os.arch");
-        if (!os.equals("Linux") || !(arch.equals("amd64") || arch.equals("x86_64"))) {
-            throw new NativeLibraryException("only Linux on x86_64 is supported so far; this is " + os + " on " + arch);
-        }
+        Platform platform = Platform.here();
         NamedShim named = NamedShim.named(System.getenv(NamedShim.VARIABLE));
-        Properties properties = named != null
-                ? named.properties()
-                : properties(
-                        SHIM + "shim.properties", "the jar holds no native library: build it with build-native.sh");
-        LibTorch torch = LibTorch.find(properties.getProperty("torch.version"), properties.getProperty("torch.source"));
-        Path shim = named != null ? named.library() : shim(properties.getProperty("library.sha256"));
-        open(torch.folder().resolve("libtorch_cpu.so"));
-        Set<String> before = mapped("libtorch_cpu.so");
-        Path cuda = torch.folder().resolve("libtorch_cuda.so");
-        if (Files.exists(cuda)) open(cuda); // no library depends on it, but opening it registers its kernels
-        open(shim);
-        Set<String> other = mapped("libtorch_cpu.so");
+        Properties properties = named != null ? named.properties() : properties(platform);
+        LibTorch torch = LibTorch.find(
+                properties.getProperty("torch.version"), properties.getProperty("torch.source"), platform);
+        Path shim = named != null ? named.library() : shim(platform, properties.getProperty("library.sha256"));
+        Path library = torch.folder().resolve(platform.library("torch_cpu"));
+        // On macOS libtorch names OpenMP's library where Homebrew puts it: the loader takes the one that is open.
+        Path openMp = torch.folder().resolve("libomp.dylib");
+        if (Files.exists(openMp)) open(openMp, platform);
+        // The shim names libtorch and no folder.
+        open(library, platform);
+        Set<String> before = mapped(library.getFileName());
+        Path cuda = torch.folder().resolve(platform.library("torch_cuda"));
+        // No library depends on it, but opening it registers its kernels.
+        if (Files.exists(cuda)) open(cuda, platform);
+        open(shim, platform);
+        Set<String> other = mapped(library.getFileName());
         other.removeAll(before);
         if (!other.isEmpty()) {
-            throw new NativeLibraryException(torch.folder().resolve("libtorch_cpu.so")
-                    + " is not the libtorch that was loaded, which is " + String.join(", ", other) + LibTorch.advice());
+            throw new NativeLibraryException(library + " is not the libtorch that was loaded, which is "
+                    + String.join(", ", other) + LibTorch.advice(platform));
         }
         verify(torch);
         return new NativeLibrary(torch.version(), torch.origin() + ", shim " + shim);
     }
 
     /** Returns the files of this name that are loaded into this process; none where the system does not list them. */
-    private static Set<String> mapped(String name) throws IOException {
+    private static Set<String> mapped(Path name) throws IOException {
         Path maps = Path.of("/proc/self/maps");
         if (!Files.isReadable(maps)) return new TreeSet<>();
         try (Stream<String> lines = Files.lines(maps, StandardCharsets.ISO_8859_1)) {
@@ -118,12 +119,30 @@ final class NativeLibrary {
         }
     }
 
-    private static void open(Path library) throws IOException {
-        LibTorch.requireWhole(library);
+    /** Returns the version of libstdc++, which stands in the name of its file; null if there is none. */
+    static String libstdcxxVersion() {
+        try {
+            SymbolLookup.libraryLookup("libstdc++.so.6", Arena.global());
+            Path maps = Path.of("/proc/self/maps");
+            if (!Files.isReadable(maps)) return null;
+            return Files.readAllLines(maps, StandardCharsets.ISO_8859_1).stream()
+                    .map(LIBSTDCXX::matcher)
+                    .filter(Matcher::find)
+                    .findFirst()
+                    .map(found -> found.group(1))
+                    .orElse(null);
+        } catch (IllegalArgumentException | IOException e) { // no such library, or no such list of what is loaded
+            return null;
+        }
+    }
+
+    private static void open(Path library, Platform platform) throws IOException {
+        LibraryFile.requireWhole(library, platform);
         try {
             SymbolLookup.libraryLookup(library, Arena.global());
         } catch (IllegalArgumentException e) {
-            throw new NativeLibraryException(library + " cannot be loaded: " + e.getMessage() + LibTorch.advice(), e);
+            throw new NativeLibraryException(
+                    library + " cannot be loaded: " + e.getMessage() + LibTorch.advice(platform), e);
         }
     }
 
@@ -146,16 +165,34 @@ final class NativeLibrary {
     }
 
     /** Returns the shim as a file: the one that the build left, or one unpacked from the jar, once for each content. */
-    private static Path shim(String sha256) throws IOException {
-        URL resource = NativeLibrary.class.getResource(SHIM + "libpanascope.so");
+    private static Path shim(Platform platform, String sha256) throws IOException {
+        String name = platform.library("panascope");
+        URL resource = NativeLibrary.class.getResource(resource(platform, name));
         if (resource.getProtocol().equals("file")) return Paths.get(URI.create(resource.toString()));
-        Path kept = LibTorch.cache().resolve("shim").resolve(sha256).resolve("libpanascope.so");
+        Path kept = LibTorch.cache().resolve("shim").resolve(sha256).resolve(name);
         if (!Files.exists(kept) || !LibTorch.sha256(kept).equals(sha256)) {
             try (InputStream in = resource.openStream()) {
                 LibTorch.writeAtomically(in, kept);
             }
         }
         return kept;
+    }
+
+    private static String resource(Platform platform, String file) {
+        return "/native/" + platform.name() + "/" + file;
+    }
+
+    /** Returns the properties of the jar's shim for a platform. */
+    private static Properties properties(Platform platform) throws IOException {
+        String built = Platform.KNOWN.stream()
+                .filter(each -> NativeLibrary.class.getResource(resource(each, NamedShim.PROPERTIES)) != null)
+                .map(Platform::name)
+                .collect(Collectors.joining(" and "));
+        return properties(
+                resource(platform, NamedShim.PROPERTIES),
+                "the jar holds a native library for " + (built.isEmpty() ? "no platform" : built + " only")
+                        + ", and this is " + platform + ": build one with build-native.sh, as " + Platform.PAGE
+                        + " of its sources says");
     }
 
     private static Properties properties(String resource, String ifAbsent) throws IOException {

@@ -180,6 +180,26 @@ public final class Torch {
     }
 
     /**
+     * Returns the platform of this JVM. Does not load libtorch.
+     *
+     * @return the name, such as {@code linux-x86_64}, and in parentheses what is not known to work there
+     * @throws NativeLibraryException if there is no libtorch for it
+     */
+    public static String platform() {
+        return Platform.here().toString();
+    }
+
+    /**
+     * Returns the version of the C++ library, which libtorch and the shim are linked with. Does not load libtorch.
+     *
+     * @return the version, such as {@code 6.0.30}, whose last number is that of the newest symbol version, here
+     *     GLIBCXX_3.4.30; null if the library is not libstdc++, or says no version
+     */
+    public static @Nullable String libstdcxxVersion() {
+        return NativeLibrary.libstdcxxVersion();
+    }
+
+    /**
      * Returns the version of the C library. Does not load libtorch.
      *
      * @return the version, such as {@code 2.36}; null if the library is not glibc
