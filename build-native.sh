@@ -156,8 +156,8 @@ set_flags() {
   esac
 }
 
-# Zig's own libc++ stays out, whose exceptions libtorch could not catch: the headers are told to use what macOS 11 has, and
-# the linker is shown only what libtorch uses itself.
+# Zig's own libc++ stays out, whose exceptions libtorch could not catch: the headers are told to use what macOS 11 has,
+# and the linker is shown only what libtorch uses itself.
 flags_of_macos() {
   local available=_LIBCPP_HAS_VENDOR_AVAILABILITY_ANNOTATIONS
   export ZIG_GLOBAL_CACHE_DIR=$PWD/$BUILD/zig ZIG_LOCAL_CACHE_DIR=$PWD/$BUILD/zig

@@ -1,4 +1,4 @@
-// Definitions that newer versions of glibc and libstdc++ have and older ones lack. They are local to the shim (psc.map).
+// What newer versions of glibc and libstdc++ define and older ones lack. These definitions are local to the shim.
 #include <new>
 
 #ifdef __GLIBC__

