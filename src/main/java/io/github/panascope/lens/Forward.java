@@ -464,6 +464,31 @@ public final class Forward {
         return run(stop, (resid, set) -> resid);
     }
 
+    /**
+     * Runs the model as far as a hook point: no block after that of the point, and no unembedding.
+     *
+     * @param name the whole name of the hook point, which may be one that is reached on request
+     * @return the activation at the point, as the hooks leave it, in the innermost scope
+     * @throws IllegalArgumentException if neither the model nor an attachment has a hook point of that name, or if the
+     *     run starts after it
+     * @throws IllegalStateException if this pass has run already, or if {@link #cacheLimit} is exceeded
+     * @throws RunInterruptedException if the thread is interrupted
+     */
+    public Tensor activation(String name) {
+        Hooks.requirePoint(name, points(), model.hookNamesOnRequest());
+        HookPoint point = point(name);
+        int layers = model.config().nLayers();
+        boolean isInput = point.isInBlock() && point.part().equals("hook_resid_pre");
+        // The input of a block needs no part of that block, unless the block has to tell of it.
+        if (isInput && hooks.isEmpty() && attached.isEmpty() && cached.isEmpty()) return stopAtLayer(point.block());
+        caching(name);
+        if (point.block() == HookPoint.AFTER_BLOCKS)
+            run(layers, (resid, set) -> model.unembed().call("normalize", set, resid))
+                    .free();
+        else stopAtLayer(Math.min(point.block() + 1, layers)).free();
+        return cache().get(name);
+    }
+
     private void requireTargets() {
         if (tokens == null || tokens.size(1) < 2)
             throw new IllegalArgumentException("a loss needs at least two tokens: each position predicts the next");
