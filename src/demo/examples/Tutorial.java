@@ -61,7 +61,7 @@ public class Tutorial {
                         .getFirst();
                 System.out.printf("%n%s ...%n", each == Hooks.NONE ? prompt : prompt + ", through the SAE,");
                 for (var candidate : top.top())
-                    System.out.printf("  %5.1f%%  '%s'%n", 100 * candidate.prob(), candidate.token());
+                    System.out.printf("  %6.2f%%  '%s'%n", 100 * candidate.prob(), candidate.token());
             }
         }
     }

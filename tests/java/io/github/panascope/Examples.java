@@ -1,0 +1,80 @@
+package io.github.panascope;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+
+import io.github.panascope.cli.CapturedOutput;
+import java.io.ByteArrayOutputStream;
+import java.io.IOException;
+import java.lang.reflect.Constructor;
+import java.net.URL;
+import java.net.URLClassLoader;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.stream.Stream;
+import javax.tools.ToolProvider;
+
+/** The examples of src/demo/examples, compiled without a warning. */
+final class Examples implements AutoCloseable {
+    static final Path FOLDER = Path.of("src/demo/examples");
+    static final String MODEL = "src/demo/bundle/model";
+    static final String SAE = "src/demo/bundle/sae";
+    static final String DATASET = "src/demo/bundle/dataset.parquet";
+
+    private final URLClassLoader classes;
+
+    private Examples(URLClassLoader classes) {
+        this.classes = classes;
+    }
+
+    /** The names of all examples, in alphabetical order. */
+    static List<String> names() throws IOException {
+        try (Stream<Path> files = Files.list(FOLDER)) {
+            return files.map(file -> file.getFileName().toString().replace(".java", ""))
+                    .sorted()
+                    .toList();
+        }
+    }
+
+    /** Compiles all examples into a folder. */
+    static Examples compile(Path folder) throws IOException {
+        List<String> arguments = new ArrayList<>(List.of(
+                "--release",
+                "22",
+                "-Xlint:all",
+                "-Werror",
+                "-proc:none",
+                "-cp",
+                System.getProperty("java.class.path"),
+                "-d",
+                folder.toString()));
+        for (String name : names()) arguments.add(FOLDER.resolve(name + ".java").toString());
+        ByteArrayOutputStream messages = new ByteArrayOutputStream();
+        int status = ToolProvider.getSystemJavaCompiler()
+                .run(null, messages, messages, arguments.toArray(String[]::new));
+        assertEquals(0, status, messages.toString(StandardCharsets.UTF_8));
+        return new Examples(new URLClassLoader(new URL[] {folder.toUri().toURL()}));
+    }
+
+    /** Runs the main method of an example, and returns the lines that it printed. */
+    List<String> run(String name, String... arguments) throws Exception {
+        try (CapturedOutput captured = CapturedOutput.start()) {
+            classes.loadClass(name).getMethod("main", String[].class).invoke(null, (Object) arguments);
+            return captured.output().lines().toList();
+        }
+    }
+
+    /** Makes an object of an example, with its first constructor. */
+    AutoCloseable instance(String name, Object... arguments) throws Exception {
+        Constructor<?> constructor = classes.loadClass(name).getDeclaredConstructors()[0];
+        constructor.setAccessible(true);
+        return (AutoCloseable) constructor.newInstance(arguments);
+    }
+
+    @Override
+    public void close() throws IOException {
+        classes.close();
+    }
+}
