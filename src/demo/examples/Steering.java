@@ -19,6 +19,7 @@ import io.github.panascope.torch.TensorScope;
  */
 public class Steering {
     private static final double[] STRENGTHS = {0, 3, 5, 8};
+    private static final int NEW_TOKENS = 12;
 
     public static void main(String[] args) {
         boolean given = args.length > 3;
@@ -31,21 +32,23 @@ public class Steering {
                     sae.logitLens(model, feature).select(0, 0).topk(8).indices().toInts();
             System.out.println(
                     "feature " + feature + " promotes " + model.tokenizer().tokens(promoted));
-            for (double strength : STRENGTHS) {
-                String text = model.generate(prompt)
-                        .maxNewTokens(24)
-                        .hooks(sae.steering(feature, strength))
-                        .text();
-                System.out.printf("%4.1f  %s%n", strength, text.replace("\n", "\\n"));
-            }
+            System.out.println(prompt + " ...");
+            for (double strength : STRENGTHS)
+                System.out.printf("%4.1f %s%n", strength, continued(model, prompt, sae.steering(feature, strength)));
 
             // By hand, at any hook point: here the input of the last block.
             Tensor direction = sae.weight("W_dec").select(0, feature);
             String point = "blocks." + (model.config().nLayers() - 1) + ".hook_resid_pre";
-            Hooks late = Hooks.at(point, (activation, _) -> activation.add(direction.mul(STRENGTHS[3])));
-            System.out.println("at " + point + ", strength " + STRENGTHS[3]);
-            System.out.println("      "
-                    + model.generate(prompt).maxNewTokens(24).hooks(late).text());
+            double most = STRENGTHS[STRENGTHS.length - 1];
+            Hooks late = Hooks.at(point, (activation, _) -> activation.add(direction.mul(most)));
+            System.out.println("with " + most + " at " + point);
+            System.out.println("    " + continued(model, prompt, late));
         }
+    }
+
+    private static String continued(HookedTransformer model, String prompt, Hooks hooks) {
+        String text =
+                model.generate(prompt).maxNewTokens(NEW_TOKENS).hooks(hooks).text();
+        return text.substring(prompt.length()).replace("\n", "\\n");
     }
 }

@@ -26,7 +26,7 @@ public class TopExamples {
     private static final int ROWS = 256;
     private static final int TOGETHER = 16;
     private static final int EXAMPLES = 10;
-    private static final int AROUND = 8;
+    private static final int AROUND = 6;
 
     /** A place in the dataset, and the activation of the feature there. */
     private record Example(float activation, int row, int position) {}

@@ -1,6 +1,7 @@
 package io.github.panascope;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.github.panascope.cli.CapturedOutput;
 import java.io.ByteArrayOutputStream;
@@ -13,12 +14,15 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
 import java.util.stream.Stream;
 import javax.tools.ToolProvider;
 
 /** The examples of src/demo/examples, compiled without a warning. */
 final class Examples implements AutoCloseable {
     static final Path FOLDER = Path.of("src/demo/examples");
+    static final Path PAGE = Path.of("src/site/markdown/examples.md");
     static final String MODEL = "src/demo/bundle/model";
     static final String SAE = "src/demo/bundle/sae";
     static final String DATASET = "src/demo/bundle/dataset.parquet";
@@ -38,6 +42,14 @@ final class Examples implements AutoCloseable {
         }
     }
 
+    /** Returns the first block of a language in the section that begins with the name of an example's file. */
+    static String onPage(String name, String language) throws IOException {
+        String section = "(?ms)^`src/demo/examples/" + name + "\\.java`.*?^```" + language + "\n(.*?)^```$";
+        Matcher block = Pattern.compile(section).matcher(Files.readString(PAGE));
+        assertTrue(block.find(), name);
+        return block.group(1);
+    }
+
     /** Compiles all examples into a folder. */
     static Examples compile(Path folder) throws IOException {
         List<String> arguments = new ArrayList<>(List.of(
@@ -52,8 +64,8 @@ final class Examples implements AutoCloseable {
                 folder.toString()));
         for (String name : names()) arguments.add(FOLDER.resolve(name + ".java").toString());
         ByteArrayOutputStream messages = new ByteArrayOutputStream();
-        int status = ToolProvider.getSystemJavaCompiler()
-                .run(null, messages, messages, arguments.toArray(String[]::new));
+        int status =
+                ToolProvider.getSystemJavaCompiler().run(null, messages, messages, arguments.toArray(String[]::new));
         assertEquals(0, status, messages.toString(StandardCharsets.UTF_8));
         return new Examples(new URLClassLoader(new URL[] {folder.toUri().toURL()}));
     }

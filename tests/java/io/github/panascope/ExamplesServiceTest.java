@@ -181,14 +181,21 @@ class ExamplesServiceTest {
             assertRight(text, json(response));
         }
         assertEquals(1, json(post("")).size());
+        assertRight("Mary", JsonMapper.shared().readTree(Examples.onPage("FeatureService", "json")));
     }
 
     @Test
     void textsThatAreTooLongAreRefused() throws Exception {
-        assertEquals(405, client.send(HttpRequest.newBuilder(address).build(), HttpResponse.BodyHandlers.ofString())
-                .statusCode());
-        assertEquals("the text has more than 8192 bytes", json(post("a".repeat(8193))).stringValue());
-        assertEquals("the text has more than 127 tokens", json(post(" a".repeat(128))).stringValue());
+        assertEquals(
+                405,
+                client.send(HttpRequest.newBuilder(address).build(), HttpResponse.BodyHandlers.ofString())
+                        .statusCode());
+        assertEquals(
+                "the text has more than 8192 bytes",
+                json(post("a".repeat(8193))).stringValue());
+        assertEquals(
+                "the text has more than 127 tokens",
+                json(post(" a".repeat(128))).stringValue());
         assertEquals(413, post(" a".repeat(128)).statusCode());
         assertEquals(128, json(post(" a".repeat(127))).size());
     }
@@ -217,7 +224,8 @@ class ExamplesServiceTest {
             for (var each : waiting)
                 if (each.isDone()) {
                     assertEquals(503, each.get().statusCode());
-                    assertEquals("too many requests are waiting", json(each.get()).stringValue());
+                    assertEquals(
+                            "too many requests are waiting", json(each.get()).stringValue());
                 }
             Future<?> closing = threads.submit(() -> {
                 service.close();
@@ -333,7 +341,11 @@ class ExamplesServiceTest {
             assertTrue(after[1] <= before[1] + 2, before[1] + " threads became " + after[1]);
             List<Sample> all = new ArrayList<>(first);
             all.addAll(second);
-            assertEquals(List.of(), all.stream().filter(each -> each.response().statusCode() != 200).toList());
+            assertEquals(
+                    List.of(),
+                    all.stream()
+                            .filter(each -> each.response().statusCode() != 200)
+                            .toList());
             for (int i = 0; i < all.size(); i += Math.max(1, all.size() / 50))
                 assertRight(all.get(i).text(), json(all.get(i).response()));
 

@@ -85,9 +85,12 @@ class ActivationTest {
             Tensor features = run.activation(hook + ".hook_sae_acts_post");
             Tensor expected = sae.encode(model.forward(tokens()).activation(hook));
             assertArrayEquals(expected.toFloats(), features.toFloats());
-            assertEquals(List.of("hook_embed", hook + ".hook_sae_acts_post"), run.cache().names());
+            assertEquals(
+                    List.of("hook_embed", hook + ".hook_sae_acts_post"),
+                    run.cache().names());
             IllegalArgumentException e = assertThrows(
-                    IllegalArgumentException.class, () -> model.forward(tokens()).activation("blocks.1.resid_pre"));
+                    IllegalArgumentException.class,
+                    () -> model.forward(tokens()).activation("blocks.1.resid_pre"));
             assertEquals("the model has no hook point 'blocks.1.resid_pre'.", e.getMessage());
         }
     }
