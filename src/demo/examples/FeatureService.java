@@ -129,7 +129,7 @@ public class FeatureService implements AutoCloseable {
                 float[] values = strongest.values().select(0, i).toFloats();
                 batch.get(i).result().complete(tokens(batch.get(i).tokens(), indices, values));
             }
-        } catch (RuntimeException e) {
+        } catch (RuntimeException | Error e) { // an Error too: the worker goes on
             batch.forEach(each -> each.result().completeExceptionally(e));
         }
     }
@@ -166,6 +166,7 @@ public class FeatureService implements AutoCloseable {
             service.close();
             sae.close();
             model.close();
+            System.out.println("stopped, with " + Torch.liveHandles() + " native handles open");
         }));
         System.out.println("http://127.0.0.1:" + service.port() + "/features");
     }

@@ -4,6 +4,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertInstanceOf;
 import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import io.github.panascope.lens.HookedTransformer;
 import io.github.panascope.lens.Hooks;
@@ -242,6 +243,20 @@ class ExamplesServiceTest {
         }
     }
 
+    @Test
+    void aRequestThatWaitsTooLongIsRefusedAndTheNextOneIsAnswered() throws Exception {
+        assumeTrue(SECONDS >= 60, "because a request that waits too long takes 10 s: -Dpanascope.load.seconds=60");
+        try (ExecutorService threads = Executors.newVirtualThreadPerTaskExecutor()) {
+            gate = new CountDownLatch(1);
+            for (var each : send(threads, 100)) {
+                assertEquals(503, each.get().statusCode());
+                assertEquals("there are too many requests", json(each.get()).stringValue());
+            }
+            gate.countDown();
+            assertRight("Yesterday", json(post("Yesterday")));
+        }
+    }
+
     private boolean refusesConnections() throws IOException {
         try (Socket _ = new Socket("127.0.0.1", address.getPort())) {
             return false;
@@ -351,9 +366,11 @@ class ExamplesServiceTest {
 
             List<Future<HttpResponse<String>>> last = send(threads, 64);
             while (last.stream().noneMatch(Future::isDone)) Thread.sleep(1);
-            process.destroy();
+            process.toHandle().destroy(); // Process.destroy would close its output too
             assertTrue(process.waitFor(30, TimeUnit.SECONDS));
-            assertEquals(128 + 15, process.exitValue(), "ended by the signal, after its shutdown hook");
+            assertEquals(128 + 15, process.exitValue());
+            assertEquals(
+                    "stopped, with 0 native handles open", process.inputReader().readLine());
             int answered = 0;
             for (var each : last) if (isAnswered(each)) answered++;
             assertTrue(answered >= 1, "the first was answered before the signal");
