@@ -19,7 +19,7 @@ JAVA=${JAVA_HOME:+$JAVA_HOME/bin/}java
 die() { echo "aarch64: $*" >&2; exit 1; }
 need() { command -v "$1" >/dev/null || die "'$1' is needed, and is not on the PATH."; }
 for tool in qemu-aarch64-static mvn python3 unzip apt-get "$JAVA"; do need "$tool"; done
-[ -f target/panascope.jar ] && [ -d target/demo ] || die "target/ lacks panascope.jar or demo/: run mvn package first."
+[ -f target/panascope.jar ] || die "target/ lacks panascope.jar: run mvn package first."
 [ -n "${PANASCOPE_SHIM:-}" ] || unzip -l target/panascope-*[0-9].jar | grep -q native/linux-aarch64/libpanascope.so ||
   die "the jar has no shim for linux-aarch64: run mvn package with PANASCOPE_PLATFORMS naming it."
 

@@ -19,7 +19,7 @@ die() { echo "jdks: $*" >&2; exit 1; }
 for tool in python3 unzip apt-get "$JAVA"; do
   command -v "$tool" >/dev/null || die "'$tool' is needed, and is not on the PATH."
 done
-[ -f target/panascope.jar ] && [ -d target/demo ] || die "target/ lacks panascope.jar or demo/: run mvn package first."
+[ -f target/panascope.jar ] || die "target/ lacks panascope.jar: run mvn package first."
 mkdir -p "$WORK"
 export LC_ALL=C.UTF-8
 

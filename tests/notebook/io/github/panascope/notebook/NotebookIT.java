@@ -39,7 +39,8 @@ class NotebookIT {
             + Arrays.stream(JARS.split(" "))
                     .map(jar -> Path.of("").toAbsolutePath() + "/" + jar)
                     .collect(Collectors.joining(" "));
-    private static final String PUBLISHED_CELL = "%maven io.github.panascope:panascope-notebook:0.1.0";
+    private static final String PUBLISHED_CELL =
+            "%maven io.github.panascope:panascope-demo:0.1.0\n%maven io.github.panascope:panascope-notebook:0.1.0";
     private static String python;
 
     @TempDir
