@@ -92,7 +92,8 @@ class MistakesTest {
             int width = model.config().dModel();
             Tensor shorter = Tensor.zeros(model.dtype(), Shape.of(1, 1, width)).to(model.device());
             assertEquals(
-                    "the residual stream should be [1, 3, " + width + "] of float32 for these tokens, not " + shorter,
+                    "the residual stream should be [1, 3, " + width + "] of float32 for these tokens, not "
+                            + shorter.describe(),
                     message(
                             IllegalArgumentException.class,
                             () -> model.forward(tokens).startAtLayer(1, shorter)));
