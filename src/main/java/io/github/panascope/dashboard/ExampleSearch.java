@@ -3,6 +3,7 @@ package io.github.panascope.dashboard;
 import io.github.panascope.InputException;
 import io.github.panascope.RunInterruptedException;
 import io.github.panascope.dashboard.FeatureExamples.Example;
+import io.github.panascope.lens.HookedTransformer;
 import io.github.panascope.sae.Sae;
 import io.github.panascope.tokens.TokenDataset;
 import io.github.panascope.tokens.Tokenizer;
@@ -27,7 +28,7 @@ final class ExampleSearch {
 
     private final FeatureExamples.Search settings;
     private final Sae sae;
-    private final SaeInput input;
+    private final HookedTransformer model;
     private final Tokenizer tokenizer;
     private final Device device;
     /** The best rows of each feature, in the order in which the features were given. */
@@ -79,9 +80,9 @@ final class ExampleSearch {
         if (k < 1) throw new IllegalArgumentException("there should be at least one example, not " + k);
         this.settings = settings;
         this.sae = settings.sae;
-        this.input = new SaeInput(settings.model, sae);
-        this.tokenizer = settings.model.tokenizer();
-        this.device = settings.model.device();
+        this.model = settings.model;
+        this.tokenizer = model.tokenizer();
+        this.device = model.device();
         for (int feature : features) {
             if (feature < 0 || feature >= sae.config().dSae())
                 throw new IndexOutOfBoundsException("feature " + feature + " is outside the SAE's features 0 to "
@@ -135,7 +136,8 @@ final class ExampleSearch {
         int length = batch.stream().mapToInt(Row::length).max().orElseThrow();
         try (var _ = TensorScope.open()) {
             // The model looks back only, so that what fills up a row has no influence on it.
-            Tensor activation = input.of(Tensor.of(ids(length), Shape.of(batch.size(), length), device));
+            Tensor tokens = Tensor.of(ids(length), Shape.of(batch.size(), length), device);
+            Tensor activation = model.forward(tokens).activation(sae.config().hookName());
             sae.encodeInGroups(
                     activation,
                     FeatureCollector.FEATURES_IN_GROUP,

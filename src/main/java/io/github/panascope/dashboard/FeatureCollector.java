@@ -41,7 +41,7 @@ public final class FeatureCollector {
 
     static final String COLLECTING = "collecting features";
 
-    private final SaeInput input;
+    private final HookedTransformer model;
     private final Sae sae;
     private final int context;
     private final int dIn;
@@ -53,7 +53,7 @@ public final class FeatureCollector {
 
     private FeatureCollector(HookedTransformer model, Sae sae, int context, BitSet kept) {
         sae.requireFits(model);
-        this.input = new SaeInput(model, sae);
+        this.model = model;
         this.sae = sae;
         this.context = context;
         this.kept = kept;
@@ -294,7 +294,7 @@ public final class FeatureCollector {
      * @param tokens the token ids [rows, context] on the model's device
      */
     Tensor activation(Tensor tokens) {
-        return input.of(tokens);
+        return model.forward(tokens).activation(sae.config().hookName());
     }
 
     private float[] norms(float[] y, int positions, long firstRow) {
