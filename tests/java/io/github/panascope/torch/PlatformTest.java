@@ -1,6 +1,7 @@
 package io.github.panascope.torch;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertSame;
 import static org.junit.jupiter.api.Assertions.assertThrows;
@@ -11,12 +12,14 @@ import java.net.URL;
 import java.net.URLClassLoader;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Properties;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -128,6 +131,26 @@ class PlatformTest {
         assertLibrary(machO(), SIZE - 1, Platform.OSX_AARCH64, truncated);
         assertLibrary(elf(62), 63, Platform.LINUX_X86_64, "is not a library for linux-x86_64");
         assertLibrary(machO(), 100, Platform.OSX_AARCH64, "is truncated: it has 100 bytes, and should have 120");
+    }
+
+    @Test
+    void aShimIsSmallAndNamesNoFolderOfThisMachine() throws IOException {
+        List<Path> shims;
+        try (Stream<Path> files = Files.find(
+                Path.of("target/native"),
+                2,
+                (file, _) -> file.getFileName().toString().startsWith("libpanascope."))) {
+            shims = files.toList();
+        }
+        assertFalse(shims.isEmpty());
+        for (Path shim : shims) {
+            String content = Files.readString(shim, StandardCharsets.ISO_8859_1);
+            assertTrue(content.length() < 1_500_000, shim::toString);
+            for (Object place :
+                    List.of(Path.of("").toAbsolutePath(), LibTorch.cache(), System.getProperty("user.home")))
+                assertFalse(content.contains(place + "/"), shim + " names " + place);
+            assertTrue(content.contains(shim.toString().endsWith(".so") ? "$ORIGIN" : "@loader_path"), shim::toString);
+        }
     }
 
     @Test
