@@ -1,4 +1,4 @@
-import io.github.panascope.data.Dataset;
+import io.github.panascope.data.TextDataset;
 import io.github.panascope.hub.Hub;
 import io.github.panascope.lens.HookedTransformer;
 import io.github.panascope.sae.Sae;
@@ -37,7 +37,7 @@ public class TopExamples {
         try (var _ = TensorScope.open();
                 var model = HookedTransformer.fromPretrained(given ? args[0] : "src/demo/bundle/model");
                 var sae = Sae.fromPretrained(given ? args[1] : "src/demo/bundle/sae")) {
-            var texts = Dataset.of(given ? args[2] : "src/demo/bundle/dataset.parquet", Hub.fromEnvironment());
+            var texts = TextDataset.of(given ? args[2] : "src/demo/bundle/dataset.parquet", Hub.fromEnvironment());
             var tokens = TokenDataset.tokenizeAndConcatenate(
                     texts::forEach,
                     model.tokenizer(),

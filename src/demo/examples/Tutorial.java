@@ -1,4 +1,4 @@
-import io.github.panascope.data.Dataset;
+import io.github.panascope.data.TextDataset;
 import io.github.panascope.hub.Hub;
 import io.github.panascope.lens.HookedTransformer;
 import io.github.panascope.lens.Hooks;
@@ -34,7 +34,7 @@ public class Tutorial {
         try (var _ = TensorScope.open();
                 var model = HookedTransformer.fromPretrained(names[0]);
                 var sae = Sae.fromPretrained(names[1])) {
-            var texts = Dataset.of(names[2], Hub.fromEnvironment());
+            var texts = TextDataset.of(names[2], Hub.fromEnvironment());
             var tokens = TokenDataset.tokenizeAndConcatenate(
                     texts::forEach,
                     model.tokenizer(),

@@ -5,7 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.github.panascope.cli.Main;
-import io.github.panascope.data.Dataset;
+import io.github.panascope.data.TextDataset;
 import io.github.panascope.demo.DemoBundle;
 import io.github.panascope.hub.Hub;
 import io.github.panascope.lens.HookedTransformer;
@@ -188,7 +188,7 @@ class DocumentationTest {
         try (var _ = TensorScope.open();
                 var loaded = HookedTransformer.fromPretrained(demo.model());
                 Sae autoencoder = Sae.fromPretrained(demo.sae())) {
-            Dataset texts = Dataset.of(demo.dataset(), Hub.fromEnvironment());
+            TextDataset texts = TextDataset.of(demo.dataset(), Hub.fromEnvironment());
             var tokens = TokenDataset.tokenizeAndConcatenate(
                     texts::forEach, loaded.tokenizer(), ChunkingStrategy.CHARACTER_CHUNKS, 128);
             TutorialMetrics expected = TutorialMetrics.run(loaded, autoencoder, tokens.batch(0, 32));

@@ -2,7 +2,7 @@ package io.github.panascope;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 
-import io.github.panascope.data.Dataset;
+import io.github.panascope.data.TextDataset;
 import io.github.panascope.hub.Hub;
 import io.github.panascope.lens.Forward;
 import io.github.panascope.lens.HookedTransformer;
@@ -121,7 +121,7 @@ abstract class ExamplesFixture {
 
     static TokenDataset rowsOfTheDemo() {
         return TokenDataset.tokenizeAndConcatenate(
-                Dataset.of(Examples.DATASET, Hub.fromEnvironment())::forEach,
+                TextDataset.of(Examples.DATASET, Hub.fromEnvironment())::forEach,
                 model.tokenizer(),
                 ChunkingStrategy.CHARACTER_CHUNKS,
                 128);

@@ -3,7 +3,7 @@ package io.github.panascope;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import io.github.panascope.data.Dataset;
+import io.github.panascope.data.TextDataset;
 import io.github.panascope.hub.Hub;
 import io.github.panascope.lens.HookedTransformer;
 import io.github.panascope.sae.Sae;
@@ -82,7 +82,7 @@ public record Golden(Path folder, JsonNode expected) {
     /** The corpus in rows of tokens, chunked as the case's goldens are. */
     public TokenDataset tokens(HookedTransformer model, int context) {
         return TokenDataset.tokenizeAndConcatenate(
-                Dataset.of(dataset().toString(), hub())::forEach,
+                TextDataset.of(dataset().toString(), hub())::forEach,
                 model.tokenizer(),
                 ChunkingStrategy.WHITESPACE_CHUNKS,
                 context);

@@ -10,7 +10,7 @@ import io.github.panascope.dashboard.FeatureCollector;
 import io.github.panascope.dashboard.FeatureStore;
 import io.github.panascope.dashboard.PromptDashboard;
 import io.github.panascope.dashboard.StoreIdentity;
-import io.github.panascope.data.Dataset;
+import io.github.panascope.data.TextDataset;
 import io.github.panascope.lens.ActivationCache;
 import io.github.panascope.lens.HookedTransformer;
 import io.github.panascope.lens.Hooks;
@@ -244,7 +244,7 @@ class InterruptionTest {
         assertStops("reading", 0, step -> {
             step.run();
             TokenDataset.tokenizeAndConcatenate(
-                    Dataset.of(golden.dataset().toString(), golden.hub())::forEach,
+                    TextDataset.of(golden.dataset().toString(), golden.hub())::forEach,
                     model.tokenizer(),
                     ChunkingStrategy.CHARACTER_CHUNKS,
                     CONTEXT);

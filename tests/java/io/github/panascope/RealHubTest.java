@@ -3,7 +3,7 @@ package io.github.panascope;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assumptions.abort;
 
-import io.github.panascope.data.Dataset;
+import io.github.panascope.data.TextDataset;
 import io.github.panascope.hub.Hub;
 import io.github.panascope.hub.SaeRegistry;
 import io.github.panascope.lens.HookedTransformer;
@@ -32,11 +32,11 @@ class RealHubTest {
     @Test
     void theNotebooksFiguresComeOut() {
         Hub hub = Hub.fromEnvironment();
-        Dataset pile;
+        TextDataset pile;
         try {
             HookedTransformer.fetch("gpt2-small", hub);
             Sae.fetch(SAE, hub, SaeRegistry.bundled());
-            pile = Dataset.of("NeelNanda/pile-10k", hub);
+            pile = TextDataset.of("NeelNanda/pile-10k", hub);
         } catch (InputException e) {
             if (!(e.getCause() instanceof IOException) && !e.getMessage().contains("HF_HUB_OFFLINE")) throw e;
             System.err.println("RealHubTest is skipped: " + e.getMessage());

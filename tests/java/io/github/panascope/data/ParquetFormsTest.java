@@ -26,8 +26,8 @@ class ParquetFormsTest {
     @TempDir
     private Path folder;
 
-    private static Dataset dataset(Path file) {
-        return Dataset.of(file.toString(), Hub.of(Map.of("HF_HOME", "/nonexistent", "HF_HUB_OFFLINE", "1")));
+    private static TextDataset dataset(Path file) {
+        return TextDataset.of(file.toString(), Hub.of(Map.of("HF_HOME", "/nonexistent", "HF_HUB_OFFLINE", "1")));
     }
 
     private static void assertRefused(String name, String message, Executable read) {

@@ -222,7 +222,7 @@ class ParquetWriterTest {
         write(file, columns, Map.of(), 20, rows::forEach);
         assertEquals(
                 rows.stream().map(row -> "text of " + row).toList(),
-                Dataset.of(file.toString(), Hub.fromEnvironment()).documents());
+                TextDataset.of(file.toString(), Hub.fromEnvironment()).documents());
         List<List<Integer>> tokens = new ArrayList<>();
         ParquetFile.tokens(
                 file,

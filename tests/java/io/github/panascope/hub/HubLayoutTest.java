@@ -7,7 +7,7 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.github.panascope.InputException;
-import io.github.panascope.data.Dataset;
+import io.github.panascope.data.TextDataset;
 import io.github.panascope.lens.HookedTransformer;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -111,7 +111,7 @@ class HubLayoutTest extends HubFixture {
         hub().file(HubRepo.dataset("o/t"), "README.md");
         assertMessage(
                 "dataset o/t in the hub cache " + cache + " (HF_DATASETS_OFFLINE is set) holds no Parquet",
-                () -> Dataset.of("o/t", hub("HF_DATASETS_OFFLINE", "1")));
+                () -> TextDataset.of("o/t", hub("HF_DATASETS_OFFLINE", "1")));
     }
 
     @Test

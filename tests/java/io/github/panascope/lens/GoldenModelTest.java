@@ -9,7 +9,7 @@ import io.github.panascope.Golden;
 import io.github.panascope.LeakCheck;
 import io.github.panascope.OnEachDevice;
 import io.github.panascope.TestDevice;
-import io.github.panascope.data.Dataset;
+import io.github.panascope.data.TextDataset;
 import io.github.panascope.model.WeightProcessing;
 import io.github.panascope.tokens.ChunkingStrategy;
 import io.github.panascope.tokens.TokenDataset;
@@ -203,7 +203,8 @@ class GoldenModelTest {
     }
 
     private static TokenDataset tokens(HookedTransformer model, ChunkingStrategy tokenization) {
-        Dataset texts = Dataset.of(GOLDEN.folder().resolve("dataset.parquet").toString(), GOLDEN.hub());
+        TextDataset texts =
+                TextDataset.of(GOLDEN.folder().resolve("dataset.parquet").toString(), GOLDEN.hub());
         return TokenDataset.tokenizeAndConcatenate(
                 texts::forEach,
                 model.tokenizer(),

@@ -7,7 +7,7 @@ import static org.junit.jupiter.api.Assertions.fail;
 import com.sun.management.ThreadMXBean;
 import io.github.panascope.InputException;
 import io.github.panascope.LeakCheck;
-import io.github.panascope.data.Dataset;
+import io.github.panascope.data.TextDataset;
 import io.github.panascope.hub.Hub;
 import io.github.panascope.hub.SaeRegistry;
 import io.github.panascope.lens.HookedTransformer;
@@ -198,7 +198,7 @@ class FuzzTest {
     }
 
     private static void readDocuments(Path file) {
-        Dataset dataset = Dataset.of(file.toString(), OFFLINE);
+        TextDataset dataset = TextDataset.of(file.toString(), OFFLINE);
         if (dataset.isTokenized()) dataset.forEachTokens(ids -> {});
         else dataset.forEach(text -> {});
     }

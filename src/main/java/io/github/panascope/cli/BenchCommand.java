@@ -7,7 +7,7 @@ import io.github.panascope.dashboard.Dashboards;
 import io.github.panascope.dashboard.FeatureCollector;
 import io.github.panascope.dashboard.FeatureStore;
 import io.github.panascope.dashboard.StoreIdentity;
-import io.github.panascope.data.Dataset;
+import io.github.panascope.data.TextDataset;
 import io.github.panascope.hub.Hub;
 import io.github.panascope.internal.AtomicFile;
 import io.github.panascope.lens.HookedTransformer;
@@ -304,7 +304,7 @@ final class BenchCommand implements Callable<Integer> {
      */
     private void tokenize() {
         List<String> documents = texts == null ? madeUp() : new ArrayList<>();
-        if (texts != null) Dataset.of(texts, Hub.fromEnvironment()).forEach(documents::add);
+        if (texts != null) TextDataset.of(texts, Hub.fromEnvironment()).forEach(documents::add);
         TokenDataset.Documents source = documents::forEach;
         long characters = documents.stream().mapToLong(String::length).sum();
         long[] count = new long[1];

@@ -1,7 +1,7 @@
 package io.github.panascope.cli;
 
 import io.github.panascope.InputException;
-import io.github.panascope.data.Dataset;
+import io.github.panascope.data.TextDataset;
 import io.github.panascope.demo.DemoBundle;
 import io.github.panascope.hub.SaeRegistry;
 import io.github.panascope.lens.HookedTransformer;
@@ -61,7 +61,7 @@ final class CheckSaeCommand implements Callable<Integer> {
                 HookedTransformer model = input.loadModel(device, sae)) {
             sae.requireFits(model);
             int context = contextOptions.of(sae, model);
-            Dataset documents = dataset.open(DemoBundle.find().dataset(), input.hub());
+            TextDataset documents = dataset.open(DemoBundle.find().dataset(), input.hub());
             TokenDataset tokens = TokenDataset.tokenizeAndConcatenate(
                     dataset.texts(documents),
                     model.tokenizer(),

@@ -1,6 +1,6 @@
 package io.github.panascope.cli;
 
-import io.github.panascope.data.Dataset;
+import io.github.panascope.data.TextDataset;
 import io.github.panascope.hub.Hub;
 import io.github.panascope.tokens.TokenDataset;
 import java.nio.file.Files;
@@ -39,7 +39,7 @@ final class DatasetOptions {
     private boolean told;
 
     /** Returns the texts of a dataset. Null texts are skipped and counted. */
-    TokenDataset.Documents texts(Dataset documents) {
+    TokenDataset.Documents texts(TextDataset documents) {
         return receiver -> documents.forEach(receiver, count -> skipped = count);
     }
 
@@ -54,14 +54,14 @@ final class DatasetOptions {
      * {@return the column and the split of the dataset if they are not the defaults, each after a comma; a dataset that
      * is a single file has no splits}
      */
-    String selection(Dataset documents) {
+    String selection(TextDataset documents) {
         boolean split = !this.split.equals("train") && !Files.isRegularFile(Path.of(documents.name()));
         return (column == null ? "" : ", column " + column) + (split ? ", split " + this.split : "");
     }
 
     /** Opens the dataset that the options name, or else a default. */
-    Dataset open(String otherwise, Hub hub) {
-        Dataset found = Dataset.of(isNamed() ? dataset : otherwise, split, hub);
+    TextDataset open(String otherwise, Hub hub) {
+        TextDataset found = TextDataset.of(isNamed() ? dataset : otherwise, split, hub);
         return column == null ? found : found.column(column);
     }
 }

@@ -1,7 +1,7 @@
 package io.github.panascope.cli;
 
 import io.github.panascope.InputException;
-import io.github.panascope.data.Dataset;
+import io.github.panascope.data.TextDataset;
 import io.github.panascope.internal.AtomicFile;
 import io.github.panascope.lens.HookedTransformer;
 import io.github.panascope.metrics.SaeEvals;
@@ -97,7 +97,8 @@ final class EvalCommand implements Callable<Integer> {
         Outputs.requireFile("--json", json);
         Outputs.requireFile("--csv", csv);
         Outputs.requireDifferent(json, csv);
-        Dataset named = dataset.isNamed() || input.demo() ? dataset.open(input.defaultDataset(), input.hub()) : null;
+        TextDataset named =
+                dataset.isNamed() || input.demo() ? dataset.open(input.defaultDataset(), input.hub()) : null;
         List<Path> read = input.files();
         if (named != null) read.addAll(named.files());
         Outputs.requireUnread("--json", json, read, null);
@@ -108,7 +109,7 @@ final class EvalCommand implements Callable<Integer> {
                 HookedTransformer model = input.loadModel(device, sae)) {
             sae.requireFits(model);
             int context = contextOptions.of(sae, model);
-            Dataset documents = named != null ? named : dataset.open(input.defaultDataset(), input.hub());
+            TextDataset documents = named != null ? named : dataset.open(input.defaultDataset(), input.hub());
             TokenDataset tokens = tokens(documents, model, sae, context);
             dataset.tellSkipped(input);
             SaeEvals evals;
@@ -128,7 +129,7 @@ final class EvalCommand implements Callable<Integer> {
         return 0;
     }
 
-    private TokenDataset tokens(Dataset documents, HookedTransformer model, Sae sae, int context) {
+    private TokenDataset tokens(TextDataset documents, HookedTransformer model, Sae sae, int context) {
         int rows = Math.multiplyExact(batchSizePrompts, reconstructionBatches);
         return documents.isTokenized()
                 ? TokenDataset.ofTokens(documents::forEachTokens, model.config().dVocab(), context, rows)

@@ -1,7 +1,7 @@
 package io.github.panascope.cli;
 
 import io.github.panascope.InputException;
-import io.github.panascope.data.Dataset;
+import io.github.panascope.data.TextDataset;
 import io.github.panascope.hub.Hub;
 import io.github.panascope.hub.SaeRegistry;
 import io.github.panascope.lens.HookedTransformer;
@@ -77,7 +77,7 @@ final class FetchCommand implements Callable<Integer> {
             }
         }
         for (String dataset : datasets)
-            report("dataset " + dataset, Dataset.of(dataset, split, hub).files());
+            report("dataset " + dataset, TextDataset.of(dataset, split, hub).files());
         return 0;
     }
 

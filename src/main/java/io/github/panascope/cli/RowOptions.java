@@ -1,7 +1,7 @@
 package io.github.panascope.cli;
 
 import io.github.panascope.InputException;
-import io.github.panascope.data.Dataset;
+import io.github.panascope.data.TextDataset;
 import io.github.panascope.lens.HookedTransformer;
 import io.github.panascope.lens.RowsAtOnce;
 import io.github.panascope.sae.Sae;
@@ -82,7 +82,7 @@ final class RowOptions {
         }
     }
 
-    private Dataset documents;
+    private TextDataset documents;
 
     /**
      * Checks the options before anything is computed.

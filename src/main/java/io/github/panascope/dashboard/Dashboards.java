@@ -23,7 +23,7 @@ import java.util.List;
  *         var model = HookedTransformer.fromPretrained("gpt2-small");
  *         var published = Sae.fromPretrained("gpt2-small-res-jb/blocks.8.hook_resid_pre");
  *         var sae = published.foldWDecNorm()) {
- *     Dataset texts = Dataset.of("NeelNanda/pile-10k", Hub.fromEnvironment());
+ *     TextDataset texts = TextDataset.of("NeelNanda/pile-10k", Hub.fromEnvironment());
  *     TokenDataset tokens = TokenDataset.tokenizeAndConcatenate(texts::forEach,
  *             model.tokenizer(), ChunkingStrategy.CHARACTER_CHUNKS, 128, true, 64);
  *     StoreIdentity identity =

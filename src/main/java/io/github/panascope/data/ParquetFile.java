@@ -237,7 +237,7 @@ final class ParquetFile {
         try (input;
                 reader) {
             return action.run(reader);
-        } catch (Dataset.ConsumerException | InputException | RunInterruptedException e) {
+        } catch (TextDataset.ConsumerException | InputException | RunInterruptedException e) {
             throw e;
         } catch (RuntimeException | Error e) { // errors of the library about a damaged file
             throw ParquetFault.of(file, e);

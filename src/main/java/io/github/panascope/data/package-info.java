@@ -4,12 +4,12 @@
  * into memory. Tables are written as Parquet.
  *
  * <ul>
- *   <li>{@link io.github.panascope.data.Dataset}: reads documents
+ *   <li>{@link io.github.panascope.data.TextDataset}: reads documents
  *   <li>{@link io.github.panascope.data.ParquetWriter}: writes tables
  * </ul>
  *
  * <pre>{@code
- * file, folder or hub id -> Dataset -> forEach(String)       texts
+ * file, folder or hub id -> TextDataset -> forEach(String)       texts
  *                                   -> forEachTokens(int[])  token ids
  *
  * rows -> ParquetWriter -> file

@@ -104,7 +104,7 @@ public record DemoBundle(Path folder) {
         return folder.resolve("sae").toString();
     }
 
-    /** {@return the file of texts (Parquet), for {@code Dataset.of}} */
+    /** {@return the file of texts (Parquet), for {@code TextDataset.of}} */
     public String dataset() {
         return folder.resolve("dataset.parquet").toString();
     }

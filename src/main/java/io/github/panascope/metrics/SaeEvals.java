@@ -45,7 +45,7 @@ import java.util.function.IntConsumer;
  * try (var _ = TensorScope.open();
  *         var model = HookedTransformer.fromPretrained("gpt2");
  *         var sae = Sae.fromPretrained("gpt2-small-res-jb/blocks.8.hook_resid_pre")) {
- *     Dataset texts = Dataset.of("NeelNanda/pile-10k", Hub.fromEnvironment());
+ *     TextDataset texts = TextDataset.of("NeelNanda/pile-10k", Hub.fromEnvironment());
  *     TokenDataset tokens = TokenDataset.concatAndBatchSequences(
  *             texts::forEach, model.tokenizer(), sae.config().contextSize(), true, 32);
  *     SaeEvals evals = SaeEvals.run(

@@ -51,7 +51,7 @@ public final class TokenDataset {
                     "rows should be at most " + MAX_LENGTH + " tokens long, to fit into memory: " + rowLength);
     }
 
-    /** A source that passes documents to a consumer in order, such as {@code Dataset::forEach}. */
+    /** A source that passes documents to a consumer in order, such as {@code TextDataset::forEach}. */
     @FunctionalInterface
     public interface Documents {
         /**
@@ -198,7 +198,7 @@ public final class TokenDataset {
      * Makes rows of documents that are already token ids. Each document becomes one row, cut to {@code rowLength}, as
      * SAELens's ActivationsStore does.
      *
-     * @param documents  passes the ids of each document to a consumer, such as {@code Dataset::forEachTokens}
+     * @param documents  passes the ids of each document to a consumer, such as {@code TextDataset::forEachTokens}
      * @param vocabulary number of tokens of the model
      * @param rowLength  tokens in a row, at least 2
      * @param keep       number of rows to keep; the others are only counted and checked

@@ -30,12 +30,12 @@ import java.util.regex.Pattern;
  * <pre>{@code
  * Path file = Files.createTempFile("stories", ".jsonl");
  * Files.writeString(file, "{\"text\": \"Once upon a time\"}\n{\"text\": \"The end\"}\n");
- * Dataset stories = Dataset.of(file.toString(), Hub.fromEnvironment());
+ * TextDataset stories = TextDataset.of(file.toString(), Hub.fromEnvironment());
  * long skipped = stories.forEach(text -> System.out.println(text));
  * System.out.println(skipped + " documents without a text in " + stories.files());
  * }</pre>
  */
-public final class Dataset {
+public final class TextDataset {
     /** The columns of token ids, under the names that SAELens and Hugging Face give them. */
     private static final List<String> TOKEN_COLUMNS = List.of("tokens", "input_ids");
 
@@ -68,7 +68,7 @@ public final class Dataset {
     private final List<Path> files;
     private final String column;
 
-    private Dataset(String name, List<Path> files, String column) {
+    private TextDataset(String name, List<Path> files, String column) {
         this.name = name;
         this.files = files;
         this.column = column;
@@ -84,7 +84,7 @@ public final class Dataset {
      * @throws InputException if there is no such file, folder or dataset, or it has no files of the split
      * @throws RunInterruptedException if the thread is interrupted during a download
      */
-    public static Dataset of(String fileOrId, Hub hub) {
+    public static TextDataset of(String fileOrId, Hub hub) {
         return of(fileOrId, "train", hub);
     }
 
@@ -100,7 +100,7 @@ public final class Dataset {
      * @throws InputException if there is no such file, folder or dataset, or it has no files of the split
      * @throws RunInterruptedException if the thread is interrupted during a download
      */
-    public static Dataset of(String fileOrId, String split, Hub hub) {
+    public static TextDataset of(String fileOrId, String split, Hub hub) {
         Path path;
         try {
             path = Path.of(fileOrId);
@@ -111,9 +111,9 @@ public final class Dataset {
         if (Files.isRegularFile(path)) {
             if (kind(fileOrId) == null)
                 throw new InputException(path + " should end in .parquet, .jsonl, .json or .txt, to say what it is.");
-            return new Dataset(fileOrId, List.of(path), null);
+            return new TextDataset(fileOrId, List.of(path), null);
         }
-        if (Files.isDirectory(path)) return new Dataset(fileOrId, filesIn(path, split), null);
+        if (Files.isDirectory(path)) return new TextDataset(fileOrId, filesIn(path, split), null);
         if (path.isAbsolute() || kind(fileOrId) != null || fileOrId.startsWith("."))
             throw new InputException("dataset " + fileOrId + " does not exist.");
         HubRepo repo = HubRepo.dataset(fileOrId);
@@ -126,7 +126,7 @@ public final class Dataset {
             return ofSplit(seen, split);
         });
         if (names.isEmpty()) throw noFiles(repo + hub.offlineNote(repo), split, seen);
-        return new Dataset(fileOrId, hub.files(repo, names), null);
+        return new TextDataset(fileOrId, hub.files(repo, names), null);
     }
 
     /**
@@ -136,8 +136,8 @@ public final class Dataset {
      * @param other name of the Parquet column or JSON field that holds texts or token ids
      * @return a dataset of the same files
      */
-    public Dataset column(String other) {
-        return new Dataset(name, files, other);
+    public TextDataset column(String other) {
+        return new TextDataset(name, files, other);
     }
 
     /** {@return the file, folder or id that the dataset was opened with} */
@@ -299,7 +299,7 @@ public final class Dataset {
         try (var entries = Files.walk(folder, 3)) {
             List<String> names = entries.filter(file -> kind(file.toString()) != null && Files.isRegularFile(file))
                     .map(folder::relativize)
-                    .filter(Dataset::isShown)
+                    .filter(TextDataset::isShown)
                     .map(Path::toString)
                     .sorted()
                     .toList();

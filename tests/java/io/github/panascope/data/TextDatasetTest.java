@@ -29,14 +29,14 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /** Documents from every kind of file, and from the hub. */
-class DatasetTest {
+class TextDatasetTest {
     @TempDir
     private Path folder;
 
     private final Hub offline = Hub.of(Map.of("HF_HOME", "/nonexistent", "HF_HUB_OFFLINE", "1"));
 
     private List<String> read(String name, String content) throws IOException {
-        return Dataset.of(Files.writeString(folder.resolve(name), content).toString(), offline)
+        return TextDataset.of(Files.writeString(folder.resolve(name), content).toString(), offline)
                 .documents();
     }
 
@@ -53,7 +53,7 @@ class DatasetTest {
                         "a.jsonl",
                         "{\"text\":\"one\",\"x\":1}\n\n{\"text\":null}\n{\"text\":\"zwei\\n\\ud83e\\udd16\"}\n"));
         assertEquals(List.of("a\nb\n"), read("a.txt", "a\nb\n"));
-        List<String> parquet = Dataset.of("tests/resources/golden/standard_a/dataset.parquet", offline)
+        List<String> parquet = TextDataset.of("tests/resources/golden/standard_a/dataset.parquet", offline)
                 .documents();
         assertEquals(1150, parquet.size());
     }
@@ -73,7 +73,7 @@ class DatasetTest {
         assertRefused("b.json, element 1: not JSON (", "b.json", "[".repeat(100_000));
         assertRefused("is empty: it has no documents", "b.json", "[]");
         Path tokens = Files.writeString(folder.resolve("tokens.json"), "[{\"tokens\":[1,2]},{\"tokens\":[3]}]");
-        assertTrue(Dataset.of(tokens.toString(), offline).isTokenized());
+        assertTrue(TextDataset.of(tokens.toString(), offline).isTokenized());
     }
 
     @Test
@@ -98,7 +98,7 @@ class DatasetTest {
         assertTrue(Files.size(bomb) < 100_000, "it has " + Files.size(bomb) + " bytes");
         assertRefused(
                 "bomb.json.zst: an element is longer than 268435456 characters.",
-                () -> Dataset.of(bomb.toString(), offline).documents());
+                () -> TextDataset.of(bomb.toString(), offline).documents());
     }
 
     @Test
@@ -107,7 +107,7 @@ class DatasetTest {
         Path latin = Files.write(folder.resolve("latin.json"), bad);
         assertRefused(
                 latin + " is not UTF-8 text.",
-                () -> Dataset.of(latin.toString(), offline).documents());
+                () -> TextDataset.of(latin.toString(), offline).documents());
         ByteArrayOutputStream packed = new ByteArrayOutputStream();
         try (OutputStream out = new GZIPOutputStream(packed)) {
             for (int i = 0; i < 1000; i++)
@@ -116,7 +116,7 @@ class DatasetTest {
         Path cut = Files.write(folder.resolve("cut.json.gz"), Arrays.copyOf(packed.toByteArray(), packed.size() / 2));
         assertRefused(
                 cut + " cannot be read: ",
-                () -> Dataset.of(cut.toString(), offline).documents());
+                () -> TextDataset.of(cut.toString(), offline).documents());
     }
 
     @Test
@@ -126,7 +126,7 @@ class DatasetTest {
         List<Long> counts = new ArrayList<>();
         assertThrows(
                 IllegalStateException.class,
-                () -> Dataset.of(file.toString(), offline)
+                () -> TextDataset.of(file.toString(), offline)
                         .forEach(
                                 document -> {
                                     throw new IllegalStateException("enough");
@@ -140,15 +140,15 @@ class DatasetTest {
         Path file = Files.writeString(
                 folder.resolve("nulls.jsonl"), "{\"text\":null}\n{\"text\":\"a\"}\n{\"text\":null}\n");
         List<String> texts = new ArrayList<>();
-        assertEquals(2, Dataset.of(file.toString(), offline).forEach(texts::add));
+        assertEquals(2, TextDataset.of(file.toString(), offline).forEach(texts::add));
         assertEquals(List.of("a"), texts);
         assertRefused("has no text: it is null in all of its 1 documents", "only.jsonl", "{\"text\":null}\n");
     }
 
     private static final Path FORMS = Path.of("tests/resources/datasets");
 
-    private Dataset form(String file) {
-        return Dataset.of(FORMS.resolve(file).toString(), offline);
+    private TextDataset form(String file) {
+        return TextDataset.of(FORMS.resolve(file).toString(), offline);
     }
 
     @ParameterizedTest
@@ -215,11 +215,12 @@ class DatasetTest {
         Path file = Files.writeString(
                 folder.resolve("scores.jsonl"),
                 "{\"text\":\"a b\",\"score\":NaN}\n{\"score\":-Infinity,\"text\":\"c d\"}\n");
-        assertEquals(List.of("a b", "c d"), Dataset.of(file.toString(), offline).documents());
+        assertEquals(
+                List.of("a b", "c d"), TextDataset.of(file.toString(), offline).documents());
         Path tokens = Files.writeString(folder.resolve("tokens.jsonl"), "{\"tokens\":[1,NaN]}\n");
         assertRefused(
                 "line 1: NaN is no token id",
-                () -> Dataset.of(tokens.toString(), offline).forEachTokens(ids -> {}));
+                () -> TextDataset.of(tokens.toString(), offline).forEachTokens(ids -> {}));
     }
 
     @Test
@@ -230,13 +231,13 @@ class DatasetTest {
         Files.writeString(folder.resolve("data/validation.jsonl"), "{\"text\":\"held out\"}\n");
         Files.writeString(folder.resolve("README.md"), "# a dataset");
         Files.writeString(folder.resolve("notes.txt"), "no document");
-        List<String> train = Dataset.of(folder.toString(), offline).documents();
+        List<String> train = TextDataset.of(folder.toString(), offline).documents();
         assertEquals(101, train.size());
         assertEquals("first", train.getFirst());
         assertEquals(
                 List.of("held out"),
-                Dataset.of(folder.toString(), "validation", offline).documents());
-        assertRefused("has no files of the split 'test'", () -> Dataset.of(folder.toString(), "test", offline));
+                TextDataset.of(folder.toString(), "validation", offline).documents());
+        assertRefused("has no files of the split 'test'", () -> TextDataset.of(folder.toString(), "test", offline));
     }
 
     @Test
@@ -247,7 +248,7 @@ class DatasetTest {
         Files.writeString(hidden.resolveSibling("b.jsonl"), "{\"text\":\"one\"}\n");
         assertEquals(
                 List.of("one"),
-                Dataset.of(folder.resolve(".set").toString(), offline).documents());
+                TextDataset.of(folder.resolve(".set").toString(), offline).documents());
     }
 
     @Test
@@ -255,7 +256,7 @@ class DatasetTest {
         Files.writeString(folder.resolve("a.jsonl"), "\n");
         Files.writeString(folder.resolve("b.json"), "[]");
         Files.writeString(folder.resolve("c.jsonl"), "{\"tokens\":[1,2]}\n");
-        Dataset dataset = Dataset.of(folder.toString(), offline);
+        TextDataset dataset = TextDataset.of(folder.toString(), offline);
         assertTrue(dataset.isTokenized());
         List<int[]> rows = new ArrayList<>();
         dataset.forEachTokens(rows::add);
@@ -272,12 +273,12 @@ class DatasetTest {
         byte[] lines = Files.readAllBytes(FORMS.resolve("texts.jsonl.gz"));
         byte[] both = Arrays.copyOf(lines, lines.length + 4);
         Path file = Files.write(folder.resolve("a.jsonl.gz"), both);
-        assertEquals(100, Dataset.of(file.toString(), offline).documents().size());
+        assertEquals(100, TextDataset.of(file.toString(), offline).documents().size());
         both[lines.length] = 'x';
         Files.write(file, both);
         assertRefused(
                 file + " cannot be read: it is not gzip after byte " + lines.length + ".",
-                () -> Dataset.of(file.toString(), offline).documents());
+                () -> TextDataset.of(file.toString(), offline).documents());
     }
 
     @Test
@@ -287,8 +288,8 @@ class DatasetTest {
                     .small("/datasets/a/b/resolve/main/data/test.jsonl", "{\"text\":\"two\"}\n")
                     .small("/datasets/a/b/resolve/main/README.md", "x");
             Hub online = Hub.of(Map.of("HF_HOME", folder.toString(), "HF_ENDPOINT", hub.endpoint()));
-            assertEquals(List.of("one"), Dataset.of("a/b", online).documents());
-            assertEquals(List.of("two"), Dataset.of("a/b", "test", online).documents());
+            assertEquals(List.of("one"), TextDataset.of("a/b", online).documents());
+            assertEquals(List.of("two"), TextDataset.of("a/b", "test", online).documents());
         }
     }
 
@@ -325,21 +326,22 @@ class DatasetTest {
         byte[] whole = Files.readAllBytes(Path.of("tests/resources/golden/standard_a/dataset.parquet"));
         Path cut = Files.write(folder.resolve("cut.parquet"), Arrays.copyOf(whole, whole.length / 2));
         assertThrows(
-                InputException.class, () -> Dataset.of(cut.toString(), offline).documents());
+                InputException.class,
+                () -> TextDataset.of(cut.toString(), offline).documents());
         byte[] damaged = whole.clone();
         for (int i = 1000; i < 3000; i++) damaged[i] ^= 0x55;
         Path other = Files.write(folder.resolve("damaged.parquet"), damaged);
         assertThrows(
                 InputException.class,
-                () -> Dataset.of(other.toString(), offline).documents());
+                () -> TextDataset.of(other.toString(), offline).documents());
         assertThrows(
                 InputException.class,
-                () -> Dataset.of(folder.resolve("absent.parquet").toString(), offline));
-        assertThrows(InputException.class, () -> Dataset.of("owner/name", offline));
+                () -> TextDataset.of(folder.resolve("absent.parquet").toString(), offline));
+        assertThrows(InputException.class, () -> TextDataset.of("owner/name", offline));
         Files.write(folder.resolve("latin.txt"), new byte[] {'a', (byte) 0xe9, 'b'});
         InputException e = assertThrows(
                 InputException.class,
-                () -> Dataset.of(folder.resolve("latin.txt").toString(), offline)
+                () -> TextDataset.of(folder.resolve("latin.txt").toString(), offline)
                         .documents());
         assertTrue(e.getMessage().contains("not UTF-8"), e.getMessage());
     }
