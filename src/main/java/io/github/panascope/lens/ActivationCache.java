@@ -434,9 +434,9 @@ public final class ActivationCache {
         parts.add("remainder", whole);
     }
 
-    /** {@return the number of activations and the name of the model} */
+    /** {@return a description with the number of activations} */
     @Override
     public String toString() {
-        return "ActivationCache(" + activations.size() + " activations of " + model.name() + ")";
+        return "ActivationCache(" + activations.size() + " activations)";
     }
 }
