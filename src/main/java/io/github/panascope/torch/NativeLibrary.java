@@ -187,12 +187,11 @@ final class NativeLibrary {
         String built = Platform.KNOWN.stream()
                 .filter(each -> NativeLibrary.class.getResource(resource(each, NamedShim.PROPERTIES)) != null)
                 .map(Platform::name)
-                .collect(Collectors.joining(" and "));
+                .collect(Collectors.joining(", "));
         return properties(
                 resource(platform, NamedShim.PROPERTIES),
-                "the jar holds a native library for " + (built.isEmpty() ? "no platform" : built + " only")
-                        + ", and this is " + platform + ": build one with build-native.sh, as " + Platform.PAGE
-                        + " of its sources says");
+                "the jar has native libraries for " + (built.isEmpty() ? "no platform" : built) + ", and this is "
+                        + platform + ": " + Platform.PAGE + " of its sources says how to get one");
     }
 
     private static Properties properties(String resource, String ifAbsent) throws IOException {

@@ -22,7 +22,7 @@ record Platform(String name, String prefix, String suffix, int machine, String s
     static final Platform LINUX_AARCH64 =
             new Platform("linux-aarch64", "lib", ".so", 0xb7, "tested under an emulated processor only");
     static final Platform OSX_AARCH64 = new Platform("osx-aarch64", "lib", ".dylib", 0, "built, never run");
-    static final Platform WIN_X86_64 = new Platform("win-x86_64", "", ".dll", 0, "no shim is built for it");
+    static final Platform WIN_X86_64 = new Platform("win-x86_64", "", ".dll", 0, "only in WSL2");
 
     /** Those for which there is a libtorch, those that work first. */
     static final List<Platform> KNOWN = List.of(LINUX_X86_64, LINUX_AARCH64, OSX_AARCH64, WIN_X86_64);
