@@ -20,7 +20,8 @@ die() { echo "aarch64: $*" >&2; exit 1; }
 need() { command -v "$1" >/dev/null || die "'$1' is needed, and is not on the PATH."; }
 for tool in qemu-aarch64-static mvn python3 unzip apt-get "$JAVA"; do need "$tool"; done
 [ -f target/panascope.jar ] || die "target/ lacks panascope.jar: run mvn package first."
-[ -n "${PANASCOPE_SHIM:-}" ] || unzip -tqq target/panascope-*[0-9].jar native/linux-aarch64/libpanascope.so >/dev/null ||
+[ -n "${PANASCOPE_SHIM:-}" ] ||
+  unzip -tqq target/panascope-*[0-9].jar native/linux-aarch64/libpanascope.so > /dev/null ||
   die "the jar has no shim for linux-aarch64: run mvn package with PANASCOPE_PLATFORMS naming it."
 
 # --- what runs there

@@ -730,13 +730,23 @@ public final class Tensor {
     }
 
     /**
+     * Returns a whole number as a floating-point one where the tensor's elements are such: the result is the same, and
+     * libtorch converts a whole number by copies.
+     */
+    private Number scalar(Number number) {
+        boolean isWhole = !(number instanceof Double || number instanceof Float);
+        boolean isExact = isWhole && (long) number.doubleValue() == number.longValue();
+        return isExact && dtype().isFloatingPoint() ? (Number) number.doubleValue() : number;
+    }
+
+    /**
      * Subtracts a number from every element.
      *
      * @param number the subtrahend, an integer or a floating-point number
      * @return a new tensor, in the innermost scope
      */
     public Tensor sub(Number number) {
-        return TensorOps.SUB_SCALAR.tensor(this, number);
+        return TensorOps.SUB_SCALAR.tensor(this, scalar(number));
     }
 
     /**
@@ -756,7 +766,7 @@ public final class Tensor {
      * @return a new tensor, in the innermost scope
      */
     public Tensor mul(Number factor) {
-        return TensorOps.MUL_SCALAR.tensor(this, factor);
+        return TensorOps.MUL_SCALAR.tensor(this, scalar(factor));
     }
 
     /**
@@ -776,7 +786,7 @@ public final class Tensor {
      * @return a new tensor, in the innermost scope
      */
     public Tensor div(Number divisor) {
-        return TensorOps.DIV_SCALAR.tensor(this, divisor);
+        return TensorOps.DIV_SCALAR.tensor(this, scalar(divisor));
     }
 
     /**
@@ -807,7 +817,7 @@ public final class Tensor {
      * @return a new tensor, in the innermost scope
      */
     public Tensor add(Number number) {
-        return TensorOps.ADD_SCALAR.tensor(this, number);
+        return TensorOps.ADD_SCALAR.tensor(this, scalar(number));
     }
 
     /**
@@ -962,7 +972,7 @@ public final class Tensor {
      * @return a new tensor, in the innermost scope
      */
     public Tensor clampMin(Number number) {
-        return TensorOps.CLAMP_MIN.tensor(this, number);
+        return TensorOps.CLAMP_MIN.tensor(this, scalar(number));
     }
 
     /**
@@ -973,7 +983,7 @@ public final class Tensor {
      * @return a new tensor, in the innermost scope
      */
     public Tensor clamp(Number least, Number most) {
-        return TensorOps.CLAMP.tensor(this, least, most);
+        return TensorOps.CLAMP.tensor(this, scalar(least), scalar(most));
     }
 
     /**
@@ -993,7 +1003,7 @@ public final class Tensor {
      * @return a bool tensor of the same shape, true where the element equals the number, in the innermost scope
      */
     public Tensor eq(Number number) {
-        return TensorOps.EQ.tensor(this, number);
+        return TensorOps.EQ.tensor(this, scalar(number));
     }
 
     /**
@@ -1013,7 +1023,7 @@ public final class Tensor {
      * @return a bool tensor of the same shape, true where the element differs from the number, in the innermost scope
      */
     public Tensor ne(Number number) {
-        return TensorOps.NE.tensor(this, number);
+        return TensorOps.NE.tensor(this, scalar(number));
     }
 
     /**
@@ -1033,7 +1043,7 @@ public final class Tensor {
      * @return a bool tensor of the same shape, true where the element is larger than the number, in the innermost scope
      */
     public Tensor gt(Number number) {
-        return TensorOps.GT.tensor(this, number);
+        return TensorOps.GT.tensor(this, scalar(number));
     }
 
     /**
@@ -1054,7 +1064,7 @@ public final class Tensor {
      * @return a bool tensor of the same shape, true where the element is at least the number, in the innermost scope
      */
     public Tensor ge(Number number) {
-        return TensorOps.GE.tensor(this, number);
+        return TensorOps.GE.tensor(this, scalar(number));
     }
 
     /**
@@ -1075,7 +1085,7 @@ public final class Tensor {
      *     scope
      */
     public Tensor lt(Number number) {
-        return TensorOps.LT.tensor(this, number);
+        return TensorOps.LT.tensor(this, scalar(number));
     }
 
     /**
@@ -1096,7 +1106,7 @@ public final class Tensor {
      * @return a bool tensor of the same shape, true where the element is at most the number, in the innermost scope
      */
     public Tensor le(Number number) {
-        return TensorOps.LE.tensor(this, number);
+        return TensorOps.LE.tensor(this, scalar(number));
     }
 
     /**
