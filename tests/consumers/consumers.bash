@@ -1,6 +1,6 @@
 # What the scripts of this folder have in common; they source it. Each does in an empty folder, with an empty local
 # repository, what a page of the documentation says, and ends with the tutorial's L0. The argument of a script is a Maven
-# repository in a folder, as `mvn -B -q clean deploy -DskipTests -Pstage` leaves it in target/staging, the default.
+# repository in a folder, as `mvn -B -q clean deploy -DskipTests -Pstage,kotlin` leaves it in target/staging, the default.
 set -euo pipefail
 
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)

@@ -6,8 +6,10 @@ set -euo pipefail
 ROOT=$(cd "$(dirname "$0")/../.." && pwd)
 WORK=$(mktemp -d)
 trap 'rm -rf "$WORK"' EXIT
+COMMIT=$(git -C "$ROOT" rev-parse HEAD)
 for folder in first second/deeper; do
   git clone -q "$ROOT" "$WORK/$folder"
+  git -C "$WORK/$folder" checkout -q "$COMMIT"
   (cd "$WORK/$folder" && PANASCOPE_CACHE=$WORK/cache-${folder%%/*} PANASCOPE_NATIVE_TESTS=no \
     mvn -B -q clean deploy -DskipTests -Pstage "$@" > "$WORK/log" 2>&1) || { cat "$WORK/log" >&2; exit 1; }
   (cd "$WORK/$folder/target/staging" && find . -name '*.jar' -o -name '*.pom' | LC_ALL=C sort | xargs sha256sum) \
