@@ -1,3 +1,4 @@
+import io.github.panascope.demo.DemoBundle;
 import io.github.panascope.lens.ActivationCache.Mode;
 import io.github.panascope.lens.BlockInput;
 import io.github.panascope.lens.HookedTransformer;
@@ -33,8 +34,9 @@ public class Attribution {
         String prompt = given ? args[2] : "When John and Mary went to the shops, John gave the bag to";
         Path folder = Path.of(args.length > 5 ? args[5] : "panascope-out");
         try (var _ = TensorScope.open();
-                var model = HookedTransformer.fromPretrained(given ? args[0] : "src/demo/bundle/model");
-                var sae = Sae.fromPretrained(given ? args[1] : "src/demo/bundle/sae")) {
+                var model = HookedTransformer.fromPretrained(
+                        given ? args[0] : DemoBundle.find().model());
+                var sae = Sae.fromPretrained(given ? args[1] : DemoBundle.find().sae())) {
             Tensor tokens = model.toTokens(prompt);
             int right = model.toSingleToken(given ? args[3] : " Mary");
             int wrong = model.toSingleToken(given ? args[4] : " John");

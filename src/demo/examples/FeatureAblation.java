@@ -1,3 +1,4 @@
+import io.github.panascope.demo.DemoBundle;
 import io.github.panascope.lens.HookedTransformer;
 import io.github.panascope.lens.Hooks;
 import io.github.panascope.sae.Sae;
@@ -25,8 +26,9 @@ public class FeatureAblation {
         String prompt = given ? args[2] : "When John and Mary went to the shops, John gave the bag to";
         String answer = given ? args[3] : " Mary";
         try (var _ = TensorScope.open();
-                var model = HookedTransformer.fromPretrained(given ? args[0] : "src/demo/bundle/model");
-                var sae = Sae.fromPretrained(given ? args[1] : "src/demo/bundle/sae")) {
+                var model = HookedTransformer.fromPretrained(
+                        given ? args[0] : DemoBundle.find().model());
+                var sae = Sae.fromPretrained(given ? args[1] : DemoBundle.find().sae())) {
             Tensor tokens = model.toTokens(prompt);
             HookedTransformer spliced = model.with(sae.attachment(true));
             Tensor acts =

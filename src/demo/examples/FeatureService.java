@@ -1,5 +1,6 @@
 import com.sun.net.httpserver.HttpExchange;
 import com.sun.net.httpserver.HttpServer;
+import io.github.panascope.demo.DemoBundle;
 import io.github.panascope.lens.HookedTransformer;
 import io.github.panascope.sae.Sae;
 import io.github.panascope.tokens.Tokenizer;
@@ -159,8 +160,10 @@ public class FeatureService implements AutoCloseable {
 
     public static void main(String[] args) throws Exception {
         Torch.setThreads(1); // each worker computes on its own thread
-        var model = HookedTransformer.fromPretrained(args.length > 1 ? args[1] : "src/demo/bundle/model");
-        var sae = Sae.fromPretrained(args.length > 2 ? args[2] : "src/demo/bundle/sae");
+        var model = HookedTransformer.fromPretrained(
+                args.length > 1 ? args[1] : DemoBundle.find().model());
+        var sae =
+                Sae.fromPretrained(args.length > 2 ? args[2] : DemoBundle.find().sae());
         var service = new FeatureService(model, sae, args.length > 0 ? Integer.parseInt(args[0]) : 8080);
         Runtime.getRuntime().addShutdownHook(new Thread(() -> {
             service.close();

@@ -1,3 +1,4 @@
+import io.github.panascope.demo.DemoBundle;
 import io.github.panascope.lens.HookedTransformer;
 import io.github.panascope.lens.Patching;
 import io.github.panascope.plot.HeatMap;
@@ -26,7 +27,8 @@ public class IoiPatching {
     public static void main(String[] args) {
         Path folder = Path.of(args.length > 1 ? args[1] : "panascope-out");
         try (var _ = TensorScope.open();
-                var model = HookedTransformer.fromPretrained(args.length > 0 ? args[0] : "src/demo/bundle/model")) {
+                var model = HookedTransformer.fromPretrained(
+                        args.length > 0 ? args[0] : DemoBundle.find().model())) {
             String prompt = "When John and Mary went to the shops, %s gave the bag to";
             Tensor clean = model.toTokens(prompt.formatted("John"));
             Tensor corrupted = model.toTokens(prompt.formatted("Mary"));

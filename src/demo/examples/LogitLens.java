@@ -1,3 +1,4 @@
+import io.github.panascope.demo.DemoBundle;
 import io.github.panascope.lens.BlockInput;
 import io.github.panascope.lens.HookedTransformer;
 import io.github.panascope.lens.ResidualStack;
@@ -27,7 +28,8 @@ public class LogitLens {
         String answer = given ? args[2] : " Mary";
         Path folder = Path.of(args.length > 3 ? args[3] : "panascope-out");
         try (var _ = TensorScope.open();
-                var model = HookedTransformer.fromPretrained(given ? args[0] : "src/demo/bundle/model")) {
+                var model = HookedTransformer.fromPretrained(
+                        given ? args[0] : DemoBundle.find().model())) {
             Tensor tokens = model.toTokens(prompt + answer);
             int last = (int) tokens.size(1) - 2; // the position that predicts the answer
             int answerId = model.toSingleToken(answer);

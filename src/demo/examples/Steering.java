@@ -1,3 +1,4 @@
+import io.github.panascope.demo.DemoBundle;
 import io.github.panascope.lens.HookedTransformer;
 import io.github.panascope.lens.Hooks;
 import io.github.panascope.sae.Sae;
@@ -26,8 +27,9 @@ public class Steering {
         int feature = given ? Integer.parseInt(args[2]) : 81;
         String prompt = given ? args[3] : "Once upon a time, there was a";
         try (var _ = TensorScope.open();
-                var model = HookedTransformer.fromPretrained(given ? args[0] : "src/demo/bundle/model");
-                var sae = Sae.fromPretrained(given ? args[1] : "src/demo/bundle/sae")) {
+                var model = HookedTransformer.fromPretrained(
+                        given ? args[0] : DemoBundle.find().model());
+                var sae = Sae.fromPretrained(given ? args[1] : DemoBundle.find().sae())) {
             int[] promoted =
                     sae.logitLens(model, feature).select(0, 0).topk(8).indices().toInts();
             System.out.println(

@@ -1,4 +1,5 @@
 import io.github.panascope.data.TextDataset;
+import io.github.panascope.demo.DemoBundle;
 import io.github.panascope.hub.Hub;
 import io.github.panascope.lens.HookedTransformer;
 import io.github.panascope.sae.Sae;
@@ -35,9 +36,10 @@ public class TopExamples {
         boolean given = args.length > 3;
         int feature = given ? Integer.parseInt(args[3]) : 8;
         try (var _ = TensorScope.open();
-                var model = HookedTransformer.fromPretrained(given ? args[0] : "src/demo/bundle/model");
-                var sae = Sae.fromPretrained(given ? args[1] : "src/demo/bundle/sae")) {
-            var texts = TextDataset.of(given ? args[2] : "src/demo/bundle/dataset.parquet", Hub.fromEnvironment());
+                var model = HookedTransformer.fromPretrained(
+                        given ? args[0] : DemoBundle.find().model());
+                var sae = Sae.fromPretrained(given ? args[1] : DemoBundle.find().sae())) {
+            var texts = TextDataset.of(given ? args[2] : DemoBundle.find().dataset(), Hub.fromEnvironment());
             var tokens = TokenDataset.tokenizeAndConcatenate(
                     texts::forEach,
                     model.tokenizer(),

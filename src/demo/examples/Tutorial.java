@@ -1,4 +1,5 @@
 import io.github.panascope.data.TextDataset;
+import io.github.panascope.demo.DemoBundle;
 import io.github.panascope.hub.Hub;
 import io.github.panascope.lens.HookedTransformer;
 import io.github.panascope.lens.Hooks;
@@ -30,7 +31,11 @@ public class Tutorial {
     public static void main(String[] args) {
         String[] names = args.length == 3
                 ? args
-                : new String[] {"src/demo/bundle/model", "src/demo/bundle/sae", "src/demo/bundle/dataset.parquet"};
+                : new String[] {
+                    DemoBundle.find().model(),
+                    DemoBundle.find().sae(),
+                    DemoBundle.find().dataset()
+                };
         try (var _ = TensorScope.open();
                 var model = HookedTransformer.fromPretrained(names[0]);
                 var sae = Sae.fromPretrained(names[1])) {

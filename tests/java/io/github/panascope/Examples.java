@@ -4,6 +4,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.github.panascope.cli.CapturedOutput;
+import io.github.panascope.demo.DemoBundle;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.lang.reflect.Constructor;
@@ -19,19 +20,17 @@ import java.util.regex.Pattern;
 import java.util.stream.Stream;
 import javax.tools.ToolProvider;
 
-/** The examples of src/demo/examples, compiled without a warning. */
-final class Examples implements AutoCloseable {
+/** The examples of src/demo/examples, compiled without a warning, once for all tests. */
+final class Examples {
     static final Path FOLDER = Path.of("src/demo/examples");
     static final Path PAGE = Path.of("src/site/markdown/examples.md");
-    static final String MODEL = "src/demo/bundle/model";
-    static final String SAE = "src/demo/bundle/sae";
-    static final String DATASET = "src/demo/bundle/dataset.parquet";
+    static final DemoBundle DEMO = DemoBundle.find();
 
-    private final URLClassLoader classes;
+    private static final Path COMPILED = Path.of("target/examples");
 
-    private Examples(URLClassLoader classes) {
-        this.classes = classes;
-    }
+    private static ClassLoader classes;
+
+    private Examples() {}
 
     /** The names of all examples, in alphabetical order. */
     static List<String> names() throws IOException {
@@ -50,8 +49,10 @@ final class Examples implements AutoCloseable {
         return block.group(1);
     }
 
-    /** Compiles all examples into a folder. */
-    static Examples compile(Path folder) throws IOException {
+    /** Compiles all examples, where that has not been done. */
+    static synchronized void compile() throws IOException {
+        if (classes != null) return;
+        Files.createDirectories(COMPILED);
         List<String> arguments = new ArrayList<>(List.of(
                 "--release",
                 "22",
@@ -61,17 +62,17 @@ final class Examples implements AutoCloseable {
                 "-cp",
                 System.getProperty("java.class.path"),
                 "-d",
-                folder.toString()));
+                COMPILED.toString()));
         for (String name : names()) arguments.add(FOLDER.resolve(name + ".java").toString());
         ByteArrayOutputStream messages = new ByteArrayOutputStream();
         int status =
                 ToolProvider.getSystemJavaCompiler().run(null, messages, messages, arguments.toArray(String[]::new));
         assertEquals(0, status, messages.toString(StandardCharsets.UTF_8));
-        return new Examples(new URLClassLoader(new URL[] {folder.toUri().toURL()}));
+        classes = new URLClassLoader(new URL[] {COMPILED.toUri().toURL()});
     }
 
     /** Runs the main method of an example, and returns the lines that it printed. */
-    List<String> run(String name, String... arguments) throws Exception {
+    static List<String> run(String name, String... arguments) throws Exception {
         try (CapturedOutput captured = CapturedOutput.start()) {
             classes.loadClass(name).getMethod("main", String[].class).invoke(null, (Object) arguments);
             return captured.output().lines().toList();
@@ -79,14 +80,9 @@ final class Examples implements AutoCloseable {
     }
 
     /** Makes an object of an example, with its first constructor. */
-    AutoCloseable instance(String name, Object... arguments) throws Exception {
+    static AutoCloseable instance(String name, Object... arguments) throws Exception {
         Constructor<?> constructor = classes.loadClass(name).getDeclaredConstructors()[0];
         constructor.setAccessible(true);
         return (AutoCloseable) constructor.newInstance(arguments);
-    }
-
-    @Override
-    public void close() throws IOException {
-        classes.close();
     }
 }

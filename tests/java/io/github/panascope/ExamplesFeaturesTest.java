@@ -140,7 +140,7 @@ class ExamplesFeaturesTest extends ExamplesFixture {
     /** Parts add up to the difference; the gradient is a small step, the ablation a whole one along the direction. */
     @Test
     void attributionsAreTheChangesThatStepsMake() throws Exception {
-        String[] arguments = {Examples.MODEL, Examples.SAE, PROMPT, " Mary", " John", folder.toString()};
+        String[] arguments = {Examples.DEMO.model(), Examples.DEMO.sae(), PROMPT, " Mary", " John", folder.toString()};
         List<String> printed = run("Attribution", arguments);
         try (var _ = TensorScope.open()) {
             Tensor tokens = model.toTokens(PROMPT);

@@ -34,7 +34,6 @@ abstract class ExamplesFixture {
     @TempDir
     static Path folder;
 
-    private static Examples examples;
     static HookedTransformer model;
     static Sae sae;
     /** Where the machine has other work, operators with several threads wait for each other, and take far longer. */
@@ -47,23 +46,22 @@ abstract class ExamplesFixture {
         before = Locale.getDefault();
         Locale.setDefault(Locale.ROOT);
         single = Torch.singleThreaded();
-        examples = Examples.compile(folder);
-        model = HookedTransformer.fromPretrained(Examples.MODEL);
-        sae = Sae.fromPretrained(Examples.SAE);
+        Examples.compile();
+        model = HookedTransformer.fromPretrained(Examples.DEMO.model());
+        sae = Sae.fromPretrained(Examples.DEMO.sae());
     }
 
     @AfterAll
-    static void close() throws IOException {
+    static void close() {
         sae.close();
         model.close();
-        examples.close();
         single.close();
         Locale.setDefault(before);
     }
 
     /** Runs an example, and checks that the page shows the output, whose numbers may differ in their digits. */
     static List<String> run(String name, String... arguments) throws Exception {
-        List<String> printed = examples.run(name, arguments);
+        List<String> printed = Examples.run(name, arguments);
         assertEquals(withoutNumbers(Examples.onPage(name, "text").lines().toList()), withoutNumbers(printed), name);
         return printed;
     }
@@ -121,7 +119,7 @@ abstract class ExamplesFixture {
 
     static TokenDataset rowsOfTheDemo() {
         return TokenDataset.tokenizeAndConcatenate(
-                TextDataset.of(Examples.DATASET, Hub.fromEnvironment())::forEach,
+                TextDataset.of(Examples.DEMO.dataset(), Hub.fromEnvironment())::forEach,
                 model.tokenizer(),
                 ChunkingStrategy.CHARACTER_CHUNKS,
                 128);

@@ -68,7 +68,6 @@ class ExamplesServiceTest {
     @TempDir
     private static Path folder;
 
-    private static Examples examples;
     private static HookedTransformer plain;
     private static Sae sae;
     private static int threadsBefore;
@@ -87,16 +86,15 @@ class ExamplesServiceTest {
     static void load() throws IOException {
         threadsBefore = Torch.threads();
         Torch.setThreads(1);
-        examples = Examples.compile(folder);
-        plain = HookedTransformer.fromPretrained(Examples.MODEL);
-        sae = Sae.fromPretrained(Examples.SAE);
+        Examples.compile();
+        plain = HookedTransformer.fromPretrained(Examples.DEMO.model());
+        sae = Sae.fromPretrained(Examples.DEMO.sae());
     }
 
     @AfterAll
-    static void unload() throws IOException {
+    static void unload() {
         sae.close();
         plain.close();
-        examples.close();
         Torch.setThreads(threadsBefore);
     }
 
@@ -112,7 +110,7 @@ class ExamplesServiceTest {
                     running.decrementAndGet();
                     return null;
                 });
-        service = examples.instance("FeatureService", plain.with(counting), sae, 0);
+        service = Examples.instance("FeatureService", plain.with(counting), sae, 0);
         var port = service.getClass().getDeclaredMethod("port");
         port.setAccessible(true);
         address = URI.create("http://127.0.0.1:" + port.invoke(service) + "/features");
@@ -322,7 +320,10 @@ class ExamplesServiceTest {
         return found;
     }
 
-    /** The service as its header says, with a heap that is all resident from the start, so that growth is native. */
+    /**
+     * The service as its header says, but in a folder without sources, and with a heap that is all resident from the
+     * start, so that growth is native.
+     */
     private Process process() throws IOException {
         Process process = new ProcessBuilder(
                         Path.of(System.getProperty("java.home"), "bin", "java").toString(),
@@ -332,8 +333,12 @@ class ExamplesServiceTest {
                         "-XX:+AlwaysPreTouch",
                         "-cp",
                         System.getProperty("java.class.path"),
-                        Examples.FOLDER.resolve("FeatureService.java").toString(),
+                        Examples.FOLDER
+                                .resolve("FeatureService.java")
+                                .toAbsolutePath()
+                                .toString(),
                         "0")
+                .directory(folder.toFile())
                 .redirectError(ProcessBuilder.Redirect.INHERIT)
                 .start();
         address = URI.create(process.inputReader().readLine());

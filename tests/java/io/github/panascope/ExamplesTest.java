@@ -12,7 +12,6 @@ import io.github.panascope.torch.Tensor;
 import io.github.panascope.torch.TensorScope;
 import java.io.IOException;
 import java.nio.file.Files;
-import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.List;
 import java.util.regex.MatchResult;
@@ -57,7 +56,8 @@ class ExamplesTest extends ExamplesFixture {
             }
             assertEquals(counts.length, inBars);
         }
-        JsonNode peers = JsonMapper.shared().readTree(Files.readString(Path.of("src/demo/bundle/expected.json")));
+        JsonNode peers = JsonMapper.shared()
+                .readTree(Files.readString(Examples.DEMO.folder().resolve("expected.json")));
         List<MatchResult> best = rows(printed, " +([0-9.]+)%  ' Mary'", 2);
         for (int i = 0; i < 2; i++)
             assertTrue(
@@ -69,7 +69,7 @@ class ExamplesTest extends ExamplesFixture {
 
     @Test
     void patchingFindsWhatHooksWrittenOutFind() throws Exception {
-        List<String> printed = run("IoiPatching", Examples.MODEL, folder.toString());
+        List<String> printed = run("IoiPatching", Examples.DEMO.model(), folder.toString());
         try (var _ = TensorScope.open()) {
             Tensor clean = model.toTokens(PROMPT);
             Tensor corrupted = model.toTokens(PROMPT.replace("John gave", "Mary gave"));
@@ -112,7 +112,7 @@ class ExamplesTest extends ExamplesFixture {
     /** The lens before a block is the model in which that block and all later ones write nothing. */
     @Test
     void theLogitLensIsAModelWhoseLaterBlocksWriteNothing() throws Exception {
-        List<String> printed = run("LogitLens", Examples.MODEL, PROMPT, " Mary", folder.toString());
+        List<String> printed = run("LogitLens", Examples.DEMO.model(), PROMPT, " Mary", folder.toString());
         List<MatchResult> states = rows(printed, "(\\S+) +([0-9.]+)% +([0-9.]+)% '(.*)'", 5);
         double[] cells = cells(folder.resolve("logit_lens.svg"));
         try (var _ = TensorScope.open()) {
@@ -152,11 +152,16 @@ class ExamplesTest extends ExamplesFixture {
                 .toList();
         assertEquals(Examples.names(), sections);
         for (String name : Examples.names()) {
-            long lines = Files.readAllLines(Examples.FOLDER.resolve(name + ".java")).stream()
+            List<String> lines = Files.readAllLines(Examples.FOLDER.resolve(name + ".java")).stream()
                     .map(String::strip)
                     .filter(line -> !line.isEmpty() && !line.matches("(import |//|/\\*|\\*).*"))
-                    .count();
-            assertTrue(lines <= (name.equals("FeatureService") ? 120 : 80), name + " has " + lines + " lines of code");
+                    .toList();
+            int most = name.equals("FeatureService") ? 120 : 80;
+            assertTrue(lines.size() <= most, name + " has " + lines.size() + " lines of code");
+            assertEquals(
+                    List.of(),
+                    lines.stream().filter(line -> line.contains("src/")).toList(),
+                    name + " has to run in any folder");
         }
     }
 }
