@@ -2,11 +2,12 @@ package io.github.panascope;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 
+import io.github.panascope.data.TextDataset;
+import io.github.panascope.hub.Hub;
 import io.github.panascope.lens.Edits;
 import io.github.panascope.lens.Forward;
 import io.github.panascope.lens.Hook;
 import io.github.panascope.lens.Hooks;
-import io.github.panascope.tokens.TokenDataset;
 import io.github.panascope.torch.Tensor;
 import io.github.panascope.torch.TensorScope;
 import java.util.ArrayList;
@@ -104,37 +105,41 @@ class ExamplesFeaturesTest extends ExamplesFixture {
         }
     }
 
+    /** Each text runs by itself here, and all of its positions after the {@code <|endoftext|>} are compared. */
     @Test
     void theTopExamplesAreTheLargestActivations() throws Exception {
         List<String> printed = run("TopExamples");
-        record Place(float activation, int row, int position) {}
+        record Place(float activation, int text, int position, String line) {}
         List<Place> places = new ArrayList<>();
-        TokenDataset tokens = rowsOfTheDemo();
-        try (var _ = TensorScope.open()) {
-            float[] column =
-                    encode(activation(tokens.batch(0, 256))).select(2, 8).toFloats();
-            for (int i = 0; i < column.length; i++)
-                if (column[i] > 0) places.add(new Place(column[i], i / 128, i % 128));
+        List<String> texts =
+                TextDataset.of(Examples.DEMO.dataset(), Hub.fromEnvironment()).documents();
+        for (int text = 0; text < 256; text++) {
+            try (var _ = TensorScope.open()) {
+                Tensor tokens = model.toTokens(texts.get(text));
+                float[] column = encode(activation(tokens)).select(2, 8).toFloats();
+                List<String> words = model.toStrTokens(tokens);
+                int best = 1;
+                for (int i = 2; i < column.length; i++) if (column[i] > column[best]) best = i;
+                String left = String.join("", words.subList(Math.max(1, best - 5), best));
+                String right = String.join("", words.subList(best + 1, Math.min(words.size(), best + 6)));
+                String line = left + "[[" + words.get(best) + "]]" + right;
+                places.add(new Place(column[best], text, best - 1, line.replace("\n", "\\n")));
+            }
         }
-        places.sort(Comparator.comparingDouble(Place::activation).reversed());
-        assertEquals("feature 8 is active at " + places.size() + " of 32768 positions", printed.getFirst());
-        List<MatchResult> lines = rows(printed, " *([0-9.]+)  row +(\\d+)  (.*)\\[\\[(.*)\\]\\](.*)", 10);
+        assertEquals("feature 8, 10 examples", printed.getFirst());
+        List<MatchResult> lines = rows(printed, "  ([0-9.]+)  text (\\d+), position (\\d+): (.*)", 10);
+        List<Place> sorted = places.stream()
+                .sorted(Comparator.comparingDouble(Place::activation).reversed())
+                .toList();
         for (int i = 0; i < lines.size(); i++) {
             MatchResult line = lines.get(i);
-            assertEquals(places.get(i).activation(), number(line, 1), 0.006);
-            Place place = places.stream()
-                    .filter(each -> each.row() == (int) number(line, 2)
-                            && Math.abs(each.activation() - number(line, 1)) < 0.006)
-                    .findFirst()
-                    .orElseThrow();
-            int[] row = tokens.row(place.row());
-            assertEquals(model.tokenizer().decode(row[place.position()]), line.group(4));
-            int from = Math.max(0, place.position() - 6);
-            int end = Math.min(row.length, place.position() + 7);
-            assertEquals(
-                    model.tokenizer().decode(Arrays.copyOfRange(row, from, end)).replace("\n", "\\n"),
-                    line.group(3) + line.group(4) + line.group(5));
+            assertEquals(sorted.get(i).activation(), number(line, 1), 1e-4);
+            Place place = places.get(Integer.parseInt(line.group(2)));
+            assertEquals(place.activation(), number(line, 1), 1e-4, line.group());
+            assertEquals(place.position(), Integer.parseInt(line.group(3)), line.group());
+            assertEquals(place.line(), line.group(4));
         }
+        assertEquals(10, lines.stream().map(line -> line.group(2)).distinct().count(), "a text gives one example");
     }
 
     /** Parts add up to the difference; the gradient is a small step, the ablation a whole one along the direction. */
