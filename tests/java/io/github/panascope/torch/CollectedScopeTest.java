@@ -40,7 +40,7 @@ class CollectedScopeTest {
 
     /** Calls the collector until the scope has as many tensors as expected; its frees happen on another thread. */
     private static void awaitTensors(int expected) throws InterruptedException {
-        String wanted = "TensorScope(of all threads, " + expected + " tensors of";
+        String wanted = "TensorScope(of all threads, " + expected + (expected == 1 ? " tensor of" : " tensors of");
         for (int i = 0; i < 100; i++) {
             System.gc();
             if (TensorScope.collected().toString().startsWith(wanted)) return;

@@ -15,6 +15,7 @@ import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.extension.ExtendWith;
+import org.junit.jupiter.api.function.Executable;
 
 /** Tensor's everyday methods beside plain Java on the same values: results, dtypes and errors. */
 @OnEachDevice
@@ -78,6 +79,12 @@ class TensorMethodsTest {
         assertFalse(large.gt((double) (1 << 24)).itemBoolean());
         assertThrows(TorchException.class, () -> whole.pow(-1));
         assertThrows(TorchException.class, () -> whole.gt(1).neg());
+        assertThrows(TorchException.class, () -> whole.gt(1).sub(1));
+        assertTensor(
+                DType.FLOAT32,
+                Shape.of(2, 3),
+                doubles(0, Math.log(2), Math.log(3), Math.log(4), Math.log(5), Math.log(6)),
+                whole.log());
     }
 
     @Test
@@ -136,11 +143,18 @@ class TensorMethodsTest {
         Tensor.Extremes rows = x.max(-1, false);
         assertTensor(DType.FLOAT32, Shape.of(3), doubles(4, 9.5, 5), rows.values());
         assertTensor(DType.INT64, Shape.of(3), doubles(2, 1, 1), rows.indices());
+        Tensor.Extremes least = x.min(-1);
+        assertTensor(DType.FLOAT32, Shape.of(3), doubles(-1, -5, 0), least.values());
+        assertTensor(DType.INT64, Shape.of(3), doubles(1, 0, 0), least.indices());
+        assertTensor(DType.FLOAT32, Shape.of(4), doubles(3, 9.5, 4, 5), x.max(0).values());
+        assertTensor(DType.INT64, Shape.of(), doubles(5), x.argmax());
+        assertTensor(DType.INT64, Shape.of(), doubles(1), floats(1, 7, 7).argmax());
         Tensor.Extremes columns = x.min(0, true);
         assertTensor(DType.FLOAT32, Shape.of(1, 4), doubles(-5, -1, 2, 0), columns.values());
         assertTensor(DType.INT64, Shape.of(1, 4), doubles(1, 0, 1, 1), columns.indices());
         Tensor none = Tensor.zeros(DType.FLOAT32, Shape.of(0), TestDevice.DEVICE);
         assertThrows(TorchException.class, none::max);
+        assertThrows(IndexOutOfBoundsException.class, none::argmax);
         assertThrows(IndexOutOfBoundsException.class, () -> x.max(2, false));
     }
 
@@ -155,6 +169,22 @@ class TensorMethodsTest {
         assertFalse(x.gt(-5).all().itemBoolean());
         assertTensor(DType.BOOL, Shape.of(3), doubles(0, 1, 0), x.gt(5).any(-1, false));
         assertTensor(DType.BOOL, Shape.of(3, 1), doubles(0, 0, 1), x.gt(-0.5).all(1, true));
+        assertTensor(DType.BOOL, Shape.of(3), doubles(0, 1, 0), x.gt(5).any(-1));
+        assertTensor(DType.BOOL, Shape.of(3), doubles(0, 0, 1), x.gt(-0.5).all(1));
+        assertTensor(DType.FLOAT32, Shape.of(3), doubles(7, 6.5, 13), x.sum(-1));
+        assertTensor(DType.FLOAT32, Shape.of(4), doubles(-2 / 3.0, 13.5 / 3, 3, 2), x.mean(0));
+        assertTensor(DType.INT64, Shape.of(3), doubles(5, 7, 9), whole.sum(0));
+        assertThrows(IndexOutOfBoundsException.class, () -> x.mean(2));
+        assertTensor(
+                DType.BOOL,
+                Shape.of(4),
+                doubles(0, 1, 1, 0),
+                floats(NAN, 0, -0f, 2).logicalNot());
+        assertTensor(
+                DType.BOOL,
+                Shape.of(2, 3),
+                doubles(1, 1, 1, 0, 0, 0),
+                whole.gt(3).logicalNot());
     }
 
     @Test
@@ -163,7 +193,14 @@ class TensorMethodsTest {
         assertEquals(5, x.get(-1, -1));
         assertEquals(6, whole.get(1, 2));
         assertEquals(26.5, x.sum().get());
-        assertThrows(IndexOutOfBoundsException.class, () -> x.get(3, 0));
+        assertMessage(
+                IndexOutOfBoundsException.class,
+                "index 3 is out of range for dimension 0 of a tensor of shape [3, 4]",
+                () -> x.get(3, 0));
+        assertMessage(
+                IndexOutOfBoundsException.class,
+                "index -5 is out of range for dimension 1 of a tensor of shape [3, 4]",
+                () -> x.get(2, -5));
         assertEquals(
                 "an element of a tensor of shape [3, 4] has 2 indices, not 1: select(0, i) returns a view of a row",
                 assertThrows(IllegalArgumentException.class, () -> x.get(1)).getMessage());
@@ -172,12 +209,48 @@ class TensorMethodsTest {
         assertEquals(beyond, large.itemLong());
         assertTrue(large.itemBoolean());
         assertThrows(ArithmeticException.class, () -> large.get(0));
+        Tensor largest = Tensor.of(new long[] {Long.MAX_VALUE}, Shape.of(1), TestDevice.DEVICE);
+        assertMessage(
+                ArithmeticException.class,
+                "the element 9223372036854775807 is no double: use itemLong() or toLongs()",
+                largest::item);
+        assertEquals(
+                -0x1p63, Tensor.full(DType.INT64, Shape.of(), Long.MIN_VALUE).item());
         assertEquals(9, x.select(0, 1).select(0, 1).itemLong());
         assertFalse(floats(-0f).itemBoolean());
         assertTrue(floats(NAN).itemBoolean());
-        assertThrows(ArithmeticException.class, () -> floats(NAN).itemLong());
-        assertThrows(IllegalStateException.class, () -> x.itemLong());
-        assertThrows(IllegalStateException.class, () -> x.itemBoolean());
+        assertMessage(
+                ArithmeticException.class,
+                "itemLong(): the element is NaN: use item()",
+                () -> floats(NAN).itemLong());
+        assertMessage(
+                ArithmeticException.class,
+                "itemLong(): the element is 1.0E30, which is outside the range of a long: use item()",
+                () -> Tensor.of(new double[] {1e30}, Shape.of()).itemLong());
+        assertEquals(-2, floats(-2.9f).itemLong());
+        assertMessage(
+                ArithmeticException.class,
+                "an element is -Infinity, which is outside the range of a long: use toDoubles()",
+                () -> floats(0, -INFINITE).toLongs());
+        assertMessage(
+                ArithmeticException.class,
+                "an element is 2.147483648E9, which is outside the range of an int: use toDoubles()",
+                () -> floats(0x1p31f).toInts());
+        assertMessage(
+                ArithmeticException.class,
+                "an element is 9007199254740993, which is outside the range of an int: use toLongs()",
+                large::toInts);
+        assertMessage(IllegalStateException.class, "item() needs one element; this tensor has shape [3, 4]", x::item);
+        assertMessage(
+                IllegalStateException.class, "itemLong() needs one element; this tensor has shape [3, 4]", x::itemLong);
+        assertMessage(
+                IllegalStateException.class,
+                "itemBoolean() needs one element; this tensor has shape [3, 4]",
+                x::itemBoolean);
+    }
+
+    private static void assertMessage(Class<? extends Exception> type, String message, Executable action) {
+        assertEquals(message, assertThrows(type, action).getMessage());
     }
 
     @Test
@@ -211,6 +284,7 @@ class TensorMethodsTest {
         assertTrue(x.allclose(x.add(1e-6), 0, 1e-5));
         assertFalse(x.allclose(x.add(1e-4), 0, 1e-5));
         assertFalse(floats(NAN).allclose(floats(NAN), 1, 1));
+        assertThrows(TorchException.class, () -> x.allclose(x.to(DType.FLOAT64), 0, 1));
     }
 
     @Test
@@ -224,6 +298,34 @@ class TensorMethodsTest {
         assertEquals(DType.INT64, Tensor.arange(3).dtype());
         assertArrayEquals(
                 new long[] {1, 1}, Tensor.ones(DType.BOOL, Shape.of(2)).toLongs());
+        assertTensor(
+                DType.INT64,
+                Shape.of(3),
+                doubles(-1, -1, -1),
+                Tensor.full(DType.INT64, Shape.of(3), -1.9, TestDevice.DEVICE));
+        assertTensor(
+                DType.FLOAT64, Shape.of(2), doubles(1, 1), Tensor.ones(DType.FLOAT64, Shape.of(2), TestDevice.DEVICE));
+        Tensor row = Tensor.of(1, 2.5f, -3);
+        assertEquals(Shape.of(3), row.shape());
+        assertArrayEquals(new float[] {1, 2.5f, -3}, row.toFloats());
+        assertEquals(Shape.of(0), Tensor.of().shape());
+        Tensor matrix = Tensor.of(new float[][] {{1, 2, 3}, {4, 5, 6}});
+        assertEquals(Shape.of(2, 3), matrix.shape());
+        assertArrayEquals(new float[] {1, 2, 3, 4, 5, 6}, matrix.toFloats());
+        assertEquals(Shape.of(0, 0), Tensor.of(new float[0][]).shape());
+        assertMessage(
+                IllegalArgumentException.class,
+                "row 1 has 1 elements, and row 0 has 2",
+                () -> Tensor.of(new float[][] {{1, 2}, {3}}));
+        assertArrayEquals(
+                new double[] {.5, .5},
+                Tensor.full(DType.FLOAT64, Shape.of(2), .5).toDoubles());
+        assertThrows(
+                UnsupportedOperationException.class, () -> Tensor.randn(DType.INT64, Shape.of(2), TestDevice.DEVICE));
+        Torch.seed(7);
+        Tensor onCpu = Tensor.randn(DType.FLOAT64, Shape.of(4));
+        Torch.seed(7);
+        assertTrue(onCpu.sameElements(Tensor.randn(DType.FLOAT64, Shape.of(4), Device.CPU)));
         Torch.seed(7);
         Tensor drawn = Tensor.randn(DType.FLOAT32, Shape.of(64, 64), TestDevice.DEVICE);
         Torch.seed(7);

@@ -146,6 +146,10 @@ class TensorTest {
             assertSameScopeEnds(outer, kept);
         }
         assertThrows(IllegalStateException.class, kept::shape);
+        assertEquals(
+                "no TensorScope is open on this thread: open one with try (var scope = TensorScope.open()) { ... };"
+                        + " a shell or notebook calls TensorScope.collected()",
+                assertThrows(IllegalStateException.class, () -> Tensor.of(1)).getMessage());
     }
 
     private static void assertSameScopeEnds(TensorScope scope, Tensor tensor) {

@@ -63,6 +63,7 @@ final class Collected {
     /** {@return how many tensors are alive, and the megabytes of their elements} */
     @Override
     public String toString() {
-        return tensors + " tensors of " + (bytes.get() >> 20) + " MB";
+        long alive = tensors.get();
+        return alive + (alive == 1 ? " tensor of " : " tensors of ") + (bytes.get() >> 20) + " MB";
     }
 }

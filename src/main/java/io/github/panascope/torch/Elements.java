@@ -40,23 +40,45 @@ final class Elements {
     static long[] longs(Tensor tensor) {
         if (tensor.dtype().isFloatingPoint())
             return Arrays.stream(doubles(tensor))
-                    .mapToLong(number -> whole(number, Long.MIN_VALUE, -(double) Long.MIN_VALUE))
+                    .mapToLong(number -> toLong("an element", number, "toDoubles()"))
                     .toArray();
         return onHeap(tensor, DType.INT64, memory -> memory.toArray(ValueLayout.JAVA_LONG));
     }
 
     static int[] ints(Tensor tensor) {
-        if (tensor.dtype() == DType.INT64 || tensor.dtype().isFloatingPoint())
-            return Arrays.stream(longs(tensor))
-                    .mapToInt(number -> (int) whole(number, Integer.MIN_VALUE, 1L << 31))
-                    .toArray();
+        if (tensor.dtype().isFloatingPoint())
+            return Arrays.stream(doubles(tensor)).mapToInt(Elements::toInt).toArray();
+        if (tensor.dtype() == DType.INT64)
+            return Arrays.stream(longs(tensor)).mapToInt(Elements::toInt).toArray();
         return onHeap(tensor, DType.INT32, memory -> memory.toArray(ValueLayout.JAVA_INT));
     }
 
-    private static long whole(double number, double least, double end) {
-        if ((number >= least || number > least - 1) && number < end) return (long) number;
-        throw new ArithmeticException("an element is " + number + ", which is no whole number from " + least + " to "
-                + end + ": use toDoubles()");
+    /**
+     * Drops the fraction of a floating-point element.
+     *
+     * @param element what begins a message about the element
+     * @param instead the method that returns such a number
+     * @throws ArithmeticException if the number is NaN, or outside the range of a long
+     */
+    static long toLong(String element, double number, String instead) {
+        if (number >= Long.MIN_VALUE && number < 0x1p63) return (long) number;
+        throw refused(element, number, "a long", instead);
+    }
+
+    private static int toInt(double number) {
+        if (number > Integer.MIN_VALUE - 1L && number < 1L << 31) return (int) number;
+        throw refused("an element", number, "an int", "toDoubles()");
+    }
+
+    private static int toInt(long number) {
+        if (number == (int) number) return (int) number;
+        throw new ArithmeticException(
+                "an element is " + number + ", which is outside the range of an int: use toLongs()");
+    }
+
+    private static ArithmeticException refused(String element, double number, String type, String instead) {
+        return new ArithmeticException(element + " is " + number
+                + (Double.isNaN(number) ? "" : ", which is outside the range of " + type) + ": use " + instead);
     }
 
     static void write(Tensor tensor, WritableByteChannel out) throws IOException {

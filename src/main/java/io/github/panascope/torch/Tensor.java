@@ -136,11 +136,36 @@ public final class Tensor {
     }
 
     /**
+     * Makes a tensor of ones on a device.
+     *
+     * @param dtype  the element type
+     * @param shape  the shape
+     * @param device the device that holds the memory
+     * @return a row-major tensor, in the innermost scope
+     * @throws IllegalArgumentException if the device cannot be used
+     */
+    public static Tensor ones(DType dtype, Shape shape, Device device) {
+        return full(dtype, shape, 1, device);
+    }
+
+    /**
+     * Makes a CPU tensor of one number.
+     *
+     * @param dtype  the element type
+     * @param shape  the shape
+     * @param number the value of all elements; an integer dtype drops its fraction
+     * @return a row-major CPU tensor, in the innermost scope
+     */
+    public static Tensor full(DType dtype, Shape shape, Number number) {
+        return full(dtype, shape, number, Device.CPU);
+    }
+
+    /**
      * Makes a tensor of one number.
      *
      * @param dtype  the element type
      * @param shape  the shape
-     * @param number the value of all elements
+     * @param number the value of all elements; an integer dtype drops its fraction
      * @param device the device that holds the memory
      * @return a row-major tensor, in the innermost scope
      * @throws IllegalArgumentException if the device cannot be used
@@ -170,11 +195,56 @@ public final class Tensor {
      * @param shape  the shape
      * @param device the device that draws and holds the numbers
      * @return a row-major tensor, in the innermost scope
+     * @throws UnsupportedOperationException if the dtype is bool or an integer type
      * @throws IllegalArgumentException if the device cannot be used
      */
     public static Tensor randn(DType dtype, Shape shape, Device device) {
         Tensor tensor = empty(dtype, shape, device);
         TensorOps.NORMAL_.tensor(tensor, 0.0, 1.0).free();
+        return tensor;
+    }
+
+    /**
+     * Draws a CPU tensor from the normal distribution, as {@link #randn(DType, Shape, Device)} does.
+     *
+     * @param dtype a floating-point type
+     * @param shape the shape
+     * @return a row-major CPU tensor, in the innermost scope
+     * @throws UnsupportedOperationException if the dtype is bool or an integer type
+     */
+    public static Tensor randn(DType dtype, Shape shape) {
+        return randn(dtype, shape, Device.CPU);
+    }
+
+    /**
+     * Copies numbers into a new float32 CPU tensor of one dimension. Whole numbers beyond 2<sup>24</sup> are rounded to
+     * float32; {@link #of(long[], Shape)} keeps them.
+     *
+     * @param values n elements
+     * @return a float32 CPU tensor [n], in the innermost scope
+     */
+    public static Tensor of(float... values) {
+        return of(values, Shape.of(values.length));
+    }
+
+    /**
+     * Copies the rows of a matrix into a new float32 CPU tensor.
+     *
+     * @param rows n rows of m elements each
+     * @return a row-major float32 CPU tensor [n, m], in the innermost scope; [0, 0] without rows
+     * @throws IllegalArgumentException if the rows differ in length
+     */
+    public static Tensor of(float[][] rows) {
+        int columns = rows.length == 0 ? 0 : rows[0].length;
+        for (int row = 0; row < rows.length; row++)
+            if (rows[row].length != columns)
+                throw new IllegalArgumentException(
+                        "row " + row + " has " + rows[row].length + " elements, and row 0 has " + columns);
+        Tensor tensor = empty(DType.FLOAT32, Shape.of(rows.length, columns), Device.CPU);
+        MemorySegment memory = tensor.memory();
+        for (int row = 0; row < rows.length; row++)
+            MemorySegment.copy(
+                    rows[row], 0, memory, ValueLayout.JAVA_FLOAT, (long) Float.BYTES * row * columns, columns);
         return tensor;
     }
 
@@ -557,10 +627,14 @@ public final class Tensor {
      * @throws ArithmeticException if the element is an integer that a double cannot represent exactly
      */
     public double item() {
-        requireOneElement();
+        requireOneElement("item()");
         double item = toDoubles()[0];
-        if (dtype() == DType.INT64 && Math.abs(item) >= 1L << 53 && toLongs()[0] != (long) item)
-            throw new ArithmeticException("the element " + toLongs()[0] + " is no double: use toLongs()");
+        if (dtype() == DType.INT64 && Math.abs(item) >= 1L << 53) {
+            long exact = toLongs()[0];
+            // 2^63 is no long: its conversion gives the largest one.
+            if ((long) item != exact || item == 0x1p63)
+                throw new ArithmeticException("the element " + exact + " is no double: use itemLong() or toLongs()");
+        }
         return item;
     }
 
@@ -572,24 +646,26 @@ public final class Tensor {
      * @throws ArithmeticException if the element is NaN, or outside the range of a long
      */
     public long itemLong() {
-        requireOneElement();
-        return toLongs()[0];
+        requireOneElement("itemLong()");
+        return dtype().isFloatingPoint()
+                ? Elements.toLong("itemLong(): the element", toDoubles()[0], "item()")
+                : toLongs()[0];
     }
 
     /**
      * Returns whether the only element is not zero.
      *
-     * @return true for a bool that is true, and for any other number than 0
+     * @return true for a bool that is true, and for any other number than 0, NaN included
      * @throws IllegalStateException if the tensor does not have exactly one element
      */
     public boolean itemBoolean() {
-        requireOneElement();
+        requireOneElement("itemBoolean()");
         return toDoubles()[0] != 0;
     }
 
-    private void requireOneElement() {
+    private void requireOneElement(String method) {
         if (shape().elements() != 1)
-            throw new IllegalStateException("item() needs one element; this tensor has shape " + shape);
+            throw new IllegalStateException(method + " needs one element; this tensor has shape " + shape);
     }
 
     /**
@@ -605,6 +681,12 @@ public final class Tensor {
         if (indices.length != shape().rank())
             throw new IllegalArgumentException("an element of a tensor of shape " + shape + " has " + shape.rank()
                     + " indices, not " + indices.length + ": select(0, i) returns a view of a row");
+        for (int dimension = 0; dimension < indices.length; dimension++) {
+            long size = shape.size(dimension);
+            if (indices[dimension] < -size || indices[dimension] >= size)
+                throw new IndexOutOfBoundsException("index " + indices[dimension] + " is out of range for dimension "
+                        + dimension + " of a tensor of shape " + shape);
+        }
         try (var _ = TensorScope.open()) {
             Tensor element = this;
             for (long index : indices) element = element.select(0, index);
@@ -657,6 +739,17 @@ public final class Tensor {
     }
 
     /**
+     * Finds the largest of all elements.
+     *
+     * @return its index among the elements counted row by row, an int64 scalar tensor, in the innermost scope; of equal
+     *     elements the first
+     * @throws IndexOutOfBoundsException if there are no elements
+     */
+    public Tensor argmax() {
+        return TensorOps.ARGMAX.tensor(this);
+    }
+
+    /**
      * Computes |x| for every element.
      *
      * @return a new tensor, in the innermost scope
@@ -696,7 +789,8 @@ public final class Tensor {
 
     /**
      * Frees this handle before its scope closes, for tensors that are large and no longer needed. Freeing a handle
-     * twice does nothing. If {@link #segment} gave out the memory, it stays alive until the scope closes.
+     * twice does nothing. If {@link #segment} gave out the memory, it stays alive until the scope closes. In the scope
+     * of {@link TensorScope#collected}, where the garbage collector frees tensors, this method has no effect.
      *
      * @throws IllegalStateException if the handle belongs to a shared scope
      */
@@ -744,6 +838,7 @@ public final class Tensor {
      *
      * @param number the subtrahend, an integer or a floating-point number
      * @return a new tensor, in the innermost scope
+     * @throws TorchException if this tensor is bool
      */
     public Tensor sub(Number number) {
         return TensorOps.SUB_SCALAR.tensor(this, scalar(number));
@@ -793,14 +888,15 @@ public final class Tensor {
      * Computes {@code -x} for every element.
      *
      * @return a new tensor, in the innermost scope
-     * @throws TorchException if this tensor is bool
+     * @throws TorchException if this tensor is bool, for which {@link #logicalNot} is the operator
      */
     public Tensor neg() {
         return TensorOps.NEG.tensor(this);
     }
 
     /**
-     * Raises every element to a power.
+     * Raises every element to a power. Integers stay such where the exponent is an integer, and give float32 where it
+     * is a floating-point number.
      *
      * @param exponent the exponent, an integer or a floating-point number
      * @return a new tensor, in the innermost scope
@@ -957,7 +1053,8 @@ public final class Tensor {
     }
 
     /**
-     * Computes the natural logarithm of every element: negative infinity at 0, NaN below.
+     * Computes the natural logarithm of every element: negative infinity at 0, NaN below. Integers and bools give
+     * float32.
      *
      * @return a new tensor, in the innermost scope
      */
@@ -1110,6 +1207,15 @@ public final class Tensor {
     }
 
     /**
+     * Finds the elements that are zero: of a bool tensor, those that are false.
+     *
+     * @return a bool tensor of the same shape, true where the element is zero, in the innermost scope
+     */
+    public Tensor logicalNot() {
+        return TensorOps.LOGICAL_NOT.tensor(this);
+    }
+
+    /**
      * Finds the elements that are not a number.
      *
      * @return a bool tensor of the same shape, true where the element is NaN, in the innermost scope
@@ -1139,6 +1245,16 @@ public final class Tensor {
     }
 
     /**
+     * Returns whether any element along one dimension is not zero.
+     *
+     * @param dimension the dimension, which disappears; a negative one counts from the end
+     * @return a new bool tensor, in the innermost scope
+     */
+    public Tensor any(int dimension) {
+        return any(dimension, false);
+    }
+
+    /**
      * Returns whether all elements are not zero.
      *
      * @return a bool scalar tensor, in the innermost scope; true without elements
@@ -1156,6 +1272,16 @@ public final class Tensor {
      */
     public Tensor all(int dimension, boolean keepDimension) {
         return TensorOps.ALL_DIM.tensor(this, dimension, keepDimension);
+    }
+
+    /**
+     * Returns whether all elements along one dimension are not zero.
+     *
+     * @param dimension the dimension, which disappears; a negative one counts from the end
+     * @return a new bool tensor, in the innermost scope
+     */
+    public Tensor all(int dimension) {
+        return all(dimension, false);
     }
 
     /**
@@ -1179,6 +1305,16 @@ public final class Tensor {
     }
 
     /**
+     * Computes the mean over one dimension.
+     *
+     * @param dimension the dimension, which disappears; a negative one counts from the end
+     * @return a new tensor, in the innermost scope
+     */
+    public Tensor mean(int dimension) {
+        return mean(dimension, false);
+    }
+
+    /**
      * Computes the mean over all elements.
      *
      * @return a scalar tensor, in the innermost scope
@@ -1196,6 +1332,16 @@ public final class Tensor {
      */
     public Tensor sum(int dimension, boolean keepDimension) {
         return TensorOps.SUM.tensor(this, new long[] {dimension}, keepDimension);
+    }
+
+    /**
+     * Computes the sum over one dimension. Integers and bools are summed as int64.
+     *
+     * @param dimension the dimension, which disappears; a negative one counts from the end
+     * @return a new tensor, in the innermost scope
+     */
+    public Tensor sum(int dimension) {
+        return sum(dimension, false);
     }
 
     /**
@@ -1337,6 +1483,16 @@ public final class Tensor {
     }
 
     /**
+     * Finds the largest elements along one dimension.
+     *
+     * @param dimension the dimension, which disappears; a negative one counts from the end
+     * @return the elements and their indices, in the innermost scope
+     */
+    public Extremes max(int dimension) {
+        return max(dimension, false);
+    }
+
+    /**
      * Finds the smallest elements along one dimension.
      *
      * @param dimension     the dimension; a negative one counts from the end
@@ -1345,6 +1501,16 @@ public final class Tensor {
      */
     public Extremes min(int dimension, boolean keepDimension) {
         return Extremes.of(TensorOps.MIN_DIM.tensors(2, this, dimension, keepDimension));
+    }
+
+    /**
+     * Finds the smallest elements along one dimension.
+     *
+     * @param dimension the dimension, which disappears; a negative one counts from the end
+     * @return the elements and their indices, in the innermost scope
+     */
+    public Extremes min(int dimension) {
+        return min(dimension, false);
     }
 
     /**
@@ -1661,6 +1827,7 @@ public final class Tensor {
      * @param rtol  the relative tolerance; PyTorch's default is 1e-5
      * @param atol  the absolute tolerance; PyTorch's default is 1e-8
      * @return true if all elements are close
+     * @throws TorchException if the dtypes differ
      */
     public boolean allclose(Tensor other, double rtol, double atol) {
         return (Boolean) TensorOps.ALLCLOSE.call(this, Objects.requireNonNull(other), rtol, atol)[0];

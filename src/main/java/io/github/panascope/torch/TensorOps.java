@@ -76,6 +76,7 @@ final class TensorOps {
     static final Op LT_TENSOR = Op.of("aten::lt", "Tensor");
     static final Op LE = Op.of("aten::le", "Scalar");
     static final Op LE_TENSOR = Op.of("aten::le", "Tensor");
+    static final Op LOGICAL_NOT = Op.of("aten::logical_not", "");
     static final Op ISNAN = Op.of("aten::isnan", "");
     static final Op ANY = Op.of("aten::any", "");
     static final Op ANY_DIM = Op.of("aten::any", "dim");

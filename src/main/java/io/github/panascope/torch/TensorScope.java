@@ -19,7 +19,7 @@ import java.util.concurrent.atomic.AtomicInteger;
  *         total = squares.sum(DType.FLOAT32).promote(); // a handle in the outer scope
  *     } // frees the intermediate results
  *     System.out.println(total.item()); // 14.0
- *     System.out.println(outer); // TensorScope(of thread 'main', 1 tensors)
+ *     System.out.println(outer); // TensorScope(of thread 'main', 1 tensor)
  * }
  * }</pre>
  *
@@ -102,9 +102,10 @@ public final class TensorScope implements AutoCloseable {
     /**
      * Opens the scope of all threads that have none of their own open, for notebooks and shells. The garbage collector
      * frees a tensor of this scope once nothing refers to it or to its {@linkplain Tensor#segment memory}, whatever
-     * thread made it; {@link Tensor#free} has no effect there. The collector is called whenever many tensors were made.
-     * {@link Tensor#promote} in the outermost block of a thread puts a tensor here. There is one such scope at a time,
-     * and until it closes, each call returns it.
+     * thread made it; {@link Tensor#free} has no effect there. The collector is called whenever the tensors made since
+     * its last call take more bytes than the others that are alive, but not before they take 256 MB, and at the latest
+     * when they take 2 GB; a view counts as if its elements were its own. {@link Tensor#promote} in the outermost block
+     * of a thread puts a tensor here. There is one such scope at a time, and until it closes, each call returns it.
      *
      * @return the scope; when it closes, its tensors can no longer be used, and threads need scopes of their own again
      */
@@ -128,7 +129,7 @@ public final class TensorScope implements AutoCloseable {
         if (scope == null)
             throw new IllegalStateException(
                     "no TensorScope is open on this thread: open one with try (var scope = TensorScope.open()) { ..."
-                            + " }");
+                            + " }; a shell or notebook calls TensorScope.collected()");
         return scope;
     }
 
@@ -293,7 +294,8 @@ public final class TensorScope implements AutoCloseable {
     public String toString() {
         if (collected != null) return "TensorScope(of all threads, " + (isOpen() ? collected + ")" : "closed)");
         String whose = name != null ? "of " + name : owner == null ? "shared" : "of thread '" + owner.getName() + "'";
-        return "TensorScope(" + whose + ", " + (isOpen() ? tensorCount + " tensors" : "closed") + ")";
+        return "TensorScope(" + whose + ", "
+                + (isOpen() ? tensorCount + (tensorCount == 1 ? " tensor" : " tensors") : "closed") + ")";
     }
 
     private IllegalStateException inUse(Throwable cause) {
