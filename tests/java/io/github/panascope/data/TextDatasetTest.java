@@ -56,6 +56,18 @@ class TextDatasetTest {
         List<String> parquet = TextDataset.of("tests/resources/golden/standard_a/dataset.parquet", offline)
                 .documents();
         assertEquals(1150, parquet.size());
+        TextDataset ofFile = TextDataset.of("tests/resources/golden/standard_a/dataset.parquet");
+        assertEquals(parquet, ofFile.documents());
+        assertEquals("TextDataset(dataset.parquet, 1 file, column text)", ofFile.toString());
+        assertEquals(
+                "TextDataset(" + folder.getFileName() + ", 1 file, column text)",
+                TextDataset.of(Files.writeString(folder.resolve("b.txt"), "b").getParent() + "/.", offline)
+                        .toString());
+        assertEquals(
+                "TextDataset(b.txt, 1 file, column story)",
+                TextDataset.of(folder.resolve("b.txt").toString(), offline)
+                        .column("story")
+                        .toString());
     }
 
     /** As Hugging Face's datasets reads them, tried with version 5.2. */

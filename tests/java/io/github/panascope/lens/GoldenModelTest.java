@@ -15,6 +15,7 @@ import io.github.panascope.tokens.ChunkingStrategy;
 import io.github.panascope.tokens.TokenDataset;
 import io.github.panascope.tokens.Tokenizer;
 import io.github.panascope.torch.DType;
+import io.github.panascope.torch.Device;
 import io.github.panascope.torch.Shape;
 import io.github.panascope.torch.Tensor;
 import io.github.panascope.torch.TensorScope;
@@ -257,6 +258,9 @@ class GoldenModelTest {
                     TestPrompt.run(model, prompt, List.of(" Mary"), Hooks.NONE, 10)
                             .format());
             assertEquals(
+                    GOLDEN.text("test_prompt"),
+                    TestPrompt.run(model, prompt, "Mary").toString());
+            assertEquals(
                     GOLDEN.text("test_prompt_multi"),
                     TestPrompt.run(model, prompt, List.of(" Mary", " John", "them"), Hooks.NONE, 10)
                             .format());
@@ -283,6 +287,54 @@ class GoldenModelTest {
             assertTrue(model.forward(tokens)
                     .stopAtLayer(-1)
                     .sameElements(model.forward(tokens).stopAtLayer(2)));
+        }
+    }
+
+    @Test
+    void aTextRunsAsItsTokensDo() {
+        String text = "When John and Mary went to the shops";
+        try (var _ = TensorScope.open();
+                HookedTransformer model = load(WeightProcessing.DEFAULT)) {
+            Tensor tokens = model.toTokens(text);
+            assertEquals(Tokenizer.END_OF_TEXT, model.toStrTokens(text).getFirst());
+            assertEquals(model.toStrTokens(tokens), model.toStrTokens(text));
+            Tensor logits = model.run(tokens);
+            assertTrue(logits.sameElements(model.run(text)));
+            String point = "blocks.1.hook_resid_pre";
+            Tensor activation =
+                    model.runWithCache(tokens, point::equals).cache().get(point);
+            HookedTransformer.RunWithCache selected = model.runWithCache(text, point::equals);
+            assertEquals(List.of(point), List.copyOf(selected.cache().names()));
+            for (HookedTransformer.RunWithCache all : List.of(model.runWithCache(tokens), model.runWithCache(text))) {
+                assertEquals(model.hookNames(), List.copyOf(all.cache().names()));
+                assertTrue(activation.allclose(all.cache().get(point), 0, 1e-4)); // as hooks see it, step by step
+                assertTrue(logits.allclose(all.logits(), 0, 1e-3));
+            }
+            assertTrue(activation.sameElements(selected.cache().get(point)));
+        }
+    }
+
+    @Test
+    void aDescriptionNamesTheFolderWithoutItsPath(@TempDir Path folder) {
+        HookedTransformer.Options options = TestDevice.OPTIONS.hub(GOLDEN.hub());
+        try (HookedTransformer model =
+                HookedTransformer.fromPretrained(GOLDEN.model().toString(), options)) {
+            String last = GOLDEN.model().getFileName().toString();
+            assertTrue(model.toString().startsWith("HookedTransformer(" + last + ", "), model.toString());
+            assertEquals(
+                    "Generation(" + last + ", 1 prompt, at most 10 new tokens)",
+                    model.generate("one").maxNewTokens(10).toString());
+            assertEquals(
+                    "Generation(" + last + ", 2 prompts, at most 1 new token)",
+                    model.generate(List.of("one", "two")).maxNewTokens(1).toString());
+            model.save(folder.resolve("saved.pt"));
+        }
+        try (HookedTransformer saved = HookedTransformer.loadTorchScript(folder.resolve("saved.pt"), Device.CPU)) {
+            assertTrue(saved.toString()
+                    .startsWith("HookedTransformer(" + GOLDEN.model().getFileName() + ", "));
+        }
+        try (HookedTransformer named = load(WeightProcessing.DEFAULT)) {
+            assertTrue(named.toString().startsWith("HookedTransformer(" + named.name() + ", "), named.toString());
         }
     }
 

@@ -30,7 +30,7 @@ import java.util.regex.Pattern;
  * <pre>{@code
  * Path file = Files.createTempFile("stories", ".jsonl");
  * Files.writeString(file, "{\"text\": \"Once upon a time\"}\n{\"text\": \"The end\"}\n");
- * TextDataset stories = TextDataset.of(file.toString(), Hub.fromEnvironment());
+ * TextDataset stories = TextDataset.of(file.toString());
  * long skipped = stories.forEach(text -> System.out.println(text));
  * System.out.println(skipped + " documents without a text in " + stories.files());
  * }</pre>
@@ -72,6 +72,19 @@ public final class TextDataset {
         this.name = name;
         this.files = files;
         this.column = column;
+    }
+
+    /**
+     * Opens a dataset with the hub of the environment; of one with several splits, the train split.
+     *
+     * @param fileOrId a file, a folder of files (read in the order of their names), or the id of a dataset on the hub,
+     *     {@code OWNER/NAME}, with {@code @REVISION} appended where that is not {@code main}
+     * @return the dataset; the files of a dataset on the hub are downloaded, but not yet read
+     * @throws InputException if there is no such file, folder or dataset, or it has no files of the split
+     * @throws RunInterruptedException if the thread is interrupted during a download
+     */
+    public static TextDataset of(String fileOrId) {
+        return of(fileOrId, Hub.fromEnvironment());
     }
 
     /**
@@ -280,6 +293,22 @@ public final class TextDataset {
         List<String> all = new ArrayList<>();
         forEach(all::add);
         return all;
+    }
+
+    /**
+     * Describes the dataset.
+     *
+     * @return the id, or the last part of the path of a file or folder; the number of files; and the column of texts,
+     *     such as {@code TextDataset(dataset.parquet, 1 file, column text)}
+     */
+    @Override
+    public String toString() {
+        boolean isFolderOrFile = files.stream().allMatch(file -> file.startsWith(name));
+        String last = isFolderOrFile
+                ? String.valueOf(Path.of(name).toAbsolutePath().normalize().getFileName())
+                : name;
+        return "TextDataset(" + last + ", " + files.size() + (files.size() == 1 ? " file" : " files") + ", column "
+                + (column == null ? TEXT_COLUMN : column) + ")";
     }
 
     // ------------------------------------------------------------------------------------------------- files

@@ -290,6 +290,7 @@ public final class Generation {
     /** {@return the name of the model, the number of prompts, and the largest number of new tokens} */
     @Override
     public String toString() {
-        return "Generation(" + model.name() + ", " + rows.length + " prompts, at most " + maxNewTokens + " new tokens)";
+        return "Generation(" + model.shortName() + ", " + rows.length + (rows.length == 1 ? " prompt" : " prompts")
+                + ", at most " + maxNewTokens + (maxNewTokens == 1 ? " new token)" : " new tokens)");
     }
 }

@@ -516,6 +516,19 @@ public final class HookedTransformer implements AutoCloseable {
     }
 
     /**
+     * Runs the model over a text, with {@code <|endoftext|>} before it, under the hooks and attachments of this view
+     * only.
+     *
+     * @param text any text; ids beyond n_ctx are cut off
+     * @return the logits, [1, pos, d_vocab] in the model's dtype, in the innermost scope
+     * @throws IllegalStateException if the model was closed
+     * @throws io.github.panascope.RunInterruptedException if the thread is interrupted
+     */
+    public Tensor run(String text) {
+        return forward(text).logits();
+    }
+
+    /**
      * Runs the model over token ids under hooks. The hooks do not stay in the model, even if the run throws.
      *
      * @param tokens the token ids, int64 [batch, pos] or [pos]
@@ -553,9 +566,55 @@ public final class HookedTransformer implements AutoCloseable {
      * @throws io.github.panascope.RunInterruptedException if the thread is interrupted
      */
     public RunWithCache runWithCache(Tensor tokens, Predicate<String> names) {
-        Forward forward = forward(tokens).caching(names);
+        return runWithCache(forward(tokens), names);
+    }
+
+    private static RunWithCache runWithCache(Forward forward, Predicate<String> names) {
+        forward.caching(names);
         Tensor logits = forward.logits();
         return new RunWithCache(logits, forward.cache());
+    }
+
+    /**
+     * Runs the model over token ids and keeps the activations at all hook points that are not reached on request only.
+     *
+     * @param tokens the token ids, int64 [batch, pos] or [pos]
+     * @return the logits and the activations, in the innermost scope
+     * @throws IllegalArgumentException if the ids have another shape or dtype, are none, or are more than n_ctx in a
+     *     row
+     * @throws IndexOutOfBoundsException if an id on the CPU is outside the vocabulary
+     * @throws IllegalStateException if the model was closed
+     * @throws io.github.panascope.RunInterruptedException if the thread is interrupted
+     */
+    public RunWithCache runWithCache(Tensor tokens) {
+        return runWithCache(tokens, _ -> true);
+    }
+
+    /**
+     * Runs the model over a text, with {@code <|endoftext|>} before it, and keeps the activations at the hook points
+     * whose names pass, as {@link #runWithCache(Tensor, Predicate)} does.
+     *
+     * @param text  any text; ids beyond n_ctx are cut off
+     * @param names the predicate of whole hook point names
+     * @return the logits and the activations, in the innermost scope
+     * @throws IllegalStateException if the model was closed
+     * @throws io.github.panascope.RunInterruptedException if the thread is interrupted
+     */
+    public RunWithCache runWithCache(String text, Predicate<String> names) {
+        return runWithCache(forward(text), names);
+    }
+
+    /**
+     * Runs the model over a text, with {@code <|endoftext|>} before it, and keeps the activations at all hook points
+     * that are not reached on request only.
+     *
+     * @param text any text; ids beyond n_ctx are cut off
+     * @return the logits and the activations, in the innermost scope
+     * @throws IllegalStateException if the model was closed
+     * @throws io.github.panascope.RunInterruptedException if the thread is interrupted
+     */
+    public RunWithCache runWithCache(String text) {
+        return runWithCache(text, _ -> true);
     }
 
     /**
@@ -677,6 +736,17 @@ public final class HookedTransformer implements AutoCloseable {
      */
     public Tensor attentionMask(Tensor tokens, PaddingSide side, boolean prependBos) {
         return texts.attentionMask(tokens, side, prependBos);
+    }
+
+    /**
+     * Returns the text of each token of a text with {@code <|endoftext|>} before it: the tokens of
+     * {@link #toTokens(String)}.
+     *
+     * @param text any text; ids beyond n_ctx are cut off
+     * @return the text of each token; bytes that are no whole character become U+FFFD
+     */
+    public List<String> toStrTokens(String text) {
+        return toStrTokens(text, true);
     }
 
     /**
@@ -816,11 +886,21 @@ public final class HookedTransformer implements AutoCloseable {
         if (!view) loaded.scope().close();
     }
 
-    /** {@return a description with the name, size and device of the model, and whether it was closed} */
+    /** Returns the name for descriptions: of a folder or file, the last part of its path. */
+    String shortName() {
+        return loaded.shortName();
+    }
+
+    /**
+     * Describes the model.
+     *
+     * @return the name (of a folder or file, the last part of its path), size and device of the model, and whether it
+     *     was closed
+     */
     @Override
     public String toString() {
         String with = isPlain() ? "" : ", with hooks or attachments";
-        return "HookedTransformer(" + name() + ", " + config().nLayers() + " layers of " + config().dModel() + ", "
+        return "HookedTransformer(" + shortName() + ", " + config().nLayers() + " layers of " + config().dModel() + ", "
                 + device() + with + (loaded.scope().isOpen() ? "" : ", closed") + ")";
     }
 }

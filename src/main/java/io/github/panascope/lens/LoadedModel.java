@@ -9,12 +9,15 @@ import io.github.panascope.torch.Device;
 import io.github.panascope.torch.ScriptModule;
 import io.github.panascope.torch.Tensor;
 import io.github.panascope.torch.TensorScope;
+import java.io.File;
+import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 
 /** A model as loaded from its files, shared by a {@link HookedTransformer} and its views. Owns the weights. */
 final class LoadedModel {
     private final String name;
+    private final String shortName;
     private final ModelFamily family;
     private final TransformerConfig config;
     private final Tokenizer tokenizer;
@@ -40,6 +43,7 @@ final class LoadedModel {
             ScriptModule root,
             TensorScope scope) {
         this.name = name;
+        this.shortName = shortName(name);
         this.family = family;
         this.config = parsed.config();
         this.tokenizer = tokenizer;
@@ -59,6 +63,19 @@ final class LoadedModel {
 
     String name() {
         return name;
+    }
+
+    /** Returns the name for descriptions: of a folder or file, the last part of its path. */
+    String shortName() {
+        return shortName;
+    }
+
+    /** A saved model has the name from which it was loaded at first, perhaps a folder that is no longer there. */
+    private static String shortName(String name) {
+        boolean isId = name.matches("[^/]+(/[^/]+)?") && !new File(name).exists();
+        if (isId) return name;
+        Path last = Path.of(name).toAbsolutePath().normalize().getFileName();
+        return last == null ? name : last.toString();
     }
 
     ModelFamily family() {

@@ -101,6 +101,20 @@ public record TestPrompt(List<String> promptTokens, List<List<String>> answerTok
     }
 
     /**
+     * Runs the prompt with one answer, without hooks other than the model's own, and keeps the 10 most probable tokens
+     * at each position. The answer gets a space before it unless it begins with one.
+     *
+     * @param model  the model
+     * @param prompt the prompt, without {@code <|endoftext|>}
+     * @param answer the expected answer
+     * @return the result
+     * @throws IllegalArgumentException if prompt and answer are longer than n_ctx
+     */
+    public static TestPrompt run(HookedTransformer model, String prompt, String answer) {
+        return run(model, prompt, List.of(answer), Hooks.NONE, 10);
+    }
+
+    /**
      * Builds the prediction at one position. Logits and probabilities are [answer, d_vocab]: each answer is looked up
      * in its own row, the most probable tokens in the first row.
      */
@@ -170,6 +184,12 @@ public record TestPrompt(List<String> promptTokens, List<List<String>> answerTok
                 .append(ranks)
                 .append('\n')
                 .toString();
+    }
+
+    /** {@return what {@link #format} returns} */
+    @Override
+    public String toString() {
+        return format();
     }
 
     private static String numbers(Candidate candidate) {
