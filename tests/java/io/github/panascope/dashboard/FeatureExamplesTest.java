@@ -1,6 +1,7 @@
 package io.github.panascope.dashboard;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertNotEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -9,9 +10,12 @@ import io.github.panascope.OnEachDevice;
 import io.github.panascope.RunInterruptedException;
 import io.github.panascope.TestDevice;
 import io.github.panascope.dashboard.FeatureExamples.Example;
+import io.github.panascope.data.TextDataset;
 import io.github.panascope.tokens.TokenDataset;
 import io.github.panascope.torch.Tensor;
 import io.github.panascope.torch.TensorScope;
+import java.io.IOException;
+import java.nio.file.Files;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.LinkedHashMap;
@@ -21,6 +25,7 @@ import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import tools.jackson.databind.JsonNode;
+import tools.jackson.databind.json.JsonMapper;
 
 /** The top examples of features: against SAEDashboard's positions, and against plain runs of the model. */
 @OnEachDevice
@@ -178,11 +183,49 @@ class FeatureExamplesTest extends UsesDashboardFixture {
         Example example = new Example(3, 5, 4, List.of(" a", " b\n", " c"), new float[] {0, 2.5f, 1}, "..", "!");
         assertEquals("2.5000  text 3, position 5: .. a[[ b\\n]] c!", example.toString());
         assertEquals(
-                "feature 7, 1 examples\n  2.5000  text 3, position 5: .. a[[ b\\n]] c!",
+                "feature 7, 1 example\n  2.5000  text 3, position 5: .. a[[ b\\n]] c!",
                 new FeatureExamples(7, List.of(example)).toString());
+        assertEquals("feature 7, 0 examples", new FeatureExamples(7, List.of()).toString());
         example.activations()[1] = 9;
         assertEquals(2.5f, example.activation());
         assertThrows(UnsupportedOperationException.class, () -> example.tokens().clear());
+    }
+
+    @Test
+    void examplesOfEqualContentAreEqual() {
+        float[] values = {0, 2.5f, 1};
+        List<String> tokens = List.of("a", "b", "c");
+        Example example = new Example(3, 5, 4, tokens, values, "..", "!");
+        Example same = new Example(3, 5, 4, List.copyOf(tokens), values.clone(), "..", "!");
+        assertEquals(example, same);
+        assertEquals(example.hashCode(), same.hashCode());
+        assertEquals(new FeatureExamples(7, List.of(example)), new FeatureExamples(7, List.of(same)));
+        assertNotEquals(example, new Example(3, 5, 4, tokens, new float[] {0, 2.5f, 2}, "..", "!"));
+        assertNotEquals(example, new Example(2, 5, 4, tokens, values, "..", "!"));
+        assertNotEquals(example, new Example(3, 5, 4, tokens, values, "..", ""));
+    }
+
+    @Test
+    void aDatasetIsSearchedAsItsTexts() throws IOException {
+        StringBuilder lines = new StringBuilder("{\"text\": null}\n");
+        for (String text : TEXTS)
+            lines.append("{\"text\": ")
+                    .append(JsonMapper.shared().writeValueAsString(text))
+                    .append("}\n");
+        TextDataset dataset = TextDataset.of(
+                Files.writeString(folder.resolve("texts.jsonl"), lines).toString());
+        int[] all = IntStream.range(0, fixture.sae.config().dSae()).toArray();
+        Map<Integer, FeatureExamples> expected = FeatureExamples.top(fixture.model, fixture.sae, TEXTS, all, 3);
+        FeatureExamples active = expected.values().stream()
+                .filter(each -> each.examples().size() == 3)
+                .findFirst()
+                .orElseThrow();
+        assertEquals(expected, FeatureExamples.top(fixture.model, fixture.sae, dataset, all, 3));
+        assertEquals(
+                active.examples().stream().map(Example::position).toList(),
+                FeatureExamples.top(fixture.model, fixture.sae, dataset, active.feature(), 3).examples().stream()
+                        .map(Example::position)
+                        .toList());
     }
 
     @Test

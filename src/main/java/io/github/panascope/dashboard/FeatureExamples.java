@@ -1,10 +1,12 @@
 package io.github.panascope.dashboard;
 
 import io.github.panascope.RunInterruptedException;
+import io.github.panascope.data.TextDataset;
 import io.github.panascope.internal.PythonText;
 import io.github.panascope.lens.HookedTransformer;
 import io.github.panascope.sae.Sae;
 import io.github.panascope.tokens.TokenDataset;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
@@ -43,8 +45,9 @@ public record FeatureExamples(int feature, List<Example> examples) {
      * One example: a window of tokens around the strongest one.
      *
      * @param text        the number of the text or of the dataset's row, from 0
-     * @param position    the position of the strongest token in the text, or in the dataset's row
-     * @param first       the position of the window's first token
+     * @param position    the position of the strongest token, from 0: in a text, without the {@code <|endoftext|>} that
+     *     the search puts before its rows; in a dataset's row, with the one that the row may begin with
+     * @param first       the position of the window's first token, counted likewise
      * @param tokens      the tokens of the window, as texts
      * @param activations the feature's activations at these tokens
      * @param before      the text before the window that belongs to its context, but stands in another row; often empty
@@ -62,6 +65,24 @@ public record FeatureExamples(int feature, List<Example> examples) {
         @Override
         public float[] activations() {
             return activations.clone();
+        }
+
+        /** {@return whether the other object is an example with equal texts, places and activations} */
+        @Override
+        public boolean equals(Object other) {
+            return other instanceof Example example
+                    && text == example.text
+                    && position == example.position
+                    && first == example.first
+                    && tokens.equals(example.tokens)
+                    && Arrays.equals(activations, example.activations)
+                    && before.equals(example.before)
+                    && after.equals(example.after);
+        }
+
+        @Override
+        public int hashCode() {
+            return Objects.hash(text, position, first, tokens, Arrays.hashCode(activations), before, after);
         }
 
         /** {@return the highest activation} */
@@ -94,7 +115,11 @@ public record FeatureExamples(int feature, List<Example> examples) {
     public String toString() {
         return examples.stream()
                 .map(example -> "\n  " + example)
-                .collect(Collectors.joining("", "feature " + feature + ", " + examples.size() + " examples", ""));
+                .collect(Collectors.joining(
+                        "",
+                        "feature " + feature + ", " + examples.size()
+                                + (examples.size() == 1 ? " example" : " examples"),
+                        ""));
     }
 
     /**
@@ -137,6 +162,47 @@ public record FeatureExamples(int feature, List<Example> examples) {
     }
 
     /**
+     * Finds the texts of a dataset at which a feature is most active, with the default {@link Search}.
+     *
+     * @param model   the model
+     * @param sae     the SAE
+     * @param texts   the dataset, whose documents are texts; {@link Example#text} counts those whose text is not null
+     * @param feature the number of the feature
+     * @param k       the largest number of examples, at least 1
+     * @return the examples
+     * @throws io.github.panascope.InputException if the dataset has no texts or cannot be read, the SAE does not fit
+     *     the model, or an activation is NaN
+     * @throws io.github.panascope.RunInterruptedException if the thread is interrupted
+     * @throws IndexOutOfBoundsException                   if the SAE has no such feature
+     * @throws IllegalArgumentException                    if {@code k} is less than 1
+     */
+    public static FeatureExamples top(HookedTransformer model, Sae sae, TextDataset texts, int feature, int k) {
+        return top(model, sae, texts, new int[] {feature}, k).get(feature);
+    }
+
+    /**
+     * Finds the texts of a dataset at which each of several features is most active, in one pass over the dataset, with
+     * the default {@link Search}.
+     *
+     * @param model    the model
+     * @param sae      the SAE
+     * @param texts    the dataset, whose documents are texts; {@link Example#text} counts those whose text is not null
+     * @param features the numbers of the features; repetitions are ignored
+     * @param k        the largest number of examples of a feature, at least 1
+     * @return the examples by feature, in the given order; an unmodifiable map
+     * @throws io.github.panascope.InputException if the dataset has no texts or cannot be read, the SAE does not fit
+     *     the model, or an activation is NaN
+     * @throws io.github.panascope.RunInterruptedException if the thread is interrupted
+     * @throws IndexOutOfBoundsException                   if the SAE has no such feature
+     * @throws IllegalArgumentException                    if {@code k} is less than 1
+     */
+    public static Map<Integer, FeatureExamples> top(
+            HookedTransformer model, Sae sae, TextDataset texts, int[] features, int k) {
+        Objects.requireNonNull(texts, "a search for examples needs texts");
+        return search(model, sae).top(texts::forEach, features, k);
+    }
+
+    /**
      * Prepares a search with settings.
      *
      * @param model the model
@@ -170,8 +236,9 @@ public record FeatureExamples(int feature, List<Example> examples) {
         }
 
         /**
-         * Sets the number of tokens of the longest rows, {@code <|endoftext|>} included. The default is that of the
-         * SAE's training.
+         * Sets the number of tokens of the longest rows, {@code <|endoftext|>} included. The default is the context
+         * size of the SAE's training, but at most the model's n_ctx; n_ctx where the SAE's {@code context_size} is at
+         * most 1.
          *
          * @param tokens the number of tokens, from 2 to the model's n_ctx
          * @return this search
