@@ -9,6 +9,7 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import javax.xml.parsers.DocumentBuilderFactory;
 import org.junit.jupiter.api.Test;
@@ -59,11 +60,35 @@ class CountHistogramTest {
         occurrences[300] = 5;
         occurrences[24_575] = 7;
         CountHistogram histogram = CountHistogram.of(occurrences);
-        histogram.write(folder.resolve("counts.svg"));
-        assertEquals(histogram.svg(), Files.readString(folder.resolve("counts.svg")));
+        Path file = folder.resolve("missing/folder/counts.svg");
+        histogram.write(file);
+        assertEquals(histogram.svg(), Files.readString(file));
         assertEquals(
                 List.of("190 to 379: 5", "24510 to 24699: 7"),
                 texts(parse(histogram.svg()).getElementsByTagName("title")));
+        long[] ones = new long[130];
+        Arrays.fill(ones, 1);
+        assertEquals(
+                130,
+                parse(CountHistogram.of(ones).svg())
+                        .getElementsByTagName("title")
+                        .getLength());
+        long[] more = Arrays.copyOf(ones, 131);
+        assertEquals(
+                "128 to 129: 2",
+                texts(parse(CountHistogram.of(more).svg()).getElementsByTagName("title"))
+                        .getLast());
+    }
+
+    @Test
+    void aTitleAndNamesAreNeeded() {
+        CountHistogram histogram = CountHistogram.of(new long[] {1});
+        assertEquals(
+                "the title should not be null; it may be empty",
+                assertThrows(NullPointerException.class, () -> histogram.title(null))
+                        .getMessage());
+        assertThrows(NullPointerException.class, () -> histogram.axes(null, "positions"));
+        assertThrows(NullPointerException.class, () -> histogram.axes("counts", null));
     }
 
     @Test

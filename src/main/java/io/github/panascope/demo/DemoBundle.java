@@ -49,7 +49,8 @@ public record DemoBundle(Path folder) {
      * into the folder of {@link Torch#cache()} when it is first asked for.
      *
      * @return the bundle, as files
-     * @throws InputException if the artefact is absent, or the bundle cannot be unpacked; the message names the folder
+     * @throws InputException if the artefact is absent, or the bundle cannot be unpacked; the message then names the
+     *     folder
      */
     public static DemoBundle find() {
         URL namesake = DemoBundle.class.getClassLoader().getResource(ROOT + NAMESAKE);

@@ -3,10 +3,11 @@ package io.github.panascope.plot;
 import io.github.panascope.internal.AtomicFile;
 import java.nio.file.Path;
 import java.util.Locale;
+import java.util.Objects;
 
 /**
  * How often each count occurs, as bars in SVG, with a line at the mean: the L0 of positions, for instance. The tooltip
- * of a bar shows its numbers. Immutable.
+ * of a bar shows its numbers. Of more than 130 counts, neighbours share bars, so that there are at most 130. Immutable.
  *
  * <pre>{@code
  * static void write(L0 l0) {
@@ -58,8 +59,10 @@ public final class CountHistogram {
      *
      * @param text the title, above the bars
      * @return the new histogram
+     * @throws NullPointerException if the title is null
      */
     public CountHistogram title(String text) {
+        Objects.requireNonNull(text, "the title should not be null; it may be empty");
         return new CountHistogram(occurrences, text, countName, occurrenceName);
     }
 
@@ -69,8 +72,11 @@ public final class CountHistogram {
      * @param counts what is counted, below the bars, such as {@code active features}
      * @param of     what has these counts, beside the bars, such as {@code positions}
      * @return the new histogram
+     * @throws NullPointerException if a name is null
      */
     public CountHistogram axes(String counts, String of) {
+        Objects.requireNonNull(counts, "the name of the counts should not be null; it may be empty");
+        Objects.requireNonNull(of, "the name of what has the counts should not be null; it may be empty");
         return new CountHistogram(occurrences, title, counts, of);
     }
 
@@ -86,7 +92,8 @@ public final class CountHistogram {
     }
 
     /**
-     * Writes the histogram to an SVG file; an older file is replaced only when all is written.
+     * Writes the histogram to an SVG file, and makes the folders above it that are missing; an older file is replaced
+     * only when all is written.
      *
      * @param file the file to write
      * @throws io.github.panascope.InputException if the file cannot be written
