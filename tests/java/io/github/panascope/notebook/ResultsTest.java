@@ -6,6 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.github.panascope.LeakCheck;
 import io.github.panascope.dashboard.FeatureDashboard;
+import io.github.panascope.dashboard.FeatureExamples;
 import io.github.panascope.dashboard.Histogram;
 import io.github.panascope.lens.ActivationCache;
 import io.github.panascope.lens.HookedTransformer;
@@ -115,6 +116,33 @@ class ResultsTest {
     }
 
     @Test
+    void examplesMarkTheirStrongestToken() {
+        FeatureExamples.Example example =
+                new FeatureExamples.Example(3, 5, 4, List.of(" a", EVIL, " c"), new float[] {0, 2.5f, 1}, "<b>", "!");
+        String html = Results.html(new FeatureExamples(7, List.of(example)));
+        assertTrue(html.contains(">feature 7, 1 example</p>"), html);
+        String evil = "&lt;img src=x onerror=&#39;alert(1)&#39;&gt;\\n&quot;&amp;";
+        assertTrue(html.contains("&lt;b&gt; a<mark>" + evil + "</mark> c!"), html);
+        assertEquals(
+                List.of("example", "activation", "text", "position", "&lt;b&gt; a" + evil + " c!", "2.5000", "3", "5"),
+                cells(html));
+        String none = Results.html(new FeatureExamples(7, List.of()));
+        assertTrue(none.contains("feature 7, 0 examples") && !none.contains("<table"), none);
+    }
+
+    @Test
+    void sortedElementsAreShownWithTheirPlaces() {
+        try (var _ = TensorScope.open()) {
+            Tensor x = Tensor.of(1, 7, 3);
+            String html = Results.html(x.topk(2));
+            assertEquals(List.of("0", "1", "7.0000", "3.0000", "0", "1", "1", "2"), cells(html));
+            assertTrue(html.indexOf(">values<") < html.indexOf("Tensor [2], float32, cpu"), html);
+            assertTrue(html.indexOf(">indices<") < html.indexOf("Tensor [2], int64, cpu"), html);
+            assertEquals(List.of("7.0000", "1"), cells(Results.html(x.max(0))));
+        }
+    }
+
+    @Test
     void aFeatureIsAPageWhereATokenizerIsKept() {
         FeatureDashboard dashboard = new FeatureDashboard(
                 8,
@@ -144,6 +172,9 @@ class ResultsTest {
             assertEquals(
                     List.of("hook point", "shape", "dtype", "hook_embed", "[1, " + tokens.size(1) + ", 96]", "float32"),
                     cells(Results.html(cache)));
+            HookedTransformer.RunWithCache run = model.runWithCache(tokens, "hook_embed"::equals);
+            assertEquals(cells(Results.html(cache)), cells(Results.html(run)));
+            assertTrue(Results.html(run).contains("logits " + run.logits().shape() + ", float32"));
             SaeEvals evals = SaeEvals.run(model, sae, tokens, 1, 1, true, rows -> {});
             List<String> cells = cells(Results.html(evals));
             for (Map<String, Double> group : evals.metrics().values())

@@ -26,8 +26,12 @@ final class Html {
 
     /** Returns a token in a box that shows its spaces; the characters of line ends and tabs are written out. */
     static String token(String token) {
-        String shown = token.replace("\n", "\\n").replace("\r", "\\r").replace("\t", "\\t");
-        return "<code style=\"white-space:pre;background:#8882;padding:0 1px\">" + escaped(shown) + "</code>";
+        return "<code style=\"white-space:pre;background:#8882;padding:0 1px\">" + oneLine(token) + "</code>";
+    }
+
+    /** Escapes a text whose line ends and tabs are written out. */
+    static String oneLine(String text) {
+        return escaped(text.replace("\n", "\\n").replace("\r", "\\r").replace("\t", "\\t"));
     }
 
     /**

@@ -1,7 +1,9 @@
 package io.github.panascope.notebook;
 
 import io.github.panascope.dashboard.FeatureDashboard;
+import io.github.panascope.dashboard.FeatureExamples;
 import io.github.panascope.lens.ActivationCache;
+import io.github.panascope.lens.HookedTransformer;
 import io.github.panascope.lens.TestPrompt;
 import io.github.panascope.metrics.DownstreamLoss;
 import io.github.panascope.metrics.L0;
@@ -38,14 +40,11 @@ public final class PanascopeExtension implements Extension {
         Progress.drawTo(new KernelLines(kernel));
         UnnamedResults unnamed = new UnnamedResults(kernel);
         Renderer renderer = kernel.getRenderer();
-        show(renderer, Tensor.class, tensor -> {
-            unnamed.release();
-            return TensorTable.html(tensor);
-        });
-        show(renderer, ActivationCache.class, cache -> {
-            unnamed.release();
-            return Results.html(cache);
-        });
+        show(renderer, Tensor.class, unnamed.before(TensorTable::html));
+        show(renderer, Tensor.Sorted.class, unnamed.before(Results::html));
+        show(renderer, Tensor.Extremes.class, unnamed.before(Results::html));
+        show(renderer, ActivationCache.class, unnamed.before(Results::html));
+        show(renderer, HookedTransformer.RunWithCache.class, unnamed.before(Results::html));
         show(renderer, HeatMap.class, HeatMap::svg);
         show(renderer, CountHistogram.class, CountHistogram::svg);
         show(renderer, L0.class, Results::html);
@@ -54,6 +53,7 @@ public final class PanascopeExtension implements Extension {
         show(renderer, TutorialMetrics.class, Results::html);
         show(renderer, SaeEvals.class, Results::html);
         show(renderer, FeatureDashboard.class, Results::html);
+        show(renderer, FeatureExamples.class, Results::html);
         show(renderer, InlinePage.class, InlinePage::iframe);
     }
 

@@ -1,8 +1,10 @@
 package io.github.panascope.notebook;
 
 import io.github.panascope.dashboard.FeatureDashboard;
+import io.github.panascope.dashboard.FeatureExamples;
 import io.github.panascope.internal.PythonText;
 import io.github.panascope.lens.ActivationCache;
+import io.github.panascope.lens.HookedTransformer;
 import io.github.panascope.lens.TestPrompt;
 import io.github.panascope.metrics.DownstreamLoss;
 import io.github.panascope.metrics.L0;
@@ -68,6 +70,52 @@ final class Results {
                 + "<div style=\"max-height:320px;overflow:auto;width:fit-content\">"
                 + Html.table(List.of("hook point", "shape", "dtype"), rows)
                 + "</div>";
+    }
+
+    static String html(HookedTransformer.RunWithCache run) {
+        return Html.paragraph(
+                        "logits " + run.logits().shape() + ", " + run.logits().dtype())
+                + html(run.cache());
+    }
+
+    /** Returns a table with a row for each example, in which the strongest token is marked. */
+    static String html(FeatureExamples found) {
+        int count = found.examples().size();
+        String about =
+                Html.paragraph("feature " + found.feature() + ", " + count + (count == 1 ? " example" : " examples"));
+        if (count == 0) return about;
+        return about
+                + Html.table(
+                        List.of("example", "activation", "text", "position"),
+                        found.examples().stream().map(Results::row).toList());
+    }
+
+    private static List<String> row(FeatureExamples.Example example) {
+        int at = example.position() - example.first();
+        List<String> tokens = example.tokens();
+        String text = Html.oneLine(example.before() + String.join("", tokens.subList(0, at)))
+                + "<mark>" + Html.oneLine(example.token()) + "</mark>"
+                + Html.oneLine(String.join("", tokens.subList(at + 1, tokens.size())) + example.after());
+        return List.of(
+                "<span style=\"white-space:pre-wrap\">" + text + "</span>",
+                PythonText.fixed(example.activation(), 4),
+                Long.toString(example.text()),
+                Integer.toString(example.position()));
+    }
+
+    static String html(Tensor.Sorted sorted) {
+        return valuesAndIndices(sorted.values(), sorted.indices());
+    }
+
+    static String html(Tensor.Extremes extremes) {
+        return valuesAndIndices(extremes.values(), extremes.indices());
+    }
+
+    private static String valuesAndIndices(Tensor values, Tensor indices) {
+        return Html.paragraph("values")
+                + TensorTable.html(values)
+                + Html.paragraph("indices")
+                + TensorTable.html(indices);
     }
 
     static String html(TestPrompt prompt) {

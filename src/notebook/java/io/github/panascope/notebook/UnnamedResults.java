@@ -3,6 +3,7 @@ package io.github.panascope.notebook;
 import java.lang.reflect.InvocationTargetException;
 import java.util.List;
 import java.util.Set;
+import java.util.function.Function;
 import jdk.jshell.JShell;
 import jdk.jshell.Snippet;
 import jdk.jshell.VarSnippet;
@@ -15,12 +16,20 @@ import org.jspecify.annotations.Nullable;
  * the latest.
  */
 final class UnnamedResults {
-    private static final Set<String> TYPES = Set.of("Tensor", "ActivationCache");
+    private static final Set<String> TYPES = Set.of("Tensor", "ActivationCache", "RunWithCache", "Sorted", "Extremes");
 
     private final BaseKernel kernel;
 
     UnnamedResults(BaseKernel kernel) {
         this.kernel = kernel;
+    }
+
+    /** Returns a function that lets go of earlier results before it shows one. */
+    <T> Function<T, String> before(Function<T, String> html) {
+        return result -> {
+            release();
+            return html.apply(result);
+        };
     }
 
     /** Lets go of earlier unnamed results that hold tensors. Does nothing while a cell runs, as JShell is busy then. */
