@@ -522,8 +522,7 @@ public final class Tensor {
      * Exports this tensor to another native library, without a copy.
      *
      * @return the exported tensor; the caller closes it or gives it away
-     * @throws TorchException if the memory is only borrowed ({@link #wrap}, mapped weights), since nothing could keep
-     *     it alive
+     * @throws TorchException if the memory is only borrowed ({@link #wrap}), since nothing could keep it alive
      */
     public Dlpack toDlpack() {
         return new Dlpack(this);
@@ -535,8 +534,7 @@ public final class Tensor {
      *
      * @param name the column's name
      * @return the column; the caller closes it once it is imported
-     * @throws TorchException if the tensor cannot be a column, or its memory is only borrowed ({@link #wrap}, mapped
-     *     weights)
+     * @throws TorchException if the tensor cannot be a column, or its memory is only borrowed ({@link #wrap})
      */
     public ArrowColumn toArrow(String name) {
         return new ArrowColumn(this, name);

@@ -97,5 +97,7 @@ final class TensorOps {
     static final Op EINSUM = Op.of("aten::einsum", "");
     static final Op FILL_ = Op.of("aten::fill_", "Scalar");
     static final Op NORMAL_ = Op.of("aten::normal_", "");
+    static final Op FROM_FILE = Op.of("aten::from_file", "");
+    static final Op VIEW_DTYPE = Op.of("aten::view", "dtype");
     static final Op ARANGE = Op.of("aten::arange", "");
 }

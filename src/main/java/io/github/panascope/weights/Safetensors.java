@@ -78,7 +78,7 @@ public final class Safetensors implements StateDict {
      * Maps a file into memory until a scope closes.
      *
      * @param file  the file
-     * @param scope owns the mapping; tensors of the file must not outlive it
+     * @param scope the scope in which the mapping lives; a tensor of the file may outlive it
      * @return the tensors of the file
      * @throws InputException if the file is missing, truncated or malformed
      */

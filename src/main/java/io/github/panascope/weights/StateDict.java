@@ -27,7 +27,7 @@ public sealed interface StateDict permits Safetensors, TorchFile, ShardedStateDi
      * Opens a file in any of the supported formats. The files of an index ({@code .index.json}) are expected beside it.
      *
      * @param file  a file of tensors, or an index
-     * @param scope owns the mapping; tensors of the file must not outlive it
+     * @param scope the scope in which the mapping lives; a tensor of the file may outlive it
      * @return the tensors of the file
      * @throws InputException if a file is missing, damaged, or contains something that is not understood
      */
@@ -39,7 +39,7 @@ public sealed interface StateDict permits Safetensors, TorchFile, ShardedStateDi
      * Opens a file in any of the supported formats, with a function that locates the files of an index.
      *
      * @param file  a file of tensors, or an index ({@code .index.json})
-     * @param scope owns the mapping; tensors of the file must not outlive it
+     * @param scope the scope in which the mapping lives; a tensor of the file may outlive it
      * @param files returns the path of a file that the index names; not called if {@code file} is not an index
      * @return the tensors of the file
      * @throws InputException if a file is missing, damaged, or contains something that is not understood
