@@ -230,19 +230,22 @@ class FeatureExamplesTest extends UsesDashboardFixture {
 
     @Test
     void oneFeatureIsOneCall() {
-        FeatureExamples examples = FeatureExamples.top(fixture.model, fixture.sae, TEXTS, 57, 2);
-        assertEquals(57, examples.feature());
+        int[] all = IntStream.range(0, fixture.sae.config().dSae()).toArray();
+        FeatureExamples expected = FeatureExamples.top(fixture.model, fixture.sae, TEXTS, all, 2).values().stream()
+                .filter(each -> each.examples().size() == 2)
+                .findFirst()
+                .orElseThrow();
+        int feature = expected.feature();
         Iterable<String> stream = TEXTS.stream()::iterator;
-        assertEquals(
-                examples.toString(),
-                FeatureExamples.top(fixture.model, fixture.sae, stream, 57, 2).toString());
+        for (Iterable<String> texts : List.of(TEXTS, stream))
+            assertEquals(expected, FeatureExamples.top(fixture.model, fixture.sae, texts, feature, 2));
         assertEquals(
                 List.of(57, 3),
                 List.copyOf(FeatureExamples.top(fixture.model, fixture.sae, TEXTS, new int[] {57, 3, 57}, 2)
                         .keySet()));
         assertEquals(
                 List.of(),
-                FeatureExamples.top(fixture.model, fixture.sae, List.of(), 57, 2)
+                FeatureExamples.top(fixture.model, fixture.sae, List.of(), feature, 2)
                         .examples());
     }
 

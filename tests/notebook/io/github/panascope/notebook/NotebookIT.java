@@ -5,6 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertNotNull;
 import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import io.github.panascope.internal.PythonText;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
@@ -157,6 +158,8 @@ class NotebookIT {
 
         assertEquals(candidates(metrics.get("prompt").get("top")), candidates(cells.get("prompt")));
         assertEquals(candidates(metrics.get("prompt").get("top_reconstructed")), candidates(cells.get("prompt-sae")));
+        String prompt = result(cells.get("prompt"), "text/plain");
+        assertTrue(printed.contains(prompt), prompt);
         for (String id : List.of("prompt", "prompt-sae")) {
             List<MatchResult> rows = all(
                     "<td>(?:<b>)?<code.*?</td><td>(\\d+)</td><td>(.*?)</td><td>(.*?)</td>",
@@ -195,17 +198,18 @@ class NotebookIT {
 
     private static List<String> candidates(JsonNode list) {
         if (!list.isArray()) { // a cell
-            return all("token=([^=]*), rank=\\d+, logit=([\\d.-]+), prob=([^\\]]+)]", result(list, "text/plain"))
+            return all(
+                            "Top \\d+th token. Logit: *([\\d.-]+) Prob: *([\\d.]+)% Token: \\|(.*)\\|",
+                            result(list, "text/plain"))
                     .stream()
-                    .skip(1) // the answer, which is the first of the others too
-                    .map(found -> found.group(1) + " " + found.group(2) + " " + found.group(3))
+                    .map(found -> found.group(3) + " " + found.group(1) + " " + found.group(2))
                     .toList();
         }
         List<String> candidates = new ArrayList<>();
         for (JsonNode candidate : list)
             candidates.add(candidate.get("token").asString() + " "
-                    + candidate.get("logit").asDouble() + " "
-                    + candidate.get("prob").asDouble());
+                    + PythonText.fixed(candidate.get("logit").asDouble(), 2) + " "
+                    + PythonText.percent(candidate.get("prob").asDouble(), 2).replace("%", ""));
         return candidates;
     }
 
