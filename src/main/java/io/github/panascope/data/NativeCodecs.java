@@ -2,7 +2,6 @@ package io.github.panascope.data;
 
 import io.github.panascope.InputException;
 import java.io.IOException;
-import java.io.UncheckedIOException;
 import java.nio.file.DirectoryStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -38,14 +37,16 @@ final class NativeCodecs {
             System.setProperty(property, folder.toString());
             try {
                 Class.forName(name);
-            } catch (ClassNotFoundException | LinkageError e) {
-                return; // absent, or native access is denied
+            } catch (VirtualMachineError e) {
+                throw e;
+            } catch (ClassNotFoundException | Error e) { // snappy-java has an Error of its own
+                return; // absent, not for this system, or native access is denied
             } finally {
                 System.clearProperty(property);
                 delete(folder);
             }
         } catch (IOException e) {
-            throw new UncheckedIOException("the temporary folder cannot be written", e);
+            return; // the temporary folder cannot be written
         }
     }
 
