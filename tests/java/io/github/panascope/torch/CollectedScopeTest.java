@@ -130,6 +130,30 @@ class CollectedScopeTest {
         assertTrue(grown < 1000, "80 tensors of 32 MB grew the process by " + grown + " MB");
     }
 
+    @Test
+    void viewsAskForNoCollections() throws Exception {
+        TensorScope.collected();
+        Tensor large = Tensor.zeros(DType.FLOAT32, Shape.of(4096, 4096)); // 64 MB
+        Tensor one = Tensor.ones(DType.FLOAT32, Shape.of(1, 1));
+        List<Tensor> views = new ArrayList<>();
+        for (int i = 0; i < 100; i++) {
+            views.add(large.t());
+            views.add(large.select(1, i));
+            views.add(one.expand(1 << 20, 1 << 20)); // 4 TB, were they elements of their own
+        }
+        awaitTensors(302); // without the results of zero_ and fill_
+        // The columns hold 16 kB each.
+        assertEquals(
+                "TensorScope(of all threads, 302 tensors of 65 MB)",
+                TensorScope.collected().toString());
+        views.clear();
+        awaitTensors(2);
+        assertEquals(
+                "TensorScope(of all threads, 2 tensors of 64 MB)",
+                TensorScope.collected().toString());
+        assertEquals(0, large.get(1, 2) + one.get(0, 0) - 1);
+    }
+
     private static long residentMegabytes() throws IOException {
         return Files.readAllLines(Path.of("/proc/self/status")).stream()
                 .filter(line -> line.startsWith("VmRSS:"))
