@@ -53,6 +53,10 @@ class ResultsTest {
                     cells(TensorTable.html(
                             Tensor.of(new float[] {1e-5f, Float.NaN, Float.NEGATIVE_INFINITY}, Shape.of(3)))));
             assertEquals(List.of(), cells(TensorTable.html(Tensor.zeros(DType.FLOAT32, Shape.of(0, 3)))));
+            long beyondDoubles = (1L << 53) + 1;
+            assertEquals(
+                    List.of("0", "1", "9007199254740993", "-1"),
+                    cells(TensorTable.html(Tensor.of(new long[] {beyondDoubles, -1}, Shape.of(2)))));
         }
     }
 

@@ -32,13 +32,15 @@ final class TensorTable {
         int shownColumns = (int) Math.min(columns, COLUMNS);
         int shownRows = (int) Math.min(rows, ROWS);
         boolean exact = !tensor.dtype().isFloatingPoint();
-        double[] numbers;
+        double[] numbers = {};
+        long[] whole = {}; // which may be larger than what doubles represent
         try (var _ = TensorScope.open()) {
             Tensor first = tensor;
             for (int dimension = 0; dimension < rank - 2; dimension++) first = first.slice(dimension, 0, 1);
             if (rank > 1) first = first.slice(-2, 0, shownRows);
             if (rank > 0) first = first.slice(-1, 0, shownColumns);
-            numbers = first.toDoubles();
+            if (exact) whole = first.toLongs();
+            else numbers = first.toDoubles();
         }
         double largest = Arrays.stream(numbers)
                 .filter(Double::isFinite)
@@ -49,8 +51,10 @@ final class TensorTable {
         for (int row = 0; row < shownRows; row++) {
             List<String> shown = new ArrayList<>();
             if (rank > 1) shown.add("<b>" + row + "</b>");
-            for (int column = 0; column < shownColumns; column++)
-                shown.add(number(numbers[row * shownColumns + column], exact, largest));
+            for (int column = 0; column < shownColumns; column++) {
+                int at = row * shownColumns + column;
+                shown.add(exact ? Long.toString(whole[at]) : number(numbers[at], largest));
+            }
             if (columns > shownColumns) shown.add(MORE);
             cells.add(shown);
         }
@@ -67,8 +71,7 @@ final class TensorTable {
     }
 
     /** Returns a number with four decimals, or in exponents if the table's numbers are very large or small. */
-    private static String number(double number, boolean exact, double largest) {
-        if (exact) return String.format(Locale.ROOT, "%.0f", number);
+    private static String number(double number, double largest) {
         if (!Double.isFinite(number)) return Double.toString(number);
         boolean plain = largest == 0 || largest >= 1e-3 && largest < 1e6;
         return String.format(Locale.ROOT, plain ? "%.4f" : "%.4e", number);
