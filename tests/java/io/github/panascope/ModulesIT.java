@@ -27,7 +27,6 @@ import org.junit.jupiter.api.io.TempDir;
 class ModulesIT {
     private static final Path PAGE = Path.of("src/site/markdown/modules.md");
     private static final Pattern FENCE = Pattern.compile("(?ms)^```(\\w+)\n(.*?)^```$");
-    private static final String ACTIVE = "active features: ";
 
     @TempDir
     private static Path folder;
@@ -99,21 +98,14 @@ class ModulesIT {
                 .orElseThrow();
     }
 
-    private static String activeIn(String printed) {
-        return printed.lines()
-                .filter(line -> line.startsWith(ACTIVE))
-                .findFirst()
-                .orElseThrow(() -> new AssertionError(printed));
-    }
-
     @Test
     @Order(1)
     void onTheClassPath() throws Exception {
         String printed = run("javac -Xlint:all -Werror -cp 'lib/*' -d plain src/com/example/reading/Main.java\n"
                 + "java --enable-native-access=ALL-UNNAMED --illegal-native-access=deny"
                 + " -cp 'plain:lib/*:native/*' com.example.reading.Main");
-        expected = activeIn(printed);
-        assertEquals(expected, printed.strip(), "nothing else is printed");
+        expected = printed.strip();
+        assertTrue(expected.matches("active features: tensor\\(\\[\\[.*\\n.*dtype=int64, device=cpu\\)"), printed);
     }
 
     @Test
@@ -149,7 +141,7 @@ class ModulesIT {
     @Test
     @Order(4)
     void asOneImage() throws Exception {
-        assertEquals(expected, activeIn(run(command("--output image"))));
+        assertTrue(run(command("--output image")).endsWith(expected + "\n"));
         String modules = Files.readString(folder.resolve("image/release"));
         for (String module : List.of("io.github.panascope", "com.example.reading", "okio", "dev.hardwood.core"))
             assertTrue(modules.matches("(?s).*MODULES=\".*\\b" + Pattern.quote(module) + "\\b.*"), modules);

@@ -94,4 +94,21 @@ class ActivationTest {
             assertEquals("the model has no hook point 'blocks.1.resid_pre'.", e.getMessage());
         }
     }
+
+    @Test
+    void onlyTheKeptPositionsAreThereAndNoPointBeforeTheStart() {
+        try (var _ = TensorScope.open();
+                HookedTransformer model = Golden.standardA().loadModel()) {
+            String input = "blocks.1.hook_resid_pre";
+            Tensor whole = model.forward(tokens()).activation(input);
+            Tensor part = model.forward(tokens()).cachingPositions(1, 3).activation(input);
+            assertArrayEquals(whole.slice(1, 1, 3).toFloats(), part.toFloats());
+            Forward late = model.forward(tokens()).startAtLayer(1, whole);
+            IllegalArgumentException e =
+                    assertThrows(IllegalArgumentException.class, () -> late.activation("blocks.0.hook_mlp_out"));
+            assertEquals(
+                    "a run that starts at layer 1 does not reach blocks.0.hook_mlp_out, which is before it",
+                    e.getMessage());
+        }
+    }
 }

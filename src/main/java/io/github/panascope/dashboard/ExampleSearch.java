@@ -21,6 +21,7 @@ import java.util.Map;
 import java.util.NavigableMap;
 import java.util.Objects;
 import java.util.TreeMap;
+import java.util.stream.Collectors;
 
 /** One run of a {@link FeatureExamples.Search}: cuts texts into rows, runs batches of rows, and keeps the best rows. */
 final class ExampleSearch {
@@ -68,7 +69,7 @@ final class ExampleSearch {
             examples.put(row, example);
             top.offer(row, activation);
             if (examples.size() > top.size())
-                examples.keySet().retainAll(Arrays.stream(top.indices()).boxed().toList());
+                examples.keySet().retainAll(Arrays.stream(top.indices()).boxed().collect(Collectors.toSet()));
         }
 
         List<Example> inOrder() {

@@ -42,7 +42,7 @@ public record DemoBundle(Path folder) {
             "sae/cfg.json",
             "sae/sae_weights.safetensors",
             "sae/sparsity.safetensors",
-            NAMESAKE); // last: where it lies, the bundle is whole
+            NAMESAKE);
 
     /**
      * Finds the bundle: the artefact {@code panascope-demo} on the class path or module path. It is unpacked (12 MB)
@@ -63,7 +63,7 @@ public record DemoBundle(Path folder) {
         Path kept = Torch.cache().resolve("demo");
         try {
             Path folder = kept.resolve(digest(namesake).substring(0, 16));
-            if (!Files.exists(folder.resolve(NAMESAKE))) for (String file : FILES) unpack(file, folder);
+            for (String file : FILES) if (!Files.exists(folder.resolve(file))) unpack(file, folder);
             return new DemoBundle(folder);
         } catch (IOException | UncheckedIOException e) {
             throw new InputException(

@@ -478,9 +478,13 @@ public final class Forward {
         Hooks.requirePoint(name, points(), model.hookNamesOnRequest());
         HookPoint point = point(name);
         int layers = model.config().nLayers();
+        if (startLayer > 0 && point.block() < startLayer)
+            throw new IllegalArgumentException(
+                    "a run that starts at layer " + startLayer + " does not reach " + name + ", which is before it");
         boolean isInput = point.isInBlock() && point.part().equals("hook_resid_pre");
         // The input of a block needs no part of that block, unless the block has to tell of it.
-        if (isInput && hooks.isEmpty() && attached.isEmpty() && cached.isEmpty()) return stopAtLayer(point.block());
+        boolean isPlain = hooks.isEmpty() && attached.isEmpty() && cached.isEmpty() && endKept == Long.MAX_VALUE;
+        if (isInput && isPlain) return stopAtLayer(point.block());
         caching(name);
         if (point.block() == HookPoint.AFTER_BLOCKS)
             run(layers, (resid, set) -> model.unembed().call("normalize", set, resid))

@@ -2,6 +2,7 @@ package io.github.panascope.torch;
 
 import java.io.IOException;
 import java.io.InputStream;
+import java.io.InterruptedIOException;
 import java.io.OutputStream;
 import java.net.URL;
 import java.nio.channels.FileChannel;
@@ -108,7 +109,7 @@ record LibTorch(Path folder, String version, String origin) {
             }
         } catch (InterruptedException e) {
             Thread.currentThread().interrupt();
-            throw new IOException("interrupted while asking python3 for its torch", e);
+            throw new InterruptedIOException("interrupted while asking python3 for its torch");
         }
         Path torch = Path.of(answer);
         return fromFolder(

@@ -3,12 +3,14 @@ package io.github.panascope.torch;
 import io.github.panascope.bindings.Psc;
 import java.io.IOException;
 import java.io.InputStream;
+import java.io.InterruptedIOException;
 import java.io.UncheckedIOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.SymbolLookup;
 import java.net.URI;
 import java.net.URL;
 import java.nio.channels.ClosedByInterruptException;
+import java.nio.channels.FileLockInterruptionException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -70,7 +72,9 @@ final class NativeLibrary {
                     "this JVM denies native access: start it with --enable-native-access="
                             + (module.isNamed() ? module.getName() : "ALL-UNNAMED"),
                     e);
-        } catch (ClosedByInterruptException e) { // only this thread was interrupted: a later attempt may succeed
+        } catch (ClosedByInterruptException
+                | FileLockInterruptionException
+                | InterruptedIOException e) { // only this thread was interrupted: a later attempt may succeed
             throw new NativeLibraryException("the thread was interrupted while it prepared the native library", e);
         } catch (IOException | UncheckedIOException e) {
             throw refused = new NativeLibraryException(
