@@ -33,7 +33,6 @@ import java.util.regex.MatchResult;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import java.util.stream.Stream;
-import javax.tools.ToolProvider;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.extension.ExtendWith;
 import org.junit.jupiter.api.io.TempDir;
@@ -101,24 +100,7 @@ class DocumentationTest {
 
     /** Compiles a class without a warning. */
     private void compile(String name, String code) throws IOException {
-        Path source = Files.writeString(folder.resolve(name + ".java"), code);
-        ByteArrayOutputStream messages = new ByteArrayOutputStream();
-        int status = ToolProvider.getSystemJavaCompiler()
-                .run(
-                        null,
-                        messages,
-                        messages,
-                        "--release",
-                        "22",
-                        "-Xlint:all",
-                        "-Werror",
-                        "-proc:none",
-                        "-cp",
-                        System.getProperty("java.class.path"),
-                        "-d",
-                        folder.toString(),
-                        source.toString());
-        assertEquals(0, status, messages.toString(StandardCharsets.UTF_8));
+        Examples.compile(List.of(Files.writeString(folder.resolve(name + ".java"), code)), folder);
     }
 
     /** Compiles one of the classes without a warning, runs it, and returns what it printed. */

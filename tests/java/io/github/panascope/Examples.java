@@ -53,6 +53,12 @@ final class Examples {
     static synchronized void compile() throws IOException {
         if (classes != null) return;
         Files.createDirectories(COMPILED);
+        compile(names().stream().map(name -> FOLDER.resolve(name + ".java")).toList(), COMPILED);
+        classes = new URLClassLoader(new URL[] {COMPILED.toUri().toURL()});
+    }
+
+    /** Compiles files into a folder, without a warning. */
+    static void compile(List<Path> sources, Path into) {
         List<String> arguments = new ArrayList<>(List.of(
                 "--release",
                 "22",
@@ -62,13 +68,12 @@ final class Examples {
                 "-cp",
                 System.getProperty("java.class.path"),
                 "-d",
-                COMPILED.toString()));
-        for (String name : names()) arguments.add(FOLDER.resolve(name + ".java").toString());
+                into.toString()));
+        for (Path source : sources) arguments.add(source.toString());
         ByteArrayOutputStream messages = new ByteArrayOutputStream();
         int status =
                 ToolProvider.getSystemJavaCompiler().run(null, messages, messages, arguments.toArray(String[]::new));
         assertEquals(0, status, messages.toString(StandardCharsets.UTF_8));
-        classes = new URLClassLoader(new URL[] {COMPILED.toUri().toURL()});
     }
 
     /** Runs the main method of an example, and returns the lines that it printed. */
