@@ -17,6 +17,7 @@ import org.junit.jupiter.api.io.TempDir;
 import org.w3c.dom.Document;
 import org.w3c.dom.NodeList;
 
+/** The bars of the picture, its texts, and what it refuses. */
 class CountHistogramTest {
     private static Document parse(String svg) throws Exception {
         return DocumentBuilderFactory.newInstance()
