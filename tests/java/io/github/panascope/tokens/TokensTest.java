@@ -27,6 +27,8 @@ import java.util.stream.IntStream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.function.Executable;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
 
 /** Tokens, rows and Python's text, where the golden case does not reach. */
 class TokensTest {
@@ -352,5 +354,46 @@ class TokensTest {
         assertEquals("🤖", GPT2.decode(ids));
         assertTrue(GPT2.tokens(ids).get(0).contains("\ufffd"));
         assertThrows(IllegalArgumentException.class, () -> GPT2.decode(50257));
+    }
+
+    /** Documents with separators, blank ones and a last group of one short document. */
+    private static List<String> documents(int count) {
+        Random random = new Random(4);
+        return IntStream.range(0, count)
+                .mapToObj(i -> i % 9 == 0 ? " " : i % 50 == 1 ? "<|endoftext|>" : "Number " + random.nextInt(1 << 20))
+                .toList();
+    }
+
+    @ParameterizedTest
+    @EnumSource(ChunkingStrategy.class)
+    void groupsMakeTheRowsOfTheWholeCorpus(ChunkingStrategy chunking) {
+        int group = TokenDataset.DOCUMENTS_IN_GROUP;
+        for (int count : new int[] {0, 1, group - 1, group, group + 1, 2 * group + 1}) {
+            List<String> documents = documents(count);
+            for (boolean bos : new boolean[] {true, false}) {
+                List<List<Integer>> whole = new ArrayList<>();
+                TokenDataset.forEachRow(documents::forEach, GPT2, chunking, 64, bos, row -> whole.add(asList(row)));
+                List<List<Integer>> grouped = new ArrayList<>();
+                for (int start = 0; start < count; start += group)
+                    for (int[] row : TokenDataset.rowsOfGroup(
+                            documents.subList(start, Math.min(count, start + group)), GPT2, chunking, 64, bos))
+                        grouped.add(asList(row));
+                assertEquals(whole, grouped, count + " documents");
+            }
+        }
+        assertEquals(List.of(), TokenDataset.rowsOfGroup(List.of(), GPT2, chunking, 64, true));
+    }
+
+    private static List<Integer> asList(int[] row) {
+        return Arrays.stream(row).boxed().toList();
+    }
+
+    @Test
+    void aGroupOfTooManyDocumentsIsRefused() {
+        String message = assertThrows(
+                        IllegalArgumentException.class,
+                        () -> TokenDataset.rowsOfGroup(documents(1001), GPT2, ChunkingStrategy.PER_DOCUMENT, 64, true))
+                .getMessage();
+        assertTrue(message.startsWith("a group has at most 1000 documents, not 1001: "), message);
     }
 }

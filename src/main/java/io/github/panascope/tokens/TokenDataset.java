@@ -4,7 +4,9 @@ import io.github.panascope.InputException;
 import io.github.panascope.RunInterruptedException;
 import io.github.panascope.torch.Shape;
 import io.github.panascope.torch.Tensor;
+import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.List;
 import java.util.Objects;
 import java.util.function.Consumer;
 
@@ -25,6 +27,12 @@ import java.util.function.Consumer;
  * }</pre>
  */
 public final class TokenDataset {
+    /**
+     * The number of documents that are joined: {@link #forEachRow} makes rows of this many documents at a time, and drops
+     * the tokens that do not fill a row at the end of each group.
+     */
+    public static final int DOCUMENTS_IN_GROUP = 1000;
+
     private static final String TOKENIZING = "tokenizing documents";
     /**
      * The longest row: far longer than the context of any model, and short enough for a few rows to fit into memory.
@@ -133,6 +141,36 @@ public final class TokenDataset {
             Consumer<int[]> rows) {
         return new TokenizeAndConcatenate(tokenizer, chunking, maxLength, addBosToken, rows)
                 .all(consumer -> each(documents::forEach, consumer));
+    }
+
+    /**
+     * Makes the rows of one group of documents. The documents of a corpus in groups of {@link #DOCUMENTS_IN_GROUP}, of
+     * which only the last may be smaller, make the rows of {@link #forEachRow}, group by group; groups can therefore be
+     * tokenized on different machines.
+     *
+     * @param documents    the texts of the group, at most {@link #DOCUMENTS_IN_GROUP}
+     * @param tokenizer    the tokenizer
+     * @param chunking     how documents are joined and cut
+     * @param maxLength    tokens in a row, at least 2 with {@code addBosToken}, otherwise at least 1
+     * @param addBosToken  true to begin each row with {@code <|endoftext|>}
+     * @return the rows, each of {@code maxLength} ids in an array of its own; none if there are no documents, or if their
+     *     joined text is blank
+     * @throws RunInterruptedException if the thread is interrupted
+     * @throws IllegalArgumentException if there are more documents than a group has, or {@code maxLength} is too small,
+     *     or larger than 2^24
+     */
+    public static List<int[]> rowsOfGroup(
+            List<String> documents,
+            Tokenizer tokenizer,
+            ChunkingStrategy chunking,
+            int maxLength,
+            boolean addBosToken) {
+        if (documents.size() > DOCUMENTS_IN_GROUP)
+            throw new IllegalArgumentException("a group has at most " + DOCUMENTS_IN_GROUP + " documents, not "
+                    + documents.size() + ": split the corpus into groups of that many, from its first document on");
+        List<int[]> rows = new ArrayList<>();
+        forEachRow(documents::forEach, tokenizer, chunking, maxLength, addBosToken, rows::add);
+        return rows;
     }
 
     /** Passes documents to a consumer, checking before each whether the thread was interrupted. */

@@ -7,12 +7,10 @@ import java.util.List;
 import java.util.function.Consumer;
 
 /**
- * TransformerLens's {@code tokenize_and_concatenate} in its three forms, on one group of a thousand documents at a
- * time, as Hugging Face's {@code map} passes them on: tokens that do not fill a row at the end of a group are dropped.
+ * TransformerLens's {@code tokenize_and_concatenate} in its three forms, on one group of documents at a time, as Hugging Face's {@code map} passes them on: tokens that do not fill a row at the end of a group are dropped.
  * The pieces of a group are tokenized in parallel.
  */
 final class TokenizeAndConcatenate {
-    private static final int GROUP = 1000;
     private static final int PIECES = 20;
 
     private final Tokenizer tokenizer;
@@ -37,12 +35,12 @@ final class TokenizeAndConcatenate {
 
     /** Processes all documents and returns their number. */
     long all(TokenDataset.Documents source) {
-        List<String> group = new ArrayList<>(GROUP);
+        List<String> group = new ArrayList<>(TokenDataset.DOCUMENTS_IN_GROUP);
         long[] count = {0};
         source.forEach(document -> {
             count[0]++;
             group.add(document);
-            if (group.size() == GROUP) addGroup(group);
+            if (group.size() == TokenDataset.DOCUMENTS_IN_GROUP) addGroup(group);
         });
         if (!group.isEmpty()) addGroup(group);
         return count[0];
