@@ -49,7 +49,10 @@ class ArchitectureTest {
                             "dashboard",
                             "demo",
                             "plot")),
-            Map.entry("notebook", Set.of("internal", "torch", "tokens", "lens", "metrics", "dashboard", "plot")));
+            Map.entry("notebook", Set.of("internal", "torch", "tokens", "lens", "metrics", "dashboard", "plot")),
+            Map.entry(
+                    "spark",
+                    Set.of("torch", "data", "tokens", "model", "lens", "sae", "metrics", "dashboard", "demo")));
 
     private static List<Path> classes(String inPackage) throws IOException {
         try (var walk = Files.walk(CLASSES.resolve(inPackage))) {

@@ -1,0 +1,81 @@
+package io.github.panascope.spark;
+
+import io.github.panascope.InputException;
+import org.apache.spark.api.java.JavaPairRDD;
+import org.apache.spark.api.java.JavaRDD;
+import org.apache.spark.sql.Dataset;
+import org.apache.spark.sql.Row;
+import org.apache.spark.sql.functions;
+import org.apache.spark.sql.types.DataTypes;
+import org.apache.spark.sql.types.StructType;
+import scala.Tuple2;
+
+/**
+ * The documents of a corpus, in an order. The order decides how documents are joined into rows, so it has to be one
+ * that Spark finds again when it computes a partition a second time: that of a column, or that of a table which is read
+ * from files as they are. Documents whose text is null are left out.
+ */
+public final class Documents {
+    private final Dataset<Row> table;
+    private final String text;
+
+    private Documents(Dataset<Row> table, String text) {
+        this.table = table;
+        this.text = text;
+    }
+
+    /**
+     * Returns the documents of a table, in the table's order.
+     *
+     * @param table the table
+     * @param text  the name of the column with the text, a string
+     * @return the documents
+     * @throws InputException if the table has no such column, or one of another type
+     */
+    public static Documents of(Dataset<Row> table, String text) {
+        StructType schema = table.schema();
+        if (!schema.getFieldIndex(text).isDefined())
+            throw new InputException(
+                    "the table has no column '" + text + "'; it has " + String.join(", ", schema.fieldNames()) + ".");
+        if (!schema.apply(text).dataType().equals(DataTypes.StringType))
+            throw new InputException("the column '" + text + "' should hold text, not "
+                    + schema.apply(text).dataType().simpleString() + ".");
+        return new Documents(table.filter(functions.col(text).isNotNull()), text);
+    }
+
+    /**
+     * Returns documents, in the dataset's order.
+     *
+     * @param texts the text of each document
+     * @return the documents
+     */
+    public static Documents of(Dataset<String> texts) {
+        return of(texts.toDF("text"), "text");
+    }
+
+    /**
+     * Returns these documents in the order of a column, whatever the partitions of the table are.
+     *
+     * @param column the name of a column whose values differ, such as the number of the document
+     * @return the documents
+     */
+    public Documents orderedBy(String column) {
+        return new Documents(table.orderBy(functions.col(column)), text);
+    }
+
+    /** {@return the table, in order, without documents whose text is null} */
+    public Dataset<Row> table() {
+        return table;
+    }
+
+    /** {@return the name of the column with the text} */
+    public String textColumn() {
+        return text;
+    }
+
+    /** {@return the texts by the number of their document, from 0, ascending over partitions and in each} */
+    JavaPairRDD<Long, String> numbered() {
+        JavaRDD<String> texts = table.select(text).javaRDD().map(row -> row.getString(0));
+        return texts.zipWithIndex().mapToPair(document -> new Tuple2<>(document._2, document._1));
+    }
+}

@@ -1,0 +1,81 @@
+package io.github.panascope.spark;
+
+import io.github.panascope.InputException;
+import java.time.Duration;
+import java.util.UUID;
+import java.util.concurrent.Executors;
+import java.util.concurrent.ScheduledExecutorService;
+import java.util.concurrent.TimeUnit;
+import org.apache.spark.api.java.JavaSparkContext;
+
+/**
+ * A file that says that a job writes to a folder. Hadoop file systems have no locks: the job writes the file again from
+ * time to time, and a file that was not written for a while belongs to a job that was killed. Even if two jobs should
+ * write at once, each reads only what its own markers name.
+ */
+final class JobLock implements AutoCloseable {
+    private static final String NAME = "_running";
+    private static final Duration WRITTEN_EVERY = Duration.ofSeconds(10);
+    /** The age of a file whose job was killed, unless the property {@code spark.panascope.lock.timeout} says another. */
+    private static final Duration DEAD = Duration.ofSeconds(60);
+
+    private final HadoopFiles folder;
+    private final String content;
+    private final ScheduledExecutorService writer;
+
+    private JobLock(HadoopFiles folder, String content) {
+        this.folder = folder;
+        this.content = content;
+        writer = Executors.newSingleThreadScheduledExecutor(
+                Thread.ofPlatform().daemon().name("panascope-lock").factory());
+        writer.scheduleAtFixedRate(
+                this::write, WRITTEN_EVERY.toMillis(), WRITTEN_EVERY.toMillis(), TimeUnit.MILLISECONDS);
+    }
+
+    /**
+     * Takes the lock of a folder.
+     *
+     * @throws InputException if another job writes to the folder
+     */
+    static JobLock take(JavaSparkContext context, HadoopFiles folder) {
+        Duration dead = Duration.ofSeconds(
+                context.sc().conf().getTimeAsSeconds("spark.panascope.lock.timeout", DEAD.toSeconds() + "s"));
+        String content = context.sc().applicationId() + " " + UUID.randomUUID() + "\n";
+        if (!folder.create(NAME, content)) {
+            long age = System.currentTimeMillis() - folder.modified(NAME);
+            if (age < dead.toMillis())
+                throw new InputException(folder + " is being written by another job, " + owner(folder)
+                        + ": wait for it, or use another folder. If that job was killed, submit this one again in "
+                        + Math.max(1, dead.toSeconds() - age / 1000) + " seconds.");
+            folder.put(NAME, content);
+        }
+        if (!content.equals(folder.text(NAME)))
+            throw new InputException(folder + " is being written by another job, " + owner(folder)
+                    + ", which was first: wait for it, or" + " use another folder.");
+        return new JobLock(folder, content);
+    }
+
+    private static String owner(HadoopFiles folder) {
+        String content = folder.text(NAME);
+        return content == null ? "which has just ended" : content.split(" ", 2)[0];
+    }
+
+    private void write() {
+        try {
+            folder.put(NAME, content);
+        } catch (RuntimeException e) {
+            // the job itself reports what it cannot write
+        }
+    }
+
+    @Override
+    public void close() {
+        writer.shutdownNow();
+        try {
+            writer.awaitTermination(WRITTEN_EVERY.toMillis(), TimeUnit.MILLISECONDS);
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+        }
+        if (content.equals(folder.text(NAME))) folder.delete(NAME);
+    }
+}

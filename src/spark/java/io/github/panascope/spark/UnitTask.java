@@ -1,0 +1,133 @@
+package io.github.panascope.spark;
+
+import io.github.panascope.InputException;
+import io.github.panascope.dashboard.FeatureCollector;
+import io.github.panascope.dashboard.FeatureStore;
+import io.github.panascope.dashboard.StoreIdentity;
+import io.github.panascope.lens.RowsAtOnce;
+import io.github.panascope.sae.Sae;
+import java.io.IOException;
+import java.io.Serializable;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Comparator;
+import java.util.HashMap;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.stream.IntStream;
+import java.util.stream.Stream;
+import org.apache.spark.SparkEnv;
+import org.apache.spark.TaskContext;
+import scala.Tuple2;
+import scala.collection.Iterator;
+
+/**
+ * What a task does for a unit of rows: it collects their features into a store on the executor's own disk, and copies
+ * the store's files into a folder of this attempt. A failed or repeated attempt leaves nothing that is read.
+ *
+ * @param names      the model and the SAE
+ * @param text       the description of the text, for the identity of the rows
+ * @param context    tokens in a row
+ * @param rowsAtOnce rows that run together on a GPU; 0 for a number that suits it
+ * @param features   the features whose sums are kept; null for all
+ * @param chosenOnly true if only these features are encoded
+ * @param folder     the URI of the folder of all units
+ */
+record UnitTask(
+        ModelAndSae names, String text, int context, int rowsAtOnce, int[] features, boolean chosenOnly, String folder)
+        implements Serializable {
+    /**
+     * What a task did.
+     *
+     * @param files    the files of the unit
+     * @param identity the entries of the identity of the rows, as this executor has it
+     * @param executor the id and the host of the executor
+     * @param seconds  the time from the first row to the last file
+     */
+    record Done(UnitFiles files, Map<String, String> identity, String executor, double seconds)
+            implements Serializable {}
+
+    /** {@return the identity of the rows, on the device of the calling task} */
+    StoreIdentity identity() {
+        Executor.Loaded loaded = Executor.load(names);
+        int atOnce = rowsAtOnce > 0 ? rowsAtOnce : RowsAtOnce.on(loaded.model().device(), context);
+        StoreIdentity all = loaded.identity(text, context, atOnce);
+        return chosenOnly ? all.ofChosen(features) : all;
+    }
+
+    /**
+     * Collects a unit.
+     *
+     * @param rows the token ids of its rows, by number
+     */
+    Done run(Unit unit, Iterator<Tuple2<Long, int[]>> rows) {
+        long began = System.nanoTime();
+        Map<Long, int[]> tokens = new HashMap<>();
+        while (rows.hasNext()) {
+            Tuple2<Long, int[]> row = rows.next();
+            tokens.put(row._1, row._2);
+        }
+        if (tokens.size() != unit.rows())
+            throw new IllegalStateException("unit " + unit + " got " + tokens.size() + " rows");
+        Executor.Loaded loaded = Executor.load(names);
+        Sae sae = loaded.shown();
+        StoreIdentity identity = identity();
+        int[] summed = features != null
+                ? features
+                : IntStream.range(0, sae.config().dSae()).toArray();
+        Path scratch = scratch("unit");
+        try {
+            try (FeatureStore store =
+                    FeatureStore.open(scratch, identity, summed, sae.config().dIn())) {
+                FeatureCollector.into(store, loaded.model(), sae)
+                        .threads(Executor.threads())
+                        .collect(tokens::get, unit.first(), unit.end());
+            }
+            TaskContext task = TaskContext.get();
+            String attempt = SparkEnv.get().conf().getAppId() + "-" + task.taskAttemptId();
+            HadoopFiles target = HadoopFiles.at(folder).within(unit + "/" + attempt);
+            List<HadoopFiles.Entry> entries = new ArrayList<>();
+            for (Path file : filesIn(scratch))
+                entries.add(target.put(file, file.getFileName().toString()));
+            return new Done(
+                    new UnitFiles(unit, attempt, entries),
+                    new LinkedHashMap<>(identity.entries()),
+                    SparkEnv.get().executorId() + " on "
+                            + SparkEnv.get().blockManager().blockManagerId().host(),
+                    (System.nanoTime() - began) / 1e9);
+        } finally {
+            delete(scratch);
+        }
+    }
+
+    private static List<Path> filesIn(Path folder) {
+        try (Stream<Path> files = Files.list(folder)) {
+            return files.filter(file -> file.getFileName().toString().matches(".*\\.(bin|json)"))
+                    .sorted()
+                    .toList();
+        } catch (IOException e) {
+            throw new InputException(folder + " cannot be read: " + InputException.reason(e) + ".", e);
+        }
+    }
+
+    /** Makes a folder where Spark keeps what it deletes with the executor. */
+    static Path scratch(String purpose) {
+        Path parent =
+                SparkEnv.get().blockManager().diskBlockManager().localDirs()[0].toPath();
+        try {
+            return Files.createTempDirectory(parent, "panascope-" + purpose);
+        } catch (IOException e) {
+            throw new InputException(parent + " cannot be written: " + InputException.reason(e) + ".", e);
+        }
+    }
+
+    static void delete(Path folder) {
+        try (Stream<Path> files = Files.walk(folder)) {
+            for (Path file : files.sorted(Comparator.reverseOrder()).toList()) Files.deleteIfExists(file);
+        } catch (IOException e) {
+            // Spark deletes it with the executor
+        }
+    }
+}
