@@ -32,7 +32,7 @@ class ArchitectureTest {
             Map.entry("sae", Set.of("internal", "torch", "hub", "weights", "tokens", "model", "lens")),
             Map.entry("plot", Set.of("internal", "torch")),
             Map.entry("dashboard", Set.of("internal", "torch", "data", "tokens", "model", "lens", "sae", "plot")),
-            Map.entry("metrics", Set.of("torch", "tokens", "model", "lens", "sae")),
+            Map.entry("metrics", Set.of("internal", "torch", "tokens", "model", "lens", "sae")),
             Map.entry(
                     "cli",
                     Set.of(

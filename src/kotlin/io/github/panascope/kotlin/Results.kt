@@ -77,11 +77,11 @@ public operator fun TutorialMetrics.component2(): ExplainedVariance = explainedV
 
 public operator fun TutorialMetrics.component3(): DownstreamLoss = loss
 
-public operator fun DownstreamLoss.component1(): Double = original
+public operator fun DownstreamLoss.component1(): Double = original()
 
-public operator fun DownstreamLoss.component2(): Double = reconstructed
+public operator fun DownstreamLoss.component2(): Double = reconstructed()
 
-public operator fun DownstreamLoss.component3(): Double = zero
+public operator fun DownstreamLoss.component3(): Double = zero()
 
 public operator fun FeatureDashboard.Entry.component1(): Int = index
 

@@ -55,9 +55,9 @@ class SaeEvalsTest {
             whole.metrics()
                     .forEach((group, metrics) -> metrics.forEach((name, value) ->
                             assertEquals(value, part.metrics().get(group).get(name), 1e-9 * Math.abs(value), name)));
-            whole.featureMetrics()
+            whole.featureMetrics(sae)
                     .forEach((name, values) ->
-                            assertArrayEquals(values, part.featureMetrics().get(name), 1e-12, name));
+                            assertArrayEquals(values, part.featureMetrics(sae).get(name), 1e-12, name));
             assertThrows(
                     IllegalArgumentException.class,
                     () -> whole.merge(SaeEvals.run(model, sae, tokens.slice(0, 0, 2), 2, 2, true, done -> {})));
@@ -97,7 +97,7 @@ class SaeEvalsTest {
                     }
                 }
                 assertEquals(17, compared);
-                evals.featureMetrics().forEach((metric, values) -> {
+                evals.featureMetrics(loaded).forEach((metric, values) -> {
                     JsonNode wanted = expected.get(kind).get(metric);
                     assertEquals(wanted.size(), values.length, metric);
                     for (int i = 0; i < values.length; i++) {

@@ -99,6 +99,8 @@ class ResultsTest {
 
     @Test
     void numbersAreShownExactly() {
+        DownstreamLoss loss = new DownstreamLoss();
+        loss.add(1, 1.03984141411159, 1.5, 11.574165863197619);
         assertEquals(
                 List.of(
                         "cross-entropy loss",
@@ -111,7 +113,7 @@ class ResultsTest {
                         "11.574165863197619",
                         "CE loss score",
                         "0.9563"),
-                cells(Results.html(new DownstreamLoss(1.03984141411159, 1.5, 11.574165863197619))));
+                cells(Results.html(loss)));
         L0 l0 = new L0();
         for (int active : new int[] {1, 1, 4}) l0.add(active);
         String html = Results.html(l0);

@@ -170,7 +170,7 @@ final class EvalCommand implements Callable<Integer> {
         result.put("eval_cfg", config);
         result.put("metrics", cleaned(metrics));
         if (json != null) {
-            result.put("feature_metrics", cleaned(evals.featureMetrics()));
+            result.put("feature_metrics", cleaned(evals.featureMetrics(sae)));
             result.put("sae_cfg", JSON.readTree(sae.config().toJson(sae.dtype().toString())));
             AtomicFile.write(json, JSON.writeValueAsString(result) + "\n");
             input.print("Wrote " + json);

@@ -1,6 +1,7 @@
 /**
  * Helpers of the other packages, which the module does not export: text, JSON and YAML files, files that are replaced
- * as a whole, templates of pages, text in Python's form, and suggestions for misspelt names.
+ * as a whole, templates of pages, text in Python's form, suggestions for misspelt names, exact sums, and the form in
+ * which results travel.
  *
  * <ul>
  *   <li>{@link io.github.panascope.internal.TextFile}, {@link io.github.panascope.internal.ConfigFile} and
@@ -10,6 +11,8 @@
  *   <li>{@link io.github.panascope.internal.PythonText}: numbers and texts as Python prints them
  *   <li>{@link io.github.panascope.internal.JsonError} and {@link io.github.panascope.internal.Suggestions}: parts of
  *       error messages
+ *   <li>{@link io.github.panascope.internal.ExactSum} and {@link io.github.panascope.internal.CompactForm}: results of
+ *       parts that are merged, and their bytes
  * </ul>
  *
  * <pre>{@code
@@ -17,6 +20,8 @@
  *                               -> InputException with JsonError and Suggestions
  *
  * template -> PageTemplate -> page -> AtomicFile -> file
+ *
+ * result -> CompactForm.write -> bytes -> CompactForm.read -> result, or InputException
  * }</pre>
  */
 package io.github.panascope.internal;

@@ -1,20 +1,32 @@
 package io.github.panascope.metrics;
 
+import io.github.panascope.internal.CompactForm;
+import io.github.panascope.internal.ExactSum;
 import io.github.panascope.torch.DType;
 import io.github.panascope.torch.Tensor;
 import io.github.panascope.torch.TensorScope;
+import java.io.DataInput;
+import java.io.DataOutput;
+import java.io.IOException;
+import java.io.InvalidObjectException;
+import java.io.ObjectInputStream;
+import java.io.Serializable;
 import java.util.Arrays;
 
 /**
  * An accumulator of the share of the variance of activations that a reconstruction keeps, over rows in any order: 1 −
- * E‖x − x̂‖² / (E‖x‖² − ‖E x‖²), in float64 (SAELens 6's {@code explained_variance}). It holds only sums, so that
- * accumulators can be merged.
+ * E‖x − x̂‖² / (E‖x‖² − ‖E x‖²), in float64 (SAELens 6's {@code explained_variance}). It holds only sums, which are
+ * exact: accumulators of parts can be merged in any order and grouping, with equal results, and can be serialized.
  */
-public final class ExplainedVariance {
-    private long rows;
-    private double error;
-    private double squares;
-    private double[] sums;
+public final class ExplainedVariance implements Serializable {
+    private static final long serialVersionUID = 1L;
+    private static final CompactForm FORM = new CompactForm("ExplainedVariance", 'V', 1);
+
+    private transient long rows;
+    private transient ExactSum error = new ExactSum();
+    private transient ExactSum squares = new ExactSum();
+    /** For each dimension, of the activations; none before the first rows. */
+    private transient ExactSum[] sums = {};
 
     /** Makes an accumulator without rows. */
     public ExplainedVariance() {}
@@ -51,17 +63,25 @@ public final class ExplainedVariance {
 
     /** Adds the result of {@link #sums} for rows of {@code width} dimensions, which begins at an index of an array. */
     void add(double[] found, int at, int width) {
+        requireWidth(width);
         rows += (long) found[at];
-        error += found[at + 1];
-        squares += found[at + 2];
-        addSums(Arrays.copyOfRange(found, at + 3, at + 3 + width));
+        error.add(found[at + 1]);
+        squares.add(found[at + 2]);
+        for (int i = 0; i < width; i++) sums[i].add(found[at + 3 + i]);
     }
 
-    private void addSums(double[] more) {
-        if (sums == null) sums = new double[more.length];
-        if (sums.length != more.length)
-            throw new IllegalArgumentException("rows of " + more.length + " dimensions after rows of " + sums.length);
-        for (int i = 0; i < more.length; i++) sums[i] += more[i];
+    private void requireWidth(int width) {
+        if (sums.length == 0) {
+            sums = new ExactSum[width];
+            Arrays.setAll(sums, _ -> new ExactSum());
+        }
+        if (sums.length != width)
+            throw new IllegalArgumentException("rows of " + width + " dimensions after rows of " + sums.length);
+    }
+
+    /** Returns the number of dimensions of the rows, 0 before the first. */
+    int width() {
+        return sums.length;
     }
 
     /**
@@ -71,11 +91,12 @@ public final class ExplainedVariance {
      * @throws IllegalArgumentException if its rows have another number of dimensions
      */
     public void merge(ExplainedVariance other) {
-        if (other.sums == null) return;
-        addSums(other.sums);
+        if (other.sums.length == 0) return;
+        requireWidth(other.sums.length);
         rows += other.rows;
-        error += other.error;
-        squares += other.squares;
+        error.add(other.error);
+        squares.add(other.squares);
+        for (int i = 0; i < sums.length; i++) sums[i].add(other.sums[i]);
     }
 
     /**
@@ -84,8 +105,54 @@ public final class ExplainedVariance {
      */
     public double value() {
         double mean = 0;
-        if (sums != null) for (double sum : sums) mean += sum / rows * (sum / rows);
-        return 1 - error / rows / (squares / rows - mean);
+        for (ExactSum sum : sums) mean += sum.value() / rows * (sum.value() / rows);
+        return 1 - error.value() / rows / (squares.value() / rows - mean);
+    }
+
+    /**
+     * Writes this accumulator in its compact form: the number of rows, and the exact sums. Equal accumulators write
+     * equal bytes.
+     *
+     * @param out what takes the bytes
+     * @throws IOException if the output fails
+     */
+    public void writeTo(DataOutput out) throws IOException {
+        FORM.write(out, content -> {
+            CompactForm.writeVarint(content, rows);
+            error.writeTo(content);
+            squares.writeTo(content);
+            CompactForm.writeVarint(content, sums.length);
+            for (ExactSum sum : sums) sum.writeTo(content);
+        });
+    }
+
+    /**
+     * Reads what {@link #writeTo} wrote, and nothing after it.
+     *
+     * @param in the bytes
+     * @return a new accumulator
+     * @throws io.github.panascope.InputException if the bytes are not those of an ExplainedVariance of this version, or
+     *     are damaged
+     * @throws IOException if the input fails
+     */
+    public static ExplainedVariance readFrom(DataInput in) throws IOException {
+        return FORM.read(in, content -> {
+            ExplainedVariance variance = new ExplainedVariance();
+            variance.rows = CompactForm.readCount(content);
+            variance.error = ExactSum.readFrom(content);
+            variance.squares = ExactSum.readFrom(content);
+            variance.sums = new ExactSum[CompactForm.readLength(content)];
+            for (int i = 0; i < variance.sums.length; i++) variance.sums[i] = ExactSum.readFrom(content);
+            return variance;
+        });
+    }
+
+    private Object writeReplace() {
+        return new Serialized(this);
+    }
+
+    private void readObject(ObjectInputStream in) throws InvalidObjectException {
+        throw Serialized.refused();
     }
 
     /** {@return a description with the current value} */

@@ -1,14 +1,26 @@
 package io.github.panascope.metrics;
 
+import io.github.panascope.internal.CompactForm;
+import java.io.DataInput;
+import java.io.DataOutput;
+import java.io.IOException;
+import java.io.InvalidObjectException;
+import java.io.ObjectInputStream;
+import java.io.Serializable;
+import java.io.StreamCorruptedException;
 import java.util.Arrays;
 
 /**
  * An accumulator of L0, the number of features that are active (greater than 0) at a position: a histogram of counts,
- * to which positions are added in any order.
+ * to which positions are added in any order. Accumulators of parts can be merged in any order and grouping, with equal
+ * results, and can be serialized.
  */
-public final class L0 {
-    private long[] histogram = new long[64];
-    private int max = -1;
+public final class L0 implements Serializable {
+    private static final long serialVersionUID = 1L;
+    private static final CompactForm FORM = new CompactForm("L0", 'L', 1);
+
+    private transient long[] histogram = new long[64];
+    private transient int max = -1;
 
     /** Makes an accumulator without positions. */
     public L0() {}
@@ -51,6 +63,44 @@ public final class L0 {
     /** {@return the number of positions with L0 = i at each index i, up to the largest L0; a new array} */
     public long[] histogram() {
         return Arrays.copyOf(histogram, max + 1);
+    }
+
+    /**
+     * Writes this accumulator in its compact form: the histogram, a byte for a count below 128. Equal accumulators
+     * write equal bytes.
+     *
+     * @param out what takes the bytes
+     * @throws IOException if the output fails
+     */
+    public void writeTo(DataOutput out) throws IOException {
+        FORM.write(out, content -> CompactForm.writeCounts(content, histogram()));
+    }
+
+    /**
+     * Reads what {@link #writeTo} wrote, and nothing after it.
+     *
+     * @param in the bytes
+     * @return a new accumulator
+     * @throws io.github.panascope.InputException if the bytes are not those of an L0 of this version, or are damaged
+     * @throws IOException if the input fails
+     */
+    public static L0 readFrom(DataInput in) throws IOException {
+        return FORM.read(in, content -> {
+            L0 l0 = new L0();
+            l0.histogram = CompactForm.readCounts(content);
+            l0.max = l0.histogram.length - 1;
+            if (l0.max >= 0 && l0.histogram[l0.max] == 0)
+                throw new StreamCorruptedException("a histogram that ends with 0");
+            return l0;
+        });
+    }
+
+    private Object writeReplace() {
+        return new Serialized(this);
+    }
+
+    private void readObject(ObjectInputStream in) throws InvalidObjectException {
+        throw Serialized.refused();
     }
 
     /** {@return a description with the number of positions and the mean} */

@@ -1,28 +1,36 @@
 package io.github.panascope.metrics;
 
-import io.github.panascope.lens.Forward;
-import io.github.panascope.lens.Hook;
+import io.github.panascope.internal.CompactForm;
+import io.github.panascope.internal.ExactSum;
 import io.github.panascope.lens.HookedTransformer;
-import io.github.panascope.lens.Hooks;
 import io.github.panascope.sae.Architecture;
 import io.github.panascope.sae.Sae;
+import io.github.panascope.sae.SaeConfig;
 import io.github.panascope.torch.DType;
-import io.github.panascope.torch.Device;
 import io.github.panascope.torch.ReadAhead;
-import io.github.panascope.torch.Shape;
 import io.github.panascope.torch.Tensor;
 import io.github.panascope.torch.TensorScope;
-import java.util.ArrayList;
+import java.io.DataInput;
+import java.io.DataInputStream;
+import java.io.DataOutput;
+import java.io.IOException;
+import java.io.InvalidObjectException;
+import java.io.ObjectInputStream;
+import java.io.Serializable;
+import java.io.StreamCorruptedException;
 import java.util.Arrays;
+import java.util.EnumMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.function.IntConsumer;
+import org.jspecify.annotations.Nullable;
 
 /**
  * The metrics of SAELens 6's {@code sae_lens.evals}, with its names and groups, over rows of tokens, in bounded memory.
- * Means are computed from float64 sums. Positions of {@code <|endoftext|>} are excluded: the model's own activation
- * stays there, and the results at these positions do not count (a loss belongs to the position that predicts).
+ * Means are computed from exact sums of float64 terms; evaluations can be merged, and can be serialized. Positions of
+ * {@code <|endoftext|>} are excluded: the model's own activation stays there, and the results at these positions do not
+ * count (a loss belongs to the position that predicts).
  *
  * <p>With x the activation, x̂ the output of the SAE and f its features, over positions:
  *
@@ -54,39 +62,95 @@ import java.util.function.IntConsumer;
  * }
  * }</pre>
  */
-public final class SaeEvals {
+public final class SaeEvals implements Serializable {
     /** The version of SAELens whose formulas are used; several formulas differ between versions. */
     public static final String FORMULAS = "sae-lens 6.54";
-    /** Rows whose logits are held at once on the CPU, in three tensors. */
-    private static final int ROWS_AT_ONCE = 2;
-    /** Positions whose logits are held at once on a GPU, 0.8 GB for each tensor of them. */
-    private static final int LOGITS_ON_DEVICE = 4096;
-    /** Positions whose features are held at once on a GPU, in a few tensors of 0.8 GB each. */
-    private static final int FEATURES_ON_DEVICE = 8192;
 
-    private static final double SMALLEST_NORM = 1e-4;
+    private static final long serialVersionUID = 1L;
+    private static final CompactForm FORM = new CompactForm("SaeEvals", 'E', 1);
+    /** The number of counts that are not of features. */
+    private static final int COUNTS = 5;
 
-    private final HookedTransformer model;
-    private final Sae sae;
-    private final int batchSizePrompts;
-    private final boolean excludeSpecialTokens;
+    /** What is summed, over positions unless it says otherwise. */
+    private enum Total {
+        KL_SAE,
+        KL_ABLATION,
+        CE_WITHOUT,
+        CE_SAE,
+        CE_ABLATION,
+        LEGACY,
+        SQUARED_ERROR,
+        NORM_IN,
+        NORM_OUT,
+        RATIO,
+        COSINE,
+        /** Over batches. */
+        BIAS,
+        L1
+    }
 
-    // Sums of the runs in which the activation is replaced.
-    private double klSae, klAblation, ceSae, ceWithout, ceAblation;
-    private long klPositions, cePositions;
-    // Sums over activations.
-    private final ExplainedVariance variance = new ExplainedVariance();
-    private double legacy, squaredError, cosine, normIn, normOut, ratio, bias, l0, l1;
-    private long positions, batches;
-    private final double[] firings, rowsFired;
+    /** What evaluations must have in common to be merged. */
+    private record Subject(
+            String model,
+            String sae,
+            String hookName,
+            String hookNameOut,
+            int dIn,
+            int dOut,
+            int dSae,
+            int batchSizePrompts,
+            boolean excludeSpecialTokens) {
+        boolean isOf(Sae other) {
+            SaeConfig config = other.config();
+            return sae.equals(other.name())
+                    && hookName.equals(config.hookName())
+                    && hookNameOut.equals(config.hookNameOut())
+                    && dIn == config.dIn()
+                    && dOut == config.dOut()
+                    && dSae == config.dSae();
+        }
 
-    private SaeEvals(HookedTransformer model, Sae sae, int batchSizePrompts, boolean excludeSpecialTokens) {
-        this.model = model;
-        this.sae = sae;
-        this.batchSizePrompts = batchSizePrompts;
-        this.excludeSpecialTokens = excludeSpecialTokens;
-        this.firings = new double[sae.config().dSae()];
-        this.rowsFired = new double[sae.config().dSae()];
+        void writeTo(DataOutput out) throws IOException {
+            for (String name : List.of(model, sae, hookName, hookNameOut)) CompactForm.writeText(out, name);
+            for (int size : new int[] {dIn, dOut, dSae, batchSizePrompts}) CompactForm.writeVarint(out, size);
+            out.writeBoolean(excludeSpecialTokens);
+        }
+
+        static Subject readFrom(DataInputStream in) throws IOException {
+            return new Subject(
+                    CompactForm.readText(in),
+                    CompactForm.readText(in),
+                    CompactForm.readText(in),
+                    CompactForm.readText(in),
+                    CompactForm.readSize(in),
+                    CompactForm.readSize(in),
+                    CompactForm.readSize(in),
+                    CompactForm.readSize(in),
+                    in.readBoolean());
+        }
+    }
+
+    /** Null before the first rows. */
+    private transient @Nullable Subject subject;
+
+    private transient Map<Total, ExactSum> sums = new EnumMap<>(Total.class);
+    private transient ExplainedVariance variance = new ExplainedVariance();
+    /** Of activations, and of KL and loss. */
+    private transient long positions, klPositions, cePositions;
+
+    private transient long batches, l0;
+    /** For each feature, the number of positions, and of rows, in which it is active. */
+    private transient long[] firings = {}, rowsFired = {};
+
+    /** Makes an evaluation of no rows, to which those of an SAE can be merged. */
+    public SaeEvals() {
+        for (Total total : Total.values()) sums.put(total, new ExactSum());
+    }
+
+    private void start(Subject subject) {
+        this.subject = subject;
+        firings = new long[subject.dSae];
+        rowsFired = new long[subject.dSae];
     }
 
     /**
@@ -117,262 +181,181 @@ public final class SaeEvals {
         sae.requireFits(model);
         if (batchSizePrompts < 1 || sparsityRows < 1)
             throw new IllegalArgumentException("batchSizePrompts and sparsityRows should be at least 1");
-        SaeEvals evals = new SaeEvals(model, sae, batchSizePrompts, excludeSpecialTokens);
+        SaeConfig config = sae.config();
+        SaeEvals evals = new SaeEvals();
+        evals.start(new Subject(
+                model.name(),
+                sae.name(),
+                config.hookName(),
+                config.hookNameOut(),
+                config.dIn(),
+                config.dOut(),
+                config.dSae(),
+                batchSizePrompts,
+                excludeSpecialTokens));
+        evals.add(new EvalBatches(model, sae, excludeSpecialTokens), tokens, sparsityRows, progress);
+        return evals;
+    }
+
+    private void add(EvalBatches of, Tensor tokens, int sparsityRows, IntConsumer progress) {
         int rows = (int) tokens.size(0);
+        int batch = subject.batchSizePrompts;
         int sparse = Math.min(rows, sparsityRows);
-        try (ReadAhead batches = new ReadAhead("evaluating an SAE")) {
-            for (int start = 0; start < sparse; start += batchSizePrompts) {
+        try (ReadAhead results = new ReadAhead("evaluating an SAE")) {
+            for (int start = 0; start < sparse; start += batch) {
                 int first = start;
-                int end = Math.min(sparse, start + batchSizePrompts);
-                batches.next(
-                        () -> evals.activations(tokens.slice(0, first, end)),
-                        found -> evals.addActivations(found.toDoubles()));
+                int end = Math.min(sparse, start + batch);
+                results.next(
+                        () -> of.activations(tokens.slice(0, first, end)), found -> addActivations(found.toDoubles()));
             }
-            int rowsAtOnce =
-                    model.device().isCpu() ? ROWS_AT_ONCE : (int) Math.max(1, LOGITS_ON_DEVICE / tokens.size(1));
-            for (int start = 0; start < rows; start += rowsAtOnce) {
+            int rowsAtOnce = of.rowsAtOnce(tokens.size(1));
+            for (int start = 0, count; start < rows; start += count) {
+                // Not beyond a batch, so that parts of whole batches give the sums of the whole.
+                count = Math.min(rows - start, Math.min(rowsAtOnce, batch - start % batch));
                 int first = start;
-                int end = Math.min(rows, start + rowsAtOnce);
-                batches.next(() -> evals.downstream(tokens.slice(0, first, end)), found -> {
-                    evals.addDownstream(found.toDoubles());
+                int end = start + count;
+                results.next(() -> of.downstream(tokens.slice(0, first, end)), found -> {
+                    addDownstream(found.toDoubles());
                     progress.accept(end);
                 });
             }
         }
-        return evals;
-    }
-
-    /**
-     * Adds the sums of another evaluation to this one. It has to be of the same SAE and model, with other rows, in
-     * whole batches.
-     *
-     * @param other the other evaluation, which stays as it is
-     * @throws IllegalArgumentException if it is of another SAE, or has other batches or other excluded positions
-     */
-    public void merge(SaeEvals other) {
-        if (other.sae != sae
-                || other.batchSizePrompts != batchSizePrompts
-                || other.excludeSpecialTokens != excludeSpecialTokens) {
-            throw new IllegalArgumentException("only evals of one SAE, in batches of one size, can be merged");
-        }
-        klSae += other.klSae;
-        klAblation += other.klAblation;
-        ceSae += other.ceSae;
-        ceWithout += other.ceWithout;
-        ceAblation += other.ceAblation;
-        klPositions += other.klPositions;
-        cePositions += other.cePositions;
-        variance.merge(other.variance);
-        legacy += other.legacy;
-        squaredError += other.squaredError;
-        cosine += other.cosine;
-        normIn += other.normIn;
-        normOut += other.normOut;
-        ratio += other.ratio;
-        bias += other.bias;
-        l0 += other.l0;
-        l1 += other.l1;
-        positions += other.positions;
-        batches += other.batches;
-        for (int i = 0; i < firings.length; i++) {
-            firings[i] += other.firings[i];
-            rowsFired[i] += other.rowsFired[i];
-        }
-    }
-
-    /** Returns 1 for positions that count and 0 for others: float32 [batch, pos], on the device of the tokens. */
-    private Tensor mask(Tensor tokens) {
-        Tensor ones =
-                Tensor.zeros(DType.FLOAT32, tokens.shape(), tokens.device()).add(1);
-        return excludeSpecialTokens
-                ? ones.sub(tokens.eq(model.tokenizer().endOfText()).to(DType.FLOAT32))
-                : ones;
-    }
-
-    private static Tensor number(double value, Device device) {
-        return Tensor.zeros(DType.FLOAT64, Shape.of(1), device).add(value);
-    }
-
-    /** Returns the sum of all elements: float64 [1]. */
-    private static Tensor total(Tensor values) {
-        return values.sum(DType.FLOAT64).reshape(1);
-    }
-
-    // ------------------------------------------------------------------------------------------------- downstream
-
-    /**
-     * Computes the sums of one batch that {@link #addDownstream} takes: float64 on the model's device, without waiting
-     * for it.
-     */
-    private Tensor downstream(Tensor rows) {
-        Tensor tokens = rows.to(model.device());
-        Tensor mask = mask(tokens);
-        String in = sae.config().hookName();
-        String out = sae.config().hookNameOut();
-        Forward plain = model.forward(tokens).caching(in, out);
-        Tensor original = plain.logits().to(DType.FLOAT32).logSoftmax(-1);
-        Tensor there = plain.cache().get(out);
-        Tensor keep = mask.gt(0);
-        while (keep.shape().rank() < there.shape().rank()) keep = keep.unsqueeze(-1);
-        Tensor reconstruction = sae.reconstruct(plain.cache().get(in))
-                .to(there.dtype())
-                .reshape(there.shape().sizes())
-                .where(keep, there);
-        Tensor targets = tokens.slice(1, 1, tokens.size(1)).unsqueeze(-1);
-        Tensor sources = mask.slice(1, 0, tokens.size(1) - 1);
-        Tensor without = loss(original, targets, sources);
-        Tensor withSae = changed(tokens, out, (activation, name) -> reconstruction, original, targets, sources, mask);
-        Tensor ablated =
-                changed(tokens, out, (activation, name) -> activation.zerosLike(), original, targets, sources, mask);
-        return Tensor.cat(0, without, withSae, ablated, total(mask), total(sources));
     }
 
     private void addDownstream(double[] found) {
-        ceWithout -= found[0];
-        klSae += found[1];
-        ceSae -= found[2];
-        klAblation += found[3];
-        ceAblation -= found[4];
+        add(Total.CE_WITHOUT, -found[0]);
+        add(Total.KL_SAE, found[1]);
+        add(Total.CE_SAE, -found[2]);
+        add(Total.KL_ABLATION, found[3]);
+        add(Total.CE_ABLATION, -found[4]);
         klPositions += (long) found[5];
         cePositions += (long) found[6];
-    }
-
-    /**
-     * Runs the model with a hook and returns the sums of KL divergences and of log-probabilities over the positions
-     * that count: [2].
-     */
-    private Tensor changed(
-            Tensor tokens, String point, Hook hook, Tensor original, Tensor targets, Tensor sources, Tensor mask) {
-        try (var _ = TensorScope.open()) {
-            Tensor changed = model.runWithHooks(tokens, Hooks.at(point, hook))
-                    .to(DType.FLOAT32)
-                    .logSoftmax(-1);
-            Tensor divergence = total(
-                    original.exp().mul(original.sub(changed)).sum(-1, false).mul(mask));
-            return Tensor.cat(0, divergence, loss(changed, targets, sources)).promote();
-        }
-    }
-
-    /** Returns the sum of the log-probabilities of the targets: [1]. */
-    private static Tensor loss(Tensor logProbabilities, Tensor targets, Tensor sources) {
-        return total(logProbabilities
-                .slice(1, 0, targets.size(1))
-                .gather(-1, targets)
-                .reshape(sources.shape().sizes())
-                .mul(sources));
-    }
-
-    // ------------------------------------------------------------------------------------------------- activations
-
-    /**
-     * Computes the sums of one batch [batch, pos] that {@link #addActivations} takes: float64 on the model's device,
-     * without waiting for it.
-     */
-    private Tensor activations(Tensor rows) {
-        double counted = mask(rows).sum(DType.FLOAT64).item(); // on the device of the tokens, which is the CPU
-        Tensor tokens = rows.to(model.device());
-        String in = sae.config().hookName();
-        String out = sae.config().hookNameOut();
-        Forward run = model.forward(tokens).caching(in, out);
-        run.lossPerToken();
-        long context = tokens.size(1);
-        long count = tokens.shape().elements();
-        Tensor mask = mask(tokens).reshape(count, 1);
-        Tensor x = run.cache().get(out).to(DType.FLOAT32).reshape(count, -1);
-        Tensor reconstruction =
-                Tensor.empty(DType.FLOAT32, Shape.of(count, sae.config().dOut()), x.device());
-        int rowsAtOnce = x.device().isCpu() ? 1 : (int) Math.max(1, FEATURES_ON_DEVICE / context);
-        List<Tensor> features = new ArrayList<>();
-        for (long row = 0; row < tokens.size(0); row += rowsAtOnce) {
-            long end = Math.min(tokens.size(0), row + rowsAtOnce);
-            try (var _ = TensorScope.open()) {
-                Sae.Encoded encoded =
-                        sae.encodeAndReconstruct(run.cache().get(in).slice(0, row, end));
-                reconstruction
-                        .slice(0, row * context, end * context)
-                        .copy_(encoded.reconstruction().reshape((end - row) * context, -1));
-                features.add(features(encoded.features(), mask.slice(0, row * context, end * context), end - row)
-                        .promote());
-            }
-        }
-        Tensor difference = x.sub(reconstruction);
-        Tensor errors = squares(difference);
-        Tensor mean = x.mul(mask).sum(0, true).mul(1.0 / counted);
-        Tensor lengthIn = squares(x).sqrt();
-        Tensor lengthOut = squares(reconstruction).sqrt();
-        Tensor products = x.mul(reconstruction).sum(-1, true);
-        Tensor divisor = lengthIn.add(lengthIn.mul(-1)
-                .add(SMALLEST_NORM)
-                .gt(0)
-                .to(DType.FLOAT32)
-                .mul(lengthIn.mul(-1).add(1))); // 1 where the norm is next to zero
-        List<Tensor> parts = new ArrayList<>();
-        parts.add(number(counted, x.device()));
-        Tensor legacyOf = errors.div(squares(x.sub(mean))).mul(-1).add(1);
-        for (Tensor column : List.of(
-                legacyOf,
-                errors,
-                lengthIn,
-                lengthOut,
-                lengthOut.div(divisor),
-                products.div(lengthIn.mul(lengthOut)),
-                squares(reconstruction),
-                products)) {
-            parts.add(total(column.mul(mask)));
-        }
-        parts.add(ExplainedVariance.sums(x, reconstruction, mask));
-        parts.addAll(features);
-        return Tensor.cat(0, parts.toArray(Tensor[]::new));
     }
 
     private void addActivations(double[] found) {
         int at = 0;
         positions += (long) found[at++];
-        legacy += found[at++];
-        squaredError += found[at++];
-        normIn += found[at++];
-        normOut += found[at++];
-        ratio += found[at++];
-        cosine += found[at++];
-        bias += found[at] / found[at + 1];
+        add(Total.LEGACY, found[at++]);
+        add(Total.SQUARED_ERROR, found[at++]);
+        add(Total.NORM_IN, found[at++]);
+        add(Total.NORM_OUT, found[at++]);
+        add(Total.RATIO, found[at++]);
+        add(Total.COSINE, found[at++]);
+        add(Total.BIAS, found[at] / found[at + 1]);
         at += 2;
-        int width = sae.config().dOut();
-        variance.add(found, at, width);
-        at += 3 + width;
+        variance.add(found, at, subject.dOut);
+        at += 3 + subject.dOut;
         while (at < found.length) {
-            l0 += found[at];
-            l1 += found[at + 1] + found[at + 2];
+            l0 += (long) found[at];
+            add(Total.L1, found[at + 1]);
+            add(Total.L1, found[at + 2]);
             at += 3;
             for (int i = 0; i < firings.length; i++) {
-                firings[i] += found[at + i];
-                rowsFired[i] += found[at + firings.length + i];
+                firings[i] += (long) found[at + i];
+                rowsFired[i] += (long) found[at + firings.length + i];
             }
             at += 2 * firings.length;
         }
         batches++;
     }
 
-    /** Returns the squared norm of each row: [rows, 1]. */
-    private static Tensor squares(Tensor rows) {
-        return rows.mul(rows).sum(-1, true);
+    private void add(Total total, double term) {
+        sums.get(total).add(term);
+    }
+
+    private double mean(Total total, long count) {
+        return sums.get(total).value() / count;
     }
 
     /**
-     * Computes sums over the features [rows * pos, d_sae] of some rows: the number of active features, Σ max(f, 0) and
-     * Σ max(-f, 0); then for each feature the number of positions, and of rows, in which it is active. Float64 [3 + 2
-     * d_sae].
+     * Adds the sums of another evaluation to this one. It has to be of equal model and SAE, with other rows, in whole
+     * batches. Evaluations can be merged in any order and grouping, with equal results. These have the bits of one run
+     * over all rows if the model computes equal bits for a batch wherever it runs.
+     *
+     * @param other the other evaluation, which stays as it is
+     * @throws IllegalArgumentException if the names of model or SAE, the hook points, d_in, d_out, d_sae, the number of
+     *     rows of a batch, or whether special tokens are excluded, differ; then nothing is added
      */
-    private static Tensor features(Tensor features, Tensor mask, long rows) {
-        Tensor values = features.to(DType.FLOAT32).mul(mask);
-        Tensor active = values.eq(0).to(DType.FLOAT32).mul(-1).add(1);
-        Tensor byRow = active.reshape(rows, -1, active.size(1)).sum(1, false);
-        return Tensor.cat(
-                0,
-                total(active),
-                total(values.relu()),
-                total(values.mul(-1).relu()),
-                byRow.sum(0, false).to(DType.FLOAT64),
-                byRow.gt(0).sum(0, false).to(DType.FLOAT64));
+    public void merge(SaeEvals other) {
+        if (other.subject == null) return;
+        if (subject == null) start(other.subject);
+        if (!subject.equals(other.subject))
+            throw new IllegalArgumentException("only evaluations of one SAE, in batches of one size, can be merged: "
+                    + other.subject + " is not " + subject);
+        sums.forEach((total, sum) -> sum.add(other.sums.get(total)));
+        variance.merge(other.variance);
+        positions += other.positions;
+        klPositions += other.klPositions;
+        cePositions += other.cePositions;
+        batches += other.batches;
+        l0 += other.l0;
+        for (int i = 0; i < firings.length; i++) {
+            firings[i] += other.firings[i];
+            rowsFired[i] += other.rowsFired[i];
+        }
+    }
+
+    /**
+     * Writes this evaluation in its compact form: what it is of, the exact sums, and counts, of which a small one takes
+     * a byte. Equal evaluations write equal bytes.
+     *
+     * @param out what takes the bytes
+     * @throws IOException if the output fails
+     */
+    public void writeTo(DataOutput out) throws IOException {
+        FORM.write(out, content -> {
+            content.writeBoolean(subject != null);
+            if (subject == null) return;
+            subject.writeTo(content);
+            for (ExactSum sum : sums.values()) sum.writeTo(content);
+            variance.writeTo(content);
+            CompactForm.writeCounts(content, new long[] {positions, klPositions, cePositions, batches, l0});
+            CompactForm.writeCounts(content, firings);
+            CompactForm.writeCounts(content, rowsFired);
+        });
+    }
+
+    /**
+     * Reads what {@link #writeTo} wrote, and nothing after it.
+     *
+     * @param in the bytes
+     * @return a new evaluation
+     * @throws io.github.panascope.InputException if the bytes are not those of SaeEvals of this version, or are damaged
+     * @throws IOException if the input fails
+     */
+    public static SaeEvals readFrom(DataInput in) throws IOException {
+        return FORM.read(in, content -> {
+            SaeEvals evals = new SaeEvals();
+            if (content.readBoolean()) evals.readContent(content);
+            return evals;
+        });
+    }
+
+    private void readContent(DataInputStream content) throws IOException {
+        subject = Subject.readFrom(content);
+        for (Total total : Total.values()) sums.put(total, ExactSum.readFrom(content));
+        variance = ExplainedVariance.readFrom(content);
+        long[] counts = CompactForm.readCounts(content);
+        if (counts.length != COUNTS) throw new StreamCorruptedException("a list of " + counts.length + " counts");
+        positions = counts[0];
+        klPositions = counts[1];
+        cePositions = counts[2];
+        batches = counts[3];
+        l0 = counts[4];
+        firings = CompactForm.readCounts(content);
+        rowsFired = CompactForm.readCounts(content);
+        if (firings.length != subject.dSae || rowsFired.length != subject.dSae)
+            throw new StreamCorruptedException("other numbers of features than " + subject.dSae);
+        if (variance.width() != 0 && variance.width() != subject.dOut)
+            throw new StreamCorruptedException("activations of another width than " + subject.dOut);
+    }
+
+    private Object writeReplace() {
+        return new Serialized(this);
+    }
+
+    private void readObject(ObjectInputStream in) throws InvalidObjectException {
+        throw Serialized.refused();
     }
 
     // ------------------------------------------------------------------------------------------------- results
@@ -380,11 +363,11 @@ public final class SaeEvals {
     /** {@return all metrics except those of features, by group and name, in the order of SAELens; a new map} */
     public Map<String, Map<String, Double>> metrics() {
         Map<String, Map<String, Double>> all = new LinkedHashMap<>();
-        double kl = klSae / klPositions;
-        double klZero = klAblation / klPositions;
-        double with = ceSae / cePositions;
-        double without = ceWithout / cePositions;
-        double zero = ceAblation / cePositions;
+        double kl = mean(Total.KL_SAE, klPositions);
+        double klZero = mean(Total.KL_ABLATION, klPositions);
+        double with = mean(Total.CE_SAE, cePositions);
+        double without = mean(Total.CE_WITHOUT, cePositions);
+        double zero = mean(Total.CE_ABLATION, cePositions);
         all.put(
                 "model_behavior_preservation",
                 group("kl_div_score", (klZero - kl) / klZero, "kl_div_with_ablation", klZero, "kl_div_with_sae", kl));
@@ -405,23 +388,23 @@ public final class SaeEvals {
                         "explained_variance",
                         variance.value(),
                         "explained_variance_legacy",
-                        legacy / positions,
+                        mean(Total.LEGACY, positions),
                         "mse",
-                        squaredError / positions,
+                        mean(Total.SQUARED_ERROR, positions),
                         "cossim",
-                        cosine / positions));
+                        mean(Total.COSINE, positions)));
         all.put(
                 "shrinkage",
                 group(
                         "l2_norm_in",
-                        normIn / positions,
+                        mean(Total.NORM_IN, positions),
                         "l2_norm_out",
-                        normOut / positions,
+                        mean(Total.NORM_OUT, positions),
                         "l2_ratio",
-                        ratio / positions,
+                        mean(Total.RATIO, positions),
                         "relative_reconstruction_bias",
-                        bias / batches));
-        all.put("sparsity", group("l0", l0 / positions, "l1", l1 / positions));
+                        mean(Total.BIAS, batches)));
+        all.put("sparsity", group("l0", (double) l0 / positions, "l1", mean(Total.L1, positions)));
         return all;
     }
 
@@ -437,28 +420,37 @@ public final class SaeEvals {
      * encoder_decoder_cosine_sim where input and output have the same width, encoder_bias where the architecture is not
      * gated.
      *
+     * @param sae the SAE that was evaluated, whose weights some of the metrics are computed from; any SAE if this
+     *     evaluation is of no rows
      * @return arrays [d_sae] by name; a value is NaN where the metric is defined only for features that fire, and the
      *     feature never fired
+     * @throws IllegalArgumentException if the SAE has another name, other hook points, or another d_in, d_out or d_sae
      */
-    public Map<String, double[]> featureMetrics() {
+    public Map<String, double[]> featureMetrics(Sae sae) {
+        if (subject != null && !subject.isOf(sae))
+            throw new IllegalArgumentException("the evaluation is of " + subject + ", not of the SAE " + sae.name());
+        double[] density = new double[sae.config().dSae()];
+        double[] consistent = new double[density.length];
+        Arrays.fill(density, Double.NaN);
+        Arrays.fill(consistent, Double.NaN);
+        for (int i = 0; i < firings.length; i++) {
+            density[i] = (double) firings[i] / positions;
+            consistent[i] = (double) firings[i] / rowsFired[i];
+        }
         Map<String, double[]> all = new LinkedHashMap<>();
-        all.put(
-                "feature_density",
-                Arrays.stream(firings).map(count -> count / positions).toArray());
-        double[] consistent = new double[firings.length];
-        for (int i = 0; i < consistent.length; i++) consistent[i] = firings[i] / rowsFired[i];
+        all.put("feature_density", density);
         all.put("consistent_activation_heuristic", consistent);
         try (var _ = TensorScope.open()) {
             Tensor encoder = sae.weight("W_enc").t().to(DType.FLOAT32);
             Tensor decoder = sae.weight("W_dec").to(DType.FLOAT32);
-            Tensor lengths = squares(encoder).sqrt();
+            Tensor lengths = EvalBatches.squares(encoder).sqrt();
             all.put("encoder_norm", lengths.toDoubles());
             if (sae.config().dIn() == sae.config().dOut())
                 all.put(
                         "encoder_decoder_cosine_sim",
                         encoder.mul(decoder)
                                 .sum(-1, true)
-                                .div(lengths.mul(squares(decoder).sqrt()))
+                                .div(lengths.mul(EvalBatches.squares(decoder).sqrt()))
                                 .toDoubles());
             if (sae.config().architecture() != Architecture.GATED)
                 all.put("encoder_bias", sae.weight("b_enc").to(DType.FLOAT32).toDoubles());
@@ -466,8 +458,8 @@ public final class SaeEvals {
         return all;
     }
 
-    /** {@return the number of rows of a batch, for the metrics that are means over batches} */
+    /** {@return the number of rows of a batch, for the metrics that are means over batches; 0 before the first rows} */
     public int batchSizePrompts() {
-        return batchSizePrompts;
+        return subject == null ? 0 : subject.batchSizePrompts;
     }
 }

@@ -1,5 +1,6 @@
 package io.github.panascope.metrics;
 
+import io.github.panascope.internal.CompactForm;
 import io.github.panascope.lens.Edits;
 import io.github.panascope.lens.Forward;
 import io.github.panascope.lens.HookedTransformer;
@@ -14,6 +15,10 @@ import io.github.panascope.torch.ReadAhead;
 import io.github.panascope.torch.Shape;
 import io.github.panascope.torch.Tensor;
 import io.github.panascope.torch.TensorScope;
+import java.io.DataInput;
+import java.io.DataOutput;
+import java.io.IOException;
+import java.io.Serializable;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.function.IntConsumer;
@@ -22,11 +27,16 @@ import java.util.function.IntConsumer;
  * L0, explained variance and the three losses of an SAE in a model, over rows of tokens, in one pass. The blocks before
  * the SAE's run once, and each loss continues from there. Memory does not grow with the number of rows.
  *
+ * <p>The metrics of parts can be merged, in any order and grouping. The result has the bits of one run over all rows if
+ * every part consists of whole batches of that run, which are of {@code rowsAtOnce} rows from the first on, and if the
+ * model computes the same bits for these wherever it runs. Metrics can be serialized.
+ *
  * @param l0                over all positions except the first of each row, which is {@code <|endoftext|>}
  * @param explainedVariance of the output of the SAE, over the same positions as {@code l0}
  * @param loss              over all positions that have a next token
  */
-public record TutorialMetrics(L0 l0, ExplainedVariance explainedVariance, DownstreamLoss loss) {
+public record TutorialMetrics(L0 l0, ExplainedVariance explainedVariance, DownstreamLoss loss) implements Serializable {
+    private static final CompactForm FORM = new CompactForm("TutorialMetrics", 'T', 1);
     /**
      * Positions whose features are held at once on the CPU: 256 x 24,576 floats are 25 MB, near the size of the
      * processor's cache.
@@ -36,6 +46,58 @@ public record TutorialMetrics(L0 l0, ExplainedVariance explainedVariance, Downst
     private static final int ENCODE_CHUNK_ON_DEVICE = 8192;
 
     private static final int LOSSES = 3;
+
+    /** Makes metrics of no rows, to which others can be merged. */
+    public TutorialMetrics() {
+        this(new L0(), new ExplainedVariance(), new DownstreamLoss());
+    }
+
+    /**
+     * Adds the rows of other metrics to these.
+     *
+     * @param other the other metrics, which stay as they are
+     * @throws IllegalArgumentException if their activations have another number of dimensions; then nothing is added
+     */
+    public void merge(TutorialMetrics other) {
+        explainedVariance.merge(other.explainedVariance);
+        l0.merge(other.l0);
+        loss.merge(other.loss);
+    }
+
+    /**
+     * Writes these metrics in their compact form, which holds those of the three accumulators. Equal metrics write
+     * equal bytes.
+     *
+     * @param out what takes the bytes
+     * @throws IOException if the output fails
+     */
+    public void writeTo(DataOutput out) throws IOException {
+        FORM.write(out, content -> {
+            l0.writeTo(content);
+            explainedVariance.writeTo(content);
+            loss.writeTo(content);
+        });
+    }
+
+    /**
+     * Reads what {@link #writeTo} wrote, and nothing after it.
+     *
+     * @param in the bytes
+     * @return new metrics
+     * @throws io.github.panascope.InputException if the bytes are not those of TutorialMetrics of this version, or are
+     *     damaged
+     * @throws IOException if the input fails
+     */
+    public static TutorialMetrics readFrom(DataInput in) throws IOException {
+        return FORM.read(
+                in,
+                content -> new TutorialMetrics(
+                        L0.readFrom(content), ExplainedVariance.readFrom(content), DownstreamLoss.readFrom(content)));
+    }
+
+    private Object writeReplace() {
+        return new Serialized(this);
+    }
 
     /**
      * Computes the metrics without reporting progress, with a number of rows at once that suits the device.
@@ -84,7 +146,7 @@ public record TutorialMetrics(L0 l0, ExplainedVariance explainedVariance, Downst
         if (rowsAtOnce < 1) throw new IllegalArgumentException("rowsAtOnce should be at least 1, not " + rowsAtOnce);
         sae.requireFits(model);
         int rows = (int) tokens.size(0);
-        Sums sums = new Sums(tokens.size(1), sae.config().dOut());
+        TutorialMetrics metrics = new TutorialMetrics();
         try (var _ = TensorScope.open()) {
             LossWorkspace memory = LossWorkspace.of(model, Math.min(rows, rowsAtOnce) * tokens.size(1));
             try (ReadAhead batches = new ReadAhead("evaluating an SAE")) {
@@ -95,47 +157,29 @@ public record TutorialMetrics(L0 l0, ExplainedVariance explainedVariance, Downst
                             () -> evaluate(
                                     model, sae, tokens.slice(0, first, end).to(model.device()), memory),
                             found -> {
-                                sums.add(found.toDoubles());
+                                metrics.add(
+                                        found.toDoubles(),
+                                        end - first,
+                                        tokens.size(1),
+                                        sae.config().dOut());
                                 progress.accept(end);
                             });
                 }
             }
         }
-        return sums.result(rows);
+        return metrics;
     }
 
-    /** The sums over the batches that are done. */
-    private static final class Sums {
-        private final long positions;
-        private final int width;
-        private final L0 l0 = new L0();
-        private final ExplainedVariance variance = new ExplainedVariance();
-        private final double[] losses = new double[LOSSES];
-
-        Sums(long positions, int width) {
-            this.positions = positions;
-            this.width = width;
-        }
-
-        /** Adds the result of {@link #evaluate} for a batch. */
-        void add(double[] found) {
-            for (int i = 0; i < LOSSES; i++) losses[i] += found[i];
-            long position = 0;
-            for (int at = LOSSES; at < found.length; ) {
-                int count = (int) found[at];
-                variance.add(found, at + 1, width);
-                at += 1 + 3 + width;
-                for (int i = 0; i < count; i++, position++) if (position % positions != 0) l0.add((int) found[at + i]);
-                at += count;
-            }
-        }
-
-        TutorialMetrics result(int rows) {
-            double predictions = (double) rows * (positions - 1);
-            return new TutorialMetrics(
-                    l0,
-                    variance,
-                    new DownstreamLoss(losses[0] / predictions, losses[1] / predictions, losses[2] / predictions));
+    /** Adds the result of {@link #evaluate} for a batch [rows, positions] with activations of a width. */
+    private void add(double[] found, int rows, long positions, int width) {
+        loss.add(rows * (positions - 1), found[0], found[1], found[2]);
+        long position = 0;
+        for (int at = LOSSES; at < found.length; ) {
+            int count = (int) found[at];
+            explainedVariance.add(found, at + 1, width);
+            at += 1 + 3 + width;
+            for (int i = 0; i < count; i++, position++) if (position % positions != 0) l0.add((int) found[at + i]);
+            at += count;
         }
     }
 

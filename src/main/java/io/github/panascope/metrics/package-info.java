@@ -1,6 +1,6 @@
 /**
- * Measures of how sparse an SAE is, and of how much a model loses when the SAE's output replaces an activation. Batches
- * are summed in double precision by accumulators, which can be merged.
+ * Measures of how sparse an SAE is, and of how much a model loses when the SAE's output replaces an activation. The
+ * sums of batches are added exactly by accumulators. Parts of a run can be merged in any order, and travel as bytes.
  *
  * <ul>
  *   <li>{@link io.github.panascope.metrics.TutorialMetrics}: L0, explained variance and losses, in one pass
@@ -13,7 +13,7 @@
  * <pre>{@code
  * HookedTransformer --+
  * Sae ----------------+-> TutorialMetrics.run -> L0, ExplainedVariance, DownstreamLoss
- * tokens [rows, pos] -+-> SaeEvals.run        -> metrics() by group, featureMetrics() [d_sae]
+ * tokens [rows, pos] -+-> SaeEvals.run        -> metrics() by group, featureMetrics(sae) [d_sae]
  * }</pre>
  */
 @NullMarked
