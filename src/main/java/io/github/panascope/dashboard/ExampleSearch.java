@@ -84,6 +84,7 @@ final class ExampleSearch {
         this.model = settings.model;
         this.tokenizer = model.tokenizer();
         this.device = model.device();
+        this.texts = settings.firstText;
         for (int feature : features) {
             if (feature < 0 || feature >= sae.config().dSae())
                 throw new IndexOutOfBoundsException("feature " + feature + " is outside the SAE's features 0 to "
@@ -115,7 +116,7 @@ final class ExampleSearch {
     }
 
     /** Adds a row of tokens as it is. */
-    void row(int number, int[] ids) {
+    void row(long number, int[] ids) {
         add(new Row(number, ids, 0, ids.length, 0));
     }
 

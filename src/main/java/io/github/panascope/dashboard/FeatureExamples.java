@@ -2,16 +2,28 @@ package io.github.panascope.dashboard;
 
 import io.github.panascope.RunInterruptedException;
 import io.github.panascope.data.TextDataset;
+import io.github.panascope.internal.CompactForm;
 import io.github.panascope.internal.PythonText;
 import io.github.panascope.lens.HookedTransformer;
 import io.github.panascope.sae.Sae;
 import io.github.panascope.tokens.TokenDataset;
+import java.io.DataInput;
+import java.io.DataInputStream;
+import java.io.DataOutput;
+import java.io.Externalizable;
+import java.io.IOException;
+import java.io.ObjectInput;
+import java.io.ObjectOutput;
+import java.io.Serializable;
+import java.io.StreamCorruptedException;
 import java.util.Arrays;
+import java.util.Comparator;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.function.IntConsumer;
 import java.util.stream.Collectors;
+import java.util.stream.Stream;
 
 /**
  * The texts at which a feature of an SAE is most active, found in one pass over the texts.
@@ -31,11 +43,27 @@ import java.util.stream.Collectors;
  * strong there whatever they stand for. Activations are those of {@link Sae#encode}: with an SAE of
  * {@code foldWDecNorm} they are on the scale of the dashboards.
  *
+ * <p>The examples of parts of a corpus can be merged, in any order and grouping, and can be serialized. Of parts that
+ * begin at different {@link Search#firstText}, they are the examples of the whole corpus. An activation may differ in
+ * its last bits where other rows run in its batch.
+ *
  * @param feature  the number of the feature
  * @param examples the examples, highest activation first; of equal ones the earlier row first. There are fewer than
  *     were asked for if the feature is active in fewer rows
  */
-public record FeatureExamples(int feature, List<Example> examples) {
+public record FeatureExamples(int feature, List<Example> examples) implements Serializable {
+    private static final CompactForm FORM = new CompactForm("FeatureExamples", 'X', 1);
+    /** The highest activation first; of equal ones the earlier row first. The rest is there for rows that are equal. */
+    private static final Comparator<Example> ORDER = Comparator.comparing(Example::activation)
+            .reversed()
+            .thenComparing(Example::text)
+            .thenComparing(Example::position)
+            .thenComparing(Example::first)
+            .thenComparing(Example::before)
+            .thenComparing(example -> example.tokens.toArray(String[]::new), Arrays::compare)
+            .thenComparing(Example::after)
+            .thenComparing(Example::activations, Arrays::compare);
+
     /** Copies the list. */
     public FeatureExamples {
         examples = List.copyOf(examples);
@@ -44,7 +72,7 @@ public record FeatureExamples(int feature, List<Example> examples) {
     /**
      * One example: a window of tokens around the strongest one.
      *
-     * @param text        the number of the text or of the dataset's row, from 0
+     * @param text        the number of the text or of the dataset's row, from {@link Search#firstText}
      * @param position    the position of the strongest token, from 0: in a text, without the {@code <|endoftext|>} that
      *     the search puts before its rows; in a dataset's row, with the one that the row may begin with
      * @param first       the position of the window's first token, counted likewise
@@ -107,6 +135,124 @@ public record FeatureExamples(int feature, List<Example> examples) {
 
         private static String oneLine(String text) {
             return text.replace("\n", "\\n").replace("\r", "\\r").replace("\t", "\\t");
+        }
+
+        private void writeTo(DataOutput out) throws IOException {
+            CompactForm.writeVarint(out, text);
+            CompactForm.writeVarint(out, position);
+            CompactForm.writeVarint(out, first);
+            CompactForm.writeVarint(out, tokens.size());
+            for (String token : tokens) CompactForm.writeText(out, token);
+            for (float activation : activations) out.writeFloat(activation);
+            CompactForm.writeText(out, before);
+            CompactForm.writeText(out, after);
+        }
+
+        private static Example readFrom(DataInputStream in) throws IOException {
+            long text = CompactForm.readCount(in);
+            int position = CompactForm.readSize(in);
+            int first = CompactForm.readSize(in);
+            String[] tokens = new String[CompactForm.readLength(in)];
+            if (position < first || position - first >= tokens.length)
+                throw new StreamCorruptedException("a token " + position + " outside its window");
+            for (int i = 0; i < tokens.length; i++) tokens[i] = CompactForm.readText(in);
+            float[] activations = new float[tokens.length];
+            for (int i = 0; i < activations.length; i++) activations[i] = in.readFloat();
+            return new Example(
+                    text,
+                    position,
+                    first,
+                    List.of(tokens),
+                    activations,
+                    CompactForm.readText(in),
+                    CompactForm.readText(in));
+        }
+    }
+
+    /**
+     * Returns the strongest of these examples and of others, such as those of another part of a corpus. If both were
+     * searched for with at least k, they are the k strongest of both parts. An example that is in both counts once.
+     *
+     * @param other examples of the same feature
+     * @param k     the largest number of examples, at least 1
+     * @return the examples, in the order of {@link #examples}; a new object
+     * @throws IllegalArgumentException if the other examples are of another feature, or {@code k} is less than 1
+     */
+    public FeatureExamples merge(FeatureExamples other, int k) {
+        if (k < 1) throw new IllegalArgumentException("there should be at least one example, not " + k);
+        if (other.feature != feature)
+            throw new IllegalArgumentException(
+                    "examples of feature " + other.feature + " cannot be merged with those of feature " + feature);
+        return new FeatureExamples(
+                feature,
+                Stream.concat(examples.stream(), other.examples.stream())
+                        .distinct()
+                        .sorted(ORDER)
+                        .limit(k)
+                        .toList());
+    }
+
+    /**
+     * Writes these examples in a compact form. Equal examples write equal bytes.
+     *
+     * @param out what takes the bytes
+     * @throws IOException if the output fails
+     */
+    public void writeTo(DataOutput out) throws IOException {
+        FORM.write(out, content -> {
+            CompactForm.writeVarint(content, feature);
+            CompactForm.writeVarint(content, examples.size());
+            for (Example example : examples) example.writeTo(content);
+        });
+    }
+
+    /**
+     * Reads what {@link #writeTo} wrote, and nothing after it.
+     *
+     * @param in the bytes
+     * @return the examples
+     * @throws io.github.panascope.InputException if the bytes are not those of FeatureExamples of this version, or are
+     *     damaged
+     * @throws IOException if the input fails
+     */
+    public static FeatureExamples readFrom(DataInput in) throws IOException {
+        return FORM.read(in, content -> {
+            int feature = CompactForm.readSize(content);
+            Example[] examples = new Example[CompactForm.readLength(content)];
+            for (int i = 0; i < examples.length; i++) examples[i] = Example.readFrom(content);
+            return new FeatureExamples(feature, List.of(examples));
+        });
+    }
+
+    private Object writeReplace() {
+        return new Serialized(this);
+    }
+
+    /** What Java serialization writes in place of examples: their compact form. */
+    private static final class Serialized implements Externalizable {
+        private static final long serialVersionUID = 1L;
+
+        private transient FeatureExamples examples;
+
+        /** Makes an object that reads its examples. Only Java serialization calls this. */
+        public Serialized() {}
+
+        Serialized(FeatureExamples examples) {
+            this.examples = examples;
+        }
+
+        @Override
+        public void writeExternal(ObjectOutput out) throws IOException {
+            examples.writeTo(out);
+        }
+
+        @Override
+        public void readExternal(ObjectInput in) throws IOException {
+            examples = readFrom(in);
+        }
+
+        private Object readResolve() {
+            return examples;
         }
     }
 
@@ -225,6 +371,7 @@ public record FeatureExamples(int feature, List<Example> examples) {
         int context;
         int buffer = 10;
         int rowsInBatch = 16;
+        long firstText;
         IntConsumer progress = _ -> {};
 
         private Search(HookedTransformer model, Sae sae) {
@@ -279,6 +426,19 @@ public record FeatureExamples(int feature, List<Example> examples) {
         }
 
         /**
+         * Sets the number that {@link Example#text} counts from, for a part of a corpus. The default is 0.
+         *
+         * @param number the number of the first text or row, at least 0
+         * @return this search
+         * @throws IllegalArgumentException if the number is negative
+         */
+        public Search firstText(long number) {
+            if (number < 0) throw new IllegalArgumentException("texts are numbered from 0, not from " + number);
+            firstText = number;
+            return this;
+        }
+
+        /**
          * Sets a listener that is notified of progress. The default does nothing.
          *
          * @param listener called after each batch with the number of rows that have run, on the thread of the search
@@ -323,7 +483,7 @@ public record FeatureExamples(int feature, List<Example> examples) {
          */
         public Map<Integer, FeatureExamples> top(TokenDataset rows, int[] features, int k) {
             ExampleSearch search = new ExampleSearch(this, features, k);
-            for (int row = 0; row < rows.rows(); row++) search.row(row, rows.row(row));
+            for (int row = 0; row < rows.rows(); row++) search.row(firstText + row, rows.row(row));
             return search.finish();
         }
     }
