@@ -20,7 +20,7 @@ final class CorrelatedFeatures {
     private final double[] spreads;
     private final int wanted;
     /** The most correlated features of every feature, among all features; null before {@link #findAll}. */
-    private TopK[] known;
+    private volatile TopK[] known;
 
     /** @param wanted the number of correlated features that are listed for a feature */
     CorrelatedFeatures(StoredActivations corpus, int wanted) {
@@ -41,7 +41,8 @@ final class CorrelatedFeatures {
          * @param among the features to choose from; null for all
          */
         List<Entry> of(FeatureActivations column, int[] among) {
-            if (known != null) return entries(known[column.feature], column.feature);
+            TopK[] found = known;
+            if (found != null) return entries(found[column.feature], column.feature);
             if (column.size == 0) return List.of();
             Arrays.fill(products, 0);
             corpus.addProducts(column, products, 0);
@@ -118,11 +119,13 @@ final class CorrelatedFeatures {
     }
 
     /**
-     * Computes the most correlated features of all features, among all features.
+     * Computes the most correlated features of all features, among all features. This happens once; other threads wait
+     * for it.
      *
      * @param batches all features, in groups whose activations fit into memory together
      */
-    void findAll(ExecutorService pool, int threads, int[][] batches) throws InterruptedException, ExecutionException {
+    synchronized void findAll(ExecutorService pool, int threads, int[][] batches)
+            throws InterruptedException, ExecutionException {
         if (known != null) return;
         TopK[][] lists = new TopK[threads][spreads.length];
         double[][] least = new double[threads][spreads.length];

@@ -38,6 +38,7 @@ final class DashboardRun implements AutoCloseable {
 
     private final Dashboards dashboards;
     private final int[] wanted;
+    private final NeuronTables neurons;
     private final int threads;
     private final DashboardSink sink;
     private final boolean onCpu;
@@ -48,14 +49,20 @@ final class DashboardRun implements AutoCloseable {
     private final Queue<WorkerBuffers> idle = new ConcurrentLinkedQueue<>();
     private final ExecutorService pool;
 
-    /** @param wanted the features, ascending */
-    DashboardRun(Dashboards dashboards, int[] wanted, int threads, DashboardSink sink) {
+    /**
+     * @param wanted  the features, ascending
+     * @param chosen  the features whose dashboards are made by this run and others, ascending
+     * @param neurons the tables of neurons of the wanted features
+     */
+    DashboardRun(
+            Dashboards dashboards, int[] wanted, int[] chosen, NeuronTables neurons, int threads, DashboardSink sink) {
         this.dashboards = dashboards;
         this.wanted = wanted;
+        this.neurons = neurons;
         this.threads = threads;
         this.sink = sink;
         this.onCpu = dashboards.sae.device().isCpu();
-        this.among = dashboards.config.correlatedFeatures() == DashboardConfig.CorrelationScope.ALL ? null : wanted;
+        this.among = dashboards.config.correlatedFeatures() == DashboardConfig.CorrelationScope.ALL ? null : chosen;
         this.pool = Workers.pool(threads, "panascope-dashboard");
     }
 
@@ -160,8 +167,8 @@ final class DashboardRun implements AutoCloseable {
                     float[] direction = decoder.select(0, inGroup).toFloats();
                     float[] own = logits == null ? null : buffers.logits;
                     if (own != null) logits.select(0, inGroup).toFloats(own);
-                    FeatureDashboard dashboard =
-                            dashboards.dashboard(column, buffers.correlations.of(column, among), direction, own);
+                    FeatureDashboard dashboard = dashboards.dashboard(
+                            column, neurons, buffers.correlations.of(column, among), direction, own);
                     if (dashboards.ablations != null) {
                         found.add(() -> sink.prepare(dashboards.ablations.of(dashboard, column, dashboards.corpus)));
                         continue;
@@ -208,7 +215,7 @@ final class DashboardRun implements AutoCloseable {
                 float[] direction = Arrays.copyOfRange(rows, at, at + dOut);
                 float[] logits = vocabulary == 0 ? null : buffers.logits;
                 if (logits != null) System.arraycopy(rows, at + dOut, logits, 0, vocabulary);
-                return dashboards.dashboard(column, buffers.correlations.of(column, among), direction, logits);
+                return dashboards.dashboard(column, neurons, buffers.correlations.of(column, among), direction, logits);
             })));
         }
         Workers.await(Dashboards.MAKING, () -> {

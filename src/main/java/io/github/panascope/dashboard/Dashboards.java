@@ -9,6 +9,7 @@ import io.github.panascope.torch.Torch;
 import java.util.Arrays;
 import java.util.BitSet;
 import java.util.List;
+import java.util.function.Function;
 
 /**
  * Makes dashboards: reads the activations of features from a {@link FeatureStore} and computes SAEDashboard's
@@ -50,9 +51,9 @@ public final class Dashboards {
     final DashboardConfig config;
     final StoredActivations corpus;
     private final BitSet excluded;
-    private final NeuronCorrelationSums neurons;
+    private final int[] summed;
+    private final Function<int[], NeuronCorrelationSums> neurons;
     private final FeatureStatistics statistics;
-    private final NeuronTables neuronTables;
     final CorrelatedFeatures correlated;
     private final Sequences sequences;
     final DecoderDirections directions;
@@ -70,9 +71,9 @@ public final class Dashboards {
         this.dSae = sae.config().dSae();
         this.corpus = new StoredActivations(store, dSae);
         this.excluded = corpus.excluded(config);
-        this.neurons = store.sums();
+        this.summed = store.features();
+        this.neurons = store.sumsByFeatures();
         this.statistics = new FeatureStatistics(corpus.positions, excluded);
-        this.neuronTables = new NeuronTables(corpus, neurons, config.nRows());
         this.correlated = new CorrelatedFeatures(corpus, config.nRows());
         this.sequences = new Sequences(corpus, excluded, config);
         this.directions = new DecoderDirections(model, sae);
@@ -132,7 +133,8 @@ public final class Dashboards {
     }
 
     /**
-     * Makes the dashboards of features in ascending order, passes them to a sink and completes the sink.
+     * Makes the dashboards of features in ascending order, passes them to a sink and completes the sink. May be called
+     * by several threads at once, with a sink for each.
      *
      * @param features the features, in any order; repetitions are ignored. The store must have been opened for all of
      *     them
@@ -145,17 +147,44 @@ public final class Dashboards {
      *     is less than 1
      */
     public void forEach(int[] features, int threads, DashboardSink sink) {
+        forEach(features, features, threads, sink);
+    }
+
+    /**
+     * Makes the dashboards of a group of chosen features, as {@link #forEach(int[], int, DashboardSink)} makes them of
+     * all chosen features. The dashboards of all groups, made on any number of machines, are therefore those of one run
+     * of all chosen features, also with {@link DashboardConfig.CorrelationScope#CHOSEN}.
+     *
+     * @param group    the features whose dashboards are made, in any order; repetitions are ignored. The store must
+     *     have been opened for all of them
+     * @param chosen   all features whose dashboards are made, in this call or elsewhere, in any order; the group is
+     *     among them
+     * @param threads  the number of features that are worked on at once, at least 1
+     * @param sink     the receiver of the group's dashboards; the caller closes it
+     * @throws io.github.panascope.InputException          if the sink cannot write its output
+     * @throws io.github.panascope.RunInterruptedException if the thread is interrupted
+     * @throws IndexOutOfBoundsException                   if the SAE has no such feature
+     * @throws IllegalArgumentException                    if a feature of the group is not chosen, the store was not
+     *     opened for it, or {@code threads} is less than 1
+     */
+    public void forEach(int[] group, int[] chosen, int threads, DashboardSink sink) {
         if (threads < 1) throw new IllegalArgumentException("there should be at least 1 thread, not " + threads);
-        int[] wanted = Arrays.stream(features).distinct().sorted().toArray();
-        for (int feature : wanted) {
+        int[] all = Arrays.stream(chosen).distinct().sorted().toArray();
+        for (int feature : all)
             if (feature < 0 || feature >= dSae)
                 throw new IndexOutOfBoundsException(
                         "feature " + feature + " is outside the SAE's features 0 to " + (dSae - 1));
-            if (neurons.place(feature) < 0)
+        int[] wanted = Arrays.stream(group).distinct().sorted().toArray();
+        for (int feature : wanted) {
+            if (Arrays.binarySearch(all, feature) < 0)
+                throw new IllegalArgumentException(
+                        "feature " + feature + " of the group is not among the chosen features");
+            if (Arrays.binarySearch(summed, feature) < 0)
                 throw new IllegalArgumentException("the store was not opened for feature " + feature);
         }
+        NeuronTables tables = new NeuronTables(corpus, neurons.apply(wanted), config.nRows());
         try (var _ = Torch.singleThreaded();
-                DashboardRun run = new DashboardRun(this, wanted, threads, sink)) {
+                DashboardRun run = new DashboardRun(this, wanted, all, tables, threads, sink)) {
             run.run();
         }
         sink.complete();
@@ -164,12 +193,17 @@ public final class Dashboards {
     /**
      * Makes the dashboard of a feature, without ablations.
      *
+     * @param neurons the tables of neurons of the feature's run
      * @param logits the logits of the feature's direction [d_vocab]; null if it has none
      */
     FeatureDashboard dashboard(
-            FeatureActivations column, List<Entry> correlatedFeatures, float[] direction, float[] logits) {
-        Tables tables = new Tables(
-                neuronTables.alignment(direction), neuronTables.correlated(column.feature), correlatedFeatures);
+            FeatureActivations column,
+            NeuronTables neurons,
+            List<Entry> correlatedFeatures,
+            float[] direction,
+            float[] logits) {
+        Tables tables =
+                new Tables(neurons.alignment(direction), neurons.correlated(column.feature), correlatedFeatures);
         FeatureActivations counted = column.without(excluded);
         return new FeatureDashboard(
                 column.feature,

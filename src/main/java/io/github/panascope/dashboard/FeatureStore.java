@@ -9,6 +9,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.function.Function;
 import java.util.function.LongFunction;
 import java.util.stream.Collectors;
 import org.jspecify.annotations.Nullable;
@@ -43,6 +44,8 @@ import org.jspecify.annotations.Nullable;
  */
 public final class FeatureStore implements AutoCloseable {
     private final StoreFolder folder;
+    /** The folders that are read as one; null for a store in one folder. */
+    private final @Nullable JoinedFolders joined;
     /** The lock of the folder; null if the folder is read without one. */
     private final @Nullable StoreLock lock;
 
@@ -56,8 +59,19 @@ public final class FeatureStore implements AutoCloseable {
     private boolean begun;
     private boolean closed;
 
+    private FeatureStore(JoinedFolders joined, Path first) {
+        this.folder = new StoreFolder(first);
+        this.joined = joined;
+        this.manifest = joined.manifest();
+        this.lock = null;
+        this.writable = false;
+        this.features = joined.features();
+        this.dIn = joined.dIn();
+    }
+
     private FeatureStore(StoreFolder folder, StoreManifest manifest, @Nullable StoreLock lock, boolean writable) {
         this.folder = folder;
+        this.joined = null;
         this.manifest = manifest;
         this.lock = lock;
         this.writable = writable;
@@ -202,6 +216,24 @@ public final class FeatureStore implements AutoCloseable {
         }
     }
 
+    /**
+     * Opens several folders read-only as one store, without locks. Nothing is copied: {@link Dashboards} reads the
+     * sums of the features that it needs from all folders, so that only these are in memory, 16 bytes for each feature
+     * and dimension of the activation. The sums of all folders are read once here, to check their checksums.
+     *
+     * @param folders the folders, at least one, in any order; they hold different rows of one identity, and sums of the
+     *     same features
+     * @return the store; the caller closes it
+     * @throws InputException           if a folder holds no rows, rows of another identity, rows that another folder
+     *     holds, or sums of other features; if it is named twice; or if it is damaged
+     * @throws io.github.panascope.RunInterruptedException if the thread is interrupted
+     * @throws IllegalArgumentException if there are no folders
+     */
+    public static FeatureStore readJoined(List<Path> folders) {
+        if (folders.isEmpty()) throw new IllegalArgumentException("there should be at least 1 folder to read");
+        return new FeatureStore(JoinedFolders.open(folders), folders.getFirst());
+    }
+
     /** Opens a folder read-only, without its sums. If the folder has a lock file, writers are locked out. */
     static FeatureStore readLocked(Path folder) {
         StoreFolder files = new StoreFolder(folder);
@@ -241,16 +273,21 @@ public final class FeatureStore implements AutoCloseable {
      * @throws IllegalStateException if the store was closed
      */
     void requireWritable() {
-        if (closed) throw new IllegalStateException("the store " + folder + " was closed");
+        if (closed) throw new IllegalStateException("the store " + place() + " was closed");
         if (!writable)
-            throw new InputException(folder + " cannot be written: collect into another folder, and merge the two.");
+            throw new InputException(place() + " cannot be written: collect into another folder, and merge the two.");
     }
 
     // ------------------------------------------------------------------------------------------------- rows
 
-    /** {@return the folder} */
+    /** {@return the folder; the first one if several are read as one} */
     public Path folder() {
         return folder.path();
+    }
+
+    /** {@return the folder or the folders, for messages} */
+    private Object place() {
+        return joined == null ? folder : joined;
     }
 
     /** {@return the identity of the rows} */
@@ -317,6 +354,22 @@ public final class FeatureStore implements AutoCloseable {
     }
 
     /**
+     * {@return what gives the sums of wanted features: all sums, which are in memory, or those of the wanted features,
+     * which each call reads from joined folders}
+     *
+     * @throws IllegalStateException while a shard holds the sums
+     */
+    Function<int[], NeuronCorrelationSums> sumsByFeatures() {
+        if (joined != null) return joined::sums;
+        NeuronCorrelationSums all = sums();
+        return _ -> all;
+    }
+
+    private ActivationShard openShard(StoreManifest.Rows range) throws IOException {
+        return joined == null ? folder.openShard(manifest, range) : joined.openShard(range);
+    }
+
+    /**
      * Checks that the store's rows have the same tokens as a text.
      *
      * @param row  returns the token ids of a row of the text for the row's number
@@ -325,11 +378,11 @@ public final class FeatureStore implements AutoCloseable {
      */
     public void requireSameText(LongFunction<int[]> row, long rows) {
         if (end() > rows)
-            throw new InputException(folder + " holds other text: it has rows up to " + (end() - 1)
+            throw new InputException(place() + " holds other text: it has rows up to " + (end() - 1)
                     + ", and this text makes " + rows + " rows, from 0 on. Use another folder, or delete it.");
         try {
             for (StoreManifest.Rows range : manifest.rows()) {
-                ActivationShard shard = folder.openShard(manifest, range);
+                ActivationShard shard = openShard(range);
                 for (int r = 0; r < shard.rows; r++)
                     requireSame(range.first() + r, shard.tokensOf(r), row.apply(range.first() + r));
             }
@@ -341,7 +394,7 @@ public final class FeatureStore implements AutoCloseable {
     private void requireSame(long row, int[] here, int[] now) {
         int position = Arrays.mismatch(here, now);
         if (position >= 0)
-            throw new InputException(folder + " holds other text: row " + row + " has another token at position "
+            throw new InputException(place() + " holds other text: row " + row + " has another token at position "
                     + position + ". Use another folder, or delete it.");
     }
 
@@ -353,7 +406,7 @@ public final class FeatureStore implements AutoCloseable {
     List<ActivationShard> shards() {
         List<long[]> gaps = missing(0, end());
         if (end() == 0 || !gaps.isEmpty())
-            throw new InputException(folder + " lacks rows"
+            throw new InputException(place() + " lacks rows"
                     + (end() == 0
                             ? ""
                             : " "
@@ -363,7 +416,7 @@ public final class FeatureStore implements AutoCloseable {
                     + ": collect or merge them first.");
         try {
             List<ActivationShard> shards = new ArrayList<>();
-            for (StoreManifest.Rows range : manifest.rows()) shards.add(folder.openShard(manifest, range));
+            for (StoreManifest.Rows range : manifest.rows()) shards.add(openShard(range));
             return shards;
         } catch (IOException e) {
             throw folder.cannot(e);
@@ -462,6 +515,6 @@ public final class FeatureStore implements AutoCloseable {
     /** {@return a description with the folder and the number of rows} */
     @Override
     public String toString() {
-        return "FeatureStore(" + folder + ", " + rows() + " rows" + (closed ? ", closed" : "") + ")";
+        return "FeatureStore(" + place() + ", " + rows() + " rows" + (closed ? ", closed" : "") + ")";
     }
 }

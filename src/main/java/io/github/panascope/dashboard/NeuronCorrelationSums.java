@@ -20,6 +20,10 @@ final class NeuronCorrelationSums {
     private static final int MAGIC = 0x534E5350;
     private static final int VERSION = 1;
     private static final int STRIPES = 256;
+    /** The bytes of a file before the numbers of the features. */
+    private static final int FIXED_HEADER = 16;
+
+    private static final int BYTES_AT_ONCE = 1 << 20;
 
     private final int[] features;
     private final int dIn;
@@ -57,7 +61,7 @@ final class NeuronCorrelationSums {
     static boolean covers(Path file, int[] wanted) throws IOException {
         if (!Files.exists(file)) return false;
         try (FileChannel channel = FileChannel.open(file, StandardOpenOption.READ)) {
-            return covers(features(file, channel, new CRC32C(), header(file, channel, new CRC32C())), wanted);
+            return covers(header(file, channel, new CRC32C()).features, wanted);
         }
     }
 
@@ -66,6 +70,10 @@ final class NeuronCorrelationSums {
     }
 
     String describe() {
+        return describe(features);
+    }
+
+    private static String describe(int[] features) {
         return features.length + " features"
                 + (features.length == 0 ? "" : ", " + features[0] + " to " + features[features.length - 1]);
     }
@@ -133,7 +141,7 @@ final class NeuronCorrelationSums {
         CRC32C crc = new CRC32C();
         try (FileChannel channel = FileChannel.open(
                 file, StandardOpenOption.CREATE, StandardOpenOption.TRUNCATE_EXISTING, StandardOpenOption.WRITE)) {
-            ByteBuffer header = little(16 + 4 * features.length)
+            ByteBuffer header = little(FIXED_HEADER + Integer.BYTES * features.length)
                     .putInt(MAGIC)
                     .putInt(VERSION)
                     .putInt(features.length)
@@ -186,40 +194,110 @@ final class NeuronCorrelationSums {
     static NeuronCorrelationSums read(Path file, int expected) throws IOException {
         CRC32C crc = new CRC32C();
         try (FileChannel channel = FileChannel.open(file, StandardOpenOption.READ)) {
-            ByteBuffer header = header(file, channel, crc);
-            int[] features = features(file, channel, crc, header);
-            int dIn = header.getInt();
-            if (dIn < 1
-                    || (features.length + 2L) * dIn * ExactSums.BYTES + Integer.BYTES
-                            != channel.size() - channel.position()) throw ActivationShard.damaged(file);
-            NeuronCorrelationSums sums = new NeuronCorrelationSums(features, dIn);
+            Header header = header(file, channel, crc);
+            header.requireWhole(file, channel);
+            NeuronCorrelationSums sums = new NeuronCorrelationSums(header.features, header.dIn);
             for (ExactSums each : sums.all()) {
-                ByteBuffer line = get(file, channel, crc, dIn * ExactSums.BYTES);
-                for (int j = 0; j < dIn; j++) each.read(j, line);
+                ByteBuffer line = get(file, channel, crc, header.bytesInLine());
+                for (int j = 0; j < header.dIn; j++) each.read(j, line);
             }
-            int checksum = (int) crc.getValue();
-            if (checksum != expected || get(file, channel, crc, 4).getInt() != checksum)
-                throw ActivationShard.damaged(file);
+            requireChecksum(file, channel, crc, expected);
             return sums;
         }
     }
 
-    private static ByteBuffer header(Path file, FileChannel channel, CRC32C crc) throws IOException {
-        ByteBuffer header = get(file, channel, crc, 16);
-        if (header.getInt() != MAGIC || header.getInt() != VERSION)
-            throw new InputException(file + " holds no sums that this version reads.");
-        return header;
+    /**
+     * Checks a file without keeping its sums.
+     *
+     * @param expected the expected checksum of the file
+     * @return the header of the file
+     * @throws InputException if the checksum differs, or the file has another format or version
+     */
+    static Header check(Path file, int expected) throws IOException {
+        CRC32C crc = new CRC32C();
+        try (FileChannel channel = FileChannel.open(file, StandardOpenOption.READ)) {
+            Header header = header(file, channel, crc);
+            header.requireWhole(file, channel);
+            for (long left; (left = channel.size() - Integer.BYTES - channel.position()) > 0; )
+                get(file, channel, crc, (int) Math.min(left, BYTES_AT_ONCE));
+            requireChecksum(file, channel, crc, expected);
+            return header;
+        }
     }
 
-    /** Reads the numbers of the features, whose count is in the header. */
-    private static int[] features(Path file, FileChannel channel, CRC32C crc, ByteBuffer header) throws IOException {
+    /**
+     * Adds the sums of these features that a file holds, reading only these.
+     *
+     * @param file   a file that was {@linkplain #check checked}
+     * @param header the header of the file, which has all of these features
+     */
+    void addFrom(Path file, Header header) throws IOException {
+        StoreFolder.requireExists(file);
+        try (FileChannel channel = FileChannel.open(file, StandardOpenOption.READ)) {
+            ExactSums[] all = all();
+            for (int i = 0; i < all.length; i++) {
+                int line = i < 2 ? i : 2 + Arrays.binarySearch(header.features, features[i - 2]);
+                channel.position(header.bytes() + (long) line * header.bytesInLine());
+                ByteBuffer found = get(file, channel, new CRC32C(), header.bytesInLine());
+                for (int j = 0; j < dIn; j++) all[i].add(j, found.getLong(), found.getLong());
+                all[i].carry();
+            }
+        }
+    }
+
+    /**
+     * The beginning of a file of sums.
+     *
+     * @param features the features, ascending
+     * @param dIn      the number of dimensions
+     */
+    record Header(int[] features, int dIn) {
+        long bytes() {
+            return FIXED_HEADER + (long) Integer.BYTES * features.length;
+        }
+
+        int bytesInLine() {
+            return dIn * ExactSums.BYTES;
+        }
+
+        void requireWhole(Path file, FileChannel channel) throws IOException {
+            if (dIn < 1 || (features.length + 2L) * dIn * ExactSums.BYTES + Integer.BYTES != channel.size() - bytes())
+                throw ActivationShard.damaged(file);
+        }
+
+        @Override
+        public boolean equals(Object other) {
+            return other instanceof Header header && dIn == header.dIn && Arrays.equals(features, header.features);
+        }
+
+        @Override
+        public int hashCode() {
+            return Arrays.hashCode(features) + dIn;
+        }
+
+        @Override
+        public String toString() {
+            return describe(features);
+        }
+    }
+
+    private static Header header(Path file, FileChannel channel, CRC32C crc) throws IOException {
+        ByteBuffer header = get(file, channel, crc, FIXED_HEADER);
+        if (header.getInt() != MAGIC || header.getInt() != VERSION)
+            throw new InputException(file + " holds no sums that this version reads.");
         int count = header.getInt();
         if (count < 0 || count > (channel.size() - channel.position()) / Integer.BYTES)
             throw ActivationShard.damaged(file);
         int[] features = new int[count];
         ByteBuffer ids = get(file, channel, crc, Integer.BYTES * count);
         for (int i = 0; i < count; i++) features[i] = ids.getInt();
-        return features;
+        return new Header(features, header.getInt());
+    }
+
+    private static void requireChecksum(Path file, FileChannel channel, CRC32C crc, int expected) throws IOException {
+        int checksum = (int) crc.getValue();
+        if (checksum != expected || get(file, channel, crc, Integer.BYTES).getInt() != checksum)
+            throw ActivationShard.damaged(file);
     }
 
     private static ByteBuffer get(Path file, FileChannel channel, CRC32C crc, int count) throws IOException {

@@ -54,7 +54,10 @@ record StoreFolder(Path path) {
      * @throws InputException if the shard is missing, damaged, or has other rows
      */
     ActivationShard openShard(StoreManifest manifest, StoreManifest.Rows range) throws IOException {
-        Path file = shard(manifest, range);
+        return openShard(shard(manifest, range), range);
+    }
+
+    static ActivationShard openShard(Path file, StoreManifest.Rows range) throws IOException {
         requireExists(file);
         ActivationShard shard = ActivationShard.open(file, range.checksum());
         if (shard.firstRow != range.first() || shard.rows != range.count()) throw ActivationShard.damaged(file);
@@ -67,10 +70,19 @@ record StoreFolder(Path path) {
      * @throws InputException if there are no rows, or the sums are missing or damaged
      */
     NeuronCorrelationSums readSums(StoreManifest manifest) throws IOException {
+        return NeuronCorrelationSums.read(sums(manifest), manifest.sums());
+    }
+
+    /**
+     * {@return the file of sums}
+     *
+     * @throws InputException if there are no rows, or the file is missing
+     */
+    Path sums(StoreManifest manifest) {
         if (manifest.sums() == null) throw new InputException(path + " holds no rows: collect some first.");
         Path file = path.resolve(manifest.sumsFile());
         requireExists(file);
-        return NeuronCorrelationSums.read(file, manifest.sums());
+        return file;
     }
 
     static void requireExists(Path file) {

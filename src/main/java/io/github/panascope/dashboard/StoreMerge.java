@@ -3,7 +3,6 @@ package io.github.panascope.dashboard;
 import io.github.panascope.InputException;
 import io.github.panascope.RunInterruptedException;
 import java.io.IOException;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
@@ -61,26 +60,17 @@ final class StoreMerge {
      * @return all rows of the merged store
      */
     private static List<StoreManifest.Rows> require(FeatureStore into, List<Path> others, List<FeatureStore> stores) {
-        List<StoreManifest.Rows> rows = new ArrayList<>(into.manifest().rows());
+        JoinedRows rows = new JoinedRows(into.identity(), "cannot be merged");
+        rows.add(into.folder(), into.manifest());
+        Path here = JoinedRows.real(into.folder());
         for (Path path : others) {
-            if (stores.stream().anyMatch(before -> isSameFolder(before.folder(), path)))
-                throw new InputException(path + " is named twice.");
-            if (isSameFolder(into.folder(), path)) throw new InputException(path + " cannot be merged into itself.");
+            rows.note(path);
+            if (JoinedRows.real(path).equals(here)) throw new InputException(path + " cannot be merged into itself.");
             FeatureStore other = FeatureStore.readLocked(path);
             stores.add(other);
-            if (!other.identity().equals(into.identity()))
-                throw new InputException(
-                        other.folder() + " cannot be merged: " + into.identity().difference(other.identity()) + ".");
-            for (StoreManifest.Rows range : other.manifest().rows()) {
-                for (StoreManifest.Rows here : rows) {
-                    if (here.first() < range.end() && range.first() < here.end())
-                        throw new InputException(other.folder() + " cannot be merged: its rows " + range.first()
-                                + " to " + (range.end() - 1) + " are there already.");
-                }
-                rows.add(range);
-            }
+            rows.add(path, other.manifest());
         }
-        return rows;
+        return rows.all();
     }
 
     private static void add(FeatureStore into, FeatureStore other, NeuronCorrelationSums sums) throws IOException {
@@ -94,13 +84,5 @@ final class StoreMerge {
             throw new InputException(other.folder() + " cannot be merged: it was made for other features, "
                     + added.describe() + " there and " + sums.describe() + " here.");
         sums.addAll(added);
-    }
-
-    private static boolean isSameFolder(Path one, Path other) {
-        try {
-            return Files.isSameFile(one, other);
-        } catch (IOException e) {
-            return false;
-        }
     }
 }

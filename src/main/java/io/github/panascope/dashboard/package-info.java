@@ -12,9 +12,10 @@
  * <ul>
  * <li>{@link io.github.panascope.dashboard.FeatureCollector}: runs the model and encodes its activations.
  * <li>{@link io.github.panascope.dashboard.FeatureStore}: the folder of features, whose rows have one
- * {@link io.github.panascope.dashboard.StoreIdentity}.
+ * {@link io.github.panascope.dashboard.StoreIdentity}. Several folders can be read as one, without copying them.
  * <li>{@link io.github.panascope.dashboard.Dashboards}: makes dashboards from a store, as a
  * {@link io.github.panascope.dashboard.DashboardConfig} says.
+ * Groups of features can be made by several threads or machines.
  * <li>{@link io.github.panascope.dashboard.FeatureDashboard}: the dashboard of a feature, with a
  * {@link io.github.panascope.dashboard.Histogram} of its activations and of its logits.
  * <li>{@link io.github.panascope.dashboard.DashboardSink}: a receiver of dashboards;
