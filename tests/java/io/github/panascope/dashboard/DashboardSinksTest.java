@@ -2,6 +2,7 @@ package io.github.panascope.dashboard;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertNotSame;
 import static org.junit.jupiter.api.Assertions.assertSame;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
@@ -15,6 +16,10 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.Random;
+import java.util.Set;
+import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.locks.LockSupport;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -132,5 +137,98 @@ class DashboardSinksTest {
         assertWholeOrNotAtAll(
                 folder.resolve("page.html"),
                 file -> DashboardPage.open(file, new DashboardPage.Header("Page", Map.of(), null), Tokenizer.gpt2()));
+    }
+
+    private static FeatureDashboard dashboard(int feature) {
+        return new FeatureDashboard(
+                feature, DASHBOARD.statistics(), DASHBOARD.tables(), DASHBOARD.activations(), null, null, List.of());
+    }
+
+    /** A sink whose preparation of odd features takes longer, and that notes its threads. */
+    private static final class Slow implements DashboardSink {
+        private final List<String> calls = new ArrayList<>();
+        private final Set<Thread> preparing = ConcurrentHashMap.newKeySet();
+
+        @Override
+        public void accept(FeatureDashboard dashboard) {
+            throw new IllegalStateException("prepared dashboards are not accepted");
+        }
+
+        @Override
+        public Runnable prepare(FeatureDashboard dashboard) {
+            preparing.add(Thread.currentThread());
+            if (dashboard.feature() % 2 == 1) LockSupport.parkNanos(2_000_000);
+            Thread caller = Thread.currentThread();
+            return () -> {
+                assertNotSame(caller, Thread.currentThread());
+                calls.add("feature " + dashboard.feature());
+            };
+        }
+
+        @Override
+        public void complete() {
+            calls.add("complete");
+        }
+    }
+
+    @Test
+    void replayedDashboardsArePreparedOnThreadsAndComeInOrder() {
+        List<Integer> features = new Random(5)
+                .ints(0, 1000)
+                .distinct()
+                .limit(60)
+                .sorted()
+                .boxed()
+                .toList();
+        Slow sink = new Slow();
+        int[] taken = {0};
+        DashboardSinks.replay(
+                features.stream()
+                        .map(feature -> {
+                            assertTrue(taken[0]++ <= sink.calls.size() + 6, "only a few are taken in advance");
+                            return dashboard(feature);
+                        })
+                        .iterator(),
+                3,
+                sink);
+        List<String> expected = new ArrayList<>(
+                features.stream().map(feature -> "feature " + feature).toList());
+        expected.add("complete");
+        assertEquals(expected, sink.calls);
+        assertEquals(3, sink.preparing.size());
+        assertFalse(sink.preparing.contains(Thread.currentThread()));
+    }
+
+    @Test
+    void replayRefusesAnotherOrderAndPassesErrorsOn() {
+        Slow sink = new Slow();
+        String message = assertThrows(
+                        IllegalArgumentException.class,
+                        () -> DashboardSinks.replay(
+                                List.of(dashboard(4), dashboard(4)).iterator(), 1, sink))
+                .getMessage();
+        assertEquals("dashboards should be in ascending order, but feature 4 comes after feature 4", message);
+        assertThrows(
+                IllegalArgumentException.class,
+                () -> DashboardSinks.replay(List.<FeatureDashboard>of().iterator(), 0, sink));
+        RuntimeException failure = new IllegalStateException("failure");
+        List<String> calls = new ArrayList<>();
+        DashboardSink failing = new DashboardSink() {
+            @Override
+            public void accept(FeatureDashboard dashboard) {
+                throw failure;
+            }
+
+            @Override
+            public void complete() {
+                calls.add("complete");
+            }
+        };
+        assertSame(
+                failure,
+                assertThrows(
+                        IllegalStateException.class,
+                        () -> DashboardSinks.replay(List.of(dashboard(1)).iterator(), 2, failing)));
+        assertEquals(List.of(), calls);
     }
 }

@@ -4,17 +4,13 @@ import io.github.panascope.InputException;
 import io.github.panascope.internal.AtomicFile;
 import io.github.panascope.internal.PageTemplate;
 import io.github.panascope.tokens.Tokenizer;
-import java.io.BufferedOutputStream;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.io.OutputStream;
 import java.io.UncheckedIOException;
-import java.nio.channels.Channels;
-import java.nio.channels.FileChannel;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.StandardOpenOption;
 import java.util.ArrayList;
 import java.util.Base64;
 import java.util.LinkedHashMap;
@@ -84,8 +80,7 @@ public final class DashboardPage implements DashboardSink {
     private final Header header;
     private final PageContent content;
     private final List<Object> index = new ArrayList<>();
-    private final FileChannel waiting;
-    private final OutputStream features;
+    private final TemporaryFile features;
     private @Nullable PromptDashboard prompt;
     private int shownFeatures;
 
@@ -95,17 +90,7 @@ public final class DashboardPage implements DashboardSink {
         this.header = Objects.requireNonNull(header, "the page's header should not be null");
         this.content = new PageContent(Objects.requireNonNull(
                 tokenizer, "the tokenizer, which makes texts of the page's tokens, should not be null"));
-        try {
-            // The channel deletes the file on close, and when the process ends without closing it.
-            waiting = FileChannel.open(
-                    Files.createTempFile("panascope", ".features"),
-                    StandardOpenOption.READ,
-                    StandardOpenOption.WRITE,
-                    StandardOpenOption.DELETE_ON_CLOSE);
-            features = new BufferedOutputStream(Channels.newOutputStream(waiting), 1 << 16);
-        } catch (IOException e) {
-            throw cannot(e);
-        }
+        features = new TemporaryFile(".features");
     }
 
     /**
@@ -138,13 +123,6 @@ public final class DashboardPage implements DashboardSink {
                 null, Objects.requireNonNull(out, "the page's stream should not be null"), header, tokenizer);
     }
 
-    private static InputException cannot(IOException e) {
-        return new InputException(
-                "a temporary file in " + System.getProperty("java.io.tmpdir") + " cannot be written: "
-                        + InputException.reason(e) + ".",
-                e);
-    }
-
     /**
      * Sets a prompt that the page shows above the features, with the strongest features at each of its tokens.
      *
@@ -171,14 +149,12 @@ public final class DashboardPage implements DashboardSink {
     }
 
     private void add(int feature, Object entry, byte[] compressed) {
-        try {
-            features.write(
-                    ((index.isEmpty() ? "" : ",") + "\"" + feature + "\":\"").getBytes(StandardCharsets.US_ASCII));
-            features.write(compressed);
-            features.write('"');
-        } catch (IOException e) {
-            throw cannot(e);
-        }
+        OutputStream to = features.out();
+        features.write(() -> {
+            to.write(((index.isEmpty() ? "" : ",") + "\"" + feature + "\":\"").getBytes(StandardCharsets.US_ASCII));
+            to.write(compressed);
+            to.write('"');
+        });
         index.add(entry);
     }
 
@@ -203,11 +179,6 @@ public final class DashboardPage implements DashboardSink {
                 .script("UPLOT", PageTemplate.plotScript())
                 .script("SCRIPT", PageTemplate.resource(DashboardPage.class, "dashboard.js"))
                 .around("DATA");
-        try {
-            features.flush();
-        } catch (IOException e) {
-            throw cannot(e);
-        }
         String before = around[0] + "{\"about\":\"" + packed(about) + "\",\"features\":{";
         String after = "}}" + around[1];
         if (out == null) {
@@ -229,19 +200,14 @@ public final class DashboardPage implements DashboardSink {
     /** Writes the features, with the parts of the page before and after them. */
     private void write(OutputStream to, String before, String after) throws IOException {
         to.write(before.getBytes(StandardCharsets.UTF_8));
-        waiting.position(0);
-        Channels.newInputStream(waiting).transferTo(to);
+        features.in().transferTo(to);
         to.write(after.getBytes(StandardCharsets.UTF_8));
     }
 
     /** Deletes the temporary file. */
     @Override
     public void close() {
-        try {
-            waiting.close();
-        } catch (IOException e) {
-            throw cannot(e);
-        }
+        features.close();
     }
 
     /**

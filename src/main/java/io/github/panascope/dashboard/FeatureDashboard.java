@@ -1,6 +1,10 @@
 package io.github.panascope.dashboard;
 
+import io.github.panascope.InputException;
 import io.github.panascope.internal.PythonText;
+import java.io.DataInput;
+import java.io.DataOutput;
+import java.io.IOException;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -31,6 +35,29 @@ public record FeatureDashboard(
     /** Copies the groups. */
     public FeatureDashboard {
         groups = List.copyOf(groups);
+    }
+
+    /**
+     * Writes this dashboard in a compact form, so that it can be kept or sent to another machine. The form has a
+     * version and a checksum, and keeps the bits of all numbers. Several dashboards may be written one after another.
+     *
+     * @param out receives the bytes
+     * @throws IOException if {@code out} throws it
+     */
+    public void writeTo(DataOutput out) throws IOException {
+        DashboardBytes.write(this, out);
+    }
+
+    /**
+     * Reads a dashboard that {@link #writeTo} wrote, and no byte more.
+     *
+     * @param in gives the bytes
+     * @return the dashboard
+     * @throws InputException if the bytes are damaged, end early, or are of another version
+     * @throws IOException    if {@code in} throws it
+     */
+    public static FeatureDashboard readFrom(DataInput in) throws IOException {
+        return DashboardBytes.read(in);
     }
 
     /** {@return whether the feature never fires on the positions that count} */

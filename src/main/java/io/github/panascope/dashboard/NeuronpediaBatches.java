@@ -40,16 +40,17 @@ public final class NeuronpediaBatches implements DashboardSink {
     private final Path folder;
     private final SaeConfig sae;
     private final Tokenizer tokenizer;
-    private final Dashboards source;
+    private final int rows, context;
     private final String dataset;
     private final List<FeatureDashboard> batch = new ArrayList<>();
     private int written;
 
-    private NeuronpediaBatches(Path folder, SaeConfig sae, Tokenizer tokenizer, Dashboards source, String dataset) {
+    private NeuronpediaBatches(Path folder, SaeConfig sae, Tokenizer tokenizer, int rows, int context, String dataset) {
         this.folder = folder;
         this.sae = sae;
         this.tokenizer = tokenizer;
-        this.source = source;
+        this.rows = rows;
+        this.context = context;
         this.dataset = dataset;
     }
 
@@ -65,7 +66,23 @@ public final class NeuronpediaBatches implements DashboardSink {
      */
     public static NeuronpediaBatches open(
             Path folder, SaeConfig sae, Tokenizer tokenizer, Dashboards source, String dataset) {
-        return new NeuronpediaBatches(folder, sae, tokenizer, source, dataset);
+        return open(folder, sae, tokenizer, source.rows(), source.context(), dataset);
+    }
+
+    /**
+     * Opens a folder for batches of dashboards that were made elsewhere.
+     *
+     * @param folder    the folder; it is made when the first batch is written
+     * @param sae       the configuration of the SAE whose features are written
+     * @param tokenizer the tokenizer that decodes token ids
+     * @param rows      {@link Dashboards#rows} of the maker of the dashboards
+     * @param context   {@link Dashboards#context} of the maker of the dashboards
+     * @param dataset   the name of the dataset that the rows come from
+     * @return the batches; the caller closes them
+     */
+    public static NeuronpediaBatches open(
+            Path folder, SaeConfig sae, Tokenizer tokenizer, int rows, int context, String dataset) {
+        return new NeuronpediaBatches(folder, sae, tokenizer, rows, context, dataset);
     }
 
     @Override
@@ -151,8 +168,8 @@ public final class NeuronpediaBatches implements DashboardSink {
         feature.put("freq_hist_data_bar_heights", dashboard.activations().heights());
         feature.put("logits_hist_data_bar_heights", logitsHistogram.heights());
         feature.put("logits_hist_data_bar_values", rounded(logitsHistogram.values()));
-        feature.put("n_prompts_total", source.rows());
-        feature.put("n_tokens_in_prompt", source.context());
+        feature.put("n_prompts_total", rows);
+        feature.put("n_tokens_in_prompt", context);
         feature.put("dataset", dataset);
         feature.put("decoder_weights_dist", List.of());
         List<Map<String, Object>> activations = new ArrayList<>();

@@ -6,6 +6,10 @@ import io.github.panascope.dashboard.FeatureDashboard.Sequence;
 import io.github.panascope.dashboard.FeatureDashboard.SequenceGroup;
 import io.github.panascope.internal.AtomicFile;
 import io.github.panascope.internal.PythonText;
+import java.io.BufferedInputStream;
+import java.io.DataInputStream;
+import java.io.IOException;
+import java.nio.ByteBuffer;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -18,6 +22,9 @@ import tools.jackson.databind.json.JsonMapper;
 /**
  * A JSON file with dashboards, with the fields that SAEDashboard's {@code SaeVisData.save_json} writes and its
  * {@code load_json} reads. Skew and kurtosis, which SAEDashboard leaves empty, are filled in.
+ *
+ * <p>The quantiles stand after all features. They are collected in a temporary file until the file is
+ * {@linkplain #complete complete}.
  */
 public final class SaeDashboardJson implements DashboardSink {
     /** Writes NaN as Python writes and reads it. */
@@ -26,10 +33,16 @@ public final class SaeDashboardJson implements DashboardSink {
 
     private final AtomicFile file;
     private final JsonGenerator json;
-    private final List<FeatureDashboard.Statistics> statistics = new ArrayList<>();
+    private final List<Scalars> statistics = new ArrayList<>();
+    /** The quantiles of each feature: their number, and the numbers. They would take 19 KB of memory a feature. */
+    private final TemporaryFile quantiles;
 
-    private SaeDashboardJson(AtomicFile file) {
+    /** The statistics of a feature that are written after all features. */
+    private record Scalars(double max, double fracNonzero, double skew, double kurtosis) {}
+
+    private SaeDashboardJson(AtomicFile file, TemporaryFile quantiles) {
         this.file = file;
+        this.quantiles = quantiles;
         this.json = JSON.createGenerator(file.out());
         file.write(() -> {
             json.writeStartObject();
@@ -43,21 +56,26 @@ public final class SaeDashboardJson implements DashboardSink {
      *
      * @param file the file that {@link #complete} writes; an existing file is replaced as a whole
      * @return the sink; the caller closes it
-     * @throws io.github.panascope.InputException if the file cannot be written
+     * @throws io.github.panascope.InputException if the file or the temporary file cannot be written
      */
     public static SaeDashboardJson open(Path file) {
         AtomicFile opened = AtomicFile.open(file);
+        TemporaryFile quantiles = null;
         try {
-            return new SaeDashboardJson(opened);
+            quantiles = new TemporaryFile(".quantiles");
+            return new SaeDashboardJson(opened, quantiles);
         } catch (RuntimeException | Error e) {
             opened.close();
+            if (quantiles != null) quantiles.close();
             throw e;
         }
     }
 
     @Override
     public void accept(FeatureDashboard dashboard) {
-        statistics.add(dashboard.statistics());
+        FeatureDashboard.Statistics found = dashboard.statistics();
+        statistics.add(new Scalars(found.max(), found.fracNonzero(), found.skew(), found.kurtosis()));
+        quantiles.write(() -> quantiles.out().write(bytes(found.quantileData())));
         file.write(() -> {
             json.writeName(Integer.toString(dashboard.feature()));
             write(json, dashboard);
@@ -77,39 +95,43 @@ public final class SaeDashboardJson implements DashboardSink {
 
     @Override
     public void close() {
-        file.close();
+        try (quantiles) {
+            file.close();
+        }
     }
 
-    private void writeStatistics() {
+    private static byte[] bytes(double[] values) {
+        ByteBuffer bytes = ByteBuffer.allocate(Integer.BYTES + values.length * Double.BYTES)
+                .putInt(values.length);
+        for (double value : values) bytes.putDouble(value);
+        return bytes.array();
+    }
+
+    private void writeQuantiles() throws IOException {
+        DataInputStream in = new DataInputStream(new BufferedInputStream(quantiles.in(), 1 << 16));
+        for (int i = 0; i < statistics.size(); i++) {
+            double[] values = new double[in.readInt()];
+            for (int v = 0; v < values.length; v++) values[v] = in.readDouble();
+            numbers(json, values);
+        }
+    }
+
+    private void writeStatistics() throws IOException {
         json.writeName("feature_stats");
         json.writeStartObject();
-        array(
-                json,
-                "max",
-                statistics.stream()
-                        .mapToDouble(FeatureDashboard.Statistics::max)
-                        .toArray());
+        array(json, "max", statistics.stream().mapToDouble(Scalars::max).toArray());
         array(
                 json,
                 "frac_nonzero",
-                statistics.stream()
-                        .mapToDouble(FeatureDashboard.Statistics::fracNonzero)
-                        .toArray());
-        array(
-                json,
-                "skew",
-                statistics.stream()
-                        .mapToDouble(FeatureDashboard.Statistics::skew)
-                        .toArray());
+                statistics.stream().mapToDouble(Scalars::fracNonzero).toArray());
+        array(json, "skew", statistics.stream().mapToDouble(Scalars::skew).toArray());
         array(
                 json,
                 "kurtosis",
-                statistics.stream()
-                        .mapToDouble(FeatureDashboard.Statistics::kurtosis)
-                        .toArray());
+                statistics.stream().mapToDouble(Scalars::kurtosis).toArray());
         json.writeName("quantile_data");
         json.writeStartArray();
-        for (FeatureDashboard.Statistics each : statistics) numbers(json, each.quantileData());
+        writeQuantiles();
         json.writeEndArray();
         double[] levels = Dashboards.quantiles();
         double[] all = Arrays.copyOf(levels, levels.length + 1);
