@@ -1,6 +1,7 @@
 package io.github.panascope.cli;
 
 import io.github.panascope.InputException;
+import io.github.panascope.Panascope;
 import io.github.panascope.dashboard.DashboardConfig;
 import io.github.panascope.dashboard.DashboardPage;
 import io.github.panascope.dashboard.Dashboards;
@@ -175,7 +176,7 @@ final class BenchCommand implements Callable<Integer> {
         System.out.printf(
                 Locale.ROOT,
                 "panascope %s, libtorch %s, %s, %d threads, %s%s; medians of %d%n",
-                Version.number(),
+                Panascope.version(),
                 Torch.version(),
                 device
                         + (device.describe().name().isEmpty()

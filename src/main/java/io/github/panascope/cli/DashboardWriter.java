@@ -2,6 +2,7 @@ package io.github.panascope.cli;
 
 import io.github.panascope.InputException;
 import io.github.panascope.dashboard.DashboardConfig;
+import io.github.panascope.dashboard.DashboardFacts;
 import io.github.panascope.dashboard.DashboardPage;
 import io.github.panascope.dashboard.DashboardSink;
 import io.github.panascope.dashboard.DashboardSinks;
@@ -23,12 +24,8 @@ import io.github.panascope.torch.Device;
 import io.github.panascope.torch.TensorScope;
 import io.github.panascope.torch.Torch;
 import java.nio.file.Path;
-import java.util.ArrayList;
 import java.util.Arrays;
-import java.util.LinkedHashMap;
-import java.util.List;
 import java.util.Map;
-import java.util.TreeSet;
 
 /** Collects features at rows of text and writes their dashboards, for the commands that show dashboards. */
 final class DashboardWriter implements AutoCloseable {
@@ -159,7 +156,9 @@ final class DashboardWriter implements AutoCloseable {
             Prompt prompt,
             DashboardSink other) {
         Dashboards dashboards = Dashboards.of(model, sae, store, config);
-        Map<String, String> facts = facts(dashboards, config);
+        DashboardFacts about =
+                new DashboardFacts(input.modelName(sae), input.saeName(), sae.config(), text, folded != null, config);
+        Map<String, String> facts = about.of(dashboards.rows(), dashboards.context(), dashboards.excluded());
         try (DashboardSinks sinks = new DashboardSinks()) {
             if (other != null) sinks.add(other);
             if (prompt != null) sinks.add(prompt.dashboard);
@@ -169,9 +168,7 @@ final class DashboardWriter implements AutoCloseable {
                 sinks.add(NeuronpediaBatches.open(
                         files.neuronpedia(), sae.config(), model.tokenizer(), dashboards, rows.name()));
             DashboardPage.Header header = new DashboardPage.Header(
-                    "Features of " + input.saeName(),
-                    facts,
-                    Neuronpedia.featurePages(sae.config()).orElse(null));
+                    about.title(), facts, Neuronpedia.featurePages(sae.config()).orElse(null));
             DashboardPage page = sinks.add(DashboardPage.open(files.page(), header, model.tokenizer()));
             if (prompt != null) page.prompt(prompt.dashboard, prompt.shown);
             sinks.add(new ProgressSink(new Progress("Dashboards, features", input.quiet()), features.length));
@@ -206,47 +203,5 @@ final class DashboardWriter implements AutoCloseable {
         public void close() {
             progress.close();
         }
-    }
-
-    private Map<String, String> facts(Dashboards dashboards, DashboardConfig config) {
-        Map<String, String> facts = new LinkedHashMap<>();
-        facts.put("Model", input.modelName(sae));
-        facts.put(
-                "SAE",
-                input.saeName() + ", " + sae.config().architecture() + ", "
-                        + sae.config().dSae() + " features at " + sae.config().hookName());
-        facts.put("Text", text);
-        facts.put("Rows", dashboards.rows() + " of " + dashboards.context() + " tokens");
-        facts.put("Excluded", excluded(config, dashboards));
-        facts.put(
-                "Activations",
-                folded == null
-                        ? "as the SAE gives them"
-                        : "after folding decoder norms into the encoder (fold_W_dec_norm)");
-        facts.put(
-                "Correlated features",
-                config.correlatedFeatures() == DashboardConfig.CorrelationScope.ALL
-                        ? "among all features of the SAE"
-                        : "among the features shown");
-        facts.put(
-                "Ablation",
-                config.performAblationExperiments()
-                        ? "loss effects are exact, by running the model again without the feature; blue helps, red"
-                                + " hurts"
-                        : "not asked for (--ablation)");
-        facts.put("Made by", "panascope " + Version.number());
-        return facts;
-    }
-
-    private static String excluded(DashboardConfig config, Dashboards dashboards) {
-        List<String> rules = new ArrayList<>();
-        if (!config.ignoreTokens().isEmpty()) rules.add("tokens " + new TreeSet<>(config.ignoreTokens()));
-        if (!config.ignorePositions().isEmpty()) rules.add("positions " + new TreeSet<>(config.ignorePositions()));
-        if (config.ignoreHighActivationNormMultiple() != Double.POSITIVE_INFINITY)
-            rules.add("norms above " + config.ignoreHighActivationNormMultiple() + " times the row's median");
-        return rules.isEmpty()
-                ? "no position; the first token of each row counts too (--ignore-bos)"
-                : dashboards.excluded() + " positions: " + String.join(", ", rules)
-                        + "; correlations are over all positions";
     }
 }

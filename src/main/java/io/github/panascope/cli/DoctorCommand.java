@@ -1,6 +1,7 @@
 package io.github.panascope.cli;
 
 import io.github.panascope.InputException;
+import io.github.panascope.Panascope;
 import io.github.panascope.demo.DemoBundle;
 import io.github.panascope.torch.DType;
 import io.github.panascope.torch.Device;
@@ -37,7 +38,7 @@ final class DoctorCommand implements Callable<Integer> {
 
     @Override
     public Integer call() {
-        line("ok", "panascope", Version.number());
+        line("ok", "panascope", Panascope.version());
         line(
                 "ok",
                 "java",

@@ -1,6 +1,7 @@
 package io.github.panascope.cli;
 
 import io.github.panascope.InputException;
+import io.github.panascope.Panascope;
 import io.github.panascope.data.TextDataset;
 import io.github.panascope.internal.AtomicFile;
 import io.github.panascope.lens.HookedTransformer;
@@ -161,7 +162,7 @@ final class EvalCommand implements Callable<Integer> {
         Map<String, Object> config = new LinkedHashMap<>();
         config.put("context_size", context);
         config.put("dataset", name);
-        config.put("library_version", "panascope " + Version.number());
+        config.put("library_version", "panascope " + Panascope.version());
         config.put("formulas", SaeEvals.FORMULAS);
         config.put("batch_size_prompts", batchSizePrompts);
         config.put("n_eval_reconstruction_batches", reconstructionBatches);

@@ -1,6 +1,7 @@
 package io.github.panascope.cli;
 
 import io.github.panascope.InputException;
+import io.github.panascope.Panascope;
 import io.github.panascope.dashboard.DashboardConfig;
 import io.github.panascope.dashboard.FeatureStore;
 import io.github.panascope.internal.AtomicFile;
@@ -326,7 +327,7 @@ final class TutorialCommand implements Callable<Integer> {
 
     private static Map<String, String> versions() {
         Map<String, String> versions = new LinkedHashMap<>();
-        versions.put("panascope", Version.number());
+        versions.put("panascope", Panascope.version());
         versions.put("libtorch", Torch.version());
         versions.put("java", Runtime.version().toString());
         return versions;

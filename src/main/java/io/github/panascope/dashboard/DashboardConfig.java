@@ -1,5 +1,6 @@
 package io.github.panascope.dashboard;
 
+import java.io.Serializable;
 import java.util.Set;
 
 /**
@@ -47,7 +48,8 @@ public record DashboardConfig(
         double ignoreHighActivationNormMultiple,
         CorrelationScope correlatedFeatures,
         boolean performAblationExperiments,
-        long seed) {
+        long seed)
+        implements Serializable {
     /** The features among which correlated features are chosen. */
     public enum CorrelationScope {
         /** All features of the SAE. */

@@ -3,15 +3,21 @@ package io.github.panascope.spark;
 import java.io.Serializable;
 import java.util.List;
 import java.util.Map;
+import java.util.stream.IntStream;
+import org.apache.spark.api.java.JavaSparkContext;
+import org.jspecify.annotations.Nullable;
 
 /** Features of a corpus that a {@link FeatureJob} collected into a folder. */
 public final class CollectedFeatures {
+    private final JavaSparkContext spark;
     private final ModelAndSae names;
     private final String text;
-    private final HadoopFiles folder;
+    private final HadoopFiles files;
     private final JobPlan plan;
     private final List<UnitFiles> units;
-    private final int[] features;
+    private final int context;
+    private final int @Nullable [] chosen;
+    private final boolean chosenOnly;
     private final Map<String, Share> shares;
 
     /**
@@ -27,25 +33,31 @@ public final class CollectedFeatures {
     }
 
     CollectedFeatures(
+            JavaSparkContext spark,
             ModelAndSae names,
             String text,
-            HadoopFiles folder,
+            HadoopFiles files,
             JobPlan plan,
             List<UnitFiles> units,
-            int[] features,
+            int context,
+            int @Nullable [] chosen,
+            boolean chosenOnly,
             Map<String, Share> shares) {
+        this.spark = spark;
         this.names = names;
         this.text = text;
-        this.folder = folder;
+        this.files = files;
         this.plan = plan;
         this.units = units;
-        this.features = features;
+        this.context = context;
+        this.chosen = chosen;
+        this.chosenOnly = chosenOnly;
         this.shares = shares;
     }
 
     /** {@return the URI of the folder} */
     public String folder() {
-        return folder.toString();
+        return files.toString();
     }
 
     /** {@return the number of rows} */
@@ -53,8 +65,46 @@ public final class CollectedFeatures {
         return plan.rows();
     }
 
+    /** {@return the number of tokens in a row} */
+    public int context() {
+        return context;
+    }
+
+    /** {@return the description of the text} */
+    public String text() {
+        return text;
+    }
+
     /** {@return what each executor did in the job, by its id and host; empty if no row was missing} */
     public Map<String, Share> shares() {
         return shares;
+    }
+
+    /** {@return the features of which dashboards can be made, ascending} */
+    public int[] features() {
+        return chosen != null
+                ? chosen.clone()
+                : IntStream.range(0, Executor.onDriver(names).shown().config().dSae())
+                        .toArray();
+    }
+
+    JavaSparkContext spark() {
+        return spark;
+    }
+
+    ModelAndSae names() {
+        return names;
+    }
+
+    HadoopFiles files() {
+        return files;
+    }
+
+    List<UnitFiles> units() {
+        return units;
+    }
+
+    boolean chosenOnly() {
+        return chosenOnly;
     }
 }

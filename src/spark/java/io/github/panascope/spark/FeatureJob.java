@@ -2,7 +2,6 @@ package io.github.panascope.spark;
 
 import io.github.panascope.InputException;
 import io.github.panascope.dashboard.DashboardConfig.CorrelationScope;
-import java.io.Serializable;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.HashMap;
@@ -14,18 +13,10 @@ import java.util.Set;
 import java.util.TreeMap;
 import java.util.function.LongConsumer;
 import java.util.stream.Collectors;
-import java.util.stream.IntStream;
 import org.apache.hadoop.fs.FileStatus;
 import org.apache.spark.Partitioner;
-import org.apache.spark.TaskContext;
 import org.apache.spark.api.java.JavaPairRDD;
 import org.apache.spark.api.java.JavaSparkContext;
-import scala.Function2;
-import scala.Tuple2;
-import scala.collection.Iterator;
-import scala.jdk.javaapi.CollectionConverters;
-import scala.reflect.ClassTag$;
-import scala.runtime.BoxedUnit;
 
 /**
  * Collects the features of a corpus on the executors of a Spark application, into a folder of any Hadoop file system.
@@ -46,6 +37,9 @@ import scala.runtime.BoxedUnit;
  * }</pre>
  */
 public final class FeatureJob {
+    /** The folder of units within the folder of a job. */
+    static final String UNITS = "units";
+
     private static final int SHARD_ROWS = 256;
     private static final long MOST_UNIT_ROWS = 1 << 16;
     /** Units for each task that runs at a time, so that executors that are faster do more of them. */
@@ -140,7 +134,7 @@ public final class FeatureJob {
     public CollectedFeatures collect(TokenRows rows, String text, String folder) {
         HadoopFiles files = HadoopFiles.at(folder);
         JavaSparkContext spark = JavaSparkContext.fromSparkContext(rows.rdd().context());
-        HadoopFiles units = files.within("units");
+        HadoopFiles units = files.within(UNITS);
         UnitTask task = new UnitTask(names, text, rows.context(), rowsAtOnce, features, chosenOnly, units.toString());
         try (JobLock _ = JobLock.take(spark, files)) {
             JobPlan plan = new JobPlan(identity(spark, task), rows.fingerprint(), rows.rows(), unitRows(spark, rows))
@@ -156,7 +150,17 @@ public final class FeatureJob {
             for (UnitFiles each : done.values()) each.requireThere(units);
             Map<String, CollectedFeatures.Share> shares = new TreeMap<>();
             if (!missing.isEmpty()) run(spark, rows, task, plan, missing, done, shares);
-            return new CollectedFeatures(names, text, files, plan, List.copyOf(done.values()), features, shares);
+            return new CollectedFeatures(
+                    spark,
+                    names,
+                    text,
+                    files,
+                    plan,
+                    List.copyOf(done.values()),
+                    rows.context(),
+                    features,
+                    chosenOnly,
+                    shares);
         }
     }
 
@@ -196,37 +200,32 @@ public final class FeatureJob {
         long[] count = {done.keySet().stream().mapToLong(Unit::rows).sum()};
         spark.setJobDescription("Collecting features of " + names.saeName() + ": " + missing.size() + " units of "
                 + plan.unitRows() + " rows");
-        Function2<TaskContext, Iterator<Tuple2<Long, int[]>>, UnitTask.Done> work =
-                (Function2<TaskContext, Iterator<Tuple2<Long, int[]>>, UnitTask.Done> & Serializable)
-                        (context, some) -> task.run(ordered.get(context.partitionId()), some);
-        Function2<Object, UnitTask.Done, BoxedUnit> commit = (_, found) -> {
-            String difference = JobPlan.difference(found.identity(), withoutNeurons(plan.identity()));
-            if (!difference.isEmpty())
-                throw new InputException("executor " + found.executor() + " computes other numbers: " + difference
-                        + ". Executors of one job should have one instruction set; the environment variable"
-                        + " ATEN_CPU_CAPABILITY=avx2 sets it on all of them.");
-            units.put(UnitFiles.marker(found.files().unit()), found.files().toJson());
-            done.put(found.files().unit(), found.files());
-            shares.merge(
-                    found.executor(),
-                    new CollectedFeatures.Share(found.files().unit().rows() * rows.context(), found.seconds()),
-                    CollectedFeatures.Share::plus);
-            progress.accept(count[0] += found.files().unit().rows());
-            return BoxedUnit.UNIT;
-        };
         Failures.unwrapped(() -> {
-            spark.sc()
-                    .runJob(
-                            wanted.rdd(),
-                            work,
-                            CollectionConverters.asScala(IntStream.range(0, ordered.size())
-                                            .mapToObj(i -> (Object) i)
-                                            .toList())
-                                    .toSeq(),
-                            commit,
-                            ClassTag$.MODULE$.apply(UnitTask.Done.class));
+            Jobs.run(
+                    wanted,
+                    (context, some) -> task.run(ordered.get(context.partitionId()), some),
+                    (_, found) -> {
+                        requireIdentity(found, plan);
+                        UnitFiles files = found.files();
+                        units.put(UnitFiles.marker(files.unit()), files.toJson());
+                        done.put(files.unit(), files);
+                        shares.merge(
+                                found.executor(),
+                                new CollectedFeatures.Share(files.unit().rows() * rows.context(), found.seconds()),
+                                CollectedFeatures.Share::plus);
+                        progress.accept(count[0] += files.unit().rows());
+                    },
+                    UnitTask.Done.class);
             return null;
         });
+    }
+
+    private static void requireIdentity(UnitTask.Done found, JobPlan plan) {
+        String difference = JobPlan.difference(found.identity(), withoutNeurons(plan.identity()));
+        if (!difference.isEmpty())
+            throw new InputException("executor " + found.executor() + " computes other numbers: " + difference
+                    + ". Executors of one job should have one instruction set; the environment variable"
+                    + " ATEN_CPU_CAPABILITY=avx2 sets it on all of them.");
     }
 
     private static Map<String, String> withoutNeurons(Map<String, String> identity) {
