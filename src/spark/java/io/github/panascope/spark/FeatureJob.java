@@ -41,7 +41,7 @@ public final class FeatureJob {
     static final String UNITS = "units";
 
     private static final int SHARD_ROWS = 256;
-    private static final long MOST_UNIT_ROWS = 1 << 16;
+    private static final long MOST_UNIT_ROWS = 1 << 15;
     /** Units for each task that runs at a time, so that executors that are faster do more of them. */
     private static final int UNITS_A_SLOT = 4;
 
@@ -83,7 +83,7 @@ public final class FeatureJob {
 
     /**
      * Sets the number of rows of a unit, the part of the work that is lost if an executor dies. The default gives each
-     * task slot four units, of at most 65,536 rows. A folder keeps the number that it was begun with.
+     * task slot four units, of at most 32,768 rows. A folder keeps the number that it was begun with.
      *
      * @param rows the number of rows, at least 1
      * @return this job
@@ -150,6 +150,7 @@ public final class FeatureJob {
             for (UnitFiles each : done.values()) each.requireThere(units);
             Map<String, CollectedFeatures.Share> shares = new TreeMap<>();
             if (!missing.isEmpty()) run(spark, rows, task, plan, missing, done, shares);
+            sweep(units, done);
             return new CollectedFeatures(
                     spark,
                     names,
