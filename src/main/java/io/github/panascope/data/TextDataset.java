@@ -57,6 +57,9 @@ public final class TextDataset {
      */
     private static final long MAX_PLAIN = 1L << 30;
 
+    /** The number of folders and files on the way from a dataset's folder to its files, at most. */
+    public static final int DEPTH = 3;
+
     /** The format of a file, by its name. */
     enum Kind {
         PARQUET,
@@ -221,18 +224,39 @@ public final class TextDataset {
      * @throws RunInterruptedException if the thread is interrupted
      */
     public long forEach(Consumer<String> documents, LongConsumer skipping) {
-        String wanted = column == null ? TEXT_COLUMN : column;
         long[] count = {0};
+        long skipped = forEachIfAny(
+                document -> {
+                    count[0]++;
+                    documents.accept(document);
+                },
+                skipping);
+        if (count[0] == 0)
+            throw new InputException("dataset " + name
+                    + (skipped == 0
+                            ? " is empty: it has no documents."
+                            : " has no text: it is null in all of its " + skipped + " documents."));
+        return skipped;
+    }
+
+    /**
+     * Passes the text of each document to a consumer as {@link #forEach(Consumer, LongConsumer)} does, but takes a
+     * dataset without documents: a file of a larger dataset may have none.
+     *
+     * @param documents called with each text; an exception that it throws ends the reading and is thrown by this method
+     * @param skipping  called at each skipped document with the number of documents skipped so far
+     * @return number of skipped documents
+     * @throws InputException if a file is malformed or has no such column
+     * @throws RunInterruptedException if the thread is interrupted
+     */
+    public long forEachIfAny(Consumer<String> documents, LongConsumer skipping) {
+        String wanted = column == null ? TEXT_COLUMN : column;
         long[] skipped = {0};
         String reading = "reading " + name;
         Consumer<String> counting = document -> {
             RunInterruptedException.check(reading);
-            if (document == null) {
-                skipping.accept(++skipped[0]);
-                return;
-            }
-            count[0]++;
-            hand(documents, document);
+            if (document == null) skipping.accept(++skipped[0]);
+            else hand(documents, document);
         };
         for (Path each : files) {
             read(each, file -> {
@@ -244,11 +268,6 @@ public final class TextDataset {
                 return null;
             });
         }
-        if (count[0] == 0)
-            throw new InputException("dataset " + name
-                    + (skipped[0] == 0
-                            ? " is empty: it has no documents."
-                            : " has no text: it is null in all of its " + skipped[0] + " documents."));
         return skipped[0];
     }
 
@@ -325,21 +344,40 @@ public final class TextDataset {
     }
 
     private static List<Path> filesIn(Path folder, String split) {
-        try (var entries = Files.walk(folder, 3)) {
+        try (var entries = Files.walk(folder, DEPTH)) {
             List<String> names = entries.filter(file -> kind(file.toString()) != null && Files.isRegularFile(file))
                     .map(folder::relativize)
-                    .filter(TextDataset::isShown)
                     .map(Path::toString)
-                    .sorted()
                     .toList();
-            List<String> structured =
-                    names.stream().filter(file -> kind(file) != Kind.PLAIN).toList();
-            List<String> found = ofSplit(structured.isEmpty() ? names : structured, split);
-            if (found.isEmpty()) throw noFiles("folder " + folder, split, names);
-            return found.stream().map(folder::resolve).toList();
+            return filesIn("folder " + folder, names, split).stream()
+                    .map(folder::resolve)
+                    .toList();
         } catch (IOException | UncheckedIOException e) {
             throw new InputException(folder + " cannot be read: " + InputException.reason(e) + ".", e);
         }
+    }
+
+    /**
+     * Chooses the files of a dataset in a folder, by their names: those of Parquet and JSON Lines or else of plain
+     * text, of a split, and none that begins with a dot. So a folder that is elsewhere than on this machine's disk is
+     * read as one that is there.
+     *
+     * @param folder the folder, for messages
+     * @param names  the paths of files within the folder, in any order, at most {@link #DEPTH} parts long
+     * @param split  the split, such as {@code train}
+     * @return the paths of the dataset's files, in the order in which they are read; a new list
+     * @throws InputException if the folder has no files of the split
+     */
+    public static List<String> filesIn(String folder, List<String> names, String split) {
+        List<String> shown = names.stream()
+                .filter(file -> kind(file) != null && isShown(Path.of(file)))
+                .sorted()
+                .toList();
+        List<String> structured =
+                shown.stream().filter(file -> kind(file) != Kind.PLAIN).toList();
+        List<String> found = ofSplit(structured.isEmpty() ? shown : structured, split);
+        if (found.isEmpty()) throw noFiles(folder, split, shown);
+        return found;
     }
 
     /** Returns whether no part of a path begins with a dot; such files and folders hold copies and notes of tools. */

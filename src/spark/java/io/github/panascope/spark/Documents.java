@@ -1,13 +1,17 @@
 package io.github.panascope.spark;
 
 import io.github.panascope.InputException;
+import io.github.panascope.data.TextDataset;
 import org.apache.spark.api.java.JavaPairRDD;
 import org.apache.spark.api.java.JavaRDD;
 import org.apache.spark.sql.Dataset;
+import org.apache.spark.sql.Encoders;
 import org.apache.spark.sql.Row;
+import org.apache.spark.sql.SparkSession;
 import org.apache.spark.sql.functions;
 import org.apache.spark.sql.types.DataTypes;
 import org.apache.spark.sql.types.StructType;
+import org.jspecify.annotations.Nullable;
 import scala.Tuple2;
 
 /**
@@ -51,6 +55,34 @@ public final class Documents {
      */
     public static Documents of(Dataset<String> texts) {
         return of(texts.toDF("text"), "text");
+    }
+
+    /**
+     * Returns the documents of files, in their order: the documents that {@link TextDataset} reads on one machine. A
+     * task reads a file, so that a corpus of many files is read by many tasks.
+     *
+     * @param spark  the session
+     * @param place  a file, or a folder of files: a path, or a URI such as {@code hdfs://nn/pile} or
+     *     {@code s3a://bucket/pile}; a path without a scheme lies in Hadoop's default file system. All machines have to
+     *     reach it
+     * @param split  the split, such as {@code train}; ignored for a single file
+     * @param column the Parquet column or JSON field with the text; null for {@code text}
+     * @return the documents
+     * @throws InputException if there is no such file or folder, or it has no files of the split
+     */
+    public static Documents read(SparkSession spark, String place, String split, @Nullable String column) {
+        return of(spark.createDataset(
+                CorpusFiles.texts(spark, place, split, column).rdd(), Encoders.STRING()));
+    }
+
+    /**
+     * Returns the documents of the demo bundle. Each executor reads them from the artefact {@code panascope-demo}.
+     *
+     * @param spark the session
+     * @return the documents
+     */
+    public static Documents demo(SparkSession spark) {
+        return of(spark.createDataset(CorpusFiles.demo(spark).rdd(), Encoders.STRING()));
     }
 
     /**

@@ -12,6 +12,7 @@ import java.net.URI;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.StandardCopyOption;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Comparator;
 import java.util.List;
@@ -118,6 +119,28 @@ final class HadoopFiles {
         } catch (IOException e) {
             throw cannot("read", "", e);
         }
+    }
+
+    /** {@return whether this is a folder that exists; false for a file} */
+    boolean isFolder() {
+        try {
+            return system.getFileStatus(folder).isDirectory();
+        } catch (FileNotFoundException e) {
+            return false;
+        } catch (IOException e) {
+            throw cannot("read", "", e);
+        }
+    }
+
+    /** {@return the paths of the files in the folder and in folders in it, at most so many parts long} */
+    List<String> names(int parts) {
+        List<String> found = new ArrayList<>();
+        for (FileStatus each : list()) {
+            String name = each.getPath().getName();
+            if (each.isFile()) found.add(name);
+            else if (parts > 1) for (String inner : within(name).names(parts - 1)) found.add(name + "/" + inner);
+        }
+        return found;
     }
 
     /** {@return the size of a file; -1 if it does not exist} */

@@ -1,0 +1,103 @@
+package io.github.panascope.spark;
+
+import io.github.panascope.InputException;
+import io.github.panascope.Panascope;
+import java.io.FileDescriptor;
+import java.io.FileOutputStream;
+import java.io.PrintStream;
+import java.io.PrintWriter;
+import java.nio.charset.StandardCharsets;
+import java.util.Arrays;
+import java.util.function.Consumer;
+import org.apache.spark.sql.SparkSession;
+import picocli.CommandLine;
+import picocli.CommandLine.Command;
+
+/**
+ * The command line for {@code spark-submit}, with the option names of the one-machine command line. Exit codes: 0 for
+ * success, 1 for a failure, 2 for input that cannot be used.
+ */
+@Command(
+        name = "panascope-spark",
+        mixinStandardHelpOptions = true,
+        versionProvider = Main.Version.class,
+        description = "Opens up GPT-2 with sparse autoencoders on the machines of an Apache Spark cluster.",
+        subcommands = {FeaturesCommand.class, CommandLine.HelpCommand.class})
+public final class Main {
+    private static final int FAILED = 1;
+    private static final int BAD_INPUT = 2;
+
+    private Main() {}
+
+    static final class Version implements CommandLine.IVersionProvider {
+        @Override
+        public String[] getVersion() {
+            return new String[] {"panascope-spark " + Panascope.version()};
+        }
+    }
+
+    /**
+     * Runs a command. It returns after success, as cluster managers want it, and ends the process otherwise.
+     *
+     * @param args the command and its options
+     */
+    public static void main(String[] args) {
+        // Tokens are printed in UTF-8 regardless of the locale, as the one-machine command line prints them.
+        System.setOut(new PrintStream(new FileOutputStream(FileDescriptor.out), true, StandardCharsets.UTF_8));
+        System.setErr(new PrintStream(new FileOutputStream(FileDescriptor.err), true, StandardCharsets.UTF_8));
+        int status = run(args);
+        if (status != 0) System.exit(status);
+    }
+
+    /** Runs a command with the streams of the process, and returns its exit code. */
+    static int run(String... args) {
+        CommandLine line = new CommandLine(new Main());
+        line.setOut(new PrintWriter(System.out, true)).setErr(new PrintWriter(System.err, true));
+        line.setCaseInsensitiveEnumValuesAllowed(true);
+        line.setExpandAtFiles(false);
+        line.setParameterExceptionHandler(Main::badParameter);
+        line.setExecutionExceptionHandler(Main::failed);
+        if (args.length == 0) {
+            line.usage(line.getOut());
+            return BAD_INPUT;
+        }
+        return line.execute(args);
+    }
+
+    private static int badParameter(CommandLine.ParameterException e, String[] args) {
+        CommandLine command = e.getCommandLine();
+        command.getErr()
+                .println("panascope: " + e.getMessage() + " (see "
+                        + command.getCommandSpec().qualifiedName() + " --help)");
+        if (Arrays.asList(args).contains("--debug")) e.printStackTrace(command.getErr());
+        return BAD_INPUT;
+    }
+
+    private static int failed(Exception e, CommandLine command, CommandLine.ParseResult result) {
+        String message = e.getMessage() == null ? e.toString() : e.getMessage();
+        command.getErr().println("panascope: " + message);
+        boolean debug = result.hasSubcommand() && result.subcommand().hasMatchedOption("--debug");
+        if (debug) e.printStackTrace(command.getErr());
+        else if (!(e instanceof InputException)) command.getErr().println("(--debug shows where it happened)");
+        return e instanceof InputException ? BAD_INPUT : FAILED;
+    }
+
+    /**
+     * Runs something in a Spark session, and stops the session unless it was there before.
+     *
+     * @throws InputException if a task failed with one, with its sentence
+     */
+    static int inSession(String command, Consumer<SparkSession> work) {
+        boolean shared = SparkSession.getDefaultSession().isDefined();
+        SparkSession spark =
+                SparkSession.builder().appName("panascope " + command).getOrCreate();
+        try {
+            return Failures.unwrapped(() -> {
+                work.accept(spark);
+                return 0;
+            });
+        } finally {
+            if (!shared) spark.stop();
+        }
+    }
+}
