@@ -47,12 +47,15 @@ class GpuTest {
                         + ModelAndSae.DEMO.deviceOfTask())
                 .collect();
         assertEquals(List.of("0 cuda:0"), devices);
-        Documents documents = Documents.of(spark.read().parquet(DemoBundle.find().dataset()).limit(40), "text");
-        try (TokenRows rows =
-                TokenRows.of(documents, ModelAndSae.DEMO, ChunkingStrategy.PER_DOCUMENT, 32, true)) {
+        Documents documents =
+                Documents.of(spark.read().parquet(DemoBundle.find().dataset()).limit(40), "text");
+        try (TokenRows rows = TokenRows.of(documents, ModelAndSae.DEMO, ChunkingStrategy.PER_DOCUMENT, 32, true)) {
             String features = folder.resolve("features").toString();
             CollectedFeatures found = FeatureJob.of(ModelAndSae.DEMO).collect(rows, "demo", features);
-            assertTrue(JobPlan.read(HadoopFiles.at(features)).identity().get("device").startsWith("cuda "));
+            assertTrue(JobPlan.read(HadoopFiles.at(features))
+                    .identity()
+                    .get("device")
+                    .startsWith("cuda "));
             assertEquals(rows.rows(), found.rows());
         }
     }

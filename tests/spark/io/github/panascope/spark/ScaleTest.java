@@ -89,8 +89,8 @@ class ScaleTest {
         int documents = Integer.parseInt(asked[asked.length - 1]);
         double[] seconds = new double[3];
         for (int executors : new int[] {1, 2, 1, 2}) {
-            SparkSession spark =
-                    Cluster.session(Map.of("spark.master", "local-cluster[" + executors + ",1,3072]", "spark.executor.memory", "3g"));
+            SparkSession spark = Cluster.session(
+                    Map.of("spark.master", "local-cluster[" + executors + ",1,3072]", "spark.executor.memory", "3g"));
             Moved moved = new Moved();
             spark.sparkContext().addSparkListener(moved);
             Path out = folder.resolve(executors + "-" + System.nanoTime());

@@ -10,8 +10,6 @@ import io.github.panascope.torch.Device;
 import io.github.panascope.torch.TensorScope;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.List;
-import java.util.Set;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
@@ -27,9 +25,6 @@ import picocli.CommandLine.Option;
                     + " writes one page with the dashboards of those asked for. A run that was ended goes on where it"
                     + " was; more rows add to those that are there.")
 final class DashboardCommand implements Callable<Integer> {
-    private static final int DEFAULT_CONTEXT = 128;
-    private static final int BATCH = 128;
-    private static final int MOST = 10_000;
     /** The largest number of threads on a machine with few processors. More threads would only take memory. */
     private static final int MOST_THREADS = 64;
 
@@ -93,79 +88,8 @@ final class DashboardCommand implements Callable<Integer> {
             description = "features shown for each token of --prompt (default: ${DEFAULT-VALUE})")
     private int numTopFeatures;
 
-    @Option(
-            names = "--ablation",
-            description =
-                    "runs the model again without the feature for each sequence: what that does to the loss of each"
-                            + " token, and to which logits")
-    private boolean ablation;
-
-    @Option(
-            names = "--correlated-features",
-            paramLabel = "all|chosen",
-            defaultValue = "all",
-            description =
-                    "among which correlated features are looked for (default: ${DEFAULT-VALUE}; SAEDashboard: chosen,"
-                            + " which need not encode the others)")
-    private DashboardConfig.CorrelationScope correlated;
-
-    @Option(names = "--ignore-bos", description = "features count as zero at <|endoftext|>")
-    private boolean ignoreBos;
-
-    @Option(
-            names = "--ignore-tokens",
-            paramLabel = "ID",
-            split = ",",
-            description = "features count as zero at these tokens")
-    private List<Integer> ignoreTokens;
-
-    @Option(
-            names = "--ignore-positions",
-            paramLabel = "N",
-            split = ",",
-            description = "features count as zero at these positions")
-    private List<Integer> ignorePositions;
-
-    @Option(
-            names = "--ignore-high-activation-norm-multiple",
-            paramLabel = "X",
-            description = "features count as zero where the activation's norm is more than X times its row's median")
-    private Double normMultiple;
-
-    @Option(
-            names = "--buffer",
-            paramLabel = "N",
-            defaultValue = "5",
-            description = "tokens shown on both sides; -1 for whole rows (default: ${DEFAULT-VALUE})")
-    private int buffer;
-
-    @Option(
-            names = "--n-quantiles",
-            paramLabel = "N",
-            defaultValue = "10",
-            description = "intervals of activation (default: ${DEFAULT-VALUE})")
-    private int nQuantiles;
-
-    @Option(
-            names = "--top-acts-group-size",
-            paramLabel = "N",
-            defaultValue = "20",
-            description = "sequences of the highest activations (default: ${DEFAULT-VALUE})")
-    private int topActsGroupSize;
-
-    @Option(
-            names = "--quantile-group-size",
-            paramLabel = "N",
-            defaultValue = "5",
-            description = "sequences of an interval (default: ${DEFAULT-VALUE})")
-    private int quantileGroupSize;
-
-    @Option(
-            names = "--seed",
-            paramLabel = "N",
-            defaultValue = "0",
-            description = "of the draw of sequences (default: ${DEFAULT-VALUE})")
-    private long seed;
+    @Mixin
+    private DashboardOptions dashboards;
 
     @Option(
             names = "--shard-rows",
@@ -208,7 +132,7 @@ final class DashboardCommand implements Callable<Integer> {
             sae.requireFits(model);
             int[] asked = features.of(sae.config().dSae());
             RowOptions.Rows rows = text.read(input, model, sae, endRow);
-            DashboardConfig config = config(model, rows.context());
+            DashboardConfig config = dashboards.of(model, rows.context());
             try (DashboardWriter writer = new DashboardWriter(input, model, sae, rows, threads)) {
                 PromptDashboard seen = prompt == null ? null : writer.prompt(prompt, config, !features.given());
                 run(writer, rows, seen == null || features.given() ? asked : seen.features(), config, files, seen);
@@ -258,37 +182,5 @@ final class DashboardCommand implements Callable<Integer> {
                     null);
         }
         if (open) Browser.open(out.toUri(), input);
-    }
-
-    private DashboardConfig config(HookedTransformer model, int context) {
-        if (nQuantiles < 0 || topActsGroupSize < 0 || quantileGroupSize < 0)
-            throw new InputException(
-                    "--n-quantiles, --top-acts-group-size and --quantile-group-size should not be negative.");
-        if (buffer < -1)
-            throw new InputException("--buffer should be 0 or more, or -1 for whole rows, not " + buffer + ".");
-        if (Math.max(nQuantiles, Math.max(topActsGroupSize, quantileGroupSize)) > MOST)
-            throw new InputException(
-                    "--n-quantiles, --top-acts-group-size and --quantile-group-size should be at most " + MOST + ".");
-        if (buffer >= 0 && 2L * buffer + 1 >= context)
-            throw new InputException("--buffer " + buffer + " leaves no position in rows of " + context
-                    + " tokens: -1 shows whole rows.");
-        if (normMultiple != null && !(normMultiple > 0))
-            throw new InputException(
-                    "--ignore-high-activation-norm-multiple should be positive, not " + normMultiple + ".");
-        Set<Integer> ignored = FeatureOptions.numbers(
-                "--ignore-tokens", ignoreTokens, model.config().dVocab());
-        if (ignoreBos) ignored.add(model.tokenizer().endOfText());
-        return DashboardConfig.builder()
-                .ignoreTokens(ignored)
-                .ignorePositions(FeatureOptions.numbers("--ignore-positions", ignorePositions, context))
-                .ignoreHighActivationNormMultiple(normMultiple == null ? Double.POSITIVE_INFINITY : normMultiple)
-                .correlatedFeatures(correlated)
-                .performAblationExperiments(ablation)
-                .buffer(buffer)
-                .nQuantiles(nQuantiles)
-                .topActsGroupSize(topActsGroupSize)
-                .quantileGroupSize(quantileGroupSize)
-                .seed(seed)
-                .build();
     }
 }

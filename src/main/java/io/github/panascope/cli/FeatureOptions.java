@@ -8,8 +8,8 @@ import java.util.TreeSet;
 import java.util.stream.IntStream;
 import picocli.CommandLine.Option;
 
-/** The option that chooses features, shared by all commands that show features. */
-final class FeatureOptions {
+/** The option that chooses features, shared by all commands that show features, also with Apache Spark. */
+public final class FeatureOptions {
     private static final int FIRST_FEATURES = 10;
 
     @Option(
@@ -22,8 +22,17 @@ final class FeatureOptions {
         return features != null;
     }
 
-    /** {@return the chosen features, in the order in which they were given} */
-    int[] of(int dSae) {
+    /** Makes options without values. */
+    public FeatureOptions() {}
+
+    /**
+     * Returns the chosen features.
+     *
+     * @param dSae the number of features of the SAE
+     * @return the features, in the order in which they were given
+     * @throws InputException if the SAE has no such feature
+     */
+    public int[] of(int dSae) {
         // The random feature has a fixed seed, so that two runs can be compared.
         if (features == null)
             return IntStream.concat(

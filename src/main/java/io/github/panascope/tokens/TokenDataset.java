@@ -28,8 +28,8 @@ import java.util.function.Consumer;
  */
 public final class TokenDataset {
     /**
-     * The number of documents that are joined: {@link #forEachRow} makes rows of this many documents at a time, and drops
-     * the tokens that do not fill a row at the end of each group.
+     * The number of documents that are joined: {@link #forEachRow} makes rows of this many documents at a time, and
+     * drops the tokens that do not fill a row at the end of each group.
      */
     public static final int DOCUMENTS_IN_GROUP = 1000;
 
@@ -153,8 +153,8 @@ public final class TokenDataset {
      * @param chunking     how documents are joined and cut
      * @param maxLength    tokens in a row, at least 2 with {@code addBosToken}, otherwise at least 1
      * @param addBosToken  true to begin each row with {@code <|endoftext|>}
-     * @return the rows, each of {@code maxLength} ids in an array of its own; none if there are no documents, or if their
-     *     joined text is blank
+     * @return the rows, each of {@code maxLength} ids in an array of its own; none if there are no documents, or if
+     *     their joined text is blank
      * @throws RunInterruptedException if the thread is interrupted
      * @throws IllegalArgumentException if there are more documents than a group has, or {@code maxLength} is too small,
      *     or larger than 2^24

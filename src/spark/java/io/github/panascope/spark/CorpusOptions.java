@@ -1,19 +1,18 @@
 package io.github.panascope.spark;
 
 import io.github.panascope.InputException;
+import io.github.panascope.cli.ContextOptions;
 import io.github.panascope.lens.HookedTransformer;
 import io.github.panascope.sae.Sae;
 import io.github.panascope.tokens.ChunkingStrategy;
 import java.util.Arrays;
 import java.util.stream.Collectors;
 import org.apache.spark.sql.SparkSession;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 
 /** The options that choose documents, and how rows of tokens are made of them. */
 final class CorpusOptions {
-    /** The number of tokens in a row if the SAE's configuration does not contain its context size. */
-    private static final int DEFAULT_CONTEXT = 128;
-
     @Option(
             names = "--dataset",
             paramLabel = "FILE|DIR|TABLE",
@@ -45,8 +44,8 @@ final class CorpusOptions {
             description = "TransformerLens's algorithm until 2.17 (default), of 2.18, or of later 3.x")
     private String tokenization;
 
-    @Option(names = "--context-size", paramLabel = "N", description = "tokens in a row (default: the SAE's)")
-    private Integer contextSize;
+    @Mixin
+    private ContextOptions context;
 
     /**
      * Checks the options before anything is computed.
@@ -100,15 +99,7 @@ final class CorpusOptions {
 
     /** {@return the number of tokens in a row} */
     int context(Sae sae, HookedTransformer model) {
-        int own = sae.config().contextSize();
-        int longest = model.config().nCtx();
-        int context = contextSize != null ? contextSize : own > 0 ? own : Math.min(DEFAULT_CONTEXT, longest);
-        if (context >= 2 && context <= longest) return context;
-        if (contextSize != null)
-            throw new InputException("--context-size should lie between 2 and the model's n_ctx of " + longest
-                    + ", not at " + context + ".");
-        throw new InputException("the SAE's context_size of " + context
-                + " should lie between 2 and the model's n_ctx of " + longest + ": give another with --context-size.");
+        return context.of(sae, model);
     }
 
     /** {@return the name of the dataset for messages and pages} */

@@ -133,7 +133,7 @@ public final class DashboardJob {
     /**
      * Writes files {@code batch-N.json} as Neuronpedia takes them, see {@link NeuronpediaBatches}.
      *
-     * @param uri the folder, in any Hadoop file system that the driver reaches; later batches that are there are deleted
+     * @param uri the folder, in any Hadoop file system that the driver reaches; later batches there are deleted
      * @return this job
      */
     public DashboardJob neuronpedia(@Nullable String uri) {
@@ -189,7 +189,7 @@ public final class DashboardJob {
             Failures.unwrapped(() -> {
                 Jobs.run(
                         spark.parallelize(groups, groups.size()),
-                        (_, some) -> task.run(some.next()),
+                        (_, some) -> task.run(some.iterator().next()),
                         (group, found) -> {
                             done[group] = found;
                             progress.accept(count[0] += groups.get(group).length);
@@ -265,7 +265,7 @@ public final class DashboardJob {
         }
     }
 
-    /** The files and folders that are written: in place where they are local, else copied to their places when whole. */
+    /** The files and folders that are written: in place where they are local, else copied at the end. */
     private static final class Outputs {
         private final List<Runnable> copies = new ArrayList<>();
         private Path scratch;

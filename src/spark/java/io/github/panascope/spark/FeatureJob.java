@@ -20,10 +20,10 @@ import org.apache.spark.api.java.JavaSparkContext;
 
 /**
  * Collects the features of a corpus on the executors of a Spark application, into a folder of any Hadoop file system.
- * The rows are cut into units; a task collects one unit into a {@link io.github.panascope.dashboard.FeatureStore} of its
- * own. The driver writes a marker for each unit that is done, so that nothing counts twice, whatever is retried or runs
- * speculatively, and so that a job that is submitted again collects only what is missing. The numbers are those of one
- * machine with the instruction set of the executors, whatever the number of partitions and executors is.
+ * The rows are cut into units; a task collects one unit into a {@link io.github.panascope.dashboard.FeatureStore} of
+ * its own. The driver writes a marker for each unit that is done, so that nothing counts twice, whatever is retried or
+ * runs speculatively, and so that a job that is submitted again collects only what is missing. The numbers are those of
+ * one machine with the instruction set of the executors, whatever the number of partitions and executors is.
  *
  * <pre>{@code
  * static CollectedFeatures collect(SparkSession spark, Dataset<Row> pile) {

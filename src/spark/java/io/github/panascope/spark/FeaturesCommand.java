@@ -1,6 +1,8 @@
 package io.github.panascope.spark;
 
 import io.github.panascope.InputException;
+import io.github.panascope.cli.DashboardOptions;
+import io.github.panascope.cli.FeatureOptions;
 import io.github.panascope.dashboard.DashboardConfig;
 import io.github.panascope.dashboard.DashboardConfig.CorrelationScope;
 import java.util.Locale;
@@ -22,7 +24,7 @@ import picocli.CommandLine.Option;
                     + " one-machine command `dashboard`, byte for byte. A job that was ended goes on where it was when"
                     + " it is submitted again.")
 final class FeaturesCommand implements Callable<Integer> {
-    private static final int MOST_UNIT_ROWS = 1 << 16;
+    private static final int MOST_UNIT_ROWS = 1 << 15;
 
     @Mixin
     private ModelOptions models;

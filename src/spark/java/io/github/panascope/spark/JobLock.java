@@ -9,14 +9,14 @@ import java.util.concurrent.TimeUnit;
 import org.apache.spark.api.java.JavaSparkContext;
 
 /**
- * A file that says that a job writes to a folder. Hadoop file systems have no locks: the job writes the file again from
- * time to time, and a file that was not written for a while belongs to a job that was killed. Even if two jobs should
- * write at once, each reads only what its own markers name.
+ * A file that says that a job writes to a folder. Hadoop file systems have no locks: the job writes the file again
+ * from time to time, and a file that was not written for a while belongs to a job that was killed. Even if two jobs
+ * should write at once, each reads only what markers name.
  */
 final class JobLock implements AutoCloseable {
     private static final String NAME = "_running";
     private static final Duration WRITTEN_EVERY = Duration.ofSeconds(10);
-    /** The age of a file whose job was killed, unless the property {@code spark.panascope.lock.timeout} says another. */
+    /** The age of a file whose job was killed, unless {@code spark.panascope.lock.timeout} says another. */
     private static final Duration DEAD = Duration.ofSeconds(60);
 
     private final HadoopFiles folder;

@@ -16,7 +16,7 @@ final class Jobs {
 
     /** The work of a task, which is sent to an executor. */
     interface Work<T, R> extends Serializable {
-        R run(TaskContext task, java.util.Iterator<T> elements);
+        R run(TaskContext task, Iterable<T> elements);
     }
 
     /** What the driver does with the result of a task. Spark calls it once for each partition. */
@@ -31,7 +31,7 @@ final class Jobs {
      */
     static <T, R> void run(JavaRDDLike<T, ?> elements, Work<T, R> work, Result<R> results, Class<R> type) {
         Function2<TaskContext, Iterator<T>, R> inTask = (Function2<TaskContext, Iterator<T>, R> & Serializable)
-                (task, some) -> work.run(task, CollectionConverters.asJava(some));
+                (task, some) -> work.run(task, () -> CollectionConverters.asJava(some));
         Function2<Object, R, BoxedUnit> onDriver = (partition, found) -> {
             results.accept((Integer) partition, found);
             return BoxedUnit.UNIT;

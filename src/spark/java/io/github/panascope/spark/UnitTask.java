@@ -13,7 +13,6 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.HashMap;
-import java.util.Iterator;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -62,13 +61,10 @@ record UnitTask(
      *
      * @param rows the token ids of its rows, by number
      */
-    Done run(Unit unit, Iterator<Tuple2<Long, int[]>> rows) {
+    Done run(Unit unit, Iterable<Tuple2<Long, int[]>> rows) {
         long began = System.nanoTime();
         Map<Long, int[]> tokens = new HashMap<>();
-        while (rows.hasNext()) {
-            Tuple2<Long, int[]> row = rows.next();
-            tokens.put(row._1, row._2);
-        }
+        for (Tuple2<Long, int[]> row : rows) tokens.put(row._1, row._2);
         if (tokens.size() != unit.rows())
             throw new IllegalStateException("unit " + unit + " got " + tokens.size() + " rows");
         Executor.Loaded loaded = Executor.load(names);

@@ -1,4 +1,4 @@
-package io.github.panascope.spark;
+package io.github.panascope.cli;
 
 import io.github.panascope.InputException;
 import io.github.panascope.dashboard.DashboardConfig;
@@ -7,8 +7,8 @@ import java.util.List;
 import java.util.Set;
 import picocli.CommandLine.Option;
 
-/** The options for the contents of dashboards, those of the one-machine command {@code dashboard}. */
-final class DashboardOptions {
+/** The options for the contents of dashboards, shared by the commands that write them, also with Apache Spark. */
+public final class DashboardOptions {
     private static final int MOST = 10_000;
 
     @Option(
@@ -85,8 +85,18 @@ final class DashboardOptions {
             description = "of the draw of sequences (default: ${DEFAULT-VALUE})")
     private long seed;
 
-    /** {@return the contents of the dashboards} */
-    DashboardConfig of(HookedTransformer model, int context) {
+    /** Makes options without values. */
+    public DashboardOptions() {}
+
+    /**
+     * Returns the contents of the dashboards.
+     *
+     * @param model   the model
+     * @param context the number of tokens in a row
+     * @return the contents
+     * @throws InputException if an option has a value that cannot be used
+     */
+    public DashboardConfig of(HookedTransformer model, int context) {
         if (nQuantiles < 0 || topActsGroupSize < 0 || quantileGroupSize < 0)
             throw new InputException(
                     "--n-quantiles, --top-acts-group-size and --quantile-group-size should not be negative.");
