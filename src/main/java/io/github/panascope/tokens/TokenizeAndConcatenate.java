@@ -7,9 +7,9 @@ import java.util.List;
 import java.util.function.Consumer;
 
 /**
- * TransformerLens's {@code tokenize_and_concatenate} in its three forms, on one group of documents at a time, as Hugging
- * Face's {@code map} passes them on: tokens that do not fill a row at the end of a group are dropped. The pieces of a
- * group are tokenized in parallel.
+ * TransformerLens's {@code tokenize_and_concatenate} in its three forms, on one group of documents at a time, as
+ * Hugging Face's {@code map} passes them on: tokens that do not fill a row at the end of a group are dropped. The
+ * pieces of a group are tokenized in parallel.
  */
 final class TokenizeAndConcatenate {
     private static final int PIECES = 20;
