@@ -3,6 +3,7 @@ package io.github.panascope.dashboard;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 
 import java.math.BigDecimal;
+import java.nio.ByteBuffer;
 import java.util.Arrays;
 import java.util.Random;
 import org.junit.jupiter.api.Test;
@@ -28,7 +29,10 @@ class ExactSumsTest {
             backwards.add(0, terms[terms.length - 1 - i]);
             (i % 3 == 0 ? left : right).add(0, terms[i]);
         }
-        right.addAll(left);
+        left.carry();
+        ByteBuffer written = ByteBuffer.allocate(ExactSums.BYTES);
+        left.write(0, written);
+        right.addAll(written.flip());
         assertEquals(forwards.get(0), backwards.get(0));
         assertEquals(forwards.get(0), right.get(0));
     }

@@ -35,11 +35,9 @@ final class ExactSums {
         fraction[index] += fractionOfTerms;
     }
 
-    void addAll(ExactSums other) {
-        for (int i = 0; i < whole.length; i++) {
-            whole[i] += other.whole[i];
-            fraction[i] += other.fraction[i];
-        }
+    /** Adds as many sums as there are here, which {@link #write} wrote one after another. */
+    void addAll(ByteBuffer written) {
+        for (int i = 0; i < whole.length; i++) add(i, written.getLong(), written.getLong());
         carry();
     }
 

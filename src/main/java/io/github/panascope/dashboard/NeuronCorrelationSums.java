@@ -23,7 +23,7 @@ final class NeuronCorrelationSums {
     /** The bytes of a file before the numbers of the features. */
     private static final int FIXED_HEADER = 16;
 
-    private static final int BYTES_AT_ONCE = 1 << 20;
+    private static final int BYTES_AT_ONCE = 1 << 18;
 
     private final int[] features;
     private final int dIn;
@@ -65,17 +65,12 @@ final class NeuronCorrelationSums {
         }
     }
 
-    boolean sameFeatures(NeuronCorrelationSums other) {
-        return Arrays.equals(features, other.features) && dIn == other.dIn;
+    Header header() {
+        return new Header(features, dIn);
     }
 
     String describe() {
-        return describe(features);
-    }
-
-    private static String describe(int[] features) {
-        return features.length + " features"
-                + (features.length == 0 ? "" : ", " + features[0] + " to " + features[features.length - 1]);
+        return header().toString();
     }
 
     /** {@return the place of a feature among the chosen features; negative if it is not chosen} */
@@ -111,12 +106,6 @@ final class NeuronCorrelationSums {
 
     double xy(int place, int neuron) {
         return xy[place].get(neuron);
-    }
-
-    void addAll(NeuronCorrelationSums other) {
-        y.addAll(other.y);
-        ySquared.addAll(other.ySquared);
-        for (int i = 0; i < xy.length; i++) xy[i].addAll(other.xy[i]);
     }
 
     /**
@@ -218,8 +207,9 @@ final class NeuronCorrelationSums {
         try (FileChannel channel = FileChannel.open(file, StandardOpenOption.READ)) {
             Header header = header(file, channel, crc);
             header.requireWhole(file, channel);
-            for (long left; (left = channel.size() - Integer.BYTES - channel.position()) > 0; )
-                get(file, channel, crc, (int) Math.min(left, BYTES_AT_ONCE));
+            ByteBuffer piece = little(BYTES_AT_ONCE);
+            for (long left = channel.size() - Integer.BYTES - channel.position(); left > 0; left -= piece.limit())
+                read(file, channel, crc, piece.clear().limit((int) Math.min(left, BYTES_AT_ONCE)));
             requireChecksum(file, channel, crc, expected);
             return header;
         }
@@ -235,12 +225,11 @@ final class NeuronCorrelationSums {
         StoreFolder.requireExists(file);
         try (FileChannel channel = FileChannel.open(file, StandardOpenOption.READ)) {
             ExactSums[] all = all();
+            ByteBuffer found = little(header.bytesInLine());
             for (int i = 0; i < all.length; i++) {
                 int line = i < 2 ? i : 2 + Arrays.binarySearch(header.features, features[i - 2]);
                 channel.position(header.bytes() + (long) line * header.bytesInLine());
-                ByteBuffer found = get(file, channel, new CRC32C(), header.bytesInLine());
-                for (int j = 0; j < dIn; j++) all[i].add(j, found.getLong(), found.getLong());
-                all[i].carry();
+                all[i].addAll(read(file, channel, new CRC32C(), found.clear()));
             }
         }
     }
@@ -277,7 +266,8 @@ final class NeuronCorrelationSums {
 
         @Override
         public String toString() {
-            return describe(features);
+            return features.length + " features"
+                    + (features.length == 0 ? "" : ", " + features[0] + " to " + features[features.length - 1]);
         }
     }
 
@@ -302,7 +292,11 @@ final class NeuronCorrelationSums {
 
     private static ByteBuffer get(Path file, FileChannel channel, CRC32C crc, int count) throws IOException {
         if (count < 0 || count > channel.size() - channel.position()) throw ActivationShard.damaged(file);
-        ByteBuffer bytes = little(count);
+        return read(file, channel, crc, little(count));
+    }
+
+    /** Fills a buffer, which is then to be read. */
+    private static ByteBuffer read(Path file, FileChannel channel, CRC32C crc, ByteBuffer bytes) throws IOException {
         while (bytes.hasRemaining()) if (channel.read(bytes) < 0) throw ActivationShard.damaged(file);
         crc.update(bytes.flip().duplicate());
         return bytes;

@@ -27,10 +27,11 @@ final class StoreMerge {
 
     /** Opens a folder with the identity and the features of another folder. */
     private static FeatureStore open(Path folder, Path like) {
-        NeuronCorrelationSums sums;
+        NeuronCorrelationSums.Header sums;
         StoreIdentity identity;
         try (FeatureStore first = FeatureStore.readLocked(like)) {
-            sums = first.files().readSums(first.manifest());
+            sums = NeuronCorrelationSums.check(
+                    first.files().sums(first.manifest()), first.manifest().sums());
             identity = first.identity();
         } catch (IOException e) {
             throw StoreFolder.cannot(like, e);
@@ -79,10 +80,12 @@ final class StoreMerge {
             other.files().openShard(other.manifest(), range); // refuses damaged shards before the manifest is written
             into.files().copyShard(into.manifest(), range, other.files().shard(other.manifest(), range));
         }
-        NeuronCorrelationSums added = other.files().readSums(other.manifest()); // one at a time: sums may be large
-        if (!added.sameFeatures(sums))
-            throw new InputException(other.folder() + " cannot be merged: it was made for other features, "
-                    + added.describe() + " there and " + sums.describe() + " here.");
-        sums.addAll(added);
+        Path file = other.files().sums(other.manifest());
+        NeuronCorrelationSums.Header added =
+                NeuronCorrelationSums.check(file, other.manifest().sums());
+        if (!added.equals(sums.header()))
+            throw new InputException(other.folder() + " cannot be merged: it was made for other features, " + added
+                    + " there and " + sums.describe() + " here.");
+        sums.addFrom(file, added); // line by line: sums may be large
     }
 }
