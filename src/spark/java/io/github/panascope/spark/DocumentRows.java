@@ -1,0 +1,178 @@
+package io.github.panascope.spark;
+
+import io.github.panascope.InputException;
+import io.github.panascope.tokens.Tokenizer;
+import io.github.panascope.torch.Shape;
+import io.github.panascope.torch.Tensor;
+import java.nio.ByteBuffer;
+import java.nio.IntBuffer;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Locale;
+import java.util.Set;
+import java.util.stream.IntStream;
+import org.apache.spark.api.java.JavaRDD;
+import org.apache.spark.api.java.function.FlatMapFunction;
+import org.apache.spark.sql.Column;
+import org.apache.spark.sql.Dataset;
+import org.apache.spark.sql.Encoders;
+import org.apache.spark.sql.Row;
+import org.apache.spark.sql.RowFactory;
+import org.apache.spark.sql.functions;
+import org.apache.spark.sql.types.DataTypes;
+import org.apache.spark.sql.types.StructField;
+import org.apache.spark.sql.types.StructType;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * Documents by themselves: each is tokenized and cut into rows of its own, of which the last is shorter. A row begins
+ * with {@code <|endoftext|>} if the SAE's {@code prepend_bos} says so. What a row gives depends on no other document.
+ */
+final class DocumentRows {
+    static final String DOCUMENT = "document";
+    static final String ROW = "row";
+
+    private DocumentRows() {}
+
+    /**
+     * Names the documents of a table and selects what is carried along.
+     *
+     * @param id      the column that names a document; null to number the documents from 0
+     * @param carried other columns of the table
+     * @param taken   names that the result needs for itself
+     * @return a table of the document's name, the carried columns and the text
+     * @throws InputException if the table has no such column, or a carried column has a name that is taken
+     */
+    static Dataset<Row> named(Documents documents, @Nullable String id, List<String> carried, String... taken) {
+        StructType schema = documents.table().schema();
+        Set<String> names = new HashSet<>(Arrays.asList(taken));
+        names.add(DOCUMENT);
+        List<Column> columns = new ArrayList<>();
+        if (id != null) columns.add(column(schema, id).as(DOCUMENT));
+        for (String name : carried) {
+            columns.add(column(schema, name));
+            if (!names.add(name.toLowerCase(Locale.ROOT)))
+                throw new InputException("the column '" + name + "' cannot be carried along, because the result has one"
+                        + " of that name: rename it with withColumnRenamed.");
+        }
+        columns.add(functions.col(documents.textColumn()));
+        Dataset<Row> table = documents.table().select(columns.toArray(Column[]::new));
+        return id != null ? table : numbered(table);
+    }
+
+    private static Column column(StructType schema, String name) {
+        if (!schema.getFieldIndex(name).isDefined())
+            throw new InputException(
+                    "the table has no column '" + name + "'; it has " + String.join(", ", schema.fieldNames()) + ".");
+        return functions.col(name);
+    }
+
+    /** Numbers documents in order; where there are several partitions, Spark counts the documents of each first. */
+    private static Dataset<Row> numbered(Dataset<Row> table) {
+        JavaRDD<Row> rows = table.javaRDD()
+                .zipWithIndex()
+                .map(document -> with(new Object[] {document._2}, document._1, document._1.size()));
+        StructType schema = new StructType().add(DOCUMENT, DataTypes.LongType, false);
+        for (StructField field : table.schema().fields()) schema = schema.add(field);
+        return table.sparkSession().createDataFrame(rows, schema);
+    }
+
+    /** {@return a row of some values, the first values of a row, and more values} */
+    static Row with(Object[] before, Row row, int count, Object... after) {
+        Object[] values = Arrays.copyOf(before, before.length + count + after.length);
+        for (int i = 0; i < count; i++) values[before.length + i] = row.get(i);
+        System.arraycopy(after, 0, values, before.length + count, after.length);
+        return RowFactory.create(values);
+    }
+
+    /** {@return the columns of a table without the last} */
+    static StructType withoutLast(StructType schema) {
+        return new StructType(Arrays.copyOf(schema.fields(), schema.size() - 1));
+    }
+
+    /**
+     * Cuts documents into rows.
+     *
+     * @param named   the documents, as {@link #named} returns them
+     * @param context the number of tokens in a row; 0 for that of the SAE
+     * @return a table of the document's name, the carried columns, the number of the row in the document, and its token
+     *     ids as {@link #ids} reads them
+     */
+    static Dataset<Row> cut(Dataset<Row> named, ModelAndSae names, int context) {
+        int text = named.schema().size() - 1;
+        StructType schema = withoutLast(named.schema())
+                .add(ROW, DataTypes.IntegerType, false)
+                .add("ids", DataTypes.BinaryType, false);
+        FlatMapFunction<Row, Row> cut = document -> {
+            List<int[]> rows = of(Executor.load(names), document.getString(text), context);
+            return IntStream.range(0, rows.size())
+                    .mapToObj(row -> with(new Object[0], document, text, row, bytes(rows.get(row))))
+                    .iterator();
+        };
+        return named.flatMap(cut, Encoders.row(schema));
+    }
+
+    /** Numbers in an array would be boxed one by one. */
+    private static byte[] bytes(int[] ids) {
+        ByteBuffer bytes = ByteBuffer.allocate(Integer.BYTES * ids.length);
+        bytes.asIntBuffer().put(ids);
+        return bytes.array();
+    }
+
+    /** {@return the token ids in a column of a table that {@link #cut} returned} */
+    static int[] ids(Row row, int column) {
+        IntBuffer bytes = ByteBuffer.wrap(row.getAs(column)).asIntBuffer();
+        int[] ids = new int[bytes.remaining()];
+        bytes.get(ids);
+        return ids;
+    }
+
+    /**
+     * Cuts a text into rows.
+     *
+     * @param context the number of tokens in a row, {@code <|endoftext|>} included; 0 for that of the SAE's training,
+     *     but at most the model's n_ctx
+     * @return the token ids of each row; none if the text is empty
+     * @throws InputException if the model cannot run rows of that length
+     */
+    static List<int[]> of(Executor.Loaded loaded, String text, int context) {
+        Tokenizer tokenizer = loaded.model().tokenizer();
+        int[] ids = tokenizer.encode(text);
+        int bos = bos(loaded);
+        int longest = context(loaded, context) - bos;
+        List<int[]> rows = new ArrayList<>();
+        for (int first = 0; first < ids.length; first += longest) {
+            int length = Math.min(longest, ids.length - first);
+            int[] row = new int[bos + length];
+            if (bos > 0) row[0] = tokenizer.endOfText();
+            System.arraycopy(ids, first, row, bos, length);
+            rows.add(row);
+        }
+        return rows;
+    }
+
+    /** {@return 1 if each row begins with an {@code <|endoftext|>} that is none of the text's, otherwise 0} */
+    static int bos(Executor.Loaded loaded) {
+        return loaded.sae().config().prependBos() ? 1 : 0;
+    }
+
+    private static int context(Executor.Loaded loaded, int wanted) {
+        int longest = loaded.model().config().nCtx();
+        if (wanted > longest)
+            throw new InputException("rows of " + wanted + " tokens are longer than the " + longest
+                    + " that the model can run: choose a context of at most " + longest + ".");
+        if (wanted > 0) return wanted;
+        int trained = loaded.sae().config().contextSize();
+        return trained > 1 ? Math.min(trained, longest) : longest;
+    }
+
+    /** {@return a row of tokens as the model takes it: int64 [1, length] on the model's device} */
+    static Tensor tensor(Executor.Loaded loaded, int[] row) {
+        return Tensor.of(
+                Arrays.stream(row).asLongStream().toArray(),
+                Shape.of(1, row.length),
+                loaded.model().device());
+    }
+}
