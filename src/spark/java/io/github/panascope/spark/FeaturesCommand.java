@@ -7,7 +7,10 @@ import io.github.panascope.dashboard.DashboardConfig;
 import io.github.panascope.dashboard.DashboardConfig.CorrelationScope;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Objects;
 import java.util.concurrent.Callable;
+import java.util.stream.Collectors;
+import java.util.stream.Stream;
 import org.apache.spark.sql.SparkSession;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
@@ -94,7 +97,9 @@ final class FeaturesCommand implements Callable<Integer> {
         try (TokenRows rows = corpus.rows(spark, names, loaded)) {
             models.print(String.format(
                     Locale.ROOT, "%,d documents make %,d rows of %d tokens", rows.documents(), rows.rows(), context));
-            collect(names, rows, chosen, config.correlatedFeatures(), corpus.description(loaded.sae()));
+            CollectedFeatures collected =
+                    collect(names, rows, chosen, config.correlatedFeatures(), corpus.description(loaded.sae()));
+            write(collected, chosen, config);
         }
     }
 
@@ -111,6 +116,27 @@ final class FeaturesCommand implements Callable<Integer> {
         summarize(collected.shares());
         models.print("Collected features in " + collected.folder());
         return collected;
+    }
+
+    private void write(CollectedFeatures collected, int[] chosen, DashboardConfig config) {
+        String page = out + "/dashboards.html";
+        try (ProgressLine progress = new ProgressLine("Dashboards, features", models.quiet())) {
+            DashboardJob.of(collected)
+                    .features(chosen)
+                    .config(config)
+                    .dataset(corpus.name())
+                    .page(page)
+                    .json(json)
+                    .neuronpedia(neuronpedia)
+                    .table(table)
+                    .progress(done -> progress.update(done, chosen.length))
+                    .write();
+        }
+        models.print("Wrote "
+                + Stream.of(page, json, neuronpedia, table)
+                        .filter(Objects::nonNull)
+                        .collect(Collectors.joining(", "))
+                + " (" + chosen.length + " features, " + collected.rows() + " rows)");
     }
 
     private void summarize(Map<String, CollectedFeatures.Share> shares) {

@@ -2,7 +2,6 @@ package io.github.panascope.spark;
 
 import io.github.panascope.InputException;
 import io.github.panascope.sae.Sae;
-import io.github.panascope.sae.SaeConfig;
 import io.github.panascope.torch.Device;
 import java.util.Locale;
 import picocli.CommandLine.Option;
@@ -101,21 +100,11 @@ final class ModelOptions {
         if (!quiet) System.out.println(text);
     }
 
-    /** {@return the model's name for messages and pages} */
-    String modelName(SaeConfig config) {
-        return model != null ? model : demo() ? "demo" : config.modelAtRevision();
-    }
-
-    /** {@return the SAE's name for messages and pages} */
-    String saeName() {
-        return demo() ? "demo" : sae;
-    }
-
     /** Loads the model and the SAE for the driver, and says what they are. */
     Executor.Loaded load(ModelAndSae names) {
         Executor.Loaded loaded = Executor.onDriver(names);
         Sae found = loaded.sae();
-        print("SAE: " + saeName() + " (" + found.config().architecture() + ", d_in "
+        print("SAE: " + names.saeName() + " (" + found.config().architecture() + ", d_in "
                 + found.config().dIn() + ", d_sae " + found.config().dSae() + ", hook "
                 + found.config().hookName()
                 + (found.config().hookNameOut().equals(found.config().hookName())
@@ -123,7 +112,7 @@ final class ModelOptions {
                         : " to " + found.config().hookNameOut())
                 + ")");
         found.advice().forEach(this::print);
-        print("Loaded pretrained model " + modelName(found.config()) + " into HookedTransformer");
+        print("Loaded pretrained model " + names.modelName(found) + " into HookedTransformer");
         loaded.model().advice().forEach(this::print);
         return loaded;
     }
