@@ -132,6 +132,31 @@ class DashboardSinksTest {
         assertWholeOrNotAtAll(folder.resolve("dashboards.json"), SaeDashboardJson::open);
     }
 
+    /** They stand after all features, in their order. */
+    @Test
+    void theStatisticsOfAllFeaturesEndAJsonFile() throws IOException {
+        Path file = folder.resolve("dashboards.json");
+        double[][] quantiles = {{0.5, 1.25}, {}, {1e-6, 3}};
+        try (SaeDashboardJson json = SaeDashboardJson.open(file)) {
+            for (int i = 0; i < quantiles.length; i++)
+                json.accept(new FeatureDashboard(
+                        i,
+                        new Statistics(9, 0, 1, i / 8.0, i, 0, 0, 0, Double.NaN, i + 0.5, quantiles[i]),
+                        DASHBOARD.tables(),
+                        DASHBOARD.activations(),
+                        null,
+                        null,
+                        List.of()));
+            json.complete();
+        }
+        String text = Files.readString(file);
+        String statistics = text.substring(text.indexOf("\"feature_stats\":"), text.indexOf(",\"quantiles\""));
+        assertEquals(
+                "\"feature_stats\":{\"max\":[0.0,1.0,2.0],\"frac_nonzero\":[0.0,0.125,0.25],\"skew\":[NaN,NaN,NaN],"
+                        + "\"kurtosis\":[0.5,1.5,2.5],\"quantile_data\":[[0.5,1.25],[],[1.0E-6,3.0]]",
+                statistics);
+    }
+
     @Test
     void aPageIsThereWholeOrNotAtAll() throws IOException {
         assertWholeOrNotAtAll(
