@@ -60,6 +60,8 @@ final class Cluster implements BeforeAllCallback {
                     .set("spark.ui.enabled", "false")
                     .set("spark.sql.shuffle.partitions", "4")
                     .set("spark.deploy.maxExecutorRetries", "-1");
+            FaultyFileSystem.settings().forEach(conf::set);
+            S3Server.settings().forEach(conf::set);
             more.forEach(conf::set);
             session = SparkSession.builder().config(conf).getOrCreate();
             settings = new HashMap<>(more);

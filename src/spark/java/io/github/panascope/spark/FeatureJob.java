@@ -136,20 +136,19 @@ public final class FeatureJob {
         JavaSparkContext spark = JavaSparkContext.fromSparkContext(rows.rdd().context());
         HadoopFiles units = files.within(UNITS);
         UnitTask task = new UnitTask(names, text, rows.context(), rowsAtOnce, features, chosenOnly, units.toString());
-        try (JobLock _ = JobLock.take(spark, files)) {
+        try (JobLock lock = JobLock.take(spark, files)) {
             JobPlan plan = new JobPlan(identity(spark, task), rows.fingerprint(), rows.rows(), unitRows(spark, rows))
                     .in(files);
             Map<Unit, UnitFiles> done = new TreeMap<>((a, b) -> Long.compare(a.first(), b.first()));
             List<Unit> missing = new ArrayList<>();
             for (Unit unit : plan.units()) {
                 UnitFiles there = UnitFiles.read(units, unit);
-                if (there == null) missing.add(unit);
+                if (there == null || !there.isThere(units)) missing.add(unit);
                 else done.put(unit, there);
             }
             sweep(units, done);
-            for (UnitFiles each : done.values()) each.requireThere(units);
             Map<String, CollectedFeatures.Share> shares = new TreeMap<>();
-            if (!missing.isEmpty()) run(spark, rows, task, plan, missing, done, shares);
+            if (!missing.isEmpty()) run(spark, rows, task, plan, missing, done, shares, lock);
             sweep(units, done);
             return new CollectedFeatures(
                     spark,
@@ -191,7 +190,8 @@ public final class FeatureJob {
             JobPlan plan,
             List<Unit> missing,
             Map<Unit, UnitFiles> done,
-            Map<String, CollectedFeatures.Share> shares) {
+            Map<String, CollectedFeatures.Share> shares,
+            JobLock lock) {
         HadoopFiles units = HadoopFiles.at(task.folder());
         ByUnit byUnit = new ByUnit(
                 plan.unitRows(), missing.stream().mapToLong(Unit::first).toArray());
@@ -207,6 +207,7 @@ public final class FeatureJob {
                     (context, some) -> task.run(ordered.get(context.partitionId()), some),
                     (_, found) -> {
                         requireIdentity(found, plan);
+                        lock.requireHeld();
                         UnitFiles files = found.files();
                         units.put(UnitFiles.marker(files.unit()), files.toJson());
                         done.put(files.unit(), files);
@@ -239,6 +240,7 @@ public final class FeatureJob {
     private static void sweep(HadoopFiles units, Map<Unit, UnitFiles> done) {
         Map<String, String> counting = new HashMap<>();
         done.values().forEach(files -> counting.put(files.unit().toString(), files.attempt()));
+        units.deleteParts();
         for (FileStatus unit : units.list()) {
             if (!unit.isDirectory()) continue;
             String name = unit.getPath().getName();

@@ -8,10 +8,10 @@ import java.io.InputStream;
 import java.io.InterruptedIOException;
 import java.io.OutputStream;
 import java.io.Serializable;
-import java.net.URI;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.StandardCopyOption;
+import java.nio.file.StandardOpenOption;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Comparator;
@@ -22,7 +22,9 @@ import java.util.zip.CRC32C;
 import java.util.zip.CheckedInputStream;
 import java.util.zip.CheckedOutputStream;
 import org.apache.hadoop.conf.Configuration;
-import org.apache.hadoop.fs.FileAlreadyExistsException;
+import org.apache.hadoop.fs.CommonPathCapabilities;
+import org.apache.hadoop.fs.FSDataOutputStream;
+import org.apache.hadoop.fs.FSDataOutputStreamBuilder;
 import org.apache.hadoop.fs.FileContext;
 import org.apache.hadoop.fs.FileStatus;
 import org.apache.hadoop.fs.FileSystem;
@@ -38,9 +40,13 @@ import org.apache.spark.deploy.SparkHadoopUtil;
  * it appears when its stream is closed. Errors are sentences with the place.
  */
 final class HadoopFiles {
-    /** The file systems in which a rename is one step. */
-    private static final Set<String> RENAMING = Set.of("hdfs", "viewfs", "abfs", "abfss");
+    /** Stores in which a rename is a copy, and a file appears when its stream is closed. */
+    private static final Set<String> OBJECT_STORES =
+            Set.of("s3a", "s3", "s3n", "gs", "oss", "obs", "cosn", "wasb", "wasbs");
+    /** The file systems in which a rename that replaces a file is one step. */
+    private static final Set<String> REPLACING = Set.of("hdfs", "viewfs", "abfs", "abfss");
 
+    private static final String PART = ".part";
     private static final int BUFFER = 1 << 20;
 
     private final FileSystem system;
@@ -72,7 +78,9 @@ final class HadoopFiles {
             FileSystem found = path.getFileSystem(configuration());
             // The checked form of the local file system leaves a hidden file beside each file.
             if (found instanceof LocalFileSystem local) found = local.getRaw();
-            return new HadoopFiles(found, found.makeQualified(path));
+            HadoopFiles files = new HadoopFiles(found, found.makeQualified(path));
+            if (files.isLocal()) files.local(); // refuses characters that this machine's names of files cannot have
+            return files;
         } catch (IllegalArgumentException | IOException e) {
             throw new InputException(place + " is in no file system that can be used: " + reason(e) + ".", e);
         }
@@ -86,7 +94,7 @@ final class HadoopFiles {
 
     /** {@return the local path of a URI such as {@code file:/data}} */
     static java.nio.file.Path localPath(String uri) {
-        return java.nio.file.Path.of(URI.create(uri).getPath());
+        return nio(new Path(uri));
     }
 
     /** {@return a folder within this one} */
@@ -96,12 +104,12 @@ final class HadoopFiles {
 
     /** {@return whether the files lie in a local or mounted file system, where Java can read them in place} */
     boolean isLocal() {
-        return folder.toUri().getScheme().equals("file");
+        return scheme().equals("file");
     }
 
     /** {@return the folder as a path of a local file system} */
     java.nio.file.Path local() {
-        return java.nio.file.Path.of(folder.toUri().getPath());
+        return nio(folder);
     }
 
     private Path path(String name) {
@@ -196,25 +204,16 @@ final class HadoopFiles {
 
     private Entry write(String name, Content content) {
         Path target = path(name);
-        boolean renames = isLocal() || RENAMING.contains(folder.toUri().getScheme());
+        boolean renames = !OBJECT_STORES.contains(scheme());
         Path part = renames
-                ? new Path(target.getParent(), "." + target.getName() + "." + UUID.randomUUID() + ".part")
+                ? new Path(target.getParent(), "." + target.getName() + "." + UUID.randomUUID() + PART)
                 : target;
         boolean written = false;
-        CRC32C checksum = new CRC32C();
         try {
-            try (CheckedOutputStream out = new CheckedOutputStream(system.create(part, true, BUFFER), checksum)) {
-                content.to(out);
-            }
-            long size = system.getFileStatus(part).getLen();
-            if (isLocal()) {
-                Files.move(nio(part), nio(target), StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
-            } else if (renames) {
-                FileContext.getFileContext(target.toUri(), system.getConf())
-                        .rename(part, target, Options.Rename.OVERWRITE);
-            }
+            Entry entry = stream(name, part, content);
+            if (renames) rename(part, target);
             written = true;
-            return new Entry(name, size, (int) checksum.getValue());
+            return entry;
         } catch (IOException e) {
             throw cannot("written", name, e);
         } finally {
@@ -222,8 +221,55 @@ final class HadoopFiles {
         }
     }
 
+    /** Writes a file. If the content cannot be had, an object store must not show the part that was written. */
+    private Entry stream(String name, Path file, Content content) throws IOException {
+        CRC32C checksum = new CRC32C();
+        long size;
+        try (FSDataOutputStream out = system.create(file, true, BUFFER)) {
+            boolean whole = false;
+            try {
+                content.to(new CheckedOutputStream(out, checksum));
+                whole = true;
+            } finally {
+                if (!whole && out.hasCapability(CommonPathCapabilities.ABORTABLE_STREAM)) out.abort();
+            }
+            size = out.getPos();
+        }
+        long found = system.getFileStatus(file).getLen();
+        if (found != size) throw new IOException("it has " + found + " bytes instead of " + size);
+        return new Entry(name, size, (int) checksum.getValue());
+    }
+
+    private void rename(Path part, Path target) throws IOException {
+        if (isLocal()) {
+            Files.move(nio(part), nio(target), StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
+        } else if (REPLACING.contains(scheme())) {
+            FileContext.getFileContext(target.toUri(), system.getConf()).rename(part, target, Options.Rename.OVERWRITE);
+        } else {
+            system.delete(target, false);
+            if (!system.rename(part, target)) throw new IOException("it cannot be renamed from " + part.getName());
+        }
+    }
+
+    private String scheme() {
+        return folder.toUri().getScheme();
+    }
+
+    /** Deletes what processes that were killed left of files that they were writing. */
+    void deleteParts() {
+        for (FileStatus file : list()) {
+            String name = file.getPath().getName();
+            if (file.isFile() && name.startsWith(".") && name.endsWith(PART)) delete(name);
+        }
+    }
+
     private static java.nio.file.Path nio(Path path) {
         return java.nio.file.Path.of(path.toUri().getPath());
+    }
+
+    /** Deletes the folder with its content, if that can be done. */
+    void deleteQuietly() {
+        deleteQuietly(folder);
     }
 
     private void deleteQuietly(Path file) {
@@ -240,15 +286,36 @@ final class HadoopFiles {
      * @return whether this call made it
      */
     boolean create(String name, String text) {
-        try (OutputStream out = system.create(path(name), false)) {
-            out.write(text.getBytes(StandardCharsets.UTF_8));
-            return true;
-        } catch (FileAlreadyExistsException e) {
-            return false;
+        OutputStream made;
+        try {
+            made = isLocal() ? createLocal(name) : createElsewhere(name);
         } catch (IOException e) {
-            if (size(name) >= 0) return false; // HDFS reports a file that exists in several ways
+            if (size(name) >= 0) return false; // file systems report a file that exists in several ways
             throw cannot("written", name, e);
         }
+        try (OutputStream out = made) {
+            out.write(text.getBytes(StandardCharsets.UTF_8));
+            return true;
+        } catch (IOException e) {
+            if (!OBJECT_STORES.contains(scheme())) deleteQuietly(path(name));
+            else if (size(name) >= 0) return false; // another one closed its stream before
+            throw cannot("written", name, e);
+        }
+    }
+
+    /** Hadoop's own way asks first, and creates the file then. */
+    private OutputStream createLocal(String name) throws IOException {
+        Files.createDirectories(local());
+        return Files.newOutputStream(nio(path(name)), StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE);
+    }
+
+    /** S3 makes an object only if there is none when it is asked to. */
+    private OutputStream createElsewhere(String name) throws IOException {
+        FSDataOutputStreamBuilder<?, ?> builder = system.createFile(path(name));
+        return builder.recursive()
+                .overwrite(false)
+                .opt(Options.CreateFileOptionKeys.FS_OPTION_CREATE_CONDITIONAL_OVERWRITE, true)
+                .build();
     }
 
     /** Copies a file to a local path, whose folders are made. */

@@ -19,17 +19,19 @@ final class JobLock implements AutoCloseable {
     /** The age of a file whose job was killed, unless {@code spark.panascope.lock.timeout} says another. */
     private static final Duration DEAD = Duration.ofSeconds(60);
 
+    private static final int WRITES_BEFORE_DEAD = 6;
+
     private final HadoopFiles folder;
     private final String content;
     private final ScheduledExecutorService writer;
+    private volatile boolean lost;
 
-    private JobLock(HadoopFiles folder, String content) {
+    private JobLock(HadoopFiles folder, String content, Duration every) {
         this.folder = folder;
         this.content = content;
         writer = Executors.newSingleThreadScheduledExecutor(
                 Thread.ofPlatform().daemon().name("panascope-lock").factory());
-        writer.scheduleAtFixedRate(
-                this::write, WRITTEN_EVERY.toMillis(), WRITTEN_EVERY.toMillis(), TimeUnit.MILLISECONDS);
+        writer.scheduleAtFixedRate(this::write, every.toMillis(), every.toMillis(), TimeUnit.MILLISECONDS);
     }
 
     /**
@@ -51,21 +53,37 @@ final class JobLock implements AutoCloseable {
         }
         if (!content.equals(folder.text(NAME)))
             throw new InputException(folder + " is being written by another job, " + owner(folder)
-                    + ", which was first: wait for it, or" + " use another folder.");
-        return new JobLock(folder, content);
+                    + ", which was first: wait for it, or use another folder.");
+        folder.deleteParts();
+        Duration often = dead.dividedBy(WRITES_BEFORE_DEAD);
+        return new JobLock(folder, content, often.compareTo(WRITTEN_EVERY) < 0 ? often : WRITTEN_EVERY);
     }
 
     private static String owner(HadoopFiles folder) {
         String content = folder.text(NAME);
-        return content == null ? "which has just ended" : content.split(" ", 2)[0];
+        if (content == null) return "which has just ended";
+        return content.isBlank() ? "which has just begun" : content.split(" ", 2)[0];
     }
 
     private void write() {
         try {
-            folder.put(NAME, content);
+            String there = folder.text(NAME);
+            if (there == null || there.equals(content)) folder.put(NAME, content);
+            else lost = true;
         } catch (RuntimeException e) {
             // the job itself reports what it cannot write
         }
+    }
+
+    /**
+     * Checks that no other job took the folder over, which happens if the driver stood still for a while.
+     *
+     * @throws InputException if one did
+     */
+    void requireHeld() {
+        if (lost)
+            throw new InputException(folder + " is being written by another job, " + owner(folder)
+                    + ", which took it over while this one stood still: wait for it, and submit this one again.");
     }
 
     @Override

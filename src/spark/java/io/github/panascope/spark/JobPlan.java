@@ -41,6 +41,10 @@ record JobPlan(Map<String, String> identity, String text, long rows, long unitRo
     JobPlan in(HadoopFiles folder) {
         JobPlan there = read(folder);
         if (there == null) {
+            if (folder.within(FeatureJob.UNITS).list().stream()
+                    .anyMatch(file -> file.getPath().getName().endsWith(".json")))
+                throw new InputException(folder + " holds rows, but no " + FILE
+                        + ", which says what they are of: put it back, or use another folder, or delete this one.");
             folder.put(FILE, toJson());
             return this;
         }
@@ -74,6 +78,7 @@ record JobPlan(Map<String, String> identity, String text, long rows, long unitRo
             if (!json.path("format").asString("").equals(FORMAT))
                 throw new InputException(folder + "/" + FILE + " is of another version of panascope, "
                         + json.path("format") + " where this one has '" + FORMAT + "': use another folder.");
+            if (!CheckedJson.isWhole(json)) throw damaged(folder, null);
             Map<String, String> identity = new LinkedHashMap<>();
             json.required("identity").forEachEntry((key, value) -> identity.put(key, value.stringValue()));
             JobPlan plan = new JobPlan(
@@ -98,6 +103,6 @@ record JobPlan(Map<String, String> identity, String text, long rows, long unitRo
         ObjectNode entries = json.putObject("identity");
         identity.forEach(entries::put);
         json.put("text", text).put("rows", rows).put("rows of a unit", unitRows);
-        return json.toPrettyString() + "\n";
+        return CheckedJson.text(json);
     }
 }

@@ -76,7 +76,7 @@ public final class TokenRows implements AutoCloseable {
      */
     public static TokenRows of(
             Documents documents, ModelAndSae names, ChunkingStrategy chunking, int context, boolean addBos) {
-        JavaPairRDD<Long, String> numbered = documents.numbered();
+        JavaPairRDD<Long, String> numbered = Failures.unwrapped(documents::numbered);
         int partitions = Math.max(
                 numbered.getNumPartitions(),
                 JavaSparkContext.fromSparkContext(numbered.context()).defaultParallelism());
@@ -89,8 +89,13 @@ public final class TokenRows implements AutoCloseable {
 
     private static TokenRows of(JavaRDD<Group> groups, int context) {
         JavaRDD<Group> kept = groups.persist(StorageLevel.DISK_ONLY());
-        List<Size> sizes =
-                new ArrayList<>(kept.map(group -> size(group, context)).collect());
+        List<Size> sizes = new ArrayList<>();
+        try {
+            sizes.addAll(Failures.unwrapped(
+                    () -> kept.map(group -> size(group, context)).collect()));
+        } finally {
+            if (sizes.isEmpty()) kept.unpersist(false);
+        }
         sizes.sort(Comparator.comparingLong(Size::number));
         TokenRows rows = new TokenRows(kept, context, sizes);
         if (rows.rows() > 0) return rows;

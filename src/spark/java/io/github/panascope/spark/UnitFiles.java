@@ -5,6 +5,7 @@ import java.io.Serializable;
 import java.util.ArrayList;
 import java.util.HexFormat;
 import java.util.List;
+import org.apache.hadoop.fs.FileStatus;
 import tools.jackson.core.JacksonException;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.json.JsonMapper;
@@ -35,7 +36,7 @@ record UnitFiles(Unit unit, String attempt, List<HadoopFiles.Entry> files) imple
                     .add(file.name())
                     .add(file.size())
                     .add(HexFormat.of().toHexDigits(file.checksum()));
-        return json.toPrettyString() + "\n";
+        return CheckedJson.text(json);
     }
 
     /**
@@ -50,7 +51,8 @@ record UnitFiles(Unit unit, String attempt, List<HadoopFiles.Entry> files) imple
         if (text == null) return null;
         try {
             JsonNode json = JsonMapper.shared().readTree(text);
-            if (!json.path("format").asString("").equals(FORMAT)) throw damaged(units, unit, null);
+            if (!json.path("format").asString("").equals(FORMAT) || !CheckedJson.isWhole(json))
+                throw damaged(units, unit, null);
             List<HadoopFiles.Entry> files = new ArrayList<>();
             for (JsonNode file : json.path("files"))
                 files.add(new HadoopFiles.Entry(
@@ -70,14 +72,20 @@ record UnitFiles(Unit unit, String attempt, List<HadoopFiles.Entry> files) imple
                 cause);
     }
 
-    /** Checks that every file is there with its size, without reading it. */
-    void requireThere(HadoopFiles units) {
+    /**
+     * Checks that every file is there with its size, without reading it.
+     *
+     * @return false if the whole folder is gone: its rows are to be collected once more
+     * @throws InputException if a file is missing or has another size
+     */
+    boolean isThere(HadoopFiles units) {
         HadoopFiles folder = units.within(unit + "/" + attempt);
-        var sizes = folder.list();
+        List<FileStatus> there = folder.list();
+        if (there.isEmpty()) return false;
         for (HadoopFiles.Entry file : files) {
-            long size = sizes.stream()
+            long size = there.stream()
                     .filter(status -> status.getPath().getName().equals(file.name()))
-                    .mapToLong(status -> status.getLen())
+                    .mapToLong(FileStatus::getLen)
                     .findFirst()
                     .orElse(-1);
             if (size == file.size()) continue;
@@ -86,5 +94,6 @@ record UnitFiles(Unit unit, String attempt, List<HadoopFiles.Entry> files) imple
                     + ". Put a copy of it back, or delete " + units + "/" + marker(unit)
                     + " and submit the job again, which collects its rows once more.");
         }
+        return true;
     }
 }

@@ -73,20 +73,20 @@ record UnitTask(
         int[] summed = features != null
                 ? features
                 : IntStream.range(0, sae.config().dSae()).toArray();
+        TaskContext task = TaskContext.get();
         Path scratch = scratch("unit");
         try {
             try (FeatureStore store =
                     FeatureStore.open(scratch, identity, summed, sae.config().dIn())) {
                 FeatureCollector.into(store, loaded.model(), sae)
                         .threads(Executor.threads())
+                        .progress(_ -> task.killTaskIfInterrupted())
                         .collect(tokens::get, unit.first(), unit.end());
             }
-            TaskContext task = TaskContext.get();
+            task.killTaskIfInterrupted();
             String attempt = SparkEnv.get().conf().getAppId() + "-" + task.taskAttemptId();
-            HadoopFiles target = HadoopFiles.at(folder).within(unit + "/" + attempt);
-            List<HadoopFiles.Entry> entries = new ArrayList<>();
-            for (Path file : filesIn(scratch))
-                entries.add(target.put(file, file.getFileName().toString()));
+            List<HadoopFiles.Entry> entries =
+                    put(filesIn(scratch), HadoopFiles.at(folder).within(unit + "/" + attempt));
             return new Done(
                     new UnitFiles(unit, attempt, entries),
                     new LinkedHashMap<>(identity.entries()),
@@ -95,6 +95,18 @@ record UnitTask(
                     (System.nanoTime() - began) / 1e9);
         } finally {
             delete(scratch);
+        }
+    }
+
+    /** Copies files. If one cannot be written, none stays: the place may be full. */
+    private static List<HadoopFiles.Entry> put(List<Path> files, HadoopFiles target) {
+        List<HadoopFiles.Entry> entries = new ArrayList<>();
+        try {
+            for (Path file : files)
+                entries.add(target.put(file, file.getFileName().toString()));
+            return entries;
+        } finally {
+            if (entries.size() < files.size()) target.deleteQuietly();
         }
     }
 
