@@ -7,14 +7,16 @@ import io.github.panascope.sae.Sae;
 import io.github.panascope.torch.Device;
 import io.github.panascope.torch.TensorScope;
 import java.util.HashMap;
+import java.util.HashSet;
 import java.util.Map;
+import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
 import org.apache.spark.TaskContext;
+import org.apache.spark.util.TaskCompletionListener;
 
 /**
- * What an executor's JVM loads once for all tasks: models and SAEs with their weights. They stay until the JVM ends, as
- * later jobs of an application mostly use them again. On the driver it serves local mode and what the driver itself
- * needs.
+ * What an executor's JVM loads once for all tasks: models and SAEs with their weights. They stay for later jobs, until
+ * a task needs others while no task uses them. What the driver loads for itself stays until its JVM ends.
  */
 final class Executor {
     private static final Map<Key, Loaded> LOADED = new HashMap<>();
@@ -29,6 +31,10 @@ final class Executor {
         private final Sae sae;
         private final Sae shown;
         private final Map<String, StoreIdentity> identities = new ConcurrentHashMap<>();
+        /** The attempts of tasks that use it. */
+        private final Set<Long> tasks = new HashSet<>();
+
+        private boolean usedByDriver;
 
         private Loaded(HookedTransformer model, Sae sae) {
             this.model = model;
@@ -59,6 +65,12 @@ final class Executor {
             return shown;
         }
 
+        private void close() {
+            if (shown != sae) shown.close();
+            sae.close();
+            model.close();
+        }
+
         /** {@return the identity of rows of features, computed once for a text: it reads all weights} */
         StoreIdentity identity(String text, int context, int rowsAtOnce) {
             return identities.computeIfAbsent(
@@ -68,8 +80,8 @@ final class Executor {
     }
 
     /**
-     * Returns the model and the SAE on the device of the calling task; the first task of a JVM loads them while others
-     * wait.
+     * Returns the model and the SAE on the device of the calling task, which may use them until it ends. The first task
+     * of a JVM loads them while others wait.
      */
     static Loaded load(ModelAndSae names) {
         return load(names, names.deviceOfTask());
@@ -81,15 +93,64 @@ final class Executor {
     }
 
     private static Loaded load(ModelAndSae names, Device device) {
+        Key key = new Key(names, device);
         synchronized (LOADED) {
-            return LOADED.computeIfAbsent(new Key(names, device), key -> {
-                try (var _ = TensorScope.open()) {
-                    Sae sae = names.loadSae(device);
-                    HookedTransformer model = names.loadModel(device, sae);
+            Loaded found = LOADED.get(key);
+            if (found == null) {
+                closeUnused();
+                found = open(names, device);
+                LOADED.put(key, found);
+            }
+            use(found);
+            return found;
+        }
+    }
+
+    private static Loaded open(ModelAndSae names, Device device) {
+        try (var _ = TensorScope.open()) {
+            Sae sae = names.loadSae(device);
+            try {
+                HookedTransformer model = names.loadModel(device, sae);
+                try {
                     sae.requireFits(model);
                     return new Loaded(model, sae);
+                } catch (RuntimeException | Error e) {
+                    model.close();
+                    throw e;
                 }
-            });
+            } catch (RuntimeException | Error e) {
+                sae.close();
+                throw e;
+            }
+        }
+    }
+
+    /** Notes that the calling task uses weights, until it ends. */
+    private static void use(Loaded loaded) {
+        TaskContext task = TaskContext.get();
+        if (task == null) loaded.usedByDriver = true;
+        else if (loaded.tasks.add(task.taskAttemptId())) {
+            TaskCompletionListener ends = ended -> {
+                synchronized (LOADED) {
+                    loaded.tasks.remove(ended.taskAttemptId());
+                }
+            };
+            task.addTaskCompletionListener(ends);
+        }
+    }
+
+    private static void closeUnused() {
+        LOADED.values().removeIf(loaded -> {
+            if (loaded.usedByDriver || !loaded.tasks.isEmpty()) return false;
+            loaded.close();
+            return true;
+        });
+    }
+
+    /** {@return how many models with their SAEs this JVM holds} */
+    static int held() {
+        synchronized (LOADED) {
+            return LOADED.size();
         }
     }
 

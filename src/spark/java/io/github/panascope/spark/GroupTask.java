@@ -14,7 +14,6 @@ import java.io.Serializable;
 import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.ArrayList;
 import java.util.List;
 import org.apache.spark.TaskContext;
 
@@ -40,10 +39,15 @@ record GroupTask(
      */
     record Done(HadoopFiles.Entry file, int excluded) implements Serializable {}
 
-    /** The dashboards' maker of this JVM, for the task that it was made for; all tasks of a job use it. */
-    private static GroupTask madeFor;
+    /** The dashboards' maker of this JVM, for the job and the weights that it was made for. */
+    private record Maker(String target, Executor.Loaded loaded, Dashboards dashboards) {}
 
-    private static Dashboards maker;
+    private static Maker maker;
+
+    /** Copies of units on this executor's disk, for later jobs on them. */
+    private record Copies(String folder, List<UnitFiles> units, Path scratch) {}
+
+    private static Copies copies;
 
     Done run(int[] group) {
         Dashboards dashboards = maker();
@@ -62,32 +66,39 @@ record GroupTask(
 
     /** Returns the maker of dashboards; the first task of a job reads all activations once. */
     private Dashboards maker() {
+        Executor.Loaded loaded = Executor.load(names);
         synchronized (GroupTask.class) {
-            if (madeFor == null || !madeFor.target.equals(target)) {
-                Executor.Loaded loaded = Executor.load(names);
+            if (maker == null || !maker.target.equals(target) || maker.loaded != loaded) {
                 FeatureStore store = FeatureStore.readJoined(here());
-                maker = Dashboards.of(loaded.model(), loaded.shown(), store, config);
-                madeFor = this;
+                maker = new Maker(target, loaded, Dashboards.of(loaded.model(), loaded.shown(), store, config));
             }
-            return maker;
+            return maker.dashboards;
         }
     }
 
     /** Returns the folders of all units: in place if the file system is local or mounted, else copied to this disk. */
     private List<Path> here() {
         HadoopFiles files = HadoopFiles.at(folder);
-        List<Path> folders = new ArrayList<>();
-        Path copies = files.isLocal() ? null : UnitTask.scratch("units");
-        for (UnitFiles unit : units) {
-            HadoopFiles attempt = files.within(unit.unit() + "/" + unit.attempt());
-            Path place = copies == null
-                    ? attempt.local()
-                    : copies.resolve(unit.unit().toString());
-            if (copies != null)
-                for (HadoopFiles.Entry file : unit.files()) attempt.fetch(file, place.resolve(file.name()));
-            folders.add(place);
+        if (files.isLocal())
+            return units.stream()
+                    .map(unit ->
+                            files.within(unit.unit() + "/" + unit.attempt()).local())
+                    .toList();
+        if (copies == null || !copies.folder.equals(folder) || !copies.units.equals(units)) {
+            if (copies != null) UnitTask.delete(copies.scratch);
+            copies = null;
+            Path scratch = UnitTask.scratch("units");
+            for (UnitFiles unit : units)
+                for (HadoopFiles.Entry file : unit.files())
+                    files.within(unit.unit() + "/" + unit.attempt())
+                            .fetch(file, place(scratch, unit).resolve(file.name()));
+            copies = new Copies(folder, units, scratch);
         }
-        return folders;
+        return units.stream().map(unit -> place(copies.scratch, unit)).toList();
+    }
+
+    private static Path place(Path scratch, UnitFiles unit) {
+        return scratch.resolve(unit.unit().toString());
     }
 
     /** Writes dashboards one after another. */
