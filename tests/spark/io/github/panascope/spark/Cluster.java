@@ -80,10 +80,16 @@ final class Cluster implements BeforeAllCallback {
     static List<ProcessHandle> executors() {
         return ProcessHandle.current()
                 .descendants()
-                .filter(process -> process.info()
-                        .commandLine()
-                        .map(line -> line.contains("CoarseGrainedExecutorBackend"))
-                        .orElse(false))
+                .filter(process -> commandLine(process).contains("CoarseGrainedExecutorBackend"))
                 .toList();
+    }
+
+    /** Java's own way cuts long ones, and the class path stands before the class. */
+    private static String commandLine(ProcessHandle process) {
+        try {
+            return Files.readString(Path.of("/proc", Long.toString(process.pid()), "cmdline"));
+        } catch (IOException e) {
+            return ""; // it has ended
+        }
     }
 }

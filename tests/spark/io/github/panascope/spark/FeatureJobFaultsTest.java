@@ -74,13 +74,16 @@ class FeatureJobFaultsTest {
     }
 
     @Test
-    void aTaskThatAlwaysFailsEndsInASentenceAndTheNextJobGoesOn() throws IOException {
+    void aTaskThatAlwaysFailsEndsInASentenceAndTheNextJobGoesOn() throws Exception {
         String place = FaultyFileSystem.uri(folder);
-        FaultyFileSystem.faults(Map.of("create", ".*/0+64-.*/\\.sums-.*"));
-        assertRefused(
-                () -> collect(spark, place), "faulty:", "sums-", "cannot be written: the server does not answer.");
-        assertFalse(Files.exists(folder.resolve("_running")));
-        assertFalse(Files.exists(folder.resolve("units/000000000064-000000000096.json")));
+        for (String operation : List.of("create", "close", "rename")) {
+            FaultyFileSystem.faults(Map.of(operation, ".*/0+64-.*/\\.?sums-.*"));
+            assertRefused(() -> collect(spark, place), "faulty:", "sums-", "cannot be written: ");
+            awaitIdle();
+            assertFalse(Files.exists(folder.resolve("_running")));
+            assertFalse(Files.exists(folder.resolve("units/000000000064-000000000096.json")));
+            assertEquals(List.of(), CollectedFixture.attempts(folder).get("000000000064-000000000096"));
+        }
         assertGoesOn(place);
     }
 

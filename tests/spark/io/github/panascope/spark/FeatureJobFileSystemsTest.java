@@ -18,6 +18,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.attribute.PosixFilePermissions;
 import java.util.List;
+import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import org.apache.hadoop.conf.Configuration;
 import org.apache.hadoop.fs.FileStatus;
@@ -61,6 +62,7 @@ class FeatureJobFileSystemsTest {
                         file.toString());
         }
         assertEquals(folder, HadoopFiles.localPath("file:" + folder));
+        assertAppearsWholeAndOnce(HadoopFiles.at(folder.toString()));
     }
 
     @Test
@@ -111,6 +113,22 @@ class FeatureJobFileSystemsTest {
         for (FileStatus file : files.within("units").list())
             assertFalse(file.getPath().getName().startsWith("."), file.toString());
         assertNotNull(files.text("job.json"));
+        assertAppearsWholeAndOnce(files);
         assertNull(files.text("_running"));
+    }
+
+    private void assertAppearsWholeAndOnce(HadoopFiles files) {
+        assertRefused(() -> files.put(scratch, "half"), "half cannot be written: "); // a folder cannot be copied
+        assertEquals(-1, files.size("half"));
+        assertEquals(
+                1,
+                IntStream.range(0, 8)
+                        .parallel()
+                        .filter(i -> files.create("once", "by " + i))
+                        .count());
+        files.put("once", "replaced");
+        assertEquals("replaced", files.text("once"));
+        files.delete("once");
+        assertNull(files.text("once"));
     }
 }
