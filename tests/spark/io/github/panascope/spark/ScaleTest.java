@@ -2,6 +2,7 @@ package io.github.panascope.spark;
 
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import io.github.panascope.dashboard.DashboardConfig.CorrelationScope;
 import io.github.panascope.data.TextDataset;
 import io.github.panascope.demo.DemoBundle;
 import io.github.panascope.tokens.ChunkingStrategy;
@@ -82,6 +83,11 @@ class ScaleTest {
                 true);
     }
 
+    /** All features are encoded; the sums of ten are kept, as those of all would be written for each small unit. */
+    private static FeatureJob job(ModelAndSae names) {
+        return FeatureJob.of(names).features(IntStream.range(0, 10).toArray(), CorrelationScope.ALL);
+    }
+
     @Test
     void executorsTokensAndMemory() throws IOException {
         String[] asked = System.getProperty("panascope.spark.scale").split(",");
@@ -95,14 +101,15 @@ class ScaleTest {
             spark.sparkContext().addSparkListener(moved);
             Path out = folder.resolve(executors + "-" + System.nanoTime());
             try (TokenRows few = rows(spark, names, Math.max(20, documents / 8))) { // loads weights
-                FeatureJob.of(names).unitRows(32).collect(few, "few", out + "-few");
+                job(names).unitRows(8).collect(few, "few", out + "-few");
             }
             String before = "peak " + peaks();
             long began = System.nanoTime();
             try (TokenRows rows = rows(spark, names, documents)) {
                 double tokenized = (System.nanoTime() - began) / 1e9;
-                CollectedFeatures found = FeatureJob.of(names)
-                        .unitRows(Math.max(32, rows.rows() / 16 / 8 * 8))
+                long units = 4L * 2; // as many with one executor as with two
+                CollectedFeatures found = job(names)
+                        .unitRows(Math.ceilDiv(rows.rows(), units))
                         .collect(rows, "scale", out.toString());
                 double all = (System.nanoTime() - began) / 1e9;
                 double tokens = (double) rows.rows() * CONTEXT;
