@@ -360,6 +360,11 @@ public final class SaeEvals implements Serializable {
 
     // ------------------------------------------------------------------------------------------------- results
 
+    /** {@return the number of positions that count for sparsity, shrinkage, reconstruction quality and features} */
+    public long positions() {
+        return positions;
+    }
+
     /** {@return all metrics except those of features, by group and name, in the order of SAELens; a new map} */
     public Map<String, Map<String, Double>> metrics() {
         Map<String, Map<String, Double>> all = new LinkedHashMap<>();

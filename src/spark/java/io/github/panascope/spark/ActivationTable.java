@@ -47,6 +47,10 @@ public final class ActivationTable {
     /** The number of consecutive features that lie in one folder of a table that is written. */
     public static final int BLOCK = 1024;
 
+    private static final String FEATURE_BLOCK = "feature_block";
+    private static final List<String> TAKEN =
+            List.of(DocumentRows.ROW, "position", "token", "feature", "activation", FEATURE_BLOCK);
+
     private final ModelAndSae names;
     private @Nullable String id;
     private List<String> columns = List.of();
@@ -152,11 +156,7 @@ public final class ActivationTable {
      *     rows of that length, the Spark job fails with such a sentence.
      */
     public Dataset<Row> rows(Documents documents) {
-        Dataset<Row> cut = DocumentRows.cut(
-                DocumentRows.named(
-                        documents, id, columns, DocumentRows.ROW, "position", "token", "feature", "activation"),
-                names,
-                context);
+        Dataset<Row> cut = DocumentRows.cut(DocumentRows.named(documents, id, columns, TAKEN), names, context);
         StructType schema = DocumentRows.withoutLast(cut.schema())
                 .add("position", DataTypes.IntegerType, false)
                 .add("token", DataTypes.StringType, false)
@@ -205,13 +205,12 @@ public final class ActivationTable {
         Dataset<Row> blocks = rows(documents)
                 .withColumn(
                         "feature_block", functions.expr("feature div " + BLOCK).cast(DataTypes.IntegerType))
-                .sortWithinPartitions("feature_block", "feature", DocumentRows.DOCUMENT, DocumentRows.ROW, "position");
+                .sortWithinPartitions(FEATURE_BLOCK, "feature", DocumentRows.DOCUMENT, DocumentRows.ROW, "position");
         try {
-            SparkJobs.described(
-                    blocks.sparkSession().sparkContext(), "Writing activations of " + names.saeName(), () -> {
-                        blocks.write().partitionBy("feature_block").parquet(files.toString());
-                        return null;
-                    });
+            Jobs.described(blocks.sparkSession().sparkContext(), "Writing activations of " + names.saeName(), () -> {
+                blocks.write().partitionBy(FEATURE_BLOCK).parquet(files.toString());
+                return null;
+            });
         } finally {
             if (files.list().isEmpty()) files.delete(""); // what Spark leaves of a table that failed
         }

@@ -8,6 +8,7 @@ import java.nio.ByteBuffer;
 import java.nio.IntBuffer;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Collection;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Locale;
@@ -37,29 +38,47 @@ final class DocumentRows {
     private DocumentRows() {}
 
     /**
-     * Names the documents of a table and selects what is carried along.
+     * Selects columns of documents.
+     *
+     * @param carried the names of columns of the table
+     * @param taken   names in lower case that the result needs for itself
+     * @return a table of the columns and the text
+     * @throws InputException if the table has no such column, or a column has a name that is taken
+     */
+    static Dataset<Row> selected(Documents documents, List<String> carried, Collection<String> taken) {
+        return selected(documents, List.of(), carried, taken);
+    }
+
+    /**
+     * Names documents and selects columns of them.
      *
      * @param id      the column that names a document; null to number the documents from 0
-     * @param carried other columns of the table
-     * @param taken   names that the result needs for itself
-     * @return a table of the document's name, the carried columns and the text
+     * @param carried the names of other columns of the table
+     * @param taken   names in lower case that the result needs for itself
+     * @return a table of the document's name, the columns and the text
      * @throws InputException if the table has no such column, or a carried column has a name that is taken
      */
-    static Dataset<Row> named(Documents documents, @Nullable String id, List<String> carried, String... taken) {
-        StructType schema = documents.table().schema();
-        Set<String> names = new HashSet<>(Arrays.asList(taken));
-        names.add(DOCUMENT);
-        List<Column> columns = new ArrayList<>();
-        if (id != null) columns.add(column(schema, id).as(DOCUMENT));
+    static Dataset<Row> named(
+            Documents documents, @Nullable String id, List<String> carried, Collection<String> taken) {
+        List<String> all = new ArrayList<>(taken);
+        all.add(DOCUMENT);
+        if (id == null) return numbered(selected(documents, List.of(), carried, all));
+        Column name = column(documents.table().schema(), id).as(DOCUMENT);
+        return selected(documents, List.of(name), carried, all);
+    }
+
+    private static Dataset<Row> selected(
+            Documents documents, List<Column> first, List<String> carried, Collection<String> taken) {
+        Set<String> names = new HashSet<>(taken);
+        List<Column> columns = new ArrayList<>(first);
         for (String name : carried) {
-            columns.add(column(schema, name));
+            columns.add(column(documents.table().schema(), name));
             if (!names.add(name.toLowerCase(Locale.ROOT)))
                 throw new InputException("the column '" + name + "' cannot be carried along, because the result has one"
                         + " of that name: rename it with withColumnRenamed.");
         }
         columns.add(functions.col(documents.textColumn()));
-        Dataset<Row> table = documents.table().select(columns.toArray(Column[]::new));
-        return id != null ? table : numbered(table);
+        return documents.table().select(columns.toArray(Column[]::new));
     }
 
     private static Column column(StructType schema, String name) {

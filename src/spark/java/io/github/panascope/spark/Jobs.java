@@ -2,6 +2,7 @@ package io.github.panascope.spark;
 
 import java.io.Serializable;
 import java.util.UUID;
+import java.util.function.Supplier;
 import java.util.stream.IntStream;
 import org.apache.spark.SparkContext;
 import org.apache.spark.TaskContext;
@@ -13,8 +14,10 @@ import scala.reflect.ClassTag$;
 import scala.runtime.AbstractFunction2;
 import scala.runtime.BoxedUnit;
 
-/** Spark jobs whose results reach the driver one by one, as tasks end, which Spark's Java API does not offer. */
+/** Spark jobs as Spark's Java API does not offer them. */
 final class Jobs {
+    private static final String DESCRIPTION = "spark.job.description";
+
     private Jobs() {}
 
     /** The work of a task, which is sent to an executor. */
@@ -28,7 +31,23 @@ final class Jobs {
     }
 
     /**
-     * Runs a task for each partition. If one fails for good, or the driver cannot use a result, the others are
+     * Runs something that waits for Spark jobs, which Spark's UI shows with a description. Later jobs of the calling
+     * thread have the description that it had before.
+     *
+     * @throws io.github.panascope.InputException if a task failed with one, with its sentence
+     */
+    static <T> T described(SparkContext context, String description, Supplier<T> job) {
+        String before = context.getLocalProperty(DESCRIPTION);
+        context.setJobDescription(description);
+        try {
+            return Failures.unwrapped(job);
+        } finally {
+            context.setJobDescription(before);
+        }
+    }
+
+    /**
+     * Runs a task for each partition; the results reach the driver one by one, as tasks end. If one fails for good, or the driver cannot use a result, the others are
      * cancelled, and no result is accepted after this method has thrown.
      *
      * @param type the class of results
