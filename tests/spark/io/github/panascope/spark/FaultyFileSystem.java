@@ -156,9 +156,9 @@ public final class FaultyFileSystem extends RawLocalFileSystem {
         private long used() throws IOException {
             java.nio.file.Path top = java.nio.file.Path.of(faults().getProperty("folder"));
             try (Stream<java.nio.file.Path> files = Files.walk(top)) {
-                return files.map(java.nio.file.Path::toFile)
-                        .filter(java.io.File::isFile)
-                        .mapToLong(java.io.File::length)
+                return files.map(file -> file.toFile())
+                        .filter(file -> file.isFile())
+                        .mapToLong(file -> file.length())
                         .sum();
             }
         }

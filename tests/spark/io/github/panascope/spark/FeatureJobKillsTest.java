@@ -14,6 +14,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.File;
 import java.io.IOException;
+import java.lang.management.ManagementFactory;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
@@ -89,7 +90,7 @@ class FeatureJobKillsTest {
         Process driver = new ProcessBuilder(Stream.of(
                                 Stream.of(Path.of(System.getProperty("java.home"), "bin", "java")
                                         .toString()),
-                                java.lang.management.ManagementFactory.getRuntimeMXBean().getInputArguments().stream()
+                                ManagementFactory.getRuntimeMXBean().getInputArguments().stream()
                                         .filter(argument -> !argument.startsWith("-javaagent")),
                                 Stream.of(
                                         "-cp",
