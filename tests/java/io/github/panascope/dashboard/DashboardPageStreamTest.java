@@ -12,10 +12,14 @@ import java.io.UncheckedIOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Base64;
 import java.util.List;
 import java.util.Map;
+import java.util.Random;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /** A page in a stream is the page in a file. */
 class DashboardPageStreamTest {
@@ -54,15 +58,27 @@ class DashboardPageStreamTest {
         assertEquals(false, closed[0]);
     }
 
-    @Test
-    void aStreamThatFailsIsReported() {
+    /** The page comes in several parts: its head, the compressed list of features, the features. */
+    @ParameterizedTest
+    @ValueSource(ints = {0, 1, 2, 3})
+    void aStreamThatFailsIsReported(int writes) {
+        int[] left = {writes};
         OutputStream failing = new OutputStream() {
             @Override
             public void write(int b) throws IOException {
-                throw new IOException("the reader has gone");
+                write(new byte[] {(byte) b}, 0, 1);
+            }
+
+            @Override
+            public void write(byte[] bytes, int offset, int length) throws IOException {
+                if (left[0]-- == 0) throw new IOException("the reader has gone");
             }
         };
-        DashboardPage page = DashboardPage.open(failing, HEADER, Tokenizer.gpt2());
+        byte[] random = new byte[1 << 18];
+        new Random(4).nextBytes(random);
+        DashboardPage.Header header = new DashboardPage.Header(
+                "Features", Map.of("Text", Base64.getEncoder().encodeToString(random)), null);
+        DashboardPage page = DashboardPage.open(failing, header, Tokenizer.gpt2());
         UncheckedIOException failed = assertThrows(UncheckedIOException.class, () -> fill(page));
         assertEquals("the reader has gone", failed.getCause().getMessage());
     }

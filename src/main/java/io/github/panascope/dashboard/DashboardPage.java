@@ -4,21 +4,24 @@ import io.github.panascope.InputException;
 import io.github.panascope.internal.AtomicFile;
 import io.github.panascope.internal.PageTemplate;
 import io.github.panascope.tokens.Tokenizer;
+import java.io.BufferedOutputStream;
+import java.io.BufferedReader;
 import java.io.ByteArrayOutputStream;
+import java.io.FilterOutputStream;
 import java.io.IOException;
+import java.io.InputStreamReader;
 import java.io.OutputStream;
 import java.io.UncheckedIOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.ArrayList;
 import java.util.Base64;
-import java.util.LinkedHashMap;
-import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.zip.GZIPOutputStream;
 import org.jspecify.annotations.Nullable;
+import tools.jackson.core.JsonGenerator;
+import tools.jackson.core.exc.JacksonIOException;
 import tools.jackson.databind.MapperFeature;
 import tools.jackson.databind.json.JsonMapper;
 
@@ -27,8 +30,8 @@ import tools.jackson.databind.json.JsonMapper;
  * content security policy forbids every request and every script but its own. Each feature is compressed separately and
  * unpacked when it is shown. Text of the corpus is always data, never markup.
  *
- * <p>The compressed features are collected in a temporary file until the page is {@linkplain #complete complete}, so
- * that their number is not limited by memory.
+ * <p>The compressed features, and the list of features, are collected in temporary files until the page is
+ * {@linkplain #complete complete}, so that their number is not limited by memory.
  *
  * <pre>{@code
  * static void write(HookedTransformer model, Dashboards dashboards, int[] features) {
@@ -79,8 +82,11 @@ public final class DashboardPage implements DashboardSink {
     private final @Nullable OutputStream out; // if there is no file
     private final Header header;
     private final PageContent content;
-    private final List<Object> index = new ArrayList<>();
     private final TemporaryFile features;
+    /** The entries of the list of features, a line of JSON each. */
+    private final TemporaryFile index;
+
+    private boolean empty = true;
     private @Nullable PromptDashboard prompt;
     private int shownFeatures;
 
@@ -91,6 +97,12 @@ public final class DashboardPage implements DashboardSink {
         this.content = new PageContent(Objects.requireNonNull(
                 tokenizer, "the tokenizer, which makes texts of the page's tokens, should not be null"));
         features = new TemporaryFile(".features");
+        try {
+            index = new TemporaryFile(".index");
+        } catch (RuntimeException | Error e) {
+            features.close();
+            throw e;
+        }
     }
 
     /**
@@ -100,7 +112,7 @@ public final class DashboardPage implements DashboardSink {
      * @param header    the head of the page
      * @param tokenizer the tokenizer that decodes token ids
      * @return the page; the caller closes it
-     * @throws InputException       if the temporary file cannot be created
+     * @throws InputException       if a temporary file cannot be created
      * @throws NullPointerException if an argument is null
      */
     public static DashboardPage open(Path file, Header header, Tokenizer tokenizer) {
@@ -115,7 +127,7 @@ public final class DashboardPage implements DashboardSink {
      * @param header    the head of the page
      * @param tokenizer the tokenizer that decodes token ids
      * @return the page; the caller closes it
-     * @throws InputException       if the temporary file cannot be created
+     * @throws InputException       if a temporary file cannot be created
      * @throws NullPointerException if an argument is null
      */
     public static DashboardPage open(OutputStream out, Header header, Tokenizer tokenizer) {
@@ -142,20 +154,28 @@ public final class DashboardPage implements DashboardSink {
 
     @Override
     public Runnable prepare(FeatureDashboard dashboard) {
-        int feature = dashboard.feature();
-        Object entry = content.entry(dashboard);
-        byte[] compressed = packed(content.feature(dashboard)).getBytes(StandardCharsets.US_ASCII);
-        return () -> add(feature, entry, compressed);
+        byte[] entry = JSON.writeValueAsBytes(content.entry(dashboard));
+        ByteArrayOutputStream compressed = new ByteArrayOutputStream();
+        compressed.writeBytes(("\"" + dashboard.feature() + "\":\"").getBytes(StandardCharsets.US_ASCII));
+        try {
+            pack(compressed, json -> json.writePOJO(content.feature(dashboard)));
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+        compressed.write('"');
+        return () -> add(entry, compressed);
     }
 
-    private void add(int feature, Object entry, byte[] compressed) {
-        OutputStream to = features.out();
+    private void add(byte[] entry, ByteArrayOutputStream compressed) {
         features.write(() -> {
-            to.write(((index.isEmpty() ? "" : ",") + "\"" + feature + "\":\"").getBytes(StandardCharsets.US_ASCII));
-            to.write(compressed);
-            to.write('"');
+            if (!empty) features.out().write(',');
+            compressed.writeTo(features.out());
         });
-        index.add(entry);
+        index.write(() -> {
+            index.out().write(entry);
+            index.out().write('\n');
+        });
+        empty = false;
     }
 
     /**
@@ -166,65 +186,98 @@ public final class DashboardPage implements DashboardSink {
      */
     @Override
     public void complete() {
-        Map<String, Object> about = new LinkedHashMap<>();
-        about.put("title", header.title());
-        about.put("facts", header.facts());
-        about.put("neuronpedia", header.neuronpedia());
-        about.put("index", index);
-        about.put("prompt", prompt == null ? null : content.prompt(prompt, shownFeatures));
-        about.put("vocabulary", content.vocabulary());
         String[] around = PageTemplate.of(DashboardPage.class, "dashboard.html")
                 .text("TITLE", header.title())
                 .style("STYLE", PageTemplate.plotStyle() + PageTemplate.resource(DashboardPage.class, "dashboard.css"))
                 .script("UPLOT", PageTemplate.plotScript())
                 .script("SCRIPT", PageTemplate.resource(DashboardPage.class, "dashboard.js"))
                 .around("DATA");
-        String before = around[0] + "{\"about\":\"" + packed(about) + "\",\"features\":{";
-        String after = "}}" + around[1];
         if (out == null) {
             AtomicFile.writePath(file, part -> {
                 try (OutputStream opened = Files.newOutputStream(part)) {
-                    write(opened, before, after);
+                    write(opened, around);
                 }
             });
             return;
         }
         try {
-            write(out, before, after);
+            write(out, around);
             out.flush();
         } catch (IOException e) {
             throw new UncheckedIOException(e);
         }
     }
 
-    /** Writes the features, with the parts of the page before and after them. */
-    private void write(OutputStream to, String before, String after) throws IOException {
-        to.write(before.getBytes(StandardCharsets.UTF_8));
+    /** Writes the list of features and the features, with the parts of the page around them. */
+    private void write(OutputStream to, String[] around) throws IOException {
+        OutputStream buffered = new BufferedOutputStream(to, 1 << 16);
+        buffered.write((around[0] + "{\"about\":\"").getBytes(StandardCharsets.UTF_8));
+        pack(buffered, this::writeAbout);
+        buffered.write("\",\"features\":{".getBytes(StandardCharsets.UTF_8));
+        buffered.flush();
         features.in().transferTo(to);
-        to.write(after.getBytes(StandardCharsets.UTF_8));
+        to.write(("}}" + around[1]).getBytes(StandardCharsets.UTF_8));
     }
 
-    /** Deletes the temporary file. */
+    private void writeAbout(JsonGenerator json) throws IOException {
+        json.writeStartObject();
+        add(json, "title", header.title());
+        add(json, "facts", header.facts());
+        add(json, "neuronpedia", header.neuronpedia());
+        json.writeName("index");
+        json.writeStartArray();
+        BufferedReader entries = new BufferedReader(new InputStreamReader(index.in(), StandardCharsets.UTF_8));
+        for (String entry = entries.readLine(); entry != null; entry = entries.readLine()) json.writeRawValue(entry);
+        json.writeEndArray();
+        add(json, "prompt", prompt == null ? null : content.prompt(prompt, shownFeatures));
+        add(json, "vocabulary", content.vocabulary());
+        json.writeEndObject();
+    }
+
+    /** Adds a value by way of its text: while Jackson walks through an object, it wraps the errors of the stream. */
+    private static void add(JsonGenerator json, String name, @Nullable Object value) {
+        json.writeName(name);
+        json.writeRawValue(JSON.writeValueAsString(value));
+    }
+
+    /** Deletes the temporary files. */
     @Override
     public void close() {
-        features.close();
+        try (index) {
+            features.close();
+        }
+    }
+
+    /** Writes a JSON value. */
+    private interface Content {
+        void write(JsonGenerator json) throws IOException;
     }
 
     /**
-     * Encodes an object as JSON, compresses it with gzip and encodes the result in base64, whose alphabet needs no
-     * escaping within a script.
+     * Writes a JSON value that is compressed with gzip and encoded in base64, whose alphabet needs no escaping within a
+     * script.
      */
-    private static String packed(Object content) {
-        ByteArrayOutputStream bytes = new ByteArrayOutputStream();
-        try (GZIPOutputStream zipped = new GZIPOutputStream(bytes) {
-            {
-                def.setLevel(LEVEL);
+    private static void pack(OutputStream to, Content content) throws IOException {
+        OutputStream open = new FilterOutputStream(to) {
+            @Override
+            public void write(byte[] bytes, int offset, int length) throws IOException {
+                out.write(bytes, offset, length);
             }
-        }) {
-            zipped.write(JSON.writeValueAsBytes(content));
-        } catch (IOException e) {
-            throw new UncheckedIOException(e);
+
+            @Override
+            public void close() {
+                // The end of the value is not the end of the page.
+            }
+        };
+        try (GZIPOutputStream zipped = new GZIPOutputStream(Base64.getEncoder().wrap(open)) {
+                    {
+                        def.setLevel(LEVEL);
+                    }
+                };
+                JsonGenerator json = JSON.createGenerator(zipped)) {
+            content.write(json);
+        } catch (JacksonIOException e) {
+            throw e.getCause();
         }
-        return Base64.getEncoder().encodeToString(bytes.toByteArray());
     }
 }

@@ -11,9 +11,9 @@ import java.io.DataInputStream;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.file.Path;
-import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.function.Consumer;
 import java.util.stream.IntStream;
 import tools.jackson.core.JsonGenerator;
 import tools.jackson.core.json.JsonWriteFeature;
@@ -23,7 +23,7 @@ import tools.jackson.databind.json.JsonMapper;
  * A JSON file with dashboards, with the fields that SAEDashboard's {@code SaeVisData.save_json} writes and its
  * {@code load_json} reads. Skew and kurtosis, which SAEDashboard leaves empty, are filled in.
  *
- * <p>The quantiles stand after all features. They are collected in a temporary file until the file is
+ * <p>The statistics stand after all features. They are collected in temporary files until the file is
  * {@linkplain #complete complete}.
  */
 public final class SaeDashboardJson implements DashboardSink {
@@ -31,17 +31,20 @@ public final class SaeDashboardJson implements DashboardSink {
     private static final JsonMapper JSON =
             JsonMapper.builder().disable(JsonWriteFeature.WRITE_NAN_AS_STRINGS).build();
 
+    private static final List<String> SCALARS = List.of("max", "frac_nonzero", "skew", "kurtosis");
+
     private final AtomicFile file;
     private final JsonGenerator json;
-    private final List<Scalars> statistics = new ArrayList<>();
-    /** The quantiles of each feature: their number, and the numbers. They would take 19 KB of memory a feature. */
+    /** For each feature the numbers that {@link #SCALARS} names. */
+    private final TemporaryFile scalars;
+    /** The quantiles of each feature: their number, and the numbers. */
     private final TemporaryFile quantiles;
 
-    /** The statistics of a feature that are written after all features. */
-    private record Scalars(double max, double fracNonzero, double skew, double kurtosis) {}
+    private int count;
 
-    private SaeDashboardJson(AtomicFile file, TemporaryFile quantiles) {
+    private SaeDashboardJson(AtomicFile file, TemporaryFile scalars, TemporaryFile quantiles) {
         this.file = file;
+        this.scalars = scalars;
         this.quantiles = quantiles;
         this.json = JSON.createGenerator(file.out());
         file.write(() -> {
@@ -56,16 +59,19 @@ public final class SaeDashboardJson implements DashboardSink {
      *
      * @param file the file that {@link #complete} writes; an existing file is replaced as a whole
      * @return the sink; the caller closes it
-     * @throws io.github.panascope.InputException if the file or the temporary file cannot be written
+     * @throws io.github.panascope.InputException if the file or a temporary file cannot be written
      */
     public static SaeDashboardJson open(Path file) {
         AtomicFile opened = AtomicFile.open(file);
+        TemporaryFile scalars = null;
         TemporaryFile quantiles = null;
         try {
+            scalars = new TemporaryFile(".scalars");
             quantiles = new TemporaryFile(".quantiles");
-            return new SaeDashboardJson(opened, quantiles);
+            return new SaeDashboardJson(opened, scalars, quantiles);
         } catch (RuntimeException | Error e) {
             opened.close();
+            if (scalars != null) scalars.close();
             if (quantiles != null) quantiles.close();
             throw e;
         }
@@ -74,7 +80,9 @@ public final class SaeDashboardJson implements DashboardSink {
     @Override
     public void accept(FeatureDashboard dashboard) {
         FeatureDashboard.Statistics found = dashboard.statistics();
-        statistics.add(new Scalars(found.max(), found.fracNonzero(), found.skew(), found.kurtosis()));
+        count++;
+        scalars.write(
+                () -> scalars.out().write(bytes(found.max(), found.fracNonzero(), found.skew(), found.kurtosis())));
         quantiles.write(() -> quantiles.out().write(bytes(found.quantileData())));
         file.write(() -> {
             json.writeName(Integer.toString(dashboard.feature()));
@@ -95,43 +103,42 @@ public final class SaeDashboardJson implements DashboardSink {
 
     @Override
     public void close() {
-        try (quantiles) {
+        try (scalars;
+                quantiles) {
             file.close();
         }
     }
 
-    private static byte[] bytes(double[] values) {
+    private static byte[] bytes(double... values) {
         ByteBuffer bytes = ByteBuffer.allocate(Integer.BYTES + values.length * Double.BYTES)
                 .putInt(values.length);
         for (double value : values) bytes.putDouble(value);
         return bytes.array();
     }
 
-    private void writeQuantiles() throws IOException {
-        DataInputStream in = new DataInputStream(new BufferedInputStream(quantiles.in(), 1 << 16));
-        for (int i = 0; i < statistics.size(); i++) {
+    /** Reads the arrays of all features, one after another. */
+    private void forEach(TemporaryFile arrays, Consumer<double[]> receiver) throws IOException {
+        DataInputStream in = new DataInputStream(new BufferedInputStream(arrays.in(), 1 << 16));
+        for (int i = 0; i < count; i++) {
             double[] values = new double[in.readInt()];
             for (int v = 0; v < values.length; v++) values[v] = in.readDouble();
-            numbers(json, values);
+            receiver.accept(values);
         }
     }
 
     private void writeStatistics() throws IOException {
         json.writeName("feature_stats");
         json.writeStartObject();
-        array(json, "max", statistics.stream().mapToDouble(Scalars::max).toArray());
-        array(
-                json,
-                "frac_nonzero",
-                statistics.stream().mapToDouble(Scalars::fracNonzero).toArray());
-        array(json, "skew", statistics.stream().mapToDouble(Scalars::skew).toArray());
-        array(
-                json,
-                "kurtosis",
-                statistics.stream().mapToDouble(Scalars::kurtosis).toArray());
+        for (int i = 0; i < SCALARS.size(); i++) {
+            int scalar = i;
+            json.writeName(SCALARS.get(i));
+            json.writeStartArray();
+            forEach(scalars, values -> json.writeNumber(values[scalar]));
+            json.writeEndArray();
+        }
         json.writeName("quantile_data");
         json.writeStartArray();
-        writeQuantiles();
+        forEach(quantiles, values -> numbers(json, values));
         json.writeEndArray();
         double[] levels = Dashboards.quantiles();
         double[] all = Arrays.copyOf(levels, levels.length + 1);
