@@ -108,9 +108,8 @@ class ScaleTest {
             try (TokenRows rows = rows(spark, names, documents)) {
                 double tokenized = (System.nanoTime() - began) / 1e9;
                 long units = 4L * 2; // as many with one executor as with two
-                CollectedFeatures found = job(names)
-                        .unitRows(Math.ceilDiv(rows.rows(), units))
-                        .collect(rows, "scale", out.toString());
+                CollectedFeatures found =
+                        job(names).unitRows(Math.ceilDiv(rows.rows(), units)).collect(rows, "scale", out.toString());
                 double all = (System.nanoTime() - began) / 1e9;
                 double tokens = (double) rows.rows() * CONTEXT;
                 System.out.printf(

@@ -182,11 +182,11 @@ public final class DashboardJob {
                 features,
                 made.toString());
         List<int[]> groups = groups(spark);
-        spark.setJobDescription("Dashboards of " + features.length + " features in " + groups.size() + " groups");
+        String description = "Dashboards of " + features.length + " features in " + groups.size() + " groups";
         try {
             long[] count = {0};
             GroupTask.Done[] done = new GroupTask.Done[groups.size()];
-            Failures.unwrapped(() -> {
+            Jobs.described(spark.sc(), description, () -> {
                 Jobs.run(
                         spark.parallelize(groups, groups.size()),
                         (_, some) -> task.run(some.iterator().next()),

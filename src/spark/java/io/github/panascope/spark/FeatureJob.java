@@ -172,10 +172,12 @@ public final class FeatureJob {
 
     /** {@return the entries of the identity of the rows, as an executor has it} */
     private Map<String, String> identity(JavaSparkContext spark, UnitTask task) {
-        spark.setJobDescription("Loading " + names.saeName());
-        Map<String, String> entries = Failures.unwrapped(() -> spark.parallelize(List.of(0), 1)
-                .map(_ -> new LinkedHashMap<>(task.identity().entries()))
-                .first());
+        Map<String, String> entries = Jobs.described(
+                spark.sc(),
+                "Loading " + names.saeName(),
+                () -> spark.parallelize(List.of(0), 1)
+                        .map(_ -> new LinkedHashMap<>(task.identity().entries()))
+                        .first());
         if (features != null && !chosenOnly)
             entries.put(
                     "neurons",
@@ -199,9 +201,9 @@ public final class FeatureJob {
                 rows.rdd().filter(row -> byUnit.has(row._1)).partitionBy(byUnit);
         List<Unit> ordered = List.copyOf(missing);
         long[] count = {done.keySet().stream().mapToLong(Unit::rows).sum()};
-        spark.setJobDescription("Collecting features of " + names.saeName() + ": " + missing.size() + " units of "
-                + plan.unitRows() + " rows");
-        Failures.unwrapped(() -> {
+        String description = "Collecting features of " + names.saeName() + ": " + missing.size() + " units of "
+                + plan.unitRows() + " rows";
+        Jobs.described(spark.sc(), description, () -> {
             Jobs.run(
                     wanted,
                     (context, some) -> task.run(ordered.get(context.partitionId()), some),

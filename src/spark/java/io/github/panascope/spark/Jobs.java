@@ -47,8 +47,9 @@ final class Jobs {
     }
 
     /**
-     * Runs a task for each partition; the results reach the driver one by one, as tasks end. If one fails for good, or the driver cannot use a result, the others are
-     * cancelled, and no result is accepted after this method has thrown.
+     * Runs a task for each partition; the results reach the driver one by one, as tasks end. If a task fails for good,
+     * or the driver cannot use a result, the others are cancelled, and no result is accepted after this method has
+     * thrown.
      *
      * @param type the class of results
      */

@@ -76,7 +76,8 @@ public final class TokenRows implements AutoCloseable {
      */
     public static TokenRows of(
             Documents documents, ModelAndSae names, ChunkingStrategy chunking, int context, boolean addBos) {
-        JavaPairRDD<Long, String> numbered = Failures.unwrapped(documents::numbered);
+        JavaPairRDD<Long, String> numbered = Jobs.described(
+                documents.table().sparkSession().sparkContext(), "Numbering documents", documents::numbered);
         int partitions = Math.max(
                 numbered.getNumPartitions(),
                 JavaSparkContext.fromSparkContext(numbered.context()).defaultParallelism());
@@ -91,7 +92,9 @@ public final class TokenRows implements AutoCloseable {
         JavaRDD<Group> kept = groups.persist(StorageLevel.DISK_ONLY());
         List<Size> sizes = new ArrayList<>();
         try {
-            sizes.addAll(Failures.unwrapped(
+            sizes.addAll(Jobs.described(
+                    kept.context(),
+                    "Tokenizing documents",
                     () -> kept.map(group -> size(group, context)).collect()));
         } finally {
             if (sizes.isEmpty()) kept.unpersist(false);
