@@ -3,9 +3,14 @@ package io.github.panascope.spark;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import io.github.panascope.data.TextDataset;
+import io.github.panascope.demo.DemoBundle;
+import io.github.panascope.tokens.Tokenizer;
 import java.io.ByteArrayOutputStream;
+import java.io.IOException;
 import java.io.PrintStream;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.List;
@@ -13,20 +18,28 @@ import java.util.Map;
 import java.util.Set;
 import java.util.TreeMap;
 import java.util.TreeSet;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+import org.apache.spark.sql.Dataset;
+import org.apache.spark.sql.Encoders;
+import org.apache.spark.sql.Row;
+import org.apache.spark.sql.SparkSession;
+import org.apache.spark.sql.functions;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.extension.ExtendWith;
 import org.junit.jupiter.api.io.TempDir;
 import picocli.CommandLine;
 import picocli.CommandLine.Model.OptionSpec;
+import tools.jackson.databind.json.JsonMapper;
 
 /** The options of the command line for spark-submit, and what it says of mistakes. */
 @Tag("spark")
 @ExtendWith(Cluster.class)
 class MainTest {
     /** Options whose descriptions speak of one machine, or of many. */
-    private static final Set<String> DESCRIBED_APART =
-            Set.of("--model", "--sae", "--device", "--debug", "--dataset", "--column", "--out", "--rows-at-once");
+    private static final Set<String> DESCRIBED_APART = Set.of(
+            "--model", "--sae", "--device", "--debug", "--dataset", "--column", "--json", "--out", "--rows-at-once");
 
     @TempDir
     Path folder;
@@ -56,28 +69,41 @@ class MainTest {
         return found;
     }
 
-    /** The option names, defaults and words are those of the one-machine command line. */
+    /**
+     * Checks that options which the one-machine command has too have its defaults and words.
+     *
+     * @param more the options that it lacks
+     * @param less its options that are lacking
+     */
+    private static void assertLikeOneMachine(String command, String other, Set<String> more, Set<String> less)
+            throws ClassNotFoundException {
+        Map<String, OptionSpec> theirs = options(new CommandLine(Class.forName("io.github.panascope.cli.Main")), other);
+        Map<String, OptionSpec> ours = options(new CommandLine(Main.class), command);
+        ours.forEach((name, option) -> {
+            OptionSpec theirOption = theirs.get(name);
+            if (theirOption == null || name.equals("--out")) return;
+            assertEquals(theirOption.defaultValue(), option.defaultValue(), name);
+            assertEquals(theirOption.arity(), option.arity(), name);
+            if (DESCRIBED_APART.contains(name)) return;
+            assertEquals(List.of(theirOption.description()), List.of(option.description()), name);
+            assertEquals(theirOption.paramLabel(), option.paramLabel(), name);
+        });
+        assertEquals(more, without(ours, theirs));
+        assertEquals(less, without(theirs, ours));
+    }
+
+    private static Set<String> without(Map<String, ?> some, Map<String, ?> others) {
+        Set<String> names = new TreeSet<>(some.keySet());
+        names.removeAll(others.keySet());
+        return names;
+    }
+
     @Test
     void optionsAreThoseOfOneMachine() throws ClassNotFoundException {
-        CommandLine one = new CommandLine(Class.forName("io.github.panascope.cli.Main"));
-        Map<String, OptionSpec> theirs = options(one, "dashboard");
-        Map<String, OptionSpec> ours = options(new CommandLine(Main.class), "features");
-        ours.forEach((name, option) -> {
-            OptionSpec other = theirs.get(name);
-            if (other == null || name.equals("--out")) return;
-            assertEquals(other.defaultValue(), option.defaultValue(), name);
-            assertEquals(other.arity(), option.arity(), name);
-            if (!DESCRIBED_APART.contains(name)) {
-                assertEquals(List.of(other.description()), List.of(option.description()), name);
-                assertEquals(other.paramLabel(), option.paramLabel(), name);
-            }
-        });
-        Set<String> more = new TreeSet<>(ours.keySet());
-        more.removeAll(theirs.keySet());
-        assertEquals(Set.of("--order-by", "--unit-rows"), more);
-        Set<String> less = new TreeSet<>(theirs.keySet());
-        less.removeAll(ours.keySet());
-        assertEquals(
+        assertLikeOneMachine(
+                "features",
+                "dashboard",
+                Set.of("--order-by", "--unit-rows"),
                 Set.of(
                         "--num-top-features",
                         "--open",
@@ -86,8 +112,7 @@ class MainTest {
                         "--rows",
                         "--shard-rows",
                         "--state",
-                        "--threads"),
-                less);
+                        "--threads"));
     }
 
     @Test
@@ -100,7 +125,7 @@ class MainTest {
                 "--tokenization",
                 "words");
         assertRefused("--dataset is needed with a model other than the demo's.", "--sae", "a/b");
-        assertRefused("--unit-rows should lie between 1 and 65536, not at 0.", "--unit-rows", "0");
+        assertRefused("--unit-rows should lie between 1 and 32768, not at 0.", "--unit-rows", "0");
         assertRefused("--rows-at-once should be at least 1, not 0.", "--rows-at-once", "0");
         assertRefused("--order-by is for a table: the demo's documents have no other column.", "--order-by", "id");
     }
@@ -143,6 +168,97 @@ class MainTest {
         assertEquals("panascope: " + sentence, printed.err.strip(), Arrays.toString(options));
         assertEquals(2, printed.status, printed.err);
         assertEquals("", printed.out);
+    }
+
+    /** The commands of the page have options that exist, and each command is shown. */
+    @Test
+    void everyCommandOfThePageIsUnderstood() throws IOException {
+        String page = Files.readString(Path.of("src/site/markdown/many-machines.md"));
+        Set<String> shown = new TreeSet<>();
+        Matcher command =
+                Pattern.compile("panascope-spark-[\\d.]+\\.jar (.+)").matcher(page.replaceAll("\\\\\n *", ""));
+        while (command.find()) {
+            String[] words = command.group(1).split(" +");
+            new CommandLine(Main.class).parseArgs(words);
+            shown.add(words[0]);
+        }
+        assertEquals(Set.of("activations", "features"), shown);
+    }
+
+    /** Documents of two sources, with numbers and texts. */
+    private Path sources() throws IOException {
+        List<String> texts = TextDataset.of(DemoBundle.find().dataset()).documents();
+        StringBuilder lines = new StringBuilder();
+        for (int i = 0; i < 12; i++)
+            lines.append(JsonMapper.shared()
+                            .createObjectNode()
+                            .put("id", "d" + i)
+                            .put("source", i % 3 == 0 ? "a" : "b")
+                            .put("text", texts.get(i)))
+                    .append('\n');
+        return Files.writeString(folder.resolve("sources.jsonl"), lines);
+    }
+
+    @Test
+    void activationsCarryColumnsAlong() throws IOException {
+        SparkSession spark = Cluster.session();
+        Path out = folder.resolve("activations");
+        Printed printed = run(
+                "activations",
+                "--dataset",
+                sources().toString(),
+                "--features",
+                "all",
+                "--id",
+                "id",
+                "--columns",
+                "source",
+                "--out",
+                out.toString());
+        assertEquals(0, printed.status, printed.err);
+        Dataset<Row> table = spark.read().parquet(out.toString());
+        assertEquals(12, table.select("document").distinct().count());
+        assertEquals(
+                4, table.filter("source = 'a'").select("document").distinct().count());
+        Printed again = run("activations", "--out", out.toString(), "--quiet");
+        assertEquals(
+                "panascope: file:" + out + " exists already: use another folder, or delete it.", again.err.strip());
+        assertEquals(
+                "panascope: --columns needs --id, the column that names a document: Spark reads files with their"
+                        + " columns in no order.",
+                run("activations", "--columns", "source").err.strip());
+    }
+
+    @Test
+    void aTableOfTheCatalogIsReadInTheOrderOfAColumn() throws IOException {
+        SparkSession spark = Cluster.session();
+        spark.read().json(sources().toString()).repartition(3).createOrReplaceTempView("corpus");
+        Path out = folder.resolve("activations");
+        Printed printed = run(
+                "activations",
+                "--dataset",
+                "corpus",
+                "--features",
+                "all",
+                "--order-by",
+                "id",
+                "--out",
+                out.toString(),
+                "--quiet");
+        assertEquals(0, printed.status, printed.err);
+        String third = TextDataset.of(DemoBundle.find().dataset()).documents().get(10); // after d0, d1, as text
+        Tokenizer tokenizer = Tokenizer.gpt2();
+        assertEquals(
+                tokenizer.tokens(tokenizer.encode(third)).subList(0, 5),
+                spark.read()
+                        .parquet(out.toString())
+                        .filter("document = 2 and row = 0 and position between 1 and 5")
+                        .groupBy("position")
+                        .agg(functions.first("token").as("token"))
+                        .orderBy("position")
+                        .select("token")
+                        .as(Encoders.STRING())
+                        .collectAsList());
     }
 
     @Test

@@ -54,7 +54,7 @@ class SparkSubmitIT {
 
     private static String ours() throws IOException {
         try (Stream<Path> libraries = Files.list(TARGET.resolve("lib"))) {
-            return Stream.concat(own("panascope-\\d[\\d.]*\\.jar"), libraries)
+            return Stream.concat(own("panascope-(cli-)?\\d[\\d.]*\\.jar"), libraries)
                     .map(Path::toString)
                     .collect(Collectors.joining(","));
         }
@@ -167,6 +167,16 @@ class SparkSubmitIT {
 
     private static void assertSame(Path expected, Path found) throws IOException {
         assertArrayEquals(Files.readAllBytes(expected), Files.readAllBytes(found), found.toString());
+    }
+
+    @Test
+    void activationsAreATable() throws Exception {
+        Path out = folder.resolve("activations");
+        assertSucceeded(submit("local[2]", "activations", "--features", "8,748", "--out", out.toString()));
+        assertTrue(Files.exists(out.resolve("_SUCCESS")));
+        try (Stream<Path> parts = Files.list(out.resolve("feature_block=0"))) {
+            assertTrue(parts.anyMatch(file -> file.toString().endsWith(".parquet")));
+        }
     }
 
     @Test

@@ -6,9 +6,9 @@ import java.util.Locale;
 
 /**
  * A progress bar on standard error for work that takes longer than a second. It is not shown if standard error is no
- * terminal, or in quiet mode.
+ * terminal, or in quiet mode. The commands for Apache Spark show it too.
  */
-final class Progress implements AutoCloseable {
+public final class Progress implements AutoCloseable {
     private static final long DELAY_NANOS = 1_000_000_000L;
     private static final long REDRAW_NANOS = 100_000_000L;
     private static final int WIDTH = 30;
@@ -41,7 +41,13 @@ final class Progress implements AutoCloseable {
     private final PrintStream out = System.err;
     private long lastDrawn;
 
-    Progress(String label, boolean quiet) {
+    /**
+     * Makes a bar, which appears when the work has taken a second.
+     *
+     * @param label what is counted
+     * @param quiet true to show nothing
+     */
+    public Progress(String label, boolean quiet) {
         this(label, Unit.THINGS, quiet);
     }
 
@@ -55,9 +61,10 @@ final class Progress implements AutoCloseable {
     /**
      * Updates the bar.
      *
+     * @param done  the work that is done
      * @param total the amount of work; 0 if it is not known
      */
-    void update(long done, long total) {
+    public void update(long done, long total) {
         update("", done, total);
     }
 
@@ -92,7 +99,7 @@ final class Progress implements AutoCloseable {
     }
 
     /** Removes the bar on the screen, so that a message starts on an empty line. */
-    static void clear() {
+    public static void clear() {
         Progress there = drawn;
         if (there == null) return;
         drawn = null;

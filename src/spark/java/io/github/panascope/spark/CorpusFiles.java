@@ -14,6 +14,8 @@ import java.util.function.Consumer;
 import org.apache.spark.TaskContext;
 import org.apache.spark.api.java.JavaRDD;
 import org.apache.spark.api.java.JavaSparkContext;
+import org.apache.spark.sql.Dataset;
+import org.apache.spark.sql.Row;
 import org.apache.spark.sql.SparkSession;
 import org.apache.spark.util.TaskCompletionListener;
 
@@ -23,16 +25,35 @@ final class CorpusFiles {
 
     /** {@return the texts of the files of a place, see {@link Documents#read}} */
     static JavaRDD<String> texts(SparkSession spark, String place, String split, String column) {
-        HadoopFiles files = HadoopFiles.at(place);
-        List<String> uris = files.isFolder()
-                ? TextDataset.filesIn("folder " + place, files.names(TextDataset.DEPTH), split).stream()
-                        .map(name -> files + "/" + name)
-                        .toList()
-                : List.of(files.toString());
-        if (!files.isFolder() && files.size("") < 0) throw missing(place, files);
+        List<String> uris = uris(place, split);
         return JavaSparkContext.fromSparkContext(spark.sparkContext())
                 .parallelize(uris, uris.size())
                 .flatMap(uri -> new Texts(uri, column));
+    }
+
+    /**
+     * Returns the files of a place with all their columns, as Spark reads them, in no order.
+     *
+     * @throws InputException if there are no such files, or they are not all Parquet or all JSON Lines
+     */
+    static Dataset<Row> table(SparkSession spark, String place, String split) {
+        List<String> uris = uris(place, split);
+        boolean parquet = uris.stream().allMatch(uri -> uri.endsWith(".parquet"));
+        if (!parquet && !uris.stream().allMatch(uri -> uri.matches(".*\\.(jsonl|ndjson|json)(\\.(gz|zst))?")))
+            throw new InputException("the files of " + place + " should be all Parquet or all JSON Lines, for columns"
+                    + " beside the text.");
+        return spark.read().format(parquet ? "parquet" : "json").load(uris.toArray(String[]::new));
+    }
+
+    /** {@return the files of a place in the order in which one machine reads them} */
+    private static List<String> uris(String place, String split) {
+        HadoopFiles files = HadoopFiles.at(place);
+        if (files.isFolder())
+            return TextDataset.filesIn("folder " + place, files.names(TextDataset.DEPTH), split).stream()
+                    .map(name -> files + "/" + name)
+                    .toList();
+        if (files.size("") < 0) throw missing(place, files);
+        return List.of(files.toString());
     }
 
     private static InputException missing(String place, HadoopFiles files) {

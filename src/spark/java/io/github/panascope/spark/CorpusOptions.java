@@ -6,6 +6,7 @@ import io.github.panascope.lens.HookedTransformer;
 import io.github.panascope.sae.Sae;
 import io.github.panascope.tokens.ChunkingStrategy;
 import java.util.Arrays;
+import java.util.List;
 import java.util.stream.Collectors;
 import org.apache.spark.sql.SparkSession;
 import picocli.CommandLine.Mixin;
@@ -13,29 +14,8 @@ import picocli.CommandLine.Option;
 
 /** The options that choose documents, and how rows of tokens are made of them. */
 final class CorpusOptions {
-    @Option(
-            names = "--dataset",
-            paramLabel = "FILE|DIR|TABLE",
-            description = "Parquet or JSON Lines with a `text` column, plain text, or a folder of them: a path or a URI"
-                    + " such as hdfs://nn/pile or s3a://bucket/pile that all machines reach; or a table of Spark's"
-                    + " catalog (default: the demo's)")
-    private String dataset;
-
-    @Option(
-            names = "--split",
-            paramLabel = "NAME",
-            defaultValue = "train",
-            description = "of a dataset that is split (default: ${DEFAULT-VALUE})")
-    private String split;
-
-    @Option(names = "--column", paramLabel = "NAME", description = "of the dataset, for text (default: text)")
-    private String column;
-
-    @Option(
-            names = "--order-by",
-            paramLabel = "COLUMN",
-            description = "of a table: the order of its documents (default: that of the table)")
-    private String orderBy;
+    @Mixin
+    private DocumentOptions documents;
 
     @Option(
             names = "--tokenization",
@@ -54,10 +34,7 @@ final class CorpusOptions {
      */
     void check(ModelOptions models) {
         algorithm();
-        if (dataset == null && !models.demo())
-            throw new InputException("--dataset is needed with a model other than the demo's.");
-        if (dataset == null && orderBy != null)
-            throw new InputException("--order-by is for a table: the demo's documents have no other column.");
+        documents.check(models);
     }
 
     private ChunkingStrategy algorithm() {
@@ -70,27 +47,15 @@ final class CorpusOptions {
                 + ", not '" + tokenization + "'.");
     }
 
-    /** {@return the documents} */
-    Documents documents(SparkSession spark) {
-        if (dataset == null) return Documents.demo(spark);
-        if (!isTable(spark)) {
-            if (orderBy != null)
-                throw new InputException("--order-by is for a table of Spark's catalog: the files of " + dataset
-                        + " are read in the order of their names.");
-            return Documents.read(spark, dataset, split, column);
-        }
-        Documents table = Documents.of(spark.table(dataset), column == null ? "text" : column);
-        return orderBy == null ? table : table.orderedBy(orderBy);
-    }
-
-    private boolean isTable(SparkSession spark) {
-        return dataset.matches("\\w+(\\.\\w+){0,2}") && spark.catalog().tableExists(dataset);
+    /** {@return the documents by themselves, with these columns} */
+    Documents documents(SparkSession spark, List<String> columns) {
+        return documents.documents(spark, columns);
     }
 
     /** Tokenizes the documents; the caller closes the rows. */
     TokenRows rows(SparkSession spark, ModelAndSae names, Executor.Loaded loaded) {
         return TokenRows.of(
-                documents(spark),
+                documents.documents(spark, List.of()),
                 names,
                 algorithm(),
                 context(loaded.sae(), loaded.model()),
@@ -104,16 +69,12 @@ final class CorpusOptions {
 
     /** {@return the name of the dataset for messages and pages} */
     String name() {
-        return dataset == null ? "demo" : dataset;
+        return documents.name();
     }
 
     /** {@return a description of the text, word for word that of the one-machine command line} */
     String description(Sae sae) {
-        boolean splits = dataset != null
-                && !split.equals("train")
-                && HadoopFiles.at(dataset).isFolder();
-        return name() + ", " + tokenization + (column == null ? "" : ", column " + column)
-                + (splits ? ", split " + split : "")
+        return name() + ", " + tokenization + documents.selection()
                 + (sae.config().prependBos() ? "" : ", without <|endoftext|>");
     }
 }

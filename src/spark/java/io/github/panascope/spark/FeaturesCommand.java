@@ -3,6 +3,7 @@ package io.github.panascope.spark;
 import io.github.panascope.InputException;
 import io.github.panascope.cli.DashboardOptions;
 import io.github.panascope.cli.FeatureOptions;
+import io.github.panascope.cli.Progress;
 import io.github.panascope.dashboard.DashboardConfig;
 import io.github.panascope.dashboard.DashboardConfig.CorrelationScope;
 import java.util.Locale;
@@ -109,7 +110,7 @@ final class FeaturesCommand implements Callable<Integer> {
         if (unitRows != null) job.unitRows(unitRows);
         if (rowsAtOnce != null) job.rowsAtOnce(rowsAtOnce);
         CollectedFeatures collected;
-        try (ProgressLine progress = new ProgressLine("Collecting features, rows", models.quiet())) {
+        try (Progress progress = new Progress("Collecting features, rows", models.quiet())) {
             job.progress(done -> progress.update(done, rows.rows()));
             collected = job.collect(rows, text, out + "/features");
         }
@@ -120,7 +121,7 @@ final class FeaturesCommand implements Callable<Integer> {
 
     private void write(CollectedFeatures collected, int[] chosen, DashboardConfig config) {
         String page = out + "/dashboards.html";
-        try (ProgressLine progress = new ProgressLine("Dashboards, features", models.quiet())) {
+        try (Progress progress = new Progress("Dashboards, features", models.quiet())) {
             DashboardJob.of(collected)
                     .features(chosen)
                     .config(config)

@@ -2,6 +2,7 @@ package io.github.panascope.spark;
 
 import io.github.panascope.InputException;
 import io.github.panascope.Panascope;
+import io.github.panascope.cli.Progress;
 import java.io.FileDescriptor;
 import java.io.FileOutputStream;
 import java.io.PrintStream;
@@ -22,7 +23,7 @@ import picocli.CommandLine.Command;
         mixinStandardHelpOptions = true,
         versionProvider = Main.Version.class,
         description = "Opens up GPT-2 with sparse autoencoders on the machines of an Apache Spark cluster.",
-        subcommands = {FeaturesCommand.class, CommandLine.HelpCommand.class})
+        subcommands = {FeaturesCommand.class, ActivationsCommand.class, CommandLine.HelpCommand.class})
 public final class Main {
     private static final int FAILED = 1;
     private static final int BAD_INPUT = 2;
@@ -74,6 +75,7 @@ public final class Main {
     }
 
     private static int failed(Exception e, CommandLine command, CommandLine.ParseResult result) {
+        Progress.clear();
         String message = e.getMessage() == null ? e.toString() : e.getMessage();
         command.getErr().println("panascope: " + message);
         boolean debug = result.hasSubcommand() && result.subcommand().hasMatchedOption("--debug");
