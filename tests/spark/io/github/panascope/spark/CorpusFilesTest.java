@@ -40,7 +40,7 @@ class CorpusFilesTest {
         return TextDataset.of(place.toString(), split, Hub.fromEnvironment()).documents();
     }
 
-    /** Files of all formats: two splits, an empty one, null texts, folders, and files that are none of the dataset's. */
+    /** Files of all formats: two splits, an empty one, null texts, folders, and files that are not the dataset's. */
     @BeforeEach
     void makeFiles() throws IOException {
         Files.copy(Path.of(DemoBundle.find().dataset()), folder.resolve("train-b.parquet"));

@@ -16,8 +16,9 @@ import org.jspecify.annotations.Nullable;
 /**
  * The activations of documents as a table, to be asked with SQL: one line for each token and feature whose activation
  * is not zero. Each document is tokenized by itself and cut into rows of at most {@link #context} tokens, which begin
- * with {@code <|endoftext|>} if the SAE's {@code prepend_bos} says so; each row runs alone. So the numbers depend neither
- * on other documents nor on partitions, and are those of {@link Sae#encode} after a run of the model over the row.
+ * with {@code <|endoftext|>} if the SAE's {@code prepend_bos} says so; each row runs alone. So the numbers depend
+ * neither on other documents nor on partitions, and are those of {@link Sae#encode} after a run of the model over the
+ * row.
  *
  * <p>The columns are
  *
@@ -122,9 +123,9 @@ public final class ActivationTable {
     }
 
     /**
-     * Makes the activations those that dashboards show: of the SAE after {@link Sae#foldWDecNorm}, where each activation
-     * is multiplied by the norm of its feature's decoder row. A TopK SAE that does not rescale by these norms is shown as
-     * it is. The default is the SAE as it was published.
+     * Makes the activations those that dashboards show: of the SAE after {@link Sae#foldWDecNorm}, where each
+     * activation is multiplied by the norm of its feature's decoder row. A TopK SAE that does not rescale by these
+     * norms is shown as it is. The default is the SAE as it was published.
      *
      * @return this table
      */
@@ -135,7 +136,8 @@ public final class ActivationTable {
 
     /**
      * Includes positions of {@code <|endoftext|>}. The default leaves them out, because at the first position of a row
-     * GPT-2's activations are many times larger than elsewhere, and many features are active there whatever the text is.
+     * GPT-2's activations are many times larger than elsewhere, and many features are active there whatever the text
+     * is.
      *
      * @return this table
      */
@@ -152,8 +154,8 @@ public final class ActivationTable {
      * @param documents the documents
      * @return the table, in no order
      * @throws InputException if the documents have no such column, or a carried column has a name that the table uses
-     *     for itself. If an executor cannot load the model and the SAE, the SAE lacks a feature, or the model cannot run
-     *     rows of that length, the Spark job fails with such a sentence.
+     *     for itself. If an executor cannot load the model and the SAE, the SAE lacks a feature, or the model cannot
+     *     run rows of that length, the Spark job fails with such a sentence.
      */
     public Dataset<Row> rows(Documents documents) {
         Dataset<Row> cut = DocumentRows.cut(DocumentRows.named(documents, id, columns, TAKEN), names, context);
@@ -188,8 +190,8 @@ public final class ActivationTable {
 
     /**
      * Computes the table and writes it as Parquet into a folder of any Hadoop file system. Blocks of {@value #BLOCK}
-     * features lie in folders of their own ({@code feature_block=0} and so on, a column that Spark adds when it reads the
-     * table), and each file is sorted by feature, so that a question about a feature reads little:
+     * features lie in folders of their own ({@code feature_block=0} and so on, a column that Spark adds when it reads
+     * the table), and each file is sorted by feature, so that a question about a feature reads little:
      * {@code WHERE feature_block = 0 AND feature = 748}. The files appear when the whole table is done.
      *
      * @param documents the documents

@@ -29,10 +29,10 @@ import scala.Tuple2;
  * depend on no partitions: those of a group are the numbers of {@link SaeEvals} of its rows in batches of one.
  *
  * <p>The results have columns with the names of {@link SaeEvals#metrics}: kl_div_score, kl_div_with_ablation,
- * kl_div_with_sae, ce_loss_score, ce_loss_with_ablation, ce_loss_with_sae, ce_loss_without_sae, explained_variance, mse,
- * cossim, l2_norm_in, l2_norm_out, l2_ratio, l0 and l1, without the two that are means over batches. They are doubles,
- * in nats where they are losses or divergences, and null where a metric is not defined, such as the loss of a document
- * of one token. Positions of {@code <|endoftext|>} do not count.
+ * kl_div_with_sae, ce_loss_score, ce_loss_with_ablation, ce_loss_with_sae, ce_loss_without_sae, explained_variance,
+ * mse, cossim, l2_norm_in, l2_norm_out, l2_ratio, l0 and l1, without the two that are means over batches. They are
+ * doubles, in nats where they are losses or divergences, and null where a metric is not defined, such as the loss of a
+ * document of one token. Positions of {@code <|endoftext|>} do not count.
  *
  * <pre>{@code
  * static Dataset<Row> worstSources(Dataset<Row> pile) {
@@ -112,8 +112,8 @@ public final class DocumentEvals {
      *     document, a bigint from 0; the {@link #columns} that are carried along; {@code positions}, a bigint; and the
      *     metrics
      * @throws InputException if the documents have no such column, or a carried column has a name that the table uses
-     *     for itself. If an executor cannot load the model and the SAE, or the model cannot run rows of that length, the
-     *     Spark job fails with such a sentence.
+     *     for itself. If an executor cannot load the model and the SAE, or the model cannot run rows of that length,
+     *     the Spark job fails with such a sentence.
      */
     public Dataset<Row> rows(Documents documents) {
         List<String> taken = new ArrayList<>(METRICS);
@@ -129,8 +129,8 @@ public final class DocumentEvals {
     }
 
     /**
-     * Evaluates groups of documents: those with equal values in some columns. Nothing is computed before Spark needs it,
-     * and everything is computed again each time.
+     * Evaluates groups of documents: those with equal values in some columns. Nothing is computed before Spark needs
+     * it, and everything is computed again each time.
      *
      * @param documents the documents
      * @param grouping  the names of the columns, at least one
