@@ -21,7 +21,7 @@ import java.util.stream.Stream;
 import javax.tools.ToolProvider;
 
 /** The examples of src/demo/examples, compiled without a warning, once for all tests. */
-final class Examples {
+public final class Examples {
     static final Path FOLDER = Path.of("src/demo/examples");
     static final Path PAGE = Path.of("src/site/markdown/examples.md");
     static final DemoBundle DEMO = DemoBundle.find();
@@ -58,7 +58,7 @@ final class Examples {
     }
 
     /** Compiles files into a folder, without a warning. */
-    static void compile(List<Path> sources, Path into) {
+    public static void compile(List<Path> sources, Path into) {
         List<String> arguments = new ArrayList<>(List.of(
                 "--release",
                 "22",
