@@ -11,9 +11,11 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertNotNull;
 import static org.junit.jupiter.api.Assertions.assertNull;
+import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.IOException;
+import java.io.OutputStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.attribute.PosixFilePermissions;
@@ -62,7 +64,14 @@ class FeatureJobFileSystemsTest {
                         file.toString());
         }
         assertEquals(folder, HadoopFiles.localPath("file:" + folder));
-        assertAppearsWholeAndOnce(HadoopFiles.at(folder.toString()));
+        HadoopFiles files = HadoopFiles.at(folder.toString());
+        assertAppearsWholeAndOnce(files);
+        assertEquals(
+                1,
+                IntStream.range(0, 8)
+                        .parallel()
+                        .filter(i -> files.create("lock", "by " + i))
+                        .count());
     }
 
     @Test
@@ -79,7 +88,16 @@ class FeatureJobFileSystemsTest {
     @Test
     void featuresAreCollectedIntoS3() throws Exception {
         try (S3Server _ = S3Server.start(scratch.resolve("s3"))) {
-            assertIsWrittenOnce("s3a://" + S3Server.BUCKET + "/features of é");
+            String place = "s3a://" + S3Server.BUCKET + "/features of é";
+            assertIsWrittenOnce(place);
+            HadoopFiles files = HadoopFiles.at(place);
+            OutputStream first = files.createElsewhere("lock");
+            OutputStream second = files.createElsewhere("lock");
+            first.write('1');
+            second.write('2');
+            first.close();
+            assertThrows(IOException.class, second::close);
+            assertEquals("1", files.text("lock"));
         }
     }
 
@@ -120,12 +138,9 @@ class FeatureJobFileSystemsTest {
     private void assertAppearsWholeAndOnce(HadoopFiles files) {
         assertRefused(() -> files.put(scratch, "half"), "half cannot be written: "); // a folder cannot be copied
         assertEquals(-1, files.size("half"));
-        assertEquals(
-                1,
-                IntStream.range(0, 8)
-                        .parallel()
-                        .filter(i -> files.create("once", "by " + i))
-                        .count());
+        assertTrue(files.create("once", "first"));
+        assertFalse(files.create("once", "second"));
+        assertEquals("first", files.text("once"));
         files.put("once", "replaced");
         assertEquals("replaced", files.text("once"));
         files.delete("once");

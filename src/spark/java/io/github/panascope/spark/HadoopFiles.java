@@ -310,7 +310,7 @@ final class HadoopFiles {
     }
 
     /** S3 makes an object only if there is none when it is asked to. */
-    private OutputStream createElsewhere(String name) throws IOException {
+    OutputStream createElsewhere(String name) throws IOException {
         FSDataOutputStreamBuilder<?, ?> builder = system.createFile(path(name));
         return builder.recursive()
                 .overwrite(false)
