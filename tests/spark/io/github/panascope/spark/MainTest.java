@@ -31,6 +31,7 @@ import org.junit.jupiter.api.extension.ExtendWith;
 import org.junit.jupiter.api.io.TempDir;
 import picocli.CommandLine;
 import picocli.CommandLine.Model.OptionSpec;
+import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.json.JsonMapper;
 
 /** The options of the command line for spark-submit, and what it says of mistakes. */
@@ -113,6 +114,11 @@ class MainTest {
                         "--shard-rows",
                         "--state",
                         "--threads"));
+        assertLikeOneMachine(
+                "evals",
+                "eval",
+                Set.of("--by", "--order-by", "--tokenization"),
+                Set.of("--csv", "--n-eval-reconstruction-batches", "--n-eval-sparsity-variance-batches", "--registry"));
     }
 
     @Test
@@ -179,10 +185,12 @@ class MainTest {
                 Pattern.compile("panascope-spark-[\\d.]+\\.jar (.+)").matcher(page.replaceAll("\\\\\n *", ""));
         while (command.find()) {
             String[] words = command.group(1).split(" +");
-            new CommandLine(Main.class).parseArgs(words);
+            new CommandLine(Main.class)
+                    .setCaseInsensitiveEnumValuesAllowed(true)
+                    .parseArgs(words);
             shown.add(words[0]);
         }
-        assertEquals(Set.of("activations", "features"), shown);
+        assertEquals(Set.of("activations", "evals", "features"), shown);
     }
 
     /** Documents of two sources, with numbers and texts. */
@@ -197,6 +205,27 @@ class MainTest {
                             .put("text", texts.get(i)))
                     .append('\n');
         return Files.writeString(folder.resolve("sources.jsonl"), lines);
+    }
+
+    @Test
+    void documentsAreEvaluatedBySource() throws IOException {
+        Cluster.session();
+        Path json = folder.resolve("by.json");
+        Printed printed = run("evals", "--dataset", sources().toString(), "--by", "source", "--json", json.toString());
+        assertEquals(0, printed.status, printed.err);
+        assertTrue(
+                printed.out.contains("source: documents, positions, l0, ce_loss_score, explained_variance, the worst"),
+                printed.out);
+        Map<String, JsonNode> groups = new TreeMap<>();
+        for (String line : Files.readAllLines(json)) {
+            JsonNode group = JsonMapper.shared().readTree(line);
+            groups.put(group.get("source").asString(), group);
+        }
+        assertEquals(Set.of("a", "b"), groups.keySet());
+        assertEquals(4, groups.get("a").get("documents").asInt());
+        assertEquals(8, groups.get("b").get("documents").asInt());
+        assertTrue(
+                printed.out.contains("a: 4, " + groups.get("a").get("positions").asInt() + ", "), printed.out);
     }
 
     @Test

@@ -4,20 +4,33 @@ import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import io.github.panascope.data.TextDataset;
+import io.github.panascope.demo.DemoBundle;
+import io.github.panascope.lens.HookedTransformer;
+import io.github.panascope.metrics.SaeEvals;
+import io.github.panascope.sae.Sae;
+import io.github.panascope.tokens.ChunkingStrategy;
+import io.github.panascope.tokens.TokenDataset;
+import io.github.panascope.torch.TensorScope;
+import io.github.panascope.torch.Torch;
 import java.io.File;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Map;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import tools.jackson.databind.JsonNode;
+import tools.jackson.databind.json.JsonMapper;
 
 /** The packaged jars as users of spark-submit have them: Spark's jars are on the class path, ours are sent to it. */
 @Tag("spark")
@@ -167,6 +180,39 @@ class SparkSubmitIT {
 
     private static void assertSame(Path expected, Path found) throws IOException {
         assertArrayEquals(Files.readAllBytes(expected), Files.readAllBytes(found), found.toString());
+    }
+
+    /** Exactly: the sums of executors are merged without rounding. */
+    @Test
+    void metricsAreThoseOfOneMachine() throws Exception {
+        DemoBundle demo = DemoBundle.find();
+        List<String> texts = TextDataset.of(demo.dataset()).documents().subList(0, 170);
+        Path corpus = folder.resolve("corpus.jsonl");
+        for (String text : texts)
+            Files.writeString(
+                    corpus,
+                    JsonMapper.shared().writeValueAsString(Map.of("text", text)) + "\n",
+                    StandardOpenOption.CREATE,
+                    StandardOpenOption.APPEND);
+        Path json = folder.resolve("evals.json");
+        assertSucceeded(submit(CLUSTER, "evals", "--dataset", corpus.toString(), "--json", json.toString()));
+        JsonNode groups = JsonMapper.shared().readTree(Files.readString(json)).get("metrics");
+        try (var _ = TensorScope.open();
+                var _ = Torch.singleThreaded();
+                var model = HookedTransformer.fromPretrained(demo.model());
+                var sae = Sae.fromPretrained(demo.sae())) {
+            TokenDataset rows = TokenDataset.tokenizeAndConcatenate(
+                    texts::forEach,
+                    model.tokenizer(),
+                    ChunkingStrategy.CHARACTER_CHUNKS,
+                    sae.config().contextSize());
+            SaeEvals one = SaeEvals.run(model, sae, rows.batch(0, rows.rows()), 16, rows.rows(), true, _ -> {});
+            one.metrics()
+                    .forEach((group, metrics) -> metrics.forEach((metric, value) -> assertEquals(
+                            Double.isNaN(value) ? -1 : value,
+                            groups.get(group).get(metric).asDouble(),
+                            group + " " + metric)));
+        }
     }
 
     @Test

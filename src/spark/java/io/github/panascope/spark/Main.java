@@ -23,7 +23,12 @@ import picocli.CommandLine.Command;
         mixinStandardHelpOptions = true,
         versionProvider = Main.Version.class,
         description = "Opens up GPT-2 with sparse autoencoders on the machines of an Apache Spark cluster.",
-        subcommands = {FeaturesCommand.class, ActivationsCommand.class, CommandLine.HelpCommand.class})
+        subcommands = {
+            FeaturesCommand.class,
+            EvalsCommand.class,
+            ActivationsCommand.class,
+            CommandLine.HelpCommand.class
+        })
 public final class Main {
     private static final int FAILED = 1;
     private static final int BAD_INPUT = 2;
