@@ -224,6 +224,7 @@ public record FeatureExamples(int feature, List<Example> examples) implements Se
         });
     }
 
+    /** {@return what Java serialization writes in place of this: the compact form} */
     private Object writeReplace() {
         return new Serialized(this);
     }

@@ -350,10 +350,17 @@ public final class SaeEvals implements Serializable {
             throw new StreamCorruptedException("activations of another width than " + subject.dOut);
     }
 
+    /** {@return what Java serialization writes in place of this: the compact form} */
     private Object writeReplace() {
         return new Serialized(this);
     }
 
+    /**
+     * Refuses bytes that are not the compact form.
+     *
+     * @param in the bytes
+     * @throws InvalidObjectException always
+     */
     private void readObject(ObjectInputStream in) throws InvalidObjectException {
         throw Serialized.refused();
     }

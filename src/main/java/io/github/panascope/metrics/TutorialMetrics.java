@@ -95,6 +95,7 @@ public record TutorialMetrics(L0 l0, ExplainedVariance explainedVariance, Downst
                         L0.readFrom(content), ExplainedVariance.readFrom(content), DownstreamLoss.readFrom(content)));
     }
 
+    /** {@return what Java serialization writes in place of this: the compact form} */
     private Object writeReplace() {
         return new Serialized(this);
     }
