@@ -199,11 +199,14 @@ public final class DashboardJob {
             });
             write(made, done);
         } finally {
-            made.delete("");
+            made.deleteQuietly();
         }
     }
 
     private void require() {
+        if (page == null && json == null && neuronpedia == null && table == null)
+            throw new InputException("there is nothing to write: name a page, or another output.");
+        requirePositions(collected.rows(), collected.context());
         if (features.length == 0) throw new InputException("there is no feature to make a dashboard of: choose some.");
         int[] summed = collected.features();
         for (int feature : features)
@@ -213,6 +216,18 @@ public final class DashboardJob {
         if (collected.chosenOnly() && config.correlatedFeatures() == DashboardConfig.CorrelationScope.ALL)
             throw new InputException(collected.folder()
                     + " keeps the chosen features alone: correlated ones can only be" + " looked for among these.");
+    }
+
+    /**
+     * Checks that dashboards can be made of so many positions.
+     *
+     * @throws InputException if they are too many
+     */
+    static void requirePositions(long rows, int context) {
+        if (rows * context > Integer.MAX_VALUE)
+            throw new InputException(rows + " rows of " + context + " tokens are " + rows * context
+                    + " positions, and dashboards are made of at most " + Integer.MAX_VALUE
+                    + ": take a part of the corpus.");
     }
 
     private List<int[]> groups(JavaSparkContext spark) {

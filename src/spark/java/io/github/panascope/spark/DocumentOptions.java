@@ -30,7 +30,7 @@ final class DocumentOptions {
     @Option(
             names = "--order-by",
             paramLabel = "COLUMN",
-            description = "of a table: the order of its documents (default: that of the table)")
+            description = "of a table, which needs it: the order of its documents, by a column whose values differ")
     private String orderBy;
 
     /**
@@ -57,8 +57,12 @@ final class DocumentOptions {
             throw new InputException("--order-by is for a table of Spark's catalog: the files of " + name()
                     + " are read in the order of their names.");
         if (isTable) {
-            Documents table = Documents.of(spark.table(dataset), text);
-            return orderBy == null ? table : table.orderedBy(orderBy);
+            if (orderBy == null)
+                throw new InputException(
+                        "--order-by is needed for the table " + dataset + ": name a column whose values differ,"
+                                + " because Spark reads the files of a table"
+                                + " in an order that depends on the cluster.");
+            return Documents.of(spark.table(dataset), text).orderedBy(orderBy);
         }
         if (!columns.isEmpty())
             return Documents.of(CorpusFiles.table(spark, dataset == null ? demo() : dataset, split), text);
@@ -70,7 +74,11 @@ final class DocumentOptions {
     }
 
     private boolean isTable(SparkSession spark) {
-        return dataset.matches("\\w+(\\.\\w+){0,2}") && spark.catalog().tableExists(dataset);
+        try {
+            return dataset.matches("\\w+(\\.\\w+){0,2}") && spark.catalog().tableExists(dataset);
+        } catch (Exception e) { // Scala throws checked exceptions: a name of a file is no name of a table
+            return false;
+        }
     }
 
     /** {@return the name of the dataset for messages and pages} */

@@ -21,7 +21,6 @@ import org.apache.spark.sql.Dataset;
 import org.apache.spark.sql.Encoders;
 import org.apache.spark.sql.Row;
 import org.apache.spark.sql.RowFactory;
-import org.apache.spark.sql.functions;
 import org.apache.spark.sql.types.DataTypes;
 import org.apache.spark.sql.types.StructField;
 import org.apache.spark.sql.types.StructType;
@@ -77,7 +76,7 @@ final class DocumentRows {
                 throw new InputException("the column '" + name + "' cannot be carried along, because the result has one"
                         + " of that name: rename it with withColumnRenamed.");
         }
-        columns.add(functions.col(documents.textColumn()));
+        columns.add(Documents.column(documents.textColumn()));
         return documents.table().select(columns.toArray(Column[]::new));
     }
 
@@ -85,7 +84,7 @@ final class DocumentRows {
         if (!schema.getFieldIndex(name).isDefined())
             throw new InputException(
                     "the table has no column '" + name + "'; it has " + String.join(", ", schema.fieldNames()) + ".");
-        return functions.col(name);
+        return Documents.column(name);
     }
 
     /** Numbers documents in order; where there are several partitions, Spark counts the documents of each first. */

@@ -4,6 +4,7 @@ import io.github.panascope.InputException;
 import io.github.panascope.data.TextDataset;
 import org.apache.spark.api.java.JavaPairRDD;
 import org.apache.spark.api.java.JavaRDD;
+import org.apache.spark.sql.Column;
 import org.apache.spark.sql.Dataset;
 import org.apache.spark.sql.Encoders;
 import org.apache.spark.sql.Row;
@@ -16,8 +17,9 @@ import scala.Tuple2;
 
 /**
  * The documents of a corpus, in an order. The order decides how documents are joined into rows, so it has to be one
- * that Spark finds again when it computes a partition a second time: that of a column, or that of a table which is read
- * from files as they are. Documents whose text is null are left out.
+ * that Spark finds again: that of a column, or that of {@link #read}. Spark reads the files of a table in an order that
+ * depends on their sizes and on the number of cores, so that a table of files needs {@link #orderedBy}. Documents whose
+ * text is null are left out.
  */
 public final class Documents {
     private final Dataset<Row> table;
@@ -44,7 +46,7 @@ public final class Documents {
         if (!schema.apply(text).dataType().equals(DataTypes.StringType))
             throw new InputException("the column '" + text + "' should hold text, not "
                     + schema.apply(text).dataType().simpleString() + ".");
-        return new Documents(table.filter(functions.col(text).isNotNull()), text);
+        return new Documents(table.filter(column(text).isNotNull()), text);
     }
 
     /**
@@ -92,7 +94,7 @@ public final class Documents {
      * @return the documents
      */
     public Documents orderedBy(String column) {
-        return new Documents(table.orderBy(functions.col(column)), text);
+        return new Documents(table.orderBy(column(column)), text);
     }
 
     /** {@return the table, in order, without documents whose text is null} */
@@ -105,9 +107,14 @@ public final class Documents {
         return text;
     }
 
+    /** {@return a column of a table; its name may hold a dot} */
+    static Column column(String name) {
+        return functions.col("`" + name.replace("`", "``") + "`");
+    }
+
     /** {@return the texts by the number of their document, from 0, ascending over partitions and in each} */
     JavaPairRDD<Long, String> numbered() {
-        JavaRDD<String> texts = table.select(text).javaRDD().map(row -> row.getString(0));
+        JavaRDD<String> texts = table.select(column(text)).javaRDD().map(row -> row.getString(0));
         return texts.zipWithIndex().mapToPair(document -> new Tuple2<>(document._2, document._1));
     }
 }

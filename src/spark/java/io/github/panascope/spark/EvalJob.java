@@ -13,6 +13,8 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
+import java.util.function.IntConsumer;
+import org.apache.spark.TaskContext;
 import org.apache.spark.api.java.JavaSparkContext;
 import org.apache.spark.api.java.function.Function2;
 import scala.Tuple2;
@@ -37,6 +39,9 @@ import scala.Tuple2;
  * {@link DocumentEvals} evaluates each document, or groups of documents.
  */
 public final class EvalJob {
+    /** Ends a task that Spark has cancelled. */
+    private static final IntConsumer STOPPING = _ -> TaskContext.get().killTaskIfInterrupted();
+
     /** A unit has this many rows, or a few more to make whole batches. */
     private static final int UNIT_ROWS = 256;
 
@@ -112,7 +117,7 @@ public final class EvalJob {
                 rows,
                 batch,
                 new TutorialMetrics(),
-                (loaded, tokens) -> TutorialMetrics.run(loaded.model(), loaded.sae(), tokens, batch, _ -> {}),
+                (loaded, tokens) -> TutorialMetrics.run(loaded.model(), loaded.sae(), tokens, batch, STOPPING),
                 TutorialMetrics::merge);
     }
 
@@ -132,7 +137,7 @@ public final class EvalJob {
                 batch,
                 new SaeEvals(),
                 (loaded, tokens) -> SaeEvals.run(
-                        loaded.model(), loaded.sae(), tokens, batch, (int) tokens.size(0), exclude, _ -> {}),
+                        loaded.model(), loaded.sae(), tokens, batch, (int) tokens.size(0), exclude, STOPPING),
                 SaeEvals::merge);
     }
 

@@ -8,6 +8,7 @@ import io.github.panascope.torch.Device;
 import io.github.panascope.torch.TensorScope;
 import java.util.HashMap;
 import java.util.HashSet;
+import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
@@ -27,6 +28,7 @@ final class Executor {
 
     /** A model and its SAE, ready to run. Any number of tasks may use them at once. */
     static final class Loaded {
+        private final ModelAndSae names;
         private final HookedTransformer model;
         private final Sae sae;
         private final Sae shown;
@@ -36,7 +38,8 @@ final class Executor {
 
         private boolean usedByDriver;
 
-        private Loaded(HookedTransformer model, Sae sae) {
+        private Loaded(ModelAndSae names, HookedTransformer model, Sae sae) {
+            this.names = names;
             this.model = model;
             this.sae = sae;
             this.shown = folds() ? sae.foldWDecNorm() : sae;
@@ -71,11 +74,19 @@ final class Executor {
             model.close();
         }
 
-        /** {@return the identity of rows of features, computed once for a text: it reads all weights} */
+        /**
+         * Returns the identity of rows of features, computed once for a text, because it reads all weights. Model and
+         * SAE have the names that the job gives them, not the places where this machine keeps copies.
+         */
         StoreIdentity identity(String text, int context, int rowsAtOnce) {
-            return identities.computeIfAbsent(
-                    text + "\n" + context + " " + rowsAtOnce,
-                    _ -> StoreIdentity.of(model, shown, text, context, rowsAtOnce));
+            return identities.computeIfAbsent(text + "\n" + context + " " + rowsAtOnce, _ -> {
+                Map<String, String> entries =
+                        new LinkedHashMap<>(StoreIdentity.of(model, shown, text, context, rowsAtOnce)
+                                .entries());
+                entries.put("model", names.modelName(sae));
+                entries.put("sae", names.saeName());
+                return new StoreIdentity(entries);
+            });
         }
     }
 
@@ -113,7 +124,7 @@ final class Executor {
                 HookedTransformer model = names.loadModel(device, sae);
                 try {
                     sae.requireFits(model);
-                    return new Loaded(model, sae);
+                    return new Loaded(names, model, sae);
                 } catch (RuntimeException | Error e) {
                     model.close();
                     throw e;

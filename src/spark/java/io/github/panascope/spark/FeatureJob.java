@@ -87,7 +87,7 @@ public final class FeatureJob {
      *
      * @param rows the number of rows, at least 1
      * @return this job
-     * @throws IllegalArgumentException if the number is less than 1
+     * @throws IllegalArgumentException if the number is less than 1 or more than 32,768
      */
     public FeatureJob unitRows(long rows) {
         if (rows < 1 || rows > MOST_UNIT_ROWS)
@@ -146,9 +146,11 @@ public final class FeatureJob {
                 if (there == null || !there.isThere(units)) missing.add(unit);
                 else done.put(unit, there);
             }
+            lock.requireHeld();
             sweep(units, done);
             Map<String, CollectedFeatures.Share> shares = new TreeMap<>();
             if (!missing.isEmpty()) run(spark, rows, task, plan, missing, done, shares, lock);
+            lock.requireHeld();
             sweep(units, done);
             return new CollectedFeatures(
                     spark,
@@ -228,8 +230,8 @@ public final class FeatureJob {
         String difference = JobPlan.difference(found.identity(), withoutNeurons(plan.identity()));
         if (!difference.isEmpty())
             throw new InputException("executor " + found.executor() + " computes other numbers: " + difference
-                    + ". Executors of one job should have one instruction set; the environment variable"
-                    + " ATEN_CPU_CAPABILITY=avx2 sets it on all of them.");
+                    + ". Executors of one job should have one kind of device, one instruction set (the environment"
+                    + " variable ATEN_CPU_CAPABILITY=avx2 sets it on all of them) and one version of the library.");
     }
 
     private static Map<String, String> withoutNeurons(Map<String, String> identity) {

@@ -98,6 +98,7 @@ final class FeaturesCommand implements Callable<Integer> {
         try (TokenRows rows = corpus.rows(spark, names, loaded)) {
             models.print(String.format(
                     Locale.ROOT, "%,d documents make %,d rows of %d tokens", rows.documents(), rows.rows(), context));
+            DashboardJob.requirePositions(rows.rows(), context); // before days of work
             CollectedFeatures collected =
                     collect(names, rows, chosen, config.correlatedFeatures(), corpus.description(loaded.sae()));
             write(collected, chosen, config);

@@ -88,11 +88,15 @@ record GroupTask(
             if (copies != null) UnitTask.delete(copies.scratch);
             copies = null;
             Path scratch = UnitTask.scratch("units");
-            for (UnitFiles unit : units)
-                for (HadoopFiles.Entry file : unit.files())
-                    files.within(unit.unit() + "/" + unit.attempt())
-                            .fetch(file, place(scratch, unit).resolve(file.name()));
-            copies = new Copies(folder, units, scratch);
+            try {
+                for (UnitFiles unit : units)
+                    for (HadoopFiles.Entry file : unit.files())
+                        files.within(unit.unit() + "/" + unit.attempt())
+                                .fetch(file, place(scratch, unit).resolve(file.name()));
+                copies = new Copies(folder, units, scratch);
+            } finally {
+                if (copies == null) UnitTask.delete(scratch);
+            }
         }
         return units.stream().map(unit -> place(copies.scratch, unit)).toList();
     }
@@ -117,6 +121,7 @@ record GroupTask(
 
         @Override
         public void accept(FeatureDashboard dashboard) {
+            TaskContext.get().killTaskIfInterrupted();
             try {
                 dashboard.writeTo(out);
             } catch (IOException e) {

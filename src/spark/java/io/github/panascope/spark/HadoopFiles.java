@@ -173,6 +173,17 @@ final class HadoopFiles {
         }
     }
 
+    /** {@return the file system's time, in milliseconds since 1970: its clock may differ from this machine's} */
+    long now() {
+        String name = "._clock-" + UUID.randomUUID() + PART;
+        put(name, "");
+        try {
+            return modified(name);
+        } finally {
+            deleteQuietly(path(name));
+        }
+    }
+
     /** {@return the text of a file; null if it does not exist} */
     String text(String name) {
         try (InputStream in = system.open(path(name))) {

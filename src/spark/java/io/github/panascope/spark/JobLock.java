@@ -1,12 +1,14 @@
 package io.github.panascope.spark;
 
 import io.github.panascope.InputException;
+import io.github.panascope.RunInterruptedException;
 import java.time.Duration;
 import java.util.UUID;
 import java.util.concurrent.Executors;
 import java.util.concurrent.ScheduledExecutorService;
 import java.util.concurrent.TimeUnit;
 import org.apache.spark.api.java.JavaSparkContext;
+import scala.Option;
 
 /**
  * A file that says that a job writes to a folder. Hadoop file systems have no locks: the job writes the file again
@@ -20,6 +22,8 @@ final class JobLock implements AutoCloseable {
     private static final Duration DEAD = Duration.ofSeconds(60);
 
     private static final int WRITES_BEFORE_DEAD = 6;
+    /** The timeout, divided by this, is how long a job that takes a lock over waits for others that do. */
+    private static final int OTHERS = 30;
 
     private final HadoopFiles folder;
     private final String content;
@@ -42,14 +46,15 @@ final class JobLock implements AutoCloseable {
     static JobLock take(JavaSparkContext context, HadoopFiles folder) {
         Duration dead = Duration.ofSeconds(
                 context.sc().conf().getTimeAsSeconds("spark.panascope.lock.timeout", DEAD.toSeconds() + "s"));
-        String content = context.sc().applicationId() + " " + UUID.randomUUID() + "\n";
+        String content = owner(context) + " " + UUID.randomUUID() + "\n";
         if (!folder.create(NAME, content)) {
-            long age = System.currentTimeMillis() - folder.modified(NAME);
-            if (age < dead.toMillis())
+            long age = folder.now() - folder.modified(NAME);
+            if (age < dead.toMillis() && !isOfEarlierAttempt(context, folder))
                 throw new InputException(folder + " is being written by another job, " + owner(folder)
                         + ": wait for it, or use another folder. If that job was killed, submit this one again in "
                         + Math.max(1, dead.toSeconds() - age / 1000) + " seconds.");
             folder.put(NAME, content);
+            pause(dead.dividedBy(OTHERS)); // another job that takes it over writes meanwhile
         }
         if (!content.equals(folder.text(NAME)))
             throw new InputException(folder + " is being written by another job, " + owner(folder)
@@ -57,6 +62,28 @@ final class JobLock implements AutoCloseable {
         folder.deleteParts();
         Duration often = dead.dividedBy(WRITES_BEFORE_DEAD);
         return new JobLock(folder, content, often.compareTo(WRITTEN_EVERY) < 0 ? often : WRITTEN_EVERY);
+    }
+
+    /** {@return the id of the application, and of the attempt where a cluster manager starts it again} */
+    private static String owner(JavaSparkContext context) {
+        Option<String> attempt = context.sc().applicationAttemptId();
+        return context.sc().applicationId() + (attempt.isDefined() ? "/" + attempt.get() : "");
+    }
+
+    /** {@return whether an earlier attempt of this application holds the lock, which has ended then} */
+    private static boolean isOfEarlierAttempt(JavaSparkContext context, HadoopFiles folder) {
+        String here = owner(context);
+        return here.contains("/")
+                && owner(folder).startsWith(context.sc().applicationId() + "/")
+                && !owner(folder).equals(here);
+    }
+
+    private static void pause(Duration time) {
+        try {
+            Thread.sleep(time);
+        } catch (InterruptedException e) {
+            throw RunInterruptedException.of("taking over a folder", e);
+        }
     }
 
     private static String owner(HadoopFiles folder) {
@@ -81,7 +108,8 @@ final class JobLock implements AutoCloseable {
      * @throws InputException if one did
      */
     void requireHeld() {
-        if (lost)
+        String there = folder.text(NAME);
+        if (lost || there != null && !there.equals(content))
             throw new InputException(folder + " is being written by another job, " + owner(folder)
                     + ", which took it over while this one stood still: wait for it, and submit this one again.");
     }

@@ -26,6 +26,8 @@ record JobPlan(Map<String, String> identity, String text, long rows, long unitRo
     private static final String FILE = "job.json";
     private static final String FORMAT = "panascope spark features 1";
 
+    private static final int SHOWN = 60;
+
     List<Unit> units() {
         List<Unit> units = new ArrayList<>();
         for (long first = 0; first < rows; first += unitRows)
@@ -65,8 +67,15 @@ record JobPlan(Map<String, String> identity, String text, long rows, long unitRo
         keys.addAll(there.keySet());
         return keys.stream()
                 .filter(key -> !Objects.equals(here.get(key), there.get(key)))
-                .map(key -> key + " is " + there.get(key) + " there and " + here.get(key) + " here")
+                .map(key -> key + " is " + shown(there.get(key)) + " there and " + shown(here.get(key)) + " here")
                 .collect(Collectors.joining(", "));
+    }
+
+    /** {@return a value, of which a list of features may be long} */
+    private static String shown(String value) {
+        return value == null || value.length() <= SHOWN
+                ? value
+                : value.substring(0, SHOWN) + "... (" + value.split(",").length + ")";
     }
 
     /** {@return the plan of a folder; null if it has none} */

@@ -23,6 +23,8 @@ final class LocalFolders {
         if (!place.matches("[A-Za-z][A-Za-z0-9+.-]*:/.*")) return place;
         if (place.startsWith("file:")) return HadoopFiles.localPath(place).toString();
         HadoopFiles files = HadoopFiles.at(place);
+        if (files.list().isEmpty())
+            throw new InputException(place + " is no folder with files: give that of a model or an SAE.");
         StringBuilder content = new StringBuilder(place);
         for (FileStatus file : files.list())
             content.append('\n')
@@ -38,16 +40,18 @@ final class LocalFolders {
         synchronized (LocalFolders.class) {
             if (Files.isDirectory(kept)) return kept.toString();
             Path part = kept.resolveSibling(kept.getFileName() + "." + UUID.randomUUID() + ".part");
-            for (FileStatus file : files.list())
-                if (file.isFile())
-                    files.fetch(
-                            file.getPath().getName(),
-                            part.resolve(file.getPath().getName()));
             try {
+                for (FileStatus file : files.list())
+                    if (file.isFile())
+                        files.fetch(
+                                file.getPath().getName(),
+                                part.resolve(file.getPath().getName()));
                 Files.move(part, kept);
             } catch (IOException e) {
                 if (!Files.isDirectory(kept)) // another process was first
                 throw new InputException(kept + " cannot be written: " + InputException.reason(e) + ".", e);
+            } finally {
+                if (Files.exists(part)) UnitTask.delete(part);
             }
             return kept.toString();
         }

@@ -35,6 +35,8 @@ public final class TokenRows implements AutoCloseable {
     private final long documents;
     /** The number of the first row of each group, ascending; after the last group, the number of rows. */
     private final long[] first;
+    /** The checksum of each group. */
+    private final int[] checksums;
 
     private final String fingerprint;
 
@@ -49,6 +51,7 @@ public final class TokenRows implements AutoCloseable {
         this.context = context;
         CRC32C checksum = new CRC32C();
         first = new long[sizes.size() + 1];
+        checksums = sizes.stream().mapToInt(Size::checksum).toArray();
         long count = 0;
         for (int i = 0; i < sizes.size(); i++) {
             Size size = sizes.get(i);
@@ -154,15 +157,28 @@ public final class TokenRows implements AutoCloseable {
         return fingerprint;
     }
 
-    /** {@return the token ids of each row by its number, from 0, in no order} */
+    /**
+     * Returns the rows. A task fails with an {@link InputException} if a group that was lost with its executor has
+     * other tokens when it is tokenized again, because the documents have no order that Spark finds again.
+     *
+     * @return the token ids of each row by its number, from 0, in no order
+     */
     public JavaPairRDD<Long, int[]> rdd() {
         long[] begins = first;
+        int[] expected = checksums;
         int length = context;
-        return groups.flatMapToPair(group -> IntStream.range(0, group.ids.length / length)
-                .mapToObj(row -> new Tuple2<>(
-                        begins[(int) group.number] + row,
-                        Arrays.copyOfRange(group.ids, row * length, (row + 1) * length)))
-                .iterator());
+        return groups.flatMapToPair(group -> {
+            if (size(group, length).checksum != expected[(int) group.number])
+                throw new InputException("documents " + group.number * TokenDataset.DOCUMENTS_IN_GROUP
+                        + " and following have other text or another order than when they were first read:"
+                        + " name a column that orders them, whose values differ, and leave the files as they"
+                        + " are while the job runs.");
+            return IntStream.range(0, group.ids.length / length)
+                    .mapToObj(row -> new Tuple2<>(
+                            begins[(int) group.number] + row,
+                            Arrays.copyOfRange(group.ids, row * length, (row + 1) * length)))
+                    .iterator();
+        });
     }
 
     /** Deletes the ids on the executors' disks. */

@@ -1,6 +1,7 @@
 package io.github.panascope.spark;
 
 import java.io.Serializable;
+import java.util.Locale;
 
 /**
  * The rows that one task collects, into a feature store in a folder of its own.
@@ -16,6 +17,6 @@ record Unit(long first, long end) implements Serializable {
     /** {@return the name of the unit's folder, which sorts by row} */
     @Override
     public String toString() {
-        return String.format("%012d-%012d", first, end);
+        return String.format(Locale.ROOT, "%012d-%012d", first, end);
     }
 }

@@ -59,10 +59,18 @@ record UnitFiles(Unit unit, String attempt, List<HadoopFiles.Entry> files) imple
                         file.required(0).stringValue(),
                         file.required(1).longValue(),
                         HexFormat.fromHexDigits(file.required(2).stringValue())));
-            return new UnitFiles(unit, json.required("attempt").stringValue(), List.copyOf(files));
+            String attempt = json.required("attempt").stringValue();
+            if (!isName(attempt) || !files.stream().allMatch(file -> isName(file.name())))
+                throw damaged(units, unit, null);
+            return new UnitFiles(unit, attempt, List.copyOf(files));
         } catch (JacksonException | IllegalArgumentException e) {
             throw damaged(units, unit, e);
         }
+    }
+
+    /** {@return whether a name is none of a place elsewhere} */
+    private static boolean isName(String name) {
+        return name.matches("\\w[\\w.-]*");
     }
 
     private static InputException damaged(HadoopFiles units, Unit unit, Exception cause) {

@@ -16,8 +16,10 @@ import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.UUID;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
+import org.apache.spark.SparkConf;
 import org.apache.spark.SparkEnv;
 import org.apache.spark.TaskContext;
 import scala.Tuple2;
@@ -37,6 +39,11 @@ import scala.Tuple2;
 record UnitTask(
         ModelAndSae names, String text, int context, int rowsAtOnce, int[] features, boolean chosenOnly, String folder)
         implements Serializable {
+    /** Each shard writes the sums of its unit again, 302 MB for all features of an SAE of GPT-2. */
+    private static final int SHARD_ROWS = 1024;
+
+    private static final int SUM_BYTES = 16;
+
     /**
      * What a task did.
      *
@@ -51,6 +58,10 @@ record UnitTask(
     /** {@return the identity of the rows, on the device of the calling task} */
     StoreIdentity identity() {
         Executor.Loaded loaded = Executor.load(names);
+        int dSae = loaded.sae().config().dSae();
+        if (features != null && features.length > 0 && (features[0] < 0 || features[features.length - 1] >= dSae))
+            throw new InputException("features " + features[0] + " to " + features[features.length - 1]
+                    + " are not all among the SAE's features 0 to " + (dSae - 1) + ".");
         int atOnce = rowsAtOnce > 0 ? rowsAtOnce : RowsAtOnce.on(loaded.model().device(), context);
         StoreIdentity all = loaded.identity(text, context, atOnce);
         return chosenOnly ? all.ofChosen(features) : all;
@@ -73,6 +84,7 @@ record UnitTask(
         int[] summed = features != null
                 ? features
                 : IntStream.range(0, sae.config().dSae()).toArray();
+        requireHeap(summed.length, sae.config().dIn());
         TaskContext task = TaskContext.get();
         Path scratch = scratch("unit");
         try {
@@ -80,11 +92,12 @@ record UnitTask(
                     FeatureStore.open(scratch, identity, summed, sae.config().dIn())) {
                 FeatureCollector.into(store, loaded.model(), sae)
                         .threads(Executor.threads())
+                        .shardRows(SHARD_ROWS)
                         .progress(_ -> task.killTaskIfInterrupted())
                         .collect(tokens::get, unit.first(), unit.end());
             }
             task.killTaskIfInterrupted();
-            String attempt = SparkEnv.get().conf().getAppId() + "-" + task.taskAttemptId();
+            String attempt = task.taskAttemptId() + "-" + UUID.randomUUID();
             List<HadoopFiles.Entry> entries =
                     put(filesIn(scratch), HadoopFiles.at(folder).within(unit + "/" + attempt));
             return new Done(
@@ -96,6 +109,20 @@ record UnitTask(
         } finally {
             delete(scratch);
         }
+    }
+
+    /** Refuses to begin what would end for want of memory after hours. */
+    private static void requireHeap(int features, int dIn) {
+        SparkConf conf = SparkEnv.get().conf();
+        int tasks = Math.max(
+                1, conf.getInt("spark.executor.cores", 1) / TaskContext.get().cpus());
+        long sums = (features + 2L) * dIn * SUM_BYTES * tasks;
+        if (sums > Runtime.getRuntime().maxMemory())
+            throw new InputException(
+                    "the sums of " + features + " features take " + (sums >> 20) + " MB in the heap of an"
+                            + " executor with " + tasks + " tasks, and it has "
+                            + (Runtime.getRuntime().maxMemory() >> 20) + " MB: set spark.executor.memory higher, or"
+                            + " spark.task.cpus, or choose fewer features.");
     }
 
     /** Copies files. If one cannot be written, none stays: the place may be full. */
