@@ -36,6 +36,7 @@ import org.apache.spark.sql.functions;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.extension.ExtendWith;
+import org.junit.jupiter.api.function.Executable;
 import org.junit.jupiter.api.io.TempDir;
 
 /** Features and dashboards that a cluster makes are, byte for byte, those that one machine makes. */
@@ -132,6 +133,11 @@ class FeatureJobTest {
         expected.forEach((name, bytes) -> assertArrayEquals(bytes, found.get(name), name));
     }
 
+    private static void assertRefused(String sentence, Executable action) {
+        String message = assertThrows(InputException.class, action).getMessage();
+        assertTrue(message.contains(sentence), message);
+    }
+
     @Test
     void allFeaturesOfTheDemoAreThoseOfOneMachine() throws IOException {
         Executor.Loaded loaded = Executor.onDriver(ModelAndSae.DEMO);
@@ -143,8 +149,16 @@ class FeatureJobTest {
             found = FeatureJob.of(ModelAndSae.DEMO).unitRows(100).collect(rows, "demo", features);
         }
         assertEquals(2, found.shares().size());
-        write(found, folder.resolve("many"), DashboardConfig.DEFAULT);
+        CollectedFeatures opened = CollectedFeatures.open(Cluster.session(), ModelAndSae.DEMO, features);
+        assertArrayEquals(all, opened.features());
+        write(opened, folder.resolve("many"), DashboardConfig.DEFAULT);
         assertSame(folder.resolve("one"), folder.resolve("many"));
+        assertRefused("there is nothing to write", () -> DashboardJob.of(opened).write());
+        ModelAndSae other = ModelAndSae.of("other");
+        assertRefused(
+                "holds features of the SAE demo, not of other",
+                () -> CollectedFeatures.open(Cluster.session(), other, features));
+        assertRefused("2147483648 positions", () -> DashboardJob.requirePositions(1 << 24, 128));
         try (TokenRows rows = rows(7)) { // other partitions: nothing is collected again
             CollectedFeatures again = FeatureJob.of(ModelAndSae.DEMO).collect(rows, "demo", features);
             assertEquals(Map.of(), again.shares());
@@ -177,17 +191,22 @@ class FeatureJobTest {
                     .features(chosen, CorrelationScope.CHOSEN)
                     .collect(rows, "demo", folder.resolve("features").toString());
             write(found, folder.resolve("many"), config);
-            for (String mistake : List.of("keeps no sums of feature 4", "keeps the chosen features alone"))
-                assertTrue(assertThrows(
-                                InputException.class,
-                                () -> (mistake.contains("sums")
-                                                ? DashboardJob.of(found)
-                                                        .config(config)
-                                                        .features(4)
-                                                : DashboardJob.of(found))
-                                        .write())
-                        .getMessage()
-                        .contains(mistake));
+            String page = folder.resolve("none").toString();
+            assertRefused(
+                    "keeps no sums of feature 4",
+                    () -> DashboardJob.of(found)
+                            .config(config)
+                            .features(4)
+                            .page(page)
+                            .write());
+            assertRefused(
+                    "keeps the chosen features alone",
+                    () -> DashboardJob.of(found).page(page).write());
+            FeatureJob outside = FeatureJob.of(ModelAndSae.DEMO).features(new int[] {0, 1024}, CorrelationScope.ALL);
+            assertRefused(
+                    "features 0 to 1024 are not all among the SAE's features 0 to 1023",
+                    () -> outside.collect(
+                            rows, "demo", folder.resolve("outside").toString()));
         }
         assertSame(folder.resolve("one"), folder.resolve("many"));
     }
