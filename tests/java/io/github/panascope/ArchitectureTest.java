@@ -7,6 +7,7 @@ import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
@@ -79,9 +80,11 @@ class ArchitectureTest {
 
     @Test
     void packagesUseOnlyThoseBelowThem() throws IOException {
+        Set<String> compiled = new HashSet<>(MAY_USE.keySet());
+        if (!Files.exists(CLASSES.resolve("spark"))) compiled.remove("spark"); // its profile compiles it
         try (var packages = Files.list(CLASSES)) {
             assertEquals(
-                    MAY_USE.keySet(),
+                    compiled,
                     packages.filter(Files::isDirectory)
                             .map(path -> path.getFileName().toString())
                             .collect(Collectors.toSet()));

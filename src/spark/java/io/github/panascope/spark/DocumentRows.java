@@ -129,7 +129,13 @@ final class DocumentRows {
                     .mapToObj(row -> with(new Object[0], document, text, row, bytes(rows.get(row))))
                     .iterator();
         };
-        return named.flatMap(cut, Encoders.row(schema));
+        return spread(named).flatMap(cut, Encoders.row(schema));
+    }
+
+    /** {@return a table in at least as many partitions as tasks run at once: a file is read by one task} */
+    private static Dataset<Row> spread(Dataset<Row> table) {
+        int tasks = table.sparkSession().sparkContext().defaultParallelism();
+        return table.rdd().getNumPartitions() < tasks ? table.repartition(tasks) : table;
     }
 
     /** Numbers in an array would be boxed one by one. */
