@@ -5,7 +5,6 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.github.panascope.data.TextDataset;
-import io.github.panascope.demo.DemoBundle;
 import io.github.panascope.lens.HookedTransformer;
 import io.github.panascope.metrics.SaeEvals;
 import io.github.panascope.sae.Sae;
@@ -35,6 +34,9 @@ import tools.jackson.databind.json.JsonMapper;
 /** The packaged jars as users of spark-submit have them: Spark's jars are on the class path, ours are sent to it. */
 @Tag("spark")
 class SparkSubmitIT {
+    /** The library's jar, on the class path here, lacks the artefact of the demo. */
+    private static final String DEMO = "src/demo/bundle/";
+
     private static final Path TARGET = Path.of("target").toAbsolutePath();
     private static final String JAVA =
             Path.of(System.getProperty("java.home"), "bin", "java").toString();
@@ -185,8 +187,8 @@ class SparkSubmitIT {
     /** Exactly: the sums of executors are merged without rounding. */
     @Test
     void metricsAreThoseOfOneMachine() throws Exception {
-        DemoBundle demo = DemoBundle.find();
-        List<String> texts = TextDataset.of(demo.dataset()).documents().subList(0, 170);
+        List<String> texts =
+                TextDataset.of(DEMO + "dataset.parquet").documents().subList(0, 170);
         Path corpus = folder.resolve("corpus.jsonl");
         for (String text : texts)
             Files.writeString(
@@ -199,8 +201,8 @@ class SparkSubmitIT {
         JsonNode groups = JsonMapper.shared().readTree(Files.readString(json)).get("metrics");
         try (var _ = TensorScope.open();
                 var _ = Torch.singleThreaded();
-                var model = HookedTransformer.fromPretrained(demo.model());
-                var sae = Sae.fromPretrained(demo.sae())) {
+                var model = HookedTransformer.fromPretrained(DEMO + "model");
+                var sae = Sae.fromPretrained(DEMO + "sae")) {
             TokenDataset rows = TokenDataset.tokenizeAndConcatenate(
                     texts::forEach,
                     model.tokenizer(),
