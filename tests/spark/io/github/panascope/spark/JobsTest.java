@@ -14,6 +14,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.extension.ExtendWith;
 import org.junit.jupiter.api.io.TempDir;
 
+/** A job ends with the first result that the driver cannot use, and accepts none afterwards. */
 @Tag("spark")
 @ExtendWith(Cluster.class)
 class JobsTest {

@@ -71,7 +71,7 @@ final class CheckSaeCommand implements Callable<Integer> {
                     rows);
             dataset.tellSkipped(input);
             TutorialMetrics found = TutorialMetrics.run(model, sae, tokens.batch(0, tokens.rows()));
-            return report(sae, found) ? 0 : Main.FAILED;
+            return report(sae, found) ? 0 : CommandRunner.FAILED;
         }
     }
 

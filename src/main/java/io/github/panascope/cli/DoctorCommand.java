@@ -49,7 +49,7 @@ final class DoctorCommand implements Callable<Integer> {
         } catch (NativeLibraryException e) {
             line("NO", "libtorch", e.getMessage());
             if (debug) e.printStackTrace();
-            return Main.FAILED;
+            return CommandRunner.FAILED;
         }
         String description = Torch.description();
         line(
@@ -67,7 +67,7 @@ final class DoctorCommand implements Callable<Integer> {
                 Torch.threads() + " for an operator, of " + Runtime.getRuntime().availableProcessors()
                         + " processors (OMP_NUM_THREADS sets it)");
         demo();
-        for (Device each : usable()) if (!computes(each)) return Main.FAILED;
+        for (Device each : usable()) if (!computes(each)) return CommandRunner.FAILED;
         if (bench != null) LoadBench.run(bench);
         return 0;
     }

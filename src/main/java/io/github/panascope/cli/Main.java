@@ -1,6 +1,5 @@
 package io.github.panascope.cli;
 
-import io.github.panascope.InputException;
 import io.github.panascope.tokens.Tokenizer;
 import io.github.panascope.torch.Torch;
 import java.io.FileDescriptor;
@@ -8,7 +7,6 @@ import java.io.FileOutputStream;
 import java.io.FilterOutputStream;
 import java.io.IOException;
 import java.io.PrintStream;
-import java.io.PrintWriter;
 import java.nio.charset.StandardCharsets;
 import java.util.Arrays;
 import java.util.List;
@@ -39,9 +37,6 @@ import picocli.CommandLine.Command;
             CommandLine.HelpCommand.class
         })
 public final class Main {
-    static final int FAILED = 1;
-    static final int BAD_INPUT = 2;
-
     /** The commands that run a model. */
     private static final Set<String> NATIVE = Set.of("tutorial", "prompt", "check-sae", "eval", "dashboard");
 
@@ -110,8 +105,8 @@ public final class Main {
         ProcessHandle.of(Long.parseLong(parent))
                 .ifPresentOrElse(
                         process -> process.onExit()
-                                .thenRun(() -> Runtime.getRuntime().halt(FAILED)),
-                        () -> Runtime.getRuntime().halt(FAILED));
+                                .thenRun(() -> Runtime.getRuntime().halt(CommandRunner.FAILED)),
+                        () -> Runtime.getRuntime().halt(CommandRunner.FAILED));
     }
 
     /**
@@ -131,7 +126,7 @@ public final class Main {
         }
         if (status == 0 && System.out.checkError() && !OUT.brokenPipe()) {
             System.err.println("panascope: what it printed could not be written to standard output.");
-            return FAILED;
+            return CommandRunner.FAILED;
         }
         return status;
     }
@@ -140,42 +135,12 @@ public final class Main {
         Progress.clear();
         System.err.println("panascope: " + message);
         if (Arrays.asList(args).contains("--debug")) e.printStackTrace();
-        return FAILED;
+        return CommandRunner.FAILED;
     }
 
     /** Runs a command with the streams of the process, and returns its exit code. */
     static int run(String... args) {
-        CommandLine line = new CommandLine(new Main());
-        line.setOut(new PrintWriter(System.out, true)).setErr(new PrintWriter(System.err, true));
-        line.setCaseInsensitiveEnumValuesAllowed(true);
-        line.setExpandAtFiles(false); // a prompt may begin with @
-        line.setParameterExceptionHandler(Main::badParameter);
-        line.setExecutionExceptionHandler(Main::failed);
-        if (args.length == 0) {
-            line.usage(line.getOut());
-            return BAD_INPUT;
-        }
-        return line.execute(args);
-    }
-
-    private static int badParameter(CommandLine.ParameterException e, String[] args) {
-        CommandLine command = e.getCommandLine();
-        command.getErr()
-                .println("panascope: " + e.getMessage() + " (see "
-                        + command.getCommandSpec().qualifiedName() + " --help)");
-        if (Arrays.asList(args).contains("--debug")) e.printStackTrace(command.getErr());
-        return BAD_INPUT;
-    }
-
-    private static int failed(Exception e, CommandLine command, CommandLine.ParseResult result) {
-        Progress.clear();
-        String message = e.getMessage() == null ? e.toString() : e.getMessage();
-        command.getErr().println("panascope: " + message);
-        boolean debug = result.hasMatchedOption("--debug")
-                || result.hasSubcommand() && result.subcommand().hasMatchedOption("--debug");
-        if (debug) e.printStackTrace(command.getErr());
-        else if (!(e instanceof InputException))
-            command.getErr().println("(--debug shows where it happened, `panascope doctor` looks at the installation)");
-        return e instanceof InputException ? BAD_INPUT : FAILED;
+        return CommandRunner.run(
+                new Main(), "(--debug shows where it happened, `panascope doctor` looks at the installation)", args);
     }
 }

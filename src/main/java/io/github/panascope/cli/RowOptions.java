@@ -5,15 +5,12 @@ import io.github.panascope.data.TextDataset;
 import io.github.panascope.lens.HookedTransformer;
 import io.github.panascope.lens.RowsAtOnce;
 import io.github.panascope.sae.Sae;
-import io.github.panascope.tokens.ChunkingStrategy;
 import io.github.panascope.tokens.TokenDataset;
 import io.github.panascope.torch.Device;
 import java.nio.file.Path;
-import java.util.Arrays;
 import java.util.List;
 import java.util.function.Consumer;
 import java.util.function.LongFunction;
-import java.util.stream.Collectors;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 
@@ -31,12 +28,8 @@ final class RowOptions {
     @Mixin
     private ContextOptions context;
 
-    @Option(
-            names = "--tokenization",
-            paramLabel = "character-chunks|whitespace-chunks|per-document",
-            defaultValue = "character-chunks",
-            description = "TransformerLens's algorithm until 2.17 (default), of 2.18, or of later 3.x")
-    private String tokenization;
+    @Mixin
+    private TokenizationOptions tokenization;
 
     @Option(
             names = "--rows-at-once",
@@ -92,21 +85,11 @@ final class RowOptions {
     List<Path> check(InputOptions input) {
         if (rowsAtOnce != null && rowsAtOnce < 1)
             throw new InputException("--rows-at-once should be at least 1, not " + rowsAtOnce + ".");
-        algorithm();
+        tokenization.algorithm();
         if (dataset.isNamed() || input.demo()) documents = dataset.open(input.defaultDataset(), input.hub());
         List<Path> files = input.files();
         if (documents != null) files.addAll(documents.files());
         return files;
-    }
-
-    private ChunkingStrategy algorithm() {
-        for (ChunkingStrategy algorithm : ChunkingStrategy.values())
-            if (algorithm.toString().equals(tokenization)) return algorithm;
-        throw new InputException("--tokenization should be "
-                + Arrays.stream(ChunkingStrategy.values())
-                        .map(ChunkingStrategy::toString)
-                        .collect(Collectors.joining(", "))
-                + ", not '" + tokenization + "'.");
     }
 
     /** Reads rows, at most {@code limit} of them. */
@@ -114,7 +97,9 @@ final class RowOptions {
         int size = context.of(sae, model);
         if (documents == null) documents = dataset.open(input.defaultDataset(), input.hub());
         String name = !dataset.isNamed() && input.demo() ? "demo" : documents.name();
-        String how = documents.isTokenized() ? "pre-tokenized" : tokenization;
+        String how = documents.isTokenized()
+                ? "pre-tokenized"
+                : tokenization.algorithm().toString();
         LongFunction<TokenDataset> again = most -> tokens(input, model, sae, size, most);
         return new Rows(
                 again.apply(limit),
@@ -144,7 +129,7 @@ final class RowOptions {
             return TokenDataset.tokenizeAndConcatenate(
                     consumer -> dataset.texts(documents).forEach(counted(consumer, done, progress)),
                     model.tokenizer(),
-                    algorithm(),
+                    tokenization.algorithm(),
                     size,
                     sae.config().prependBos(),
                     limit);

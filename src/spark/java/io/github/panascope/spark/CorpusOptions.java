@@ -2,27 +2,20 @@ package io.github.panascope.spark;
 
 import io.github.panascope.InputException;
 import io.github.panascope.cli.ContextOptions;
+import io.github.panascope.cli.TokenizationOptions;
 import io.github.panascope.lens.HookedTransformer;
 import io.github.panascope.sae.Sae;
-import io.github.panascope.tokens.ChunkingStrategy;
-import java.util.Arrays;
 import java.util.List;
-import java.util.stream.Collectors;
 import org.apache.spark.sql.SparkSession;
 import picocli.CommandLine.Mixin;
-import picocli.CommandLine.Option;
 
 /** The options that choose documents, and how rows of tokens are made of them. */
 final class CorpusOptions {
     @Mixin
     private DocumentOptions documents;
 
-    @Option(
-            names = "--tokenization",
-            paramLabel = "character-chunks|whitespace-chunks|per-document",
-            defaultValue = "character-chunks",
-            description = "TransformerLens's algorithm until 2.17 (default), of 2.18, or of later 3.x")
-    private String tokenization;
+    @Mixin
+    private TokenizationOptions tokenization;
 
     @Mixin
     private ContextOptions context;
@@ -33,18 +26,8 @@ final class CorpusOptions {
      * @throws InputException if one has a value that cannot be used
      */
     void check(ModelOptions models) {
-        algorithm();
+        tokenization.algorithm();
         documents.check(models);
-    }
-
-    private ChunkingStrategy algorithm() {
-        for (ChunkingStrategy algorithm : ChunkingStrategy.values())
-            if (algorithm.toString().equals(tokenization)) return algorithm;
-        throw new InputException("--tokenization should be "
-                + Arrays.stream(ChunkingStrategy.values())
-                        .map(ChunkingStrategy::toString)
-                        .collect(Collectors.joining(", "))
-                + ", not '" + tokenization + "'.");
     }
 
     /** {@return the documents by themselves, with these columns} */
@@ -57,7 +40,7 @@ final class CorpusOptions {
         return TokenRows.of(
                 documents.documents(spark, List.of()),
                 names,
-                algorithm(),
+                tokenization.algorithm(),
                 context(loaded.sae(), loaded.model()),
                 loaded.sae().config().prependBos());
     }
@@ -74,7 +57,7 @@ final class CorpusOptions {
 
     /** {@return a description of the text, word for word that of the one-machine command line} */
     String description(Sae sae) {
-        return name() + ", " + tokenization + documents.selection()
+        return name() + ", " + tokenization.algorithm() + documents.selection()
                 + (sae.config().prependBos() ? "" : ", without <|endoftext|>");
     }
 }

@@ -2,13 +2,11 @@ package io.github.panascope.spark;
 
 import io.github.panascope.InputException;
 import io.github.panascope.Panascope;
-import io.github.panascope.cli.Progress;
+import io.github.panascope.cli.CommandRunner;
 import java.io.FileDescriptor;
 import java.io.FileOutputStream;
 import java.io.PrintStream;
-import java.io.PrintWriter;
 import java.nio.charset.StandardCharsets;
-import java.util.Arrays;
 import java.util.function.Consumer;
 import org.apache.spark.sql.SparkSession;
 import picocli.CommandLine;
@@ -30,9 +28,6 @@ import picocli.CommandLine.Command;
             CommandLine.HelpCommand.class
         })
 public final class Main {
-    private static final int FAILED = 1;
-    private static final int BAD_INPUT = 2;
-
     private Main() {}
 
     static final class Version implements CommandLine.IVersionProvider {
@@ -57,36 +52,7 @@ public final class Main {
 
     /** Runs a command with the streams of the process, and returns its exit code. */
     static int run(String... args) {
-        CommandLine line = new CommandLine(new Main());
-        line.setOut(new PrintWriter(System.out, true)).setErr(new PrintWriter(System.err, true));
-        line.setCaseInsensitiveEnumValuesAllowed(true);
-        line.setExpandAtFiles(false);
-        line.setParameterExceptionHandler(Main::badParameter);
-        line.setExecutionExceptionHandler(Main::failed);
-        if (args.length == 0) {
-            line.usage(line.getOut());
-            return BAD_INPUT;
-        }
-        return line.execute(args);
-    }
-
-    private static int badParameter(CommandLine.ParameterException e, String[] args) {
-        CommandLine command = e.getCommandLine();
-        command.getErr()
-                .println("panascope: " + e.getMessage() + " (see "
-                        + command.getCommandSpec().qualifiedName() + " --help)");
-        if (Arrays.asList(args).contains("--debug")) e.printStackTrace(command.getErr());
-        return BAD_INPUT;
-    }
-
-    private static int failed(Exception e, CommandLine command, CommandLine.ParseResult result) {
-        Progress.clear();
-        String message = e.getMessage() == null ? e.toString() : e.getMessage();
-        command.getErr().println("panascope: " + message);
-        boolean debug = result.hasSubcommand() && result.subcommand().hasMatchedOption("--debug");
-        if (debug) e.printStackTrace(command.getErr());
-        else if (!(e instanceof InputException)) command.getErr().println("(--debug shows where it happened)");
-        return e instanceof InputException ? BAD_INPUT : FAILED;
+        return CommandRunner.run(new Main(), "(--debug shows where it happened)", args);
     }
 
     /**
