@@ -53,7 +53,7 @@ class TutorialRefusalsTest {
             value = {
                 "'n_layer' should be a positive whole number | \"n_layer\": 4 | \"n_layer\": \"4\"",
                 "has no tensor 'transformer.h.4.ln_1.weight' | \"n_layer\": 4 | \"n_layer\": 5",
-                "holds tensors that a GPT-2 of 3 layers does not have | \"n_layer\": 4 | \"n_layer\": 3",
+                "holds tensors that a model of 3 layers does not have | \"n_layer\": 4 | \"n_layer\": 3",
                 "has shape | \"n_embd\": 96 | \"n_embd\": 48",
                 "'activation_function' should be 'gelu_new', not \"relu\" | gelu_new | relu",
                 "'model_type' should be 'gpt2' | \"model_type\": \"gpt2\" | \"model_type\": \"llama\"",

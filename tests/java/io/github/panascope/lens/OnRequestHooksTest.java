@@ -46,7 +46,7 @@ class OnRequestHooksTest {
 
     @Test
     void allOfTransformerLensAreThere() {
-        TransformerConfig small = new TransformerConfig(12, 768, 12, 3072, 50257, 1024, 1e-5, false, true);
+        TransformerConfig small = TransformerConfig.gpt2(12, 768, 12, 3072, 50257, 1024, 1e-5, false, true);
         assertEquals(208, HookPoint.all(small).size());
         // Without hook_tokens and SAELens's mlp.hook_in, which TransformerLens's count leaves out.
         assertEquals(

@@ -17,7 +17,7 @@ import org.junit.jupiter.params.provider.ValueSource;
 /** What is known of a hook point by its name. */
 class HookPointTest {
     private static final TransformerConfig SMALL =
-            new TransformerConfig(12, 768, 12, 3072, 50257, 1024, 1e-5, false, true);
+            TransformerConfig.gpt2(12, 768, 12, 3072, 50257, 1024, 1e-5, false, true);
 
     private static HookPoint point(String name) {
         return HookPoint.of(name).orElseThrow();

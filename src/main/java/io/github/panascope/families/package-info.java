@@ -1,17 +1,21 @@
 /**
- * Families of models. A family knows the meaning of its configuration and weight files and builds its models as
- * TorchScript; each family has a package of its own, such as {@code families.gpt2}. No other package knows its names;
- * {@code lens.ModelFiles.FAMILIES} lists the families.
+ * Families of models, and the construction of their models as TorchScript. A family is one class that says what its
+ * {@code config.json} means and how its files name the weights; {@link io.github.panascope.families.Families} lists
+ * them. No other package knows their names, and nothing else here does.
  *
  * <ul>
  *   <li>{@link io.github.panascope.families.ModelFamily}: the knowledge about one family
- *   <li>{@link io.github.panascope.families.ModelWeights}: the processed weights of a model, part by part
+ *   <li>{@link io.github.panascope.families.ModelWeights}: the weights of a model, part by part
+ *   <li>{@link io.github.panascope.families.Script}: the generator, with its sources among the resources
+ *   <li>{@link io.github.panascope.families.Parameters}: the weights under TransformerLens's names
  * </ul>
  *
  * <pre>{@code
- * config.json -> parse -> TransformerConfig ------------+
- *                                                       v
- * StateDict, WeightProcessing -> weights -> ModelWeights -> build -> ScriptModule with hook points
+ * config.json -> ModelFamily.parse -> TransformerConfig --------------+
+ *                                                                     v
+ * StateDict, TensorNames, WeightProcessing -> Models -> ModelWeights -> Script -> ScriptModule with hook points
+ *                                                                                    |
+ *                                               name of a weight -> Parameters <-----+
  * }</pre>
  */
 package io.github.panascope.families;

@@ -104,6 +104,11 @@ public final class ConfigFile {
         return place;
     }
 
+    /** {@return the object as JSON text} */
+    public String json() {
+        return JSON.writeValueAsString(object);
+    }
+
     /** {@return the keys, in the order of the file} */
     public List<String> keys() {
         return List.copyOf(object.propertyNames());

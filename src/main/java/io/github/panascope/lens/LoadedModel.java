@@ -1,6 +1,8 @@
 package io.github.panascope.lens;
 
 import io.github.panascope.families.ModelFamily;
+import io.github.panascope.families.Parameters;
+import io.github.panascope.internal.ConfigFile;
 import io.github.panascope.internal.Suggestions;
 import io.github.panascope.model.TransformerConfig;
 import io.github.panascope.tokens.Tokenizer;
@@ -18,7 +20,7 @@ import java.util.List;
 final class LoadedModel {
     private final String name;
     private final String shortName;
-    private final ModelFamily family;
+    private final ConfigFile configFile;
     private final TransformerConfig config;
     private final Tokenizer tokenizer;
     private final Device device;
@@ -30,11 +32,12 @@ final class LoadedModel {
     private final ScriptModule embed;
     private final List<ScriptModule> blocks = new ArrayList<>();
     private final ScriptModule unembed;
+    private final Parameters parameters;
     private final List<String> weightNames;
 
     LoadedModel(
             String name,
-            ModelFamily family,
+            ConfigFile configFile,
             ModelFamily.Parsed parsed,
             boolean lnFolded,
             Tokenizer tokenizer,
@@ -44,7 +47,7 @@ final class LoadedModel {
             TensorScope scope) {
         this.name = name;
         this.shortName = shortName(name);
-        this.family = family;
+        this.configFile = configFile;
         this.config = parsed.config();
         this.tokenizer = tokenizer;
         this.device = device;
@@ -55,7 +58,8 @@ final class LoadedModel {
         this.embed = root.child("embed");
         for (int layer = 0; layer < config.nLayers(); layer++) blocks.add(root.child("blocks_" + layer));
         this.unembed = root.child("unembed");
-        this.weightNames = family.weightNames(config, lnFolded);
+        this.parameters = new Parameters(config, lnFolded);
+        this.weightNames = parameters.names();
         try (var _ = TensorScope.open()) {
             this.dtype = unembed.parameter("W_U").dtype();
         }
@@ -78,8 +82,9 @@ final class LoadedModel {
         return last == null ? name : last.toString();
     }
 
-    ModelFamily family() {
-        return family;
+    /** Returns the model's config.json. */
+    ConfigFile configFile() {
+        return configFile;
     }
 
     TransformerConfig config() {
@@ -132,12 +137,14 @@ final class LoadedModel {
 
     /** Returns a weight as {@link HookedTransformer#weight} describes it. */
     Tensor weight(String weight) {
-        if (!weightNames.contains(weight))
+        // Query heads that share keys and values have copies of their weights under the name without underscore.
+        String own = weight.replaceFirst("\\.attn\\.([Wb]_[KV])$", ".attn._$1");
+        if (!weightNames.contains(weight) && !weightNames.contains(own))
             throw new IllegalArgumentException("'" + weight + "' is no weight of " + name + "."
                     + Suggestions.closest(weight, weightNames)
                             .map(near -> " Did you mean '" + near + "'?")
                             .orElse(" It should have the form embed.W_E or blocks.0.attn.W_O."));
-        return family.weight(weight, config, this::part);
+        return parameters.get(weight, this::part);
     }
 
     private ScriptModule part(String part) {

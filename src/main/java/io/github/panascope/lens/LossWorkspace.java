@@ -31,7 +31,8 @@ public record LossWorkspace(Tensor products, Tensor logits) {
     public static LossWorkspace of(HookedTransformer model, long positions) {
         DType dtype = model.weight("unembed.W_U").dtype();
         boolean cpu = model.device().isCpu();
-        boolean asTheyAre = dtype == DType.BFLOAT16 && cpu && !model.isExact();
+        boolean capped = model.config().embedding().logitCap() > 0; // in float32
+        boolean asTheyAre = dtype == DType.BFLOAT16 && cpu && !model.isExact() && !capped;
         int most = asTheyAre ? POSITIONS_IN_BFLOAT16 : cpu ? POSITIONS : POSITIONS_ON_DEVICE;
         Shape shape =
                 Shape.of(Math.max(1, Math.min(most, positions)), model.config().dVocab());

@@ -1,12 +1,10 @@
 package io.github.panascope.lens;
 
 import io.github.panascope.InputException;
-import io.github.panascope.families.ModelFamily;
-import io.github.panascope.families.gpt2.Gpt2;
+import io.github.panascope.families.KnownModels;
 import io.github.panascope.hub.Hub;
 import io.github.panascope.hub.HubRepo;
 import io.github.panascope.hub.HubUnreachableException;
-import io.github.panascope.internal.ConfigFile;
 import io.github.panascope.internal.Suggestions;
 import io.github.panascope.tokens.Tokenizer;
 import io.github.panascope.tokens.TokenizerSettings;
@@ -15,14 +13,12 @@ import java.nio.file.Files;
 import java.nio.file.InvalidPathException;
 import java.nio.file.Path;
 import java.util.Collection;
-import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.function.Function;
 import java.util.function.Supplier;
-import java.util.stream.Collectors;
 import java.util.stream.Stream;
 
 /**
@@ -56,34 +52,8 @@ record ModelFiles(
             "pytorch_model.bin.index.json",
             "model.pt");
 
-    /** The families of models that can be loaded. */
-    static final List<ModelFamily> FAMILIES = List.of(new Gpt2());
-
     /** The hub id of each name and alias that TransformerLens has. */
-    private static final Map<String, String> HUB_IDS = hubIds();
-
-    private static Map<String, String> hubIds() {
-        Map<String, String> ids = new LinkedHashMap<>();
-        FAMILIES.forEach(family -> ids.putAll(family.hubIds()));
-        return Collections.unmodifiableMap(ids);
-    }
-
-    /**
-     * Returns the family of a {@code config.json}.
-     *
-     * @throws InputException if the model type belongs to none of {@link #FAMILIES}
-     */
-    static ModelFamily family(ConfigFile config) {
-        String type = config.text("model_type", FAMILIES.getFirst().modelType());
-        return FAMILIES.stream()
-                .filter(family -> family.modelType().equals(type))
-                .findFirst()
-                .orElseThrow(() -> config.wrong(
-                        "model_type",
-                        FAMILIES.stream()
-                                .map(family -> "'" + family.modelType() + "'")
-                                .collect(Collectors.joining(" or "))));
-    }
+    private static final Map<String, String> HUB_IDS = KnownModels.hubIds();
 
     /** Returns whether the hub has checkpoints of the model's training, as revisions checkpoint-N. */
     static boolean hasCheckpoints(String name) {

@@ -1,8 +1,10 @@
 package io.github.panascope.lens;
 
 import io.github.panascope.InputException;
+import io.github.panascope.families.Families;
 import io.github.panascope.families.ModelFamily;
 import io.github.panascope.families.ModelWeights;
+import io.github.panascope.families.Script;
 import io.github.panascope.internal.AtomicFile;
 import io.github.panascope.internal.ConfigFile;
 import io.github.panascope.model.TransformerConfig;
@@ -43,7 +45,7 @@ final class ModelLoader {
 
     private static HookedTransformer load(String name, ModelFiles files, HookedTransformer.Options options) {
         ConfigFile file = ConfigFile.read(files.config());
-        ModelFamily family = ModelFiles.family(file);
+        ModelFamily family = Families.of(file);
         ModelFamily.Parsed parsed = family.parse(file);
         TransformerConfig config = parsed.config();
         Tokenizer tokenizer = files.tokenizer();
@@ -63,14 +65,15 @@ final class ModelLoader {
         TensorScope scope = TensorScope.shared("the model " + name);
         try {
             StateDict state = StateDict.open(files.weights(), scope, files.shards()::get);
-            ModelWeights weights = family.weights(state, config, options.processing(), device, options.dtype());
+            WeightProcessing processing = options.processing().forModel(name, config);
+            ModelWeights weights = Families.weights(family, state, config, processing, device, options.dtype());
             ScriptModule root;
             try (var _ = TensorScope.open()) {
-                root = family.build(config, weights, scope);
+                root = Script.build(config, weights, scope);
             }
             weights.requireAllUsed();
             LoadedModel loaded =
-                    new LoadedModel(name, family, parsed, weights.lnFolded(), tokenizer, device, advice, root, scope);
+                    new LoadedModel(name, file, parsed, weights.lnFolded(), tokenizer, device, advice, root, scope);
             return new HookedTransformer(loaded, options.exact());
         } catch (RuntimeException | Error e) {
             scope.close();
@@ -90,18 +93,25 @@ final class ModelLoader {
             ConfigFile saved = ConfigFile.parse(file + "!" + SAVED, metadata);
             ConfigFile described = saved.object("config")
                     .orElseThrow(() -> new InputException(file + "!panascope.json has no 'config'."));
-            ModelFamily family = ModelFiles.family(described);
-            ModelFamily.Parsed parsed = family.parse(described);
+            ModelFamily.Parsed parsed = Families.of(described).parse(described);
             TransformerConfig config = parsed.config();
             Tokenizer tokenizer = tokenizer(file, saved, config);
-            ModelWeights weights = family.savedWeights(StateDict.open(file, scope), config, device);
+            ModelWeights weights = Families.savedWeights(StateDict.open(file, scope), config, device);
             ScriptModule root;
             try (var _ = TensorScope.open()) {
-                root = family.build(config, weights, scope);
+                root = Script.build(config, weights, scope);
             }
             weights.requireAllUsed();
             LoadedModel loaded = new LoadedModel(
-                    saved.text("name"), family, parsed, weights.lnFolded(), tokenizer, device, List.of(), root, scope);
+                    saved.text("name"),
+                    described,
+                    parsed,
+                    weights.lnFolded(),
+                    tokenizer,
+                    device,
+                    List.of(),
+                    root,
+                    scope);
             return new HookedTransformer(loaded, exact);
         } catch (RuntimeException | Error e) {
             scope.close();
@@ -131,7 +141,7 @@ final class ModelLoader {
     static void save(LoadedModel model, Path file) {
         String json = "{\"name\": " + JsonMapper.shared().writeValueAsString(model.name()) + ", \"tokenizer\": \""
                 + model.tokenizer().fingerprint() + "\", \"config\": "
-                + model.family().toJson(model.config()) + "}";
+                + model.configFile().json() + "}";
         AtomicFile.writePath(file, part -> model.root().save(part, json));
     }
 }

@@ -16,7 +16,7 @@ import java.util.regex.Pattern;
  * <pre>{@code
  * HookPoint point = HookPoint.of("blocks.8.attn.hook_z").orElseThrow();
  * System.out.println(point.layer() + " " + point.axes()); // 8 [BATCH, POS, HEAD, D_HEAD]
- * var gpt2 = new TransformerConfig(12, 768, 12, 3072, 50257, 1024, 1e-5, false, true);
+ * var gpt2 = TransformerConfig.gpt2(12, 768, 12, 3072, 50257, 1024, 1e-5, false, true);
  * System.out.println(point.shape(gpt2, 4, 100)); // [4, 100, 12, 64]
  * System.out.println(point.outputWeight().orElseThrow()); // blocks.8.attn.W_O
  * System.out.println(HookPoint.all(gpt2).size()); // 208
@@ -42,8 +42,10 @@ public record HookPoint(String name, int block, String part, List<Axis> axes) {
         POS,
         /** Positions of keys, which are attended to. */
         KEY_POS,
-        /** Attention heads. */
+        /** Attention heads: at keys and values their own heads, which several query heads may share. */
         HEAD,
+        /** Rows, positions and heads as one dimension. */
+        HEAD_ROW,
         /** Components of the query, key, value or z of one attention head. */
         D_HEAD,
         /** Components of the residual stream. */
@@ -64,7 +66,7 @@ public record HookPoint(String name, int block, String part, List<Axis> axes) {
     private static final List<Axis> NEURONS = List.of(Axis.BATCH, Axis.POS, Axis.D_MLP);
     private static final List<Axis> FEATURES = List.of(Axis.BATCH, Axis.POS, Axis.FEATURE);
 
-    /** The points of a block that every run reaches, in the order of the run. */
+    /** The points of a block that every run of some model reaches, in the order of the run. */
     private static final List<String> ALWAYS = List.of(
             "hook_resid_pre",
             "ln1.hook_scale",
@@ -72,15 +74,26 @@ public record HookPoint(String name, int block, String part, List<Axis> axes) {
             "attn.hook_q",
             "attn.hook_k",
             "attn.hook_v",
+            "attn.q_norm.hook_scale",
+            "attn.q_norm.hook_normalized",
+            "attn.k_norm.hook_scale",
+            "attn.k_norm.hook_normalized",
+            "attn.hook_rot_q",
+            "attn.hook_rot_k",
             "attn.hook_attn_scores",
             "attn.hook_pattern",
             "attn.hook_z",
+            "ln1_post.hook_scale",
+            "ln1_post.hook_normalized",
             "hook_attn_out",
             "hook_resid_mid",
             "ln2.hook_scale",
             "ln2.hook_normalized",
             "mlp.hook_pre",
+            "mlp.hook_pre_linear",
             "mlp.hook_post",
+            "ln2_post.hook_scale",
+            "ln2_post.hook_normalized",
             "hook_mlp_out",
             "hook_resid_post");
 
@@ -98,8 +111,17 @@ public record HookPoint(String name, int block, String part, List<Axis> axes) {
             Map.entry("ln1.hook_scale", SCALE),
             Map.entry("ln2.hook_scale", SCALE),
             Map.entry("attn.hook_q", HEADS),
+            Map.entry("ln1_post.hook_scale", SCALE),
+            Map.entry("ln2_post.hook_scale", SCALE),
             Map.entry("attn.hook_k", HEADS),
             Map.entry("attn.hook_v", HEADS),
+            Map.entry("attn.q_norm.hook_scale", List.of(Axis.HEAD_ROW, Axis.ONE)),
+            Map.entry("attn.q_norm.hook_normalized", List.of(Axis.HEAD_ROW, Axis.D_HEAD)),
+            Map.entry("attn.k_norm.hook_scale", List.of(Axis.HEAD_ROW, Axis.ONE)),
+            Map.entry("attn.k_norm.hook_normalized", List.of(Axis.HEAD_ROW, Axis.D_HEAD)),
+            Map.entry("attn.hook_rot_q", HEADS),
+            Map.entry("attn.hook_rot_k", HEADS),
+            Map.entry("mlp.hook_pre_linear", NEURONS),
             Map.entry("attn.hook_z", HEADS),
             Map.entry("attn.hook_attn_scores", SCORES),
             Map.entry("attn.hook_pattern", SCORES),
@@ -161,7 +183,9 @@ public record HookPoint(String name, int block, String part, List<Axis> axes) {
      * Returns a point of a module that is attached here. Inside an SAE the heads of q, k, v and z are one dimension.
      */
     private HookPoint inside(String whole, String inner) {
-        boolean flat = axes.equals(HEADS) && (inner.equals("hook_sae_input") || inner.equals("hook_sae_recons"));
+        boolean flat = hasHeads()
+                && axes.getLast() == Axis.D_HEAD
+                && (inner.equals("hook_sae_input") || inner.equals("hook_sae_recons"));
         List<Axis> there = inner.startsWith("hook_sae_acts_") ? FEATURES : flat ? STREAM : axes;
         return new HookPoint(whole, block, part + "." + inner, there);
     }
@@ -171,17 +195,36 @@ public record HookPoint(String name, int block, String part, List<Axis> axes) {
     }
 
     /**
-     * Returns all hook points that every run reaches, in the order of the run: 17 per block and 4 more.
+     * Returns all hook points that every run of a model reaches, in the order of the run: for GPT-2, 17 per block and 4
+     * more.
      *
-     * @param config sizes of the model
+     * @param config the description of the model
      * @return the hook points; unmodifiable
      */
     public static List<HookPoint> all(TransformerConfig config) {
-        List<HookPoint> points = new ArrayList<>(List.of(known("hook_embed"), known("hook_pos_embed")));
+        List<HookPoint> points = new ArrayList<>(List.of(known("hook_embed")));
+        if (config.rotary() == null) points.add(known("hook_pos_embed"));
+        List<String> parts =
+                ALWAYS.stream().filter(part -> isReached(part, config)).toList();
         for (int block = 0; block < config.nLayers(); block++)
-            for (String part : ALWAYS) points.add(known("blocks." + block + "." + part));
+            for (String part : parts) points.add(known("blocks." + block + "." + part));
         points.addAll(List.of(known("ln_final.hook_scale"), known("ln_final.hook_normalized")));
         return List.copyOf(points);
+    }
+
+    /** Returns whether the blocks of a model have a part. */
+    private static boolean isReached(String part, TransformerConfig config) {
+        return switch (part.substring(0, part.lastIndexOf('.') + 1)) {
+            case "attn.q_norm.", "attn.k_norm." -> config.attention().queryKeyNorm();
+            case "ln1_post.", "ln2_post." -> config.norm().afterOutputs();
+            default ->
+                switch (part) {
+                    case "attn.hook_rot_q", "attn.hook_rot_k" -> config.rotary() != null;
+                    case "hook_resid_mid" -> !config.parallel();
+                    case "mlp.hook_pre_linear" -> config.mlp().gated();
+                    default -> true;
+                };
+        };
     }
 
     /**
@@ -191,7 +234,8 @@ public record HookPoint(String name, int block, String part, List<Axis> axes) {
      * <li>{@code hook_tokens}, the token ids
      * <li>the inputs of each head, {@code hook_q_input}, {@code hook_k_input} and {@code hook_v_input},
      * {@code hook_attn_in} before these, and the result of each head, {@code attn.hook_result}: all [batch, pos, head,
-     * d_model]
+     * d_model]. Where query heads share keys and values, hook_k_input and hook_v_input have one entry for each head of
+     * keys; under a hook at hook_attn_in each query head computes keys and values of its own
      * <li>{@code hook_mlp_in}, the MLP's copy of {@code hook_resid_mid}
      * <li>{@code mlp.hook_in}, the input of the MLP after LayerNorm
      * </ul>
@@ -299,7 +343,8 @@ public record HookPoint(String name, int block, String part, List<Axis> axes) {
                 .mapToLong(axis -> switch (axis) {
                     case BATCH -> batch;
                     case POS, KEY_POS -> positions;
-                    case HEAD -> config.nHeads();
+                    case HEAD -> heads(config);
+                    case HEAD_ROW -> batch * positions * heads(config);
                     case D_HEAD -> config.dHead();
                     case D_MODEL -> config.dModel();
                     case D_MLP -> config.dMlp();
@@ -307,6 +352,13 @@ public record HookPoint(String name, int block, String part, List<Axis> axes) {
                     case FEATURE -> throw new IllegalArgumentException("the width of " + name + " is the SAE's");
                 })
                 .toArray());
+    }
+
+    /** Returns the number of heads of this point: keys and values may have fewer than queries. */
+    private int heads(TransformerConfig config) {
+        return part.matches("attn\\.(hook_(k|v|rot_k)|k_norm\\..*)|hook_[kv]_input")
+                ? config.nKeyValueHeads()
+                : config.nHeads();
     }
 
     /**
@@ -317,7 +369,8 @@ public record HookPoint(String name, int block, String part, List<Axis> axes) {
      */
     public int width(TransformerConfig config) {
         return switch (axes.getLast()) {
-            case D_HEAD, D_MODEL -> config.dModel();
+            case D_HEAD -> (hasHeads() ? heads(config) : 1) * config.dHead();
+            case D_MODEL -> config.dModel();
             case D_MLP -> config.dMlp();
             default -> -1;
         };

@@ -1,5 +1,7 @@
 package io.github.panascope.model;
 
+import io.github.panascope.InputException;
+
 /**
  * The steps of TransformerLens's weight processing that are applied when a model is loaded. They change the
  * activations, but not the log-probabilities of the model. They are applied in the order of the components.
@@ -18,4 +20,26 @@ public record WeightProcessing(
     public static final WeightProcessing NONE = new WeightProcessing(false, false, false, false);
     /** The processing that {@code gpt2-small-res-jb} asks for: only centred writing weights. */
     public static final WeightProcessing CENTERED = new WeightProcessing(false, true, false, false);
+
+    /**
+     * Returns the steps that are applied to a model. {@link #DEFAULT} leaves out what does not suit the model, as
+     * {@code from_pretrained} does: centring the writing weights without LayerNorm, and centring an unembedding whose
+     * logits are bounded.
+     *
+     * @param name   name of the model, for the message
+     * @param config description of the model
+     * @return the steps
+     * @throws InputException if other steps than the default would change what the model predicts
+     */
+    public WeightProcessing forModel(String name, TransformerConfig config) {
+        boolean capped = config.embedding().logitCap() > 0;
+        if (equals(DEFAULT)) return new WeightProcessing(true, !config.isRms(), !capped, true);
+        if (centerWritingWeights && config.isRms())
+            throw new InputException("model " + name + " has RMSNorm, which does not take off the mean: its writing"
+                    + " weights cannot be centred. Load it with the default processing or with none.");
+        if (centerUnembed && capped)
+            throw new InputException("model " + name + " bounds its logits, which a constant changes: its unembedding"
+                    + " cannot be centred. Load it with the default processing or with none.");
+        return this;
+    }
 }

@@ -1,4 +1,4 @@
-package io.github.panascope.families.gpt2;
+package io.github.panascope.families;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
@@ -14,7 +14,7 @@ import org.junit.jupiter.params.provider.CsvSource;
 /** Keys of config.json by either of their names, as GPT2Config's attribute_map has them. */
 class Gpt2ConfigTest {
     private static Parsed parse(String json) {
-        return Gpt2Config.parse(ConfigFile.parse("config.json", json));
+        return new Gpt2().parse(ConfigFile.parse("config.json", json));
     }
 
     @Test

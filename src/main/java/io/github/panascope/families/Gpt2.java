@@ -1,16 +1,16 @@
-package io.github.panascope.families.gpt2;
+package io.github.panascope.families;
 
 import io.github.panascope.InputException;
-import io.github.panascope.families.ModelFamily.Parsed;
 import io.github.panascope.internal.ConfigFile;
 import io.github.panascope.model.TransformerConfig;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import java.util.regex.Pattern;
 
-/** The {@code config.json} of GPT-2. */
-final class Gpt2Config {
+/** The family of GPT-2: its four sizes, distilgpt2, and Stanford's models of the same architecture. */
+public final class Gpt2 implements ModelFamily {
     /** The largest width: a thousand times that of GPT-2 XL, and small enough that four times the width is an int. */
     private static final int MAX_WIDTH = 1 << 21;
 
@@ -71,14 +71,48 @@ final class Gpt2Config {
             "gradient_checkpointing",
             "output_past");
 
-    private Gpt2Config() {}
+    private static final TensorNames NAMES = new TensorNames(
+            List.of("transformer.", ""), // the file of the `gpt2` repository has no prefix
+            Map.of(
+                    "embed.W_E", "wte.weight",
+                    "pos_embed.W_pos", "wpe.weight",
+                    "ln_final.w", "ln_f.weight",
+                    "ln_final.b", "ln_f.bias"),
+            List.of("lm_head.weight"),
+            "h.%d.",
+            Map.ofEntries(
+                    Map.entry("ln1.w", "ln_1.weight"),
+                    Map.entry("ln1.b", "ln_1.bias"),
+                    Map.entry("ln2.w", "ln_2.weight"),
+                    Map.entry("ln2.b", "ln_2.bias"),
+                    Map.entry("attn.W_QKV", "attn.c_attn.weight"),
+                    Map.entry("attn.b_QKV", "attn.c_attn.bias"),
+                    Map.entry("attn.W_O", "attn.c_proj.weight"),
+                    Map.entry("attn.b_O", "attn.c_proj.bias"),
+                    Map.entry("mlp.W_in", "mlp.c_fc.weight"),
+                    Map.entry("mlp.b_in", "mlp.c_fc.bias"),
+                    Map.entry("mlp.W_out", "mlp.c_proj.weight"),
+                    Map.entry("mlp.b_out", "mlp.c_proj.bias")),
+            TensorNames.Heads.QKV_SIDE_BY_SIDE,
+            false,
+            false,
+            Pattern.compile(".*h\\.\\d+\\.attn\\.(masked_)?bias")); // the causal mask
 
-    /**
-     * Reads a {@code config.json}.
-     *
-     * @throws InputException if it is not that of a GPT-2, or changes the computation in a way that is not supported
-     */
-    static Parsed parse(ConfigFile file) {
+    /** Makes the family, which has no state. */
+    public Gpt2() {}
+
+    @Override
+    public Set<String> modelTypes() {
+        return Set.of("gpt2");
+    }
+
+    @Override
+    public TensorNames tensorNames() {
+        return NAMES;
+    }
+
+    @Override
+    public Parsed parse(ConfigFile file) {
         List<String> skipped = new ArrayList<>(file.skipped(UNDERSTOOD, HARMLESS));
         expect(file, "model_type", "gpt2", "gpt2");
         expect(file, "activation_function", "gelu_new", "gelu_new");
@@ -94,7 +128,7 @@ final class Gpt2Config {
             throw new InputException(
                     file.place() + ": 'n_embd' " + width + " should be a multiple of 'n_head' " + heads + ".");
         return new Parsed(
-                new TransformerConfig(
+                TransformerConfig.gpt2(
                         size(file, "n_layer"),
                         width,
                         heads,
@@ -125,23 +159,5 @@ final class Gpt2Config {
 
     private static void expect(ConfigFile file, String key, String only, String ifAbsent) {
         if (!file.text(key, ifAbsent).equals(only)) throw file.wrong(key, "'" + only + "'");
-    }
-
-    /** Returns a configuration in the form that {@link #parse} reads. */
-    static String toJson(TransformerConfig config) {
-        return """
-            {"model_type": "gpt2", "n_layer": %d, "n_embd": %d, "n_head": %d,
-             "n_inner": %d, "vocab_size": %d, "n_positions": %d, "layer_norm_epsilon": %s,
-             "scale_attn_by_inverse_layer_idx": %b, "tie_word_embeddings": %b}\
-            """.formatted(
-                        config.nLayers(),
-                        config.dModel(),
-                        config.nHeads(),
-                        config.dMlp(),
-                        config.dVocab(),
-                        config.nCtx(),
-                        config.eps(),
-                        config.inverseLayerAttnScale(),
-                        config.tieWordEmbeddings());
     }
 }

@@ -1,7 +1,5 @@
-package io.github.panascope.families.gpt2;
+package io.github.panascope.families;
 
-import io.github.panascope.InputException;
-import io.github.panascope.families.ModelWeights;
 import io.github.panascope.model.TransformerConfig;
 import io.github.panascope.model.WeightProcessing;
 import io.github.panascope.torch.DType;
@@ -9,41 +7,42 @@ import io.github.panascope.torch.Device;
 import io.github.panascope.torch.Shape;
 import io.github.panascope.torch.Tensor;
 import io.github.panascope.torch.TensorScope;
-import io.github.panascope.weights.StateDict;
 import java.util.HashMap;
 import java.util.HashSet;
 import java.util.Map;
 import java.util.Set;
-import java.util.TreeSet;
 
 /**
- * The weights of a GPT-2 in the form that the model with hooks needs, under TransformerLens's names. They are processed
- * tensor by tensor from a mapped file, so that at most one layer is held twice. Projections keep GPT-2's own layout
- * [in, out]; q, k and v stay side by side in W_QKV [d_model, 3 d_model].
+ * The weights of a model with LayerNorm, such as GPT-2. They are processed tensor by tensor from a mapped file, so that
+ * at most one layer is held twice. q, k and v stay side by side in W_QKV [d_model, 3 d_model].
  *
  * <p>The steps follow the formulas of TransformerLens 2.18's {@code weight_processing}; their order matters.
  */
-final class Gpt2Weights implements ModelWeights {
-    private final StateDict file;
+final class LayerNormWeights implements ModelWeights {
+    private final WeightFile file;
+    private final TensorNames.Heads heads;
     private final TransformerConfig config;
     private final WeightProcessing processing;
     private final Device device;
     private final DType dtype;
-    private final String prefix;
-    private final Set<String> used = new HashSet<>();
     /**
      * Tensors that are not views of the file. They are changed in place, which saves a second copy.
      */
     private final Set<Tensor> own = new HashSet<>();
 
-    Gpt2Weights(StateDict file, TransformerConfig config, WeightProcessing processing, Device device, DType dtype) {
+    LayerNormWeights(
+            WeightFile file,
+            TensorNames.Heads heads,
+            TransformerConfig config,
+            WeightProcessing processing,
+            Device device,
+            DType dtype) {
         this.file = file;
+        this.heads = heads;
         this.config = config;
         this.processing = processing;
         this.device = device;
         this.dtype = dtype;
-        // GPT2LMHeadModel saves names with the prefix; the file of the `gpt2` repository has names without it.
-        this.prefix = file.has("transformer.wte.weight") ? "transformer." : "";
     }
 
     @Override
@@ -54,13 +53,12 @@ final class Gpt2Weights implements ModelWeights {
     @Override
     public Map<String, Tensor> embed(TensorScope keep) {
         try (var _ = TensorScope.open()) {
-            Tensor embed = load("wte.weight", config.dVocab(), config.dModel());
-            Tensor positions = load("wpe.weight", config.nCtx(), config.dModel());
-            if (processing.centerWritingWeights()) {
-                embed = centred(embed, -1);
-                positions = centred(positions, -1);
-            }
-            return kept(keep, Map.of("W_E", embed, "W_pos", positions));
+            Map<String, Tensor> weights = new HashMap<>();
+            weights.put("W_E", floats(file.ofModel("embed.W_E", config.dVocab(), config.dModel())));
+            if (config.rotary() == null)
+                weights.put("W_pos", floats(file.ofModel("pos_embed.W_pos", config.nCtx(), config.dModel())));
+            if (processing.centerWritingWeights()) weights.replaceAll((_, weight) -> centred(weight, -1));
+            return kept(keep, weights);
         }
     }
 
@@ -68,21 +66,20 @@ final class Gpt2Weights implements ModelWeights {
     public Map<String, Tensor> block(int layer, TensorScope keep) {
         int width = config.dModel();
         int mlp = config.dMlp();
-        String block = "h." + layer + ".";
         Map<String, Tensor> weights = new HashMap<>();
         try (var _ = TensorScope.open()) {
-            Tensor ln1Weight = load(block + "ln_1.weight", width);
-            Tensor ln1Bias = load(block + "ln_1.bias", width);
-            Tensor ln2Weight = load(block + "ln_2.weight", width);
-            Tensor ln2Bias = load(block + "ln_2.bias", width);
-            Tensor wQkv = load(block + "attn.c_attn.weight", width, 3 * width);
-            Tensor bQkv = load(block + "attn.c_attn.bias", 3 * width);
-            Tensor wO = load(block + "attn.c_proj.weight", width, width);
-            Tensor bO = load(block + "attn.c_proj.bias", width);
-            Tensor wIn = load(block + "mlp.c_fc.weight", width, mlp);
-            Tensor bIn = load(block + "mlp.c_fc.bias", mlp);
-            Tensor wOut = load(block + "mlp.c_proj.weight", mlp, width);
-            Tensor bOut = load(block + "mlp.c_proj.bias", width);
+            Tensor ln1Weight = floats(file.vector(layer, "ln1.w", width));
+            Tensor ln1Bias = floats(file.vector(layer, "ln1.b", width));
+            Tensor ln2Weight = floats(file.vector(layer, "ln2.w", width));
+            Tensor ln2Bias = floats(file.vector(layer, "ln2.b", width));
+            Tensor wQkv = sideBySide(floats(file.product(layer, "attn.W_QKV", width, 3L * width)));
+            Tensor bQkv = sideBySide(floats(file.vector(layer, "attn.b_QKV", 3L * width)));
+            Tensor wO = floats(file.product(layer, "attn.W_O", width, width));
+            Tensor bO = floats(file.vector(layer, "attn.b_O", width));
+            Tensor wIn = floats(file.product(layer, "mlp.W_in", width, mlp));
+            Tensor bIn = floats(file.vector(layer, "mlp.b_in", mlp));
+            Tensor wOut = floats(file.product(layer, "mlp.W_out", mlp, width));
+            Tensor bOut = floats(file.vector(layer, "mlp.b_out", width));
             if (processing.foldLn()) {
                 bQkv = bQkv.add(ln1Bias.matmul(wQkv)); // needs the weights before they are folded
                 wQkv = folded(wQkv, ln1Weight);
@@ -110,18 +107,25 @@ final class Gpt2Weights implements ModelWeights {
         }
     }
 
+    /** Returns queries, keys and values of all heads side by side, [..., 3 d_model]. */
+    private Tensor sideBySide(Tensor stored) {
+        if (heads == TensorNames.Heads.QKV_SIDE_BY_SIDE) return stored;
+        boolean matrix = stored.shape().rank() == 2;
+        Tensor byHead = stored.reshape(-1, config.nHeads(), 3, config.dHead()).transpose(1, 2);
+        return owned((matrix ? byHead.reshape(config.dModel(), -1) : byHead.reshape(-1)).copy());
+    }
+
     @Override
     public Map<String, Tensor> unembed(TensorScope keep) {
         Map<String, Tensor> weights = new HashMap<>();
         try (var _ = TensorScope.open()) {
-            Tensor weight = load("ln_f.weight", config.dModel());
-            Tensor bias = load("ln_f.bias", config.dModel());
+            Tensor weight = floats(file.ofModel("ln_final.w", config.dModel()));
+            Tensor bias = floats(file.ofModel("ln_final.b", config.dModel()));
             // Kept in the layout of the file, [d_vocab, d_model], and transposed as a view: without processing it then
             // shares the memory of the file.
-            used.add("lm_head.weight");
-            Tensor unembed = file.has("lm_head.weight") && !config.tieWordEmbeddings()
-                    ? take("lm_head.weight", config.dVocab(), config.dModel())
-                    : load("wte.weight", config.dVocab(), config.dModel());
+            Tensor separate = file.unembed();
+            Tensor unembed =
+                    floats(separate == null ? file.ofModel("embed.W_E", config.dVocab(), config.dModel()) : separate);
             Tensor bU = Tensor.zeros(DType.FLOAT32, Shape.of(config.dVocab()));
             if (processing.foldLn()) {
                 bU = bU.add(unembed.matmul(bias));
@@ -143,25 +147,11 @@ final class Gpt2Weights implements ModelWeights {
 
     @Override
     public void requireAllUsed() {
-        Set<String> left = new TreeSet<>(file.names());
-        left.removeAll(used);
-        left.removeIf(name -> name.matches(".*h\\.\\d+\\.attn\\.(masked_)?bias")); // the causal mask, as a buffer
-        if (!left.isEmpty()) {
-            throw new InputException(
-                    file.file() + " holds tensors that a GPT-2 of " + config.nLayers() + " layers does not have: "
-                            + String.join(", ", left.stream().limit(5).toList())
-                            + (left.size() > 5 ? ", ... (" + left.size() + " in all)." : "."));
-        }
+        file.requireAllUsed();
     }
 
-    private Tensor load(String name, long... sizes) {
-        return take(prefix + name, sizes);
-    }
-
-    /** Reads a tensor as float32 and records that it was used. */
-    private Tensor take(String name, long... sizes) {
-        used.add(name);
-        Tensor stored = file.weight(name, Shape.of(sizes));
+    /** Returns a tensor of the file as float32. */
+    private Tensor floats(Tensor stored) {
         Tensor tensor = stored.to(DType.FLOAT32);
         if (stored.dtype() != DType.FLOAT32) own.add(tensor); // a copy, which may be written to
         return tensor;
@@ -199,7 +189,7 @@ final class Gpt2Weights implements ModelWeights {
         Map<String, Tensor> result = new HashMap<>();
         own.clear();
         weights.forEach((name, tensor) ->
-                result.put(name, keep.adopt((name.startsWith("ln") ? tensor : tensor.to(dtype)).to(device))));
+                result.put(name, keep.adopt((WeightShapes.isFloat32(name) ? tensor : tensor.to(dtype)).to(device))));
         return result;
     }
 }

@@ -1,14 +1,15 @@
-package io.github.panascope.families.gpt2;
+package io.github.panascope.families;
 
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 
 /** TransformerLens's names and aliases of the models of this family, with their ids on the hub. */
-final class Gpt2HubIds {
-    private Gpt2HubIds() {}
+public final class KnownModels {
+    private KnownModels() {}
 
-    static Map<String, String> hubIds() {
+    /** {@return the hub ids by name} */
+    public static Map<String, String> hubIds() {
         Map<String, String> ids = new LinkedHashMap<>();
         for (String name : List.of("gpt2", "gpt2-medium", "gpt2-large", "gpt2-xl", "distilgpt2")) ids.put(name, name);
         ids.put("gpt2-small", "gpt2");
