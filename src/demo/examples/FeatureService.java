@@ -3,7 +3,6 @@ import com.sun.net.httpserver.HttpServer;
 import io.github.panascope.demo.DemoBundle;
 import io.github.panascope.lens.HookedTransformer;
 import io.github.panascope.sae.Sae;
-import io.github.panascope.tokens.Tokenizer;
 import io.github.panascope.torch.Shape;
 import io.github.panascope.torch.Tensor;
 import io.github.panascope.torch.TensorScope;
@@ -90,8 +89,7 @@ public class FeatureService implements AutoCloseable {
         if (!exchange.getRequestMethod().equals("POST")) return new Answer(405, "a text is needed, with POST");
         byte[] body = exchange.getRequestBody().readNBytes(BODY_BYTES + 1);
         if (body.length > BODY_BYTES) return new Answer(413, "the text has more than " + BODY_BYTES + " bytes");
-        String text = Tokenizer.END_OF_TEXT + new String(body, StandardCharsets.UTF_8);
-        int[] tokens = model.tokenizer().encode(text);
+        int[] tokens = model.tokenizer().encodeAfterBos(new String(body, StandardCharsets.UTF_8));
         if (tokens.length > TOKENS) return new Answer(413, "the text has more than " + (TOKENS - 1) + " tokens");
         var result = new CompletableFuture<List<Token>>().orTimeout(SECONDS, TimeUnit.SECONDS);
         if (!waiting.offer(new Request(tokens, result))) return new Answer(503, "too many requests are waiting");

@@ -23,7 +23,7 @@ class ExamplesFeaturesTest extends ExamplesFixture {
     private static String steered(String point, Tensor addition, String prompt) {
         List<Integer> ids = new ArrayList<>();
         for (int id : model.toTokens(prompt).toInts()) ids.add(id);
-        for (int i = 0; i < 12 && (i == 0 || ids.getLast() != model.tokenizer().endOfText()); i++) {
+        for (int i = 0; i < 12 && (i == 0 || ids.getLast() != model.tokenizer().eos()); i++) {
             try (var _ = TensorScope.open()) {
                 Tensor tokens = Tensor.ofTokens(ids.stream().mapToInt(id -> id).toArray())
                         .reshape(1, -1);
@@ -33,7 +33,7 @@ class ExamplesFeaturesTest extends ExamplesFixture {
         }
         return model.tokenizer()
                 .decode(ids.stream()
-                        .filter(id -> id != model.tokenizer().endOfText())
+                        .filter(id -> id != model.tokenizer().eos())
                         .mapToInt(id -> id)
                         .toArray());
     }

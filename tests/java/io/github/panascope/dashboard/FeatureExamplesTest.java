@@ -92,7 +92,7 @@ class FeatureExamplesTest extends UsesDashboardFixture {
         int bos = fixture.sae.config().prependBos() ? 1 : 0;
         int longest = CONTEXT - bos;
         int[] features = IntStream.range(0, fixture.sae.config().dSae()).toArray();
-        int endOfText = fixture.model.tokenizer().endOfText();
+        int endOfText = fixture.model.tokenizer().eos();
         List<Place> places = new ArrayList<>();
         for (int text = 0; text < TEXTS.size(); text++) {
             int[] ids = fixture.model.tokenizer().encode(TEXTS.get(text));

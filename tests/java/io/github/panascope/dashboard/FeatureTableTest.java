@@ -51,7 +51,7 @@ class FeatureTableTest {
                                 sequence(" cat", 3),
                                 sequence(" dog", 2))),
                 new SequenceGroup(SequenceGroup.Kind.INTERVAL, 1, 2, .1, List.of(sequence(" cow", 1.5f))));
-        int[] tokens = {TOKENIZER.encode(" up")[0], TOKENIZER.endOfText()};
+        int[] tokens = {TOKENIZER.encode(" up")[0], TOKENIZER.eos()};
         return new FeatureDashboard(
                 5,
                 new Statistics(1000, 10, 40, .039, 4, .1, 2.5, .2, 3, 4, new double[] {1}),

@@ -156,7 +156,7 @@ class GenerationTest {
     void aRowEndsAtTheEndTokenAndAListenerMayEndAll() {
         try (var _ = TensorScope.open();
                 HookedTransformer model = model()) {
-            int end = model.tokenizer().endOfText();
+            int end = model.tokenizer().eos();
             Hooks endNow = Hooks.at("ln_final.hook_normalized", (x, name) -> {
                 Tensor row = model.weight("unembed.W_U")
                         .slice(1, end, end + 1L)

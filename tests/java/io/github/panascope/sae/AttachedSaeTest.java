@@ -123,13 +123,13 @@ class AttachedSaeTest {
                     expected,
                     "standard+exclude",
                     model.forward(tokens)
-                            .attach(standard.attachment(false, model.tokenizer().endOfText())),
+                            .attach(standard.attachment(false, model.tokenizer().bosEosPad())),
                     model);
             compare(
                     expected,
                     "standard+exclude+error",
                     model.forward(tokens)
-                            .attach(standard.attachment(true, model.tokenizer().endOfText())),
+                            .attach(standard.attachment(true, model.tokenizer().bosEosPad())),
                     model);
             compare(
                     expected,

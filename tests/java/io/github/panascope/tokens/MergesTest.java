@@ -31,10 +31,10 @@ class MergesTest {
 
     private static Tokenizer build(String... merges) {
         Map<String, Integer> ids = new LinkedHashMap<>();
-        for (String letter : Tokenizer.letters()) ids.put(letter, ids.size());
+        for (String letter : Gpt2Tokenizer.letters()) ids.put(letter, ids.size());
         for (String merge : merges) ids.put(merge.replace(" ", ""), ids.size());
-        ids.put(Tokenizer.END_OF_TEXT, ids.size());
-        return Tokenizer.build("here", ids, List.of(merges));
+        ids.put(Gpt2Tokenizer.END_OF_TEXT, ids.size());
+        return Gpt2Tokenizer.build("here", ids, List.of(merges));
     }
 
     private static void assertRefused(String message, String... merges) {

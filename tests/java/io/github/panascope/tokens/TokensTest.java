@@ -135,7 +135,7 @@ class TokensTest {
         Random random = new Random(5);
         for (int i = 0; i < 20_000; i++) {
             String text = randomText(random);
-            if (!text.contains(Tokenizer.END_OF_TEXT))
+            if (!text.contains(Gpt2Tokenizer.END_OF_TEXT))
                 assertArrayEquals(library.encodeOrdinary(text).toArray(), GPT2.encode(text), text);
         }
     }

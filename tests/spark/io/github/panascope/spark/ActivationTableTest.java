@@ -78,7 +78,7 @@ class ActivationTableTest {
                 for (int row = 0; row * (CONTEXT - 1) < ids.length; row++) {
                     int first = row * (CONTEXT - 1);
                     long[] tokens = IntStream.concat(
-                                    IntStream.of(model.tokenizer().endOfText()),
+                                    IntStream.of(model.tokenizer().eos()),
                                     Arrays.stream(ids, first, Math.min(ids.length, first + CONTEXT - 1)))
                             .asLongStream()
                             .toArray();
@@ -88,7 +88,7 @@ class ActivationTableTest {
                     run.logits();
                     float[] values = sae.encode(run.cache().get(hook)).toFloats();
                     for (int at = 0; at < tokens.length; at++) {
-                        if (tokens[at] == model.tokenizer().endOfText() && !endOfText) continue;
+                        if (tokens[at] == model.tokenizer().eos() && !endOfText) continue;
                         for (int feature : features) {
                             float value = values[at * sae.config().dSae() + feature];
                             if (value == 0) continue;

@@ -145,7 +145,7 @@ class EvalJobTest {
     private static List<SaeEvals> evaluated(List<String> texts) {
         return onOneMachine((model, sae) -> {
             List<SaeEvals> all = new ArrayList<>();
-            int endOfText = model.tokenizer().endOfText();
+            int endOfText = model.tokenizer().eos();
             for (String text : texts) {
                 SaeEvals evals = new SaeEvals();
                 int[] ids = model.tokenizer().encode(text);

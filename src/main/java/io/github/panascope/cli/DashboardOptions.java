@@ -113,7 +113,7 @@ public final class DashboardOptions {
                     "--ignore-high-activation-norm-multiple should be positive, not " + normMultiple + ".");
         Set<Integer> ignored = FeatureOptions.numbers(
                 "--ignore-tokens", ignoreTokens, model.config().dVocab());
-        if (ignoreBos) ignored.add(model.tokenizer().endOfText());
+        if (ignoreBos) ignored.add(model.tokenizer().bos());
         return DashboardConfig.builder()
                 .ignoreTokens(ignored)
                 .ignorePositions(FeatureOptions.numbers("--ignore-positions", ignorePositions, context))

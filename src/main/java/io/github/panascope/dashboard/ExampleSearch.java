@@ -157,7 +157,7 @@ final class ExampleSearch {
 
     private long[] ids(int length) {
         long[] ids = new long[batch.size() * length];
-        Arrays.fill(ids, tokenizer.endOfText());
+        Arrays.fill(ids, tokenizer.bos());
         for (int r = 0; r < batch.size(); r++) {
             Row row = batch.get(r);
             for (int i = row.first; i < row.end; i++) ids[r * length + row.bos + i - row.first] = row.ids[i];
@@ -194,7 +194,7 @@ final class ExampleSearch {
             if (Float.isNaN(values[i]))
                 throw new InputException("feature " + feature + " is not a number at text " + row.text + ", position "
                         + (row.first + i - row.bos) + ".");
-            if (row.ids[row.first + i - row.bos] == tokenizer.endOfText()) continue;
+            if (tokenizer.isSpecial(row.ids[row.first + i - row.bos])) continue;
             if (values[i] > (highest < 0 ? 0 : values[highest])) highest = i;
         }
         if (highest >= 0 && values[highest] > kept.top.least())

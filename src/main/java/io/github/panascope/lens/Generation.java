@@ -59,7 +59,7 @@ public final class Generation {
                         .mapToInt(prompt -> length - prompt.length)
                         .toArray();
         this.rows = Arrays.stream(prompts)
-                .map(prompt -> padded(prompt, length, model.tokenizer().endOfText()))
+                .map(prompt -> padded(prompt, length, model.tokenizer().pad()))
                 .toArray(int[][]::new);
         this.hooks = model.hooks();
     }
@@ -189,11 +189,9 @@ public final class Generation {
      */
     public String text() {
         try (var _ = TensorScope.open()) {
-            int[] ids = Arrays.stream(run().toLongs())
-                    .mapToInt(Math::toIntExact)
-                    .filter(id -> id != model.tokenizer().endOfText())
-                    .toArray();
-            return model.tokenizer().decode(ids);
+            int[] ids =
+                    Arrays.stream(run().toLongs()).mapToInt(Math::toIntExact).toArray();
+            return model.tokenizer().decode(true, ids);
         }
     }
 
@@ -229,14 +227,14 @@ public final class Generation {
                     float[] own = Arrays.copyOfRange(logits, row * vocabulary, (row + 1) * vocabulary);
                     double at = random[row].nextDouble();
                     tokens[row] = finished[row]
-                            ? model.tokenizer().endOfText()
+                            ? model.tokenizer().eos()
                             : sampling.draw(
                                     own,
                                     Arrays.copyOfRange(texts[row], padding == null ? 0 : padding[row], length + added),
                                     at);
                     texts[row][length + added] = tokens[row];
                     finished[row] |=
-                            stopAtEos && tokens[row] == model.tokenizer().endOfText();
+                            stopAtEos && tokens[row] == model.tokenizer().eos();
                 }
                 listener.accept(tokens);
                 if (stopAtEos && allTrue(finished)) return added + 1;

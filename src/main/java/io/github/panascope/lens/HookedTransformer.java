@@ -661,10 +661,7 @@ public final class HookedTransformer implements AutoCloseable {
     public Generation generate(List<String> prompts) {
         if (prompts.isEmpty()) throw new IllegalArgumentException("there should be at least one text");
         return new Generation(
-                this,
-                prompts.stream()
-                        .map(prompt -> tokenizer().encode(Tokenizer.END_OF_TEXT + prompt))
-                        .toArray(int[][]::new));
+                this, prompts.stream().map(tokenizer()::encodeAfterBos).toArray(int[][]::new));
     }
 
     // ------------------------------------------------------------------------------------------------- texts, tokens

@@ -7,7 +7,6 @@ import io.github.panascope.hub.HubRepo;
 import io.github.panascope.hub.HubUnreachableException;
 import io.github.panascope.internal.Suggestions;
 import io.github.panascope.tokens.Tokenizer;
-import io.github.panascope.tokens.TokenizerSettings;
 import io.github.panascope.weights.StateDict;
 import java.nio.file.Files;
 import java.nio.file.InvalidPathException;
@@ -117,7 +116,7 @@ record ModelFiles(
     }
 
     private static List<Path> settings(Function<String, Optional<Path>> optional) {
-        return TokenizerSettings.FILES.stream()
+        return Tokenizer.SETTINGS_FILES.stream()
                 .map(optional)
                 .flatMap(Optional::stream)
                 .toList();
@@ -205,16 +204,6 @@ record ModelFiles(
     }
 
     private static Tokenizer tokenizer(List<Path> vocabulary, List<Path> settings) {
-        Tokenizer tokenizer = tokenizer(vocabulary);
-        settings.forEach(file -> TokenizerSettings.require(file, tokenizer));
-        return tokenizer;
-    }
-
-    private static Tokenizer tokenizer(List<Path> vocabulary) {
-        return switch (vocabulary.size()) {
-            case 0 -> Tokenizer.gpt2();
-            case 1 -> Tokenizer.ofTokenizerJson(vocabulary.get(0));
-            default -> Tokenizer.ofVocabulary(vocabulary.get(0), vocabulary.get(1));
-        };
+        return vocabulary.isEmpty() ? Tokenizer.gpt2().withSettings(settings) : Tokenizer.ofFiles(vocabulary, settings);
     }
 }

@@ -53,7 +53,7 @@ public record TestPrompt(List<String> promptTokens, List<List<String>> answerTok
     public static TestPrompt run(HookedTransformer model, String prompt, List<String> answers, Hooks hooks, int topK) {
         Tokenizer tokenizer = model.tokenizer();
         if (answers.isEmpty()) throw new IllegalArgumentException("test_prompt needs an answer");
-        int[] promptIds = tokenizer.encode(Tokenizer.END_OF_TEXT + prompt);
+        int[] promptIds = tokenizer.encodeAfterBos(prompt);
         List<int[]> answerIds = answers.stream()
                 .map(answer -> tokenizer.encode(answer.startsWith(" ") ? answer : " " + answer))
                 .toList();

@@ -34,7 +34,7 @@ final class TextCodec {
         List<int[]> rows = texts.stream().map(text -> encode(text, prependBos)).toList();
         int length = rows.stream().mapToInt(row -> row.length).max().orElseThrow();
         long[] ids = new long[rows.size() * length];
-        Arrays.fill(ids, tokenizer.endOfText());
+        Arrays.fill(ids, tokenizer.pad());
         for (int row = 0; row < rows.size(); row++) {
             int start = side == HookedTransformer.PaddingSide.LEFT ? length - rows.get(row).length : 0;
             for (int i = 0; i < rows.get(row).length; i++) ids[row * length + start + i] = rows.get(row)[i];
@@ -52,7 +52,7 @@ final class TextCodec {
             int filled = 0;
             while (filled < length
                     && ids[row * length + (side == HookedTransformer.PaddingSide.LEFT ? filled : length - 1 - filled)]
-                            == tokenizer.endOfText()) filled++;
+                            == tokenizer.pad()) filled++;
             if (side == HookedTransformer.PaddingSide.LEFT && prependBos) filled = Math.max(0, filled - 1);
             int from = row * length + (side == HookedTransformer.PaddingSide.LEFT ? 0 : length - filled);
             Arrays.fill(mask, from, from + filled, 0);
@@ -65,7 +65,7 @@ final class TextCodec {
      * so that it would still fit.
      */
     private int[] encode(String text, boolean prependBos) {
-        int[] ids = tokenizer.encode(prependBos ? Tokenizer.END_OF_TEXT + text : text);
+        int[] ids = prependBos ? tokenizer.encodeAfterBos(text) : tokenizer.encode(text);
         int longest = prependBos ? nCtx : nCtx - 1;
         return ids.length > longest ? Arrays.copyOf(ids, longest) : ids;
     }

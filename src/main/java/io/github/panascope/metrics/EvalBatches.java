@@ -16,7 +16,7 @@ import java.util.List;
 /**
  * Computes the sums of {@link SaeEvals} for batches of rows, on the model's device.
  *
- * @param excludeSpecialTokens true to exclude positions of {@code <|endoftext|>}
+ * @param excludeSpecialTokens true to exclude positions of the tokens that begin, end and pad texts
  */
 record EvalBatches(HookedTransformer model, Sae sae, boolean excludeSpecialTokens) {
     /** Rows whose logits are held at once on the CPU, in three tensors. */
@@ -37,9 +37,11 @@ record EvalBatches(HookedTransformer model, Sae sae, boolean excludeSpecialToken
     private Tensor mask(Tensor tokens) {
         Tensor ones =
                 Tensor.zeros(DType.FLOAT32, tokens.shape(), tokens.device()).add(1);
-        return excludeSpecialTokens
-                ? ones.sub(tokens.eq(model.tokenizer().endOfText()).to(DType.FLOAT32))
-                : ones;
+        if (!excludeSpecialTokens) return ones;
+        Tensor counted = ones;
+        for (int id : model.tokenizer().bosEosPad())
+            counted = counted.sub(tokens.eq(id).to(DType.FLOAT32));
+        return counted;
     }
 
     private static Tensor number(double value, Device device) {

@@ -143,7 +143,7 @@ public final class HookedSaeTransformer {
         for (Attached each : attached.values())
             view = view.with(each.sae.attachment(
                     each.useErrorTerm,
-                    each.excludeSpecialTokens ? new int[] {model.tokenizer().endOfText()} : new int[0]));
+                    each.excludeSpecialTokens ? model.tokenizer().bosEosPad() : new int[0]));
         return view;
     }
 

@@ -484,7 +484,7 @@ public final class Sae implements AutoCloseable {
      * @param useErrorTerm   true to add the error of the reconstruction, so that without an edit the model's output
      *     does not change
      * @param excludedTokens the token ids at whose positions the model keeps its own activation; SAELens's
-     *     exclude_special_tokens is {@code model.tokenizer().endOfText()}
+     *     exclude_special_tokens is {@code model.tokenizer().bosEosPad()}
      * @return the attachment
      */
     public Attachment attachment(boolean useErrorTerm, int... excludedTokens) {

@@ -57,9 +57,9 @@ final class Gpt2Vocabulary {
         String file = String.join("\n", merges);
         if (!sha256(("#version: 0.2\n" + file + "\n").getBytes(StandardCharsets.UTF_8))
                 .equals(MERGES)) return false;
-        List<String> ordered = new ArrayList<>(Tokenizer.letters());
+        List<String> ordered = new ArrayList<>(Gpt2Tokenizer.letters());
         for (String merge : merges) ordered.add(merge.replace(" ", ""));
-        ordered.add(Tokenizer.END_OF_TEXT);
+        ordered.add(Gpt2Tokenizer.END_OF_TEXT);
         for (int id = 0; id < SIZE; id++) if (!Integer.valueOf(id).equals(ids.get(ordered.get(id)))) return false;
         return true;
     }

@@ -8,9 +8,9 @@ import java.util.Map;
 import java.util.Set;
 
 /**
- * The merges of a byte-level BPE, in the order of their ranks. The encoder of {@link Tokenizer} knows only tokens: it
- * joins any two neighbours whose bytes together are a token, beginning with the lowest id. This gives the ids of the
- * merges for every text if the ids follow the order of the merges, and if the merges, applied to the bytes of each
+ * The merges of a byte-level BPE, in the order of their ranks. The encoder of {@link Gpt2Tokenizer} knows only tokens:
+ * it joins any two neighbours whose bytes together are a token, beginning with the lowest id. This gives the ids of
+ * the merges for every text if the ids follow the order of the merges, and if the merges, applied to the bytes of each
  * token, make that token. The second condition rules out two neighbours whose bytes are a token and which no merge
  * joins: the merges would stop at these neighbours inside that token as well.
  */
@@ -96,16 +96,16 @@ final class Merges {
      */
     void requireAllMade(List<String> letters) {
         Set<String> unmade = new HashSet<>(ids.keySet());
-        unmade.remove(Tokenizer.END_OF_TEXT);
+        unmade.remove(Gpt2Tokenizer.END_OF_TEXT);
         letters.forEach(unmade::remove);
         for (String token : made) unmade.remove(token);
         unmade.stream().min(Comparator.comparing(ids::get)).ifPresent(token -> {
             throw new InputException(place + ": no merge makes the token '" + token + "' (id " + ids.get(token) + ")"
                     + (unmade.size() == 1 ? "" : " nor " + (unmade.size() - 1) + " others") + ": the " + merges.size()
-                    + " merges are cut short, or it is a special token, of which only " + Tokenizer.END_OF_TEXT
+                    + " merges are cut short, or it is a special token, of which only " + Gpt2Tokenizer.END_OF_TEXT
                     + " is supported.");
         });
-        int[] idOfLetter = new int[Tokenizer.LETTERS_END];
+        int[] idOfLetter = new int[Gpt2Tokenizer.LETTERS_END];
         for (String letter : letters) idOfLetter[letter.charAt(0)] = ids.get(letter);
         for (int rank = 0; rank < made.length; rank++)
             if (!isMade(made[rank], madeIds[rank], idOfLetter))

@@ -207,7 +207,7 @@ public final class TokenDataset {
         if (rows < 1) throw new IllegalArgumentException("rows should be at least 1, not " + rows);
         TokenDataset dataset = new TokenDataset(contextSize);
         SequencePacker batches =
-                new SequencePacker(tokenizer.endOfText(), contextSize, prependBos, row -> dataset.add(row, rows));
+                new SequencePacker(tokenizer.bos(), contextSize, prependBos, row -> dataset.add(row, rows));
         try {
             TokenDataset.<String>each(documents::forEach, document -> {
                 dataset.documents++;

@@ -49,7 +49,7 @@ final class TokenizeAndConcatenate {
 
     private void addGroup(List<String> group) {
         int[] ids = switch (chunking) {
-            case CHARACTER_CHUNKS, WHITESPACE_CHUNKS -> chunked(String.join(Tokenizer.END_OF_TEXT, group));
+            case CHARACTER_CHUNKS, WHITESPACE_CHUNKS -> chunked(String.join(tokenizer.token(tokenizer.eos()), group));
             case PER_DOCUMENT -> perDocument(group);
         };
         group.clear();
@@ -58,11 +58,11 @@ final class TokenizeAndConcatenate {
         if (ids.length < payload) { // too few tokens for one row, which is padded with the end token
             int from = ids.length;
             ids = Arrays.copyOf(ids, payload);
-            Arrays.fill(ids, from, payload, tokenizer.endOfText());
+            Arrays.fill(ids, from, payload, tokenizer.pad());
         }
         for (int start = 0; start + payload <= ids.length; start += payload) {
             int[] row = new int[maxLength];
-            row[0] = tokenizer.endOfText();
+            row[0] = tokenizer.bos();
             System.arraycopy(ids, start, row, bos, payload);
             rows.accept(row);
         }
@@ -72,11 +72,14 @@ final class TokenizeAndConcatenate {
     private int[] chunked(String text) {
         if (text.codePoints().allMatch(PythonText::isSpace)) return null;
         List<String> pieces = pieces(text);
-        int[][] encoded = pieces.parallelStream().map(tokenizer::encode).toArray(int[][]::new);
+        int[][] encoded =
+                pieces.parallelStream().map(tokenizer::encodeWithSpecialTokens).toArray(int[][]::new);
         int[] all = new int[Arrays.stream(encoded).mapToInt(ids -> ids.length).sum()];
         int size = 0;
-        // The separator is also the padding token, which the Python library drops: separators and its literal vanish.
-        for (int[] ids : encoded) for (int id : ids) if (id != tokenizer.endOfText()) all[size++] = id;
+        // The Python library pads the pieces and drops the padding token: where it is also the separator, as for GPT-2,
+        // separators and its literal vanish.
+        int pad = tokenizer.pad();
+        for (int[] ids : encoded) for (int id : ids) if (id != pad) all[size++] = id;
         return Arrays.copyOf(all, size);
     }
 
@@ -109,7 +112,7 @@ final class TokenizeAndConcatenate {
                 new int[Arrays.stream(encoded).mapToInt(ids -> ids.length + 1).sum() - 1];
         int size = 0;
         for (int i = 0; i < encoded.length; i++) {
-            if (i > 0) all[size++] = tokenizer.endOfText();
+            if (i > 0) all[size++] = tokenizer.eos();
             System.arraycopy(encoded[i], 0, all, size, encoded[i].length);
             size += encoded[i].length;
         }

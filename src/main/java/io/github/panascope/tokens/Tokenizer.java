@@ -1,35 +1,25 @@
 package io.github.panascope.tokens;
 
-import com.knuddels.jtokkit.Encodings;
-import com.knuddels.jtokkit.api.Encoding;
-import com.knuddels.jtokkit.api.EncodingRegistry;
-import com.knuddels.jtokkit.api.EncodingType;
-import com.knuddels.jtokkit.api.GptBytePairEncodingParams;
-import com.knuddels.jtokkit.api.IntArrayList;
 import io.github.panascope.InputException;
 import io.github.panascope.internal.ConfigFile;
 import io.github.panascope.internal.TextFile;
-import java.io.ByteArrayOutputStream;
-import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
 import java.nio.file.Path;
-import java.security.MessageDigest;
-import java.security.NoSuchAlgorithmException;
 import java.util.ArrayList;
 import java.util.Arrays;
-import java.util.BitSet;
 import java.util.HashMap;
-import java.util.HexFormat;
 import java.util.List;
 import java.util.Map;
-import java.util.regex.Pattern;
+import java.util.Optional;
+import java.util.OptionalInt;
+import java.util.Set;
 import java.util.stream.IntStream;
 import tools.jackson.databind.JsonNode;
 
 /**
- * GPT-2's byte-level BPE, which converts texts to token ids and back, with the same results as Hugging Face's
- * tokenizer. The literal {@code <|endoftext|>} in a text becomes the special token, as it does there; this token also
- * marks beginning, end and padding. Thread-safe.
+ * A tokenizer, which converts texts to token ids and back, with the same results as Hugging Face's. The literal of a
+ * special token, such as {@code <|endoftext|>}, becomes that token, as it does there. Thread-safe.
  *
  * <pre>{@code
  * Tokenizer tokenizer = Tokenizer.gpt2();
@@ -39,34 +29,19 @@ import tools.jackson.databind.JsonNode;
  * System.out.println(tokenizer.decode(ids)); // Hello, world!
  * }</pre>
  */
-public final class Tokenizer {
-    /** The text of the only special token of GPT-2. */
-    public static final String END_OF_TEXT = "<|endoftext|>";
+public abstract sealed class Tokenizer permits Gpt2Tokenizer {
+    /** The names of the files beside a vocabulary that say which tokens begin, end and pad texts. */
+    public static final List<String> SETTINGS_FILES = TokenizerSettings.FILES;
 
-    /** Matches a whole text: the encoder receives pieces of {@link Gpt2PreTokenizer}, which must not be split again. */
-    private static final Pattern WHOLE = Pattern.compile(".+", Pattern.DOTALL);
+    private static final String TOKENIZER = "tokenizer.json";
+    private static final String VOCABULARY = "vocab.json";
+    private static final String MERGES = "merges.txt";
 
-    private final Encoding encoding;
-    private final Gpt2PreTokenizer pieces;
-    private final int endOfText;
-    private final int size;
-
-    private Tokenizer(Encoding encoding, int endOfText, int size) {
-        this.encoding = encoding;
-        this.pieces =
-                new Gpt2PreTokenizer(piece -> encoding.encodeOrdinary(piece).toArray());
-        this.endOfText = endOfText;
-        this.size = size;
-    }
-
-    private static final class Gpt2 {
-        static final Tokenizer INSTANCE =
-                new Tokenizer(Encodings.newLazyEncodingRegistry().getEncoding(EncodingType.R50K_BASE), 50256, 50257);
-    }
+    Tokenizer() {}
 
     /** {@return the tokenizer of the published GPT-2; always the same object} */
     public static Tokenizer gpt2() {
-        return Gpt2.INSTANCE;
+        return Gpt2Tokenizer.published();
     }
 
     /**
@@ -87,7 +62,7 @@ public final class Tokenizer {
         List<String> pairs = lines.stream()
                 .filter(line -> !line.startsWith("#version") && !line.isBlank())
                 .toList();
-        return build(vocab + " with " + merges.getFileName(), ids, pairs);
+        return Gpt2Tokenizer.build(vocab + " with " + merges.getFileName(), ids, pairs);
     }
 
     /**
@@ -102,9 +77,63 @@ public final class Tokenizer {
         return Gpt2Vocabulary.is(path) ? gpt2() : TokenizerJson.read(path);
     }
 
-    /** Returns the tokens of the 256 bytes, in the order of GPT-2's ids. */
-    static List<String> letters() {
-        return ByteLetters.ALL;
+    /**
+     * Reads the tokenizer of a model from the files in its folder, as Transformers does: {@code tokenizer.json}, or
+     * {@code vocab.json} with {@code merges.txt}, and the {@link #SETTINGS_FILES} that are there.
+     *
+     * @param folder the folder, which needs no other files
+     * @return the tokenizer; {@link #gpt2} if the files are those of GPT-2
+     * @throws InputException if the folder has no vocabulary, or a file is malformed, contradicts another one, or has a
+     *     setting that would produce other tokens and is not supported
+     */
+    public static Tokenizer ofFolder(Path folder) {
+        List<Path> vocabulary;
+        if (Files.exists(folder.resolve(TOKENIZER))) vocabulary = List.of(folder.resolve(TOKENIZER));
+        else if (Files.exists(folder.resolve(VOCABULARY)) && Files.exists(folder.resolve(MERGES)))
+            vocabulary = List.of(folder.resolve(VOCABULARY), folder.resolve(MERGES));
+        else
+            throw new InputException("folder " + folder + " has no tokenizer: it needs " + TOKENIZER + ", or "
+                    + VOCABULARY + " and " + MERGES + ".");
+        return ofFiles(
+                vocabulary,
+                SETTINGS_FILES.stream()
+                        .map(folder::resolve)
+                        .filter(Files::exists)
+                        .toList());
+    }
+
+    /**
+     * Reads the tokenizer of a model from its files, wherever they lie.
+     *
+     * @param vocabulary {@code tokenizer.json}, or {@code vocab.json} and {@code merges.txt}
+     * @param settings   files with the names of {@link #SETTINGS_FILES}, or none
+     * @return the tokenizer; {@link #gpt2} if the files are those of GPT-2
+     * @throws InputException if a file is malformed, contradicts another one, or has a setting that would produce other
+     *     tokens and is not supported
+     * @throws IllegalArgumentException if the vocabulary is not one or two files
+     */
+    public static Tokenizer ofFiles(List<Path> vocabulary, List<Path> settings) {
+        Tokenizer tokenizer = switch (vocabulary.size()) {
+            case 1 -> ofTokenizerJson(vocabulary.get(0));
+            case 2 -> ofVocabulary(vocabulary.get(0), vocabulary.get(1));
+            default ->
+                throw new IllegalArgumentException(
+                        "a vocabulary is one file, or two with the merges, not " + vocabulary);
+        };
+        return tokenizer.withSettings(settings);
+    }
+
+    /**
+     * Returns this vocabulary with the special tokens that settings files name.
+     *
+     * @param settings files with the names of {@link #SETTINGS_FILES}
+     * @return the tokenizer; this one if nothing changes
+     * @throws InputException if a file is malformed, or has a setting that would produce other tokens and is not
+     *     supported
+     */
+    public Tokenizer withSettings(List<Path> settings) {
+        settings.forEach(file -> TokenizerSettings.require(file, this));
+        return this;
     }
 
     /** Returns the id of a token as an int. */
@@ -115,123 +144,101 @@ public final class Tokenizer {
         return id.intValue();
     }
 
-    /** Builds a tokenizer after checking that the encoder gives the ids of the merges. */
-    static Tokenizer build(String place, Map<String, Integer> ids, List<String> merges) {
-        Integer end = ids.get(END_OF_TEXT);
-        if (end == null) throw new InputException(place + ": the vocabulary has no " + END_OF_TEXT + ".");
-        Merges ranked = new Merges(place, ids, merges);
-        requireComplete(place, ids);
-        ranked.requireAllMade(letters());
-        Map<byte[], Integer> encoder = new HashMap<>(ids.size() * 2);
-        ids.forEach((token, id) -> {
-            if (id != end.intValue()) encoder.put(bytes(place, token), id);
-        });
-        EncodingRegistry registry = Encodings.newLazyEncodingRegistry();
-        registry.registerGptBytePairEncoding(
-                new GptBytePairEncodingParams("model", WHOLE, encoder, Map.of(END_OF_TEXT, end)));
-        return new Tokenizer(
-                registry.getEncoding("model").orElseThrow(),
-                end,
-                ids.values().stream().mapToInt(Integer::intValue).max().orElse(0) + 1);
-    }
+    // ----------------------------------------------------------------------------------------------------- vocabulary
+
+    /** {@return the number of token ids, including special tokens; ids are less than this} */
+    public abstract int size();
 
     /**
-     * Checks that the vocabulary has a token for each of the 256 bytes, and that ids are numbered from 0 without gaps.
-     */
-    private static void requireComplete(String place, Map<String, Integer> ids) {
-        BitSet seen = new BitSet(ids.size());
-        ids.forEach((token, id) -> {
-            if (id < 0 || id >= ids.size())
-                throw new InputException(place + ": token '" + token + "' should have an id from 0 to "
-                        + (ids.size() - 1) + ", as there are " + ids.size() + " tokens, not " + id + ".");
-            if (seen.get(id))
-                throw new InputException(
-                        place + ": token '" + token + "' has the id " + id + ", which another has too.");
-            seen.set(id);
-        });
-        for (int letter = 0; letter < ByteLetters.BYTE_OF.length; letter++) {
-            if (ByteLetters.BYTE_OF[letter] >= 0 && !ids.containsKey(String.valueOf((char) letter))) {
-                throw new InputException(place + ": the vocabulary has no token '" + (char) letter + "' for the byte "
-                        + ByteLetters.BYTE_OF[letter] + ": texts with it could not be tokenized.");
-            }
-        }
-    }
-
-    /**
-     * Returns the bytes of a token. GPT-2 writes bytes as characters: printable ones as themselves, the others as
-     * characters from U+0100 on.
-     */
-    private static byte[] bytes(String place, String token) {
-        ByteArrayOutputStream out = new ByteArrayOutputStream(token.length());
-        for (char c : token.toCharArray()) {
-            int b = c < ByteLetters.BYTE_OF.length ? ByteLetters.BYTE_OF[c] : -1;
-            if (b < 0)
-                throw new InputException(
-                        place + ": token '" + token + "' holds '" + c + "', which stands for no byte.");
-            out.write(b);
-        }
-        return out.toByteArray();
-    }
-
-    /** The code point after the last of the characters that stand for bytes. */
-    static final int LETTERS_END = 0x144;
-
-    private static final class ByteLetters {
-        static final int[] BYTE_OF = new int[LETTERS_END];
-        static final List<String> ALL;
-
-        static {
-            Arrays.fill(BYTE_OF, -1);
-            int next = 0x100;
-            for (int b = 0; b < 256; b++) {
-                boolean printable = b >= '!' && b <= '~' || b >= 0xa1 && b <= 0xac || b >= 0xae;
-                BYTE_OF[printable ? b : next++] = b;
-            }
-            ALL = IntStream.range(0, BYTE_OF.length)
-                    .filter(letter -> BYTE_OF[letter] >= 0)
-                    .mapToObj(letter -> String.valueOf((char) letter))
-                    .toList();
-        }
-    }
-
-    // ----------------------------------------------------------------------------------------------------------------
-
-    /** {@return the number of token ids, including the special token} */
-    public int size() {
-        return size;
-    }
-
-    /** {@return the id of {@code <|endoftext|>}, which marks beginning, end and padding} */
-    public int endOfText() {
-        return endOfText;
-    }
-
-    /**
-     * Returns a hash of the vocabulary, whose order is that of the merges. Two tokenizers with the same fingerprint
-     * produce the same ids for every text.
+     * Returns the token that begins texts.
      *
-     * @return the id of {@code <|endoftext|>}, a space, and 32 hexadecimal digits
+     * @return its id; {@link #eos} if the tokenizer names none; for GPT-2 that of {@code <|endoftext|>}
+     * @throws InputException if the tokenizer has neither
      */
-    public String fingerprint() {
-        try {
-            MessageDigest digest = MessageDigest.getInstance("SHA-256");
-            for (int id = 0; id < size; id++) {
-                byte[] bytes = decodeBytes(id);
-                digest.update(
-                        ByteBuffer.allocate(Integer.BYTES).putInt(bytes.length).flip());
-                digest.update(bytes);
-            }
-            return endOfText + " " + HexFormat.of().formatHex(digest.digest(), 0, 16);
-        } catch (NoSuchAlgorithmException e) {
-            throw new IllegalStateException("every JDK has SHA-256", e);
-        }
+    public abstract int bos();
+
+    /**
+     * Returns the token that ends texts.
+     *
+     * @return its id; that of {@code <|endoftext|>} if the tokenizer names none
+     * @throws InputException if the tokenizer has neither
+     */
+    public abstract int eos();
+
+    /**
+     * Returns the token that fills rows up.
+     *
+     * @return its id; {@link #eos} if the tokenizer names none
+     * @throws InputException if the tokenizer has neither
+     */
+    public abstract int pad();
+
+    /**
+     * Returns the tokens that begin, end and pad texts, which SAELens calls special and excludes from evaluations.
+     *
+     * @return {@link #bos}, {@link #eos} and {@link #pad}, each once, ascending
+     * @throws InputException if the tokenizer has none of them
+     */
+    public final int[] bosEosPad() {
+        return IntStream.of(bos(), eos(), pad()).sorted().distinct().toArray();
     }
 
-    /** {@return a description with the number of tokens} */
-    @Override
-    public String toString() {
-        return "Tokenizer of " + size + " tokens" + (this == Gpt2.INSTANCE ? ", GPT-2's own" : "");
+    /** {@return the ids of all special tokens, ascending, in an unmodifiable set} */
+    public abstract Set<Integer> specialIds();
+
+    /**
+     * Returns whether a token is a special one, which stands for no text.
+     *
+     * @param id any number
+     * @return true if {@link #specialIds} has it
+     */
+    public boolean isSpecial(int id) {
+        return specialIds().contains(id);
     }
+
+    /** {@return whether {@link #encodeWithSpecialTokens} begins with {@link #bos}} */
+    public abstract boolean addsBos();
+
+    /**
+     * Looks a token up.
+     *
+     * @param token the token as the vocabulary writes it, such as {@code Ġthe}, {@code ▁the} or {@code <0x0A>}
+     * @return its id; empty if the vocabulary does not have it
+     */
+    public abstract OptionalInt id(String token);
+
+    /**
+     * Returns a token as the vocabulary writes it, such as {@code Ġthe}, {@code ▁the} or {@code <0x0A>};
+     * {@link #decode} returns its text.
+     *
+     * @param id an id from 0 to {@link #size} - 1
+     * @return the token
+     * @throws IllegalArgumentException if the vocabulary does not have it
+     */
+    public abstract String token(int id);
+
+    /** {@return the template that makes one text of a conversation, in Jinja's language, if there is one} */
+    public abstract Optional<String> chatTemplate();
+
+    /**
+     * Returns a hash of all that determines ids. Two tokenizers with the same fingerprint produce the same ids for
+     * every text.
+     *
+     * @return an id, a space, and 32 hexadecimal digits
+     */
+    public abstract String fingerprint();
+
+    // ------------------------------------------------------------------------------------------------- texts to tokens
+
+    /**
+     * The tokens of a text with their places in it.
+     *
+     * @param ids    the ids
+     * @param tokens each token as the vocabulary writes it
+     * @param starts where the characters of each token begin in the text, as an index of {@link String#charAt}
+     * @param ends   where they end. A token of some of the bytes of a character has the place of the whole character
+     */
+    public record Encoding(int[] ids, List<String> tokens, int[] starts, int[] ends) {}
 
     /**
      * Converts a text to token ids. No token is added before or after the text.
@@ -239,24 +246,37 @@ public final class Tokenizer {
      * @param text any text
      * @return the ids, in a new array
      */
-    public int[] encode(String text) {
-        IntArrayList ids = new IntArrayList(text.length() / 3 + 1);
-        char[] chars = text.toCharArray();
-        int from = 0;
-        for (int at; (at = text.indexOf(END_OF_TEXT, from)) >= 0; from = at + END_OF_TEXT.length()) {
-            append(ids, chars, from, at);
-            ids.add(endOfText);
-        }
-        append(ids, chars, from, chars.length);
-        return ids.toArray();
+    public abstract int[] encode(String text);
+
+    /**
+     * Converts a text to token ids and puts {@link #bos} before them, as models expect texts to begin.
+     *
+     * @param text any text
+     * @return the ids, in a new array
+     */
+    public final int[] encodeAfterBos(String text) {
+        return IntStream.concat(IntStream.of(bos()), IntStream.of(encode(text))).toArray();
     }
 
-    private void append(IntArrayList ids, char[] text, int from, int end) {
-        for (int start = from, next; start < end; start = next) {
-            next = Gpt2PreTokenizer.end(text, start, end);
-            for (int id : pieces.ids(text, start, next)) ids.add(id);
-        }
-    }
+    /**
+     * Converts a text to token ids with their places in the text. No token is added before or after the text. Places
+     * count UTF-16 units, as Java's strings do; those of Hugging Face in Python count code points.
+     *
+     * @param text any text
+     * @return the ids of {@link #encode}, with tokens and places
+     */
+    public abstract Encoding encodeWithOffsets(String text);
+
+    /**
+     * Converts a text to token ids, with the tokens that the tokenizer adds by itself before and after a text. GPT-2's
+     * adds none.
+     *
+     * @param text any text
+     * @return the ids, in a new array
+     */
+    public abstract int[] encodeWithSpecialTokens(String text);
+
+    // ------------------------------------------------------------------------------------------------- tokens to texts
 
     /**
      * Converts token ids to the bytes of their text. A token may end within a character.
@@ -265,15 +285,7 @@ public final class Tokenizer {
      * @return the bytes, in UTF-8 where they form whole characters
      * @throws IllegalArgumentException if an id is outside the vocabulary
      */
-    public byte[] decodeBytes(int... ids) {
-        IntArrayList list = new IntArrayList(ids.length);
-        for (int id : ids) {
-            if (id < 0 || id >= size)
-                throw new IllegalArgumentException("token id " + id + " is outside the vocabulary of " + size);
-            list.add(id);
-        }
-        return encoding.decodeBytes(list);
-    }
+    public abstract byte[] decodeBytes(int... ids);
 
     /**
      * Converts token ids to text. Bytes that do not form a whole character become U+FFFD.
@@ -284,6 +296,22 @@ public final class Tokenizer {
      */
     public String decode(int... ids) {
         return new String(decodeBytes(ids), StandardCharsets.UTF_8);
+    }
+
+    /**
+     * Converts token ids to text, with or without special tokens.
+     *
+     * @param skipSpecialTokens true to leave out the {@link #specialIds}
+     * @param ids               ids from 0 to {@link #size} - 1
+     * @return the text; bytes that do not form a whole character become U+FFFD
+     * @throws IllegalArgumentException if an id is outside the vocabulary
+     */
+    public String decode(boolean skipSpecialTokens, int... ids) {
+        if (!skipSpecialTokens) return decode(ids);
+        int[] kept = new int[ids.length];
+        int size = 0;
+        for (int id : ids) if (!isSpecial(id)) kept[size++] = id;
+        return decode(Arrays.copyOf(kept, size));
     }
 
     /**

@@ -68,7 +68,7 @@ final class TokenizerJson {
         json.requireAddedTokens(path.toString(), ids);
         List<String> merges = json.merges();
         if (Gpt2Vocabulary.is(ids, merges)) return Tokenizer.gpt2();
-        return Tokenizer.build(path.toString(), ids, merges);
+        return Gpt2Tokenizer.build(path.toString(), ids, merges);
     }
 
     private void requireModel() {
@@ -140,8 +140,9 @@ final class TokenizerJson {
             ConfigFile added = ConfigFile.of(place + ": added token", token);
             requireKeys(added, ADDED);
             String content = added.text("content");
-            if (!content.equals(Tokenizer.END_OF_TEXT))
-                throw added.wrong("content", "'" + Tokenizer.END_OF_TEXT + "', the only added token that is supported");
+            if (!content.equals(Gpt2Tokenizer.END_OF_TEXT))
+                throw added.wrong(
+                        "content", "'" + Gpt2Tokenizer.END_OF_TEXT + "', the only added token that is supported");
             for (String key : List.of("single_word", "lstrip", "rstrip"))
                 if (added.flag(key, false)) throw added.wrong(key, "false");
             int id = Tokenizer.id(place, content, token.path("id"));

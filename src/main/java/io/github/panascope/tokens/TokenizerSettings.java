@@ -11,12 +11,12 @@ import tools.jackson.databind.JsonNode;
  * tokens that the vocabulary does not have, so that a tokenizer that ignores them would produce other ids. A setting
  * that would do so is refused by name.
  */
-public final class TokenizerSettings {
+final class TokenizerSettings {
     private static final String CONFIG = "tokenizer_config.json";
     private static final String ADDED = "added_tokens.json";
     private static final String SPECIAL = "special_tokens_map.json";
     /** The names of the settings files; a model may lack each of them. */
-    public static final List<String> FILES = List.of(CONFIG, ADDED, SPECIAL);
+    static final List<String> FILES = List.of(CONFIG, ADDED, SPECIAL);
 
     private static final List<String> SPECIAL_TOKENS =
             List.of("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token");
@@ -32,7 +32,7 @@ public final class TokenizerSettings {
      * @param tokenizer the tokenizer
      * @throws InputException if the file asks for other ids, or cannot be read or is malformed
      */
-    public static void require(Path file, Tokenizer tokenizer) {
+    static void require(Path file, Tokenizer tokenizer) {
         ConfigFile settings = ConfigFile.read(file);
         if (file.getFileName().toString().equals(ADDED)) {
             for (String token : settings.keys()) {
@@ -52,7 +52,7 @@ public final class TokenizerSettings {
         settings.object("added_tokens_decoder")
                 .ifPresent(added -> added.keys().forEach(id -> {
                     requireToken(added.place() + ": " + id, added.value(id));
-                    if (!id.equals(String.valueOf(tokenizer.endOfText()))) throw otherId(added.place(), id, tokenizer);
+                    if (!id.equals(String.valueOf(tokenizer.eos()))) throw otherId(added.place(), id, tokenizer);
                 }));
     }
 
@@ -73,17 +73,17 @@ public final class TokenizerSettings {
     }
 
     private static void requireEndOfText(String place, String token) {
-        if (!token.equals(Tokenizer.END_OF_TEXT))
-            throw new InputException(place + " should be '" + Tokenizer.END_OF_TEXT
+        if (!token.equals(Gpt2Tokenizer.END_OF_TEXT))
+            throw new InputException(place + " should be '" + Gpt2Tokenizer.END_OF_TEXT
                     + "', the only special token that is supported, not '" + token + "'.");
     }
 
     private static void requireId(String place, int id, Tokenizer tokenizer) {
-        if (id != tokenizer.endOfText()) throw otherId(place, String.valueOf(id), tokenizer);
+        if (id != tokenizer.eos()) throw otherId(place, String.valueOf(id), tokenizer);
     }
 
     private static InputException otherId(String place, String id, Tokenizer tokenizer) {
-        return new InputException(place + ": the id of " + Tokenizer.END_OF_TEXT + " is " + id + " here, and "
-                + tokenizer.endOfText() + " in the vocabulary.");
+        return new InputException(place + ": the id of " + Gpt2Tokenizer.END_OF_TEXT + " is " + id + " here, and "
+                + tokenizer.eos() + " in the vocabulary.");
     }
 }

@@ -6,7 +6,6 @@
  *   <li>{@link io.github.panascope.tokens.Tokenizer}: GPT-2's byte-level BPE
  *   <li>{@link io.github.panascope.tokens.TokenDataset}: rows of token ids, made from documents
  *   <li>{@link io.github.panascope.tokens.ChunkingStrategy}: how TransformerLens joins and cuts documents
- *   <li>{@link io.github.panascope.tokens.TokenizerSettings}: a check of the settings files beside a vocabulary
  * </ul>
  *
  * <pre>{@code

@@ -39,7 +39,7 @@ record ActiveFeature(int position, String token, int feature, float activation) 
         int width = values.length / row.length;
         List<ActiveFeature> active = new ArrayList<>();
         for (int position = 0; position < row.length; position++) {
-            if (row[position] == tokenizer.endOfText() && !endOfText) continue;
+            if (tokenizer.isSpecial(row[position]) && !endOfText) continue;
             String token = tokenizer.decode(row[position]);
             for (int i = 0; i < width; i++) {
                 float value = values[position * width + i];

@@ -11,6 +11,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import java.util.stream.Collectors;
 import org.apache.spark.api.java.JavaRDD;
 import org.apache.spark.api.java.function.Function2;
 import org.apache.spark.api.java.function.MapFunction;
@@ -175,10 +176,11 @@ public final class DocumentEvals {
     /** Evaluates the rows of a text in which a position counts. */
     private static SaeEvals evals(ModelAndSae names, String text, int context) {
         Executor.Loaded loaded = Executor.load(names);
-        int endOfText = loaded.model().tokenizer().endOfText();
+        Set<Integer> excluded =
+                Arrays.stream(loaded.model().tokenizer().bosEosPad()).boxed().collect(Collectors.toSet());
         SaeEvals evals = new SaeEvals();
         for (int[] row : DocumentRows.of(loaded, text, context)) {
-            if (Arrays.stream(row).allMatch(id -> id == endOfText)) continue;
+            if (Arrays.stream(row).allMatch(excluded::contains)) continue;
             try (var _ = Torch.singleThreaded();
                     var _ = TensorScope.open()) {
                 evals.merge(SaeEvals.run(

@@ -170,7 +170,7 @@ final class DocumentRows {
         for (int first = 0; first < ids.length; first += longest) {
             int length = Math.min(longest, ids.length - first);
             int[] row = new int[bos + length];
-            if (bos > 0) row[0] = tokenizer.endOfText();
+            if (bos > 0) row[0] = tokenizer.bos();
             System.arraycopy(ids, first, row, bos, length);
             rows.add(row);
         }
