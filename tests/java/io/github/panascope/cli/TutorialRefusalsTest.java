@@ -56,7 +56,8 @@ class TutorialRefusalsTest {
                 "holds tensors that a model of 3 layers does not have | \"n_layer\": 4 | \"n_layer\": 3",
                 "has shape | \"n_embd\": 96 | \"n_embd\": 48",
                 "'activation_function' should be 'gelu_new', not \"relu\" | gelu_new | relu",
-                "'model_type' should be 'gpt2' | \"model_type\": \"gpt2\" | \"model_type\": \"llama\"",
+                "'model_type' should be one of 'gpt2' | \"model_type\": \"gpt2\" | \"model_type\": \"gpt3\"",
+                "models of type 'mixtral' have a mixture of experts | \"gpt2\" | \"mixtral\"",
                 "Did you mean 'n_layer'? | \"n_layer\": 4 | \"n_layers\": 4"
             })
     void aModelWithAnotherConfigurationIsRefused(String message, String from, String to) throws IOException {

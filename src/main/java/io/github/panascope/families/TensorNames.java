@@ -10,8 +10,8 @@ import java.util.regex.Pattern;
  * {@code attn.W_O}, and the form that the weights have there.
  *
  * @param prefixes   what may stand before all names but those of the unembedding; the first one that fits a file holds
- * @param model      names of the parts outside of blocks: {@code embed.W_E}, {@code pos_embed.W_pos}, {@code ln_final.w}
- *     and {@code ln_final.b}
+ * @param model      names of the parts outside of blocks: {@code embed.W_E}, {@code pos_embed.W_pos},
+ *     {@code ln_final.w} and {@code ln_final.b}
  * @param unembed    names of the unembedding, without prefix; the first one that a file has holds
  * @param block      name of a block, in which {@code %d} is its index
  * @param parts      names of the parts of a block within it

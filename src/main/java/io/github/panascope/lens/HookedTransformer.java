@@ -1,6 +1,7 @@
 package io.github.panascope.lens;
 
 import io.github.panascope.InputException;
+import io.github.panascope.families.KnownModels;
 import io.github.panascope.hub.Hub;
 import io.github.panascope.model.HookPoint;
 import io.github.panascope.model.TransformerConfig;
@@ -15,6 +16,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Optional;
 import java.util.function.Predicate;
 import org.jspecify.annotations.Nullable;
 
@@ -285,24 +287,25 @@ public final class HookedTransformer implements AutoCloseable {
     }
 
     /**
-     * Returns whether a name is one of the names or aliases that TransformerLens has for a GPT-2.
+     * Returns whether a name is one of the names or aliases that TransformerLens has for a model that can be loaded.
      *
-     * @param name the name, such as {@code gpt2-small}
+     * @param name the name, such as {@code gpt2-small} or {@code gemma-2-2b}
      * @return true if it is
      */
     public static boolean isKnown(String name) {
-        return ModelFiles.isKnown(name);
+        return KnownModels.find(name).filter(model -> model.family() != null).isPresent();
     }
 
     /**
-     * Returns whether the checkpoints of a model's training are published as revisions {@code checkpoint-N}, where N is
-     * the number of training steps. This holds for the models of stanford-crfm.
+     * Returns the revision on the hub that holds a state of a model's training. The models of stanford-crfm and Pythia
+     * are published with such states.
      *
      * @param name the TransformerLens name or hub id
-     * @return true if they are
+     * @param step the number of training steps
+     * @return the revision, such as {@code checkpoint-1000} or {@code step1000}; empty if none are known
      */
-    public static boolean hasCheckpoints(String name) {
-        return ModelFiles.hasCheckpoints(name);
+    public static Optional<String> revisionOfStep(String name, long step) {
+        return KnownModels.revisionOfStep(name, step);
     }
 
     /**

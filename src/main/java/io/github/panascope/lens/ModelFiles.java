@@ -2,6 +2,7 @@ package io.github.panascope.lens;
 
 import io.github.panascope.InputException;
 import io.github.panascope.families.KnownModels;
+import io.github.panascope.families.KnownModels.KnownModel;
 import io.github.panascope.hub.Hub;
 import io.github.panascope.hub.HubRepo;
 import io.github.panascope.hub.HubUnreachableException;
@@ -50,18 +51,6 @@ record ModelFiles(
             "pytorch_model.bin",
             "pytorch_model.bin.index.json",
             "model.pt");
-
-    /** The hub id of each name and alias that TransformerLens has. */
-    private static final Map<String, String> HUB_IDS = KnownModels.hubIds();
-
-    /** Returns whether the hub has checkpoints of the model's training, as revisions checkpoint-N. */
-    static boolean hasCheckpoints(String name) {
-        return HUB_IDS.getOrDefault(name, name).startsWith("stanford-crfm/");
-    }
-
-    static boolean isKnown(String name) {
-        return HUB_IDS.containsKey(name);
-    }
 
     /**
      * Finds the files of a model by its TransformerLens name, by a hub id (with {@code @REVISION} where it is not
@@ -150,12 +139,16 @@ record ModelFiles(
         int at = name.indexOf('@');
         String id = at < 0 ? name : name.substring(0, at);
         String revision = at < 0 ? "" : name.substring(at);
-        if (HUB_IDS.containsKey(id)) return HUB_IDS.get(id) + revision;
+        Optional<KnownModel> known = KnownModels.find(id);
+        if (known.isPresent() && known.get().notSupported() != null)
+            throw new InputException("model '" + id + "' cannot be loaded: it has "
+                    + known.get().notSupported() + ", which is not supported.");
+        if (known.isPresent()) return known.get().name() + revision;
         if (id.matches("[^/.][^/]*/[^/]+")) return name;
         throw new InputException("model '" + name + "' is not known, and no file or folder of that name exists."
-                + Suggestions.didYouMean(id, HUB_IDS.keySet())
-                + " Known: gpt2-small, gpt2-medium, gpt2-large, gpt2-xl, distilgpt2, stanford-crfm's, and any"
-                + " OWNER/NAME on the hub.");
+                + Suggestions.didYouMean(id, KnownModels.names())
+                + " Known are TransformerLens's names of GPT-2, Pythia, Gemma, Llama, Mistral and Qwen, such as"
+                + " gpt2-small, pythia-70m and gemma-2-2b, and any OWNER/NAME on the hub.");
     }
 
     /**

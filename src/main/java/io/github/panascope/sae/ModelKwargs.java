@@ -7,6 +7,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
+import java.util.Optional;
 import java.util.Set;
 import java.util.function.Predicate;
 
@@ -74,8 +75,10 @@ public record ModelKwargs(Map<String, Object> all) {
     String at(String modelName) {
         Object revision = all.get("revision");
         Object checkpoint = all.get("checkpoint_value");
-        if (checkpoint instanceof Number value && HookedTransformer.hasCheckpoints(modelName))
-            return modelName + "@checkpoint-" + value;
+        Optional<String> known = checkpoint instanceof Number step
+                ? HookedTransformer.revisionOfStep(modelName, step.longValue())
+                : Optional.empty();
+        if (known.isPresent()) return modelName + "@" + known.get();
         for (String key : List.of("checkpoint_value", "checkpoint_index", "checkpoint_label")) {
             if (all.get(key) == null) continue;
             throw new InputException("the SAE belongs to " + modelName + " at " + key + " " + all.get(key)
