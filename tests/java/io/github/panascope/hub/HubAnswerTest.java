@@ -118,7 +118,7 @@ class HubAnswerTest extends HubFixture {
         assertMessage("set HF_TOKEN", () -> hub().file(HubRepo.model("secret/name"), "x"));
         assertMessage("HF_TOKEN gives no access", () -> hub("HF_TOKEN", "t").file(HubRepo.model("secret/name"), "x"));
         assertMessage(
-                "wants to be asked for access on its page, and HF_TOKEN is not set",
+                "first, by the account whose token HF_TOKEN should hold; it is not set",
                 () -> hub().file(HubRepo.model("gated/name"), "x"));
         assertMessage(
                 "HF_TOKEN holds characters that no token has",

@@ -293,9 +293,7 @@ final class Ablations {
 
     /** Computes log-probabilities [n, d_vocab] of the last residual stream [n, d_model] by the linear lens. */
     Tensor lensLogProbs(Tensor stream) {
-        return stream.div(stream.std(-1, 1, true))
-                .matmul(model.weight("unembed.W_U").to(DType.FLOAT32))
-                .logSoftmax(-1);
+        return model.toLogits(stream.div(stream.std(-1, 1, true))).logSoftmax(-1);
     }
 
     private Tensor direction(int feature) {

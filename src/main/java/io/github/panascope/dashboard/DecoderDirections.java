@@ -3,7 +3,6 @@ package io.github.panascope.dashboard;
 import io.github.panascope.lens.HookedTransformer;
 import io.github.panascope.model.HookPoint;
 import io.github.panascope.sae.Sae;
-import io.github.panascope.torch.Op;
 import io.github.panascope.torch.Shape;
 import io.github.panascope.torch.Tensor;
 import java.util.Arrays;
@@ -19,8 +18,6 @@ final class DecoderDirections {
      * the rounding of a product may depend on its shape.
      */
     static final int GROUP = 128;
-
-    private static final Op MM = Op.of("aten::mm", "out");
 
     private final HookedTransformer model;
     private final Sae sae;
@@ -79,12 +76,7 @@ final class DecoderDirections {
      */
     Tensor logits(int group, Tensor memory) {
         Tensor directions = of(group);
-        return directions == null
-                ? null
-                : MM.tensor(
-                        directions,
-                        model.weight("unembed.W_U").to(sae.dtype()),
-                        memory.slice(0, 0, directions.size(0)));
+        return directions == null ? null : model.toLogits(directions, memory.slice(0, 0, directions.size(0)));
     }
 
     /** {@return uninitialized memory for the logits of a group, in the innermost scope} */

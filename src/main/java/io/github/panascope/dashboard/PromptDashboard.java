@@ -115,10 +115,9 @@ public final class PromptDashboard implements DashboardSink {
             Ablations ablations = new Ablations(model, sae, directions, config.topLogitsHoverdata());
             if (directions.exist() && features.length > 0) {
                 Tensor directed = directions.of(features).to(DType.FLOAT32);
-                Tensor unembed = model.weight("unembed.W_U").to(DType.FLOAT32);
-                rows(
-                        directed.matmul(unembed.indexSelect(1, Tensor.of(ids, Shape.of(ids.length), model.device()))),
-                        logits);
+                Tensor unembed = model.tokensToResidualDirections(Tensor.of(ids, Shape.of(ids.length)))
+                        .to(DType.FLOAT32);
+                rows(directed.matmul(unembed.t()), logits);
                 if (ablations.hasLens())
                     lens(
                             ablations,

@@ -96,6 +96,20 @@ public final class Families {
     }
 
     /**
+     * Counts the weights of a file of a family, without reading any.
+     *
+     * @param family the family
+     * @param file   tensors under the family's own names
+     * @return the number of weights that belong to the model
+     */
+    public static long countWeights(ModelFamily family, StateDict file) {
+        return file.names().stream()
+                .filter(name -> !family.tensorNames().ignored().matcher(name).matches())
+                .mapToLong(name -> file.shape(name).elements())
+                .sum();
+    }
+
+    /**
      * Returns the weights of a file that {@code HookedTransformer.save} wrote, which are read when a part is asked for.
      * They are already processed, and have the names of the parts of the model.
      *

@@ -3,6 +3,7 @@ package io.github.panascope.families;
 import io.github.panascope.model.TransformerConfig;
 import io.github.panascope.torch.DType;
 import io.github.panascope.torch.Device;
+import io.github.panascope.torch.Op;
 import io.github.panascope.torch.ScriptModule;
 import io.github.panascope.torch.Shape;
 import io.github.panascope.torch.Tensor;
@@ -10,6 +11,7 @@ import io.github.panascope.torch.TensorScope;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.function.Function;
+import org.jspecify.annotations.Nullable;
 
 /**
  * TransformerLens's names and shapes of the processed weights, and their places in the module. What is a weight of its
@@ -19,6 +21,8 @@ import java.util.function.Function;
  * @param lnFolded true if the weights of the norms before attention, MLP and unembedding are folded into these
  */
 public record Parameters(TransformerConfig config, boolean lnFolded) {
+    private static final Op MM = Op.of("aten::mm", "out");
+
     /**
      * Returns TransformerLens's names of the weights, such as {@code blocks.0.attn.W_Q}, in the order in which a run
      * uses them.
@@ -83,18 +87,66 @@ public record Parameters(TransformerConfig config, boolean lnFolded) {
 
     private Tensor ofUnembed(ScriptModule unembed, String name) {
         Tensor stored = unembed.parameter(name);
-        if (!config.isRms() || !name.equals("W_U")) return stored;
-        Tensor result = stored;
-        if (unembed.parameterNames().contains("W_U_mean"))
-            result = result.to(DType.FLOAT32).sub(unembed.parameter("W_U_mean").unsqueeze(1));
-        return folded(result, unembed, "ln_final").to(stored.dtype());
+        return name.equals("W_U") ? processed(stored, unembed) : stored;
+    }
+
+    /** Returns columns of W_U as processing leaves them. */
+    private Tensor processed(Tensor columns, ScriptModule unembed) {
+        if (!config.isRms()) return columns;
+        Tensor result = columns;
+        if (isCentred(unembed))
+            result =
+                    result.sub(unembed.parameter("W_U_mean").to(columns.dtype()).unsqueeze(1));
+        return folded(result, unembed, "ln_final");
+    }
+
+    private static boolean isCentred(ScriptModule unembed) {
+        return unembed.parameterNames().contains("W_U_mean");
+    }
+
+    /**
+     * Returns the columns of W_U of some tokens, without making all of W_U.
+     *
+     * @param tokens int64 [n], on the device of the weights
+     * @param part   returns a part of the module by its name
+     * @return [d_model, n]; belongs to the innermost open scope
+     */
+    public Tensor unembedColumns(Tensor tokens, Function<String, ScriptModule> part) {
+        try (var _ = TensorScope.open()) {
+            ScriptModule unembed = part.apply("unembed");
+            Tensor columns = unembed.parameter("W_U").indexSelect(1, tokens);
+            return processed(columns, unembed).promote();
+        }
+    }
+
+    /**
+     * Computes directions · W_U, without making W_U where processing applies to it in a run only.
+     *
+     * @param directions [n, d_model], on the device of the weights
+     * @param memory     [n, d_vocab] in the dtype of the directions, which receives the result; null for new memory
+     * @param part       returns a part of the module by its name
+     * @return the result; new memory belongs to the innermost open scope
+     */
+    public Tensor toLogits(Tensor directions, @Nullable Tensor memory, Function<String, ScriptModule> part) {
+        try (var _ = TensorScope.open()) {
+            ScriptModule unembed = part.apply("unembed");
+            DType dtype = directions.dtype();
+            Tensor read = config.isRms() && lnFolded
+                    ? directions.mul(unembed.parameter("ln_final_fold").to(dtype))
+                    : directions;
+            Tensor weight = unembed.parameter("W_U").to(dtype);
+            Tensor logits = memory == null ? read.matmul(weight) : MM.tensor(read, weight, memory);
+            if (config.isRms() && isCentred(unembed))
+                logits.sub_(read.matmul(unembed.parameter("W_U_mean").to(dtype).unsqueeze(1)));
+            return memory == null ? logits.promote() : memory;
+        }
     }
 
     /** Returns a product [in, out] times the factor of the norm before it, if that is folded. */
     private Tensor folded(Tensor product, ScriptModule module, String norm) {
         if (!lnFolded || !config.isRms()) return product;
         Tensor factor = module.parameter(norm + "_fold").unsqueeze(1);
-        return product.to(DType.FLOAT32).mul(factor).to(product.dtype());
+        return product.mul(factor.to(product.dtype()));
     }
 
     private Tensor ofBlock(ScriptModule block, String part, String norm, String name) {

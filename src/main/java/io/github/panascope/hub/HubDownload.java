@@ -220,8 +220,10 @@ final class HubDownload {
         String reason = switch (status) {
             case 401, 403 ->
                 code.equals("GatedRepo")
-                        ? "its owner wants to be asked for access on its page"
-                                + (http.hasToken() ? "" : ", and HF_TOKEN is not set")
+                        ? "its terms have to be accepted on " + http + "/" + repo.path() + " first, by the account"
+                                + (http.hasToken()
+                                        ? " of HF_TOKEN"
+                                        : " whose token HF_TOKEN should hold; it is not set")
                         : http.hasToken()
                                 ? "HF_TOKEN gives no access to it"
                                 : "it is private, gated or does not exist: set HF_TOKEN";

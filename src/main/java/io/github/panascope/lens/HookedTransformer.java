@@ -850,12 +850,33 @@ public final class HookedTransformer implements AutoCloseable {
             requireInVocabulary(tokens.reshape(1, -1));
             long[] sizes = Arrays.copyOf(tokens.shape().sizes(), tokens.shape().rank() + 1);
             sizes[sizes.length - 1] = config().dModel();
-            return weight("unembed.W_U")
+            return loaded.unembedColumns(tokens.reshape(-1).to(device()))
                     .t()
-                    .indexSelect(0, tokens.reshape(-1).to(device()))
                     .reshape(sizes)
                     .promote();
         }
+    }
+
+    /**
+     * Computes how directions of the residual stream change the logits: directions · W_U. The norm before the
+     * unembedding, b_U and a bound of the logits are left out.
+     *
+     * @param directions [n, d_model] in any floating-point dtype, on the model's device
+     * @return the changes, [n, d_vocab] in the dtype of the directions, in the innermost scope
+     */
+    public Tensor toLogits(Tensor directions) {
+        return loaded.toLogits(directions, null);
+    }
+
+    /**
+     * Computes how directions of the residual stream change the logits, into memory of the caller.
+     *
+     * @param directions [n, d_model] in any floating-point dtype, on the model's device
+     * @param memory     [n, d_vocab] in the dtype of the directions, on the model's device
+     * @return {@code memory}, overwritten
+     */
+    public Tensor toLogits(Tensor directions, Tensor memory) {
+        return loaded.toLogits(directions, memory);
     }
 
     // ------------------------------------------------------------------------------------------------- parts

@@ -15,6 +15,7 @@ import java.io.File;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import org.jspecify.annotations.Nullable;
 
 /** A model as loaded from its files, shared by a {@link HookedTransformer} and its views. Owns the weights. */
 final class LoadedModel {
@@ -145,6 +146,16 @@ final class LoadedModel {
                             .map(near -> " Did you mean '" + near + "'?")
                             .orElse(" It should have the form embed.W_E or blocks.0.attn.W_O."));
         return parameters.get(weight, this::part);
+    }
+
+    /** Returns the columns of W_U of some tokens, [d_model, n], in the innermost scope. */
+    Tensor unembedColumns(Tensor tokens) {
+        return parameters.unembedColumns(tokens, this::part);
+    }
+
+    /** Computes directions · W_U into memory [n, d_vocab], or new memory if that is null. */
+    Tensor toLogits(Tensor directions, @Nullable Tensor memory) {
+        return parameters.toLogits(directions, memory, this::part);
     }
 
     private ScriptModule part(String part) {

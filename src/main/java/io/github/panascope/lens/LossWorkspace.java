@@ -29,7 +29,7 @@ public record LossWorkspace(Tensor products, Tensor logits) {
      * @return the memory, in the innermost scope and on the device of the model
      */
     public static LossWorkspace of(HookedTransformer model, long positions) {
-        DType dtype = model.weight("unembed.W_U").dtype();
+        DType dtype = model.dtype();
         boolean cpu = model.device().isCpu();
         boolean capped = model.config().embedding().logitCap() > 0; // in float32
         boolean asTheyAre = dtype == DType.BFLOAT16 && cpu && !model.isExact() && !capped;

@@ -542,10 +542,7 @@ public final class Sae implements AutoCloseable {
         try (var _ = TensorScope.open()) {
             Tensor chosen = Tensor.of(Arrays.stream(features).asLongStream().toArray(), Shape.of(features.length))
                     .to(device);
-            return weights.get("W_dec")
-                    .indexSelect(0, chosen)
-                    .matmul(model.weight("unembed.W_U").to(dtype))
-                    .promote();
+            return model.toLogits(weights.get("W_dec").indexSelect(0, chosen)).promote();
         }
     }
 
