@@ -257,23 +257,23 @@ public final class Sae implements AutoCloseable {
      * @param name     the name of the SAE, or the folder
      * @param hub      the source of files that are not on this machine
      * @param registry the releases that are known by name
-     * @return the path of the sparsity file, if the SAE has one, and the path of the weights
+     * @return the path of the sparsity file, if the SAE has one, and the paths of the weights
      * @throws InputException if there is no such SAE, or if its configuration or files cannot be used
      */
     public static List<Path> fetch(String name, Hub hub, SaeRegistry registry) {
         SaeFiles files = SaeFiles.find(name, hub, registry);
-        return Stream.concat(files.sparsity().stream(), Stream.of(files.weights()))
+        return Stream.concat(files.sparsity().stream(), files.weights().stream())
                 .toList();
     }
 
     /**
-     * Returns whether an SAE of the registry belongs to a GPT-2 and is published in a layout that can be loaded.
+     * Returns whether an SAE of the registry belongs to a known model and is published in a layout that can be loaded.
      *
      * @param sae the entry of the registry
      * @return true if it can be loaded
      */
     public static boolean supports(SaeRegistry.Entry sae) {
-        return HookedTransformer.isKnown(sae.model()) && SaeFiles.LOADERS.contains(sae.loader());
+        return HookedTransformer.isKnown(sae.model()) && SaePlan.of(sae).refusal() == null;
     }
 
     /**

@@ -4,6 +4,7 @@ import io.github.panascope.torch.DType;
 import io.github.panascope.torch.Op;
 import io.github.panascope.torch.Shape;
 import io.github.panascope.torch.Tensor;
+import io.github.panascope.torch.TensorScope;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -199,6 +200,10 @@ sealed interface SaeFunction {
 
     // ------------------------------------------------------------------------------------------------- by name
 
+    /** SAELens's names of all weights; {@link #shapes} returns those that an SAE has. */
+    List<String> WEIGHTS =
+            List.of("W_enc", "W_dec", "b_dec", "b_gate", "r_mag", "b_mag", "b_enc", "threshold", "W_skip");
+
     /** Returns the shapes of the tensors that a configuration needs, under SAELens's names. */
     static Map<String, Shape> shapes(SaeConfig config) {
         Shape features = Shape.of(config.dSae());
@@ -268,20 +273,24 @@ sealed interface SaeFunction {
     }
 
     /**
-     * Returns weights for unscaled activations of an SAE that was trained on activations times s: W_enc · s, W_dec / s,
-     * b_dec / s.
+     * Returns the weights in a dtype for activations that are not scaled, of an SAE that was trained on activations
+     * times s: W_enc · s, W_dec / s, b_dec / s. A weight that has the dtype already and does not change is not copied;
+     * the rows of W_dec, which decoding adds up, become contiguous.
+     *
+     * @param s the factor; NaN to scale nothing
      */
-    static Map<String, Tensor> foldNormScaling(Map<String, Tensor> weights, double s) {
-        Map<String, Tensor> folded = new LinkedHashMap<>(weights);
-        folded.computeIfPresent("W_enc", (name, tensor) -> tensor.mul(s));
-        for (String name : List.of("W_dec", "b_dec")) folded.computeIfPresent(name, (key, tensor) -> tensor.mul(1 / s));
-        return folded;
-    }
-
-    /** Returns the weights in another dtype. A weight that has it already is not copied. */
-    static Map<String, Tensor> inDType(Map<String, Tensor> weights, DType dtype) {
-        Map<String, Tensor> converted = new LinkedHashMap<>();
-        weights.forEach((name, tensor) -> converted.put(name, tensor.to(dtype)));
-        return converted;
+    static Map<String, Tensor> prepared(Map<String, Tensor> weights, DType dtype, double s) {
+        Map<String, Tensor> prepared = new LinkedHashMap<>();
+        weights.forEach((name, tensor) -> {
+            try (var _ = TensorScope.open()) {
+                Tensor converted = (name.equals("W_dec") ? tensor.contiguous() : tensor).to(dtype);
+                boolean scaled = !Double.isNaN(s);
+                Tensor result = scaled && name.equals("W_enc")
+                        ? converted.mul(s)
+                        : scaled && List.of("W_dec", "b_dec").contains(name) ? converted.div(s) : converted;
+                prepared.put(name, result.promote());
+            }
+        });
+        return prepared;
     }
 }

@@ -28,11 +28,12 @@ final class SaeLoader {
         TensorScope scope = TensorScope.shared("the SAE " + name);
         try (var _ = TensorScope.open()) {
             SaeConfig config = files.parsed().config();
-            Map<String, Tensor> weights = files.tensors(StateDict.open(files.weights(), scope));
-            if (config.normalization() == Normalization.EXPECTED_AVERAGE_ONLY_IN && !Double.isNaN(files.scaling())) {
-                weights = SaeFunction.foldNormScaling(weights, files.scaling());
-                config = config.with(Normalization.NONE);
-            }
+            boolean folds =
+                    config.normalization() == Normalization.EXPECTED_AVERAGE_ONLY_IN && !Double.isNaN(files.scaling());
+            if (folds) config = config.with(Normalization.NONE);
+            Map<String, Tensor> tensors = files.tensors(files.weights().stream()
+                    .map(file -> StateDict.open(file, scope))
+                    .toList());
             Tensor logSparsity = null;
             if (files.sparsity().isPresent())
                 logSparsity = scope.adopt(
@@ -42,7 +43,7 @@ final class SaeLoader {
                     config,
                     files.parsed().skippedKeys(),
                     files.advice(),
-                    SaeFunction.inDType(weights, dtype),
+                    SaeFunction.prepared(tensors, dtype, folds ? files.scaling() : Double.NaN),
                     logSparsity,
                     dtype,
                     device,

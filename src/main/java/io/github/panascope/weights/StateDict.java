@@ -19,10 +19,10 @@ import java.util.regex.Pattern;
 
 /**
  * Named tensors of a file that is mapped into memory until a scope closes. The file is a safetensors file, one that
- * {@code torch.save} or {@code torch.jit.save} wrote, or the index of several such files (shards). Nothing in such a
- * file is ever executed.
+ * {@code torch.save}, {@code torch.jit.save} or {@code numpy.savez} wrote, or the index of several such files (shards).
+ * Nothing in such a file is ever executed.
  */
-public sealed interface StateDict permits Safetensors, TorchFile, ShardedStateDict {
+public sealed interface StateDict permits Safetensors, TorchFile, Npz, ShardedStateDict {
     /**
      * Opens a file in any of the supported formats. The files of an index ({@code .index.json}) are expected beside it.
      *
@@ -49,7 +49,8 @@ public sealed interface StateDict permits Safetensors, TorchFile, ShardedStateDi
         TextFile.requireRegular(file);
         try {
             MappedFile mapping = MappedFile.open(file, scope);
-            byte[] start = mapping.bytes(0, (int) Math.min(4, mapping.size()));
+            byte[] start = mapping.bytes(0, (int) Math.min(Npz.START, mapping.size()));
+            if (Npz.recognises(start)) return Npz.open(file, mapping);
             return TorchFile.recognises(start) ? TorchFile.open(file, mapping) : Safetensors.open(file, mapping);
         } catch (IOException e) {
             throw new InputException(file + " cannot be read: " + InputException.reason(e), e);
@@ -86,7 +87,7 @@ public sealed interface StateDict permits Safetensors, TorchFile, ShardedStateDi
             MappedFile mapping = MappedFile.open(file, scope);
             if (mapping.size() < 2 || mapping.bytes(0, 2)[0] != 'P' || mapping.bytes(0, 2)[1] != 'K')
                 return Optional.empty();
-            StoredZip zip = StoredZip.open(file, mapping);
+            StoredZip zip = StoredZip.open(file, mapping, StoredZip.SOURCE_CODE);
             return zip.entries().keySet().stream()
                     .filter(entry -> entry.matches("[^/]+/extra/" + Pattern.quote(name)))
                     .findFirst()
@@ -121,7 +122,8 @@ public sealed interface StateDict permits Safetensors, TorchFile, ShardedStateDi
     DType dtype(String name);
 
     /**
-     * Returns a CPU tensor over the mapped bytes, which are copied only if they are not aligned to the element size.
+     * Returns a CPU tensor over the mapped bytes, which are copied only if they are not aligned to the element size, or
+     * are compressed.
      *
      * @param name name of the tensor
      * @return the tensor, with the shape and dtype of the file; belongs to the innermost open scope, which must close

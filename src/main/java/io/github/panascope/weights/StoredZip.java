@@ -2,6 +2,8 @@ package io.github.panascope.weights;
 
 import io.github.panascope.InputException;
 import io.github.panascope.torch.MappedFile;
+import java.io.IOException;
+import java.io.InputStream;
 import java.nio.BufferUnderflowException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
@@ -10,18 +12,27 @@ import java.nio.file.Path;
 import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.Map;
+import java.util.zip.Inflater;
+import java.util.zip.InflaterInputStream;
 
 /**
- * The positions of the entries of a zip archive in a mapped file, for entries that are stored without compression, as
- * Python's torch.save stores them so that they can be mapped. (java.util.zip does not report where the bytes of an
- * entry are.) Follows PKWARE's APPNOTE: the end record, with its zip64 form, then the central directory.
+ * The positions of the entries of a zip archive in a mapped file. Entries that are stored without compression, as
+ * Python's torch.save and numpy.savez store them, can be mapped; deflated ones can be read as a stream.
+ * (java.util.zip does not report where the bytes of an entry are.) Follows PKWARE's APPNOTE: the end record, with its
+ * zip64 form, then the central directory.
  */
 final class StoredZip {
     /**
-     * The largest total size of compressed entries. The only compressed entries that torch.jit.save writes are source
-     * code, which is smaller than this.
+     * The largest total size of compressed entries of a file of torch. The only compressed entries that torch.jit.save
+     * writes are source code, which is smaller than this.
      */
-    private static final long MAX_COMPRESSED = 64L << 20;
+    static final long SOURCE_CODE = 64L << 20;
+
+    private static final int STORED = 0;
+    private static final int DEFLATED = 8;
+
+    /** The number of bytes that are decompressed at once. */
+    private static final int CHUNK = 1 << 16;
 
     private static final int END = 22;
     private static final int END64_LOCATOR = 20;
@@ -33,24 +44,35 @@ final class StoredZip {
     /**
      * The bytes of an entry in the file.
      *
-     * @param offset position of the first byte, if the entry is stored
+     * @param offset position of the first byte
+     * @param packed number of bytes in the archive
      * @param size   number of bytes, decompressed
-     * @param stored whether the entry is stored without compression
+     * @param method the way in which it is compressed: 0 if it is stored without compression
      */
-    record Entry(long offset, long size, boolean stored) {}
+    record Entry(long offset, long packed, long size, int method) {
+        boolean stored() {
+            return method == STORED;
+        }
+    }
 
     private final Path file;
     private final MappedFile mapping;
+    private final long maxCompressed;
     private final Map<String, Entry> entries = new LinkedHashMap<>();
 
-    private StoredZip(Path file, MappedFile mapping) {
+    private StoredZip(Path file, MappedFile mapping, long maxCompressed) {
         this.file = file;
         this.mapping = mapping;
+        this.maxCompressed = maxCompressed;
     }
 
-    /** Reads the directory of a mapped archive. */
-    static StoredZip open(Path file, MappedFile mapping) {
-        StoredZip zip = new StoredZip(file, mapping);
+    /**
+     * Reads the directory of a mapped archive.
+     *
+     * @param maxCompressed the largest total size of its compressed entries, decompressed
+     */
+    static StoredZip open(Path file, MappedFile mapping, long maxCompressed) {
+        StoredZip zip = new StoredZip(file, mapping, maxCompressed);
         try {
             zip.readDirectory();
         } catch (IndexOutOfBoundsException
@@ -84,10 +106,55 @@ final class StoredZip {
         if (entry == null)
             throw new InputException(
                     file + " has no entry '" + name + "': it was not written by torch.save, or is damaged.");
-        if (!entry.stored)
+        if (!entry.stored())
             throw new InputException(
                     file + ": the entry '" + name + "' is compressed, and torch.save never does that.");
         return entry;
+    }
+
+    /** Returns the bytes of an entry, stored or deflated, as a stream. */
+    InputStream stream(String name) {
+        Entry entry = entries.get(name);
+        InputStream bytes = new MappedStream(entry.offset, entry.packed);
+        return switch (entry.method) {
+            case STORED -> bytes;
+            case DEFLATED ->
+                new InflaterInputStream(bytes, new Inflater(true), CHUNK) {
+                    @Override
+                    public void close() throws IOException {
+                        super.close();
+                        inf.end(); // which a stream ends by itself only if it made the inflater
+                    }
+                };
+            default ->
+                throw new InputException(file + ": the entry '" + name + "' is compressed by method " + entry.method
+                        + ", and only stored and deflated entries can be read.");
+        };
+    }
+
+    /** A range of the mapped file, copied piece by piece. */
+    private final class MappedStream extends InputStream {
+        private long at;
+        private final long end;
+
+        MappedStream(long offset, long length) {
+            this.at = offset;
+            this.end = offset + length;
+        }
+
+        @Override
+        public int read() {
+            return at == end ? -1 : mapping.bytes(at++, 1)[0] & 0xff;
+        }
+
+        @Override
+        public int read(byte[] into, int from, int length) {
+            if (at == end && length > 0) return -1;
+            byte[] piece = mapping.bytes(at, (int) Math.min(length, end - at));
+            System.arraycopy(piece, 0, into, from, piece.length);
+            at += piece.length;
+            return piece.length;
+        }
     }
 
     private ByteBuffer at(long offset, int length) {
@@ -119,9 +186,9 @@ final class StoredZip {
         for (long i = 0; i < count; i++) {
             compressed = Math.addExact(compressed, readEntry(directory));
         }
-        if (compressed > MAX_COMPRESSED)
+        if (compressed > maxCompressed)
             throw new InputException(file + " would unpack to " + compressed + " bytes of compressed entries; at most "
-                    + MAX_COMPRESSED + " make sense, refused.");
+                    + maxCompressed + " make sense, refused.");
     }
 
     /** Returns the position of the end record, which only a comment of up to 64 KiB can follow. */
@@ -161,22 +228,16 @@ final class StoredZip {
             if (local == UNSET) local = directory.getLong(value);
         }
         directory.position(at + CENTRAL + nameLength + extraLength + commentLength);
-        boolean stored = method == 0;
-        long data = 0;
-        if (stored) {
-            if (size != packed) throw new IndexOutOfBoundsException();
-            ByteBuffer header = at(local, LOCAL);
-            if (header.getInt(0) != 0x04034b50) throw new IndexOutOfBoundsException();
-            data = local + LOCAL + (header.getShort(26) & 0xffff) + (header.getShort(28) & 0xffff);
-            if (size < 0 || data > mapping.size() || size > mapping.size() - data)
-                throw new IndexOutOfBoundsException();
-        } else if (size < 0) {
+        ByteBuffer header = at(local, LOCAL);
+        if (header.getInt(0) != 0x04034b50) throw new IndexOutOfBoundsException();
+        long data = local + LOCAL + (header.getShort(26) & 0xffff) + (header.getShort(28) & 0xffff);
+        if (packed < 0 || size < 0 || data > mapping.size() || packed > mapping.size() - data)
             throw new IndexOutOfBoundsException();
-        }
-        if (entries.put(new String(name, StandardCharsets.UTF_8), new Entry(data, size, stored)) != null) {
+        if (method == STORED && size != packed) throw new IndexOutOfBoundsException();
+        if (entries.put(new String(name, StandardCharsets.UTF_8), new Entry(data, packed, size, method)) != null) {
             throw new InputException(file + " is a damaged zip archive: it has two entries '"
                     + new String(name, StandardCharsets.UTF_8) + "'.");
         }
-        return stored ? 0 : size;
+        return method == STORED ? 0 : size;
     }
 }

@@ -97,7 +97,7 @@ final class TorchFile implements StateDict {
     // ------------------------------------------------------------------------------------------------- the two layouts
 
     private Object readZip() {
-        StoredZip zip = StoredZip.open(file, mapping);
+        StoredZip zip = StoredZip.open(file, mapping, StoredZip.SOURCE_CODE);
         String pickle = zip.entries().keySet().stream()
                 .filter(name -> name.matches("[^/]+/data\\.pkl"))
                 .findFirst()
