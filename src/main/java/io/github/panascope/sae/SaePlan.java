@@ -37,7 +37,7 @@ public record SaePlan(
             Pattern.compile("width_(\\d+[km])"),
             Pattern.compile("[-_](\\d+k)(?=[-_ ]|$)"),
             Pattern.compile("_ds(\\d+)_"),
-            Pattern.compile("_(\\d{4,7})(?=[_: ]|$)(?!.*step)"));
+            Pattern.compile("_(\\d{3,7})(?=[_: ]|$)(?!.*step)"));
 
     private static final Pattern POWER = Pattern.compile("2pow(\\d{1,2})");
     private static final Pattern HOOK = Pattern.compile(
@@ -105,7 +105,7 @@ public record SaePlan(
     private static int widthIn(SaeRegistry.Entry sae) {
         Matcher power = POWER.matcher(sae.path());
         if (power.find()) return 1 << Math.min(30, Integer.parseInt(power.group(1)));
-        String names = sae.path() + " " + sae.neuronpediaId();
+        String names = sae.path() + " " + sae.neuronpediaId() + " " + sae.repo();
         for (Pattern place : WIDTHS) {
             Matcher found = place.matcher(names);
             if (found.find()) return width(found.group(1)).orElse(0);
