@@ -6,6 +6,7 @@ import io.github.panascope.InputException;
 import io.github.panascope.hub.SaeRegistry;
 import io.github.panascope.internal.Suggestions;
 import io.github.panascope.sae.Sae;
+import io.github.panascope.sae.SaePlan;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
@@ -26,8 +27,8 @@ import tools.jackson.databind.json.JsonMapper;
         mixinStandardHelpOptions = true,
         sortOptions = false,
         description =
-                "Lists and searches the published SAEs that --sae can name: all releases, or with --model or words to"
-                        + " look for the SAEs themselves.")
+                "Lists and searches the published SAEs that --sae can name: all releases, or with words or options to"
+                        + " look for, of which every one has to fit, the SAEs themselves.")
 final class SaesCommand implements Callable<Integer> {
     @Parameters(
             paramLabel = "WORD",
@@ -35,8 +36,30 @@ final class SaesCommand implements Callable<Integer> {
             description = "only SAEs whose name, architecture or Neuronpedia id holds every word")
     private List<String> words = List.of();
 
-    @Option(names = "--model", paramLabel = "NAME", description = "only SAEs of this model, such as gpt2-small")
+    @Option(
+            names = "--model",
+            paramLabel = "NAME",
+            description = "only SAEs of this model, such as gpt2-small; its owner on the hub need not be named")
     private String model;
+
+    @Option(
+            names = "--width",
+            paramLabel = "N",
+            description = "only SAEs of this many features, such as 16k or 24576, where the registry's names tell it")
+    private String width;
+
+    @Option(
+            names = "--hook",
+            paramLabel = "NAME",
+            description = "only SAEs that read this hook point, such as blocks.20.hook_resid_post, or one that ends"
+                    + " so, such as hook_resid_post")
+    private String hook;
+
+    @Option(names = "--neuronpedia", description = "only SAEs that have a page on Neuronpedia")
+    private boolean neuronpedia;
+
+    @Option(names = "--all", description = "list every SAE, also where a table of releases would be shorter")
+    private boolean all;
 
     @Option(
             names = "--registry",
@@ -58,12 +81,15 @@ final class SaesCommand implements Callable<Integer> {
             String path,
             String layout,
             String architecture,
+            @JsonProperty("hook_name") String hook,
+            @JsonProperty("d_sae") Integer width,
             Double l0,
             @JsonProperty("variance_explained") Double varianceExplained,
             String neuronpedia,
             boolean supported,
             Map<String, String> links) {
         static Line of(SaeRegistry.Entry sae) {
+            SaePlan plan = SaePlan.of(sae);
             return new Line(
                     sae.name(),
                     sae.release(),
@@ -73,6 +99,8 @@ final class SaesCommand implements Callable<Integer> {
                     sae.path(),
                     sae.loader(),
                     sae.architecture(),
+                    plan.hookName(),
+                    plan.dSae() == 0 ? null : plan.dSae(),
                     number(sae.l0()),
                     number(sae.varianceExplained()),
                     sae.neuronpediaId(),
@@ -85,27 +113,62 @@ final class SaesCommand implements Callable<Integer> {
         }
     }
 
+    /** The number of SAEs up to which a table shows each of them unless {@code --all} asks for it. */
+    private static final int MAX_ROWS = 500;
+
+    /** The largest width that a column gets; a few longer names push their own row only. */
+    private static final int MAX_COLUMN = 72;
+
     @Override
     public Integer call() {
+        int features = width == null
+                ? 0
+                : SaePlan.width(width)
+                        .orElseThrow(() -> new InputException(
+                                "--width should be a number of features such as 16k or 24576, not '" + width + "'."));
         SaeRegistry known =
                 registry == null ? SaeRegistry.bundled() : SaeRegistry.bundled().with(registry);
-        List<SaeRegistry.Entry> found = known.entries().filter(this::matches).toList();
+        List<SaeRegistry.Entry> found = known.entries()
+                .filter(this::matches)
+                .filter(sae -> matchesPlan(sae, features))
+                .toList();
         if (found.isEmpty()) throw nothing(known);
         if (json)
             System.out.println(JsonMapper.builder()
                     .enable(SerializationFeature.INDENT_OUTPUT)
                     .build()
                     .writeValueAsString(found.stream().map(Line::of).toList()));
-        else if (model == null && words.isEmpty()) printReleases(found);
+        else if (!all && (found.size() > MAX_ROWS || unfiltered())) printReleases(found);
         else printSaes(found);
         return 0;
     }
 
+    private boolean unfiltered() {
+        return model == null && width == null && hook == null && !neuronpedia && words.isEmpty();
+    }
+
     private boolean matches(SaeRegistry.Entry sae) {
-        if (model != null && !sae.model().equalsIgnoreCase(model)) return false;
+        if (model != null && !isModel(sae.model())) return false;
+        if (neuronpedia && sae.neuronpediaId() == null) return false;
         String text = (sae.name() + " " + sae.architecture() + " " + sae.neuronpediaId() + " " + sae.model())
                 .toLowerCase(Locale.ROOT);
         return words.stream().allMatch(word -> text.contains(word.toLowerCase(Locale.ROOT)));
+    }
+
+    private boolean matchesPlan(SaeRegistry.Entry sae, int features) {
+        if (features == 0 && hook == null) return true;
+        SaePlan plan = SaePlan.of(sae);
+        if (features != 0 && plan.dSae() != features) return false;
+        String there = plan.hookName();
+        return hook == null || there != null && (there.equals(hook) || there.endsWith("." + hook));
+    }
+
+    private boolean isModel(String name) {
+        return name.equalsIgnoreCase(model) || withoutOwner(name).equalsIgnoreCase(withoutOwner(model));
+    }
+
+    private static String withoutOwner(String name) {
+        return name.substring(name.lastIndexOf('/') + 1);
     }
 
     private InputException nothing(SaeRegistry known) {
@@ -114,12 +177,16 @@ final class SaesCommand implements Callable<Integer> {
                 .distinct()
                 .sorted()
                 .toList();
-        if (model != null && models.stream().noneMatch(model::equalsIgnoreCase)) {
+        if (model != null && models.stream().noneMatch(this::isModel)) {
             return new InputException("the registry has no SAE of model '" + model + "'."
                     + Suggestions.didYouMean(model, models) + " It has SAEs of " + String.join(", ", models) + ".");
         }
-        return new InputException("no SAE of the registry matches " + String.join(" ", words)
-                + (model == null ? "." : " for model " + model + "."));
+        List<String> asked = new ArrayList<>(words);
+        if (model != null) asked.add("--model " + model);
+        if (width != null) asked.add("--width " + width);
+        if (hook != null) asked.add("--hook " + hook);
+        if (neuronpedia) asked.add("--neuronpedia");
+        return new InputException("no SAE of the registry matches " + String.join(" ", asked) + ".");
     }
 
     private static void printReleases(List<SaeRegistry.Entry> saes) {
@@ -138,25 +205,31 @@ final class SaesCommand implements Callable<Integer> {
                     });
                 });
         print(List.of("RELEASE", "MODEL", "SAES", "LAYOUT", "REPOSITORY", "LOADS HERE"), rows);
-        System.out.println(rows.size() + " releases, " + saes.size()
-                + " SAEs. `panascope saes WORD...` or `--model NAME` shows the SAEs.");
+        System.out.println(rows.size() + (rows.size() == 1 ? " release, " : " releases, ") + saes.size()
+                + " SAEs. `panascope saes WORD...`, --model, --width, --hook and --neuronpedia narrow them down; up to "
+                + MAX_ROWS + " are listed one by one, and with --all every one.");
     }
 
     private static void printSaes(List<SaeRegistry.Entry> saes) {
         List<String[]> rows = new ArrayList<>();
         for (SaeRegistry.Entry sae : saes) {
+            SaePlan plan = SaePlan.of(sae);
             rows.add(new String[] {
                 sae.name(),
                 sae.architecture() == null ? "" : sae.architecture(),
+                plan.hookName() == null ? "" : plan.hookName(),
+                plan.dSae() == 0 ? "" : String.valueOf(plan.dSae()),
                 number(sae.l0()),
                 number(sae.varianceExplained()),
-                sae.neuronpediaId() == null ? "" : sae.neuronpediaId(),
-                Sae.supports(sae) ? "yes" : ""
+                Sae.supports(sae) ? "yes" : "",
+                sae.neuronpediaId() == null ? "" : sae.neuronpediaId()
             });
         }
-        print(List.of("SAE", "ARCHITECTURE", "L0", "VAR. EXPL.", "NEURONPEDIA", "LOADS HERE"), rows);
+        print(
+                List.of("SAE", "ARCHITECTURE", "HOOK", "FEATURES", "L0", "VAR. EXPL.", "LOADS HERE", "NEURONPEDIA"),
+                rows);
         System.out.println(saes.size() + (saes.size() == 1 ? " SAE. " : " SAEs. ")
-                + "An empty architecture is in the SAE's configuration file.");
+                + "What is empty is in the SAE's configuration file.");
     }
 
     private static String number(double value) {
@@ -171,13 +244,17 @@ final class SaesCommand implements Callable<Integer> {
             int column = i;
             widths[i] = Math.max(
                     head.get(i).length(),
-                    rows.stream().mapToInt(row -> row[column].length()).max().orElse(0));
+                    rows.stream()
+                            .mapToInt(row -> row[column].length())
+                            .filter(length -> length <= MAX_COLUMN)
+                            .max()
+                            .orElse(0));
         }
         rows.addFirst(head.toArray(String[]::new));
         for (String[] row : rows) {
             StringBuilder line = new StringBuilder();
             for (int i = 0; i < row.length; i++)
-                line.append(row[i]).append(" ".repeat(widths[i] - row[i].length() + 2));
+                line.append(row[i]).append(" ".repeat(Math.max(0, widths[i] - row[i].length()) + 2));
             System.out.println(line.toString().stripTrailing());
         }
         rows.removeFirst();
