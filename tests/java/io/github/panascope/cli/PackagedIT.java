@@ -311,6 +311,7 @@ class PackagedIT {
             assertEquals(0, result.status, result.out);
             assertTrue(
                     result.out.contains("model gpt2-small: 4 files, ")
+                            && result.out.contains("Downloading model jbloom/GPT2-Small-SAEs-Reformatted: 3 files, ")
                             && result.out.contains("SAE " + sae + ": 2 files, ")
                             && result.out.contains("dataset some/texts: 1 file, "),
                     result.out);

@@ -93,6 +93,72 @@ class HubListTest extends HubFixture {
         assertEquals(List.of("model owner/name 1000 5000000000"), told);
     }
 
+    private static Hub.Progress telling(List<String> told) {
+        return new Hub.Progress() {
+            @Override
+            public void update(String file, long done, long total) {}
+
+            @Override
+            public void begin(String repo, int files, long bytes) {
+                told.add(repo + " " + files + " " + bytes);
+            }
+        };
+    }
+
+    @Test
+    void theSizeIsToldBeforeTheFirstByte() {
+        List<String> told = new ArrayList<>();
+        Hub hub = hub().reporting(telling(told));
+        hub.announce(REPO, List.of("config.json", "big.safetensors", "absent.json", "config.json"));
+        assertEquals(List.of("model owner/name 2 300002"), told);
+        assertEquals(
+                List.of("HEAD", "HEAD", "HEAD"),
+                server.requests.stream().map(request -> request.split(" ")[0]).toList());
+        hub.file(REPO, "big.safetensors");
+        hub.announce(REPO, List.of("big.safetensors", "config.json"));
+        assertEquals("model owner/name 1 2", told.getLast());
+        int asked = server.requests.size();
+        hub.announce(REPO, List.of("big.safetensors"));
+        hub("HF_HUB_OFFLINE", "1").reporting(telling(told)).announce(REPO, List.of("config.json"));
+        assertEquals(2, told.size(), "nothing is to be downloaded");
+        assertEquals(asked, server.requests.size());
+    }
+
+    @Test
+    void manySizesComeFromTheListAndHaveToFitOnTheDisk() {
+        String list = IntStream.range(0, 20)
+                .mapToObj(i -> "{\"type\":\"file\",\"size\":1000000000000000,\"path\":\"" + i + ".npz\"}")
+                .collect(Collectors.joining(",", "[", "]"));
+        server.hubMishaps.add((exchange, _) -> FakeHub.send(exchange, list.getBytes()));
+        List<String> told = new ArrayList<>();
+        assertMessage(
+                "model owner/name: 19 files of 19000000.0 GB are to be downloaded, and the hub cache " + cache
+                        + " has room for ",
+                () -> hub().reporting(telling(told))
+                        .announce(
+                                REPO,
+                                IntStream.range(1, 25).mapToObj(i -> i + ".npz").toList()));
+        assertEquals(List.of("model owner/name 19 19000000000000000"), told);
+        assertEquals(List.of("GET /api/models/owner/name/tree/main"), server.requests);
+    }
+
+    @Test
+    void aFileThatDoesNotFitIsRefusedBeforeItIsAskedFor() {
+        server.hubMishaps.add(FakeHub.status(
+                302,
+                "X-Repo-Commit",
+                FakeHub.COMMIT,
+                "X-Linked-Etag",
+                "\"" + "a".repeat(64) + "\"",
+                "X-Linked-Size",
+                "900000000000000000",
+                "Location",
+                "http://localhost:1/"));
+        assertMessage(
+                "(900000000.0 GB are missing, and the disk has room for ", () -> hub().file(REPO, "big.safetensors"));
+        assertEquals(1, server.requests.size(), server.requests.toString());
+    }
+
     @Test
     void aNameThatIsNoneIsOneSentence() {
         assertMessage("cannot be the name of a file here", () -> hub().file(REPO, "a\ud800b"));

@@ -3,15 +3,20 @@ package io.github.panascope.cli;
 import io.github.panascope.InputException;
 import io.github.panascope.data.TextDataset;
 import io.github.panascope.hub.Hub;
+import io.github.panascope.hub.HubRepo;
 import io.github.panascope.hub.SaeRegistry;
 import io.github.panascope.lens.HookedTransformer;
 import io.github.panascope.sae.Sae;
+import io.github.panascope.sae.SaePlan;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
+import java.util.Map;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Option;
@@ -23,7 +28,8 @@ import picocli.CommandLine.Option;
         sortOptions = false,
         description =
                 "Brings models, SAEs and datasets into the hub's cache, so that they load without a network. What is"
-                        + " there already costs no request. Each option can be given several times.")
+                        + " there already costs no request. The size of SAEs is said before they are downloaded, and"
+                        + " what does not fit on the disk is refused. Each option can be given several times.")
 final class FetchCommand implements Callable<Integer> {
     @Option(names = "--model", paramLabel = "ID", description = "TransformerLens name or hub id")
     private List<String> models = List.of();
@@ -67,18 +73,32 @@ final class FetchCommand implements Callable<Integer> {
                 registry == null ? SaeRegistry.bundled() : SaeRegistry.bundled().with(registry);
         for (String model : models) report("model " + model, HookedTransformer.fetch(model, hub));
         for (String sae : saes) {
-            for (String one : known.releases().contains(sae)
+            List<String> names = known.releases().contains(sae)
                     ? known.entries()
                             .filter(entry -> entry.release().equals(sae))
                             .map(SaeRegistry.Entry::name)
                             .toList()
-                    : List.of(sae)) {
-                report("SAE " + one, Sae.fetch(one, hub, known));
-            }
+                    : List.of(sae);
+            announce(names, known);
+            for (String one : names) report("SAE " + one, Sae.fetch(one, hub, known));
         }
         for (String dataset : datasets)
             report("dataset " + dataset, TextDataset.of(dataset, split, hub).files());
         return 0;
+    }
+
+    /** Says how much the files of SAEs are, before the first is downloaded. */
+    private void announce(List<String> names, SaeRegistry known) {
+        Map<String, List<String>> files = new LinkedHashMap<>();
+        for (String name : names) {
+            String[] parts = name.split("/", 3);
+            boolean registered = known.knows(name);
+            if (!registered && (parts.length < 3 || parts[0].isEmpty() || Files.isDirectory(Path.of(name)))) continue;
+            String repo = registered ? known.find(name).repo() : parts[0] + "/" + parts[1];
+            SaePlan plan = registered ? SaePlan.of(known.find(name)) : SaePlan.ofFolder(parts[2]);
+            files.computeIfAbsent(repo, _ -> new ArrayList<>()).addAll(plan.allFiles());
+        }
+        files.forEach((repo, paths) -> hub.announce(HubRepo.model(repo), paths));
     }
 
     private void report(String what, List<Path> files) {

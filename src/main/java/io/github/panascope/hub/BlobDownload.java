@@ -14,6 +14,7 @@ import java.nio.file.StandardOpenOption;
 import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
 import java.util.HexFormat;
+import java.util.Locale;
 import okhttp3.Response;
 
 /**
@@ -82,6 +83,7 @@ final class BlobDownload {
             }
             progress.update(name, have, file.size());
             if (have == file.size() && have > 0) return;
+            requireRoom(part, file.size() - have);
             IOException cut;
             try {
                 if (fetchRest(name, file, part, have, attempts)) {
@@ -106,6 +108,25 @@ final class BlobDownload {
                         e);
             }
         }
+    }
+
+    /** Returns the number of bytes that the disk of a folder, which need not exist yet, has room for. */
+    static long room(Path folder) {
+        Path there = folder.toAbsolutePath();
+        while (!Files.exists(there) && there.getParent() != null) there = there.getParent();
+        try {
+            return Files.getFileStore(there).getUsableSpace();
+        } catch (IOException e) {
+            return Long.MAX_VALUE; // unknown: writing will tell
+        }
+    }
+
+    /** Checks before a download that the disk can hold it. */
+    private static void requireRoom(Path part, long bytes) throws CacheException {
+        long room = room(part);
+        if (bytes > room)
+            throw new CacheException(new IOException(String.format(
+                    Locale.ROOT, "%.1f GB are missing, and the disk has room for %.1f GB", bytes / 1e9, room / 1e9)));
     }
 
     /** Sends one request for the missing bytes and returns whether the file is complete. */

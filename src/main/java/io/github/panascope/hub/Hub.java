@@ -35,6 +35,8 @@ public final class Hub {
     private static final int DOWNLOADS_AT_ONCE = 4;
     /** The largest number of files of one dataset that is downloaded; more are hardly intended. */
     private static final int MAX_FILES = 1000;
+    /** The largest number of files whose sizes are asked for one by one; of more, the list of all files is shorter. */
+    private static final int MAX_ASKED = 8;
     /** The name of one file of a dataset that is split into several: its number, and the number of files. */
     private static final Pattern SHARD = Pattern.compile("(.*)-(\\d{5})-of-(\\d{5})(.*)");
 
@@ -224,6 +226,50 @@ public final class Hub {
         } finally {
             Interruptibly.end(workers);
         }
+    }
+
+    /**
+     * Tells the listener how many files of a list have to be downloaded, and their size, before any of them is; files
+     * that the repository does not have are left out. Does nothing where all are in the cache or the hub may not be
+     * asked.
+     *
+     * @param repo  the repository and its revision
+     * @param names paths in the repository
+     * @throws InputException if the disk has less room than the files need
+     * @throws HubUnreachableException if the hub does not answer
+     * @throws RunInterruptedException if the thread is interrupted
+     */
+    public void announce(HubRepo repo, List<String> names) {
+        names.forEach(Hub::requireInside);
+        HubCache cached = new HubCache(cache, repo);
+        List<String> absent = names.stream()
+                .distinct()
+                .filter(name -> cached.file(name).isEmpty() && !cached.isKnownMissing(name))
+                .toList();
+        if (absent.isEmpty() || variables.offline(repo.kind()) != null) return;
+        Map<String, Long> sizes = Interruptibly.call(
+                "asking for the sizes of files of " + repo,
+                () -> absent.size() <= MAX_ASKED
+                        ? download().sizes(repo, absent, cached)
+                        : download().list(repo));
+        List<Long> wanted =
+                absent.stream().filter(sizes::containsKey).map(sizes::get).toList();
+        if (wanted.isEmpty()) return;
+        long bytes = wanted.contains(-1L)
+                ? -1
+                : wanted.stream().mapToLong(size -> size).sum();
+        progress.begin(repo.toString(), wanted.size(), bytes);
+        long room = BlobDownload.room(cache);
+        if (bytes > room)
+            throw new InputException(String.format(
+                    Locale.ROOT,
+                    "%s: %d files of %.1f GB are to be downloaded, and the hub cache %s has room for %.1f GB: make room"
+                            + " there, or name another folder in HF_HUB_CACHE.",
+                    repo,
+                    wanted.size(),
+                    bytes / 1e9,
+                    cache,
+                    room / 1e9));
     }
 
     /**

@@ -7,6 +7,7 @@ import java.nio.file.FileSystemException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.HashSet;
+import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
@@ -81,6 +82,23 @@ final class HubDownload {
         } catch (IOException e) {
             throw unreachable(name + " of " + repo, e);
         }
+    }
+
+    /**
+     * Returns the sizes in bytes of those files that the repository has; a size is -1 where the hub does not report it.
+     */
+    Map<String, Long> sizes(HubRepo repo, List<String> names, HubCache cache) {
+        Map<String, Long> sizes = new TreeMap<>();
+        HubHttp.Attempts attempts = http.attempts();
+        for (String name : names) {
+            try {
+                asked(repo, name, cache, attempts).ifPresent(there -> sizes.put(name, there.size));
+            } catch (InterruptedException e) {
+                throw RunInterruptedException.of("asking for the size of " + name + " of " + repo, e);
+            }
+            attempts.answered();
+        }
+        return sizes;
     }
 
     private Path store(String name, Description file, HubCache cache, HubHttp.Attempts attempts)

@@ -19,8 +19,8 @@ final class SaeLensLayout implements SaeLayout {
 
     @Override
     public SaePlan plan(SaeRegistry.Entry sae) {
-        String folder = sae.path() + "/";
-        return SaePlan.ofNames(sae, List.of(folder + CONFIG, folder + WEIGHTS), List.of(folder + SPARSITY));
+        SaePlan folder = SaePlan.ofFolder(sae.path());
+        return SaePlan.ofNames(sae, folder.files(), folder.optional());
     }
 
     @Override

@@ -61,6 +61,21 @@ public record SaePlan(
                 .orElseGet(() -> new SaePlan(List.of(), List.of(), hookIn(sae), widthIn(sae), SaeLayout.refusal(sae)));
     }
 
+    /**
+     * Returns the plan of an SAE in a folder of a repository, in SAELens's own layout.
+     *
+     * @param folder path of the folder in the repository
+     * @return a plan that knows the files only
+     */
+    public static SaePlan ofFolder(String folder) {
+        return new SaePlan(
+                List.of(folder + "/cfg.json", folder + "/sae_weights.safetensors"),
+                List.of(folder + "/sparsity.safetensors"),
+                null,
+                0,
+                null);
+    }
+
     /** Returns a plan with the hook point and the width that names tell. */
     static SaePlan ofNames(SaeRegistry.Entry sae, List<String> files, List<String> optional) {
         return new SaePlan(files, optional, hookIn(sae), widthIn(sae), null);
