@@ -8,6 +8,8 @@ import io.github.panascope.hub.SaeRegistry;
 import io.github.panascope.model.HookPoint;
 import java.io.IOException;
 import java.io.InputStream;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
@@ -16,6 +18,7 @@ import java.util.Optional;
 import java.util.TreeMap;
 import java.util.stream.Collectors;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import tools.jackson.databind.JsonNode;
@@ -138,6 +141,23 @@ class SaePlanTest {
 
     private static List<String> files(String name) {
         return SaePlan.of(SaeRegistry.bundled().find(name)).allFiles();
+    }
+
+    @Test
+    void aRegistryOfOnesOwnIsPlannedAlsoWhereItsNamesAreOthers(@TempDir Path folder) throws IOException {
+        Path own = Files.writeString(folder.resolve("own.yaml"), """
+            ours:
+              repo_id: me/mine
+              model: gemma-2-2b
+              conversion_func: gemma_2
+              saes:
+              - id: first
+                path: layer_3/width_16k
+            """);
+        SaeRegistry.Entry sae = SaeRegistry.bundled().with(own).find("ours/first");
+        assertTrue(SaePlan.of(sae).refusal().contains("the repository 'me/mine' should name"));
+        assertEquals(16_384, SaePlan.of(sae).dSae());
+        assertFalse(Sae.supports(sae));
     }
 
     @Test

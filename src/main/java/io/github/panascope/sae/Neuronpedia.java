@@ -12,7 +12,8 @@ public final class Neuronpedia {
     private Neuronpedia() {}
 
     /**
-     * Builds the address of a quick list of features, as SAELens's {@code get_neuronpedia_quick_list} does.
+     * Builds the address of a quick list of features, as SAELens's {@code get_neuronpedia_quick_list} does. The model is
+     * the one of the SAE's id on Neuronpedia; SAELens takes TransformerLens's name, which is another for most models.
      *
      * @param sae      the configuration of the SAE
      * @param features the features, from 0
@@ -24,11 +25,12 @@ public final class Neuronpedia {
                 ? new String[0]
                 : sae.neuronpediaId().split("/");
         if (parts.length < 2) return Optional.empty();
+        String model = parts[0];
         String layer = parts[1];
         // Python's json.dumps writes a space after commas and colons, which becomes part of the address.
         String list = features.stream()
-                .map(feature -> "{\"modelId\": " + json(sae.modelName()) + ", \"layer\": " + json(layer)
-                        + ", \"index\": \"" + feature + "\"}")
+                .map(feature -> "{\"modelId\": " + json(model) + ", \"layer\": " + json(layer) + ", \"index\": \""
+                        + feature + "\"}")
                 .collect(Collectors.joining(", ", "[", "]"));
         return Optional.of("https://neuronpedia.org/quick-list/?name=" + quote(name) + "&features=" + quote(list));
     }
@@ -46,7 +48,7 @@ public final class Neuronpedia {
     }
 
     private static String json(String text) {
-        return text == null ? "null" : JsonMapper.shared().writeValueAsString(text);
+        return JsonMapper.shared().writeValueAsString(text);
     }
 
     /** Quotes a text as Python's urllib.parse.quote does: everything except letters, digits and {@code _.-~/}. */

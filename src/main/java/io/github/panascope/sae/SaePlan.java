@@ -1,5 +1,6 @@
 package io.github.panascope.sae;
 
+import io.github.panascope.InputException;
 import io.github.panascope.hub.SaeRegistry;
 import java.util.List;
 import java.util.Locale;
@@ -53,12 +54,19 @@ public record SaePlan(
      * Returns the plan of an SAE of the registry.
      *
      * @param sae the entry of the registry
-     * @return the plan; of a layout that is not supported, one without files and with a refusal
+     * @return the plan; where the layout is not supported, or names are not as it has them, one without files and with
+     *     a refusal
      */
     public static SaePlan of(SaeRegistry.Entry sae) {
-        return SaeLayout.of(sae.loader())
-                .map(layout -> layout.plan(sae))
-                .orElseGet(() -> new SaePlan(List.of(), List.of(), hookIn(sae), widthIn(sae), SaeLayout.refusal(sae)));
+        String refusal;
+        try {
+            SaeLayout layout = SaeLayout.of(sae.loader()).orElse(null);
+            if (layout != null) return layout.plan(sae);
+            refusal = SaeLayout.refusal(sae);
+        } catch (InputException e) { // names of a registry of one's own need not be those that the layout has
+            refusal = e.getMessage();
+        }
+        return new SaePlan(List.of(), List.of(), hookIn(sae), widthIn(sae), refusal);
     }
 
     /**
