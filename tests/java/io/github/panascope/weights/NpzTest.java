@@ -106,6 +106,20 @@ class NpzTest {
         }
     }
 
+    /** A large stored array is mapped; a small one beside it does not keep the archive in memory. */
+    @Test
+    void aLargeArrayIsReadToItsEnd() throws IOException {
+        float[] numbers = new float[300_001];
+        for (int i = 0; i < numbers.length; i++) numbers[i] = i;
+        byte[] content = array(header("'<f4'", false, "(300001,)"), 1, floats(numbers));
+        for (boolean deflated : new boolean[] {false, true}) {
+            try (var scope = TensorScope.open()) {
+                StateDict file = StateDict.open(npz(deflated, "a.npy", content), scope);
+                assertArrayEquals(numbers, file.tensor("a").toFloats());
+            }
+        }
+    }
+
     private void assertRefused(String part, String member, byte[] content) throws IOException {
         Path file = npz(true, member, content);
         try (var scope = TensorScope.open()) {

@@ -12,8 +12,8 @@ public final class Neuronpedia {
     private Neuronpedia() {}
 
     /**
-     * Builds the address of a quick list of features, as SAELens's {@code get_neuronpedia_quick_list} does. The model is
-     * the one of the SAE's id on Neuronpedia; SAELens takes TransformerLens's name, which is another for most models.
+     * Builds the address of a quick list of features, as SAELens's {@code get_neuronpedia_quick_list} does. The model
+     * is the one of the SAE's id on Neuronpedia; SAELens takes TransformerLens's name, which is another for most models.
      *
      * @param sae      the configuration of the SAE
      * @param features the features, from 0

@@ -26,13 +26,14 @@ final class SaeLoader {
     private static Sae load(String name, SaeFiles files, Device device, DType dtype) {
         device.requireUsable();
         TensorScope scope = TensorScope.shared("the SAE " + name);
-        try (var _ = TensorScope.open()) {
+        // The files are mapped for the loading; a weight that shares their memory keeps them mapped after it.
+        try (TensorScope loading = TensorScope.open()) {
             SaeConfig config = files.parsed().config();
             boolean folds =
                     config.normalization() == Normalization.EXPECTED_AVERAGE_ONLY_IN && !Double.isNaN(files.scaling());
             if (folds) config = config.with(Normalization.NONE);
             Map<String, Tensor> tensors = files.tensors(files.weights().stream()
-                    .map(file -> StateDict.open(file, scope))
+                    .map(file -> StateDict.open(file, loading))
                     .toList());
             Tensor logSparsity = null;
             if (files.sparsity().isPresent())

@@ -34,6 +34,12 @@ final class Npz implements StateDict {
     /** The largest ratio of compression that deflate can reach. */
     private static final long MAX_RATIO = 1032;
 
+    /**
+     * The number of bytes up to which a stored array is copied. numpy does not align arrays in an archive, so most
+     * large ones are copies too, and a small one that is not would keep all of the archive in memory beside them.
+     */
+    private static final int SMALL = 1 << 20;
+
     private static final int MAX_RANK = 12;
     private static final int LOCAL = 30;
     private static final int MAX_HEADER = 1 << 16;
@@ -193,7 +199,14 @@ final class Npz implements StateDict {
     /** Returns the elements in the order of the file, mapped or decompressed. */
     private Tensor elements(Array array, Shape shape) {
         StoredZip.Entry entry = zip.entries().get(array.member);
-        if (entry.stored()) return mapping.tensor(entry.offset() + array.skipped, array.dtype, shape);
+        if (entry.stored()) {
+            long offset = entry.offset() + array.skipped;
+            if (shape.elements() * array.dtype.bytes() > SMALL) return mapping.tensor(offset, array.dtype, shape);
+            TensorScope scope = TensorScope.current();
+            try (var _ = TensorScope.open()) {
+                return scope.adopt(mapping.tensor(offset, array.dtype, shape).copy());
+            }
+        }
         try (InputStream in = zip.stream(array.member)) {
             in.skipNBytes(array.skipped);
             Tensor tensor = Tensor.empty(array.dtype, shape, Device.CPU);
