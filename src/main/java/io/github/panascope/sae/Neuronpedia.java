@@ -13,7 +13,7 @@ public final class Neuronpedia {
 
     /**
      * Builds the address of a quick list of features, as SAELens's {@code get_neuronpedia_quick_list} does. The model
-     * is the one of the SAE's id on Neuronpedia; SAELens takes TransformerLens's name, which is another for most models.
+     * is the one of the SAE's id on Neuronpedia. SAELens takes TransformerLens's name, which most models have besides.
      *
      * @param sae      the configuration of the SAE
      * @param features the features, from 0
