@@ -66,6 +66,7 @@ class SaePlanTest {
         // All others belong to Qwen 3.5, to mixtures of experts, or are temporal.
         assertEquals(425, refused, rest.keySet()::toString);
         assertEquals(0.97, Math.round(100 * share) / 100.0);
+        assertEquals(13_432, ALL.stream().filter(Sae::supports).count());
     }
 
     /** The filter by width finds almost all; of the others only the configuration or the weights tell it. */
