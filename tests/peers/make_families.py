@@ -3,6 +3,7 @@
 them.
 
     python tests/peers/make_families.py tests/resources/golden/families [NAME ...]
+    python tests/peers/make_families.py --features tests/resources/golden/families [NAME ...]
 
 Writes NAME/model (config.json, weights, tokenizer) and beside it
 expected.safetensors: tokens and long_tokens; hf/logits and hf/long_logits of transformers; and for each VARIANT of
@@ -11,6 +12,8 @@ expected.safetensors: tokens and long_tokens; hf/logits and hf/long_logits of tr
     VARIANT/NAME; padded/tokens, padded/mask and padded/logits (the last position); generated (greedy, with past keys).
 expected.json: the texts with tokens, offsets and decoded texts; the hook points in the order of a run; tensors that are
     equal to another one and therefore only named ("same"); the versions.
+The second command reads NAME/model again and writes features.safetensors and features.json of FEATURES: decompositions,
+composition scores and gradients for each VARIANT, labels, and how far bfloat16 is from float32 in either library.
 TransformerLens loads such models by name only, so its configuration is derived from transformers' here; each model is
 read back from its folder, and the script stops where the two libraries differ.
 """
@@ -434,9 +437,9 @@ def scale_rotary(lens, factor):
         a.rotary_sin, a.rotary_cos = torch.sin(angles), torch.cos(angles)
 
 
-def lens_model(spec, model, tok, steps):
+def lens_model(spec, model, tok, steps, dtype=torch.float32):
     text = model.config.get_text_config()
-    cfg = lens_config(spec["family"], text, type(model).__name__)
+    cfg = lens_config(spec["family"], text, type(model).__name__) | dict(dtype=dtype)
     if steps.get("fold_ln"):
         cfg["normalization_type"] += "Pre"
     cfg = HookedTransformerConfig.from_dict(cfg)
@@ -550,6 +553,80 @@ def make(name, spec, out):
     print(f"{name}: {size // 1024} kB, {len(tokens[0])} tokens, at most {worst:.1g} of the largest logit apart")
 
 
-out = Path(sys.argv[1])
-for name in sys.argv[2:] or CASES:
-    make(name, CASES[name], out)
+# What the rest of TransformerLens makes of them
+
+FEATURES = ["pythia", "pythia-sequential", "gemma2", "gemma3", "llama2-biases", "llama3", "mistral", "qwen2", "qwen3"]
+
+
+def decompositions(lens, tokens, labels):
+    """Those that TransformerLens computes; it has no heads behind a norm, and no resid_mid of parallel blocks."""
+    _, cache = lens.run_with_cache(tokens)
+    parallel, after = lens.cfg.parallel_attn_mlp, lens.cfg.use_normalization_before_and_after
+    found = {}
+    found["decompose"] = cache.decompose_resid(apply_ln=True, return_labels=True)
+    found["decompose_1"] = cache.decompose_resid(1, apply_ln=True, return_labels=True)
+    states, names = cache.accumulated_resid(incl_mid=not parallel, return_labels=True)
+    found["accumulated"] = cache.apply_ln_to_stack(states), names
+    found["lens"] = cache.apply_ln_to_stack(states, recompute_ln=True), names
+    if not after:
+        found["heads"] = cache.stack_head_results(incl_remainder=True, apply_ln=True, return_labels=True)
+        found["full"] = cache.get_full_resid_decomposition(expand_neurons=False, apply_ln=True, return_labels=True)
+    labels |= {name: list(map(str, value[1])) for name, value in found.items()}
+    found = {name: value[0][..., -2:, :] for name, value in found.items()}
+    answers = torch.tensor([[5, 6]])
+    parts = cache.decompose_resid(pos_slice=(-2, None))
+    wrong = torch.tensor([[7, 8]])
+    found["attributions"] = cache.logit_attrs(parts, answers, pos_slice=(-2, None), incorrect_tokens=wrong)
+    found |= {f"composition_{mode}": lens.all_composition_scores(mode) for mode in "QKV"}
+    return found
+
+
+def gradients(lens, tokens):
+    """Of the mean loss, at the hook points outside of blocks and in the first."""
+    found = {}
+
+    def keep(gradient, hook):
+        # ln1 runs three times, for queries, keys and values.
+        found[hook.name] = found.get(hook.name, 0) + gradient.detach()
+
+    names = [n for n in lens.hook_dict if not n.startswith("blocks.") or n.startswith("blocks.0.")]
+    with torch.enable_grad(), lens.hooks(bwd_hooks=[(name, keep) for name in names]):
+        lens(tokens, return_type="loss").backward()
+    return {f"gradient/{name}": value for name, value in found.items()}
+
+
+def features(name, spec, out):
+    folder = out / name
+    tok = hf.AutoTokenizer.from_pretrained(folder / "model")
+    model = reload(spec, folder / "model")
+    tensors = load_file(folder / "expected.safetensors")
+    tokens, long_tokens = tensors["tokens"], tensors["long_tokens"]
+    stored, info = {}, {}
+    for variant in ("no_processing", "processed"):
+        lens = lens_model(spec, model, tok, VARIANTS[variant])
+        found = decompositions(lens, tokens, info.setdefault("labels", {}))
+        if variant == "processed":
+            found |= gradients(lens, tokens)
+            exact = lens(long_tokens)
+        stored |= {f"{variant}/{key}": value.detach().contiguous().clone() for key, value in found.items()}
+
+    def error(logits, of):
+        return ((logits.float() - of).abs().max() / of.abs().max()).item()
+
+    theirs = model(long_tokens).logits
+    half = model.to(torch.bfloat16)
+    lens = lens_model(spec, half, tok, VARIANTS["processed"], dtype=torch.bfloat16)
+    info["bfloat16"] = dict(
+        transformer_lens=error(lens(long_tokens), exact), transformers=error(half(long_tokens).logits, theirs)
+    )
+    save_file(stored, folder / "features.safetensors")
+    (folder / "features.json").write_text(json.dumps(info, separators=(",", ":")) + "\n")
+    print(name, info["bfloat16"])
+
+
+if sys.argv[1] == "--features":
+    for name in sys.argv[3:] or FEATURES:
+        features(name, CASES[name], Path(sys.argv[2]))
+else:
+    for name in sys.argv[2:] or CASES:
+        make(name, CASES[name], Path(sys.argv[1]))

@@ -22,4 +22,15 @@ class ActNameTest {
                     asked.toString());
         }
     }
+
+    /** Where TransformerLens's get_act_name names a point that its models do not have, the models' name counts. */
+    @Test
+    void partsThatGpt2DoesNotHaveHaveShortNames() {
+        assertEquals("blocks.3.attn.hook_rot_q", ActName.of("rot_q", 3));
+        assertEquals("blocks.3.attn.hook_rot_k", ActName.of("rot_k3"));
+        assertEquals("blocks.3.mlp.hook_pre_linear", ActName.of("pre_linear3"));
+        assertEquals("blocks.3.ln1_post.hook_scale", ActName.of("scale", 3, "ln1_post"));
+        assertEquals("blocks.3.attn.q_norm.hook_normalized", ActName.of("normalized", 3, "q_norm"));
+        assertEquals("blocks.3.attn.k_norm.hook_scale", ActName.of("scale3k_norm"));
+    }
 }

@@ -9,8 +9,9 @@ import java.util.Arrays;
 
 /**
  * The directions of features in the residual stream, and their logits. A direction is a row of W_dec if the SAE writes
- * to the residual stream, and a row of W_dec times W_out or W_O if it writes to neurons or heads. The logits of a
- * feature are its direction times W_U, without the final LayerNorm and b_U.
+ * to the residual stream, and a row of W_dec times W_out or W_O if it writes to neurons or heads, times the weight of
+ * the norm that follows there in some models. The logits of a feature are its direction times W_U, without the final
+ * norm, b_U and a bound of the logits.
  */
 final class DecoderDirections {
     /**
@@ -30,7 +31,7 @@ final class DecoderDirections {
     /** {@return whether features have a direction in the residual stream} */
     boolean exist() {
         HookPoint out = HookPoint.of(sae.config().hookNameOut()).orElseThrow();
-        return out.isInStream() || out.outputWeight().isPresent();
+        return out.isInStream() || out.outputWeight(model.config()).isPresent();
     }
 
     /** {@return the number of tokens of the model} */
@@ -60,12 +61,14 @@ final class DecoderDirections {
 
     private Tensor of(Tensor decoder) {
         HookPoint out = HookPoint.of(sae.config().hookNameOut()).orElseThrow();
-        if (out.outputWeight().isPresent()) {
-            Tensor weight = model.weight(out.outputWeight().get());
-            return decoder.matmul(
-                    weight.reshape(-1, model.config().dModel()).to(sae.dtype())); // of heads laid side by side
-        }
-        return out.isInStream() ? decoder : null;
+        if (out.isInStream()) return decoder;
+        if (out.outputWeight(model.config()).isEmpty()) return null;
+        Tensor weight = model.weight(out.outputWeight(model.config()).get());
+        Tensor directions =
+                decoder.matmul(weight.reshape(-1, model.config().dModel()).to(sae.dtype())); // of heads side by side
+        return out.outputNorm(model.config())
+                .map(norm -> directions.mul(model.weight(norm).to(sae.dtype())))
+                .orElse(directions);
     }
 
     /**

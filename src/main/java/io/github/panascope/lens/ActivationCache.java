@@ -48,11 +48,18 @@ public final class ActivationCache {
     }
 
     private final HookedTransformer model;
+    private final long batch;
     private final Map<String, Tensor> activations = new LinkedHashMap<>();
     private Function<String, Tensor> recompute = name -> null;
 
-    ActivationCache(HookedTransformer model) {
+    /**
+     * Creates an empty cache.
+     *
+     * @param batch the number of rows of the run
+     */
+    ActivationCache(HookedTransformer model, long batch) {
         this.model = model;
+        this.batch = batch;
     }
 
     void put(String name, Tensor activation) {
@@ -133,18 +140,21 @@ public final class ActivationCache {
     }
 
     /**
-     * Returns a cache with every kept activation as a view without the batch dimension. The new cache computes nothing
-     * again from checkpoints.
+     * Returns a cache with every kept activation as a view without the batch dimension; at the norms of queries and
+     * keys, where rows, positions and heads are one dimension, as it is. The new cache computes nothing again from
+     * checkpoints.
      *
      * @return the new cache, whose tensors belong to the innermost scope
      * @throws IllegalStateException if the batch has more than one row
      */
     public ActivationCache removeBatchDim() {
         return map((name, activation) -> {
-            if (activation.size(0) != 1)
-                throw new IllegalStateException(
-                        "the batch has " + activation.size(0) + " rows; only one of one can be removed");
-            return activation.select(0, 0);
+            if (batch != 1)
+                throw new IllegalStateException("the batch has " + batch + " rows; only one of one can be removed");
+            boolean rows = HookPoint.of(name)
+                    .filter(point -> point.axes().getFirst() == HookPoint.Axis.HEAD_ROW)
+                    .isPresent();
+            return rows ? activation.alias() : activation.select(0, 0);
         });
     }
 
@@ -160,8 +170,23 @@ public final class ActivationCache {
     public ActivationCache slicePositions(long start, long end) {
         if (start < 0 || end <= start)
             throw new IllegalArgumentException("positions from " + start + " to " + end + " are none");
-        return map((name, activation) ->
-                activation.slice(HookPoint.of(name).orElseThrow().dimension(HookPoint.Axis.POS), start, end));
+        return map(
+                (name, activation) -> positions(activation, HookPoint.of(name).orElseThrow(), start, end));
+    }
+
+    /**
+     * Returns a range of positions of an activation as a view; a copy at the norms of queries and keys, where rows,
+     * positions and heads are one dimension.
+     *
+     * @param end the position after the last, which may be beyond the end
+     */
+    Tensor positions(Tensor activation, HookPoint point, long start, long end) {
+        boolean rows = point.axes().getFirst() == HookPoint.Axis.HEAD_ROW;
+        Tensor whole =
+                rows ? activation.reshape(batch, -1, point.heads(model.config()), activation.size(1)) : activation;
+        int dimension = rows ? 1 : point.dimension(HookPoint.Axis.POS);
+        Tensor kept = whole.slice(dimension, start, Math.min(end, whole.size(dimension)));
+        return rows ? kept.reshape(-1, activation.size(1)) : kept;
     }
 
     private interface Change {
@@ -169,7 +194,7 @@ public final class ActivationCache {
     }
 
     private ActivationCache map(Change change) {
-        ActivationCache changed = new ActivationCache(model);
+        ActivationCache changed = new ActivationCache(model, batch);
         activations.forEach((name, activation) -> changed.put(name, change.apply(name, activation)));
         return changed;
     }
@@ -236,13 +261,15 @@ public final class ActivationCache {
     /**
      * Splits the residual stream that enters a block into the outputs that were added to it: the embeddings, and the
      * outputs of attention and of the MLP of each earlier block. Biases are part of these outputs. Needs hook_embed and
-     * hook_pos_embed if the embeddings are included; hook_attn_out and hook_mlp_out of the earlier blocks as far as
-     * {@code mode} includes them; and hook_attn_out of the block itself for the input of its MLP.
+     * hook_pos_embed if the embeddings are included, of which models that rotate queries and keys have the first only;
+     * hook_attn_out and hook_mlp_out of the earlier blocks as far as {@code mode} includes them; and hook_attn_out of
+     * the block itself for the input of its MLP.
      *
      * @param layer      the block; -1 or n_layers for the end of the model
-     * @param input      the input of the block that is split; that of the MLP contains the block's attention too
+     * @param input      the input of the block that is split; that of the MLP contains the block's attention too, if
+     *     the block is not parallel
      * @param mode       which outputs of the blocks are components
-     * @param inclEmbeds true to include the embeddings as the first two components
+     * @param inclEmbeds true to include the embeddings as the first components
      * @return the components, labelled {@code embed}, {@code pos_embed}, {@code 0_attn_out}, {@code 0_mlp_out} and so
      *     on, in the innermost scope
      * @throws IllegalArgumentException if the layer is outside the model, has no MLP where {@code input} names it, or
@@ -253,13 +280,13 @@ public final class ActivationCache {
         return stack(null, parts -> {
             if (inclEmbeds) {
                 parts.add("embed", get("hook_embed"));
-                parts.add("pos_embed", get("hook_pos_embed"));
+                if (hasPositions()) parts.add("pos_embed", get("hook_pos_embed"));
             }
             for (int l = 0; l < end; l++) {
                 if (mode != Mode.MLP) parts.add(l + "_attn_out", get("blocks." + l + ".hook_attn_out"));
                 if (mode != Mode.ATTN) parts.add(l + "_mlp_out", get("blocks." + l + ".hook_mlp_out"));
             }
-            if (input == BlockInput.MLP && mode != Mode.MLP)
+            if (isMiddle(input) && mode != Mode.MLP)
                 parts.add(end + "_attn_out", get("blocks." + end + ".hook_attn_out"));
         });
     }
@@ -267,12 +294,12 @@ public final class ActivationCache {
     /**
      * Stacks the residual stream as it enters each block up to a layer, that layer included. Needs hook_resid_pre of
      * these blocks, hook_resid_mid for the states before their MLPs, and hook_resid_post of the last block for the end
-     * of the model.
+     * of the model. Parallel blocks have one state only, which attention and MLP both read.
      *
      * @param layer   the last block; -1 or n_layers for the end of the model
-     * @param inclMid true to include the stream before the MLP of each earlier block
+     * @param inclMid true to include the stream before the MLP of each earlier block, where that is another one
      * @param input   the input of the last block at which the stack ends; {@link BlockInput#MLP} adds the stream before
-     *     its MLP
+     *     its MLP, where that is another one
      * @return the states, labelled {@code 0_pre}, {@code 0_mid} and so on, {@code final_post} for the end of the model,
      *     in the innermost scope
      * @throws IllegalArgumentException if the layer is outside the model or has no MLP where {@code input} names it; or
@@ -288,15 +315,17 @@ public final class ActivationCache {
                     continue;
                 }
                 parts.add(l + "_pre", get("blocks." + l + ".hook_resid_pre"));
-                if (inclMid && l < end) parts.add(l + "_mid", get("blocks." + l + ".hook_resid_mid"));
+                if (inclMid && l < end && !model.config().parallel())
+                    parts.add(l + "_mid", get("blocks." + l + ".hook_resid_mid"));
             }
-            if (input == BlockInput.MLP) parts.add(end + "_mid", get("blocks." + end + ".hook_resid_mid"));
+            if (isMiddle(input)) parts.add(end + "_mid", get("blocks." + end + ".hook_resid_mid"));
         });
     }
 
     /**
      * Splits off what each head of the blocks before a layer added to the residual stream. Computed from attn.hook_z,
-     * or taken from attn.hook_result where that was kept.
+     * or taken from attn.hook_result where that was kept. Where a norm follows the output of attention, each head has
+     * its share of the result with the scale of the run; ln1_post.hook_scale is then needed.
      *
      * @param layer         the block that the heads come before; -1 or n_layers for the end of the model
      * @param inclRemainder true to add the rest of the stream as one more component, {@code remainder}; needs
@@ -316,7 +345,8 @@ public final class ActivationCache {
     /**
      * Splits off what each neuron of the blocks before a layer added to the residual stream at one position:
      * mlp.hook_post times the neuron's row of W_out, in the order of layers and neurons. One position only, because
-     * each layer takes d_mlp times the memory of a residual stream. Needs mlp.hook_post of the blocks and hook_embed.
+     * each layer takes d_mlp times the memory of a residual stream. Needs mlp.hook_post of the blocks and hook_embed,
+     * and ln2_post.hook_scale where a norm follows the output of the MLP.
      *
      * @param layer         the block that the neurons come before; -1 or n_layers for the end of the model
      * @param inclRemainder true to add the rest of the stream as one more component, {@code remainder}; needs
@@ -338,10 +368,11 @@ public final class ActivationCache {
     /**
      * Splits the residual stream that enters a block into heads, MLP outputs, embeddings and biases. Needs attn.hook_z
      * (or attn.hook_result) and hook_mlp_out of the blocks before, attn.hook_z of the block itself for the input of its
-     * MLP, hook_embed and hook_pos_embed.
+     * MLP, hook_embed, hook_pos_embed where the model has it, and ln1_post.hook_scale where a norm follows attention.
      *
      * @param layer the block; -1 or n_layers for the end of the model
-     * @param input the input of the block that is split; that of the MLP contains the block's attention too
+     * @param input the input of the block that is split; that of the MLP contains the block's attention too, unless the
+     *     block is parallel
      * @return the components, labelled {@code L0H0}, {@code 0_mlp_out}, {@code embed}, {@code pos_embed}, {@code bias}
      *     and so on, in the innermost scope
      * @throws IllegalArgumentException if the layer is outside the model or has no MLP where {@code input} names it; or
@@ -354,10 +385,12 @@ public final class ActivationCache {
     /**
      * Splits the residual stream that enters a block, at one position, into heads, single neurons, embeddings and
      * biases. Needs attn.hook_z (or attn.hook_result) and mlp.hook_post of the blocks before, attn.hook_z of the block
-     * itself for the input of its MLP, hook_embed and hook_pos_embed.
+     * itself for the input of its MLP, hook_embed, hook_pos_embed where the model has it, and ln1_post.hook_scale and
+     * ln2_post.hook_scale where norms follow attention and MLP.
      *
      * @param layer    the block; -1 or n_layers for the end of the model
-     * @param input    the input of the block that is split; that of the MLP contains the block's attention too
+     * @param input    the input of the block that is split; that of the MLP contains the block's attention too, unless
+     *     the block is parallel
      * @param position the position, counted from the end if negative
      * @return the components, labelled {@code L0H0}, {@code L0N0}, {@code embed}, {@code pos_embed}, {@code bias} and
      *     so on, in the innermost scope
@@ -370,16 +403,46 @@ public final class ActivationCache {
 
     private ResidualStack full(int end, BlockInput input, boolean neurons, Integer position) {
         return stack(position, parts -> {
-            for (int l = 0; l < end + (input == BlockInput.MLP ? 1 : 0); l++) addHeads(parts, l, position);
+            int attentions = end + (isMiddle(input) ? 1 : 0);
+            for (int l = 0; l < attentions; l++) addHeads(parts, l, position);
             for (int l = 0; l < end; l++) {
                 if (neurons) addNeurons(parts, l, position);
                 else parts.add(l + "_mlp_out", at("blocks." + l + ".hook_mlp_out", position));
             }
             Tensor embed = at("hook_embed", position);
             parts.add("embed", embed);
-            parts.add("pos_embed", at("hook_pos_embed", position));
-            parts.add("bias", embed.zerosLike().add(model.accumulatedBias(end, input, neurons)));
+            if (hasPositions()) parts.add("pos_embed", at("hook_pos_embed", position));
+            parts.add(
+                    "bias",
+                    model.config().norm().afterOutputs()
+                            ? normalizedBiases(embed, attentions, position)
+                            : embed.zerosLike().add(model.accumulatedBias(end, input, neurons)));
         });
+    }
+
+    /** Returns whether positions are part of the residual stream. */
+    private boolean hasPositions() {
+        return model.config().rotary() == null;
+    }
+
+    /** Returns whether an input lies between the attention and the MLP of a block, which are not parallel. */
+    private boolean isMiddle(BlockInput input) {
+        return input == BlockInput.MLP && !model.config().parallel();
+    }
+
+    /** Sums what the biases of attention added through the norms that follow them. MLPs with such norms have none. */
+    private Tensor normalizedBiases(Tensor like, int attentions, Integer position) {
+        Tensor sum = like.zerosLike();
+        for (int l = 0; l < attentions; l++) {
+            Tensor bias = model.weight("blocks." + l + ".attn.b_O");
+            sum = sum.add(normalized(bias, "blocks." + l + ".ln1_post", position));
+        }
+        return sum;
+    }
+
+    /** Applies a norm with the scale of the run to a share of its input, [..., batch, pos, d_model] or [d_model]. */
+    private Tensor normalized(Tensor share, String norm, Integer position) {
+        return share.div(at(norm + ".hook_scale", position)).mul(model.weight(norm + ".w"));
     }
 
     /**
@@ -415,7 +478,12 @@ public final class ActivationCache {
         }
         List<String> labels = new ArrayList<>();
         for (int head = 0; head < heads; head++) labels.add("L" + layer + "H" + head);
-        parts.addAll(labels, results.transpose(1, 2).transpose(0, 1)); // [head, batch, pos, d_model]
+        results = results.transpose(1, 2).transpose(0, 1); // [head, batch, pos, d_model]
+        parts.addAll(
+                labels,
+                model.config().norm().afterOutputs()
+                        ? normalized(results, "blocks." + layer + ".ln1_post", position)
+                        : results);
     }
 
     private void addNeurons(Parts parts, int layer, int position) {
@@ -424,7 +492,12 @@ public final class ActivationCache {
                 post.unsqueeze(-1).mul(model.weight("blocks." + layer + ".mlp.W_out")); // [batch, 1, d_mlp, d_model]
         List<String> labels = new ArrayList<>();
         for (int neuron = 0; neuron < model.config().dMlp(); neuron++) labels.add("L" + layer + "N" + neuron);
-        parts.addAll(labels, results.transpose(1, 2).transpose(0, 1));
+        results = results.transpose(1, 2).transpose(0, 1); // [neuron, batch, 1, d_model]
+        parts.addAll(
+                labels,
+                model.config().norm().afterOutputs()
+                        ? normalized(results, "blocks." + layer + ".ln2_post", position)
+                        : results);
     }
 
     private void addRemainder(Parts parts, int end, Integer position) {

@@ -4,6 +4,9 @@ package io.github.panascope.lens;
 public enum BlockInput {
     /** The stream as it enters the block, which attention reads: {@code hook_resid_pre}. */
     ATTENTION,
-    /** The stream with the output of the block's attention, which the MLP reads: {@code hook_resid_mid}. */
+    /**
+     * The stream that the MLP reads: that with the output of the block's attention, {@code hook_resid_mid}, or
+     * {@code hook_resid_pre} where attention and MLP are parallel.
+     */
     MLP
 }

@@ -117,7 +117,7 @@ public final class Forward {
      */
     public Forward caching(Predicate<String> names) {
         points().stream().filter(names).forEach(cached::add);
-        if (cache == null) cache = new ActivationCache(model);
+        if (cache == null) cache = new ActivationCache(model, tokens.size(0));
         return this;
     }
 
@@ -132,7 +132,7 @@ public final class Forward {
     public Forward caching(String... names) {
         for (String name : names) Hooks.requirePoint(name, points(), model.hookNamesOnRequest());
         cached.addAll(List.of(names));
-        if (cache == null) cache = new ActivationCache(model);
+        if (cache == null) cache = new ActivationCache(model, tokens.size(0));
         return this;
     }
 
@@ -166,7 +166,7 @@ public final class Forward {
         if (everyBlocks < 1)
             throw new IllegalArgumentException("checkpoints are every 1 block or more, not every " + everyBlocks);
         this.checkpointEvery = everyBlocks;
-        if (cache == null) cache = new ActivationCache(model);
+        if (cache == null) cache = new ActivationCache(model, tokens.size(0));
         return this;
     }
 
@@ -359,8 +359,8 @@ public final class Forward {
             List<String> points = List.copyOf(reached.keySet());
             Tensor[] found = GradMode.gradients(
                     set, number, points.stream().map(reached::get).toArray(Tensor[]::new));
-            ActivationCache activations = new ActivationCache(model);
-            ActivationCache gradients = new ActivationCache(model);
+            ActivationCache activations = new ActivationCache(model, tokens.size(0));
+            ActivationCache gradients = new ActivationCache(model, tokens.size(0));
             for (int i = 0; i < found.length; i++) {
                 if (!wanted.contains(points.get(i))) continue;
                 activations.put(
@@ -571,9 +571,7 @@ public final class Forward {
         return (activation, point) -> {
             Tensor kept = detached ? activation.detach() : activation;
             if (endKept != Long.MAX_VALUE) {
-                int dimension = point.dimension(HookPoint.Axis.POS);
-                kept = kept.slice(dimension, firstKept, Math.min(endKept, activation.size(dimension)))
-                        .copy();
+                kept = cache.positions(kept, point, firstKept, endKept).copy();
             }
             cache.put(point.name(), keep.adopt(kept));
             return null;

@@ -422,27 +422,34 @@ public final class HookedTransformer implements AutoCloseable {
     }
 
     /**
-     * Sums the biases that the residual stream has received at an input of a block.
+     * Sums the biases that the residual stream has received at an input of a block. Where a norm follows the outputs of
+     * attention and MLP, as in Gemma 2 and 3, what the stream receives of a bias differs from position to position.
      *
      * @param layer            the block, from 0; n_layers for the end of the model
      * @param input            the input of the block: at that of the MLP, the bias of the block's own attention is
-     *     included
+     *     included, unless the block is parallel
      * @param includeMlpBiases true to include the biases of the MLPs, false for those of attention only
      * @return the sum, [d_model], in the innermost scope
      * @throws IllegalArgumentException if the model has no such input
+     * @throws IllegalStateException if a norm follows outputs that have a bias
      */
     public Tensor accumulatedBias(int layer, BlockInput input, boolean includeMlpBiases) {
         if (layer < 0 || layer > config().nLayers() || input == BlockInput.MLP && layer == config().nLayers())
             throw new IllegalArgumentException(
                     "layer " + layer + (input == BlockInput.MLP ? ", whose MLP is meant," : "")
                             + " is outside the model's " + config().nLayers() + " layers");
+        if (config().norm().afterOutputs()
+                && (config().attention().biases() || config().attention().outputBias()))
+            throw new IllegalStateException(
+                    "in " + name() + " a norm follows the biases of attention, so that their sum"
+                            + " is not the same at all positions: decompose the residual stream of a run instead");
         try (var _ = TensorScope.open()) {
             Tensor sum = weight("blocks.0.attn.b_O").zerosLike();
             for (int l = 0; l < layer; l++) {
                 sum = sum.add(weight("blocks." + l + ".attn.b_O"));
                 if (includeMlpBiases) sum = sum.add(weight("blocks." + l + ".mlp.b_out"));
             }
-            if (input == BlockInput.MLP) sum = sum.add(weight("blocks." + layer + ".attn.b_O"));
+            if (input == BlockInput.MLP && !config().parallel()) sum = sum.add(weight("blocks." + layer + ".attn.b_O"));
             return sum.promote();
         }
     }

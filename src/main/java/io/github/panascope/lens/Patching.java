@@ -6,6 +6,7 @@ import io.github.panascope.torch.Shape;
 import io.github.panascope.torch.Tensor;
 import io.github.panascope.torch.TensorScope;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Objects;
 import java.util.function.Function;
@@ -17,6 +18,7 @@ import java.util.function.ToDoubleFunction;
  * blocks before a piece run once, and many pieces run together as rows of one batch.
  *
  * <p>Hook points are named without their block: {@code hook_resid_pre}, {@code hook_attn_out}, {@code attn.hook_z}.
+ * Where query heads share keys and values, hook_k, hook_v and hook_rot_k have heads of their own, which are fewer.
  * Results are float64 on the CPU, in the innermost scope. Every method that runs the model throws
  * {@link RunInterruptedException} if the thread is interrupted.
  *
@@ -87,10 +89,12 @@ public final class Patching {
      *
      * @param point a point [batch, pos, ...], without its block
      * @return the metric for each piece, float64 [layer, pos] on the CPU, in the innermost scope
-     * @throws IllegalArgumentException if the clean run did not keep the point, or had tokens of another shape
+     * @throws IllegalArgumentException if the point has no dimension of positions, or if the clean run did not keep the
+     *     point or had tokens of another shape
      * @throws RunInterruptedException if the thread is interrupted
      */
     public Tensor byPosition(String point) {
+        HookPoint.of("blocks.0." + point).ifPresent(each -> each.dimension(HookPoint.Axis.POS));
         int positions = (int) corrupted.size(1);
         List<long[]> pieces = new ArrayList<>();
         for (int position = 0; position < positions; position++) pieces.add(new long[] {position, -1});
@@ -100,16 +104,15 @@ public final class Patching {
     /**
      * Patches each head of each layer, at all positions.
      *
-     * @param point attn.hook_q, attn.hook_k, attn.hook_v, attn.hook_z, attn.hook_result, attn.hook_attn_scores or
-     *     attn.hook_pattern
+     * @param point attn.hook_q, attn.hook_k, attn.hook_v, attn.hook_rot_q, attn.hook_rot_k, attn.hook_z,
+     *     attn.hook_result, attn.hook_attn_scores or attn.hook_pattern
      * @return the metric for each piece, float64 [layer, head] on the CPU, in the innermost scope
      * @throws IllegalArgumentException if the point has no heads, or if the clean run did not keep it or had tokens of
      *     another shape
      * @throws RunInterruptedException if the thread is interrupted
      */
     public Tensor byHead(String point) {
-        requireHeads(point);
-        int heads = model.config().nHeads();
+        int heads = requireHeads(point);
         List<long[]> pieces = new ArrayList<>();
         for (int head = 0; head < heads; head++) pieces.add(new long[] {-1, head});
         return patch(point, pieces, heads);
@@ -118,17 +121,16 @@ public final class Patching {
     /**
      * Patches each head of each layer at each position; at attention scores and patterns, at each query position.
      *
-     * @param point attn.hook_q, attn.hook_k, attn.hook_v, attn.hook_z, attn.hook_result, attn.hook_attn_scores or
-     *     attn.hook_pattern
+     * @param point attn.hook_q, attn.hook_k, attn.hook_v, attn.hook_rot_q, attn.hook_rot_k, attn.hook_z,
+     *     attn.hook_result, attn.hook_attn_scores or attn.hook_pattern
      * @return the metric for each piece, float64 [layer, pos, head] on the CPU, in the innermost scope
      * @throws IllegalArgumentException if the point has no heads, or if the clean run did not keep it or had tokens of
      *     another shape
      * @throws RunInterruptedException if the thread is interrupted
      */
     public Tensor byPositionAndHead(String point) {
-        requireHeads(point);
+        int heads = requireHeads(point);
         int positions = (int) corrupted.size(1);
-        int heads = model.config().nHeads();
         List<long[]> pieces = new ArrayList<>();
         for (int position = 0; position < positions; position++)
             for (int head = 0; head < heads; head++) pieces.add(new long[] {position, head});
@@ -149,7 +151,7 @@ public final class Patching {
 
     /**
      * Patches each head of each layer at its output, query, key, value and pattern (TransformerLens's
-     * {@code get_act_patch_attn_head_all_pos_every}).
+     * {@code get_act_patch_attn_head_all_pos_every}). Heads that share a key or value have the result of that one.
      *
      * @return the metric for each piece, float64 [5, layer, head] on the CPU, in the innermost scope
      * @throws IllegalArgumentException if the clean run did not keep one of the points, or had tokens of another shape
@@ -162,6 +164,7 @@ public final class Patching {
     /**
      * Patches each head of each layer at each position, at its output, query, key, value and pattern (TransformerLens's
      * {@code get_act_patch_attn_head_by_pos_every}, which exchanges the last two dimensions of the pattern's result).
+     * Heads that share a key or value have the result of that one.
      *
      * @return the metric for each piece, float64 [5, layer, pos, head] on the CPU, in the innermost scope
      * @throws IllegalArgumentException if the clean run did not keep one of the points, or had tokens of another shape
@@ -171,11 +174,27 @@ public final class Patching {
         return every(HEAD_POINTS, this::byPositionAndHead);
     }
 
-    private static Tensor every(List<String> points, Function<String, Tensor> family) {
+    private Tensor every(List<String> points, Function<String, Tensor> family) {
         try (var _ = TensorScope.open()) {
-            return Tensor.stack(0, points.stream().map(family).toArray(Tensor[]::new))
+            return Tensor.stack(
+                            0,
+                            points.stream()
+                                    .map(point -> forAllHeads(point, family.apply(point)))
+                                    .toArray(Tensor[]::new))
                     .promote();
         }
+    }
+
+    /** Repeats the results of heads of keys or values for all query heads that share them. */
+    private Tensor forAllHeads(String part, Tensor results) {
+        HookPoint point = HookPoint.of("blocks.0." + part).orElseThrow();
+        int group = model.config().nHeads() / point.heads(model.config());
+        if (!point.hasHeads() || group == 1) return results;
+        long[] sizes = results.shape().sizes();
+        long[] repeated = Arrays.copyOf(sizes, sizes.length + 1);
+        repeated[sizes.length] = group;
+        sizes[sizes.length - 1] *= group;
+        return results.unsqueeze(-1).expand(repeated).reshape(sizes);
     }
 
     /**
@@ -198,13 +217,14 @@ public final class Patching {
         return results;
     }
 
-    private static void requireHeads(String part) {
-        boolean heads =
-                HookPoint.of("blocks.0." + part).filter(HookPoint::hasHeads).isPresent();
-        if (!part.startsWith("attn.") || !heads)
-            throw new IllegalArgumentException("'" + part
-                    + "' has no heads; points with heads are attn.hook_q, hook_k, hook_v, hook_z, hook_result,"
-                    + " hook_attn_scores and hook_pattern");
+    /** Returns the number of heads that a point of attention has. */
+    private int requireHeads(String part) {
+        HookPoint point = HookPoint.of("blocks.0." + part)
+                .filter(each -> part.startsWith("attn.") && each.hasHeads())
+                .orElseThrow(() -> new IllegalArgumentException("'" + part
+                        + "' has no heads; points with heads are attn.hook_q, hook_k, hook_v, hook_rot_q, hook_rot_k,"
+                        + " hook_z, hook_result, hook_attn_scores and hook_pattern"));
+        return point.heads(model.config());
     }
 
     /**

@@ -54,13 +54,13 @@ public record ResidualStack(
     }
 
     /**
-     * Applies the LayerNorm of a block to the components, with the scale that it had in the run: subtracts from each
-     * component its mean over d_model and divides by that scale. The results add up to the output of the LayerNorm
-     * without its weights (TransformerLens's {@code apply_ln_to_stack}). Needs hook_scale of that LayerNorm in the
-     * cache.
+     * Applies the norm of a block to the components, with the scale that it had in the run: subtracts from each
+     * component its mean over d_model, if the norm is LayerNorm, and divides by that scale. The results add up to the
+     * output of the norm without its weights (TransformerLens's {@code apply_ln_to_stack}). Needs hook_scale of that
+     * norm in the cache.
      *
-     * @param layer the block; -1 or n_layers for the LayerNorm before the unembedding
-     * @param input the LayerNorm before attention, or the one before the MLP
+     * @param layer the block; -1 or n_layers for the norm before the unembedding
+     * @param input the norm before attention, or the one before the MLP
      * @return the normalised components, in the innermost scope
      * @throws IllegalArgumentException if the layer is outside the model or has no MLP where {@code input} names it, or
      *     if the cache does not hold the scale
@@ -76,35 +76,34 @@ public record ResidualStack(
                             ? "ln_final.hook_scale"
                             : "blocks." + at + (input == BlockInput.MLP ? ".ln2" : ".ln1") + ".hook_scale");
             if (position != null) scale = scale.select(1, position);
-            return with(values.sub(values.mean(-1, true)).div(scale).promote());
+            return with(centred(values).div(scale).promote());
         }
     }
 
     /**
-     * Applies the LayerNorm before the unembedding to the components, each with its own scale, and then the weights of
-     * that LayerNorm, if they are not folded away. The result is what the model would unembed if it ended there (the
-     * logit lens).
+     * Applies the norm before the unembedding to the components, each with its own scale, and then the weights of that
+     * norm, if they are not folded away. The result is what the model would unembed if it ended there (the logit lens).
      *
      * @return the normalised components, in the innermost scope
      */
     public ResidualStack recomputeFinalLn() {
         HookedTransformer model = cache.model();
         try (var _ = TensorScope.open()) {
-            Tensor centred = values.to(DType.FLOAT32);
-            centred = centred.sub(centred.mean(-1, true));
+            Tensor centred = centred(values.to(DType.FLOAT32));
             Tensor result = centred.div(centred.mul(centred)
                     .mean(-1, true)
                     .add(model.config().eps())
                     .sqrt());
-            if (model.hasWeight("ln_final.w"))
-                result = result.mul(model.weight("ln_final.w")).add(model.weight("ln_final.b"));
+            if (model.hasWeight("ln_final.w")) result = result.mul(model.weight("ln_final.w"));
+            if (model.hasWeight("ln_final.b")) result = result.add(model.weight("ln_final.b"));
             return with(result.to(values.dtype()).promote());
         }
     }
 
     /**
-     * Computes what each component adds to the logit of a token: the component after the last LayerNorm, times the
-     * token's direction. b_U is left out. Needs ln_final.hook_scale in the cache.
+     * Computes what each component adds to the logit of a token: the component after the last norm, times the token's
+     * direction. b_U is left out, and so is the bound of the logits where a model has one. Needs ln_final.hook_scale in
+     * the cache.
      *
      * @param tokens int64: one token id [], or one for each row [batch], or one for each row and position [batch, pos]
      * @return [component, batch] or [component, batch, pos], in the innermost scope
@@ -115,9 +114,9 @@ public record ResidualStack(
     }
 
     /**
-     * Computes what each component adds to the difference of two tokens' logits: the component after the last
-     * LayerNorm, times the difference of the tokens' directions. b_U is left out. Needs ln_final.hook_scale in the
-     * cache.
+     * Computes what each component adds to the difference of two tokens' logits: the component after the last norm,
+     * times the difference of the tokens' directions. b_U is left out, and so is the bound of the logits where a model
+     * has one. Needs ln_final.hook_scale in the cache.
      *
      * @param tokens          int64: one token id [], or one for each row [batch], or one for each row and position
      *     [batch, pos]
@@ -148,6 +147,11 @@ public record ResidualStack(
                     .sum(-1, false)
                     .promote();
         }
+    }
+
+    /** Subtracts the mean over d_model where the model's norms do. */
+    private Tensor centred(Tensor components) {
+        return cache.model().config().isRms() ? components : components.sub(components.mean(-1, true));
     }
 
     private ResidualStack with(Tensor others) {

@@ -32,13 +32,24 @@ public final class Weights {
         return model.weight("embed.W_E");
     }
 
-    /** {@return the position embedding W_pos, [n_ctx, d_model]; the model's own memory} */
+    /**
+     * Returns the position embedding.
+     *
+     * @return W_pos, [n_ctx, d_model]; the model's own memory
+     * @throws IllegalStateException if the model has none, because it rotates queries and keys by their position
+     */
     public Tensor wPos() {
+        if (model.config().rotary() != null)
+            throw new IllegalStateException(
+                    model.name() + " has no W_pos: it rotates queries and keys by their position");
         return model.weight("pos_embed.W_pos");
     }
 
     /**
-     * {@return W_E and below it W_pos, [d_vocab + n_ctx, d_model]: everything that a residual stream can begin with}
+     * Returns W_E and below it W_pos: everything that a residual stream can begin with.
+     *
+     * @return [d_vocab + n_ctx, d_model]
+     * @throws IllegalStateException if the model has no W_pos, because it rotates queries and keys by their position
      */
     public Tensor wEPos() {
         try (var _ = TensorScope.open()) {
@@ -61,12 +72,12 @@ public final class Weights {
         return stacked("attn.W_Q");
     }
 
-    /** {@return the key weights W_K, [layer, head, d_model, d_head]} */
+    /** {@return the key weights W_K, [layer, head, d_model, d_head]; those of heads that share keys are equal} */
     public Tensor wK() {
         return stacked("attn.W_K");
     }
 
-    /** {@return the value weights W_V, [layer, head, d_model, d_head]} */
+    /** {@return the value weights W_V, [layer, head, d_model, d_head]; those of heads that share values are equal} */
     public Tensor wV() {
         return stacked("attn.W_V");
     }
@@ -101,7 +112,19 @@ public final class Weights {
         return stacked("mlp.W_in");
     }
 
-    /** {@return the input biases of the MLPs b_in, [layer, d_mlp]} */
+    /**
+     * Returns the weights of the MLPs' gates.
+     *
+     * @return W_gate, [layer, d_model, d_mlp]
+     * @throws IllegalStateException if the MLPs have no gates
+     */
+    public Tensor wGate() {
+        if (!model.config().mlp().gated())
+            throw new IllegalStateException(model.name() + " has no W_gate: its MLPs have no gates");
+        return stacked("mlp.W_gate");
+    }
+
+    /** {@return the input biases of the MLPs b_in, [layer, d_mlp]; zero if the MLPs have none} */
     public Tensor bIn() {
         return stacked("mlp.b_in");
     }
@@ -117,7 +140,8 @@ public final class Weights {
     }
 
     /**
-     * {@return W_Q·W_Kᵀ of every head, [layer, head, d_model, d_model] as factors: what a head looks for, and where}
+     * {@return W_Q·W_Kᵀ of every head, [layer, head, d_model, d_model] as factors: what a head looks for, and where,
+     * without a norm and a rotation of queries and keys}
      */
     public FactoredMatrix qk() {
         return new FactoredMatrix(wQ(), wK().transpose(-2, -1));
@@ -137,8 +161,9 @@ public final class Weights {
     }
 
     /**
-     * Computes how much each head reads of what each head of an earlier layer writes: ‖OV·R‖ / (‖OV‖·‖R‖), with R the
-     * QK, QKᵀ or OV of the later head (Elhage et al. 2021, "A Mathematical Framework for Transformer Circuits").
+     * Computes how much each head reads of what each head of an earlier layer writes: ‖OV·R‖ / (‖OV‖·‖R‖), with R
+     * the QK, QKᵀ or OV of the later head (Elhage et al. 2021, "A Mathematical Framework for Transformer Circuits").
+     * Norms of queries, keys and outputs, and rotations, are left out.
      *
      * @param through the input of the later head: QK for its queries, QKᵀ for its keys, OV for its values
      * @return [earlier layer, earlier head, later layer, later head]; 0 where the second layer is not later than the

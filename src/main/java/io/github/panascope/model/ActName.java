@@ -60,9 +60,9 @@ public final class ActName {
      *
      * @param name      short name without its layer
      * @param layer     index of the block, from 0
-     * @param layerType the part of the block: {@code ln1}, {@code ln2}, {@code a} or {@code attention} for attention,
-     *     {@code m} for the MLP, {@code b} or an empty string for the block itself; ignored where the name determines
-     *     it
+     * @param layerType the part of the block: a norm such as {@code ln1}, {@code ln2_post} or {@code q_norm}, {@code a}
+     *     or {@code attention} for attention, {@code m} for the MLP, {@code b} or an empty string for the block itself;
+     *     ignored where the name determines it
      * @return the full name, such as {@code blocks.27.ln2.hook_normalized}
      */
     public static String of(String name, int layer, String layerType) {
@@ -71,17 +71,18 @@ public final class ActName {
 
     private static String point(String given, String block, String layerType) {
         String name = ALIASES.getOrDefault(given, given);
-        String part =
-                List.of("k", "v", "q", "z", "result", "pattern", "attn_scores").contains(name)
-                        ? "attn"
-                        : List.of("pre", "post", "mid").contains(name)
-                                ? "mlp"
-                                : switch (layerType) {
-                                    case "a", "attention" -> "attn";
-                                    case "m" -> "mlp";
-                                    case "b", "block", "blocks" -> "";
-                                    default -> layerType;
-                                };
+        String part = List.of("k", "v", "q", "z", "rot_k", "rot_q", "result", "pattern", "attn_scores")
+                        .contains(name)
+                ? "attn"
+                : List.of("pre", "post", "mid", "pre_linear").contains(name)
+                        ? "mlp"
+                        : switch (layerType) {
+                            case "a", "attention" -> "attn";
+                            case "m" -> "mlp";
+                            case "q_norm", "k_norm" -> "attn." + layerType;
+                            case "b", "block", "blocks" -> "";
+                            default -> layerType;
+                        };
         String point = (part.isEmpty() ? "" : part + ".") + "hook_" + name;
         return block.isEmpty() && (name.equals("scale") || name.equals("normalized"))
                 ? "ln_final." + point

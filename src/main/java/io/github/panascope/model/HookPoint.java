@@ -18,7 +18,7 @@ import java.util.regex.Pattern;
  * System.out.println(point.layer() + " " + point.axes()); // 8 [BATCH, POS, HEAD, D_HEAD]
  * var gpt2 = TransformerConfig.gpt2(12, 768, 12, 3072, 50257, 1024, 1e-5, false, true);
  * System.out.println(point.shape(gpt2, 4, 100)); // [4, 100, 12, 64]
- * System.out.println(point.outputWeight().orElseThrow()); // blocks.8.attn.W_O
+ * System.out.println(point.outputWeight(gpt2).orElseThrow()); // blocks.8.attn.W_O
  * System.out.println(HookPoint.all(gpt2).size()); // 208
  * }</pre>
  *
@@ -287,6 +287,9 @@ public record HookPoint(String name, int block, String part, List<Axis> axes) {
      */
     public int dimension(Axis axis) {
         int index = axes.indexOf(axis);
+        if (index < 0 && axes.contains(Axis.HEAD_ROW))
+            throw new IllegalArgumentException(
+                    name + " has rows, positions and heads as one dimension: it has no dimension " + axis);
         if (index < 0) throw new IllegalArgumentException(name + " has no dimension " + axis);
         return index - axes.size();
     }
@@ -314,18 +317,36 @@ public record HookPoint(String name, int block, String part, List<Axis> axes) {
     }
 
     /**
-     * Returns the name of the weight that maps the activation to the residual stream: {@code W_out} for neurons,
-     * {@code W_O} for {@code attn.hook_z}.
+     * Returns the name of the weight that maps the components of the activation to directions in the residual stream:
+     * {@code W_out} for neurons, {@code W_O} for {@code attn.hook_z}. Before the activation function neurons have their
+     * directions only if the MLP is not gated: a gate decides the sign of what a neuron adds.
      *
-     * @return full name of the weight; empty for points in the residual stream itself, and where the map is more than a
-     *     product
+     * @param config the description of the model
+     * @return full name of the weight; empty for points in the residual stream itself, and where components have no
+     *     direction there
      */
-    public Optional<String> outputWeight() {
+    public Optional<String> outputWeight(TransformerConfig config) {
         return switch (part) {
-            case "mlp.hook_pre", "mlp.hook_post" -> Optional.of("blocks." + block + ".mlp.W_out");
+            case "mlp.hook_pre" ->
+                config.mlp().gated() ? Optional.empty() : Optional.of("blocks." + block + ".mlp.W_out");
+            case "mlp.hook_post" -> Optional.of("blocks." + block + ".mlp.W_out");
             case "attn.hook_z" -> Optional.of("blocks." + block + ".attn.W_O");
             default -> Optional.empty();
         };
+    }
+
+    /**
+     * Returns the name of the weight of the RMSNorm between {@link #outputWeight} and the residual stream, as Gemma 2
+     * and 3 have it. It divides by a positive number that depends on the whole activation, and multiplies by this
+     * weight, so that a direction in the stream is known up to a positive factor.
+     *
+     * @param config the description of the model
+     * @return full name of the weight [d_model]; empty if there is no such norm, or no output weight
+     */
+    public Optional<String> outputNorm(TransformerConfig config) {
+        if (!config.norm().afterOutputs()) return Optional.empty();
+        return outputWeight(config)
+                .map(_ -> "blocks." + block + (part.startsWith("attn.") ? ".ln1_post.w" : ".ln2_post.w"));
     }
 
     /**
@@ -354,8 +375,13 @@ public record HookPoint(String name, int block, String part, List<Axis> axes) {
                 .toArray());
     }
 
-    /** Returns the number of heads of this point: keys and values may have fewer than queries. */
-    private int heads(TransformerConfig config) {
+    /**
+     * Returns the number of heads of this point: keys and values may have fewer than queries.
+     *
+     * @param config sizes of the model
+     * @return the number of heads, that of queries for a point without heads
+     */
+    public int heads(TransformerConfig config) {
         return part.matches("attn\\.(hook_(k|v|rot_k)|k_norm\\..*)|hook_[kv]_input")
                 ? config.nKeyValueHeads()
                 : config.nHeads();
