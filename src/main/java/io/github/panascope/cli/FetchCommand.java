@@ -28,8 +28,9 @@ import picocli.CommandLine.Option;
         sortOptions = false,
         description =
                 "Brings models, SAEs and datasets into the hub's cache, so that they load without a network. What is"
-                        + " there already costs no request. The size of SAEs is said before they are downloaded, and"
-                        + " what does not fit on the disk is refused. Each option can be given several times.")
+                    + " there already costs no request. The size of SAEs and of sharded models is said before they are"
+                    + " downloaded, and what does not fit on the disk is refused. Each option can be given several"
+                    + " times.")
 final class FetchCommand implements Callable<Integer> {
     @Option(names = "--model", paramLabel = "ID", description = "TransformerLens name or hub id")
     private List<String> models = List.of();

@@ -89,7 +89,10 @@ record ModelFiles(
         String assumed = vocabulary.isEmpty() && why != null
                 ? "its tokenizer's files are not in the hub cache, and " + why
                 : null;
-        return of(config, weights, vocabulary, settings, assumed, names -> hub.files(repo, names));
+        return of(config, weights, vocabulary, settings, assumed, names -> {
+            if (!names.isEmpty()) hub.announce(repo, names);
+            return hub.files(repo, names);
+        });
     }
 
     /**
