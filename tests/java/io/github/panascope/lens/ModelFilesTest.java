@@ -115,8 +115,8 @@ class ModelFilesTest {
         Path config = Files.writeString(folder.resolve("tokenizer_config.json"), "{\"pad_token\": \"[PAD]\"}");
         ModelFiles changed = ModelFiles.find(folder.toString(), offline);
         assertEquals(
-                config + ": pad_token should be '<|endoftext|>', the only special token that is supported, not"
-                        + " '[PAD]'.",
+                config + ": pad_token is '[PAD]'. GPT-2's tokenizer has only <|endoftext|>: put a tokenizer.json, or"
+                        + " vocab.json and merges.txt, beside the settings.",
                 assertThrows(InputException.class, changed::tokenizer).getMessage());
     }
 }

@@ -12,10 +12,10 @@ import java.util.function.Function;
 final class Gpt2PreTokenizer {
     private static final int ENTRIES = 1 << 16;
     private static final int LONGEST = 64;
-    private static final byte LETTER = 0;
-    private static final byte NUMBER = 1;
-    private static final byte SPACE = 2;
-    private static final byte OTHER = 3;
+    static final byte LETTER = 0;
+    static final byte NUMBER = 1;
+    static final byte SPACE = 2;
+    static final byte OTHER = 3;
     private static final byte[] ASCII = new byte[128];
 
     static {
@@ -75,14 +75,14 @@ final class Gpt2PreTokenizer {
         return (first == 'r' || first == 'v') && second == 'e' || first == 'l' && second == 'l' ? 2 : 0;
     }
 
-    private static int run(char[] text, int from, int end, int kind) {
+    static int run(char[] text, int from, int end, int kind) {
         int i = from;
         while (i < end && kind(text, i, end) == kind)
             i += Character.isHighSurrogate(text[i]) && i + 1 < end && Character.isLowSurrogate(text[i + 1]) ? 2 : 1;
         return i;
     }
 
-    private static byte kind(char[] text, int at, int end) {
+    static byte kind(char[] text, int at, int end) {
         char c = text[at];
         return c < 128 ? ASCII[c] : kindByType(Character.codePointAt(text, at, end));
     }

@@ -1,19 +1,16 @@
 package io.github.panascope.tokens;
 
 import com.knuddels.jtokkit.Encodings;
-import com.knuddels.jtokkit.api.EncodingRegistry;
 import com.knuddels.jtokkit.api.EncodingType;
-import com.knuddels.jtokkit.api.GptBytePairEncodingParams;
 import com.knuddels.jtokkit.api.IntArrayList;
 import io.github.panascope.InputException;
-import java.io.ByteArrayOutputStream;
 import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.Path;
 import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
 import java.util.ArrayList;
 import java.util.Arrays;
-import java.util.BitSet;
 import java.util.HashMap;
 import java.util.HexFormat;
 import java.util.List;
@@ -22,8 +19,6 @@ import java.util.Optional;
 import java.util.OptionalInt;
 import java.util.Set;
 import java.util.function.Function;
-import java.util.regex.Pattern;
-import java.util.stream.IntStream;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -32,9 +27,6 @@ import org.jspecify.annotations.Nullable;
 final class Gpt2Tokenizer extends Tokenizer {
     /** The text of the only special token of GPT-2. */
     static final String END_OF_TEXT = "<|endoftext|>";
-
-    /** Matches a whole text: the encoder receives pieces of {@link Gpt2PreTokenizer}, which must not be split again. */
-    private static final Pattern WHOLE = Pattern.compile(".+", Pattern.DOTALL);
 
     private final Function<IntArrayList, byte[]> decode;
     private final Gpt2PreTokenizer pieces;
@@ -66,96 +58,15 @@ final class Gpt2Tokenizer extends Tokenizer {
         return Published.INSTANCE;
     }
 
-    /** Returns the tokens of the 256 bytes, in the order of GPT-2's ids. */
-    static List<String> letters() {
-        return ByteLetters.ALL;
-    }
-
-    /** Builds a tokenizer after checking that the encoder gives the ids of the merges. */
-    static Gpt2Tokenizer build(String place, Map<String, Integer> ids, List<String> merges) {
-        Integer end = ids.get(END_OF_TEXT);
-        if (end == null) throw new InputException(place + ": the vocabulary has no " + END_OF_TEXT + ".");
-        Merges ranked = new Merges(place, ids, merges);
-        requireComplete(place, ids);
-        ranked.requireAllMade(letters());
-        Map<byte[], Integer> encoder = new HashMap<>(ids.size() * 2);
-        ids.forEach((token, id) -> {
-            if (id != end.intValue()) encoder.put(bytes(place, token), id);
-        });
-        EncodingRegistry registry = Encodings.newLazyEncodingRegistry();
-        registry.registerGptBytePairEncoding(
-                new GptBytePairEncodingParams("model", WHOLE, encoder, Map.of(END_OF_TEXT, end)));
-        var encoding = registry.getEncoding("model").orElseThrow();
-        return new Gpt2Tokenizer(
-                encoding::encodeOrdinary,
-                encoding::decodeBytes,
-                end,
-                ids.values().stream().mapToInt(Integer::intValue).max().orElse(0) + 1);
-    }
-
-    /**
-     * Checks that the vocabulary has a token for each of the 256 bytes, and that ids are numbered from 0 without gaps.
-     */
-    private static void requireComplete(String place, Map<String, Integer> ids) {
-        BitSet seen = new BitSet(ids.size());
-        ids.forEach((token, id) -> {
-            if (id < 0 || id >= ids.size())
-                throw new InputException(place + ": token '" + token + "' should have an id from 0 to "
-                        + (ids.size() - 1) + ", as there are " + ids.size() + " tokens, not " + id + ".");
-            if (seen.get(id))
-                throw new InputException(
-                        place + ": token '" + token + "' has the id " + id + ", which another has too.");
-            seen.set(id);
-        });
-        for (int letter = 0; letter < ByteLetters.BYTE_OF.length; letter++) {
-            if (ByteLetters.BYTE_OF[letter] >= 0 && !ids.containsKey(String.valueOf((char) letter))) {
-                throw new InputException(place + ": the vocabulary has no token '" + (char) letter + "' for the byte "
-                        + ByteLetters.BYTE_OF[letter] + ": texts with it could not be tokenized.");
-            }
-        }
-    }
-
-    /**
-     * Returns the bytes of a token. GPT-2 writes bytes as characters: printable ones as themselves, the others as
-     * characters from U+0100 on.
-     */
-    private static byte[] bytes(String place, String token) {
-        ByteArrayOutputStream out = new ByteArrayOutputStream(token.length());
-        for (char c : token.toCharArray()) {
-            int b = c < ByteLetters.BYTE_OF.length ? ByteLetters.BYTE_OF[c] : -1;
-            if (b < 0)
-                throw new InputException(
-                        place + ": token '" + token + "' holds '" + c + "', which stands for no byte.");
-            out.write(b);
-        }
-        return out.toByteArray();
-    }
-
-    /** The code point after the last of the characters that stand for bytes. */
-    static final int LETTERS_END = 0x144;
-
-    private static final class ByteLetters {
-        static final int[] BYTE_OF = new int[LETTERS_END];
-        static final char[] LETTER_OF = new char[256];
-        static final List<String> ALL;
-
-        static {
-            Arrays.fill(BYTE_OF, -1);
-            int next = 0x100;
-            for (int b = 0; b < 256; b++) {
-                boolean printable = b >= '!' && b <= '~' || b >= 0xa1 && b <= 0xac || b >= 0xae;
-                int letter = printable ? b : next++;
-                BYTE_OF[letter] = b;
-                LETTER_OF[b] = (char) letter;
-            }
-            ALL = IntStream.range(0, BYTE_OF.length)
-                    .filter(letter -> BYTE_OF[letter] >= 0)
-                    .mapToObj(letter -> String.valueOf((char) letter))
-                    .toList();
-        }
-    }
-
     // ----------------------------------------------------------------------------------------------------- vocabulary
+
+    @Override
+    public Tokenizer withSettings(List<Path> settings) {
+        String difference = TokenizerSettings.read(settings).differsFromGpt2();
+        if (difference == null) return this;
+        throw new InputException(difference + " GPT-2's tokenizer has only " + END_OF_TEXT
+                + ": put a tokenizer.json, or vocab.json and merges.txt, beside the settings.");
+    }
 
     @Override
     public int size() {
@@ -214,7 +125,7 @@ final class Gpt2Tokenizer extends Tokenizer {
         if (id == endOfText) return END_OF_TEXT;
         byte[] bytes = decodeBytes(id);
         char[] letters = new char[bytes.length];
-        for (int i = 0; i < bytes.length; i++) letters[i] = ByteLetters.LETTER_OF[bytes[i] & 0xff];
+        for (int i = 0; i < bytes.length; i++) letters[i] = ByteLetters.letter(bytes[i]);
         return new String(letters);
     }
 
@@ -277,7 +188,7 @@ final class Gpt2Tokenizer extends Tokenizer {
         int[] places = new int[text.getBytes(StandardCharsets.UTF_8).length + 1]; // of the character of each byte
         int bytes = 0;
         for (int at = 0; at < text.length(); at += Character.charCount(text.codePointAt(at))) {
-            int length = utf8Length(text.codePointAt(at));
+            int length = ByteLetters.utf8Length(text.codePointAt(at));
             Arrays.fill(places, bytes, bytes + length, at);
             bytes += length;
         }
@@ -294,12 +205,6 @@ final class Gpt2Tokenizer extends Tokenizer {
             from = to;
         }
         return new Encoding(ids, tokens, starts, ends);
-    }
-
-    /** Returns the number of bytes of a character; a half of a surrogate pair becomes one, a question mark. */
-    private static int utf8Length(int codePoint) {
-        if (codePoint < 0x80 || codePoint >= Character.MIN_SURROGATE && codePoint <= Character.MAX_SURROGATE) return 1;
-        return codePoint < 0x800 ? 2 : codePoint < 0x10000 ? 3 : 4;
     }
 
     @Override

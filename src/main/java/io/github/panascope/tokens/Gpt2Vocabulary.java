@@ -51,13 +51,18 @@ final class Gpt2Vocabulary {
         }
     }
 
+    /** Returns whether a vocabulary has as many tokens as GPT-2's. */
+    static boolean hasSize(int tokens) {
+        return tokens == SIZE;
+    }
+
     /** Returns whether a vocabulary and merges are those of GPT-2. */
     static boolean is(Map<String, Integer> ids, List<String> merges) {
         if (ids.size() != SIZE || merges.size() != SIZE - BYTES - 1) return false;
         String file = String.join("\n", merges);
         if (!sha256(("#version: 0.2\n" + file + "\n").getBytes(StandardCharsets.UTF_8))
                 .equals(MERGES)) return false;
-        List<String> ordered = new ArrayList<>(Gpt2Tokenizer.letters());
+        List<String> ordered = new ArrayList<>(ByteLetters.all());
         for (String merge : merges) ordered.add(merge.replace(" ", ""));
         ordered.add(Gpt2Tokenizer.END_OF_TEXT);
         for (int id = 0; id < SIZE; id++) if (!Integer.valueOf(id).equals(ids.get(ordered.get(id)))) return false;

@@ -1,16 +1,12 @@
 package io.github.panascope.tokens;
 
 import io.github.panascope.InputException;
-import io.github.panascope.internal.ConfigFile;
-import io.github.panascope.internal.TextFile;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
-import java.util.HashMap;
 import java.util.List;
-import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalInt;
 import java.util.Set;
@@ -29,7 +25,7 @@ import tools.jackson.databind.JsonNode;
  * System.out.println(tokenizer.decode(ids)); // Hello, world!
  * }</pre>
  */
-public abstract sealed class Tokenizer permits Gpt2Tokenizer {
+public abstract sealed class Tokenizer permits Gpt2Tokenizer, PipelineTokenizer {
     /** The names of the files beside a vocabulary that say which tokens begin, end and pad texts. */
     public static final List<String> SETTINGS_FILES = TokenizerSettings.FILES;
 
@@ -50,23 +46,15 @@ public abstract sealed class Tokenizer permits Gpt2Tokenizer {
      * @param vocab  the JSON file with the id of each token
      * @param merges the text file with the merges, in the order of their ranks
      * @return the tokenizer; {@link #gpt2} if the files are those of GPT-2
-     * @throws InputException if the files are malformed, contradict each other, or number tokens in another order than
-     *     that of their merges
+     * @throws InputException if the files are malformed or contradict each other
      */
     public static Tokenizer ofVocabulary(Path vocab, Path merges) {
-        if (Gpt2Vocabulary.is(vocab, merges)) return gpt2();
-        ConfigFile file = ConfigFile.read(vocab);
-        List<String> lines = TextFile.read(merges).lines().toList();
-        Map<String, Integer> ids = new HashMap<>();
-        for (String token : file.keys()) ids.put(token, id(vocab.toString(), token, file.value(token)));
-        List<String> pairs = lines.stream()
-                .filter(line -> !line.startsWith("#version") && !line.isBlank())
-                .toList();
-        return Gpt2Tokenizer.build(vocab + " with " + merges.getFileName(), ids, pairs);
+        return Gpt2Vocabulary.is(vocab, merges) ? gpt2() : VocabularyFiles.read(vocab, merges);
     }
 
     /**
-     * Reads the tokenizer of a model from {@code tokenizer.json}, which has to describe a byte-level BPE like GPT-2's.
+     * Reads the tokenizer of a model from {@code tokenizer.json}, in the format of Hugging Face's tokenizers. The page
+     * "Tokenizers" lists what is supported.
      *
      * @param path the JSON file
      * @return the tokenizer; {@link #gpt2} if the file describes that one
@@ -74,7 +62,7 @@ public abstract sealed class Tokenizer permits Gpt2Tokenizer {
      *     supported
      */
     public static Tokenizer ofTokenizerJson(Path path) {
-        return Gpt2Vocabulary.is(path) ? gpt2() : TokenizerJson.read(path);
+        return Gpt2Vocabulary.is(path) ? gpt2() : TokenizerJson.read(path, null);
     }
 
     /**
@@ -113,14 +101,23 @@ public abstract sealed class Tokenizer permits Gpt2Tokenizer {
      * @throws IllegalArgumentException if the vocabulary is not one or two files
      */
     public static Tokenizer ofFiles(List<Path> vocabulary, List<Path> settings) {
-        Tokenizer tokenizer = switch (vocabulary.size()) {
-            case 1 -> ofTokenizerJson(vocabulary.get(0));
-            case 2 -> ofVocabulary(vocabulary.get(0), vocabulary.get(1));
+        Path first = vocabulary.getFirst();
+        TokenizerSettings read = TokenizerSettings.read(settings);
+        boolean gpt2 = settings.isEmpty() || read.differsFromGpt2() == null;
+        return switch (vocabulary.size()) {
+            case 1 -> {
+                if (gpt2 && Gpt2Vocabulary.is(first)) yield gpt2();
+                yield TokenizerJson.read(first, settings.isEmpty() ? null : read);
+            }
+            case 2 -> {
+                if (gpt2 && Gpt2Vocabulary.is(first, vocabulary.get(1))) yield gpt2();
+                PipelineTokenizer tokenizer = VocabularyFiles.read(first, vocabulary.get(1));
+                yield settings.isEmpty() ? tokenizer : read.apply(tokenizer);
+            }
             default ->
                 throw new IllegalArgumentException(
                         "a vocabulary is one file, or two with the merges, not " + vocabulary);
         };
-        return tokenizer.withSettings(settings);
     }
 
     /**
@@ -131,10 +128,7 @@ public abstract sealed class Tokenizer permits Gpt2Tokenizer {
      * @throws InputException if a file is malformed, or has a setting that would produce other tokens and is not
      *     supported
      */
-    public Tokenizer withSettings(List<Path> settings) {
-        settings.forEach(file -> TokenizerSettings.require(file, this));
-        return this;
-    }
+    public abstract Tokenizer withSettings(List<Path> settings);
 
     /** Returns the id of a token as an int. */
     static int id(String place, String token, JsonNode id) {

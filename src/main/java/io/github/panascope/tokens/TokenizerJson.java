@@ -7,164 +7,255 @@ import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.Optional;
 import java.util.Set;
-import java.util.TreeSet;
+import org.jspecify.annotations.Nullable;
 import tools.jackson.databind.JsonNode;
 
 /**
- * A {@code tokenizer.json} in the format of Hugging Face's tokenizers, if it describes a tokenizer like GPT-2's. A
- * setting that would produce other tokens than {@link Tokenizer} is refused by name, and so is an unknown key.
+ * The steps of a {@code tokenizer.json} in the format of Hugging Face's tokenizers. What is not supported is refused by
+ * name, and so is an unknown key. Truncation and padding are not read: the caller of Transformers chooses them in each
+ * call, whatever the file says.
+ *
+ * @param place       the file, for error messages
+ * @param description what determines ids, apart from tokens and merges
+ * @param ids         the id of each token of the model
+ * @param tokens      the token of each id; null for an id that no token has
+ * @param pairs       the merges
+ * @param normalizer  changes texts; null if they are taken as they are
+ * @param splitter    splits texts
+ * @param model       makes tokens of pieces
+ * @param decoder     makes texts of tokens
+ * @param needsPlaces whether a step asks where a piece begins in the whole text
  */
-final class TokenizerJson {
-    /**
-     * The keys of the file. Truncation and padding are chosen by the caller of Transformers in each call, whatever the
-     * file says.
-     */
-    private static final Set<String> TOP = Set.of(
-            "version",
-            "truncation",
-            "padding",
-            "added_tokens",
-            "normalizer",
-            "pre_tokenizer",
-            "post_processor",
-            "decoder",
-            "model");
-    /**
-     * The keys of the model. The treatment of unknown tokens does not matter, as none occur where all bytes are tokens.
-     */
-    private static final Set<String> MODEL = Set.of(
-            "type",
-            "dropout",
-            "unk_token",
-            "continuing_subword_prefix",
-            "end_of_word_suffix",
-            "fuse_unk",
-            "byte_fallback",
-            "ignore_merges",
-            "vocab",
-            "merges");
-    /** The keys of an added token. Whether it is normalized does not matter where there is no normalizer. */
-    private static final Set<String> ADDED =
-            Set.of("id", "content", "single_word", "lstrip", "rstrip", "normalized", "special");
-    /** The keys of a byte-level step; offsets, which {@code trim_offsets} affects, are not computed here. */
-    private static final Set<String> BYTE_LEVEL = Set.of("type", "add_prefix_space", "trim_offsets", "use_regex");
+record TokenizerJson(
+        String place,
+        String description,
+        Map<String, Integer> ids,
+        @Nullable String[] tokens,
+        long[] pairs,
+        @Nullable TextNormalizer normalizer,
+        PreTokenizer splitter,
+        BytePairs model,
+        TokenDecoder decoder,
+        boolean needsPlaces) {
+    /** Larger ids are refused, as a table has one entry for each id. */
+    private static final int LARGEST_ID = 1 << 24;
 
-    private final ConfigFile file;
-    private final ConfigFile model;
-
-    private TokenizerJson(ConfigFile file) {
-        this.file = file;
-        this.model = file.object("model").orElseThrow(() -> new InputException(file.place() + " has no 'model'."));
+    /**
+     * Reads a file.
+     *
+     * @param settings what stands beside it; null if only the file counts
+     */
+    static Tokenizer read(Path path, @Nullable TokenizerSettings settings) {
+        ConfigFile file = ConfigFile.read(path);
+        JsonNode space = file.value("pre_tokenizer", JsonNode::isObject)
+                .map(splitter -> splitter.get("add_prefix_space"))
+                .orElse(null);
+        if (settings != null && space != null && space.isBoolean()) // Transformers sets it, as far as it knows of it
+        file = file.with("{\"add_prefix_space\": " + settings.addPrefixSpace() + "}", Set.of(), "pre_tokenizer");
+        if ((settings == null || settings.differsFromGpt2() == null) && isGpt2(file)) return Tokenizer.gpt2();
+        PipelineTokenizer tokenizer = of(file);
+        return settings == null ? tokenizer : settings.apply(tokenizer);
     }
 
-    /** Reads the vocabulary and the merges. */
-    static Tokenizer read(Path path) {
-        TokenizerJson json = new TokenizerJson(ConfigFile.read(path));
-        json.requireModel();
-        json.requireSteps();
-        Map<String, Integer> ids = json.ids(path.toString());
-        json.requireAddedTokens(path.toString(), ids);
-        List<String> merges = json.merges();
-        if (Gpt2Vocabulary.is(ids, merges)) return Tokenizer.gpt2();
-        return Gpt2Tokenizer.build(path.toString(), ids, merges);
+    /** Reads the content of a file. */
+    static PipelineTokenizer of(ConfigFile file) {
+        StepSettings.requireKeys(
+                file,
+                "version",
+                "truncation",
+                "padding",
+                "added_tokens",
+                "normalizer",
+                "pre_tokenizer",
+                "post_processor",
+                "decoder",
+                "model");
+        ConfigFile model =
+                file.object("model").orElseThrow(() -> new InputException(file.place() + " has no 'model'."));
+        Map<String, Integer> ids = ids(model);
+        List<AddedTokens.Added> tokens = new ArrayList<>();
+        List<Integer> wanted = new ArrayList<>();
+        readAdded(file, tokens, wanted);
+        List<String[]> merges = merges(model);
+        TokenizerJson parts = steps(file, model, ids, merges);
+        AddedTokens added = new AddedTokens(ids);
+        added.add(tokens);
+        added.prepare(file.place(), parts::normalized);
+        for (int i = 0; i < tokens.size(); i++) {
+            AddedTokens.Added token = tokens.get(i);
+            Integer given = added.ids().get(token.content());
+            if (given != null && !given.equals(wanted.get(i)))
+                throw new InputException(file.place() + ": the id of the added token '" + token.content() + "' is "
+                        + wanted.get(i) + " in the file, and should be " + given
+                        + ", as the vocabulary has it, or as the next one after the ids before it.");
+        }
+        PostProcessor processor = PostProcessor.read(file.place() + ": post_processor", file.value("post_processor"));
+        return new PipelineTokenizer(parts, added, processor, PipelineTokenizer.Roles.NONE);
     }
 
-    private void requireModel() {
-        requireKeys(file, TOP);
-        if (!model.text("type", "BPE").equals("BPE")) throw model.wrong("type", "'BPE'");
-        requireKeys(model, MODEL);
+    /** Returns whether the file is that of GPT-2, for which there is a faster tokenizer. */
+    private static boolean isGpt2(ConfigFile file) {
+        JsonNode model = file.value("model");
+        if (model == null || !Gpt2Vocabulary.hasSize(model.path("vocab").size())) return false;
+        ConfigFile read = file.object("model").orElseThrow();
+        List<AddedTokens.Added> tokens = new ArrayList<>();
+        readAdded(file, tokens, new ArrayList<>());
+        JsonNode pieces = file.value("pre_tokenizer");
+        PostProcessor processor = PostProcessor.read(file.place() + ": post_processor", file.value("post_processor"));
+        return !file.has("normalizer")
+                && pieces != null
+                && pieces.path("type").asString("").equals("ByteLevel")
+                && !pieces.path("add_prefix_space").asBoolean(true)
+                && pieces.path("use_regex").asBoolean(true)
+                && tokens.equals(List.of(new AddedTokens.Added(
+                        Gpt2Tokenizer.END_OF_TEXT,
+                        false,
+                        false,
+                        false,
+                        !tokens.isEmpty() && tokens.getFirst().normalized(),
+                        true)))
+                && processor.before().length == 0
+                && processor.after().length == 0
+                && processor.trims().isEmpty()
+                && !read.flag("ignore_merges", false)
+                && read.number("dropout", 0) == 0
+                && Gpt2Vocabulary.is(
+                        ids(read),
+                        merges(read).stream()
+                                .map(pair -> String.join(" ", pair))
+                                .toList());
+    }
+
+    private static TokenizerJson steps(
+            ConfigFile file, ConfigFile model, Map<String, Integer> ids, List<String[]> merges) {
         if (model.number("dropout", 0) != 0)
             throw model.wrong("dropout", "null, as only then a text has one sequence of tokens");
-        for (String key : List.of("continuing_subword_prefix", "end_of_word_suffix"))
-            if (!model.text(key, "").isEmpty()) throw model.wrong(key, "null or empty");
-        for (String key : List.of("byte_fallback", "ignore_merges"))
-            if (model.flag(key, false)) throw model.wrong(key, "false");
+        BytePairs.Settings settings = new BytePairs.Settings(
+                model.text("unk_token", null),
+                model.text("continuing_subword_prefix", ""),
+                model.text("end_of_word_suffix", ""),
+                model.flag("fuse_unk", false),
+                model.flag("byte_fallback", false),
+                model.flag("ignore_merges", false));
+        if (settings.byteFallback() && !(settings.prefix() + settings.suffix()).isEmpty())
+            throw model.wrong("byte_fallback", "false with a continuing_subword_prefix or an end_of_word_suffix");
+        String place = file.place();
+        TextNormalizer normalizer = TextNormalizer.read(place + ": normalizer", file.value("normalizer"));
+        List<PreTokenizer> steps = PreTokenizer.read(place + ": pre_tokenizer", file.value("pre_tokenizer"));
+        boolean needsPlaces = false;
+        for (int i = 0; i < steps.size(); i++)
+            needsPlaces |= (normalizer != null || i > 0)
+                    && steps.get(i) instanceof MetaspaceStep step
+                    && step.scheme() == MetaspaceStep.Scheme.FIRST;
+        boolean byteLevel = !steps.isEmpty()
+                && steps.getLast() == ByteLetterStep.INSTANCE
+                && settings.prefix().isEmpty()
+                && settings.suffix().isEmpty()
+                && ByteLetters.all().stream().allMatch(ids::containsKey);
+        PreTokenizer splitter = (text, from, to, pieces) -> pieces.accept(text, from, to);
+        boolean first = true;
+        for (PreTokenizer step : byteLevel ? steps.subList(0, steps.size() - 1) : steps) {
+            splitter = first ? step : splitter.then(step);
+            first = false;
+        }
+        PairMerger merger = new PairMerger(model.place(), ids, merges, settings.prefix());
+        return new TokenizerJson(
+                place,
+                settings + " " + file.value("normalizer") + " " + file.value("pre_tokenizer"),
+                ids,
+                tokens(ids),
+                merger.pairs(),
+                normalizer,
+                splitter,
+                new BytePairs(model.place(), settings, ids, merger, byteLevel),
+                TokenDecoder.read(place + ": decoder", file.value("decoder")),
+                needsPlaces);
     }
 
-    private void requireSteps() {
-        if (file.has("normalizer")) throw file.wrong("normalizer", "null, as texts are taken as they are");
-        ConfigFile pieces = file.object("pre_tokenizer")
-                .orElseThrow(() -> file.wrong("pre_tokenizer", "GPT-2's, of the type 'ByteLevel'"));
-        requireType(pieces, "ByteLevel", BYTE_LEVEL);
-        if (pieces.flag("add_prefix_space", true)) throw pieces.wrong("add_prefix_space", "false");
-        if (!pieces.flag("use_regex", true)) throw pieces.wrong("use_regex", "true");
-        file.object("decoder").ifPresent(decoder -> requireType(decoder, "ByteLevel", BYTE_LEVEL));
-        file.object("post_processor").ifPresent(this::requireNothingAdded);
+    private static @Nullable String[] tokens(Map<String, Integer> ids) {
+        @Nullable
+        String[] tokens =
+                new String[ids.values().stream().mapToInt(id -> id + 1).max().orElse(0)];
+        ids.forEach((token, id) -> tokens[id] = token);
+        return tokens;
     }
 
-    /**
-     * Checks that the post-processor adds no token. Transformers 5 writes a template for GPT-2 that contains only the
-     * text.
-     */
-    private void requireNothingAdded(ConfigFile processor) {
-        if (processor.text("type").equals("ByteLevel")) return;
-        Optional<JsonNode> single = processor.text("type").equals("TemplateProcessing")
-                ? processor.value("single", JsonNode::isArray)
-                : Optional.empty();
-        boolean textAlone = single.isPresent()
-                && single.get().size() == 1
-                && single.get().get(0).path("Sequence").path("id").asString("").equals("A");
-        if (!textAlone) throw file.wrong("post_processor", "one that puts no token before or after a text");
+    /** Returns a text as the normalizer changes it. */
+    String normalized(String text) {
+        return normalizer == null
+                ? text
+                : normalizer.apply(AlignedText.of(text, false)).toString();
     }
 
-    private static void requireType(ConfigFile part, String type, Set<String> keys) {
-        if (!part.text("type").equals(type)) throw part.wrong("type", "'" + type + "'");
-        requireKeys(part, keys);
-    }
-
-    private static void requireKeys(ConfigFile part, Set<String> understood) {
-        Set<String> others = new TreeSet<>(part.keys());
-        others.removeAll(understood);
-        if (!others.isEmpty())
-            throw new InputException(part.place() + ": '" + String.join("', '", others)
-                    + "' is not understood, and may make other tokens.");
-    }
-
-    private Map<String, Integer> ids(String place) {
-        if (model.object("vocab").isEmpty()) throw new InputException(place + ": model has no 'vocab'.");
-        Map<String, Integer> ids = new HashMap<>();
-        model.value("vocab").forEachEntry((token, id) -> ids.put(token, Tokenizer.id(place, token, id)));
+    private static Map<String, Integer> ids(ConfigFile model) {
+        StepSettings.requireKeys(
+                model,
+                "type",
+                "dropout",
+                "unk_token",
+                "continuing_subword_prefix",
+                "end_of_word_suffix",
+                "fuse_unk",
+                "byte_fallback",
+                "ignore_merges",
+                "vocab",
+                "merges");
+        if (!model.text("type", "BPE").equals("BPE")) throw model.wrong("type", "'BPE', the supported one");
+        if (model.object("vocab").isEmpty()) throw new InputException(model.place() + " has no 'vocab'.");
+        JsonNode vocabulary = model.value("vocab");
+        Map<String, Integer> ids = new HashMap<>(vocabulary.size() * 2);
+        vocabulary.forEachEntry((token, value) -> {
+            int id = Tokenizer.id(model.place(), token, value);
+            if (id < 0 || id > LARGEST_ID)
+                throw new InputException(model.place() + ": the id of token '" + token + "' should be from 0 to "
+                        + LARGEST_ID + ", not " + id + ".");
+            ids.put(token, id);
+        });
         return ids;
     }
 
-    /**
-     * Adds the end-of-text token to the ids if only the list of added tokens has it, and refuses all other added
-     * tokens.
-     */
-    private void requireAddedTokens(String place, Map<String, Integer> ids) {
+    private static void readAdded(ConfigFile file, List<AddedTokens.Added> tokens, List<Integer> ids) {
         if (!file.has("added_tokens")) return;
-        for (JsonNode token :
-                file.value("added_tokens", JsonNode::isArray).orElseThrow(() -> file.wrong("added_tokens", "a list"))) {
-            ConfigFile added = ConfigFile.of(place + ": added token", token);
-            requireKeys(added, ADDED);
-            String content = added.text("content");
-            if (!content.equals(Gpt2Tokenizer.END_OF_TEXT))
-                throw added.wrong(
-                        "content", "'" + Gpt2Tokenizer.END_OF_TEXT + "', the only added token that is supported");
-            for (String key : List.of("single_word", "lstrip", "rstrip"))
-                if (added.flag(key, false)) throw added.wrong(key, "false");
-            int id = Tokenizer.id(place, content, token.path("id"));
-            Integer other = ids.putIfAbsent(content, id);
-            if (other != null && other != id)
-                throw new InputException(place + ": the id of " + content + " is " + id
-                        + " among the added tokens, and " + other + " in the vocabulary.");
+        for (JsonNode token : StepSettings.list(file, "added_tokens")) {
+            ConfigFile added = ConfigFile.of(file.place() + ": added token", token);
+            StepSettings.requireKeys(
+                    added, "id", "content", "single_word", "lstrip", "rstrip", "normalized", "special");
+            tokens.add(added(added, true));
+            ids.add(Tokenizer.id(added.place(), added.text("content"), token.path("id")));
         }
     }
 
-    private List<String> merges() {
+    /**
+     * Reads the description of an added token.
+     *
+     * @param normalized whether it is normalized, if the description does not say so
+     */
+    static AddedTokens.Added added(ConfigFile token, boolean normalized) {
+        return new AddedTokens.Added(
+                token.text("content"),
+                token.flag("single_word", false),
+                token.flag("lstrip", false),
+                token.flag("rstrip", false),
+                token.flag("normalized", normalized),
+                token.flag("special", false));
+    }
+
+    private static List<String[]> merges(ConfigFile model) {
         JsonNode merges = model.value("merges");
         if (merges == null || !merges.isArray()) throw new InputException(model.place() + " has no 'merges'.");
-        List<String> pairs = new ArrayList<>();
+        List<String[]> pairs = new ArrayList<>(merges.size());
         for (JsonNode merge : merges) {
-            boolean pair = merge.isArray()
+            if (merge.isString() && merge.stringValue().startsWith("#version")) continue;
+            String[] pair = merge.isString() ? merge.stringValue().split(" ", -1) : new String[0];
+            if (merge.isArray()
                     && merge.size() == 2
                     && merge.get(0).isString()
-                    && merge.get(1).isString();
-            if (!pair && !merge.isString())
+                    && merge.get(1).isString())
+                pair = new String[] {merge.get(0).stringValue(), merge.get(1).stringValue()};
+            if (pair.length != 2)
                 throw new InputException(model.place() + ": merges should hold pairs of tokens, not " + merge + ".");
-            pairs.add(pair ? merge.get(0).stringValue() + " " + merge.get(1).stringValue() : merge.stringValue());
+            pairs.add(pair);
         }
         return pairs;
     }
