@@ -245,7 +245,7 @@ final class BenchCommand implements Callable<Integer> {
         BenchCase.writeSae(folder, WIDTH, -threshold);
     }
 
-    /** Returns random rows, int64 [rows, CONTEXT], that begin with {@code <|endoftext|>}. */
+    /** Returns random rows, int64 [rows, CONTEXT], that begin with the bos token. */
     private static Tensor tokens(int rows) {
         Random random = new Random(1);
         long[] ids = new long[rows * CONTEXT];

@@ -27,7 +27,7 @@ public final class DashboardOptions {
                             + " which need not encode the others)")
     private DashboardConfig.CorrelationScope correlated;
 
-    @Option(names = "--ignore-bos", description = "features count as zero at <|endoftext|>")
+    @Option(names = "--ignore-bos", description = "features count as zero at the token that begins texts")
     private boolean ignoreBos;
 
     @Option(

@@ -55,7 +55,10 @@ final class DashboardWriter implements AutoCloseable {
         this.folded = folds ? sae.foldWDecNorm() : null;
         this.sae = folds ? folded : sae;
         this.text = rows.name() + ", " + rows.how() + rows.selection()
-                + (sae.config().prependBos() ? "" : ", without <|endoftext|>");
+                + (sae.config().prependBos()
+                        ? ""
+                        : ", without "
+                                + model.tokenizer().decode(model.tokenizer().bos()));
     }
 
     @Override

@@ -56,7 +56,7 @@ final class EvalCommand implements Callable<Integer> {
             description = "of these, batches for the rest (default: ${DEFAULT-VALUE})")
     private int sparsityBatches;
 
-    @Option(names = "--include-special-tokens", description = "count positions of <|endoftext|> too")
+    @Option(names = "--include-special-tokens", description = "count positions of special tokens too")
     private boolean includeSpecialTokens;
 
     @Option(

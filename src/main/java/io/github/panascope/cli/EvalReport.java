@@ -49,7 +49,7 @@ public final class EvalReport {
      * @param context        the number of tokens in a row
      * @param rows           the number of rows
      * @param batches        the batches of rows
-     * @param excludeSpecial true if positions of {@code <|endoftext|>} do not count
+     * @param excludeSpecial true if positions of special tokens do not count
      * @param evals          the evaluation
      */
     public EvalReport(

@@ -48,7 +48,7 @@ final class ExampleSearch {
      * @param ids   the tokens of the whole text
      * @param first the first token that belongs to the row
      * @param end   the token after the last
-     * @param bos   1 if the row begins with an {@code <|endoftext|>} that is none of the text's, otherwise 0
+     * @param bos   1 if the row begins with a bos token that is none of the text's, otherwise 0
      */
     private record Row(long text, int[] ids, int first, int end, int bos) {
         int length() {

@@ -38,8 +38,8 @@ import java.util.stream.Stream;
  * }</pre>
  *
  * <p>Each text is tokenized on its own. One that is longer than the rows that the SAE was trained on is cut into rows
- * of that length; a row begins with {@code <|endoftext|>} if the SAE's {@code prepend_bos} says so. A row gives at most
- * one example, at its highest activation. Positions of {@code <|endoftext|>} give none, because features are often
+ * of that length; a row begins with the bos token if the SAE's {@code prepend_bos} says so. A row gives at most
+ * one example, at its highest activation. Positions of special tokens give none, because features are often
  * strong there whatever they stand for. Activations are those of {@link Sae#encode}: with an SAE of
  * {@code foldWDecNorm} they are on the scale of the dashboards.
  *
@@ -73,7 +73,7 @@ public record FeatureExamples(int feature, List<Example> examples) implements Se
      * One example: a window of tokens around the strongest one.
      *
      * @param text        the number of the text or of the dataset's row, from {@link Search#firstText}
-     * @param position    the position of the strongest token, from 0: in a text, without the {@code <|endoftext|>} that
+     * @param position    the position of the strongest token, from 0: in a text, without the bos token that
      *     the search puts before its rows; in a dataset's row, with the one that the row may begin with
      * @param first       the position of the window's first token, counted likewise
      * @param tokens      the tokens of the window, as texts
@@ -384,7 +384,7 @@ public record FeatureExamples(int feature, List<Example> examples) implements Se
         }
 
         /**
-         * Sets the number of tokens of the longest rows, {@code <|endoftext|>} included. The default is the context
+         * Sets the number of tokens of the longest rows, the bos token included. The default is the context
          * size of the SAE's training, but at most the model's n_ctx; n_ctx where the SAE's {@code context_size} is at
          * most 1.
          *

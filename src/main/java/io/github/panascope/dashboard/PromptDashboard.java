@@ -74,7 +74,7 @@ public final class PromptDashboard implements DashboardSink {
      *
      * @param model  the model
      * @param sae    the SAE, in the form in which the rows were collected
-     * @param tokens the token ids of the prompt, at least one, with {@code <|endoftext|>} first if the SAE was trained
+     * @param tokens the token ids of the prompt, at least one, with the bos token first if the SAE was trained
      *     that way
      * @param config the positions at which features count as zero, the number of changed logits, and whether ablation
      *     experiments are made; the other settings are not used

@@ -31,6 +31,11 @@ public interface ModelFamily {
      */
     Parsed parse(ConfigFile file);
 
+    /** {@return whether texts of the family begin with the tokenizer's bos token unless they are told not to} */
+    default boolean prependsBos() {
+        return true;
+    }
+
     /** {@return the names that the family's files have for the weights} */
     TensorNames tensorNames();
 }

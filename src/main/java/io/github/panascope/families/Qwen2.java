@@ -27,6 +27,11 @@ final class Qwen2 implements ModelFamily {
     }
 
     @Override
+    public boolean prependsBos() {
+        return false;
+    }
+
+    @Override
     public TensorNames tensorNames() {
         return TensorNames.LLAMA;
     }

@@ -21,6 +21,11 @@ final class Qwen3 implements ModelFamily {
     }
 
     @Override
+    public boolean prependsBos() {
+        return false;
+    }
+
+    @Override
     public TensorNames tensorNames() {
         return TensorNames.LLAMA;
     }

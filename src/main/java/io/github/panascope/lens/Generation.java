@@ -15,7 +15,7 @@ import java.util.stream.Stream;
 
 /**
  * A generation of text from prompts, which is described first and then run. By default it adds ten tokens, the most
- * probable one each time, keeps keys and values in a cache, and ends when every row has reached {@code <|endoftext|>}.
+ * probable one each time, keeps keys and values in a cache, and ends when every row has reached the eos token.
  * An instance is used by one thread and runs once.
  *
  * <pre>{@code
@@ -108,7 +108,7 @@ public final class Generation {
     }
 
     /**
-     * Sets whether rows end at {@code <|endoftext|>}.
+     * Sets whether rows end at the tokenizer's eos token.
      *
      * @param stop true to end a row at that token, and to repeat the token while other rows continue; false to continue
      *     every row up to the largest number of tokens
@@ -159,7 +159,7 @@ public final class Generation {
      * Runs the generation.
      *
      * @return the ids of prompt and text, int64 [batch, pos + new] on the CPU, in the innermost scope; shorter prompts
-     *     have {@code <|endoftext|>} before them, which the model does not attend to
+     *     have pad tokens before them, which the model does not attend to
      * @throws IllegalArgumentException if prompt and largest number of new tokens are longer than n_ctx
      * @throws RunInterruptedException if the thread is interrupted
      */
@@ -183,7 +183,7 @@ public final class Generation {
     /**
      * Runs a generation from one prompt.
      *
-     * @return the text of the prompt and of the new tokens, without {@code <|endoftext|>}
+     * @return the text of the prompt and of the new tokens, without special tokens
      * @throws IllegalArgumentException if prompt and largest number of new tokens are longer than n_ctx
      * @throws RunInterruptedException if the thread is interrupted
      */

@@ -21,8 +21,8 @@ import java.util.function.Predicate;
 import org.jspecify.annotations.Nullable;
 
 /**
- * A GPT-2 with a hook at every point that TransformerLens names: loads and saves the model, runs it, and converts texts
- * to token ids. It is immutable, and many threads may run it at once. It owns its weights until it is closed; the
+ * A transformer with a hook at every point that TransformerLens names: loads and saves the model, runs it, and converts
+ * texts to token ids. It is immutable, and many threads may run it at once. It owns its weights until it is closed; the
  * results of runs belong to the {@link TensorScope} that is innermost when the caller runs it.
  *
  * <p>Token ids are int64 [batch, pos] or [pos]. {@code ln1.hook_scale} and {@code ln1.hook_normalized} are reached once
@@ -147,7 +147,8 @@ public final class HookedTransformer implements AutoCloseable {
 
     HookedTransformer(LoadedModel loaded, boolean exact) {
         this.loaded = loaded;
-        this.texts = new TextCodec(loaded.tokenizer(), loaded.config().nCtx());
+        this.texts = new TextCodec(
+                loaded.tokenizer(), loaded.prependsBos(), loaded.config().nCtx());
         this.hookNames = names(HookPoint.all(loaded.config()));
         this.hookNamesOnRequest = names(HookPoint.onRequest(loaded.config()));
         this.hooks = Hooks.NONE;
@@ -500,7 +501,7 @@ public final class HookedTransformer implements AutoCloseable {
     }
 
     /**
-     * Describes a forward pass over a text, with {@code <|endoftext|>} before it.
+     * Describes a forward pass over a text, with the bos token before it if {@link #prependsBos}.
      *
      * @param text any text; ids beyond n_ctx are cut off
      * @return the forward pass, which runs when one of its results is asked for
@@ -526,8 +527,8 @@ public final class HookedTransformer implements AutoCloseable {
     }
 
     /**
-     * Runs the model over a text, with {@code <|endoftext|>} before it, under the hooks and attachments of this view
-     * only.
+     * Runs the model over a text, with the bos token before it if {@link #prependsBos}, under the hooks and attachments
+     * of this view only.
      *
      * @param text any text; ids beyond n_ctx are cut off
      * @return the logits, [1, pos, d_vocab] in the model's dtype, in the innermost scope
@@ -601,8 +602,8 @@ public final class HookedTransformer implements AutoCloseable {
     }
 
     /**
-     * Runs the model over a text, with {@code <|endoftext|>} before it, and keeps the activations at the hook points
-     * whose names pass, as {@link #runWithCache(Tensor, Predicate)} does.
+     * Runs the model over a text, with the bos token before it if {@link #prependsBos}, and keeps the activations at
+     * the hook points whose names pass, as {@link #runWithCache(Tensor, Predicate)} does.
      *
      * @param text  any text; ids beyond n_ctx are cut off
      * @param names the predicate of whole hook point names
@@ -615,8 +616,8 @@ public final class HookedTransformer implements AutoCloseable {
     }
 
     /**
-     * Runs the model over a text, with {@code <|endoftext|>} before it, and keeps the activations at all hook points
-     * that are not reached on request only.
+     * Runs the model over a text, with the bos token before it if {@link #prependsBos}, and keeps the activations at
+     * all hook points that are not reached on request only.
      *
      * @param text any text; ids beyond n_ctx are cut off
      * @return the logits and the activations, in the innermost scope
@@ -651,9 +652,9 @@ public final class HookedTransformer implements AutoCloseable {
     }
 
     /**
-     * Describes a generation of text from a prompt, with {@code <|endoftext|>} before it.
+     * Describes a generation of text from a prompt, with the bos token before it if {@link #prependsBos}.
      *
-     * @param prompt any text
+     * @param prompt any text; at least one token
      * @return the generation, which {@link Generation#run} runs
      */
     public Generation generate(String prompt) {
@@ -661,22 +662,26 @@ public final class HookedTransformer implements AutoCloseable {
     }
 
     /**
-     * Describes a generation of text from prompts of any lengths, with {@code <|endoftext|>} before each. Without
-     * random sampling, each row becomes the text that its prompt alone would give.
+     * Describes a generation of text from prompts of any lengths, with the bos token before each if
+     * {@link #prependsBos}. Without random sampling, each row becomes the text that its prompt alone would give.
      *
-     * @param prompts the prompts, at least one
+     * @param prompts the prompts, at least one, of at least one token each
      * @return the generation, which {@link Generation#run} runs
-     * @throws IllegalArgumentException if there are no prompts
+     * @throws IllegalArgumentException if there are no prompts, or if one has no tokens
      */
     public Generation generate(List<String> prompts) {
         if (prompts.isEmpty()) throw new IllegalArgumentException("there should be at least one text");
-        return new Generation(
-                this, prompts.stream().map(tokenizer()::encodeAfterBos).toArray(int[][]::new));
+        int[][] rows = prompts.stream().map(texts::encode).toArray(int[][]::new);
+        for (int[] row : rows)
+            if (row.length == 0)
+                throw new IllegalArgumentException("a prompt without any token has no next token: " + shortName()
+                        + " has no token that begins texts");
+        return new Generation(this, rows);
     }
 
     // ------------------------------------------------------------------------------------------------- texts, tokens
 
-    /** The side on which shorter texts are padded with {@code <|endoftext|>} to the length of the longest. */
+    /** The side on which shorter texts are padded with the tokenizer's pad token to the length of the longest. */
     public enum PaddingSide {
         /** Padding before the text. */
         LEFT,
@@ -685,20 +690,32 @@ public final class HookedTransformer implements AutoCloseable {
     }
 
     /**
-     * Returns the ids of a text with {@code <|endoftext|>} before it, as TransformerLens puts it.
+     * Returns whether the texts of the model begin with the tokenizer's bos token unless a method is told otherwise
+     * (TransformerLens's {@code default_prepend_bos}): {@code <|endoftext|>} for GPT-2, {@code <bos>} for Gemma. The
+     * texts of Qwen do not begin with such a token.
+     *
+     * @return true if they do
+     */
+    public boolean prependsBos() {
+        return loaded.prependsBos();
+    }
+
+    /**
+     * Returns the ids of a text, with the bos token before it if {@link #prependsBos}.
      *
      * @param text any text; ids beyond n_ctx are cut off
      * @return int64 [1, pos] on the CPU, in the innermost scope
      */
     public Tensor toTokens(String text) {
-        return toTokens(text, true);
+        return toTokens(text, prependsBos());
     }
 
     /**
      * Returns the ids of a text.
      *
-     * @param text       any text; ids beyond n_ctx are cut off, or beyond n_ctx - 1 without {@code <|endoftext|>}
-     * @param prependBos true to put {@code <|endoftext|>} before it
+     * @param text       any text; ids beyond n_ctx are cut off, or beyond n_ctx - 1 without a bos token that texts of the
+     *     model usually have
+     * @param prependBos true to put the bos token before it
      * @return int64 [1, pos] on the CPU, in the innermost scope
      */
     public Tensor toTokens(String text, boolean prependBos) {
@@ -706,10 +723,10 @@ public final class HookedTransformer implements AutoCloseable {
     }
 
     /**
-     * Returns the ids of several texts, padded on the right with {@code <|endoftext|>} to the longest.
+     * Returns the ids of several texts, padded on the right with the pad token to the longest.
      *
      * @param texts      at least one; ids beyond n_ctx are cut off
-     * @param prependBos true to put {@code <|endoftext|>} before each
+     * @param prependBos true to put the bos token before each
      * @return int64 [texts, pos] on the CPU, in the innermost scope
      * @throws IllegalArgumentException if there are no texts
      */
@@ -722,7 +739,7 @@ public final class HookedTransformer implements AutoCloseable {
      * {@link #attentionMask}.
      *
      * @param texts      at least one; ids beyond n_ctx are cut off
-     * @param prependBos true to put {@code <|endoftext|>} before each
+     * @param prependBos true to put the bos token before each
      * @param side       the side on which shorter texts are padded
      * @return int64 [texts, pos] on the CPU, in the innermost scope
      * @throws IllegalArgumentException if there are no texts
@@ -733,12 +750,12 @@ public final class HookedTransformer implements AutoCloseable {
 
     /**
      * Returns which positions are text and which are padding, for {@link Forward#attentionMask} (TransformerLens's
-     * {@code get_attention_mask}). Every {@code <|endoftext|>} at the padded end of a row counts as padding, except for
-     * the last one on the left if texts begin with it.
+     * {@code get_attention_mask}). Every pad token at the padded end of a row counts as padding, except for the last
+     * one on the left if texts begin with it, as those of GPT-2 do.
      *
      * @param tokens     int64 [batch, pos]
      * @param side       the side on which shorter texts are padded
-     * @param prependBos true if each text begins with {@code <|endoftext|>}
+     * @param prependBos true if each text begins with the bos token
      * @return int64 [batch, pos] on the CPU, in the innermost scope: 1 at text, 0 at padding
      */
     public Tensor attentionMask(Tensor tokens, PaddingSide side, boolean prependBos) {
@@ -746,21 +763,20 @@ public final class HookedTransformer implements AutoCloseable {
     }
 
     /**
-     * Returns the text of each token of a text with {@code <|endoftext|>} before it: the tokens of
-     * {@link #toTokens(String)}.
+     * Returns the text of each token of a text: the tokens of {@link #toTokens(String)}.
      *
      * @param text any text; ids beyond n_ctx are cut off
      * @return the text of each token; bytes that are no whole character become U+FFFD
      */
     public List<String> toStrTokens(String text) {
-        return toStrTokens(text, true);
+        return toStrTokens(text, prependsBos());
     }
 
     /**
      * Returns the text of each token of a text.
      *
      * @param text       any text; ids beyond n_ctx are cut off
-     * @param prependBos true to put {@code <|endoftext|>} before it
+     * @param prependBos true to put the bos token before it
      * @return the text of each token; bytes that are no whole character become U+FFFD
      */
     public List<String> toStrTokens(String text, boolean prependBos) {
@@ -894,6 +910,11 @@ public final class HookedTransformer implements AutoCloseable {
             throw new IllegalArgumentException(
                     "layer " + layer + " is outside the model's " + config().nLayers() + " layers");
         return index;
+    }
+
+    /** Returns the ids of a text of any length, with the bos token before it if {@link #prependsBos}. */
+    int[] encode(String text) {
+        return texts.encode(text);
     }
 
     ScriptModule embed() {

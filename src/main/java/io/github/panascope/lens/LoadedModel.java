@@ -22,6 +22,7 @@ final class LoadedModel {
     private final String name;
     private final String shortName;
     private final ConfigFile configFile;
+    private final boolean prependsBos;
     private final TransformerConfig config;
     private final Tokenizer tokenizer;
     private final Device device;
@@ -39,6 +40,7 @@ final class LoadedModel {
     LoadedModel(
             String name,
             ConfigFile configFile,
+            ModelFamily family,
             ModelFamily.Parsed parsed,
             boolean lnFolded,
             Tokenizer tokenizer,
@@ -49,6 +51,7 @@ final class LoadedModel {
         this.name = name;
         this.shortName = shortName(name);
         this.configFile = configFile;
+        this.prependsBos = family.prependsBos();
         this.config = parsed.config();
         this.tokenizer = tokenizer;
         this.device = device;
@@ -86,6 +89,10 @@ final class LoadedModel {
     /** Returns the model's config.json. */
     ConfigFile configFile() {
         return configFile;
+    }
+
+    boolean prependsBos() {
+        return prependsBos;
     }
 
     TransformerConfig config() {

@@ -73,8 +73,8 @@ final class ModelLoader {
                 root = Script.build(config, weights, scope);
             }
             weights.requireAllUsed();
-            LoadedModel loaded =
-                    new LoadedModel(name, file, parsed, weights.lnFolded(), tokenizer, device, advice, root, scope);
+            LoadedModel loaded = new LoadedModel(
+                    name, file, family, parsed, weights.lnFolded(), tokenizer, device, advice, root, scope);
             return new HookedTransformer(loaded, options.exact());
         } catch (RuntimeException | Error e) {
             scope.close();
@@ -94,7 +94,8 @@ final class ModelLoader {
             ConfigFile saved = ConfigFile.parse(file + "!" + SAVED, metadata);
             ConfigFile described = saved.object("config")
                     .orElseThrow(() -> new InputException(file + "!panascope.json has no 'config'."));
-            ModelFamily.Parsed parsed = Families.of(described).parse(described);
+            ModelFamily family = Families.of(described);
+            ModelFamily.Parsed parsed = family.parse(described);
             TransformerConfig config = parsed.config();
             Tokenizer tokenizer = tokenizer(file, saved, config);
             ModelWeights weights = Families.savedWeights(StateDict.open(file, scope), config, device);
@@ -106,6 +107,7 @@ final class ModelLoader {
             LoadedModel loaded = new LoadedModel(
                     saved.text("name"),
                     described,
+                    family,
                     parsed,
                     weights.lnFolded(),
                     tokenizer,

@@ -15,7 +15,8 @@ import java.util.stream.IntStream;
 /**
  * TransformerLens's {@code test_prompt}: how a model continues a prompt, and where the expected answer ranks.
  *
- * @param promptTokens the text of each token of the prompt, with {@code <|endoftext|>} before it
+ * @param promptTokens the text of each token of the prompt, with the bos token before it if
+ *     {@link HookedTransformer#prependsBos}
  * @param answerTokens the text of each token of each answer
  * @param positions    for one answer, one entry for each of its tokens, each predicted with the answer's earlier tokens
  *     given; for several answers, one entry that compares their first tokens
@@ -43,7 +44,7 @@ public record TestPrompt(List<String> promptTokens, List<List<String>> answerTok
      * Runs the prompt with its answers. An answer gets a space before it unless it begins with one.
      *
      * @param model   the model
-     * @param prompt  the prompt, without {@code <|endoftext|>}
+     * @param prompt  the prompt, without the bos token
      * @param answers the expected answers, at least one
      * @param hooks   called during the run
      * @param topK    how many of the most probable tokens to keep
@@ -53,7 +54,7 @@ public record TestPrompt(List<String> promptTokens, List<List<String>> answerTok
     public static TestPrompt run(HookedTransformer model, String prompt, List<String> answers, Hooks hooks, int topK) {
         Tokenizer tokenizer = model.tokenizer();
         if (answers.isEmpty()) throw new IllegalArgumentException("test_prompt needs an answer");
-        int[] promptIds = tokenizer.encodeAfterBos(prompt);
+        int[] promptIds = model.encode(prompt);
         List<int[]> answerIds = answers.stream()
                 .map(answer -> tokenizer.encode(answer.startsWith(" ") ? answer : " " + answer))
                 .toList();
@@ -105,7 +106,7 @@ public record TestPrompt(List<String> promptTokens, List<List<String>> answerTok
      * at each position. The answer gets a space before it unless it begins with one.
      *
      * @param model  the model
-     * @param prompt the prompt, without {@code <|endoftext|>}
+     * @param prompt the prompt, without the bos token
      * @param answer the expected answer
      * @return the result
      * @throws IllegalArgumentException if prompt and answer are longer than n_ctx

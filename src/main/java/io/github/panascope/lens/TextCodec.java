@@ -11,21 +11,24 @@ import java.util.stream.IntStream;
 import java.util.stream.LongStream;
 
 /**
- * Converts texts to tensors of token ids and back, as TransformerLens does: with {@code <|endoftext|>} before each
- * text, cut to the model's context, and padded to one length. {@link HookedTransformer} has the same methods and
- * describes them.
+ * Converts texts to tensors of token ids and back, as TransformerLens does: with the bos token before each text where
+ * it belongs there, cut to the model's context, and padded to one length. {@link HookedTransformer} has the same methods
+ * and describes them.
  */
 final class TextCodec {
     private final Tokenizer tokenizer;
+    private final boolean prependsBos;
     private final int nCtx;
 
     /**
      * Creates a codec of a model.
      *
-     * @param nCtx the largest number of tokens of a text
+     * @param prependsBos whether texts of the model usually begin with the bos token
+     * @param nCtx        the largest number of tokens of a text
      */
-    TextCodec(Tokenizer tokenizer, int nCtx) {
+    TextCodec(Tokenizer tokenizer, boolean prependsBos, int nCtx) {
         this.tokenizer = tokenizer;
+        this.prependsBos = prependsBos;
         this.nCtx = nCtx;
     }
 
@@ -53,20 +56,26 @@ final class TextCodec {
             while (filled < length
                     && ids[row * length + (side == HookedTransformer.PaddingSide.LEFT ? filled : length - 1 - filled)]
                             == tokenizer.pad()) filled++;
-            if (side == HookedTransformer.PaddingSide.LEFT && prependBos) filled = Math.max(0, filled - 1);
+            boolean begins = prependBos && tokenizer.bos() == tokenizer.pad();
+            if (side == HookedTransformer.PaddingSide.LEFT && begins) filled = Math.max(0, filled - 1);
             int from = row * length + (side == HookedTransformer.PaddingSide.LEFT ? 0 : length - filled);
             Arrays.fill(mask, from, from + filled, 0);
         }
         return Tensor.of(mask, Shape.of(count, length));
     }
 
+    /** Returns the ids of a text of any length, with the bos token before it if texts of the model begin so. */
+    int[] encode(String text) {
+        return prependsBos ? tokenizer.encodeAfterBos(text) : tokenizer.encode(text);
+    }
+
     /**
-     * Returns the ids of a text, cut to the context. As in TransformerLens, a text without {@code <|endoftext|>} is cut
-     * so that it would still fit.
+     * Returns the ids of a text, cut to the context. As in TransformerLens, a text without the bos token that the
+     * model's texts usually have is cut so that it would still fit.
      */
     private int[] encode(String text, boolean prependBos) {
         int[] ids = prependBos ? tokenizer.encodeAfterBos(text) : tokenizer.encode(text);
-        int longest = prependBos ? nCtx : nCtx - 1;
+        int longest = prependBos || !prependsBos ? nCtx : nCtx - 1;
         return ids.length > longest ? Arrays.copyOf(ids, longest) : ids;
     }
 

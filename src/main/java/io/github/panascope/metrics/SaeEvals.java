@@ -29,7 +29,7 @@ import org.jspecify.annotations.Nullable;
 /**
  * The metrics of SAELens 6's {@code sae_lens.evals}, with its names and groups, over rows of tokens, in bounded memory.
  * Means are computed from exact sums of float64 terms; evaluations can be merged, and can be serialized. Positions of
- * {@code <|endoftext|>} are excluded: the model's own activation stays there, and the results at these positions do not
+ * special tokens are excluded: the model's own activation stays there, and the results at these positions do not
  * count (a loss belongs to the position that predicts).
  *
  * <p>With x the activation, x̂ the output of the SAE and f its features, over positions:
@@ -162,7 +162,7 @@ public final class SaeEvals implements Serializable {
      * @param batchSizePrompts     rows of a batch, for the two metrics that are means over batches (16 with SAELens)
      * @param sparsityRows         number of rows, from the first, that count for sparsity, shrinkage, reconstruction
      *     quality and features (one batch with SAELens)
-     * @param excludeSpecialTokens true to exclude positions of {@code <|endoftext|>}
+     * @param excludeSpecialTokens true to exclude positions of the tokenizer's bos, eos and pad tokens
      * @param progress             called with the number of rows that are done; the pass over activations, which comes
      *     first, does not report
      * @return the evaluation, which can be merged with others

@@ -31,7 +31,7 @@ import java.util.function.IntConsumer;
  * every part consists of whole batches of that run, which are of {@code rowsAtOnce} rows from the first on, and if the
  * model computes the same bits for these wherever it runs. Metrics can be serialized.
  *
- * @param l0                over all positions except the first of each row, which is {@code <|endoftext|>}
+ * @param l0                over all positions except the first of each row, which usually is the bos token
  * @param explainedVariance of the output of the SAE, over the same positions as {@code l0}
  * @param loss              over all positions that have a next token
  */
@@ -105,7 +105,7 @@ public record TutorialMetrics(L0 l0, ExplainedVariance explainedVariance, Downst
      *
      * @param model  the model
      * @param sae    the SAE, whose hook points the model has
-     * @param tokens int64 [rows, pos], each row beginning with {@code <|endoftext|>}
+     * @param tokens int64 [rows, pos], each row beginning with the bos token, if the model has one
      * @return the metrics
      * @throws io.github.panascope.InputException if the SAE does not fit the model
      * @throws io.github.panascope.RunInterruptedException if the thread is interrupted
@@ -119,7 +119,7 @@ public record TutorialMetrics(L0 l0, ExplainedVariance explainedVariance, Downst
      *
      * @param model    the model
      * @param sae      the SAE, whose hook points the model has
-     * @param tokens   int64 [rows, pos], each row beginning with {@code <|endoftext|>}
+     * @param tokens   int64 [rows, pos], each row beginning with the bos token, if the model has one
      * @param progress called with the number of rows that are done
      * @return the metrics
      * @throws io.github.panascope.InputException if the SAE does not fit the model
@@ -134,7 +134,7 @@ public record TutorialMetrics(L0 l0, ExplainedVariance explainedVariance, Downst
      *
      * @param model      the model
      * @param sae        the SAE, whose hook points the model has
-     * @param tokens     int64 [rows, pos], each row beginning with {@code <|endoftext|>}
+     * @param tokens     int64 [rows, pos], each row beginning with the bos token, if the model has one
      * @param rowsAtOnce number of rows that run together, at least 1; fewer need less memory
      * @param progress   called with the number of rows that are done
      * @return the metrics

@@ -59,7 +59,7 @@ public final class HookedSaeTransformer {
      *
      * @param useErrorTerm         true to add what the SAE fails to reconstruct, so that without an edit the model's
      *     output does not change
-     * @param excludeSpecialTokens true to keep the model's own activation at positions of {@code <|endoftext|>}
+     * @param excludeSpecialTokens true to keep the model's own activation at positions of special tokens
      */
     public record Splice(boolean useErrorTerm, boolean excludeSpecialTokens) {
         /** Without the error term, at all positions. */
@@ -78,7 +78,7 @@ public final class HookedSaeTransformer {
         /**
          * Returns these settings with or without an exception for special tokens.
          *
-         * @param other true to keep the model's own activation at positions of {@code <|endoftext|>}
+         * @param other true to keep the model's own activation at positions of special tokens
          * @return the new settings
          */
         public Splice excludeSpecialTokens(boolean other) {

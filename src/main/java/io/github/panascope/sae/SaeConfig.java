@@ -48,7 +48,7 @@ public record SaeConfig(
      * @param hookNameOut   the hook point that it writes: for an SAE the one that it reads, for a transcoder another
      * @param modelName     the TransformerLens name of its model; null if unknown
      * @param contextSize   the number of tokens in a row of its training; 0 if unknown
-     * @param prependBos    true if rows began with {@code <|endoftext|>}
+     * @param prependBos    true if rows began with the bos token
      * @param neuronpediaId the id of its page, such as {@code gpt2-small/8-res-jb}; null if it has no page
      * @param modelKwargs   the arguments of TransformerLens's from_pretrained with which its model has to be loaded
      * @param other         the further metadata that SAELens keeps, as JSON texts by key; nothing here depends on it
@@ -428,7 +428,7 @@ public record SaeConfig(
         return metadata.contextSize;
     }
 
-    /** {@return whether rows of the SAE's training began with {@code <|endoftext|>}} */
+    /** {@return whether rows of the SAE's training began with the bos token} */
     public boolean prependBos() {
         return metadata.prependBos;
     }
