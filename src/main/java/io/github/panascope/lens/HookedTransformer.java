@@ -6,10 +6,13 @@ import io.github.panascope.hub.Hub;
 import io.github.panascope.model.HookPoint;
 import io.github.panascope.model.TransformerConfig;
 import io.github.panascope.model.WeightProcessing;
+import io.github.panascope.tokens.ChatMessage;
+import io.github.panascope.tokens.ChatTemplate;
 import io.github.panascope.tokens.Tokenizer;
 import io.github.panascope.torch.DType;
 import io.github.panascope.torch.Device;
 import io.github.panascope.torch.ScriptModule;
+import io.github.panascope.torch.Shape;
 import io.github.panascope.torch.Tensor;
 import io.github.panascope.torch.TensorScope;
 import java.nio.file.Path;
@@ -746,6 +749,20 @@ public final class HookedTransformer implements AutoCloseable {
      */
     public Tensor toTokens(List<String> texts, boolean prependBos, PaddingSide side) {
         return this.texts.toTokens(texts, prependBos, side);
+    }
+
+    /**
+     * Returns the ids of a conversation in the form that the model was trained for, which ends with the beginning of
+     * the model's next message. The form has the bos token where it belongs there.
+     *
+     * @param messages the messages, the first of which may be instructions
+     * @return int64 [1, pos] on the CPU, in the innermost scope
+     * @throws InputException if the model was not trained for conversations, or not for such messages, or if its form
+     *     is not known
+     */
+    public Tensor toChatTokens(List<ChatMessage> messages) {
+        int[] ids = tokenizer().encode(ChatTemplate.of(tokenizer()).render(messages, true));
+        return Tensor.of(Arrays.stream(ids).asLongStream().toArray(), Shape.of(1, ids.length));
     }
 
     /**
