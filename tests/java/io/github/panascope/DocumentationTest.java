@@ -168,6 +168,18 @@ class DocumentationTest {
     }
 
     @Test
+    void theTokensOfATextAreThoseOfTheirPage() throws Exception {
+        assertEquals(
+                List.of(
+                        "[15496, 11, 995, 0]",
+                        "[Hello, ,, Ġworld, !]",
+                        "[0, 5, 6, 12]",
+                        "Hello, world!",
+                        "<|endoftext|>"),
+                run("TokensOfAText").lines().toList());
+    }
+
+    @Test
     void theTutorialsL0IsRight() throws Exception {
         DemoBundle demo = DemoBundle.find();
         String printed = run("TutorialL0");

@@ -58,7 +58,8 @@ class Gpt2TokenizerTest {
     @Test
     void aFolderNeedsAVocabulary(@TempDir Path folder) {
         assertEquals(
-                "folder " + folder + " has no tokenizer: it needs tokenizer.json, or vocab.json and merges.txt.",
+                "folder " + folder + " has no tokenizer: it needs tokenizer.json, or tokenizer.model, or vocab.json and"
+                        + " merges.txt.",
                 assertThrows(InputException.class, () -> Tokenizer.ofFolder(folder))
                         .getMessage());
     }

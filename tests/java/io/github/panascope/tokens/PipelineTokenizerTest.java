@@ -2,9 +2,13 @@ package io.github.panascope.tokens;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertNotEquals;
+import static org.junit.jupiter.api.Assertions.assertSame;
+import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.github.panascope.Golden;
+import io.github.panascope.InputException;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
@@ -18,6 +22,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.json.JsonMapper;
+import tools.jackson.databind.node.ObjectNode;
 
 /**
  * What Hugging Face's tokenizers makes of texts with tokenizers of all kinds, from tests/peers/make_tokenizers.py. The
@@ -46,6 +51,54 @@ class PipelineTokenizerTest {
             }
         }
         assertTrue(cases > 400, cases + " cases");
+    }
+
+    @Test
+    void sentencePieceModelsAreConvertedAsTransformersDoes() throws IOException {
+        Path goldens = Golden.of("tokenizers").folder();
+        JsonNode all = JsonMapper.shared().readTree(Files.readString(goldens.resolve("sentencepiece.json")));
+        assertEquals(3, all.size());
+        for (JsonNode each : all) {
+            String name = each.get("model").stringValue();
+            Files.write(folder.resolve("tokenizer.model"), Files.readAllBytes(goldens.resolve(name + ".model")));
+            Files.writeString(
+                    folder.resolve("tokenizer_config.json"),
+                    each.get("settings").toString());
+            Tokenizer tokenizer = Tokenizer.ofFolder(folder);
+            for (JsonNode expected : each.get("cases")) compare(name, tokenizer, expected);
+            assertTrue(tokenizer.addsBos());
+        }
+        byte[] model = Files.readAllBytes(goldens.resolve("llama.model"));
+        Path cut = Files.write(folder.resolve("tokenizer.model"), Arrays.copyOf(model, model.length - 3));
+        assertEquals(
+                cut + " is no SentencePiece model, or it is cut short.",
+                assertThrows(InputException.class, () -> Tokenizer.ofFolder(folder))
+                        .getMessage());
+    }
+
+    @Test
+    void gpt2sOwnIsRecognisedInAFileThatIsWrittenDifferently() throws IOException {
+        Path model = Golden.standardA().model();
+        JsonMapper mapper = JsonMapper.shared();
+        ObjectNode json = (ObjectNode) mapper.readTree(
+                Files.readString(Golden.of("tokenizers").folder().resolve("transformers.json")));
+        ObjectNode bpe = (ObjectNode) json.get("model");
+        ((ObjectNode) json.get("added_tokens").get(0)).put("id", 50256);
+        bpe.set("vocab", mapper.readTree(Files.readString(model.resolve("vocab.json"))));
+        bpe.putArray("merges");
+        Files.readAllLines(model.resolve("merges.txt")).stream().skip(1).forEach(bpe.withArray("merges")::add);
+        Path file = Files.writeString(folder.resolve("tokenizer.json"), json.toString());
+        assertSame(Tokenizer.gpt2(), Tokenizer.ofTokenizerJson(file));
+        ((ObjectNode) bpe.get("vocab")).put("!", 1).put("\"", 0);
+        Files.writeString(file, json.toString());
+        Tokenizer other = Tokenizer.ofTokenizerJson(file);
+        assertArrayEquals(new int[] {1}, other.encode("!"));
+        assertNotEquals(Tokenizer.gpt2().fingerprint(), other.fingerprint());
+        String text = "Hello, world! It's naïve 🤖\n\n  x<|endoftext|>";
+        int[] swapped = other.encode(text);
+        int[] own = Tokenizer.gpt2().encode(text);
+        for (int i = 0; i < own.length; i++) assertEquals(own[i] == 0 ? 1 : own[i], swapped[i]);
+        assertEquals(text, other.decode(swapped));
     }
 
     private static void compare(String name, Tokenizer tokenizer, JsonNode expected) {

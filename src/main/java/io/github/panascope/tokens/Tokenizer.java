@@ -11,6 +11,7 @@ import java.util.Optional;
 import java.util.OptionalInt;
 import java.util.Set;
 import java.util.stream.IntStream;
+import java.util.stream.Stream;
 import tools.jackson.databind.JsonNode;
 
 /**
@@ -30,6 +31,7 @@ public abstract sealed class Tokenizer permits Gpt2Tokenizer, PipelineTokenizer 
     public static final List<String> SETTINGS_FILES = TokenizerSettings.FILES;
 
     private static final String TOKENIZER = "tokenizer.json";
+    private static final String SENTENCE_PIECE = "tokenizer.model";
     private static final String VOCABULARY = "vocab.json";
     private static final String MERGES = "merges.txt";
 
@@ -66,8 +68,9 @@ public abstract sealed class Tokenizer permits Gpt2Tokenizer, PipelineTokenizer 
     }
 
     /**
-     * Reads the tokenizer of a model from the files in its folder, as Transformers does: {@code tokenizer.json}, or
-     * {@code vocab.json} with {@code merges.txt}, and the {@link #SETTINGS_FILES} that are there.
+     * Reads the tokenizer of a model from the files in its folder, as Transformers does: {@code tokenizer.json},
+     * SentencePiece's {@code tokenizer.model}, or {@code vocab.json} with {@code merges.txt}, and the settings that are
+     * there: {@link #SETTINGS_FILES} and {@code chat_template.jinja}.
      *
      * @param folder the folder, which needs no other files
      * @return the tokenizer; {@link #gpt2} if the files are those of GPT-2
@@ -77,14 +80,15 @@ public abstract sealed class Tokenizer permits Gpt2Tokenizer, PipelineTokenizer 
     public static Tokenizer ofFolder(Path folder) {
         List<Path> vocabulary;
         if (Files.exists(folder.resolve(TOKENIZER))) vocabulary = List.of(folder.resolve(TOKENIZER));
+        else if (Files.exists(folder.resolve(SENTENCE_PIECE))) vocabulary = List.of(folder.resolve(SENTENCE_PIECE));
         else if (Files.exists(folder.resolve(VOCABULARY)) && Files.exists(folder.resolve(MERGES)))
             vocabulary = List.of(folder.resolve(VOCABULARY), folder.resolve(MERGES));
         else
             throw new InputException("folder " + folder + " has no tokenizer: it needs " + TOKENIZER + ", or "
-                    + VOCABULARY + " and " + MERGES + ".");
+                    + SENTENCE_PIECE + ", or " + VOCABULARY + " and " + MERGES + ".");
         return ofFiles(
                 vocabulary,
-                SETTINGS_FILES.stream()
+                Stream.concat(SETTINGS_FILES.stream(), Stream.of(TokenizerSettings.TEMPLATE))
                         .map(folder::resolve)
                         .filter(Files::exists)
                         .toList());
@@ -93,7 +97,7 @@ public abstract sealed class Tokenizer permits Gpt2Tokenizer, PipelineTokenizer 
     /**
      * Reads the tokenizer of a model from its files, wherever they lie.
      *
-     * @param vocabulary {@code tokenizer.json}, or {@code vocab.json} and {@code merges.txt}
+     * @param vocabulary {@code tokenizer.json}, {@code tokenizer.model}, or {@code vocab.json} and {@code merges.txt}
      * @param settings   files with the names of {@link #SETTINGS_FILES}, or none
      * @return the tokenizer; {@link #gpt2} if the files are those of GPT-2
      * @throws InputException if a file is malformed, contradicts another one, or has a setting that would produce other
@@ -107,6 +111,7 @@ public abstract sealed class Tokenizer permits Gpt2Tokenizer, PipelineTokenizer 
         return switch (vocabulary.size()) {
             case 1 -> {
                 if (gpt2 && Gpt2Vocabulary.is(first)) yield gpt2();
+                if (first.getFileName().toString().equals(SENTENCE_PIECE)) yield SentencePieceModel.read(first, read);
                 yield TokenizerJson.read(first, settings.isEmpty() ? null : read);
             }
             case 2 -> {

@@ -26,7 +26,7 @@ final class TokenizerSettings {
     private static final String CONFIG = "tokenizer_config.json";
     private static final String ADDED = "added_tokens.json";
     private static final String SPECIAL = "special_tokens_map.json";
-    private static final String TEMPLATE = "chat_template.jinja";
+    static final String TEMPLATE = "chat_template.jinja";
     /** The names of the settings files; a model may lack each of them. */
     static final List<String> FILES = List.of(CONFIG, ADDED, SPECIAL);
 
@@ -66,6 +66,7 @@ final class TokenizerSettings {
     private @Nullable Boolean addsBos;
     private boolean addsEos;
     private boolean addPrefixSpace;
+    private boolean legacy = true;
     private @Nullable String chatTemplate;
 
     private TokenizerSettings() {}
@@ -104,6 +105,7 @@ final class TokenizerSettings {
         place = config.place();
         kind = config.text("tokenizer_class", "").replaceAll("Tokenizer(Fast)?$", "");
         addPrefixSpace = config.flag("add_prefix_space", false);
+        legacy = config.flag("legacy", true);
         if (config.has("add_prefix_space") && !addPrefixSpace && kind.contains("Llama"))
             throw config.wrong("add_prefix_space", "true or absent, as Transformers would build the tokenizer again");
         if (config.flag("split_special_tokens", false)) throw config.wrong("split_special_tokens", "false");
@@ -162,6 +164,27 @@ final class TokenizerSettings {
             int id = Tokenizer.id(file.place(), content, file.value(content));
             added.put(id, new AddedTokens.Added(content, false, false, false, !isSpecial, isSpecial));
         }
+    }
+
+    /** Returns the class of the tokenizer without the word Tokenizer; empty if none is named. */
+    String kind() {
+        return kind;
+    }
+
+    /** Returns whether a Llama tokenizer is converted with a sign before each part of a text. */
+    boolean isLegacy() {
+        return legacy;
+    }
+
+    /** Returns the names of the first three tokens of Gemma. */
+    List<String> padEosBos() {
+        List<String> names = new ArrayList<>();
+        for (String role : List.of("pad_token", "eos_token", "bos_token")) {
+            String name = content(role);
+            if (name == null) throw new InputException(place + ": '" + role + "' should be the name of a token.");
+            names.add(name);
+        }
+        return names;
     }
 
     /** Returns whether a space is put before texts, where the vocabulary's file has a setting for it. */

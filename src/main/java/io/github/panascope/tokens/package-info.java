@@ -3,13 +3,13 @@
  * rows of equal length from many documents, in the ways of TransformerLens and SAELens, as a model reads them.
  *
  * <ul>
- *   <li>{@link io.github.panascope.tokens.Tokenizer}: GPT-2's byte-level BPE
+ *   <li>{@link io.github.panascope.tokens.Tokenizer}: byte pair encodings, GPT-2's and those of other models
  *   <li>{@link io.github.panascope.tokens.TokenDataset}: rows of token ids, made from documents
  *   <li>{@link io.github.panascope.tokens.ChunkingStrategy}: how TransformerLens joins and cuts documents
  * </ul>
  *
  * <pre>{@code
- * vocab.json and merges.txt, or tokenizer.json -> Tokenizer
+ * tokenizer.json, tokenizer.model, or vocab.json and merges.txt -> Tokenizer
  *
  * documents, Tokenizer, ChunkingStrategy -> tokenizeAndConcatenate  --+
  * documents, Tokenizer                   -> concatAndBatchSequences --+-> TokenDataset
