@@ -127,7 +127,7 @@ class DocumentationTest {
     @Test
     void everyExampleIsRunHere() throws Exception {
         assertEquals(
-                Set.of("TutorialL0", "WhoGetsTheBag", "ThreeFeatures", "TopExamples", "WithoutTheMlp"),
+                Set.of("TutorialL0", "WhoGetsTheBag", "ThreeFeatures", "TopExamples", "WithoutTheMlp", "TokensOfAText"),
                 classes().keySet());
         assertEquals(
                 List.of("TutorialL0"),

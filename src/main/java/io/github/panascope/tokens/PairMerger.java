@@ -2,6 +2,7 @@ package io.github.panascope.tokens;
 
 import io.github.panascope.InputException;
 import java.util.Arrays;
+import java.util.BitSet;
 import java.util.List;
 import java.util.Map;
 
@@ -20,6 +21,8 @@ final class PairMerger {
     private final int[] lefts;
 
     private final int[] rights;
+    /** The ids that some rank joins with another. */
+    private final BitSet parts = new BitSet();
 
     /**
      * Reads merges.
@@ -40,6 +43,8 @@ final class PairMerger {
             String right = merges.get(rank)[1];
             lefts[rank] = id(place, ids, left, left, right);
             rights[rank] = id(place, ids, right, left, right);
+            parts.set(lefts[rank]);
+            parts.set(rights[rank]);
             if (right.length() < prefix.length())
                 throw new InputException(place + ": the merge '" + left + "' with '" + right
                         + "' has no room for the continuing_subword_prefix '" + prefix + "'.");
@@ -58,8 +63,7 @@ final class PairMerger {
 
     /** Returns whether a merge joins a token with another. */
     boolean uses(int id) {
-        for (int rank = 0; rank < made.length; rank++) if (lefts[rank] == id || rights[rank] == id) return true;
-        return false;
+        return parts.get(id);
     }
 
     /** Returns the pairs of characters that stand side by side in a token that merges make. */
