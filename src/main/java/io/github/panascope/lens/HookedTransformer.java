@@ -716,8 +716,8 @@ public final class HookedTransformer implements AutoCloseable {
     /**
      * Returns the ids of a text.
      *
-     * @param text       any text; ids beyond n_ctx are cut off, or beyond n_ctx - 1 without a bos token that texts of the
-     *     model usually have
+     * @param text       any text; ids beyond n_ctx are cut off, or beyond n_ctx - 1 without a bos token that texts of
+     *     the model usually have
      * @param prependBos true to put the bos token before it
      * @return int64 [1, pos] on the CPU, in the innermost scope
      */

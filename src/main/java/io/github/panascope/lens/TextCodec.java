@@ -12,8 +12,8 @@ import java.util.stream.LongStream;
 
 /**
  * Converts texts to tensors of token ids and back, as TransformerLens does: with the bos token before each text where
- * it belongs there, cut to the model's context, and padded to one length. {@link HookedTransformer} has the same methods
- * and describes them.
+ * it belongs there, cut to the model's context, and padded to one length. {@link HookedTransformer} has the same
+ * methods and describes them.
  */
 final class TextCodec {
     private final Tokenizer tokenizer;
