@@ -15,7 +15,10 @@ import java.util.regex.PatternSyntaxException;
  * characters, options and quantifiers differ. What is not translated is refused by name.
  */
 final class OnigurumaPattern {
-    private static final String WORD = "\\p{IsAlphabetic}\\p{M}\\p{Nd}\\p{Pc}\\xb2\\xb3\\xb9\\xbc-\\xbe";
+    private static final String LETTERS = "\\p{IsAlphabetic}\\p{M}\\p{Nd}\\p{Pc}";
+    /** Outside of brackets, words have the other numbers of Latin-1 as well. */
+    private static final String WORD = LETTERS + "\\xb2\\xb3\\xb9\\xbc-\\xbe";
+
     private static final Set<String> CATEGORIES = Set.of(
             "L", "LU", "LL", "LT", "LM", "LO", "M", "MN", "MC", "ME", "N", "ND", "NL", "NO", "P", "PC", "PD", "PS",
             "PE", "PI", "PF", "PO", "S", "SM", "SC", "SK", "SO", "Z", "ZS", "ZL", "ZP", "C", "CC", "CF", "CN", "CO");
@@ -43,6 +46,9 @@ final class OnigurumaPattern {
     private final Deque<int[]> groups = new ArrayDeque<>();
 
     private int at;
+    /** The number of open brackets. */
+    private int brackets;
+
     /** Where the last thing begins that a quantifier could follow; -1 if there is none. */
     private int atom = -1;
 
@@ -179,8 +185,8 @@ final class OnigurumaPattern {
             case 'D' -> out.append("\\P{Nd}");
             case 's' -> out.append("\\p{IsWhite_Space}");
             case 'S' -> out.append("\\P{IsWhite_Space}");
-            case 'w' -> out.append('[').append(WORD).append(']');
-            case 'W' -> out.append("[^").append(WORD).append(']');
+            case 'w' -> out.append('[').append(brackets > 0 ? LETTERS : WORD).append(']');
+            case 'W' -> out.append("[^").append(brackets > 0 ? LETTERS : WORD).append(']');
             case 'h' -> out.append("[0-9A-Fa-f]");
             case 'H' -> out.append("[^0-9A-Fa-f]");
             case 'v' -> out.append("\\x0b");
@@ -251,6 +257,7 @@ final class OnigurumaPattern {
     }
 
     private void bracket() {
+        brackets++;
         out.append('[');
         at++;
         if (at < source.length() && source.charAt(at) == '^') {
@@ -273,6 +280,7 @@ final class OnigurumaPattern {
             } else single = bracketPart();
             first = false;
         }
+        brackets--;
         out.append(']');
         at++;
     }
