@@ -29,7 +29,8 @@ class FamiliesTest {
          "rope_scaling": {"factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
                           "original_max_position_embeddings": 8192, "rope_type": "llama3"},
          "rope_theta": 500000.0, "tie_word_embeddings": false, "torch_dtype": "bfloat16", "use_cache": true,
-         "vocab_size": 128256}""";
+         "vocab_size": 128256}\
+        """;
 
     private static TransformerConfig read(String json) {
         ConfigFile file = ConfigFile.parse("config.json", json);
@@ -68,7 +69,8 @@ class FamiliesTest {
              "text_config": {"hidden_size": 2560, "intermediate_size": 10240, "model_type": "gemma3_text",
                              "num_hidden_layers": 34, "rope_scaling": {"factor": 8.0, "rope_type": "linear"},
                              "sliding_window": 1024},
-             "torch_dtype": "bfloat16"}""");
+             "torch_dtype": "bfloat16"}\
+            """);
         assertEquals(8, config.nHeads());
         assertEquals(4, config.nKeyValueHeads());
         assertEquals(256, config.dHead());
@@ -92,7 +94,8 @@ class FamiliesTest {
              "num_attention_heads": 8, "num_key_value_heads": 4, "head_dim": 256, "vocab_size": 256000,
              "max_position_embeddings": 8192, "rms_norm_eps": 1e-06, "query_pre_attn_scalar": 224,
              "hidden_act": "gelu_pytorch_tanh", "hidden_activation": "gelu_pytorch_tanh", "sliding_window": 4096,
-             "attn_logit_softcapping": 50.0, "final_logit_softcapping": 30.0, "cache_implementation": "hybrid"}""";
+             "attn_logit_softcapping": 50.0, "final_logit_softcapping": 30.0, "cache_implementation": "hybrid"}\
+            """;
         TransformerConfig config = read(json);
         assertEquals(50, config.attention().softCap());
         assertEquals(30, config.embedding().logitCap());
@@ -108,7 +111,8 @@ class FamiliesTest {
         String first = """
             {"model_type": "mistral", "hidden_size": 4096, "intermediate_size": 14336, "num_hidden_layers": 2,
              "num_attention_heads": 32, "num_key_value_heads": 8, "vocab_size": 32000, "rope_theta": 10000.0,
-             "max_position_embeddings": 32768, "rms_norm_eps": 1e-05, "sliding_window": 4096, "hidden_act": "silu"}""";
+             "max_position_embeddings": 32768, "rms_norm_eps": 1e-05, "sliding_window": 4096, "hidden_act": "silu"}\
+            """;
         assertEquals(List.of(4096, 4096), read(first).attention().windows());
         assertEquals(
                 List.of(),
@@ -123,7 +127,8 @@ class FamiliesTest {
             {"model_type": "qwen2", "hidden_size": 896, "intermediate_size": 4864, "num_hidden_layers": 4,
              "num_attention_heads": 14, "num_key_value_heads": 2, "vocab_size": 151936, "rope_theta": 1000000.0,
              "max_position_embeddings": 32768, "rms_norm_eps": 1e-06, "sliding_window": 32768,
-             "max_window_layers": 2, "use_sliding_window": false, "hidden_act": "silu", "tie_word_embeddings": true}""";
+             "max_window_layers": 2, "use_sliding_window": false, "hidden_act": "silu", "tie_word_embeddings": true}\
+            """;
         assertEquals(List.of(), read(json).attention().windows());
         assertTrue(read(json).attention().biases());
         assertEquals(
@@ -139,7 +144,8 @@ class FamiliesTest {
             {"model_type": "gpt_neox", "hidden_size": 512, "intermediate_size": 2048, "num_hidden_layers": 6,
              "num_attention_heads": 8, "vocab_size": 50304, "max_position_embeddings": 2048, "rotary_pct": 0.25,
              "rotary_emb_base": 10000, "use_parallel_residual": true, "hidden_act": "gelu", "layer_norm_eps": 1e-05,
-             "tie_word_embeddings": false}""");
+             "tie_word_embeddings": false}\
+            """);
         assertEquals(16, config.rotary().dims());
         assertTrue(config.parallel());
         assertEquals(Activation.GELU, config.mlp().activation());
@@ -177,8 +183,7 @@ class FamiliesTest {
     @Test
     void aProcessingThatChangesPredictionsIsRefused() {
         TransformerConfig llama = read(LLAMA_31);
-        assertEquals(
-                new WeightProcessing(true, false, true, true), WeightProcessing.DEFAULT.forModel("llama", llama));
+        assertEquals(new WeightProcessing(true, false, true, true), WeightProcessing.DEFAULT.forModel("llama", llama));
         assertEquals(
                 "model llama has RMSNorm, which does not take off the mean: its writing weights cannot be centred. Load"
                         + " it with the default processing or with none.",

@@ -75,7 +75,8 @@ class ModelFilesTest {
                             "HEAD tokenizer.json",
                             "HEAD tokenizer_config.json",
                             "HEAD added_tokens.json",
-                            "HEAD special_tokens_map.json"),
+                            "HEAD special_tokens_map.json",
+                            "HEAD chat_template.jinja"),
                     server.requests.stream()
                             .filter(request -> request.startsWith("HEAD"))
                             .map(request -> request.replace(PATH, ""))

@@ -299,7 +299,9 @@ class TokensTest {
         Tokenizer tokenizer = Tokenizer.ofVocabulary(vocab, merges);
         assertArrayEquals(new int[] {0, 2}, tokenizer.encode("a?<|endoftext|>"));
         assertEquals("a", tokenizer.decode(0, 1));
-        assertSays(IllegalArgumentException.class, "token id 1 stands for no token", () -> tokenizer.token(1));
+        assertEquals("[id 1]", tokenizer.token(1));
+        assertEquals("a", tokenizer.decode(0, 7), "a model may predict a row that only fills its embedding up");
+        assertSays(IllegalArgumentException.class, "token id -1 is negative", () -> tokenizer.decode(-1));
         Files.writeString(vocab, "{\"a\": 0, \"<|endoftext|>\": 2147483647}");
         assertThrows(InputException.class, () -> Tokenizer.ofVocabulary(vocab, merges));
     }

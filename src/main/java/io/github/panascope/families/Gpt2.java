@@ -107,6 +107,11 @@ public final class Gpt2 implements ModelFamily {
     }
 
     @Override
+    public boolean hasGpt2Tokenizer() {
+        return true;
+    }
+
+    @Override
     public TensorNames tensorNames() {
         return NAMES;
     }

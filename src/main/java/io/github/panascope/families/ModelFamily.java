@@ -36,6 +36,11 @@ public interface ModelFamily {
         return true;
     }
 
+    /** {@return whether a model without a tokenizer of its own has that of the published GPT-2} */
+    default boolean hasGpt2Tokenizer() {
+        return false;
+    }
+
     /** {@return the names that the family's files have for the weights} */
     TensorNames tensorNames();
 }

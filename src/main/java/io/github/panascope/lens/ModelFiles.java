@@ -27,7 +27,7 @@ import java.util.stream.Stream;
  * @param config     config.json
  * @param weights    the tensors, or the index of the files that hold them
  * @param shards     the files that the index names, by name; empty without an index
- * @param vocabulary tokenizer.json, or vocab.json and merges.txt; empty if GPT-2's own tokenizer applies
+ * @param vocabulary tokenizer.json, vocab.json and merges.txt, or tokenizer.model; empty if GPT-2's own tokenizer applies
  * @param settings   the other files that determine how texts are tokenized
  * @param assumed    the reason why the vocabulary is not known for certain; null if it is
  */
@@ -41,6 +41,7 @@ record ModelFiles(
     private static final String VOCABULARY = "vocab.json";
     private static final String MERGES = "merges.txt";
     private static final String TOKENIZER = "tokenizer.json";
+    private static final String SENTENCE_PIECE = "tokenizer.model";
     /**
      * The names of weight files that transformers writes, the safest first. The last one is TorchScript, which has no
      * fixed name: this library defines it.
@@ -76,7 +77,7 @@ record ModelFiles(
         String why;
         try {
             vocabulary = vocabulary(file -> hub.optionalFile(repo, file), file -> hub.file(repo, file));
-            boolean none = hub.isMissing(repo, VOCABULARY) && hub.isMissing(repo, TOKENIZER);
+            boolean none = Stream.of(VOCABULARY, TOKENIZER, SENTENCE_PIECE).allMatch(file -> hub.isMissing(repo, file));
             why = none ? null : "the hub is not to be asked";
             settings = settings(repo, hub);
         } catch (HubUnreachableException e) {
@@ -108,7 +109,7 @@ record ModelFiles(
     }
 
     private static List<Path> settings(Function<String, Optional<Path>> optional) {
-        return Tokenizer.SETTINGS_FILES.stream()
+        return Stream.concat(Tokenizer.SETTINGS_FILES.stream(), Stream.of(Tokenizer.CHAT_TEMPLATE_FILE))
                 .map(optional)
                 .flatMap(Optional::stream)
                 .toList();
@@ -163,7 +164,7 @@ record ModelFiles(
         Optional<Path> tokenizer = optional.apply(TOKENIZER);
         if (tokenizer.isPresent()) return List.of(tokenizer.get());
         Optional<Path> vocab = optional.apply(VOCABULARY);
-        if (vocab.isEmpty()) return List.of();
+        if (vocab.isEmpty()) return optional.apply(SENTENCE_PIECE).map(List::of).orElse(List.of());
         return List.of(vocab.get(), optional.apply(MERGES).orElseGet(() -> required.apply(MERGES)));
     }
 

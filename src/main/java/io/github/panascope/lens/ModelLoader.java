@@ -49,10 +49,7 @@ final class ModelLoader {
         ModelFamily.Parsed parsed = family.parse(file);
         TransformerConfig config = parsed.config();
         Tokenizer tokenizer = files.tokenizer();
-        if (tokenizer.size() > config.dVocab()) {
-            throw new InputException(files.config() + ": 'vocab_size' is " + config.dVocab()
-                    + ", but the tokenizer has " + tokenizer.size() + " tokens.");
-        }
+        requireFit(files, family, config, tokenizer);
         List<String> advice = new ArrayList<>();
         if (files.assumed() != null) {
             if (tokenizer.size() != config.dVocab())
@@ -79,6 +76,22 @@ final class ModelLoader {
         } catch (RuntimeException | Error e) {
             scope.close();
             throw e;
+        }
+    }
+
+    /**
+     * Checks that a model has its tokenizer, and that all of its tokens but special ones are in the model's vocabulary:
+     * Gemma 3 of one billion weights has no row for the token that stands for an image.
+     */
+    private static void requireFit(
+            ModelFiles files, ModelFamily family, TransformerConfig config, Tokenizer tokenizer) {
+        if (files.vocabulary().isEmpty() && !family.hasGpt2Tokenizer())
+            throw new InputException(files.config().toAbsolutePath().getParent()
+                    + " has no tokenizer: put the model's tokenizer.json or tokenizer.model there.");
+        for (int id = config.dVocab(); id < tokenizer.size(); id++) {
+            if (!tokenizer.isSpecial(id))
+                throw new InputException(files.config() + ": 'vocab_size' is " + config.dVocab()
+                        + ", but the tokenizer has " + tokenizer.size() + " tokens.");
         }
     }
 

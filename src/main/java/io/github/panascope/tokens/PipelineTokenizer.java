@@ -133,14 +133,15 @@ final class PipelineTokenizer extends Tokenizer {
     @Override
     public String token(int id) {
         String token = known(id);
-        if (token == null) throw new IllegalArgumentException("token id " + id + " stands for no token");
-        return token;
+        return token == null ? "[id " + id + "]" : token;
     }
 
-    /** Returns a token, or null for an id that no token has. */
+    /**
+     * Returns a token, or null for an id that no token has: models have more rows in their embedding than their
+     * tokenizer has tokens, and may predict them.
+     */
     private @Nullable String known(int id) {
-        if (id < 0 || id >= size)
-            throw new IllegalArgumentException("token id " + id + " is outside the vocabulary of " + size);
+        if (id < 0) throw new IllegalArgumentException("token id " + id + " is negative");
         AddedTokens.Added other = added.byId().get(id);
         if (other != null) return other.content();
         return id < parts.tokens().length ? parts.tokens()[id] : null;

@@ -30,6 +30,9 @@ public abstract sealed class Tokenizer permits Gpt2Tokenizer, PipelineTokenizer 
     /** The names of the files beside a vocabulary that say which tokens begin, end and pad texts. */
     public static final List<String> SETTINGS_FILES = TokenizerSettings.FILES;
 
+    /** The name of the file with a template of conversations, which belongs to the settings and may be absent. */
+    public static final String CHAT_TEMPLATE_FILE = TokenizerSettings.TEMPLATE;
+
     private static final String TOKENIZER = "tokenizer.json";
     private static final String SENTENCE_PIECE = "tokenizer.model";
     private static final String VOCABULARY = "vocab.json";
@@ -88,7 +91,7 @@ public abstract sealed class Tokenizer permits Gpt2Tokenizer, PipelineTokenizer 
                     + SENTENCE_PIECE + ", or " + VOCABULARY + " and " + MERGES + ".");
         return ofFiles(
                 vocabulary,
-                Stream.concat(SETTINGS_FILES.stream(), Stream.of(TokenizerSettings.TEMPLATE))
+                Stream.concat(SETTINGS_FILES.stream(), Stream.of(CHAT_TEMPLATE_FILE))
                         .map(folder::resolve)
                         .filter(Files::exists)
                         .toList());
@@ -210,9 +213,9 @@ public abstract sealed class Tokenizer permits Gpt2Tokenizer, PipelineTokenizer 
      * Returns a token as the vocabulary writes it, such as {@code Ġthe}, {@code ▁the} or {@code <0x0A>};
      * {@link #decode} returns its text.
      *
-     * @param id an id from 0 to {@link #size} - 1
-     * @return the token
-     * @throws IllegalArgumentException if the vocabulary does not have it
+     * @param id an id
+     * @return the token; {@code [id 1234]} for an id that none has, as of a row that only fills a model's embedding up
+     * @throws IllegalArgumentException if the id is negative, or outside the vocabulary of the published GPT-2
      */
     public abstract String token(int id);
 
@@ -289,9 +292,9 @@ public abstract sealed class Tokenizer permits Gpt2Tokenizer, PipelineTokenizer 
     /**
      * Converts token ids to text. Bytes that do not form a whole character become U+FFFD.
      *
-     * @param ids ids from 0 to {@link #size} - 1
+     * @param ids ids; those that no token has give nothing
      * @return the text
-     * @throws IllegalArgumentException if an id is outside the vocabulary
+     * @throws IllegalArgumentException if an id is negative, or outside the vocabulary of the published GPT-2
      */
     public String decode(int... ids) {
         return new String(decodeBytes(ids), StandardCharsets.UTF_8);
