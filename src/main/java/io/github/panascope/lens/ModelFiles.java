@@ -27,7 +27,8 @@ import java.util.stream.Stream;
  * @param config     config.json
  * @param weights    the tensors, or the index of the files that hold them
  * @param shards     the files that the index names, by name; empty without an index
- * @param vocabulary tokenizer.json, vocab.json and merges.txt, or tokenizer.model; empty if GPT-2's own tokenizer applies
+ * @param vocabulary tokenizer.json, vocab.json and merges.txt, or tokenizer.model; empty if GPT-2's own tokenizer
+ *     applies
  * @param settings   the other files that determine how texts are tokenized
  * @param assumed    the reason why the vocabulary is not known for certain; null if it is
  */
