@@ -205,4 +205,16 @@ class TutorialRefusalsTest {
         assertEquals(2, Main.run("tutorial", "--out", file.toString()));
         assertTrue(console.complaint().contains("is a file, not a folder"), console::complaint);
     }
+
+    @Test
+    void aConversationWithAModelThatHasNoFormOfThemIsRefused() {
+        console.reset();
+        String[] arguments = {"prompt", "--chat", "--model", DemoFixture.model(), "--sae", DemoFixture.sae()};
+        assertEquals(2, Main.run(arguments));
+        assertTrue(
+                console.complaint()
+                        .contains("panascope: The tokenizer has no chat_template in its tokenizer_config.json: it"
+                                + " belongs to a model that was not trained for conversations."),
+                console::complaint);
+    }
 }

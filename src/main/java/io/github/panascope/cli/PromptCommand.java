@@ -5,6 +5,7 @@ import io.github.panascope.lens.HookedTransformer;
 import io.github.panascope.lens.Hooks;
 import io.github.panascope.lens.TestPrompt;
 import io.github.panascope.sae.Sae;
+import io.github.panascope.tokens.ChatMessage;
 import io.github.panascope.torch.Device;
 import java.util.List;
 import java.util.concurrent.Callable;
@@ -33,6 +34,12 @@ final class PromptCommand implements Callable<Integer> {
             description = "how many next tokens to show (default: ${DEFAULT-VALUE})")
     private int topK;
 
+    @Option(
+            names = "--chat",
+            description = "the prompt is a question in a conversation, in the form that the model was trained for;"
+                    + " no space is put before the answer")
+    private boolean chat;
+
     @Override
     public Integer call() {
         if (topK < 1) throw new InputException("--top-k should be at least 1, not " + topK + ".");
@@ -41,13 +48,18 @@ final class PromptCommand implements Callable<Integer> {
                 HookedTransformer model = input.loadModel(device, sae)) {
             sae.requireFits(model);
             prompt.check(model);
-            System.out.println(TestPrompt.run(model, prompt.prompt, List.of(prompt.answer), Hooks.NONE, topK)
-                    .format());
+            System.out.println(test(model));
             System.out.println("Under the reconstruction at " + sae.config().hookNameOut() + ":");
-            System.out.print(TestPrompt.run(
-                            model.with(sae.attachment(false)), prompt.prompt, List.of(prompt.answer), Hooks.NONE, topK)
-                    .format());
+            System.out.print(test(model.with(sae.attachment(false))));
         }
         return 0;
+    }
+
+    private String test(HookedTransformer model) {
+        List<String> answers = List.of(prompt.answer);
+        TestPrompt result = chat
+                ? TestPrompt.ofChat(model, List.of(ChatMessage.user(prompt.prompt)), answers, Hooks.NONE, topK)
+                : TestPrompt.run(model, prompt.prompt, answers, Hooks.NONE, topK);
+        return result.format();
     }
 }

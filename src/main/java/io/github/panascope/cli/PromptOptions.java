@@ -23,7 +23,7 @@ final class PromptOptions {
     void check(HookedTransformer model) {
         Tokenizer tokenizer = model.tokenizer();
         int answerLength = tokenizer.encode(answer.startsWith(" ") ? answer : " " + answer).length;
-        int length = tokenizer.encode(prompt).length + 1 + answerLength;
+        int length = tokenizer.encode(prompt).length + (model.prependsBos() ? 1 : 0) + answerLength;
         if (answer.isEmpty()) throw new InputException("--answer should not be empty.");
         if (prompt.isEmpty()) throw new InputException("--prompt should not be empty.");
         if (length > model.config().nCtx()) {

@@ -1,6 +1,8 @@
 package io.github.panascope.lens;
 
 import io.github.panascope.internal.PythonText;
+import io.github.panascope.tokens.ChatMessage;
+import io.github.panascope.tokens.ChatTemplate;
 import io.github.panascope.tokens.Tokenizer;
 import io.github.panascope.torch.DType;
 import io.github.panascope.torch.Shape;
@@ -52,12 +54,41 @@ public record TestPrompt(List<String> promptTokens, List<List<String>> answerTok
      * @throws IllegalArgumentException if there is no answer, or if prompt and answer are longer than n_ctx
      */
     public static TestPrompt run(HookedTransformer model, String prompt, List<String> answers, Hooks hooks, int topK) {
+        return run(
+                model,
+                model.encode(prompt),
+                answers.stream()
+                        .map(answer -> answer.startsWith(" ") ? answer : " " + answer)
+                        .toList(),
+                hooks,
+                topK);
+    }
+
+    /**
+     * Runs a conversation in the form that the model was trained for, with answers as the beginning of its next
+     * message. No space is put before an answer.
+     *
+     * @param model    the model
+     * @param messages the messages, the first of which may be instructions
+     * @param answers  the expected answers, at least one
+     * @param hooks    called during the run
+     * @param topK     how many of the most probable tokens to keep
+     * @return the result
+     * @throws IllegalArgumentException if there is no answer, or if conversation and answer are longer than n_ctx
+     * @throws io.github.panascope.InputException if the model was not trained for such a conversation
+     */
+    public static TestPrompt ofChat(
+            HookedTransformer model, List<ChatMessage> messages, List<String> answers, Hooks hooks, int topK) {
+        String prompt = ChatTemplate.of(model.tokenizer()).render(messages, true);
+        return run(model, model.tokenizer().encode(prompt), answers, hooks, topK);
+    }
+
+    private static TestPrompt run(
+            HookedTransformer model, int[] promptIds, List<String> answers, Hooks hooks, int topK) {
         Tokenizer tokenizer = model.tokenizer();
         if (answers.isEmpty()) throw new IllegalArgumentException("test_prompt needs an answer");
-        int[] promptIds = model.encode(prompt);
-        List<int[]> answerIds = answers.stream()
-                .map(answer -> tokenizer.encode(answer.startsWith(" ") ? answer : " " + answer))
-                .toList();
+        if (promptIds.length == 0) throw new IllegalArgumentException("test_prompt needs a prompt of a token or more");
+        List<int[]> answerIds = answers.stream().map(tokenizer::encode).toList();
         boolean several = answers.size() > 1;
         int answerLength = several ? 1 : answerIds.get(0).length;
         int length = promptIds.length + answerLength;
