@@ -1,5 +1,6 @@
 package io.github.panascope.families;
 
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -9,6 +10,7 @@ import io.github.panascope.TestDevice;
 import io.github.panascope.lens.ActivationCache;
 import io.github.panascope.lens.Forward;
 import io.github.panascope.lens.HookedTransformer;
+import io.github.panascope.lens.Sampling;
 import io.github.panascope.model.HookPoint;
 import io.github.panascope.model.HookPoint.Axis;
 import io.github.panascope.model.WeightProcessing;
@@ -17,6 +19,7 @@ import io.github.panascope.torch.Tensor;
 import io.github.panascope.torch.TensorScope;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Arrays;
 import java.util.List;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.extension.ExtendWith;
@@ -178,6 +181,36 @@ class FamilyRunsTest {
                 assertEquals(
                         DType.FLOAT32,
                         whole.cache().get("blocks.0.ln1.hook_normalized").dtype());
+            }
+        }
+    }
+
+    @ParameterizedTest
+    @MethodSource("withFeatures")
+    void rowsBecomeTheTextThatTheirPromptAloneGives(FamilyCase family) {
+        List<String> prompts = List.of("ab", "abc de", "f");
+        try (var _ = TensorScope.open();
+                HookedTransformer model = family.load(WeightProcessing.DEFAULT)) {
+            for (Sampling sampling : List.of(Sampling.GREEDY, Sampling.PLAIN.topK(5))) {
+                long[] together = model.generate(prompts)
+                        .maxNewTokens(20)
+                        .sampling(sampling)
+                        .seed(3)
+                        .stopAtEos(false)
+                        .run()
+                        .toLongs();
+                int length = together.length / prompts.size();
+                for (int row = 0; row < (sampling == Sampling.GREEDY ? prompts.size() : 1); row++) {
+                    long[] alone = model.generate(prompts.get(row))
+                            .maxNewTokens(20)
+                            .sampling(sampling)
+                            .seed(3)
+                            .stopAtEos(false)
+                            .run()
+                            .toLongs();
+                    int end = (row + 1) * length;
+                    assertArrayEquals(alone, Arrays.copyOfRange(together, end - alone.length, end));
+                }
             }
         }
     }
