@@ -57,6 +57,11 @@ public record StoreIdentity(Map<String, String> entries) {
     private static final int SUMMED = 1 << 12;
     /** The number of a weight's elements that are read at once: 2 MB as int64, which stay in a processor's cache. */
     private static final int AT_ONCE = 1 << 18;
+    /**
+     * The number of elements from which a weight is read through one piece of memory. New memory for each piece would
+     * not be reused, because the sums that stay lie in between: 8 bytes for each element.
+     */
+    private static final int LARGE = 1 << 24;
 
     private static final Op VIEW_AS = Op.of("aten::view", "dtype");
 
@@ -213,11 +218,6 @@ public record StoreIdentity(Map<String, String> entries) {
     private static String fingerprint(HookedTransformer model, Sae sae) {
         try (var _ = TensorScope.open()) {
             MessageDigest digest = MessageDigest.getInstance("SHA-256");
-            Map<String, Tensor> weights = new LinkedHashMap<>();
-            for (String name : model.weightNames())
-                if (!AFTER_HOOKS.contains(name))
-                    weights.put("model " + name, model.weight(name).contiguous());
-            for (String name : sae.weightNames()) weights.put("sae " + name, sae.weight(name));
             Tensor factors = Tensor.of(
                     new SplittableRandom(0)
                             .longs(SUMMED)
@@ -226,11 +226,15 @@ public record StoreIdentity(Map<String, String> entries) {
                     Shape.of(SUMMED),
                     model.device());
             List<Tensor> sums = new ArrayList<>();
-            weights.forEach((name, weight) -> {
-                digest.update(
-                        (name + " " + weight.shape() + " " + weight.dtype() + "\n").getBytes(StandardCharsets.UTF_8));
-                sums.add(sums(weight, factors));
-            });
+            for (String name : model.weightNames()) {
+                if (AFTER_HOOKS.contains(name)) continue;
+                // Some weights are computed for this call, so each is freed before the next.
+                try (var _ = TensorScope.open()) {
+                    sums.add(sums("model " + name, model.weight(name), factors, digest)
+                            .promote());
+                }
+            }
+            for (String name : sae.weightNames()) sums.add(sums("sae " + name, sae.weight(name), factors, digest));
             // All sums are copied together, because each copy waits for the device.
             long[] all = Tensor.cat(0, sums.toArray(Tensor[]::new)).toLongs();
             ByteBuffer bytes = ByteBuffer.allocate(all.length * Long.BYTES);
@@ -243,32 +247,44 @@ public record StoreIdentity(Map<String, String> entries) {
     }
 
     /**
-     * Computes sums of the bits of a weight, modulo 2^64, in which each element has its own factor. Factors are odd, so
-     * that a change of a single element always changes a sum.
+     * Puts a weight's name, shape and dtype into a digest, and computes sums of its bits, modulo 2^64, in which each
+     * element has its own factor. Factors are odd, so that a change of a single element always changes a sum.
      *
-     * @return int64, one sum for each {@link #SUMMED} elements, on the weight's device
+     * @return int64, one sum for each {@link #SUMMED} elements, on the weight's device, in the innermost scope
      */
-    private static Tensor sums(Tensor weight, Tensor factors) {
+    private static Tensor sums(String name, Tensor weight, Tensor factors, MessageDigest digest) {
+        digest.update((name + " " + weight.shape() + " " + weight.dtype() + "\n").getBytes(StandardCharsets.UTF_8));
         try (var _ = TensorScope.open()) {
             Tensor bits = VIEW_AS.tensor(
                     weight.contiguous().reshape(-1), weight.dtype() == DType.BFLOAT16 ? DType.INT16 : DType.INT32);
             List<Tensor> sums = new ArrayList<>();
             long elements = bits.shape().elements();
+            Tensor memory = elements < LARGE ? null : Tensor.empty(DType.INT64, Shape.of(AT_ONCE), bits.device());
             long whole = elements / SUMMED * SUMMED;
             for (long start = 0; start < whole; start += AT_ONCE) {
-                sums.add(products(
-                        bits.slice(0, start, Math.min(whole, start + AT_ONCE)).reshape(-1, SUMMED), factors));
+                sums.add(products(bits.slice(0, start, Math.min(whole, start + AT_ONCE)), SUMMED, factors, memory));
             }
             if (whole < elements)
-                sums.add(
-                        products(bits.slice(0, whole, elements).reshape(1, -1), factors.slice(0, 0, elements - whole)));
+                sums.add(products(
+                        bits.slice(0, whole, elements),
+                        elements - whole,
+                        factors.slice(0, 0, elements - whole),
+                        memory));
             return Tensor.cat(0, sums.toArray(Tensor[]::new)).promote();
         }
     }
 
-    private static Tensor products(Tensor bits, Tensor factors) {
+    /**
+     * Computes the sums of bits times factors, each over {@code width} elements.
+     *
+     * @param memory int64, at least as many elements as there are bits, which is overwritten; null for new memory
+     */
+    private static Tensor products(Tensor bits, long width, Tensor factors, Tensor memory) {
         try (var _ = TensorScope.open()) {
-            return bits.to(DType.INT64).mul_(factors).sum(-1, false).promote();
+            Tensor values = memory == null
+                    ? bits.to(DType.INT64)
+                    : memory.slice(0, 0, bits.size(0)).copy_(bits);
+            return values.reshape(-1, width).mul_(factors).sum(-1, false).promote();
         }
     }
 }
