@@ -156,9 +156,9 @@ public final class NeuronpediaBatches implements DashboardSink {
                 rounded(alignment.stream().mapToDouble(Entry::second).toArray()));
         correlated(feature, "correlated_neurons", dashboard.tables().correlatedNeurons());
         correlated(feature, "correlated_features", dashboard.tables().correlatedFeatures());
-        feature.put("neg_str", tokenizer.tokens(logits.bottomTokenIds()));
+        feature.put("neg_str", TokenTexts.of(tokenizer, logits.bottomTokenIds()));
         feature.put("neg_values", rounded(logits.bottomLogits()));
-        feature.put("pos_str", tokenizer.tokens(logits.topTokenIds()));
+        feature.put("pos_str", TokenTexts.of(tokenizer, logits.topTokenIds()));
         feature.put("pos_values", rounded(logits.topLogits()));
         feature.put(
                 "frac_nonzero",

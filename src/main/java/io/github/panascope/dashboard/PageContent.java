@@ -206,7 +206,7 @@ final class PageContent {
         for (int token : tokens) {
             if (vocabulary.containsKey(token)) continue;
             vocabulary.computeIfAbsent(token, id -> {
-                byte[] bytes = tokenizer.decodeBytes(id);
+                byte[] bytes = TokenTexts.bytes(tokenizer, id);
                 String text = new String(bytes, StandardCharsets.UTF_8);
                 return Arrays.equals(bytes, text.getBytes(StandardCharsets.UTF_8))
                         ? text
