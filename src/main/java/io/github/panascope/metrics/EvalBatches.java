@@ -120,8 +120,8 @@ record EvalBatches(HookedTransformer model, Sae sae, boolean excludeSpecialToken
         Tensor tokens = rows.to(model.device());
         String in = sae.config().hookName();
         String out = sae.config().hookNameOut();
-        Forward run = model.forward(tokens).caching(in, out);
-        run.lossPerToken();
+        Forward run = model.forward(tokens).caching(in);
+        run.activation(out);
         long context = tokens.size(1);
         long count = tokens.shape().elements();
         Tensor mask = mask(tokens).reshape(count, 1);
