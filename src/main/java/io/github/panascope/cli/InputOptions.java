@@ -14,6 +14,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
+import java.util.Map;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
 import picocli.CommandLine.Option;
@@ -198,11 +199,6 @@ final class InputOptions {
                         ? ""
                         : " to " + loaded.config().hookNameOut())
                 + ")");
-        if (!loaded.config().modelKwargs().processing().isEmpty() && processing != Processing.CENTERED) {
-            print("This SAE has non-empty model_from_pretrained_kwargs "
-                    + loaded.config().modelKwargs().processing()
-                    + ". For optimal performance, load the model without other processing: --processing centered");
-        }
         if (!loaded.config().modelKwargs().unknown().isEmpty()) {
             print("This SAE's authors load its model with "
                     + loaded.config().modelKwargs().unknown() + ", which is not supported: its numbers may differ.");
@@ -226,9 +222,18 @@ final class InputOptions {
         HookedTransformer loaded = early != null ? join(early) : fromPretrained(name, device, dtype());
         early = null;
         print("Loaded pretrained model " + modelName(sae) + " into HookedTransformer");
+        adviseProcessing(loaded, sae);
         loaded.advice().forEach(this::print);
         showSkipped("model config.json", loaded.skippedKeys());
         return loaded;
+    }
+
+    /** Says how the SAE's authors load the model, where that changes activations: not with RMSNorm. */
+    private void adviseProcessing(HookedTransformer loaded, Sae sae) {
+        Map<String, Object> kwargs = sae.config().modelKwargs().processing();
+        if (kwargs.isEmpty() || processing == Processing.CENTERED || loaded.config().isRms()) return;
+        print("This SAE has non-empty model_from_pretrained_kwargs " + kwargs
+                + ". For optimal performance, load the model without other processing: --processing centered");
     }
 
     /** Loads the SAE in a dtype, without output. */

@@ -52,6 +52,9 @@ import java.util.stream.Stream;
  *     were asked for if the feature is active in fewer rows
  */
 public record FeatureExamples(int feature, List<Example> examples) implements Serializable {
+    /** The tokens of a row where the SAE does not say its context; the scores of longer ones take much memory. */
+    private static final int DEFAULT_CONTEXT = 1024;
+
     private static final CompactForm FORM = new CompactForm("FeatureExamples", 'X', 1);
     /** The highest activation first; of equal ones the earlier row first. The rest is there for rows that are equal. */
     private static final Comparator<Example> ORDER = Comparator.comparing(Example::activation)
@@ -380,13 +383,12 @@ public record FeatureExamples(int feature, List<Example> examples) implements Se
             this.sae = sae;
             int longest = model.config().nCtx();
             int trained = sae.config().contextSize();
-            context = trained > 1 ? Math.min(trained, longest) : longest;
+            context = Math.min(trained > 1 ? trained : DEFAULT_CONTEXT, longest);
         }
 
         /**
          * Sets the number of tokens of the longest rows, the bos token included. The default is the context
-         * size of the SAE's training, but at most the model's n_ctx; n_ctx where the SAE's {@code context_size} is at
-         * most 1.
+         * size of the SAE's training, or 1,024 where that is at most 1, but no more than the model's n_ctx.
          *
          * @param tokens the number of tokens, from 2 to the model's n_ctx
          * @return this search

@@ -99,12 +99,15 @@ public final class Families {
      * Counts the weights of a file of a family, without reading any.
      *
      * @param family the family
+     * @param config description of the model
      * @param file   tensors under the family's own names
      * @return the number of weights that belong to the model
      */
-    public static long countWeights(ModelFamily family, StateDict file) {
+    public static long countWeights(ModelFamily family, TransformerConfig config, StateDict file) {
+        TensorNames names = family.tensorNames();
         return file.names().stream()
-                .filter(name -> !family.tensorNames().ignored().matcher(name).matches())
+                .filter(name -> !names.ignored().matcher(name).matches())
+                .filter(name -> !config.embedding().tied() || !names.unembed().contains(name))
                 .mapToLong(name -> file.shape(name).elements())
                 .sum();
     }

@@ -62,7 +62,7 @@ final class Gemma implements ModelFamily {
                 .biases(biases, biases)
                 .scaledEmbedding()
                 .tiedIfAbsent()
-                .activation(activation(file));
+                .activation(activation(file, generation == 1));
         return switch (generation) {
             case 1 -> config.parse();
             case 2 -> second(file, config).parse();
@@ -73,10 +73,11 @@ final class Gemma implements ModelFamily {
     /**
      * Returns the approximation of GELU by tanh, with which all Gemmas were trained; the first files say {@code gelu}.
      */
-    private static Activation activation(ConfigFile file) {
+    private static Activation activation(ConfigFile file, boolean first) {
         for (String key : List.of("hidden_activation", "hidden_act")) {
-            if (!Set.of("gelu_pytorch_tanh", "gelu_new", "gelu").contains(file.text(key, "gelu_pytorch_tanh")))
-                throw file.wrong(key, "'gelu_pytorch_tanh'");
+            String name = file.text(key, "gelu_pytorch_tanh");
+            boolean tanh = name.equals("gelu_pytorch_tanh") || name.equals("gelu_new");
+            if (!tanh && !(first && name.equals("gelu"))) throw file.wrong(key, "'gelu_pytorch_tanh'");
         }
         return Activation.GELU_TANH;
     }

@@ -12,7 +12,10 @@ final class Mistral implements ModelFamily {
 
     @Override
     public Parsed parse(ConfigFile file) {
-        int window = file.has("sliding_window") ? file.size("sliding_window") : 0;
+        // An absent key means the window of the first version, and null none.
+        int window = file.value("sliding_window") == null || file.has("sliding_window")
+                ? file.size("sliding_window", 4096)
+                : 0;
         return new RmsDecoderConfig(file)
                 .alwaysGrouped()
                 .headDim(0)

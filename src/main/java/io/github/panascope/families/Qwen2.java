@@ -20,10 +20,11 @@ final class Qwen2 implements ModelFamily {
 
     /** Reads the windows, which only the last blocks have, and only where {@code use_sliding_window} says so. */
     static RmsDecoderConfig windows(ConfigFile file, RmsDecoderConfig config) {
-        boolean used = file.flag("use_sliding_window", false) && file.has("sliding_window");
+        boolean none = file.value("sliding_window") != null && !file.has("sliding_window"); // null
+        boolean used = file.flag("use_sliding_window", false) && !none;
         int first = file.has("max_window_layers") ? file.count("max_window_layers") : 28;
         return config.understood("use_sliding_window", "max_window_layers")
-                .windows(used ? file.size("sliding_window") : 0, layer -> layer >= first);
+                .windows(used ? file.size("sliding_window", 4096) : 0, layer -> layer >= first);
     }
 
     @Override

@@ -29,6 +29,8 @@ final class RmsDecoderConfig {
     /** The largest width, and small enough that products of sizes stay within an int where they have to. */
     private static final int MAX_WIDTH = 1 << 21;
 
+    private static final int MAX_LAYERS = 10_000;
+
     private static final Set<String> UNDERSTOOD = Set.of(
             "model_type",
             "num_hidden_layers",
@@ -186,7 +188,7 @@ final class RmsDecoderConfig {
      */
     RmsDecoderConfig windows(int window, IntPredicate sliding) {
         understood("layer_types", "sliding_window");
-        int layers = file.size("num_hidden_layers");
+        int layers = layers();
         boolean[] has = new boolean[layers];
         JsonNode types = file.has("layer_types") ? file.value("layer_types") : null;
         if (types != null && (!types.isArray() || types.size() != layers))
@@ -210,8 +212,8 @@ final class RmsDecoderConfig {
         understood.addAll(ownKeys);
         List<String> skipped = file.skipped(understood, HARMLESS);
         if (file.flag("mlp_bias", false)) throw file.wrong("mlp_bias", "false");
-        if (file.number("partial_rotary_factor", 1) != 1) throw file.wrong("partial_rotary_factor", "1");
-        int layers = file.size("num_hidden_layers");
+        requireWholeHeads(file);
+        int layers = layers();
         int width = file.size("hidden_size");
         if (width > MAX_WIDTH) throw file.wrong("hidden_size", "at most " + MAX_WIDTH);
         int nHeads = heads == null ? file.size("num_attention_heads") : file.size("num_attention_heads", heads);
@@ -258,6 +260,16 @@ final class RmsDecoderConfig {
                 skipped);
     }
 
+    private int layers() {
+        int layers = file.size("num_hidden_layers");
+        if (layers > MAX_LAYERS) throw file.wrong("num_hidden_layers", "at most " + MAX_LAYERS);
+        return layers;
+    }
+
+    private static void requireWholeHeads(ConfigFile file) {
+        if (file.number("partial_rotary_factor", 1) != 1) throw file.wrong("partial_rotary_factor", "1");
+    }
+
     private Activation activation() {
         if (activation != null) return activation;
         return switch (file.text("hidden_act", "silu")) {
@@ -279,8 +291,12 @@ final class RmsDecoderConfig {
         double theta = global.filter(some -> some.has("rope_theta"))
                 .map(some -> positive(some, "rope_theta", base))
                 .orElseGet(() -> positive(file, "rope_theta", base));
-        double local = parameters
-                .flatMap(all -> all.object("sliding_attention"))
+        Optional<ConfigFile> sliding = parameters.flatMap(all -> all.object("sliding_attention"));
+        global.ifPresent(RmsDecoderConfig::requireWholeHeads);
+        sliding.ifPresent(RmsDecoderConfig::requireWholeHeads);
+        if (sliding.isPresent() && !sliding.get().text("rope_type", "default").equals("default"))
+            throw sliding.get().wrong("rope_type", "'default'");
+        double local = sliding
                 .map(some -> positive(some, "rope_theta", localBase))
                 .orElse(localBase);
         Optional<ConfigFile> scaling = file.object("rope_scaling").or(() -> global);
@@ -296,7 +312,7 @@ final class RmsDecoderConfig {
                                 scaling.orElseThrow().has("rope_type") ? "rope_type" : "type",
                                 "one of default, linear, llama3");
         };
-        if (kind == RotaryScaling.NONE) return new Rotary(dHead, theta, local == 0 ? theta : local, kind, 1, 1, 1, 1);
+        if (kind == RotaryScaling.NONE) return new Rotary(dHead, theta, local, kind, 1, 1, 1, 1);
         ConfigFile values = scaling.orElseThrow();
         double factor = positive(values, "factor", 0);
         boolean bands = kind == RotaryScaling.LLAMA3;
@@ -304,7 +320,7 @@ final class RmsDecoderConfig {
         double high = bands ? positive(values, "high_freq_factor", 0) : 1;
         if (bands && high <= low) throw values.wrong("high_freq_factor", "greater than low_freq_factor, " + low);
         int original = bands ? values.size("original_max_position_embeddings") : 1;
-        return new Rotary(dHead, theta, local == 0 ? theta : local, kind, factor, low, high, original);
+        return new Rotary(dHead, theta, local, kind, factor, low, high, original);
     }
 
     private static double positive(ConfigFile file, String key, double ifAbsent) {

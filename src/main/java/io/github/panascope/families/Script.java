@@ -164,7 +164,8 @@ public final class Script {
         return flags;
     }
 
-    private Map<String, String> rotary(Rotary rotary, boolean local, Set<String> flags) {
+    private Map<String, String> rotary(Rotary rotary, boolean windowed, Set<String> flags) {
+        boolean local = windowed && rotary.localBase() > 0;
         if (rotary.dims() < config.dHead()) flags.add("PARTLY_ROTATED");
         if (!local && rotary.scaling() == RotaryScaling.LLAMA3) flags.add("LLAMA3");
         boolean linear = !local && rotary.scaling() == RotaryScaling.LINEAR;

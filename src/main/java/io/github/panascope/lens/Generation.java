@@ -59,7 +59,7 @@ public final class Generation {
                         .mapToInt(prompt -> length - prompt.length)
                         .toArray();
         this.rows = Arrays.stream(prompts)
-                .map(prompt -> padded(prompt, length, model.tokenizer().pad()))
+                .map(prompt -> padded(prompt, length, model.filler()))
                 .toArray(int[][]::new);
         this.hooks = model.hooks();
     }

@@ -151,7 +151,10 @@ public final class HookedTransformer implements AutoCloseable {
     HookedTransformer(LoadedModel loaded, boolean exact) {
         this.loaded = loaded;
         this.texts = new TextCodec(
-                loaded.tokenizer(), loaded.prependsBos(), loaded.config().nCtx());
+                loaded.tokenizer(),
+                loaded.prependsBos(),
+                loaded.config().nCtx(),
+                loaded.config().dVocab());
         this.hookNames = names(HookPoint.all(loaded.config()));
         this.hookNamesOnRequest = names(HookPoint.onRequest(loaded.config()));
         this.hooks = Hooks.NONE;
@@ -422,7 +425,7 @@ public final class HookedTransformer implements AutoCloseable {
      * @return true if the model has the weight
      */
     public boolean hasWeight(String name) {
-        return loaded.weightNames().contains(name);
+        return loaded.hasWeight(name);
     }
 
     /**
@@ -920,6 +923,11 @@ public final class HookedTransformer implements AutoCloseable {
     }
 
     // ------------------------------------------------------------------------------------------------- parts
+
+    /** Returns the id that rows are filled up with. */
+    int filler() {
+        return texts.filler();
+    }
 
     int layerIndex(int layer) {
         int index = layer < 0 ? layer + config().nLayers() : layer;

@@ -143,11 +143,18 @@ final class LoadedModel {
         return weightNames;
     }
 
+    /**
+     * Returns whether there is a weight of a name. Query heads that share keys and values have copies of their weights
+     * under the name without underscore.
+     */
+    boolean hasWeight(String weight) {
+        return weightNames.contains(weight)
+                || weightNames.contains(weight.replaceFirst("\\.attn\\.([Wb]_[KV])$", ".attn._$1"));
+    }
+
     /** Returns a weight as {@link HookedTransformer#weight} describes it. */
     Tensor weight(String weight) {
-        // Query heads that share keys and values have copies of their weights under the name without underscore.
-        String own = weight.replaceFirst("\\.attn\\.([Wb]_[KV])$", ".attn._$1");
-        if (!weightNames.contains(weight) && !weightNames.contains(own))
+        if (!hasWeight(weight))
             throw new IllegalArgumentException("'" + weight + "' is no weight of " + name + "."
                     + Suggestions.closest(weight, weightNames)
                             .map(near -> " Did you mean '" + near + "'?")

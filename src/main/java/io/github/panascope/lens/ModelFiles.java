@@ -165,8 +165,11 @@ record ModelFiles(
         Optional<Path> tokenizer = optional.apply(TOKENIZER);
         if (tokenizer.isPresent()) return List.of(tokenizer.get());
         Optional<Path> vocab = optional.apply(VOCABULARY);
-        if (vocab.isEmpty()) return optional.apply(SENTENCE_PIECE).map(List::of).orElse(List.of());
-        return List.of(vocab.get(), optional.apply(MERGES).orElseGet(() -> required.apply(MERGES)));
+        Optional<Path> merges = vocab.isPresent() ? optional.apply(MERGES) : Optional.empty();
+        if (merges.isPresent()) return List.of(vocab.get(), merges.get());
+        Optional<Path> sentencePiece = optional.apply(SENTENCE_PIECE);
+        if (sentencePiece.isPresent()) return List.of(sentencePiece.get());
+        return vocab.isEmpty() ? List.of() : List.of(vocab.get(), required.apply(MERGES));
     }
 
     private static ModelFiles of(

@@ -62,7 +62,7 @@ final class ModelLoader {
         TensorScope scope = TensorScope.shared("the model " + name);
         try {
             StateDict state = StateDict.open(files.weights(), scope, files.shards()::get);
-            ModelMemory.require(name, Families.countWeights(family, state), options.dtype(), device);
+            ModelMemory.require(name, Families.countWeights(family, config, state), options.dtype(), device);
             WeightProcessing processing = options.processing().forModel(name, config);
             ModelWeights weights = Families.weights(family, state, config, processing, device, options.dtype());
             ScriptModule root;

@@ -15,6 +15,9 @@ import java.util.regex.Pattern;
 final class ModelMemory {
     private static final Pattern AVAILABLE = Pattern.compile("MemAvailable:\\s+(\\d+) kB");
 
+    /** What a control group's memory holds of files that are mapped or were read. */
+    private static final Pattern CACHED = Pattern.compile("(?m)^file (\\d{1,18})$");
+
     private ModelMemory() {}
 
     /**
@@ -59,11 +62,17 @@ final class ModelMemory {
         Matcher system = AVAILABLE.matcher(text("/proc/meminfo"));
         if (!system.find()) return OptionalLong.empty();
         long available = Long.parseLong(system.group(1)) * 1024;
-        for (String limit : new String[] {"/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"}) {
-            String bytes = text(limit).strip();
-            if (bytes.matches("\\d{1,18}")) available = Math.min(available, Long.parseLong(bytes));
-        }
-        return OptionalLong.of(available);
+        long limit = number("/sys/fs/cgroup/memory.max");
+        if (limit < 0) return OptionalLong.of(available);
+        Matcher cached = CACHED.matcher(text("/sys/fs/cgroup/memory.stat"));
+        long files = cached.find() ? Long.parseLong(cached.group(1)) : 0;
+        return OptionalLong.of(Math.min(available, limit - number("/sys/fs/cgroup/memory.current") + files));
+    }
+
+    /** Returns the number in a file of the system; -1 if there is none. */
+    private static long number(String file) {
+        String bytes = text(file).strip();
+        return bytes.matches("\\d{1,18}") ? Long.parseLong(bytes) : -1;
     }
 
     /** Returns the content of a file of the system; empty if there is none. */

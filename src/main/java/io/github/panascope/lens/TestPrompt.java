@@ -89,6 +89,10 @@ public record TestPrompt(List<String> promptTokens, List<List<String>> answerTok
         if (answers.isEmpty()) throw new IllegalArgumentException("test_prompt needs an answer");
         if (promptIds.length == 0) throw new IllegalArgumentException("test_prompt needs a prompt of a token or more");
         List<int[]> answerIds = answers.stream().map(tokenizer::encode).toList();
+        for (int i = 0; i < answers.size(); i++) {
+            if (answerIds.get(i).length == 0)
+                throw new IllegalArgumentException("the answer '" + answers.get(i) + "' has no token");
+        }
         boolean several = answers.size() > 1;
         int answerLength = several ? 1 : answerIds.get(0).length;
         int length = promptIds.length + answerLength;

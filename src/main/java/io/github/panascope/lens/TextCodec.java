@@ -19,6 +19,7 @@ final class TextCodec {
     private final Tokenizer tokenizer;
     private final boolean prependsBos;
     private final int nCtx;
+    private final int dVocab;
 
     /**
      * Creates a codec of a model.
@@ -26,7 +27,8 @@ final class TextCodec {
      * @param prependsBos whether texts of the model usually begin with the bos token
      * @param nCtx        the largest number of tokens of a text
      */
-    TextCodec(Tokenizer tokenizer, boolean prependsBos, int nCtx) {
+    TextCodec(Tokenizer tokenizer, boolean prependsBos, int nCtx, int dVocab) {
+        this.dVocab = dVocab;
         this.tokenizer = tokenizer;
         this.prependsBos = prependsBos;
         this.nCtx = nCtx;
@@ -37,12 +39,21 @@ final class TextCodec {
         List<int[]> rows = texts.stream().map(text -> encode(text, prependBos)).toList();
         int length = rows.stream().mapToInt(row -> row.length).max().orElseThrow();
         long[] ids = new long[rows.size() * length];
-        Arrays.fill(ids, tokenizer.pad());
+        if (rows.stream().anyMatch(row -> row.length < length)) Arrays.fill(ids, filler());
         for (int row = 0; row < rows.size(); row++) {
             int start = side == HookedTransformer.PaddingSide.LEFT ? length - rows.get(row).length : 0;
             for (int i = 0; i < rows.get(row).length; i++) ids[row * length + start + i] = rows.get(row)[i];
         }
         return Tensor.of(ids, Shape.of(rows.size(), length));
+    }
+
+    /**
+     * Returns the id that rows are filled up with: the pad token, or one that the model has a row for where that was
+     * added to the tokenizer only.
+     */
+    int filler() {
+        if (tokenizer.pad() < dVocab) return tokenizer.pad();
+        return tokenizer.eos() < dVocab ? tokenizer.eos() : 0;
     }
 
     Tensor attentionMask(Tensor tokens, HookedTransformer.PaddingSide side, boolean prependBos) {
@@ -55,8 +66,8 @@ final class TextCodec {
             int filled = 0;
             while (filled < length
                     && ids[row * length + (side == HookedTransformer.PaddingSide.LEFT ? filled : length - 1 - filled)]
-                            == tokenizer.pad()) filled++;
-            boolean begins = prependBos && tokenizer.bos() == tokenizer.pad();
+                            == filler()) filled++;
+            boolean begins = prependBos && tokenizer.bos() == filler();
             if (side == HookedTransformer.PaddingSide.LEFT && begins) filled = Math.max(0, filled - 1);
             int from = row * length + (side == HookedTransformer.PaddingSide.LEFT ? 0 : length - filled);
             Arrays.fill(mask, from, from + filled, 0);

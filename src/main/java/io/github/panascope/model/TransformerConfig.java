@@ -119,8 +119,9 @@ public record TransformerConfig(
      *
      * @param dims            how many components of a head are rotated, the first ones; even
      * @param base            the base of the frequencies, base^(-2i/dims)
-     * @param localBase       the base in blocks with a window; there is no scaling there
-     * @param scaling         the change of the frequencies in blocks without a window
+     * @param localBase       the base in blocks with a window, where there is no scaling then; 0 if they rotate as the
+     *     other blocks do
+     * @param scaling         the change of the frequencies
      * @param factor          the factor of the scaling
      * @param lowFreqFactor   for LLAMA3, originalContext/wavelength below which a frequency is low
      * @param highFreqFactor  for LLAMA3, originalContext/wavelength above which a frequency is high
@@ -143,7 +144,7 @@ public record TransformerConfig(
         public Rotary {
             if (dims < 2 || dims % 2 != 0)
                 throw new IllegalArgumentException("the number of rotated components must be even, not " + dims);
-            if (!(base > 0) || !(localBase > 0)) throw new IllegalArgumentException("rotary bases must be positive");
+            if (!(base > 0) || !(localBase >= 0)) throw new IllegalArgumentException("rotary bases must be positive");
         }
 
         /**
@@ -153,7 +154,7 @@ public record TransformerConfig(
          * @param base the base of the frequencies
          */
         public Rotary(int dims, double base) {
-            this(dims, base, base, RotaryScaling.NONE, 1, 1, 1, 1);
+            this(dims, base, 0, RotaryScaling.NONE, 1, 1, 1, 1);
         }
     }
 

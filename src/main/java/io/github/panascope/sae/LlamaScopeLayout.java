@@ -18,7 +18,7 @@ import tools.jackson.databind.node.ObjectNode;
  * the files give, and the SAEs were trained on activations of norm √d_in, so it is multiplied by the ratio.
  */
 final class LlamaScopeLayout implements SaeLayout {
-    private static final Pattern PATH = Pattern.compile("L(\\d+)([RAM])-(\\d+)x$");
+    private static final Pattern PATH = Pattern.compile("L(\\d{1,4})([RAM])-(\\d{1,4})x$");
     private static final int D_MODEL = 4096;
 
     @Override

@@ -32,7 +32,8 @@ final class LlamaScopeR1Layout implements SaeLayout {
     public SaeFiles find(SaeRegistry.Entry sae, Hub hub) {
         HubRepo repo = HubRepo.model(sae.repo());
         ConfigFile file = ConfigFile.read(hub.file(repo, sae.path() + "/config.json"));
-        int dSae = Math.multiplyExact(file.size("d_model"), file.size("expansion_factor"));
+        long dSae = (long) file.size("d_model") * file.size("expansion_factor");
+        if (dSae > Integer.MAX_VALUE) throw file.wrong("expansion_factor", "small enough to multiply d_model by");
         ObjectNode config = LlamaScopeLayout.scaled(file, sae).put("d_sae", dSae);
         return new SaeFiles(
                 SaeLayout.parse(file, config, sae),

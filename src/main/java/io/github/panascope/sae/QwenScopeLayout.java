@@ -15,7 +15,7 @@ import tools.jackson.databind.node.ObjectNode;
  * configuration. The repository says the width and k.
  */
 final class QwenScopeLayout implements SaeLayout {
-    private static final Pattern REPO = Pattern.compile("-W(\\d+K)-L0_(\\d+)");
+    private static final Pattern REPO = Pattern.compile("-W(\\d+K)-L0_(\\d{1,6})");
     private static final Pattern LAYER = Pattern.compile("layer(\\d+)\\.sae\\.pt$");
 
     @Override

@@ -83,9 +83,9 @@ public abstract sealed class Tokenizer permits Gpt2Tokenizer, PipelineTokenizer 
     public static Tokenizer ofFolder(Path folder) {
         List<Path> vocabulary;
         if (Files.exists(folder.resolve(TOKENIZER))) vocabulary = List.of(folder.resolve(TOKENIZER));
-        else if (Files.exists(folder.resolve(SENTENCE_PIECE))) vocabulary = List.of(folder.resolve(SENTENCE_PIECE));
         else if (Files.exists(folder.resolve(VOCABULARY)) && Files.exists(folder.resolve(MERGES)))
             vocabulary = List.of(folder.resolve(VOCABULARY), folder.resolve(MERGES));
+        else if (Files.exists(folder.resolve(SENTENCE_PIECE))) vocabulary = List.of(folder.resolve(SENTENCE_PIECE));
         else
             throw new InputException("folder " + folder + " has no tokenizer: it needs " + TOKENIZER + ", or "
                     + SENTENCE_PIECE + ", or " + VOCABULARY + " and " + MERGES + ".");
