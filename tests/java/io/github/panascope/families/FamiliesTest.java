@@ -122,6 +122,24 @@ class FamiliesTest {
     }
 
     @Test
+    void anAbsentWindowIsNotNoWindow() {
+        String json = """
+            {"model_type": "mistral", "hidden_size": 64, "intermediate_size": 64, "num_hidden_layers": 1,
+             "num_attention_heads": 4, "vocab_size": 100, "max_position_embeddings": 64}""";
+        assertEquals(List.of(4096), read(json).attention().windows());
+    }
+
+    @Test
+    void scalingHoldsInBlocksWithWindowsUnlessTheyHaveABaseOfTheirOwn() {
+        TransformerConfig config = read("""
+            {"model_type": "mistral", "hidden_size": 64, "intermediate_size": 64, "num_hidden_layers": 1,
+             "num_attention_heads": 4, "vocab_size": 100, "max_position_embeddings": 64, "sliding_window": 5,
+             "rope_scaling": {"type": "linear", "factor": 4.0}}""");
+        assertEquals(0, config.rotary().localBase());
+        assertEquals(RotaryScaling.LINEAR, config.rotary().scaling());
+    }
+
+    @Test
     void windowsOfQwenAreUsedOnlyWhereTheFileSaysSo() {
         String json = """
             {"model_type": "qwen2", "hidden_size": 896, "intermediate_size": 4864, "num_hidden_layers": 4,
@@ -164,6 +182,9 @@ class FamiliesTest {
         "rope_type": "llama3" | "rope_type": "yarn" | 'rope_type' should be one of default, linear, llama3, not "yarn".
         "factor": 8.0 | "factor": -1 | 'factor' should be a positive number, not -1.
         "mlp_bias": false | "mlp_bias": true | 'mlp_bias' should be false, not true.
+        "num_hidden_layers": 32 | "num_hidden_layers": 2000000000 | 'num_hidden_layers' should be at most 10000, not\
+         2000000000.
+        "mlp_bias": false | "partial_rotary_factor": 0.5 | 'partial_rotary_factor' should be 1, not 0.5.
         "silu" | "relu" | 'hidden_act' should be one of silu, gelu, gelu_new, gelu_pytorch_tanh, not "relu".
         "num_key_value_heads": 8 | "num_key_value_heads": 5 | 'num_key_value_heads' should be a divisor of\
          num_attention_heads, 32, not 5.
