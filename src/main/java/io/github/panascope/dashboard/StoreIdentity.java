@@ -216,7 +216,9 @@ public record StoreIdentity(Map<String, String> entries) {
      * over sums of their bits. The sums are computed on the weights' device, so that few bytes are copied.
      */
     private static String fingerprint(HookedTransformer model, Sae sae) {
-        try (var _ = TensorScope.open()) {
+        // On a busy machine, threads that wait for each other at every small piece take many times longer.
+        try (var _ = Torch.singleThreaded();
+                var _ = TensorScope.open()) {
             MessageDigest digest = MessageDigest.getInstance("SHA-256");
             Tensor factors = Tensor.of(
                     new SplittableRandom(0)
