@@ -7,7 +7,7 @@
 FOLDER/model has config.json and three shards of safetensors, without a tokenizer; FOLDER/sae_float32 and
 FOLDER/sae_bfloat16 are folders as SAELens saves them. W_dec is the transpose of W_enc with rows of norm 1, b_enc takes
 away the mean activation of a few rows of random tokens, and one threshold leaves about L0 of the features active there.
-Weights are written as they are made: 3 GB of memory.
+Weights are written as they are made: 6 GB of memory.
 """
 
 import argparse, json

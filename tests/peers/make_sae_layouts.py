@@ -89,11 +89,11 @@ def case(name, release, sae_id, write, hook_z=False, **overrides):
 # ------------------------------------------------------------------------------------------------ Gemma Scope: npz
 
 
-def npz(save=np.savez, dtype=np.float32, order="C", extra={}):
+def npz(save=np.savez, dtype=np.float32, order="C", extra={}, matrix="w_"):
     def write(repo, path):
         w = weights() | dict(threshold=torch.rand(N) * 0.4)
         (repo / path).mkdir(parents=True)
-        arrays = {key.replace("W_", "w_"): np.asarray(value.numpy(), dtype, order=order) for key, value in w.items()}
+        arrays = {key.replace("W_", matrix): np.asarray(value.numpy(), dtype, order=order) for key, value in w.items()}
         save(repo / path / "params.npz", **arrays, **extra)
 
     return write
@@ -117,7 +117,8 @@ def gemma_2():
         npz(dtype=np.float64, order="F", extra=dict(scaling_factor=np.ones(N, np.float32))),
         **sizes,
     )
-    case("gemma_2_it", "gemma-scope-9b-it-res", "layer_9/width_16k/average_l0_88", npz(np.savez_compressed), **sizes)
+    upper = npz(np.savez_compressed, matrix="W_")
+    case("gemma_2_it", "gemma-scope-9b-it-res", "layer_9/width_16k/average_l0_88", upper, **sizes)
     case("gemma_2_embedding", "gemma-scope-2b-pt-res", "embedding/width_4k/average_l0_6", npz(), **sizes)
     case(
         "gemma_2_transcoder",

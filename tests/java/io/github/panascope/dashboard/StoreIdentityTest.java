@@ -28,9 +28,9 @@ class StoreIdentityTest extends UsesDashboardFixture {
         assertTrue(
                 entries.keySet()
                         .containsAll(Set.of(
-                                "model.eps",
-                                "model.nHeads",
-                                "model.inverseLayerAttnScale",
+                                "model.norm.eps",
+                                "model.attention.nHeads",
+                                "model.attention.inverseLayerScale",
                                 "sae.k",
                                 "sae.metadata.hookName",
                                 "sae.dtype",

@@ -94,7 +94,8 @@ interface SaeLayout {
 
     /** Puts d_in and d_sae of a matrix that a file holds, the dimensions of which are named in order. */
     static void putSizes(ObjectNode config, Path file, String matrix, List<String> dimensions) {
-        Shape shape = peek(file, tensors -> tensors.shape(matrix));
+        String other = matrix.replaceFirst("^w_", "W_"); // files of Gemma Scope have either
+        Shape shape = peek(file, tensors -> tensors.shape(tensors.has(other) ? other : matrix));
         if (shape.rank() != dimensions.size())
             throw new InputException(file + ": tensor '" + matrix + "' has shape " + shape + ", and ["
                     + String.join(", ", dimensions) + "] was expected.");
