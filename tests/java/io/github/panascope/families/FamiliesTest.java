@@ -125,7 +125,8 @@ class FamiliesTest {
     void anAbsentWindowIsNotNoWindow() {
         String json = """
             {"model_type": "mistral", "hidden_size": 64, "intermediate_size": 64, "num_hidden_layers": 1,
-             "num_attention_heads": 4, "vocab_size": 100, "max_position_embeddings": 64}""";
+             "num_attention_heads": 4, "vocab_size": 100, "max_position_embeddings": 64}\
+            """;
         assertEquals(List.of(4096), read(json).attention().windows());
     }
 
@@ -134,7 +135,8 @@ class FamiliesTest {
         TransformerConfig config = read("""
             {"model_type": "mistral", "hidden_size": 64, "intermediate_size": 64, "num_hidden_layers": 1,
              "num_attention_heads": 4, "vocab_size": 100, "max_position_embeddings": 64, "sliding_window": 5,
-             "rope_scaling": {"type": "linear", "factor": 4.0}}""");
+             "rope_scaling": {"type": "linear", "factor": 4.0}}\
+            """);
         assertEquals(0, config.rotary().localBase());
         assertEquals(RotaryScaling.LINEAR, config.rotary().scaling());
     }

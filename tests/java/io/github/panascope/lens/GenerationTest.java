@@ -44,6 +44,29 @@ class GenerationTest {
     }
 
     @Test
+    void aRowEndsAtAFurtherToken() {
+        try (var _ = TensorScope.open();
+                HookedTransformer model = model()) {
+            Tensor prompt = tensor(GOLDEN.expected().get("greedy").get(0).get("prompt"));
+            int length = (int) prompt.size(1);
+            long[] whole = model.generate(prompt)
+                    .maxNewTokens(8)
+                    .stopAtEos(false)
+                    .run()
+                    .toLongs();
+            int end = (int) whole[length + 2];
+            int first = length;
+            while (whole[first] != end) first++;
+            Tensor text = model.generate(prompt)
+                    .maxNewTokens(8)
+                    .stopAtEos(false)
+                    .stopAt(end)
+                    .run();
+            assertArrayEquals(Arrays.copyOf(whole, first + 1), text.toLongs());
+        }
+    }
+
+    @Test
     void greedyTextsEqualTransformerLensWithAndWithoutCache() {
         try (var _ = TensorScope.open();
                 HookedTransformer model = model()) {

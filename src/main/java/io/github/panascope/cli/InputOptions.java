@@ -231,7 +231,9 @@ final class InputOptions {
     /** Says how the SAE's authors load the model, where that changes activations: not with RMSNorm. */
     private void adviseProcessing(HookedTransformer loaded, Sae sae) {
         Map<String, Object> kwargs = sae.config().modelKwargs().processing();
-        if (kwargs.isEmpty() || processing == Processing.CENTERED || loaded.config().isRms()) return;
+        if (kwargs.isEmpty()
+                || processing == Processing.CENTERED
+                || loaded.config().isRms()) return;
         print("This SAE has non-empty model_from_pretrained_kwargs " + kwargs
                 + ". For optimal performance, load the model without other processing: --processing centered");
     }

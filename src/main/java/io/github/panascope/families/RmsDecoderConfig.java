@@ -296,9 +296,8 @@ final class RmsDecoderConfig {
         sliding.ifPresent(RmsDecoderConfig::requireWholeHeads);
         if (sliding.isPresent() && !sliding.get().text("rope_type", "default").equals("default"))
             throw sliding.get().wrong("rope_type", "'default'");
-        double local = sliding
-                .map(some -> positive(some, "rope_theta", localBase))
-                .orElse(localBase);
+        double local =
+                sliding.map(some -> positive(some, "rope_theta", localBase)).orElse(localBase);
         Optional<ConfigFile> scaling = file.object("rope_scaling").or(() -> global);
         String type = scaling.map(some -> some.text("rope_type", some.text("type", "default")))
                 .orElse("default");

@@ -9,8 +9,10 @@ import io.github.panascope.torch.TensorScope;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Objects;
+import java.util.Set;
 import java.util.SplittableRandom;
 import java.util.function.Consumer;
+import java.util.stream.Collectors;
 import java.util.stream.Stream;
 
 /**
@@ -42,6 +44,7 @@ public final class Generation {
     private int maxNewTokens = 10;
     private Sampling sampling = Sampling.GREEDY;
     private boolean stopAtEos = true;
+    private Set<Integer> stops = Set.of();
     private boolean usePastKvCache = true;
     private Hooks hooks;
     private long seed;
@@ -116,6 +119,18 @@ public final class Generation {
      */
     public Generation stopAtEos(boolean stop) {
         this.stopAtEos = stop;
+        return this;
+    }
+
+    /**
+     * Sets further tokens that end a row, such as the one that ends a turn of a conversation. It is not the eos token
+     * of Gemma's tokenizer, for one: {@code stopAt(model.toSingleToken("<end_of_turn>"))}.
+     *
+     * @param ids the ids of the tokens, which replace those of an earlier call
+     * @return this generation
+     */
+    public Generation stopAt(int... ids) {
+        this.stops = Arrays.stream(ids).boxed().collect(Collectors.toUnmodifiableSet());
         return this;
     }
 
@@ -227,17 +242,17 @@ public final class Generation {
                     float[] own = Arrays.copyOfRange(logits, row * vocabulary, (row + 1) * vocabulary);
                     double at = random[row].nextDouble();
                     tokens[row] = finished[row]
-                            ? model.tokenizer().eos()
+                            ? texts[row][length + added - 1]
                             : sampling.draw(
                                     own,
                                     Arrays.copyOfRange(texts[row], padding == null ? 0 : padding[row], length + added),
                                     at);
                     texts[row][length + added] = tokens[row];
                     finished[row] |=
-                            stopAtEos && tokens[row] == model.tokenizer().eos();
+                            stopAtEos && tokens[row] == model.tokenizer().eos() || stops.contains(tokens[row]);
                 }
                 listener.accept(tokens);
-                if (stopAtEos && allTrue(finished)) return added + 1;
+                if (allTrue(finished)) return added + 1;
             }
         }
         return maxNewTokens;

@@ -756,7 +756,8 @@ public final class HookedTransformer implements AutoCloseable {
 
     /**
      * Returns the ids of a conversation in the form that the model was trained for, which ends with the beginning of
-     * the model's next message. The form has the bos token where it belongs there.
+     * the model's next message. The form has the bos token where it belongs there. A generation goes on after the
+     * model's turn where the token that ends it is not the eos token, unless {@link Generation#stopAt} names it.
      *
      * @param messages the messages, the first of which may be instructions
      * @return int64 [1, pos] on the CPU, in the innermost scope
