@@ -103,4 +103,51 @@ class ChatTemplateTest {
                                 () -> template.render(List.of(ChatMessage.user("a"), ChatMessage.system("b")), true))
                         .getMessage());
     }
+
+    private static final String MESSAGE =
+            "{{'<|im_start|>' + message['role'] + '\\n' + message['content'] + '<|im_end|>' + '\\n'}}";
+
+    @Test
+    void chatMlsInstructionsMayHaveEscapes() {
+        String prompt = "{{ '<|im_start|>assistant\\n' }}";
+        for (String text : List.of(
+                "'<|im_start|>system\\nIt\\'s in \\\\boxed{}.\\nA \"word\".<|im_end|>\\n'",
+                "\"<|im_start|>system\\nIt's in \\\\boxed{}.\\nA \\\"word\\\".<|im_end|>\\n\""))
+            assertEquals(
+                    "<|im_start|>system\nIt's in \\boxed{}.\nA \"word\".<|im_end|>\n<|im_start|>user\na<|im_end|>\n",
+                    ChatTemplate.of("{{ " + text + " }}" + MESSAGE + prompt, "", "")
+                            .render(List.of(ChatMessage.user("a")), false));
+        for (String text : List.of(
+                "{{ '<|im_start|>system\\nToday: ' + date + '<|im_end|>\\n' }}",
+                "{{ '<|im_start|>system\\nA \\x41.<|im_end|>\\n' }}",
+                "<|im_start|>system\nYou are.<|im_end|>\n"))
+            assertThrows(InputException.class, () -> ChatTemplate.of(text + MESSAGE + prompt, "", ""), text);
+    }
+
+    @Test
+    void qwen3BeginsWithThoughtsWhereItsProgramDoes() {
+        String thoughts = "{{- '<|im_start|>' + message.role + '\\n<think>\\n' + reasoning_content.strip('\\n') +"
+                + " '\\n</think>\\n\\n' + content.lstrip('\\n') }}";
+        List<ChatMessage> messages = List.of(
+                ChatMessage.user("a"),
+                ChatMessage.assistant("<think>\nb\n</think>\n\nc"),
+                ChatMessage.user("<tool_response>\nd\n</tool_response>"));
+        String expected = "<|im_start|>user\na<|im_end|>\n<|im_start|>assistant\n<think>\nb\n</think>\n\nc<|im_end|>\n"
+                + "<|im_start|>user\n<tool_response>\nd\n</tool_response><|im_end|>\n<|im_start|>assistant\n";
+        String plain = thoughts + "{{- '<|im_start|>assistant\\n' }}";
+        assertEquals(expected, ChatTemplate.of(plain, "", "").render(messages, true));
+        String thinking = thoughts + "{{- '<|im_start|>assistant\\n<think>\\n' }}";
+        assertEquals(expected + "<think>\n", ChatTemplate.of(thinking, "", "").render(messages, true));
+        String other = thoughts + "{{- '<|im_start|>assistant\\nSo' }}";
+        assertThrows(InputException.class, () -> ChatTemplate.of(other, "", ""));
+    }
+
+    @Test
+    void whiteSpaceIsPythons() throws IOException {
+        JsonNode gemma = (JsonNode) templates().findFirst().orElseThrow().get()[1];
+        assertEquals(
+                "<bos><start_of_turn>user\na<end_of_turn>\n",
+                ChatTemplate.of(program(gemma), "<bos>", "<eos>")
+                        .render(List.of(ChatMessage.user("\u00a0\u001f\u0085a\u202f\u3000\n")), false));
+    }
 }

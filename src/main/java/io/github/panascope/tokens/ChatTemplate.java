@@ -9,6 +9,7 @@ import java.util.List;
 import java.util.Locale;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
+import org.jspecify.annotations.Nullable;
 
 /**
  * The form in which a model was trained to read a conversation. A tokenizer has it as a program in Jinja's language,
@@ -53,11 +54,19 @@ public final class ChatTemplate {
     }
 
     private static final Pattern TAG = Pattern.compile("\\{([{%])[-+]?(.*?)[-+]?[}%]\\}", Pattern.DOTALL);
-    private static final Pattern DEFAULT_SYSTEM = Pattern.compile("'<\\|im_start\\|>system\\\\n([^<']+)<\\|im_end\\|>");
+    /** What a backslash is followed by in strings, and what it then stands for. */
+    private static final Pattern ESCAPE = Pattern.compile("\\\\(.?)", Pattern.DOTALL);
+
     private static final Pattern DATE = Pattern.compile("date_string='([^']+)'");
 
     /** What ends the thoughts of a model, before its answer. */
     private static final String THOUGHT = "</think>";
+    /** What begins the instructions in ChatML. */
+    private static final String SYSTEM = "<|im_start|>system\n";
+    /** What begins the next message in ChatML. */
+    private static final String PROMPT = "{{'<|im_start|>assistant\\n'}}";
+    /** What begins the next message of Qwen 3, in those models that always think. */
+    private static final String THINKING = "{{'<|im_start|>assistant\\n<think>\\n'}}";
 
     private final Form form;
     private final String program;
@@ -98,13 +107,23 @@ public final class ChatTemplate {
     static ChatTemplate of(String jinja, String bos, String eos) {
         String program = normalized(jinja);
         for (Form form : Form.values()) {
-            // Some programs for ChatML add tokens that begin and end the text.
-            boolean other = form == Form.CHATML && program.contains("os_token");
-            if (!other && form.pieces.stream().allMatch(program::contains))
-                return new ChatTemplate(form, program, bos, eos);
+            boolean other = switch (form) {
+                case CHATML -> // some programs add tokens that begin and end the text, or texts outside of tags
+                    program.contains("os_token")
+                            || TAG.matcher(jinja).replaceAll("").contains("<|im_start|>");
+                case QWEN3 -> !program.contains(PROMPT) && !program.contains(THINKING);
+                default -> false;
+            };
+            if (other || !form.pieces.stream().allMatch(program::contains)) continue;
+            if (form == Form.CHATML) defaultSystem(program);
+            return new ChatTemplate(form, program, bos, eos);
         }
+        throw unknown(jinja);
+    }
+
+    private static InputException unknown(String jinja) {
         String line = jinja.strip().lines().findFirst().orElse("");
-        throw new InputException("The chat_template '" + line.substring(0, Math.min(60, line.length()))
+        return new InputException("The chat_template '" + line.substring(0, Math.min(60, line.length()))
                 + "...' is not one of Gemma, Llama 2 and 3, Mistral, ChatML, Qwen or DeepSeek-R1, the forms of"
                 + " conversations that are known; write the text of the conversation yourself.");
     }
@@ -117,15 +136,18 @@ public final class ChatTemplate {
             boolean output = tags.group(1).equals("{");
             result.append(output ? "{{" : "{%");
             char quote = 0;
+            boolean escaped = false;
             String code = tags.group(2)
                     .replace("message.role", "message['role']")
                     .replace("message.content", "message['content']");
             for (char c : code.toCharArray()) {
                 if (quote == 0 && Character.isWhitespace(c)) continue;
                 if (quote == 0 && (c == '\'' || c == '"')) quote = c;
-                else if (c == quote) quote = 0;
+                else if (c == quote && !escaped) quote = 0;
                 else {
+                    if (c == '\'' && !escaped) result.append('\\');
                     result.append(c == '\n' ? "\\n" : String.valueOf(c));
+                    escaped = quote != 0 && c == '\\' && !escaped;
                     continue;
                 }
                 result.append('\'');
@@ -133,6 +155,54 @@ public final class ChatTemplate {
             result.append(output ? "}}" : "%}");
         }
         return result.toString();
+    }
+
+    /**
+     * Returns the instructions of a program for conversations without any; null if it has none.
+     *
+     * @throws InputException if they are not written as one string
+     */
+    private static @Nullable String defaultSystem(String program) {
+        String found = null;
+        String begin = SYSTEM.replace("\n", "\\n");
+        for (int at = program.indexOf(begin); at >= 0; at = program.indexOf(begin, at + 1)) {
+            int from = at + begin.length();
+            if (program.startsWith("'", from)) continue; // an expression follows
+            int to = program.indexOf("<|im_end|>", from);
+            String text = to < 0 ? "'" : program.substring(from, to);
+            if (program.charAt(at - 1) != '\''
+                    || ESCAPE.matcher(text).replaceAll("").contains("'"))
+                throw new InputException("The chat_template has instructions after '" + begin
+                        + "' that are not one string up to '<|im_end|>': write the text of the conversation yourself.");
+            if (found == null) found = unescaped(text);
+        }
+        return found;
+    }
+
+    /** Returns what a string of Jinja stands for. */
+    private static String unescaped(String text) {
+        return ESCAPE.matcher(text)
+                .replaceAll(escape -> Matcher.quoteReplacement(
+                        switch (escape.group(1)) {
+                            case "n" -> "\n";
+                            case "\\", "'", "\"" -> escape.group(1);
+                            default ->
+                                throw new InputException("The chat_template's instructions have '" + escape.group()
+                                        + "', which is not supported: write the text of the conversation yourself.");
+                        }));
+    }
+
+    /** Returns a text without the white space around it, of which Python has other characters than Java. */
+    private static String trimmed(String text) {
+        int from = 0;
+        int to = text.length();
+        while (from < to && isSpace(text.charAt(from))) from++;
+        while (to > from && isSpace(text.charAt(to - 1))) to--;
+        return text.substring(from, to);
+    }
+
+    private static boolean isSpace(char c) {
+        return CharacterClasses.isSpace(c) || c >= 0x1c && c <= 0x1f;
     }
 
     /**
@@ -159,15 +229,13 @@ public final class ChatTemplate {
                 yield gemma("", rest, addGenerationPrompt);
             }
             case LLAMA2 -> llama2(system, rest);
-            case LLAMA31 -> llama3(dates() + (system == null ? "" : system.strip()), rest, addGenerationPrompt);
-            case LLAMA3 -> llama3(system == null ? null : system.strip(), rest, addGenerationPrompt);
+            case LLAMA31 -> llama3(dates() + (system == null ? "" : trimmed(system)), rest, addGenerationPrompt);
+            case LLAMA3 -> llama3(system == null ? null : trimmed(system), rest, addGenerationPrompt);
             case MISTRAL, MISTRAL_SPACE, MISTRAL2, MISTRAL3 -> mistral(system, rest);
-            case QWEN3 -> chatMl(system, withoutThoughts(rest), addGenerationPrompt);
-            case CHATML -> {
-                Matcher own = DEFAULT_SYSTEM.matcher(program);
-                String given = system == null && own.find() ? own.group(1) : system;
-                yield chatMl(given, rest, addGenerationPrompt);
-            }
+            case QWEN3 ->
+                chatMl(system, withoutThoughts(rest), addGenerationPrompt)
+                        + (addGenerationPrompt && program.contains(THINKING) ? "<think>\n" : "");
+            case CHATML -> chatMl(system == null ? defaultSystem(program) : system, rest, addGenerationPrompt);
             case DEEPSEEK -> deepSeek(system, rest, addGenerationPrompt);
         };
     }
@@ -197,7 +265,7 @@ public final class ChatTemplate {
                     .append(message.role() == Role.USER ? "user" : "model")
                     .append('\n')
                     .append(instructions)
-                    .append(message.content().strip())
+                    .append(trimmed(message.content()))
                     .append("<end_of_turn>\n");
             instructions = "";
         }
@@ -208,7 +276,7 @@ public final class ChatTemplate {
         StringBuilder text = new StringBuilder();
         String instructions = system == null ? "" : "<<SYS>>\n" + system + "\n<</SYS>>\n\n";
         for (ChatMessage message : messages) {
-            String content = (instructions + message.content()).strip();
+            String content = trimmed(instructions + message.content());
             instructions = "";
             text.append(
                     message.role() == Role.USER ? bos + "[INST] " + content + " [/INST]" : " " + content + " " + eos);
@@ -220,7 +288,9 @@ public final class ChatTemplate {
         StringBuilder text = new StringBuilder(bos);
         if (system != null) text.append(header("system")).append(system).append("<|eot_id|>");
         for (ChatMessage message : messages)
-            text.append(header(role(message))).append(message.content().strip()).append("<|eot_id|>");
+            text.append(header(role(message)))
+                    .append(trimmed(message.content()))
+                    .append("<|eot_id|>");
         return text.append(addGenerationPrompt ? header("assistant") : "").toString();
     }
 
@@ -252,7 +322,7 @@ public final class ChatTemplate {
                         .append(instructed ? system + "\n\n" : "")
                         .append(content)
                         .append(end);
-            else if (newest) text.append(' ').append(content.strip()).append(eos);
+            else if (newest) text.append(' ').append(trimmed(content)).append(eos);
             else if (form == Form.MISTRAL2) text.append(' ').append(content).append(eos);
             else text.append(content).append(eos).append(form == Form.MISTRAL_SPACE ? " " : "");
         }
@@ -261,7 +331,7 @@ public final class ChatTemplate {
 
     private static String chatMl(String system, List<ChatMessage> messages, boolean addGenerationPrompt) {
         StringBuilder text = new StringBuilder();
-        if (system != null) text.append("<|im_start|>system\n").append(system).append("<|im_end|>\n");
+        if (system != null) text.append(SYSTEM).append(system).append("<|im_end|>\n");
         for (ChatMessage message : messages)
             text.append("<|im_start|>")
                     .append(role(message))
@@ -274,7 +344,8 @@ public final class ChatTemplate {
     /** Leaves out what Qwen 3 thought before the last question, and gives its last message thoughts, perhaps none. */
     private static List<ChatMessage> withoutThoughts(List<ChatMessage> messages) {
         int question = messages.size() - 1;
-        while (question >= 0 && messages.get(question).role() != Role.USER) question--;
+        while (question >= 0 && !isQuestion(messages.get(question))) question--;
+        if (question < 0) question = messages.size() - 1;
         List<ChatMessage> result = new ArrayList<>();
         for (int i = 0; i < messages.size(); i++) {
             ChatMessage message = messages.get(i);
@@ -294,6 +365,13 @@ public final class ChatTemplate {
             result.add(message);
         }
         return result;
+    }
+
+    /** Returns whether a message is the user's own, and not the result of a tool. */
+    private static boolean isQuestion(ChatMessage message) {
+        String content = message.content();
+        return message.role() == Role.USER
+                && !(content.startsWith("<tool_response>") && content.endsWith("</tool_response>"));
     }
 
     /** Takes newlines off the beginning of a text, and off its end. */
