@@ -69,9 +69,19 @@ class PipelineTokenizerTest {
             assertTrue(tokenizer.addsBos());
         }
         byte[] model = Files.readAllBytes(goldens.resolve("llama.model"));
-        Path cut = Files.write(folder.resolve("tokenizer.model"), Arrays.copyOf(model, model.length - 3));
+        int first = 2 + model[1]; // the length of a token with its tag and its own length
+        for (int length : new int[] {model.length - 3, first, 0}) {
+            Path cut = Files.write(folder.resolve("tokenizer.model"), Arrays.copyOf(model, length));
+            assertEquals(
+                    cut + " is no SentencePiece model, or it is cut short.",
+                    assertThrows(InputException.class, () -> Tokenizer.ofFolder(folder))
+                            .getMessage());
+        }
+        byte[] small = {10, 3, 10, 1, 'a', 18, 2, 24, 2, 26, 0}; // a token, byte pairs, and an empty normalizer
+        Path file = Files.write(folder.resolve("tokenizer.model"), small);
+        Files.writeString(folder.resolve("tokenizer_config.json"), "{\"tokenizer_class\": \"GemmaTokenizer\"}");
         assertEquals(
-                cut + " is no SentencePiece model, or it is cut short.",
+                file + ": a model of Gemma begins with the tokens <pad>, <eos>, <bos>, and this one has 1 tokens.",
                 assertThrows(InputException.class, () -> Tokenizer.ofFolder(folder))
                         .getMessage());
     }

@@ -11,9 +11,11 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.HashMap;
+import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.node.ArrayNode;
 import tools.jackson.databind.node.JsonNodeFactory;
@@ -40,6 +42,8 @@ final class SentencePieceModel {
     private String unknown = "<unk>";
     private int modelType = 1;
     private boolean changesCharacters;
+    /** Which of the descriptions of the training and the normalizer, 2 and 3, were read. */
+    private final Set<Integer> described = new HashSet<>();
 
     private SentencePieceModel(String place) {
         this.place = place;
@@ -55,6 +59,8 @@ final class SentencePieceModel {
         } catch (RuntimeException e) {
             throw new InputException(file + " is no SentencePiece model, or it is cut short.", e);
         }
+        if (model.described.size() < 2)
+            throw new InputException(file + " is no SentencePiece model, or it is cut short.");
         if (model.modelType != BYTE_PAIRS)
             throw new InputException(file + ": the model is not a byte pair encoding (its model_type is "
                     + model.modelType + "), the supported kind: put a tokenizer.json beside it.");
@@ -91,8 +97,10 @@ final class SentencePieceModel {
                 case 2 -> {
                     ByteBuffer part = part(bytes);
                     if (message == 0 && field == 1) pieces.add(piece(part));
-                    else if (message == 0 && (field == 2 || field == 3)) read(part, field);
-                    else if (message == 2 && field == 45) unknown = text(part);
+                    else if (message == 0 && (field == 2 || field == 3)) {
+                        read(part, field);
+                        described.add(field);
+                    } else if (message == 2 && field == 45) unknown = text(part);
                     else if (message == 3 && field == 2) changesCharacters = part.hasRemaining();
                 }
                 case 5 -> bytes.getInt();
@@ -141,7 +149,7 @@ final class SentencePieceModel {
     // ----------------------------------------------------------------------------------------------------------------
 
     private ObjectNode llama(boolean legacy) {
-        ObjectNode json = tokenizer(pieces, ids());
+        ObjectNode json = tokenizer(pieces, ids(), Set.of());
         ArrayNode decoders = decoders(json);
         decoders.add(type("Strip").put("content", " ").put("start", 1).put("stop", 0));
         if (legacy) {
@@ -163,6 +171,9 @@ final class SentencePieceModel {
     private ObjectNode gemma(TokenizerSettings settings) {
         List<Piece> renamed = new ArrayList<>(pieces);
         List<String> names = settings.padEosBos();
+        if (pieces.size() < names.size())
+            throw new InputException(place + ": a model of Gemma begins with the tokens " + String.join(", ", names)
+                    + ", and this one has " + pieces.size() + " tokens.");
         for (int i = 0; i < names.size(); i++) renamed.set(i, new Piece(names.get(i), 0, pieces.get(i).type));
         Map<String, Integer> ids = ids();
         if (!ids.containsKey("\t") && ids.containsKey("<0x09>")) {
@@ -170,7 +181,7 @@ final class SentencePieceModel {
             ids.put("\t", tab); // older models lack the tab, which Transformers puts in the place of its byte
             renamed.set(tab, new Piece("\t", 0, renamed.get(tab).type));
         }
-        ObjectNode json = tokenizer(renamed, ids);
+        ObjectNode json = tokenizer(renamed, ids, Set.of("<start_of_turn>", "<end_of_turn>"));
         decoders(json);
         json.set("normalizer", replace(" ", "▁"));
         ObjectNode split = type("Split").put("behavior", "MergedWithPrevious").put("invert", false);
@@ -185,7 +196,8 @@ final class SentencePieceModel {
         return ids;
     }
 
-    private ObjectNode tokenizer(List<Piece> named, Map<String, Integer> ids) {
+    /** @param special user-defined tokens that are special all the same */
+    private ObjectNode tokenizer(List<Piece> named, Map<String, Integer> ids, Set<String> special) {
         ObjectNode model =
                 type("BPE").put("unk_token", unknown).put("fuse_unk", true).put("byte_fallback", true);
         ObjectNode vocabulary = model.putObject("vocab");
@@ -197,12 +209,11 @@ final class SentencePieceModel {
         for (int id = 0; id < pieces.size(); id++) {
             Piece piece = pieces.get(id);
             if (piece.type != CONTROL && piece.type != USER_DEFINED) continue;
-            boolean turn = piece.text.equals("<start_of_turn>") || piece.text.equals("<end_of_turn>");
             JsonNode known = vocabulary.get(piece.text);
             added.addObject()
                     .put("content", piece.text)
                     .put("normalized", false)
-                    .put("special", piece.type == CONTROL || turn)
+                    .put("special", piece.type == CONTROL || special.contains(piece.text))
                     .put("id", known == null ? id : known.intValue());
         }
         json.set("model", model);
