@@ -3,6 +3,7 @@ package io.github.panascope.tokens;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTimeoutPreemptively;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.github.panascope.Golden;
@@ -10,6 +11,8 @@ import io.github.panascope.InputException;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.text.Normalizer.Form;
+import java.time.Duration;
 import java.util.List;
 import java.util.stream.StreamSupport;
 import org.junit.jupiter.api.Test;
@@ -78,6 +81,10 @@ class TokenizerJsonTest {
         ocessor: 's\
         pecial_tokens' should be an object with the ids of 'x', not absent.
         post_processor ; {"type": "TemplateProcessing", "single": []} ; : post_processor: 'single' should be a template
+        post_processor ; {"type": "TemplateProcessing", "single": [{"SpecialToken": {"id": "x"}}, {"Sequence": {"id":\
+         "A"}}], "special_tokens": {"x": {"ids": [-1]}}} ; : post_processor: the template puts the id -1 around a text,
+        post_processor ; {"type": "TemplateProcessing", "single": [{"SpecialToken": {"id": "x"}}, {"Sequence": {"id":\
+         "A"}}], "special_tokens": {"x": {"ids": [5000]}}} ; : post_processor: the template puts the id 5000 around
         post_processor ; {"type": "RobertaProcessing"} ; : post_processor: 'type' should be 'TemplateProcessing',
         decoder ; {"type": "WordPiece"} ; : decoder: 'type' should be 'ByteLevel', 'Replace',
         model ; [] ; : 'model' should be an object, not [].
@@ -107,5 +114,52 @@ class TokenizerJsonTest {
         String found = assertThrows(InputException.class, () -> Tokenizer.ofTokenizerJson(file))
                 .getMessage();
         assertTrue(found.startsWith(file + message), found);
+    }
+
+    @Test
+    void sizesOfPatternsAndTokensHaveLimits() throws IOException {
+        for (String deep : List.of("[", "(")) {
+            String pattern = deep.repeat(5_000);
+            String found = assertThrows(InputException.class, () -> OnigurumaPattern.compile("x", pattern))
+                    .getMessage();
+            assertTrue(found.startsWith("x: the pattern '" + pattern.substring(0, 60) + "...' has "), found);
+            assertTrue(found.endsWith(" inside one another, which is not supported."), found);
+        }
+        ObjectNode json = (ObjectNode)
+                JsonMapper.shared().readTree(Files.readString(GOLDEN.folder().resolve("tokenizers.json")));
+        json.putArray("added_tokens").addObject().put("id", 313).put("content", "x".repeat(1001));
+        Path file = Files.writeString(folder.resolve("tokenizer.json"), json.toString());
+        assertEquals(
+                file + ": the added token '" + "x".repeat(60) + "...' has 1001 characters: at most 1000 are supported.",
+                assertThrows(InputException.class, () -> Tokenizer.ofTokenizerJson(file))
+                        .getMessage());
+    }
+
+    @Test
+    void longRunsOfMarksAreOrderedInLinearTime() {
+        String marks = "\u0301\u0316".repeat(200_000);
+        String ordered = "\u00e1" + "\u0316".repeat(200_000) + "\u0301".repeat(199_999);
+        for (boolean tracked : new boolean[] {false, true})
+            assertEquals(
+                    ordered,
+                    assertTimeoutPreemptively(
+                            Duration.ofSeconds(10),
+                            () -> new UnicodeForm(Form.NFC)
+                                    .apply(AlignedText.of("a" + marks, tracked))
+                                    .toString()));
+    }
+
+    @Test
+    void whatMetaspaceSaysOfASpaceCountsBesideSettings() throws IOException {
+        ObjectNode json = (ObjectNode)
+                JsonMapper.shared().readTree(Files.readString(GOLDEN.folder().resolve("tokenizers.json")));
+        json.putObject("pre_tokenizer")
+                .put("type", "Metaspace")
+                .put("replacement", "▁")
+                .put("add_prefix_space", true);
+        Path file = Files.writeString(folder.resolve("tokenizer.json"), json.toString());
+        int[] alone = Tokenizer.ofTokenizerJson(file).encode("Hello you");
+        Files.writeString(folder.resolve("tokenizer_config.json"), "{}");
+        assertArrayEquals(alone, Tokenizer.ofFolder(folder).encode("Hello you"));
     }
 }

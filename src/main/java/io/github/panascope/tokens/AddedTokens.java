@@ -31,6 +31,8 @@ final class AddedTokens {
         void accept(AlignedText text, int from, int to, int id);
     }
 
+    private static final int LONGEST = 1000;
+
     private final Map<String, Integer> vocabulary;
     private final Map<String, Integer> ids = new HashMap<>();
     private final Map<Integer, Added> byId = new HashMap<>();
@@ -78,13 +80,17 @@ final class AddedTokens {
      *
      * @param place      name of the file, for error messages
      * @param normalizer the normalizer
-     * @throws InputException if nothing is left of a normalized token
+     * @throws InputException if nothing is left of a normalized token, or one is too long
      */
     void prepare(String place, UnaryOperator<String> normalizer) {
         asGiven = new Finder();
         normalized = new Finder();
         for (List<Added> list : List.of(special, others))
             for (Added token : list) {
+                if (token.content.length() > LONGEST)
+                    throw new InputException(
+                            place + ": the added token '" + token.content.substring(0, 60) + "...' has "
+                                    + token.content.length() + " characters: at most " + LONGEST + " are supported.");
                 String content = token.normalized ? normalizer.apply(token.content) : token.content;
                 if (content.isEmpty())
                     throw new InputException(place + ": nothing is left of the added token '" + token.content

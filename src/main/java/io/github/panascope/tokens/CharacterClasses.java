@@ -60,7 +60,8 @@ final class CharacterClasses {
                 || codePoint == 0x200d;
     }
 
-    private static boolean isMark(int codePoint) {
+    /** Returns whether a character is a mark of any kind, which all with a combining class are. */
+    static boolean isMark(int codePoint) {
         return switch (Character.getType(codePoint)) {
             case Character.NON_SPACING_MARK, Character.COMBINING_SPACING_MARK, Character.ENCLOSING_MARK -> true;
             default -> false;

@@ -39,6 +39,11 @@ final class OnigurumaPattern {
     /** Escapes that mean the same in Java, outside and inside of brackets. */
     private static final String SAME = "ntrfae";
 
+    /** How many brackets or groups may be open at once. */
+    private static final int DEEPEST = 100;
+    /** How many characters of a pattern messages show. */
+    private static final int LONGEST_SHOWN = 60;
+
     private final String place;
     private final String source;
     private final StringBuilder out = new StringBuilder();
@@ -102,7 +107,8 @@ final class OnigurumaPattern {
     }
 
     private InputException wrong(String what, Throwable cause) {
-        return new InputException(place + ": the pattern '" + source + "' " + what + ".", cause);
+        String begun = source.length() > LONGEST_SHOWN ? source.substring(0, LONGEST_SHOWN) + "..." : source;
+        return new InputException(place + ": the pattern '" + begun + "' " + what + ".", cause);
     }
 
     private InputException unsupported(String what) {
@@ -258,6 +264,7 @@ final class OnigurumaPattern {
 
     private void bracket() {
         brackets++;
+        requireDepth(brackets);
         out.append('[');
         at++;
         if (at < source.length() && source.charAt(at) == '^') {
@@ -309,6 +316,7 @@ final class OnigurumaPattern {
 
     private void open() {
         atom = -1;
+        requireDepth(groups.size() + 1);
         int begin = out.length();
         at++;
         if (!source.startsWith("?", at)) {
@@ -335,6 +343,10 @@ final class OnigurumaPattern {
         at = options.end();
         // An option without a colon holds to the end of the group that it stands in, across alternatives.
         groups.push(new int[] {begin, options.group(3).equals(":") ? 0 : 1});
+    }
+
+    private void requireDepth(int depth) {
+        if (depth > DEEPEST) throw unsupported("more than " + DEEPEST + " brackets or groups inside one another");
     }
 
     private void close() {

@@ -101,9 +101,9 @@ record PostProcessor(int[] before, int[] after, List<Boolean> trims) {
                 boolean added = leading == 1 && prefix && (i == 0 || starts[i] == 0); // the space is not the text's
                 for (int n = added ? 0 : leading; n > 0 && starts[i] < ends[i]; n--)
                     starts[i] = Math.min(ends[i], text.offsetByCodePoints(starts[i], 1));
-                if (trailing > 0 && text.codePointCount(0, ends[i]) >= trailing)
-                    for (int n = trailing; n > 0 && ends[i] > starts[i]; n--)
-                        ends[i] = Math.max(starts[i], text.offsetByCodePoints(ends[i], -1));
+                int end = ends[i];
+                for (; trailing > 0 && end > 0; trailing--) end = text.offsetByCodePoints(end, -1);
+                if (trailing == 0) ends[i] = Math.max(starts[i], end); // the text has as many characters
             }
     }
 

@@ -49,6 +49,7 @@ record TokenizerJson(
     static Tokenizer read(Path path, @Nullable TokenizerSettings settings) {
         ConfigFile file = ConfigFile.read(path);
         JsonNode space = file.value("pre_tokenizer", JsonNode::isObject)
+                .filter(splitter -> splitter.path("type").asString("").equals("ByteLevel"))
                 .map(splitter -> splitter.get("add_prefix_space"))
                 .orElse(null);
         if (settings != null && space != null && space.isBoolean()) // Transformers sets it, as far as it knows of it
@@ -91,6 +92,10 @@ record TokenizerJson(
                         + ", as the vocabulary has it, or as the next one after the ids before it.");
         }
         PostProcessor processor = PostProcessor.read(file.place() + ": post_processor", file.value("post_processor"));
+        for (int id : processor.around(new int[0]))
+            if (!added.byId().containsKey(id) && (id < 0 || id >= parts.tokens.length || parts.tokens[id] == null))
+                throw new InputException(file.place() + ": post_processor: the template puts the id " + id
+                        + " around a text, and no token has it.");
         return new PipelineTokenizer(parts, added, processor, PipelineTokenizer.Roles.NONE);
     }
 

@@ -3,7 +3,10 @@ package io.github.panascope.tokens;
 import java.text.Normalizer;
 import java.text.Normalizer.Form;
 import java.util.ArrayList;
+import java.util.Comparator;
+import java.util.HashMap;
 import java.util.List;
+import java.util.Map;
 
 /**
  * Unicode's normalization forms with the places of characters, as the library inside Hugging Face's tokenizers finds
@@ -12,6 +15,8 @@ import java.util.List;
  */
 final class UnicodeForm {
     private static final int HIGHEST_MARK = 0x345; // of the highest combining class, 240
+    /** Longer runs of marks are not given to Java's normalizer, whose time grows with the square of their length. */
+    private static final int LONGEST_RUN = 64;
 
     /** A character with the number of following characters that it takes, if negative, or 1 if it is added. */
     private record Change(int codePoint, int count) {}
@@ -33,13 +38,24 @@ final class UnicodeForm {
         if (ascii == text.length) return text;
         String string = text.toString();
         boolean unknown = string.codePoints().anyMatch(CharacterClasses::isUnknownToNormalization);
-        if (!unknown && Normalizer.isNormalized(string, form)) return text;
-        if (!text.tracked) {
+        boolean longRun = hasLongRun(string);
+        if (!unknown && !longRun && Normalizer.isNormalized(string, form)) return text;
+        if (!text.tracked && !longRun) {
             return new AlignedText.Builder(text)
                     .add(unknown ? inParts(string) : Normalizer.normalize(string, form), 0)
                     .build();
         }
         return changed(text, composes ? composed(decomposed(text)) : decomposed(text));
+    }
+
+    private static boolean hasLongRun(String text) {
+        int run = 0;
+        for (int at = 0, codePoint; at < text.length(); at += Character.charCount(codePoint)) {
+            codePoint = text.codePointAt(at);
+            run = CharacterClasses.isMark(codePoint) ? run + 1 : 0;
+            if (run > LONGEST_RUN) return true;
+        }
+        return false;
     }
 
     /** Normalizes what is between characters that are left as they are. */
@@ -92,15 +108,32 @@ final class UnicodeForm {
     /** Moves marks to the list of all, in the order of their combining classes; equal ones keep their order. */
     private static void order(List<Change> marks, List<Change> all) {
         if (marks.size() > 1) {
-            StringBuilder run = new StringBuilder();
-            marks.forEach(mark -> run.appendCodePoint(mark.codePoint));
-            Normalizer.normalize(run, Form.NFD).codePoints().forEach(codePoint -> {
-                int index = 0;
-                while (index < marks.size() && marks.get(index).codePoint != codePoint) index++;
-                all.add(marks.remove(index));
-            });
-        } else all.addAll(marks);
+            List<Integer> different = marks.stream()
+                    .map(Change::codePoint)
+                    .distinct()
+                    .sorted(UnicodeForm::compareClasses)
+                    .toList();
+            Map<Integer, Integer> ranks = new HashMap<>();
+            int rank = 0;
+            for (int i = 0; i < different.size(); i++) {
+                if (i > 0 && compareClasses(different.get(i - 1), different.get(i)) != 0) rank++;
+                ranks.put(different.get(i), rank);
+            }
+            marks.sort(Comparator.comparingInt(mark -> ranks.get(mark.codePoint)));
+        }
+        all.addAll(marks);
         marks.clear();
+    }
+
+    /** Compares the combining classes of two marks, which Java tells only by the order in which it puts them. */
+    private static int compareClasses(int first, int second) {
+        if (isSwapped(first, second)) return 1;
+        return isSwapped(second, first) ? -1 : 0;
+    }
+
+    private static boolean isSwapped(int first, int second) {
+        String both = Character.toString(first) + Character.toString(second);
+        return first != second && !Normalizer.normalize(both, Form.NFD).equals(both);
     }
 
     private static List<Change> composed(List<Change> parts) {
@@ -132,9 +165,7 @@ final class UnicodeForm {
 
     /** Returns whether two marks, in their order, have one combining class. */
     private static boolean isBlocked(int mark, int next) {
-        if (mark == next) return true;
-        String swapped = Character.toString(next) + Character.toString(mark);
-        return Normalizer.normalize(swapped, Form.NFD).equals(swapped);
+        return !isSwapped(next, mark);
     }
 
     /** Returns the composition of two characters, or -1 if there is none. */
