@@ -13,7 +13,9 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.text.Normalizer.Form;
 import java.time.Duration;
+import java.util.Collections;
 import java.util.List;
+import java.util.stream.IntStream;
 import java.util.stream.StreamSupport;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -147,6 +149,18 @@ class TokenizerJsonTest {
                             () -> new UnicodeForm(Form.NFC)
                                     .apply(AlignedText.of("a" + marks, tracked))
                                     .toString()));
+    }
+
+    @Test
+    void placesAreTrimmedInLinearTime() {
+        int count = 400_000;
+        int[] starts = IntStream.range(0, count).map(i -> 2 * i).toArray();
+        int[] ends = IntStream.range(0, count).map(i -> 2 * i + 2).toArray();
+        PostProcessor processor = new PostProcessor(new int[0], new int[0], List.of(false));
+        assertTimeoutPreemptively(
+                Duration.ofSeconds(10),
+                () -> processor.trim("a ".repeat(count), Collections.nCopies(count, "a "), starts, ends));
+        for (int i = 0; i < count; i++) assertEquals(starts[i] + 1, ends[i]);
     }
 
     @Test
