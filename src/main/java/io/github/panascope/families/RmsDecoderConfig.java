@@ -116,8 +116,7 @@ final class RmsDecoderConfig {
 
     /** Sets the width of a head where the file has none; 0 for hidden_size divided by the number of heads. */
     RmsDecoderConfig headDim(int ifAbsent) {
-        headDim = file.size("head_dim", Math.max(1, ifAbsent));
-        if (ifAbsent == 0 && !file.has("head_dim")) headDim = 0;
+        headDim = file.has("head_dim") ? file.size("head_dim") : ifAbsent;
         return this;
     }
 

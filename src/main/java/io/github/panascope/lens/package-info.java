@@ -1,7 +1,7 @@
 /**
- * GPT-2 with a hook at every point that TransformerLens names. A model is loaded and its weights are processed; a
- * forward pass over tokens calls hooks, which read or replace activations, and keeps activations in a cache; the
- * analyses of this package start from the logits and from the cache.
+ * Language models with a hook at every point that TransformerLens names. A model is loaded and its weights are
+ * processed; a forward pass over tokens calls hooks, which read or replace activations, and keeps activations in a
+ * cache; the analyses of this package start from the logits and from the cache.
  *
  * <p>Shapes are written as TransformerLens writes them: batch, pos, d_model, head, d_head, d_mlp, d_vocab. A
  * {@link io.github.panascope.lens.HookedTransformer} is immutable; hooks are arguments of a run, so that nothing of a
