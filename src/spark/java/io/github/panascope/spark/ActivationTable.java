@@ -16,7 +16,7 @@ import org.jspecify.annotations.Nullable;
 /**
  * The activations of documents as a table, to be asked with SQL: one line for each token and feature whose activation
  * is not zero. Each document is tokenized by itself and cut into rows of at most {@link #context} tokens, which begin
- * with {@code <|endoftext|>} if the SAE's {@code prepend_bos} says so; each row runs alone. So the numbers depend
+ * with the bos token if the SAE's {@code prepend_bos} says so; each row runs alone. So the numbers depend
  * neither on other documents nor on partitions, and are those of {@link Sae#encode} after a run of the model over the
  * row.
  *
@@ -26,7 +26,7 @@ import org.jspecify.annotations.Nullable;
  * <li>{@code document}: the value of the {@link #id} column, or the number of the document in order, a bigint from 0
  * <li>the {@link #columns} that are carried along, with their names and types
  * <li>{@code row}: the number of the row in its document, an int from 0
- * <li>{@code position}: the position in the row, an int from 0, {@code <|endoftext|>} included
+ * <li>{@code position}: the position in the row, an int from 0, the bos token included
  * <li>{@code token}: the text of the token, a string; bytes that form no whole character are U+FFFD
  * <li>{@code feature}: the number of the feature, an int
  * <li>{@code activation}: the activation, a float
@@ -109,7 +109,7 @@ public final class ActivationTable {
     }
 
     /**
-     * Sets the number of tokens of the longest rows, {@code <|endoftext|>} included. The default is the context size of
+     * Sets the number of tokens of the longest rows, the bos token included. The default is the context size of
      * the SAE's training, but at most the model's n_ctx.
      *
      * @param tokens the number of tokens, at least 2 and at most the model's n_ctx
@@ -135,7 +135,7 @@ public final class ActivationTable {
     }
 
     /**
-     * Includes positions of {@code <|endoftext|>}. The default leaves them out, because at the first position of a row
+     * Includes positions of special tokens. The default leaves them out, because at the first position of a row
      * GPT-2's activations are many times larger than elsewhere, and many features are active there whatever the text
      * is.
      *

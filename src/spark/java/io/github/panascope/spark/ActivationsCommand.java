@@ -59,7 +59,7 @@ final class ActivationsCommand implements Callable<Integer> {
                     + " them)")
     private boolean asOnDashboards;
 
-    @Option(names = "--include-special-tokens", description = "positions of <|endoftext|> too")
+    @Option(names = "--include-special-tokens", description = "positions of special tokens too")
     private boolean includeSpecialTokens;
 
     @Override

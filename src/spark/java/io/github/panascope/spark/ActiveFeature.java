@@ -28,7 +28,7 @@ record ActiveFeature(int position, String token, int feature, float activation) 
      * @param sae       the SAE, as published or as dashboards show it
      * @param row       the token ids of the row
      * @param chosen    the features that are wanted, ascending; null for all
-     * @param endOfText true to include positions of {@code <|endoftext|>}
+     * @param endOfText true to include positions of special tokens
      * @return what is not zero, by position and feature
      * @throws InputException if the SAE has no such feature
      */

@@ -27,8 +27,8 @@ import org.apache.spark.sql.types.StructType;
  *
  * Both return an {@code array<struct<position: int, token: string, feature: int, activation: float>>}; null for a null
  * text. The position counts the tokens of the text from 0. Long texts are cut into rows, as {@link ActivationTable}
- * cuts them, and the activations are those of its default: of the SAE as published, without positions of
- * {@code <|endoftext|>}.
+ * cuts them, and the activations are those of its default: of the SAE as published, without positions of special
+ * tokens.
  *
  * <pre>{@code
  * static Dataset<Row> aboutPlaces(SparkSession spark) {

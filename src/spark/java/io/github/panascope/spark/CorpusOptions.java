@@ -5,6 +5,7 @@ import io.github.panascope.cli.ContextOptions;
 import io.github.panascope.cli.TokenizationOptions;
 import io.github.panascope.lens.HookedTransformer;
 import io.github.panascope.sae.Sae;
+import io.github.panascope.tokens.Tokenizer;
 import java.util.List;
 import org.apache.spark.sql.SparkSession;
 import picocli.CommandLine.Mixin;
@@ -56,8 +57,8 @@ final class CorpusOptions {
     }
 
     /** {@return a description of the text, word for word that of the one-machine command line} */
-    String description(Sae sae) {
+    String description(Sae sae, Tokenizer tokenizer) {
         return name() + ", " + tokenization.algorithm() + documents.selection()
-                + (sae.config().prependBos() ? "" : ", without <|endoftext|>");
+                + (sae.config().prependBos() ? "" : ", without " + tokenizer.decode(tokenizer.bos()));
     }
 }

@@ -33,7 +33,7 @@ import scala.Tuple2;
  * kl_div_with_sae, ce_loss_score, ce_loss_with_ablation, ce_loss_with_sae, ce_loss_without_sae, explained_variance,
  * mse, cossim, l2_norm_in, l2_norm_out, l2_ratio, l0 and l1, without the two that are means over batches. They are
  * doubles, in nats where they are losses or divergences, and null where a metric is not defined, such as the loss of a
- * document of one token. Positions of {@code <|endoftext|>} do not count.
+ * document of one token. Positions of special tokens do not count.
  *
  * <pre>{@code
  * static Dataset<Row> worstSources(Dataset<Row> pile) {
@@ -92,7 +92,7 @@ public final class DocumentEvals {
     }
 
     /**
-     * Sets the number of tokens of the longest rows, {@code <|endoftext|>} included. The default is the context size of
+     * Sets the number of tokens of the longest rows, the bos token included. The default is the context size of
      * the SAE's training, but at most the model's n_ctx.
      *
      * @param tokens the number of tokens, at least 2 and at most the model's n_ctx

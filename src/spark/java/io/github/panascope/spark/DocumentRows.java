@@ -28,7 +28,7 @@ import org.jspecify.annotations.Nullable;
 
 /**
  * Documents by themselves: each is tokenized and cut into rows of its own, of which the last is shorter. A row begins
- * with {@code <|endoftext|>} if the SAE's {@code prepend_bos} says so. What a row gives depends on no other document.
+ * with the bos token if the SAE's {@code prepend_bos} says so. What a row gives depends on no other document.
  */
 final class DocumentRows {
     static final String DOCUMENT = "document";
@@ -156,7 +156,7 @@ final class DocumentRows {
     /**
      * Cuts a text into rows.
      *
-     * @param context the number of tokens in a row, {@code <|endoftext|>} included; 0 for that of the SAE's training,
+     * @param context the number of tokens in a row, the bos token included; 0 for that of the SAE's training,
      *     but at most the model's n_ctx
      * @return the token ids of each row; none if the text is empty
      * @throws InputException if the model cannot run rows of that length
@@ -177,7 +177,7 @@ final class DocumentRows {
         return rows;
     }
 
-    /** {@return 1 if each row begins with an {@code <|endoftext|>} that is none of the text's, otherwise 0} */
+    /** {@return 1 if each row begins with a bos token that is none of the text's, otherwise 0} */
     static int bos(Executor.Loaded loaded) {
         return loaded.sae().config().prependBos() ? 1 : 0;
     }

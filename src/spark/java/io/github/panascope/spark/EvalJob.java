@@ -95,7 +95,7 @@ public final class EvalJob {
     }
 
     /**
-     * Counts positions of {@code <|endoftext|>} in {@link #evals} too. The default excludes them.
+     * Counts positions of special tokens in {@link #evals} too. The default excludes them.
      *
      * @return this job
      */
@@ -107,7 +107,7 @@ public final class EvalJob {
     /**
      * Computes L0, explained variance and the three losses of all rows, as {@link TutorialMetrics#run} does.
      *
-     * @param rows the rows, each beginning with {@code <|endoftext|>}
+     * @param rows the rows, each beginning with the bos token
      * @return the metrics
      * @throws InputException if an executor cannot load the model and the SAE
      */

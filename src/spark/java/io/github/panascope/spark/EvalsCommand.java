@@ -37,7 +37,7 @@ final class EvalsCommand implements Callable<Integer> {
             description = "rows in a batch (default: ${DEFAULT-VALUE})")
     private int batchSizePrompts;
 
-    @Option(names = "--include-special-tokens", description = "count positions of <|endoftext|> too")
+    @Option(names = "--include-special-tokens", description = "count positions of special tokens too")
     private boolean includeSpecialTokens;
 
     @Option(

@@ -99,8 +99,8 @@ final class FeaturesCommand implements Callable<Integer> {
             models.print(String.format(
                     Locale.ROOT, "%,d documents make %,d rows of %d tokens", rows.documents(), rows.rows(), context));
             DashboardJob.requirePositions(rows.rows(), context); // before days of work
-            CollectedFeatures collected =
-                    collect(names, rows, chosen, config.correlatedFeatures(), corpus.description(loaded.sae()));
+            String text = corpus.description(loaded.sae(), loaded.model().tokenizer());
+            CollectedFeatures collected = collect(names, rows, chosen, config.correlatedFeatures(), text);
             write(collected, chosen, config);
         }
     }

@@ -73,7 +73,7 @@ public final class TokenRows implements AutoCloseable {
      * @param names     the model, whose tokenizer is used
      * @param chunking  how documents are joined and cut
      * @param context   tokens in a row, at least 2
-     * @param addBos    true to begin each row with {@code <|endoftext|>}
+     * @param addBos    true to begin each row with the bos token
      * @return the rows; the caller closes them
      * @throws InputException if there is no row
      */
