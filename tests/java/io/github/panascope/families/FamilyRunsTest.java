@@ -9,6 +9,7 @@ import io.github.panascope.OnEachDevice;
 import io.github.panascope.TestDevice;
 import io.github.panascope.lens.ActivationCache;
 import io.github.panascope.lens.Forward;
+import io.github.panascope.lens.Generation;
 import io.github.panascope.lens.HookedTransformer;
 import io.github.panascope.lens.Sampling;
 import io.github.panascope.model.HookPoint;
@@ -192,26 +193,24 @@ class FamilyRunsTest {
         try (var _ = TensorScope.open();
                 HookedTransformer model = family.load(WeightProcessing.DEFAULT)) {
             for (Sampling sampling : List.of(Sampling.GREEDY, Sampling.PLAIN.topK(5))) {
-                long[] together = model.generate(prompts)
-                        .maxNewTokens(20)
-                        .sampling(sampling)
-                        .seed(3)
-                        .stopAtEos(false)
-                        .run()
-                        .toLongs();
+                long[] together = twentyTokens(model.generate(prompts), sampling);
                 int length = together.length / prompts.size();
                 for (int row = 0; row < (sampling == Sampling.GREEDY ? prompts.size() : 1); row++) {
-                    long[] alone = model.generate(prompts.get(row))
-                            .maxNewTokens(20)
-                            .sampling(sampling)
-                            .seed(3)
-                            .stopAtEos(false)
-                            .run()
-                            .toLongs();
+                    long[] alone = twentyTokens(model.generate(prompts.get(row)), sampling);
                     int end = (row + 1) * length;
                     assertArrayEquals(alone, Arrays.copyOfRange(together, end - alone.length, end));
                 }
             }
         }
+    }
+
+    private static long[] twentyTokens(Generation generation, Sampling sampling) {
+        return generation
+                .maxNewTokens(20)
+                .sampling(sampling)
+                .seed(3)
+                .stopAtEos(false)
+                .run()
+                .toLongs();
     }
 }

@@ -55,10 +55,7 @@ final class DashboardWriter implements AutoCloseable {
         this.folded = folds ? sae.foldWDecNorm() : null;
         this.sae = folds ? folded : sae;
         this.text = rows.name() + ", " + rows.how() + rows.selection()
-                + (sae.config().prependBos()
-                        ? ""
-                        : ", without "
-                                + model.tokenizer().decode(model.tokenizer().bos()));
+                + TokenizationOptions.withoutBos(sae, model.tokenizer());
     }
 
     @Override

@@ -1,7 +1,9 @@
 package io.github.panascope.cli;
 
 import io.github.panascope.InputException;
+import io.github.panascope.sae.Sae;
 import io.github.panascope.tokens.ChunkingStrategy;
+import io.github.panascope.tokens.Tokenizer;
 import java.util.Arrays;
 import java.util.stream.Collectors;
 import picocli.CommandLine.Option;
@@ -17,6 +19,18 @@ public final class TokenizationOptions {
 
     /** Makes options without values. */
     public TokenizationOptions() {}
+
+    /**
+     * Returns the end of a description of rows: that they do not begin with the bos token, where the SAE was trained
+     * so.
+     *
+     * @param sae       the SAE
+     * @param tokenizer the tokenizer of its model
+     * @return a clause that begins with a comma; empty if rows begin with that token
+     */
+    public static String withoutBos(Sae sae, Tokenizer tokenizer) {
+        return sae.config().prependBos() ? "" : ", without " + tokenizer.decode(tokenizer.bos());
+    }
 
     /**
      * {@return the algorithm that the option names}

@@ -13,10 +13,8 @@ import java.util.stream.Collectors;
 
 /** The families of models that can be loaded. */
 public final class Families {
-    private static final ModelFamily GPT2 = new Gpt2();
-
     private static final List<ModelFamily> ALL = List.of(
-            GPT2,
+            new Gpt2(),
             new GptNeoX(),
             new Gemma(1),
             new Gemma(2),

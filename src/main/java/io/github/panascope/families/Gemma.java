@@ -93,8 +93,7 @@ final class Gemma implements ModelFamily {
     private static RmsDecoderConfig third(ConfigFile file, RmsDecoderConfig config) {
         int pattern = file.size(
                 "sliding_window_pattern", file.size("_sliding_window_pattern", 6)); // every 6th block sees everything
-        double local = file.number("rope_local_base_freq", 10000);
-        if (!(local > 0)) throw file.wrong("rope_local_base_freq", "a positive number");
+        double local = file.positive("rope_local_base_freq", 10000);
         return config.understood(
                         "query_pre_attn_scalar",
                         "attn_logit_softcapping",
@@ -112,9 +111,7 @@ final class Gemma implements ModelFamily {
     }
 
     private static double scalar(ConfigFile file) {
-        double scalar = file.number("query_pre_attn_scalar", 256);
-        if (!(scalar > 0)) throw file.wrong("query_pre_attn_scalar", "a positive number");
-        return scalar;
+        return file.positive("query_pre_attn_scalar", 256);
     }
 
     /** Reads a cap; null means that there is none, and an absent key the cap of the family. */

@@ -126,8 +126,7 @@ public final class Gpt2 implements ModelFamily {
         int width = size(file, "n_embd");
         if (width > MAX_WIDTH) throw file.wrong(name(file, "n_embd"), "at most " + MAX_WIDTH);
         int context = file.has(name(file, "n_positions")) ? size(file, "n_positions") : file.size("n_ctx");
-        double eps = file.number("layer_norm_epsilon", 1e-5);
-        if (!(eps > 0) || Double.isInfinite(eps)) throw file.wrong("layer_norm_epsilon", "a positive number");
+        double eps = file.positive("layer_norm_epsilon", 1e-5);
         int heads = size(file, "n_head");
         if (width % heads != 0)
             throw new InputException(

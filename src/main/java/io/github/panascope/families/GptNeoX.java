@@ -92,7 +92,7 @@ final class GptNeoX implements ModelFamily {
             throw new InputException(file.place() + ": 'hidden_size' " + width
                     + " should be a multiple of 'num_attention_heads' " + heads + ".");
         int dHead = width / heads;
-        double eps = positive(file, "layer_norm_eps", 1e-5);
+        double eps = file.positive("layer_norm_eps", 1e-5);
         return new Parsed(
                 new TransformerConfig(
                         file.size("num_hidden_layers"),
@@ -132,16 +132,10 @@ final class GptNeoX implements ModelFamily {
         ConfigFile parameters = file.object("rope_parameters").orElse(file);
         if (!parameters.text("rope_type", "default").equals("default"))
             throw parameters.wrong("rope_type", "'default'");
-        double share = positive(parameters, "partial_rotary_factor", positive(file, "rotary_pct", 0.25));
+        double share = parameters.positive("partial_rotary_factor", file.positive("rotary_pct", 0.25));
         int dims = (int) (dHead * share); // cut off as Transformers does
         if (share > 1 || dims < 2 || dims % 2 != 0)
             throw file.wrong("rotary_pct", "a share of the " + dHead + " components of a head that gives pairs");
-        return new Rotary(dims, positive(parameters, "rope_theta", positive(file, "rotary_emb_base", 10000)));
-    }
-
-    private static double positive(ConfigFile file, String key, double ifAbsent) {
-        double value = file.number(key, ifAbsent);
-        if (!(value > 0)) throw file.wrong(key, "a positive number");
-        return value;
+        return new Rotary(dims, parameters.positive("rope_theta", file.positive("rotary_emb_base", 10000)));
     }
 }

@@ -225,8 +225,7 @@ final class RmsDecoderConfig {
         int dHead = headDim == 0 ? width / nHeads : headDim;
         if (dHead % 2 != 0)
             throw new InputException(file.place() + ": heads of " + dHead + " components cannot be rotated in pairs.");
-        double eps = file.number("rms_norm_eps", 1e-6);
-        if (!(eps > 0)) throw file.wrong("rms_norm_eps", "a positive number");
+        double eps = file.positive("rms_norm_eps", 1e-6);
         double scale = Math.sqrt(scalar == 0 ? dHead : scalar);
         return new ModelFamily.Parsed(
                 new TransformerConfig(
@@ -288,15 +287,15 @@ final class RmsDecoderConfig {
         Optional<ConfigFile> global =
                 parameters.flatMap(all -> all.has("full_attention") ? all.object("full_attention") : Optional.of(all));
         double theta = global.filter(some -> some.has("rope_theta"))
-                .map(some -> positive(some, "rope_theta", base))
-                .orElseGet(() -> positive(file, "rope_theta", base));
+                .map(some -> some.positive("rope_theta", base))
+                .orElseGet(() -> file.positive("rope_theta", base));
         Optional<ConfigFile> sliding = parameters.flatMap(all -> all.object("sliding_attention"));
         global.ifPresent(RmsDecoderConfig::requireWholeHeads);
         sliding.ifPresent(RmsDecoderConfig::requireWholeHeads);
         if (sliding.isPresent() && !sliding.get().text("rope_type", "default").equals("default"))
             throw sliding.get().wrong("rope_type", "'default'");
         double local =
-                sliding.map(some -> positive(some, "rope_theta", localBase)).orElse(localBase);
+                sliding.map(some -> some.positive("rope_theta", localBase)).orElse(localBase);
         Optional<ConfigFile> scaling = file.object("rope_scaling").or(() -> global);
         String type = scaling.map(some -> some.text("rope_type", some.text("type", "default")))
                 .orElse("default");
@@ -312,18 +311,12 @@ final class RmsDecoderConfig {
         };
         if (kind == RotaryScaling.NONE) return new Rotary(dHead, theta, local, kind, 1, 1, 1, 1);
         ConfigFile values = scaling.orElseThrow();
-        double factor = positive(values, "factor", 0);
+        double factor = values.positive("factor", 0);
         boolean bands = kind == RotaryScaling.LLAMA3;
-        double low = bands ? positive(values, "low_freq_factor", 0) : 1;
-        double high = bands ? positive(values, "high_freq_factor", 0) : 1;
+        double low = bands ? values.positive("low_freq_factor", 0) : 1;
+        double high = bands ? values.positive("high_freq_factor", 0) : 1;
         if (bands && high <= low) throw values.wrong("high_freq_factor", "greater than low_freq_factor, " + low);
         int original = bands ? values.size("original_max_position_embeddings") : 1;
         return new Rotary(dHead, theta, local, kind, factor, low, high, original);
-    }
-
-    private static double positive(ConfigFile file, String key, double ifAbsent) {
-        double value = file.number(key, ifAbsent);
-        if (!(value > 0)) throw file.wrong(key, "a positive number");
-        return value;
     }
 }

@@ -150,8 +150,7 @@ public final class Script {
 
     private Set<String> flags() {
         Set<String> flags = new TreeSet<>();
-        if (config.isRms()) flags.add("RMS_NORM");
-        else flags.addAll(Set.of("LAYER_NORM", "FUSED"));
+        if (!config.isRms()) flags.addAll(Set.of("LAYER_NORM", "FUSED"));
         if (config.norm().afterOutputs()) flags.add("NORM_AFTER");
         else flags.add("PLAIN_OUTPUTS");
         if (config.nKeyValueHeads() != config.nHeads()) flags.add("GROUPED");

@@ -2,7 +2,6 @@ package io.github.panascope.families;
 
 import io.github.panascope.InputException;
 import io.github.panascope.model.TransformerConfig;
-import io.github.panascope.torch.DType;
 import io.github.panascope.torch.Shape;
 import io.github.panascope.torch.Tensor;
 import io.github.panascope.weights.StateDict;
@@ -61,11 +60,7 @@ final class WeightFile {
         return file.weight(name, Shape.of(sizes));
     }
 
-    /** Returns the dtype of the embedding in the file. */
-    DType dtype() {
-        return file.dtype(prefix + names.model().get("embed.W_E"));
-    }
-
+    /** Refuses a file that holds tensors which were not read, as it belongs to another model. */
     void requireAllUsed() {
         Set<String> left = new TreeSet<>(file.names());
         left.removeAll(used);

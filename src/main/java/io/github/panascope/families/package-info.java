@@ -13,7 +13,7 @@
  * <pre>{@code
  * config.json -> ModelFamily.parse -> TransformerConfig --------------+
  *                                                                     v
- * StateDict, TensorNames, WeightProcessing -> Models -> ModelWeights -> Script -> ScriptModule with hook points
+ * StateDict, TensorNames, WeightProcessing -> Families -> ModelWeights -> Script -> ScriptModule with hook points
  *                                                                                    |
  *                                               name of a weight -> Parameters <-----+
  * }</pre>

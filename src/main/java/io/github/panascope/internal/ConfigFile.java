@@ -195,6 +195,21 @@ public final class ConfigFile {
     }
 
     /**
+     * Returns a positive number or a default.
+     *
+     * @param key      the key
+     * @param ifAbsent the default, where the key is absent or its value is null; one that is not positive makes the key
+     *     required
+     * @return the number or the default
+     * @throws InputException if the value is not a finite number greater than 0
+     */
+    public double positive(String key, double ifAbsent) {
+        double value = number(key, ifAbsent);
+        if (!(value > 0)) throw wrong(key, "a positive number");
+        return value;
+    }
+
+    /**
      * Returns a boolean or a default.
      *
      * @param key      the key

@@ -17,8 +17,8 @@ import java.util.stream.Stream;
 
 /**
  * A generation of text from prompts, which is described first and then run. By default it adds ten tokens, the most
- * probable one each time, keeps keys and values in a cache, and ends when every row has reached the eos token.
- * An instance is used by one thread and runs once.
+ * probable one each time, keeps keys and values in a cache, and ends when every row has reached the eos token,
+ * or another that {@link #stopAt} names. An instance is used by one thread and runs once.
  *
  * <pre>{@code
  * try (var _ = TensorScope.open();

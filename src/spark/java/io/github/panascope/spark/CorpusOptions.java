@@ -59,6 +59,6 @@ final class CorpusOptions {
     /** {@return a description of the text, word for word that of the one-machine command line} */
     String description(Sae sae, Tokenizer tokenizer) {
         return name() + ", " + tokenization.algorithm() + documents.selection()
-                + (sae.config().prependBos() ? "" : ", without " + tokenizer.decode(tokenizer.bos()));
+                + TokenizationOptions.withoutBos(sae, tokenizer);
     }
 }
