@@ -13,6 +13,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.text.Normalizer.Form;
 import java.time.Duration;
+import java.util.Arrays;
 import java.util.Collections;
 import java.util.List;
 import java.util.stream.IntStream;
@@ -116,6 +117,19 @@ class TokenizerJsonTest {
         String found = assertThrows(InputException.class, () -> Tokenizer.ofTokenizerJson(file))
                 .getMessage();
         assertTrue(found.startsWith(file + message), found);
+    }
+
+    /** The ids are those of tokenizers 0.22: a whole piece that is a token is taken although no merge makes it. */
+    @ParameterizedTest
+    @CsvSource({"true, abc, 4", "false, abc, 3 2", "true, abca, 3 2 0"})
+    void ignoredMergesTakeWholePieces(boolean ignored, String text, String ids) throws IOException {
+        Path file = Files.writeString(folder.resolve("tokenizer.json"), """
+            {"model": {"type": "BPE", "ignore_merges": %b, "merges": ["a b"],
+                       "vocab": {"a": 0, "b": 1, "c": 2, "ab": 3, "abc": 4}}}\
+            """.formatted(ignored));
+        assertArrayEquals(
+                Arrays.stream(ids.split(" ")).mapToInt(Integer::parseInt).toArray(),
+                Tokenizer.ofTokenizerJson(file).encode(text));
     }
 
     @Test
